@@ -1,0 +1,83 @@
+/** A place a user can go to: a range of lines in a named text (1-based, inclusive), or a flag. */
+export type Place =
+  | { readonly kind: 'source'; readonly source: SourceText; readonly start: Position; readonly end: Position }
+  | { readonly kind: 'flag'; readonly flag: string }
+  | { readonly kind: 'path'; readonly path: string };
+
+/** `line` and `column` count from 1; a column counts UTF-16 units. `column` 0 means the whole line. */
+export interface Position {
+  readonly line: number;
+  readonly column: number;
+}
+
+/** A text with a name, so that errors can quote it: a Dockerfile, a `.dockerignore`. */
+export interface SourceText {
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface KilnErrorOptions {
+  /** Where it went wrong, when there is such a place. */
+  readonly place?: Place | undefined;
+  /** What the user can do now: a full sentence or a command, without a trailing period when it is a command. */
+  readonly hint?: string | undefined;
+  /** The process exit code when this error ends the command; 1 unless told. */
+  readonly exitCode?: number;
+  /** More lines that belong to the error, such as the end of a failed step's output. */
+  readonly details?: readonly string[];
+  readonly cause?: unknown;
+}
+
+/**
+ * A failure that a user can cause or meet. `code` is stable (`KILN_` + upper-case words) and listed in docs/errors.md;
+ * `message` says what is wrong in one sentence, lower-case first word, no trailing period.
+ * Anything else that is thrown is a bug in Kiln and is reported as one.
+ */
+export class KilnError extends Error {
+  readonly code: `KILN_${string}`;
+  readonly place: Place | undefined;
+  readonly hint: string | undefined;
+  readonly exitCode: number;
+  readonly details: readonly string[];
+
+  constructor(code: `KILN_${string}`, message: string, options: KilnErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'KilnError';
+    this.code = code;
+    this.place = options.place;
+    this.hint = options.hint;
+    this.exitCode = options.exitCode ?? 1;
+    this.details = options.details ?? [];
+  }
+
+  /** The same error with a place, unless it has one already. */
+  at(place: Place | undefined): KilnError {
+    if (this.place || !place) return this;
+    return new KilnError(this.code, this.message, {
+      place,
+      hint: this.hint,
+      exitCode: this.exitCode,
+      details: this.details,
+      cause: this.cause,
+    });
+  }
+}
+
+/** The build was cancelled by the user (Ctrl-C) or by its caller. Exit code 130 as shells expect. */
+export class CancelledError extends KilnError {
+  constructor(cause?: unknown) {
+    super('KILN_CANCELLED', 'the build was cancelled', { exitCode: 130, cause });
+    this.name = 'CancelledError';
+  }
+}
+
+/** The errno name (`ENOENT`, `ENOSPC`, ...) of a system error, or undefined. */
+export function errnoOf(error: unknown): string | undefined {
+  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
+  return undefined;
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,65 @@
+/**
+ * # One process in a sandbox
+ *
+ * `run` starts `spec.args` in a fresh set of namespaces over the mounted tree `spec.rootfs` and answers when it, and everything it
+ * started, is gone. Aborting the signal kills the sandbox's pid namespace with SIGKILL and resolves only when nothing is left.
+ * Nothing of the builder's environment or file descriptors is inside. What the executor puts into the tree for the time of the
+ * run (mount points, /etc/resolv.conf, /etc/hosts) is gone from it when `run` answers, and parents' times are as they were.
+ */
+export interface Executor {
+  run(spec: ProcessSpec, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult>;
+  /** Which runtime was found, and what it lacks; probed once. Throws KILN_NO_RUNTIME with the command that installs one. */
+  probe(): Promise<RuntimeInfo>;
+}
+
+export interface ProcessSpec {
+  /** Path of the mounted root, in this process's mount namespace. */
+  readonly rootfs: string;
+  readonly args: readonly string[];
+  /** `NAME=value`, exactly these. */
+  readonly env: readonly string[];
+  /** Absolute path in the sandbox; created (0755, root) when absent. */
+  readonly cwd: string;
+  /** As in USER: `name`, `uid`, `name:group`, `uid:gid`; looked up in the root's passwd and group. Empty is root. */
+  readonly user: string;
+  readonly hostname: string;
+  readonly network: 'default' | 'none' | 'host';
+  readonly security: 'sandbox' | 'insecure';
+  readonly mounts: readonly MountSpec[];
+  /** Extra lines for /etc/hosts. */
+  readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
+  readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+  /** Bytes; 0 is the default of 64 MiB. */
+  readonly shmSize: number;
+  readonly cgroupParent: string;
+  readonly readonlyRootfs: boolean;
+}
+
+/** What is mounted where, besides the root. `source` is a host path that the executor may trust: resolved by whoever made the spec. */
+export type MountSpec =
+  | { readonly kind: 'bind'; readonly source: string; readonly target: string; readonly readonly: boolean }
+  | { readonly kind: 'tmpfs'; readonly target: string; readonly size: number };
+
+export interface ProcessIO {
+  /** Called with each chunk as it is written, in order; 1 is stdout, 2 is stderr. */
+  readonly output: (stream: 1 | 2, data: Uint8Array) => void;
+  /** Bytes for standard input; empty when absent. */
+  readonly stdin?: Uint8Array;
+  /** An interactive terminal is lent to the process (`kiln run -it`): inherits this process's own stdio, `output` is not called. */
+  readonly inherit?: boolean;
+}
+
+export interface ProcessResult {
+  /** The exit code; 128 + signal number when a signal ended it. */
+  readonly exitCode: number;
+  readonly oomKilled: boolean;
+  readonly usage?: { readonly cpuMs: number; readonly peakMemory: number };
+}
+
+export interface RuntimeInfo {
+  readonly name: 'crun' | 'runc';
+  readonly path: string;
+  readonly version: string;
+  /** Sentences to be shown by `kiln doctor`. */
+  readonly warnings: readonly string[];
+}

@@ -1,0 +1,87 @@
+import type { Digest } from '../base/digest.ts';
+import type { SourceText } from '../base/errors.ts';
+import type { ImageConfig } from '../base/oci.ts';
+import type { Platform } from '../base/platform.ts';
+import type { WarningEvent } from '../base/progress.ts';
+import type { LlbEdge } from '../solver/llb/graph.ts';
+
+/**
+ * # The Dockerfile frontend
+ *
+ * In: a Dockerfile's text, the options of the build, and two questions it may ask the world (what is this image, what does this
+ * context hold). Out: for each target platform one LLB edge and the image config that belongs to it. It runs nothing, reads no file.
+ */
+export interface FrontendRequest {
+  readonly dockerfile: SourceText;
+  /** `--target`; the last stage when undefined. */
+  readonly target?: string | undefined;
+  readonly buildArgs: ReadonlyMap<string, string>;
+  /** `--label`, in order of name. */
+  readonly labels: ReadonlyMap<string, string>;
+  /** `--platform`; the build platform when empty. */
+  readonly platforms: readonly Platform[];
+  readonly buildPlatform: Platform;
+  /** `--no-cache` is `all`; `--no-cache-filter` a list of stages. */
+  readonly noCache: 'none' | 'all' | readonly string[];
+  readonly pull: boolean;
+  readonly network: 'default' | 'none' | 'host';
+  readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
+  readonly shmSize: number;
+  readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+  readonly cgroupParent: string;
+  readonly hostname?: string | undefined;
+  /** `--build-context` by name. */
+  readonly namedContexts: ReadonlyMap<string, NamedContext>;
+  readonly mainContext: MainContext;
+  readonly resolveImage: ImageResolver;
+  /** SOURCE_DATE_EPOCH in seconds, when set. */
+  readonly epoch?: number | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** The build context as the graph names it. Only `listIgnored` may look at it. */
+export interface MainContext {
+  /** `local` (a directory or an unpacked tar), or a remote source op. */
+  readonly kind: 'local';
+  /** Unique per build: keeps a local source from being equal to that of another build. */
+  readonly sessionId: string;
+  readonly sharedKeyHint: string;
+  /** The `.dockerignore` patterns in force, in order, and the text they come from. */
+  readonly ignore: readonly string[];
+}
+
+export type NamedContext =
+  | { readonly kind: 'local'; readonly name: string; readonly ignore: readonly string[] }
+  | { readonly kind: 'image'; readonly ref: string }
+  | { readonly kind: 'oci-layout'; readonly ref: string; readonly store: string };
+
+/** Answers what an image reference is, for one platform: `ref` comes as written in FROM, expanded. Throws KILN_IMAGE_NOT_FOUND and the like. */
+export type ImageResolver = (ref: string, platform: Platform, options: { readonly pull: boolean; readonly stageName?: string }) => Promise<ResolvedImage>;
+
+export interface ResolvedImage {
+  /** The full name with tag, without digest: `docker.io/library/busybox:latest`. */
+  readonly name: string;
+  /** Digest of the index or manifest that the name stands for. */
+  readonly digest: Digest;
+  readonly config: ImageConfig;
+  /** True when it lives in the local store or a layout rather than a registry. */
+  readonly local: boolean;
+}
+
+export interface FrontendResult {
+  readonly targets: readonly TargetResult[];
+  readonly warnings: readonly WarningEvent[];
+}
+
+export interface TargetResult {
+  readonly platform: Platform;
+  /** Undefined for an empty image (`FROM scratch` and nothing else). */
+  readonly edge: LlbEdge | undefined;
+  /**
+   * The image config with history, without `rootfs.diff_ids` and `created`: the exporter knows those. History entries of layers
+   * are in order, with `created` left out where the exporter sets it.
+   */
+  readonly config: ImageConfig;
+  /** The base image's config (its history stays untouched), when there is one. */
+  readonly base?: ImageConfig | undefined;
+}

@@ -1,0 +1,89 @@
+import type { Digest } from '../base/digest.ts';
+
+/**
+ * # Layers, snapshots and the life of a file tree
+ *
+ * A *layer* is one committed directory: the difference that one step made, or one unpacked image layer, in the form overlayfs
+ * reads (whiteouts are 0:0 character devices, opaque directories carry the overlay opaque xattr). It never changes after commit.
+ *
+ * A *snapshot* is a stack of layers, bottom first. It is plain data: it can be put in a cache record, compared and
+ * serialised. The empty stack is `scratch`. A merge of snapshots is the concatenation of their stacks.
+ *
+ * An *active* snapshot is a new, writable layer on top of a stack. It is mounted at `root` while it lives, and ends in
+ * `commit()` (it becomes a layer) or disposal (it is gone).
+ *
+ *     await using active = await snapshotter.prepare(base);      // base: Snapshot
+ *     ... write below active.root ...
+ *     const next = await active.commit();                        // next.layers = [...base.layers, newLayer]
+ *
+ * Mounts live in a mount namespace that belongs to this process alone, so a killed process leaves none. A path in a mounted
+ * tree is hostile: open it through `sys/rooted.ts` only.
+ */
+export interface Snapshotter {
+  /** A new writable layer on top of `parent`, mounted. Disposing it unmounts and, unless committed, deletes it. */
+  prepare(parent: Snapshot): Promise<ActiveSnapshot>;
+
+  /** A read-only mount of `snapshot`, for reading a tree or as a bind-mount source. Views of one snapshot are shared. */
+  view(snapshot: Snapshot): Promise<View>;
+
+  /**
+   * The layer of an image as a committed layer: unpacked from `blob` if it is not in the store yet. Verified against `diffId`
+   * before it becomes visible. `below` is only mounted for the rare layer that cannot stand alone (a hard link into a lower
+   * layer, a parent directory it does not list).
+   */
+  unpack(layer: ImageLayer, below: Snapshot, signal?: AbortSignal): Promise<LayerId>;
+
+  /** A layer with this diffID that stands alone, when the store has one. No I/O beyond the metadata. */
+  find(diffId: Digest): LayerId | undefined;
+
+  /** True when every layer of the stack is in the store. A record that names a missing layer is no hit. */
+  has(snapshot: Snapshot): boolean;
+
+  /**
+   * The tar form of one layer: its diffID and size in bytes; computed once (walk, sorted PAX tar through sha256) and kept with the
+   * layer. For unpacked image layers this is known from the start.
+   */
+  describe(layer: LayerId, signal?: AbortSignal): Promise<LayerInfo>;
+
+  /** Marks layers as used now, for collection by last use. */
+  touch(snapshot: Snapshot): void;
+}
+
+/** The name of a committed layer: lower-case letters and digits, a directory name of the store. */
+export type LayerId = string & { readonly __layer: unique symbol };
+
+/** A stack of layers, bottom first. */
+export interface Snapshot {
+  readonly layers: readonly LayerId[];
+}
+
+export const SCRATCH: Snapshot = { layers: [] };
+
+export interface ActiveSnapshot extends AsyncDisposable {
+  /** Where the tree is mounted, in the process's mount namespace. Its content is hostile. */
+  readonly root: string;
+  /** The layer's own directory (overlay upper). Read it, never write it, while mounted. */
+  readonly upper: string;
+  readonly parent: Snapshot;
+  /** Unmounts, makes the layer durable and visible, and returns the new stack. An untouched layer still counts as a (empty) layer. */
+  commit(): Promise<Snapshot>;
+}
+
+export interface View extends AsyncDisposable {
+  readonly root: string;
+}
+
+/** A layer of an image whose compressed bytes are in the content store. */
+export interface ImageLayer {
+  readonly diffId: Digest;
+  readonly blob: Digest;
+  readonly mediaType: string;
+}
+
+export interface LayerInfo {
+  readonly diffId: Digest;
+  /** Bytes of the uncompressed tar. */
+  readonly tarSize: number;
+  /** True when the tar holds no entry. */
+  readonly empty: boolean;
+}

@@ -1,0 +1,166 @@
+import type { Platform } from '../../base/platform.ts';
+
+/**
+ * The LLB op messages (BuildKit solver/pb/ops.proto) as TypeScript values. Only what is set goes on the wire; an absent field and a
+ * proto3 zero value are the same. `marshal.ts` turns a value into the deterministic bytes whose sha256 is the vertex digest.
+ */
+export type Op =
+  | { readonly kind: 'source'; readonly source: SourceOp; readonly platform?: Platform; readonly constraints?: WorkerConstraints }
+  | { readonly kind: 'exec'; readonly exec: ExecOp; readonly platform?: Platform; readonly constraints?: WorkerConstraints }
+  | { readonly kind: 'file'; readonly file: FileOp; readonly platform?: Platform; readonly constraints?: WorkerConstraints }
+  | { readonly kind: 'merge'; readonly merge: MergeOp; readonly platform?: Platform; readonly constraints?: WorkerConstraints }
+  | { readonly kind: 'diff'; readonly diff: DiffOp; readonly platform?: Platform; readonly constraints?: WorkerConstraints }
+  | { readonly kind: 'build'; readonly build: BuildOp; readonly platform?: Platform; readonly constraints?: WorkerConstraints };
+
+export interface WorkerConstraints {
+  readonly filter?: readonly string[];
+}
+
+export interface SourceOp {
+  /** `docker-image://…`, `local://name`, `git://…`, `https://…`, `oci-layout://…` */
+  readonly identifier: string;
+  readonly attrs: Readonly<Record<string, string>>;
+}
+
+export interface ExecOp {
+  readonly meta: ExecMeta;
+  readonly mounts: readonly Mount[];
+  readonly network: NetMode;
+  readonly security: SecurityMode;
+  readonly secretenv?: readonly { readonly id: string; readonly name: string; readonly optional: boolean }[];
+  readonly cdiDevices?: readonly { readonly name: string; readonly optional: boolean }[];
+}
+
+/** pb.NetMode: UNSET (sandbox) 0, HOST 1, NONE 2. */
+export type NetMode = 0 | 1 | 2;
+/** pb.SecurityMode: SANDBOX 0, INSECURE 1. */
+export type SecurityMode = 0 | 1;
+
+export interface ExecMeta {
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+  readonly user?: string;
+  readonly proxyEnv?: ProxyEnv;
+  readonly extraHosts?: readonly { readonly host: string; readonly ip: string }[];
+  readonly hostname?: string;
+  readonly ulimit?: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+  readonly cgroupParent?: string;
+  readonly removeMountStubsRecursive?: boolean;
+  readonly validExitCodes?: readonly number[];
+}
+
+export interface ProxyEnv {
+  readonly httpProxy?: string;
+  readonly httpsProxy?: string;
+  readonly ftpProxy?: string;
+  readonly noProxy?: string;
+  readonly allProxy?: string;
+}
+
+/** pb.MountType: BIND 0, SECRET 1, SSH 2, CACHE 3, TMPFS 4. */
+export type MountType = 0 | 1 | 2 | 3 | 4;
+
+export interface Mount {
+  /** Index into the op's inputs; -1 for none. */
+  readonly input: number;
+  readonly selector?: string;
+  readonly dest: string;
+  /** Index of the output this mount becomes; -1 for none. */
+  readonly output: number;
+  readonly readonly?: boolean;
+  readonly mountType?: MountType;
+  readonly tmpfs?: { readonly size: number };
+  readonly cache?: { readonly id: string; readonly sharing: 0 | 1 | 2 };
+  readonly secret?: { readonly id: string; readonly uid: number; readonly gid: number; readonly mode: number; readonly optional: boolean };
+  readonly ssh?: { readonly id: string; readonly uid: number; readonly gid: number; readonly mode: number; readonly optional: boolean };
+  /** pb.MountContentCache: DEFAULT 0, ON 1, OFF 2. */
+  readonly contentCache?: 0 | 1 | 2;
+}
+
+export interface FileOp {
+  readonly actions: readonly FileAction[];
+}
+
+/** `input` and `secondaryInput`: index into the op's inputs, or inputs.length + n for the output of action n; -1 for none. */
+export interface FileAction {
+  readonly input: number;
+  readonly secondaryInput: number;
+  readonly output: number;
+  readonly action:
+    | { readonly kind: 'copy'; readonly copy: FileActionCopy }
+    | { readonly kind: 'mkfile'; readonly mkfile: FileActionMkFile }
+    | { readonly kind: 'mkdir'; readonly mkdir: FileActionMkDir }
+    | { readonly kind: 'rm'; readonly rm: { readonly path: string; readonly allowNotFound: boolean; readonly allowWildcard: boolean } }
+    | { readonly kind: 'symlink'; readonly symlink: FileActionSymlink };
+}
+
+export interface FileActionCopy {
+  readonly src: string;
+  readonly dest: string;
+  readonly owner?: ChownOpt;
+  /** -1: as in the source. */
+  readonly mode: number;
+  readonly followSymlink: boolean;
+  readonly dirCopyContents: boolean;
+  readonly attemptUnpackDockerCompatibility: boolean;
+  readonly createDestPath: boolean;
+  readonly allowWildcard: boolean;
+  readonly allowEmptyWildcard: boolean;
+  /** Nanoseconds since 1970; -1: as in the source. */
+  readonly timestamp: number | bigint;
+  readonly includePatterns?: readonly string[];
+  readonly excludePatterns?: readonly string[];
+  readonly alwaysReplaceExistingDestPaths?: boolean;
+  readonly modeStr?: string;
+  readonly requiredPaths?: readonly string[];
+}
+
+export interface FileActionMkFile {
+  readonly path: string;
+  readonly mode: number;
+  readonly data: Uint8Array;
+  readonly owner?: ChownOpt;
+  readonly timestamp: number | bigint;
+}
+
+export interface FileActionMkDir {
+  readonly path: string;
+  readonly mode: number;
+  readonly makeParents: boolean;
+  readonly owner?: ChownOpt;
+  readonly timestamp: number | bigint;
+}
+
+export interface FileActionSymlink {
+  readonly oldpath: string;
+  readonly newpath: string;
+  readonly owner?: ChownOpt;
+  readonly timestamp: number | bigint;
+}
+
+export interface ChownOpt {
+  readonly user?: UserOpt;
+  readonly group?: UserOpt;
+}
+
+/** A name is looked up in the passwd (or group) file of input `input`. */
+export type UserOpt =
+  | { readonly by: 'name'; readonly name: string; readonly input: number }
+  | { readonly by: 'id'; readonly id: number };
+
+export interface MergeOp {
+  readonly inputs: readonly { readonly input: number }[];
+}
+
+export interface DiffOp {
+  readonly lower: { readonly input: number };
+  readonly upper: { readonly input: number };
+}
+
+export interface BuildOp {
+  readonly builder: number;
+  readonly inputs: Readonly<Record<string, { readonly input: number }>>;
+  readonly def?: Uint8Array;
+  readonly attrs: Readonly<Record<string, string>>;
+}

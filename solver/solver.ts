@@ -1,0 +1,91 @@
+import type { Digest } from '../base/digest.ts';
+import type { ProgressSink } from '../base/progress.ts';
+import type { CacheStore, KeyPart } from '../cache/cache.ts';
+
+/**
+ * # The solver: from an edge to its result
+ *
+ * The core knows nothing of containers, files or LLB: a vertex is a digest, input edges and an `Op`; results are values of `R`.
+ *
+ * For an edge two questions are asked, each answered once per solver and shared by all who ask:
+ * `key(edge)`, the identity of the result, and `result(edge)`, the result itself. Asking for a key never runs an op that a
+ * definition key can spare; asking for a result loads the record of that key or else runs the op.
+ *
+ *     definition key  = H(op key, key of every input)                       -- no file is read
+ *     key             = definition key                                      -- when the op reads no input by content
+ *                     = H(op key, content digest or key of every input)     -- else; linked to the definition key for next time
+ *
+ * An input whose `volatile` key means nothing between builds (a local directory) has no definition key; what reads it must read
+ * it by content.
+ */
+export interface Solver<R> {
+  /** Solves the edges, as concurrently as the limits allow. Rejects with the first failure once nothing useful is left running. */
+  solve(edges: readonly Edge<R>[], signal: AbortSignal): Promise<readonly R[]>;
+}
+
+/** One output of a vertex. */
+export interface Edge<R> {
+  readonly vertex: Vertex<R>;
+  readonly output: number;
+}
+
+export interface Vertex<R> {
+  /** The digest of the op's serialised form: the vertex's name in progress and in the graph. */
+  readonly digest: Digest;
+  /** Shown to the user: `[build 2/3] RUN make`. */
+  readonly name: string;
+  readonly inputs: readonly Edge<R>[];
+  readonly op: Op<R>;
+  /** `--no-cache`: do not look for a record, but save one. */
+  readonly ignoreCache: boolean;
+}
+
+/** What a vertex does. One file per kind under ops/. */
+export interface Op<R> {
+  /** What identifies the op itself and how it reads its inputs. May ask the network (a tag to a digest), never runs anything. */
+  cacheMap(signal: AbortSignal): Promise<CacheMap<R>>;
+  /** Runs the op. One result per output. Called at most once per key and solver. */
+  run(inputs: readonly R[], context: RunContext): Promise<readonly R[]>;
+  /** Which limit this op counts against. */
+  readonly resource: 'process' | 'network' | 'cpu' | 'none';
+}
+
+export interface CacheMap<R> {
+  /** What goes into the key for the op itself, each part with a name the user understands. */
+  readonly parts: readonly KeyPart[];
+  /** One per input. */
+  readonly inputs: readonly InputKey<R>[];
+  /** True for a result that means nothing in another build (a local directory): no record is saved or looked for. */
+  readonly volatile: boolean;
+}
+
+export type InputKey<R> =
+  /** The input counts by its own key: a rootfs. */
+  | { readonly by: 'definition'; readonly selector?: string }
+  /** The input counts by the bytes that will be read. `selector` names the selection, so that two selections do not meet. */
+  | {
+      readonly by: 'content';
+      readonly selector: string;
+      readonly digest: (input: R, signal: AbortSignal) => Promise<{ readonly digest: Digest; readonly parts?: readonly KeyPart[] }>;
+    };
+
+export interface RunContext {
+  readonly signal: AbortSignal;
+  /** Output and sub-progress of this vertex. */
+  readonly progress: ProgressSink;
+  readonly vertex: Digest;
+}
+
+/** How results go into records and come back. */
+export interface ResultCodec<R> {
+  encode(result: R): unknown;
+  /** The result, or undefined when it cannot be used any more (its snapshot is gone). */
+  decode(value: unknown): R | undefined;
+}
+
+export interface SolverOptions<R> {
+  readonly cache: CacheStore;
+  readonly codec: ResultCodec<R>;
+  readonly progress: ProgressSink;
+  readonly limits: { readonly process: number; readonly network: number; readonly cpu: number };
+}
