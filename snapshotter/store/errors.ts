@@ -1,0 +1,71 @@
+import { statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { errnoOf, KilnError, messageOf } from '../../base/errors.ts';
+
+/**
+ * The error a user should see for `error`, which was met while writing at `path`: a full disk, a disk quota and a store that may
+ * not be written have codes of their own; anything else comes back as it was.
+ */
+export function storeError(error: unknown, path: string): unknown {
+  switch (errnoOf(error)) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return diskFull(path, error);
+    case 'EROFS':
+    case 'EACCES':
+    case 'EPERM':
+      return unwritable(path, error);
+    default:
+      return error;
+  }
+}
+
+/** KILN_DISK_FULL with what is left on the file system of `path`. */
+export function diskFull(path: string, cause?: unknown): KilnError {
+  return new KilnError('KILN_DISK_FULL', `no space left for ${path}${freeSpace(path)}`, {
+    place: { kind: 'path', path },
+    hint: 'free some space, run `kiln prune`, or put the store elsewhere with --root or KILN_ROOT; what is in the store is intact',
+    cause,
+  });
+}
+
+export function unwritable(path: string, cause?: unknown): KilnError {
+  return new KilnError('KILN_STORE_UNWRITABLE', `the store cannot be written: ${messageOf(cause)}`, {
+    place: { kind: 'path', path },
+    hint: 'run kiln as the owner of the store, or choose another directory with --root or KILN_ROOT',
+    cause,
+  });
+}
+
+/** KILN_STORE_DAMAGED: something in the store is not what its name says. */
+export function damaged(path: string, what: string, hint: string, cause?: unknown): KilnError {
+  return new KilnError('KILN_STORE_DAMAGED', what, { place: { kind: 'path', path }, hint, cause });
+}
+
+/** Runs `body`; a full disk or a read-only store met in it is thrown as the KilnError that names `path`. */
+export function guarded<T>(path: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw storeError(error, path);
+  }
+}
+
+/** Whether the file system of `path` has no room for a small file. */
+export function isFull(path: string): boolean {
+  try {
+    const fs = statfsSync(dirname(path));
+    return fs.bavail * fs.bsize < 1_000_000;
+  } catch {
+    return false;
+  }
+}
+
+function freeSpace(path: string): string {
+  try {
+    const fs = statfsSync(path);
+    return ` (${Math.floor((fs.bavail * fs.bsize) / 1e6)} MB and ${fs.ffree} inodes free)`;
+  } catch {
+    return '';
+  }
+}

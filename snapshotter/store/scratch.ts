@@ -1,0 +1,69 @@
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf } from '../../base/errors.ts';
+import { guarded } from './errors.ts';
+import { isAlive, thisOwner } from './owner.ts';
+
+/** A directory of our own below `tmp/`, removed with everything in it on disposal; harmless when it is gone already. */
+export interface ScratchDir extends Disposable {
+  readonly path: string;
+}
+
+/** The part of `tmp/` that belongs to this process. Its directory is made when first needed. */
+export class Scratch {
+  readonly #directory: string;
+  #made = false;
+  #count = 0;
+
+  constructor(tmp: string) {
+    this.#directory = join(tmp, thisOwner());
+  }
+
+  /** A path that nothing has yet, in a directory that exists. The caller makes a file there and removes or renames it. */
+  path(label: string): string {
+    if (!this.#made) {
+      guarded(this.#directory, () => mkdirSync(this.#directory, { recursive: true, mode: 0o700 }));
+      this.#made = true;
+    }
+    return join(this.#directory, `${label}-${(counter++).toString(36)}-${(this.#count++).toString(36)}`);
+  }
+
+  /** A new empty directory, mode 0700. */
+  directory(label: string): ScratchDir {
+    const path = this.path(label);
+    guarded(path, () => mkdirSync(path, { mode: 0o700 }));
+    return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+  }
+
+  /** Removes what is ours. Only when nothing of this process uses the store any more. */
+  clear(): void {
+    if (!this.#made) return;
+    rmSync(this.#directory, { recursive: true, force: true });
+    this.#made = false;
+  }
+}
+
+/** Counts for the whole process, because two stores opened on one directory share the owner's directory. */
+let counter = 0;
+
+/** The directories below `tmp` whose owners are dead. One readdir when there are none. */
+export function leftovers(tmp: string): string[] {
+  return readdirSync(tmp)
+    .filter((name) => name !== thisOwner() && !isAlive(name, join(tmp, name)))
+    .map((name) => join(tmp, name));
+}
+
+/**
+ * Removes `directories` in the background. Another process may be doing the same; what cannot be removed now (files of a user
+ * namespace) stays for the next start.
+ */
+export async function sweep(directories: readonly string[]): Promise<void> {
+  for (const directory of directories) {
+    try {
+      await rm(directory, { recursive: true, force: true });
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error;
+    }
+  }
+}
