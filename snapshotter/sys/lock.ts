@@ -1,0 +1,37 @@
+import { bind, bindAsync, check, ERRNO, lastErrno, SysError } from './native.ts';
+
+const SHARED = 1;
+const EXCLUSIVE = 2;
+const NONBLOCK = 4;
+const UNLOCK = 8;
+
+const flock = bind('int flock(int, int)');
+const flockAsync = bindAsync('flock', 'int flock(int, int)');
+
+/** Takes an advisory lock on the open file `fd` at once; false when another open file holds it. Closing `fd` frees it. */
+export function tryLock(fd: number, mode: 'shared' | 'exclusive'): boolean {
+  if (flock(fd, (mode === 'shared' ? SHARED : EXCLUSIVE) | NONBLOCK) === 0) return true;
+  const errno = lastErrno();
+  if (errno === ERRNO['EAGAIN']) return false;
+  throw new SysError('flock', errno);
+}
+
+/**
+ * As `tryLock`, waiting without polling for as long as it takes. The wait occupies one thread of the libuv pool (there are four
+ * unless UV_THREADPOOL_SIZE says otherwise), so only wait for what another *process* holds.
+ */
+export async function lock(fd: number, mode: 'shared' | 'exclusive'): Promise<void> {
+  if (tryLock(fd, mode)) return;
+  for (;;) {
+    try {
+      await flockAsync(fd, mode === 'shared' ? SHARED : EXCLUSIVE);
+      return;
+    } catch (error) {
+      if (!(error instanceof SysError && error.code === 'EINTR')) throw error;
+    }
+  }
+}
+
+export function unlock(fd: number): void {
+  check(flock(fd, UNLOCK), 'flock');
+}

@@ -1,0 +1,21 @@
+import { isMainThread } from 'node:worker_threads';
+import { CLONE, MS } from './constants.ts';
+import { mount, unshare } from './mount.ts';
+
+let entered = false;
+
+/**
+ * Gives this process a mount namespace of its own, once, so that no mount of ours outlives it or is seen by others; mounts made
+ * outside (an unlocked disk, an automount) still arrive. Needs CAP_SYS_ADMIN: throws a SysError with code EPERM without it.
+ *
+ * A namespace belongs to a thread. What inherits ours: the main thread, worker threads started *after* this call, and children
+ * that the main thread spawns. What may not: the libuv pool, whose threads start with the first asynchronous file operation.
+ * So reach into a mount of ours with synchronous calls or through a descriptor, never with fs.promises on a path.
+ */
+export function enterPrivateMounts(): void {
+  if (entered) return;
+  if (!isMainThread) throw new Error('enterPrivateMounts() belongs on the main thread');
+  unshare(CLONE.NEWNS);
+  mount(null, '/', null, MS.REC | MS.SLAVE);
+  entered = true;
+}

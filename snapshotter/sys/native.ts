@@ -1,0 +1,113 @@
+import { createRequire } from 'node:module';
+import { constants } from 'node:os';
+
+/**
+ * The bridge to libc. koffi is loaded at the first call of any bound function (10 to 15 ms, 2-core VM, 2026-11), never at
+ * import, so that commands which touch no tree do not pay for it. Every thread that uses a binding loads its own.
+ */
+
+/** What koffi may hand over: numbers, pointers (buffers), C strings (text, or NUL-terminated bytes). */
+export type Arg = number | bigint | string | Buffer | Uint8Array | null;
+
+interface Bound {
+  (...args: Arg[]): number | bigint;
+  async(...args: [...Arg[], (error: Error | null, result: number | bigint) => void]): void;
+}
+
+interface Library {
+  func(prototype: string): Bound;
+}
+
+interface Koffi {
+  load(path: string | null): Library;
+  errno(): number;
+}
+
+let koffi: Koffi | undefined;
+let self: Library | undefined;
+
+function load(): Koffi {
+  koffi ??= createRequire(import.meta.url)('koffi') as Koffi;
+  return koffi;
+}
+
+/** A shared library by path or soname, or undefined when the system has none such. */
+export function openLibrary(name: string): Library | undefined {
+  try {
+    return load().load(name);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A failed system call: `code` is the errno name, `syscall` the call, `path` what it was about. */
+export class SysError extends Error {
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+  readonly path: string | undefined;
+
+  constructor(syscall: string, errno: number, path?: string) {
+    const code = errnoName(errno);
+    super(`${code}: ${syscall} failed${path === undefined ? '' : `, '${path}'`}`);
+    this.name = 'SysError';
+    this.code = code;
+    this.errno = errno;
+    this.syscall = syscall;
+    this.path = path;
+  }
+}
+
+const names = new Map<number, string>();
+export const ERRNO: Readonly<Record<string, number>> = constants.errno;
+
+function errnoName(errno: number): string {
+  if (names.size === 0) {
+    for (const [name, value] of Object.entries(constants.errno)) if (!names.has(value)) names.set(value, name);
+    names.set(constants.errno.EAGAIN, 'EAGAIN');
+    names.set(constants.errno.EOPNOTSUPP, 'EOPNOTSUPP');
+  }
+  return names.get(errno) ?? `E${errno}`;
+}
+
+/** The errno of the last bound call of this thread. */
+export function lastErrno(): number {
+  return load().errno();
+}
+
+/** A libc function by its C prototype; the symbol is looked up at the first call. The raw result comes back as a number. */
+export function bind(prototype: string): (...args: Arg[]) => number {
+  let bound: Bound | undefined;
+  return (...args) => {
+    bound ??= symbol(prototype);
+    return Number(bound(...args));
+  };
+}
+
+/** As `bind`, run on a thread of the libuv pool. Rejects with a SysError when the result is negative. */
+export function bindAsync(name: string, prototype: string): (...args: Arg[]) => Promise<number> {
+  let bound: Bound | undefined;
+  return (...args) => {
+    bound ??= symbol(prototype);
+    return new Promise((resolve, reject) => {
+      bound!.async(...args, (error, result) => {
+        // koffi restores the errno of the pool thread before it calls back (checked by a test).
+        if (error) reject(error);
+        else if (Number(result) < 0) reject(new SysError(name, lastErrno()));
+        else resolve(Number(result));
+      });
+    });
+  };
+}
+
+function symbol(prototype: string): Bound {
+  // null: the symbols of this process, so libc has no name here (glibc and musl call theirs differently).
+  self ??= load().load(null);
+  return self.func(prototype);
+}
+
+/** Returns `result` unless it is negative; then throws the errno as a SysError. */
+export function check(result: number, syscall: string, path?: string): number {
+  if (result < 0) throw new SysError(syscall, lastErrno(), path);
+  return result;
+}

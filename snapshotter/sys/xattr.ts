@@ -1,0 +1,68 @@
+import { cName, decodeName } from './names.ts';
+import { bind, check, ERRNO, lastErrno, SysError } from './native.ts';
+
+/**
+ * Extended attributes of a path, never following a final symlink. A descriptor is named by `fdPath(fd)`, whose final magic link
+ * has to be followed: hence the second set of calls.
+ */
+
+const c = {
+  lget: bind('int64_t lgetxattr(const char *, const char *, void *, uint64_t)'),
+  lset: bind('int lsetxattr(const char *, const char *, const void *, uint64_t, int)'),
+  llist: bind('int64_t llistxattr(const char *, void *, uint64_t)'),
+  lremove: bind('int lremovexattr(const char *, const char *)'),
+  get: bind('int64_t getxattr(const char *, const char *, void *, uint64_t)'),
+  set: bind('int setxattr(const char *, const char *, const void *, uint64_t, int)'),
+  list: bind('int64_t listxattr(const char *, void *, uint64_t)'),
+  remove: bind('int removexattr(const char *, const char *)'),
+};
+
+/** The path that names an open descriptor of this process. Works for O_PATH descriptors, of symlinks too when joined with a name. */
+export function fdPath(fd: number): string {
+  return `/proc/self/fd/${fd}`;
+}
+
+/** The kernel's limits: a value and a list of names are each at most 64 KB. */
+const LIMIT = 65536;
+let scratch: Buffer | undefined;
+
+function absent(errno: number): boolean {
+  return errno === ERRNO['ENODATA'] || errno === ERRNO['EOPNOTSUPP'];
+}
+
+export interface XattrOptions {
+  /** For a `fdPath`, or any path whose final symlink is to be followed. */
+  readonly follow?: boolean;
+}
+
+/** The value, or undefined when the file has no such attribute (or its file system none at all). */
+export function getXattr(path: string, name: string, options: XattrOptions = {}): Buffer | undefined {
+  scratch ??= Buffer.alloc(LIMIT);
+  const length = (options.follow ? c.get : c.lget)(cName(path), cName(name), scratch, LIMIT);
+  if (length >= 0) return Buffer.from(scratch.subarray(0, length));
+  const errno = lastErrno();
+  if (absent(errno)) return undefined;
+  throw new SysError('getxattr', errno, path);
+}
+
+export function setXattr(path: string, name: string, value: Uint8Array, options: XattrOptions = {}): void {
+  check((options.follow ? c.set : c.lset)(cName(path), cName(name), value, value.byteLength, 0), 'setxattr', path);
+}
+
+/** The names of all attributes, unordered. */
+export function listXattrs(path: string, options: XattrOptions = {}): string[] {
+  scratch ??= Buffer.alloc(LIMIT);
+  const length = (options.follow ? c.list : c.llist)(cName(path), scratch, LIMIT);
+  if (length === 0) return [];
+  if (length > 0) return decodeName(scratch.subarray(0, length - 1)).split('\0');
+  const errno = lastErrno();
+  if (absent(errno)) return [];
+  throw new SysError('listxattr', errno, path);
+}
+
+/** Removing an attribute that is not there is no error. */
+export function removeXattr(path: string, name: string, options: XattrOptions = {}): void {
+  if ((options.follow ? c.remove : c.lremove)(cName(path), cName(name)) >= 0) return;
+  const errno = lastErrno();
+  if (!absent(errno)) throw new SysError('removexattr', errno, path);
+}
