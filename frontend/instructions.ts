@@ -30,7 +30,7 @@ export type ParserNote =
 export interface Stage {
   readonly from: FromInstruction;
   readonly instructions: readonly StageInstruction[];
-  /** The comment lines right above FROM, without `#`: a stage's description in `--call=targets`. */
+  /** What a comment line `# <name> …` right above FROM says of the stage: its description in `--call=targets`. */
   readonly docComment: string;
 }
 
@@ -47,6 +47,7 @@ interface Base {
   readonly keyword: string;
   /** The instruction as Docker keeps it in names and history: keyword upper-cased is the printer's job; inner line breaks are joined. */
   readonly original: string;
+  /** The comment lines right above, without `#`, joined by line breaks. */
   readonly docComment: string;
 }
 
@@ -70,7 +71,7 @@ export interface KeyValue {
 
 export interface ArgInstruction extends Base {
   readonly kind: 'arg';
-  readonly args: readonly { readonly key: string; readonly value: string | undefined; readonly docComment: string }[];
+  readonly args: readonly { readonly key: string; readonly value: string | undefined; /** From `# <key> …` above. */ readonly docComment: string }[];
 }
 export interface EnvInstruction extends Base { readonly kind: 'env'; readonly entries: readonly KeyValue[] }
 export interface LabelInstruction extends Base { readonly kind: 'label'; readonly entries: readonly KeyValue[] }
@@ -84,6 +85,8 @@ export interface Heredoc {
   readonly name: string;
   /** The body with tabs already removed for `<<-`; ends with a line break unless empty. */
   readonly content: string;
+  /** The body as written: what a RUN with more than the heredoc hands on to its shell, and what ONBUILD stores. */
+  readonly raw: string;
   /** False for a quoted delimiter. */
   readonly expand: boolean;
   readonly chomp: boolean;
