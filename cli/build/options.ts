@@ -1,0 +1,57 @@
+import type { Platform } from '../../base/platform.ts';
+import type { ProgressMode } from '../progress/view.ts';
+
+/** What `kiln build` was asked to do: flags and environment, parsed once. Nothing below reads a flag or the environment. */
+export interface BuildOptions {
+  /** A directory, `-`, or a URL, as written. */
+  readonly context: string;
+  /** `--file`, as written; `-` is standard input. */
+  readonly file: string | undefined;
+  readonly tags: readonly string[];
+  readonly target: string | undefined;
+  readonly buildArgs: ReadonlyMap<string, string>;
+  readonly labels: ReadonlyMap<string, string>;
+  readonly platforms: readonly Platform[];
+  readonly outputs: readonly OutputSpec[];
+  readonly noCache: 'none' | 'all' | readonly string[];
+  readonly pull: boolean;
+  readonly progress: ProgressMode;
+  readonly quiet: boolean;
+  readonly iidFile: string | undefined;
+  readonly metadataFile: string | undefined;
+  readonly network: 'default' | 'none' | 'host';
+  readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
+  readonly secrets: readonly SecretSpec[];
+  readonly ssh: readonly SshSpec[];
+  readonly shmSize: number;
+  readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+  readonly cgroupParent: string;
+  readonly buildContexts: ReadonlyMap<string, string>;
+  readonly allow: readonly string[];
+  /** SOURCE_DATE_EPOCH in seconds. */
+  readonly epoch: number | undefined;
+  /** How many steps run at once. */
+  readonly maxParallelism: number;
+  /** Sentences about flags that were given and mean nothing here yet; shown as warnings. */
+  readonly notes: readonly string[];
+}
+
+/** One `--output`. */
+export interface OutputSpec {
+  readonly type: 'image' | 'registry' | 'oci' | 'docker' | 'tar' | 'local' | 'cacheonly';
+  /** A path, or `-` for standard output; undefined where the type needs none. */
+  readonly dest: string | undefined;
+  /** The rest, by name: `name`, `push`, `compression`, … */
+  readonly attributes: ReadonlyMap<string, string>;
+}
+
+export interface SecretSpec {
+  readonly id: string;
+  readonly source: { readonly kind: 'file'; readonly path: string } | { readonly kind: 'env'; readonly name: string };
+}
+
+export interface SshSpec {
+  readonly id: string;
+  /** Agent sockets or key files; the agent of SSH_AUTH_SOCK when empty. */
+  readonly paths: readonly string[];
+}

@@ -1,0 +1,29 @@
+/** A command: gets its arguments, answers the exit code. A failure is thrown. */
+export interface CommandModule {
+  run(argv: readonly string[]): Promise<number>;
+}
+
+interface CommandEntry {
+  readonly summary: string;
+  /** Loaded only when the command is called: start-up reads nothing else. */
+  readonly load: () => Promise<CommandModule>;
+}
+
+export const COMMANDS = {
+  build: { summary: 'Build an image from a Dockerfile', load: () => import('./commands/build.ts') },
+  run: { summary: 'Run a command in a new container of an image, to look at a result', load: () => import('./commands/run-image.ts') },
+  images: { summary: 'List the images in the local store', load: () => import('./commands/images.ts') },
+  tag: { summary: 'Give an image another name', load: () => import('./commands/tag.ts') },
+  rmi: { summary: 'Remove names of images', load: () => import('./commands/rmi.ts') },
+  inspect: { summary: 'Print the config and descriptors of an image as JSON', load: () => import('./commands/inspect.ts') },
+  history: { summary: 'Show how an image was made', load: () => import('./commands/history.ts') },
+  save: { summary: 'Write images to an archive', load: () => import('./commands/save.ts') },
+  load: { summary: 'Read images from an archive', load: () => import('./commands/load.ts') },
+  pull: { summary: 'Fetch an image from a registry', load: () => import('./commands/pull.ts') },
+  push: { summary: 'Send an image to a registry', load: () => import('./commands/push.ts') },
+  logs: { summary: 'Print the full log of a build', load: () => import('./commands/logs.ts') },
+  doctor: { summary: 'Say what this host offers and what is missing', load: () => import('./commands/doctor-host.ts') },
+  debug: { summary: 'Look inside: dump-llb', load: () => import('./commands/debug.ts') },
+} as const satisfies Record<string, CommandEntry>;
+
+export type CommandName = keyof typeof COMMANDS;

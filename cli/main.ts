@@ -1,0 +1,47 @@
+import { KilnError } from '../base/errors.ts';
+import { COMMANDS, type CommandName } from './commands.ts';
+import { printError } from './report.ts';
+
+declare const KILN_VERSION: string | undefined;
+
+export const VERSION: string = typeof KILN_VERSION === 'string' ? KILN_VERSION : 'dev';
+
+/** Runs one command line (without `node` and the script). Sets the exit code; throws nothing. */
+export async function main(argv: readonly string[]): Promise<void> {
+  // A reader that goes away (`kiln images | head`) ends the command, quietly.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', (error: NodeJS.ErrnoException) => error.code === 'EPIPE' && process.exit(0));
+  try {
+    process.exitCode = await dispatch(argv);
+  } catch (error) {
+    await printError(error);
+    process.exitCode = error instanceof KilnError ? error.exitCode : 70;
+  }
+}
+
+async function dispatch(argv: readonly string[]): Promise<number> {
+  const [first, ...rest] = argv;
+  if (first === '--version' || first === '-v' || first === 'version') {
+    process.stdout.write(`kiln version ${VERSION}\n`);
+    return 0;
+  }
+  if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
+    process.stdout.write(overview());
+    return first === undefined ? 1 : 0;
+  }
+  if (!Object.hasOwn(COMMANDS, first)) {
+    const { nearest } = await import('./nearest.ts');
+    const close = nearest(first, Object.keys(COMMANDS));
+    throw new KilnError('KILN_UNKNOWN_COMMAND', `unknown command: ${first}`, {
+      hint: close ? `did you mean 'kiln ${close}'?` : "'kiln --help' lists the commands",
+      exitCode: 2,
+    });
+  }
+  const module = await COMMANDS[first as CommandName].load();
+  return await module.run(rest);
+}
+
+function overview(): string {
+  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
+  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`);
+  return `Usage: kiln COMMAND [OPTIONS]\n\nBuilds container images from Dockerfiles, without a daemon.\n\nCommands:\n${lines.join('\n')}\n\n'kiln COMMAND --help' says more about a command.\n`;
+}

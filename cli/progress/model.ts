@@ -1,0 +1,130 @@
+import type { Digest } from '../../base/digest.ts';
+import type { LogEvent, ProgressEvent, StatusEvent, VertexEvent, WarningEvent } from '../../base/progress.ts';
+
+/** Everything known about one vertex so far, folded from its events. */
+export interface VertexState {
+  /** 1-based, in the order in which vertices were first heard of: `#3` in plain output. */
+  readonly index: number;
+  readonly digest: Digest;
+  name: string;
+  started: number | undefined;
+  completed: number | undefined;
+  cached: boolean;
+  error: string | undefined;
+  cancelled: boolean;
+  readonly statuses: Map<string, StatusEvent>;
+  /** The end of the output, whole lines and at most one part line, for the live view and for a failure's summary. */
+  readonly tail: OutputTail;
+}
+
+const TAIL_BYTES = 16 * 1024;
+
+/** Keeps the last part of a stream of output, in bounded memory. */
+export class OutputTail {
+  #chunks: Uint8Array[] = [];
+  #bytes = 0;
+
+  push(data: Uint8Array): void {
+    this.#chunks.push(data);
+    this.#bytes += data.byteLength;
+    while (this.#chunks.length > 1 && this.#bytes - this.#chunks[0]!.byteLength > TAIL_BYTES)
+      this.#bytes -= this.#chunks.shift()!.byteLength;
+  }
+
+  /** The last `count` lines, without control sequences; of a line that was redrawn with `\r` what stood last. */
+  lines(count: number): string[] {
+    const text = Buffer.concat(this.#chunks).toString('utf8');
+    const lines = text.split('\n').map((line) => cleanLine(line));
+    if (lines.at(-1) === '') lines.pop();
+    return lines.slice(-count);
+  }
+}
+
+/** A line as it would stand on a terminal: no escape sequences, tabs as spaces, only what follows the last carriage return. */
+export function cleanLine(line: string): string {
+  const last = line.replace(/\r+$/, '').split('\r').at(-1) ?? '';
+  return last
+    .replace(/\u001b\[[0-9;?]*[ -/]*[@-~]|\u001b[@-Z\\-_]|[\u0000-\u0008\u000b-\u001f\u007f]/g, '')
+    .replace(/\t/g, '    ');
+}
+
+/** Folds events into states. Views read `vertices`; they are told nothing twice. */
+export class ProgressModel {
+  readonly vertices = new Map<Digest, VertexState>();
+  readonly warnings: WarningEvent[] = [];
+
+  apply(event: ProgressEvent): VertexState | undefined {
+    switch (event.kind) {
+      case 'vertex':
+        return this.#vertex(event);
+      case 'status': {
+        const vertex = this.vertices.get(event.vertex);
+        vertex?.statuses.set(event.id, event);
+        return vertex;
+      }
+      case 'log':
+        return this.#log(event);
+      case 'warning':
+        this.warnings.push(event);
+        return undefined;
+    }
+  }
+
+  #vertex(event: VertexEvent): VertexState {
+    let state = this.vertices.get(event.vertex);
+    if (!state) {
+      state = {
+        index: this.vertices.size + 1,
+        digest: event.vertex,
+        name: event.name,
+        started: undefined,
+        completed: undefined,
+        cached: false,
+        error: undefined,
+        cancelled: false,
+        statuses: new Map(),
+        tail: new OutputTail(),
+      };
+      this.vertices.set(event.vertex, state);
+    }
+    state.name = event.name;
+    state.started ??= event.started;
+    state.completed = event.completed ?? state.completed;
+    state.cached ||= event.cached ?? false;
+    state.error = event.error ?? state.error;
+    state.cancelled ||= event.cancelled ?? false;
+    return state;
+  }
+
+  #log(event: LogEvent): VertexState | undefined {
+    const state = this.vertices.get(event.vertex);
+    state?.tail.push(event.data);
+    return state;
+  }
+}
+
+/** `1.5s`, and with three digits what is short: buildx's way to print a duration. */
+export function seconds(ms: number, digits = 1): string {
+  return `${(Math.max(0, ms) / 1000).toFixed(digits)}s`;
+}
+
+/** Bytes as docker's units print them: powers of 1000, four significant digits at most. */
+export function bytes(count: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let value = count;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? value : Number(value.toPrecision(4)).toString()}${units[unit]}`;
+}
+
+/** `transferring context: 1.2MB / 3MB 0.3s done`, as buildx words a status line. */
+export function statusLine(status: StatusEvent): string {
+  let line = status.name;
+  if (status.total > 0) line += ` ${bytes(status.current)} / ${bytes(status.total)}`;
+  else if (status.current > 0) line += ` ${bytes(status.current)}`;
+  if (status.started !== undefined) line += ` ${seconds((status.completed ?? status.timestamp) - status.started)}`;
+  return status.completed === undefined ? line : `${line} done`;
+}

@@ -1,0 +1,75 @@
+import type { ProgressEvent } from '../../base/progress.ts';
+import type { Output, ProgressView } from './view.ts';
+
+/** One JSON document per line in the form of BuildKit's SolveStatus, as `docker buildx build --progress=rawjson` writes it. */
+export function createRawJsonView(output: Output): ProgressView {
+  return {
+    event: (event) => void output.write(`${JSON.stringify(toSolveStatus(event))}\n`),
+    close: () => {},
+  };
+}
+
+const time = (ms: number) => new Date(ms).toISOString();
+
+/** The SolveStatus that says the same as `event`. */
+export function toSolveStatus(event: ProgressEvent): unknown {
+  switch (event.kind) {
+    case 'vertex':
+      return {
+        vertexes: [
+          {
+            digest: event.vertex,
+            ...(event.inputs.length > 0 && { inputs: event.inputs }),
+            name: event.name,
+            ...(event.started !== undefined && { started: time(event.started) }),
+            ...(event.completed !== undefined && { completed: time(event.completed) }),
+            ...(event.cached && { cached: true }),
+            ...(event.error !== undefined && { error: event.error }),
+            ...(event.usage && { usage: event.usage }),
+          },
+        ],
+      };
+    case 'status':
+      return {
+        statuses: [
+          {
+            id: event.id,
+            vertex: event.vertex,
+            name: event.name,
+            ...(event.total > 0 && { total: event.total }),
+            current: event.current,
+            timestamp: time(event.timestamp),
+            ...(event.started !== undefined && { started: time(event.started) }),
+            ...(event.completed !== undefined && { completed: time(event.completed) }),
+          },
+        ],
+      };
+    case 'log':
+      return {
+        logs: [
+          {
+            vertex: event.vertex,
+            stream: event.stream,
+            data: Buffer.from(event.data).toString('base64'),
+            timestamp: time(event.timestamp),
+          },
+        ],
+      };
+    case 'warning':
+      return {
+        warnings: [
+          {
+            ...(event.vertex && { vertex: event.vertex }),
+            level: 1,
+            short: Buffer.from(event.short).toString('base64'),
+            detail: event.detail.map((line) => Buffer.from(line).toString('base64')),
+            ...(event.url && { url: event.url }),
+            ...(event.source && {
+              sourceInfo: { filename: event.source.name, data: Buffer.from(event.source.text).toString('base64') },
+              range: [{ start: { line: event.source.startLine }, end: { line: event.source.endLine } }],
+            }),
+          },
+        ],
+      };
+  }
+}

@@ -1,0 +1,35 @@
+import type { ProgressEvent } from '../../base/progress.ts';
+
+/** A way to show progress. It consumes events; `close` writes what is due at the end. */
+export interface ProgressView {
+  event(event: ProgressEvent): void;
+  close(): void;
+}
+
+export type ProgressMode = 'auto' | 'tty' | 'plain' | 'quiet' | 'none' | 'rawjson';
+
+export const PROGRESS_MODES: readonly ProgressMode[] = ['auto', 'tty', 'plain', 'quiet', 'none', 'rawjson'];
+
+/** The part of a stream that the views write to. */
+export interface Output {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly rows?: number;
+}
+
+/** The view for `mode`; `auto` is the live view on a terminal and plain lines elsewhere. Modules are loaded when needed. */
+export async function createView(mode: ProgressMode, output: Output, color: boolean): Promise<ProgressView> {
+  const kind = mode === 'auto' ? (output.isTTY ? 'tty' : 'plain') : mode;
+  switch (kind) {
+    case 'tty':
+      return (await import('./tty.ts')).createTtyView(output, color);
+    case 'plain':
+      return (await import('./plain.ts')).createPlainView(output);
+    case 'rawjson':
+      return (await import('./rawjson.ts')).createRawJsonView(output);
+    case 'quiet':
+    case 'none':
+      return { event() {}, close() {} };
+  }
+}

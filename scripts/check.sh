@@ -1,0 +1,12 @@
+#!/bin/sh
+# Types, lint and format, import directions: seconds, no root needed.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+setup_npm
+say 'types'
+node_modules/.bin/tsc -p .
+say 'lint and format'
+node_modules/.bin/biome check --error-on-warnings .
+say 'import directions, unsafe joins, licences'
+node_modules/.bin/node scripts/directions.ts

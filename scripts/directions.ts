@@ -1,0 +1,47 @@
+/**
+ * Holds the house to its plan: an import never points upwards (docs/architecture.md), nothing is a default export, a hostile path is
+ * never joined outside the safe path module, and each dependency's licence is one we accept. Prints each breach; exit 1 when there is one.
+ */
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+
+const ROOT = join(import.meta.dirname, '..');
+
+/** Rooms from the top down, and for each the rooms it may import from besides itself. */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  cli: ['frontend', 'exporter', 'solver', 'executor', 'cache', 'registry', 'snapshotter', 'base'],
+  frontend: ['solver/llb', 'base'],
+  exporter: ['solver', 'cache', 'registry', 'snapshotter', 'base'],
+  solver: ['executor', 'cache', 'registry', 'snapshotter', 'base'],
+  executor: ['snapshotter', 'base'],
+  cache: ['snapshotter', 'base'],
+  registry: ['snapshotter', 'base'],
+  snapshotter: ['base'],
+  base: [],
+};
+const LICENCES = new Set(['MIT', 'ISC', 'BSD-2-Clause', 'BSD-3-Clause', 'Apache-2.0', 'BlueOak-1.0.0', '0BSD', 'CC0-1.0', 'MIT OR Apache-2.0']);
+
+const breaches: string[] = [];
+const rooms = Object.keys(MAY_IMPORT);
+
+for (const file of globSync(`{${rooms.join(',')}}/**/*.ts`, { cwd: ROOT })) {
+  const text = readFileSync(join(ROOT, file), 'utf8');
+  const room = file.split('/')[0] ?? '';
+  const isTest = /\.test\.ts$|\/testing\/|testdata/.test(file);
+  for (const match of text.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)) {
+    const target = relative(ROOT, join(ROOT, dirname(file), match[1] ?? ''));
+    const targetRoom = target.split('/')[0] ?? '';
+    if (targetRoom === room || isTest || !rooms.includes(targetRoom)) continue;
+    const allowed = (MAY_IMPORT[room] ?? []).some((name) => target === name || target.startsWith(`${name}/`));
+    if (!allowed) breaches.push(`${file}: imports ${target}, which ${room}/ must not know`);
+  }
+}
+
+const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as { packages: Record<string, { license?: string; hasInstallScript?: boolean }> };
+for (const [path, entry] of Object.entries(lock.packages)) {
+  if (path === '' || !entry.license) continue;
+  if (!LICENCES.has(entry.license)) breaches.push(`package-lock.json: ${path} has the licence ${entry.license}, which is not on the list`);
+}
+
+for (const breach of breaches) console.error(breach);
+process.exitCode = breaches.length > 0 ? 1 : 0;

@@ -1,0 +1,44 @@
+# Shared by the set-up, demo and test scripts. POSIX sh; sourced from the root of the checkout.
+
+say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# npm packages, exactly as locked; nothing is done when they are as the lock file says.
+setup_npm() {
+  stamp=node_modules/.kiln-lock
+  if [ -f "$stamp" ] && cmp -s "$stamp" package-lock.json && [ -x node_modules/.bin/node ]; then return; fi
+  say 'installing npm packages (npm ci --ignore-scripts)'
+  npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+  cp package-lock.json "$stamp"
+  [ -x node_modules/.bin/node ] || die "the shipped Node did not install: npm needs the optional dependency node-linux-$(uname -m)"
+}
+
+# setup_debian PROGRAM=PACKAGE…: installs the packages whose program (or library file pattern) is missing.
+setup_debian() {
+  missing=
+  for pair in "$@"; do
+    program=${pair%%=*} package=${pair#*=}
+    case $program in
+      /*) found=; for f in $program; do [ -e "$f" ] && found=1; done ;;
+      *) found=$(PATH=$PATH:/usr/sbin:/sbin command -v "$program" || true) ;;
+    esac
+    [ -n "$found" ] || missing="$missing $package"
+  done
+  [ -n "$missing" ] || return 0
+  command -v apt-get >/dev/null || die "these are missing and this is no Debian or Ubuntu: install$missing by hand"
+  [ "$(id -u)" = 0 ] || die "run this first, as root: apt-get install --no-install-recommends$missing"
+  say "installing Debian packages:$missing"
+  export DEBIAN_FRONTEND=noninteractive
+  # shellcheck disable=SC2086
+  apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 || {
+    apt-get update -qq >/dev/null
+    apt-get install -y -qq --no-install-recommends $missing >/dev/null
+  }
+}
+
+# The bundle, when a source is newer than it.
+setup_bundle() {
+  if [ -f dist/kiln.js ] && [ -z "$(find base frontend solver cache snapshotter executor exporter registry cli scripts/bundle.ts package.json -newer dist/kiln.js -type f -name '*.[tj]s*' -print -quit 2>/dev/null)" ]; then return; fi
+  say 'building the bundle (dist/)'
+  node_modules/.bin/node scripts/bundle.ts
+}

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Installs what Kiln needs on a Debian or Ubuntu machine: npm packages (with the shipped Node 24), Debian packages, the bundle.
+#   npm run setup            what a build needs: crun, and libdeflate for fast gzip
+#   npm run setup -- tests   also what the tests read results back with
+# Everything that is there already is left alone; a second run does nothing.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+setup_npm
+setup_debian crun=crun /usr/lib/*/libdeflate.so.0=libdeflate0
+if [ "${1:-}" = tests ]; then
+  setup_debian runc=runc skopeo=skopeo umoci=umoci buildah=buildah docker-registry=docker-registry mmdebstrap=mmdebstrap \
+    qemu-aarch64-static=qemu-user-static git=git python3=python3-minimal zstd=zstd xz=xz-utils bzip2=bzip2 ip=iproute2 htpasswd=apache2-utils
+fi
+setup_bundle

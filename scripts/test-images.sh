@@ -1,0 +1,45 @@
+#!/bin/sh
+# Makes the test images with Kiln and tags them in the local store (see test-images/README.md).
+#   npm run test-images [-- busybox|debian|node|debian-arm64 …]
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+[ $# -gt 0 ] || set -- busybox debian node
+sh scripts/setup.sh
+cache=.cache/test-images
+mkdir -p "$cache"
+
+# make NAME RECIPE ARCHES TAG…: builds, keeps the archive, loads it.
+make() {
+  name=$1 recipe=$2 arches=$3; shift 3
+  key=$(cat test-images/lib.sh test-images/"$recipe"/* | sha256sum | cut -c1-16)
+  archive=$cache/$name-$key.oci.tar
+  first=$1
+  if [ ! -f "$archive" ]; then
+    say "making the test image $first ($arches)"
+    context=$(mktemp -d)
+    cp test-images/"$recipe"/Dockerfile "$context/"
+    # shellcheck disable=SC2086
+    sh test-images/"$recipe"/context.sh "$context" $arches || { rm -rf "$context"; die "the recipe test-images/$recipe failed"; }
+    platforms=$(echo "$arches" | sed 's#[^ ]*#linux/&#g; s# #,#g')
+    SOURCE_DATE_EPOCH=1700000000 ./kiln build --quiet --network host --platform "$platforms" --output "type=oci,dest=$archive.tmp,name=$first" "$context" >/dev/null || { rm -rf "$context"; die "building $first failed"; }
+    rm -rf "$context"
+    mv "$archive.tmp" "$archive"
+  fi
+  for tag in "$@"; do
+    ./kiln inspect "$tag" >/dev/null 2>&1 || { ./kiln load --quiet --input "$archive" >/dev/null; [ "$tag" = "$first" ] || ./kiln tag "$first" "$tag"; }
+  done
+}
+
+for image in "$@"; do
+  case $image in
+    busybox) setup_debian dpkg-deb=dpkg
+      make busybox busybox 'amd64 arm64' busybox:latest ;;
+    debian) setup_debian mmdebstrap=mmdebstrap
+      make debian debian "$(dpkg --print-architecture)" debian:12 debian:bookworm debian:latest ;;
+    debian-arm64) setup_debian mmdebstrap=mmdebstrap qemu-aarch64-static=qemu-user-static
+      make debian-arm64 debian arm64 debian-arm64:12 ;;
+    node) make node node "$(dpkg --print-architecture)" node:24 node:latest ;;
+    *) die "no such test image: $image (there are busybox, debian, node, debian-arm64)" ;;
+  esac
+done

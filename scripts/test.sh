@@ -1,0 +1,10 @@
+#!/bin/sh
+# The README's second command: sets up, makes the test images, and runs every test.
+# Arguments select test files by substring: npm test -- solver/
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+sh scripts/setup.sh tests
+[ $# -gt 0 ] || sh scripts/check.sh
+sh scripts/test-images.sh
+exec node_modules/.bin/node test/run.ts "$@"
