@@ -1,0 +1,162 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { asDigest, type Digest, digestOf } from '../base/digest.ts';
+import { KilnError } from '../base/errors.ts';
+import { MEDIA } from '../base/oci.ts';
+import type { BlobForms, ContentStore } from './content.ts';
+
+export interface ContentUnderTest extends Disposable {
+  readonly content: ContentStore;
+  readonly forms: BlobForms;
+}
+
+function failsWith(code: string, body: () => unknown): void {
+  assert.throws(body, (error: unknown) => error instanceof KilnError && error.code === code);
+}
+
+/** What every content store and its table of forms keep. */
+export function contentContract(name: string, make: () => ContentUnderTest): void {
+  const test = suite<{ subject: ContentUnderTest; content: ContentStore; forms: BlobForms }>(name);
+  test.before.each((context) => {
+    context.subject = make();
+    context.content = context.subject.content;
+    context.forms = context.subject.forms;
+  });
+  test.after.each((context) => context.subject[Symbol.dispose]());
+  blobTests(test);
+  writerTests(test);
+  formTests(test);
+  test.run();
+}
+
+type Test = ReturnType<typeof suite<{ subject: ContentUnderTest; content: ContentStore; forms: BlobForms }>>;
+
+function blobTests(test: Test): void {
+  test('small bytes come back by their digest', ({ content }) => {
+    const digest = content.put(Buffer.from('hello'));
+    assert.is(digest, digestOf('hello'));
+    assert.is(content.put(Buffer.from('hello')), digest);
+    assert.is(content.size(digest), 5);
+    assert.equal(content.read(digest), Buffer.from('hello'));
+    assert.equal([...content.list()], [{ digest, size: 5 }]);
+    content.remove(digest);
+    content.remove(digest);
+    assert.is(content.size(digest), undefined);
+    assert.equal([...content.list()], []);
+  });
+
+  test('an absent blob is reported as such', ({ content }) => {
+    const digest = digestOf('nothing');
+    assert.is(content.size(digest), undefined);
+    failsWith('KILN_BLOB_MISSING', () => content.path(digest));
+    failsWith('KILN_BLOB_MISSING', () => content.read(digest));
+  });
+
+  test('changed bytes are never given out as a document', ({ content }) => {
+    const digest = content.put(Buffer.from('hello'));
+    writeFileSync(content.path(digest), 'hallo');
+    failsWith('KILN_BLOB_CORRUPT', () => content.read(digest));
+  });
+
+  test('a blob of the wrong length is replaced when its bytes come again', ({ content }) => {
+    const digest = content.put(Buffer.from('hello'));
+    writeFileSync(content.path(digest), 'hel');
+    content.put(Buffer.from('hello'));
+    assert.equal(content.read(digest), Buffer.from('hello'));
+  });
+
+  test('text that is no digest never becomes a path', ({ content }) => {
+    const evil = 'sha256:../../../etc/passwd' as Digest;
+    for (const body of [() => content.size(evil), () => content.read(evil), () => content.remove(evil)]) assert.throws(body);
+  });
+}
+
+function writerTests(test: Test): void {
+  test('a stream becomes a blob at commit and not before', ({ content }) => {
+    using writer = content.writer();
+    const chunk = Buffer.alloc(100_000, 7);
+    const hash = createHash('sha256');
+    for (let i = 0; i < 5; i++) {
+      writer.write(chunk);
+      hash.update(chunk);
+    }
+    assert.is(writer.size, 500_000);
+    assert.equal([...content.list()], []);
+    const digest = asDigest(`sha256:${hash.digest('hex')}`);
+    assert.equal(writer.commit({ digest, size: 500_000 }), { digest, size: 500_000 });
+    assert.is(readFileSync(content.path(digest)).length, 500_000);
+    assert.not(existsSync(writer.path));
+  });
+
+  test('bytes other than expected leave nothing behind', ({ content }) => {
+    using writer = content.writer();
+    writer.write(Buffer.from('wrong'));
+    failsWith('KILN_DIGEST_MISMATCH', () => writer.commit({ digest: digestOf('right') }));
+    using short = content.writer();
+    short.write(Buffer.from('wrong'));
+    failsWith('KILN_DIGEST_MISMATCH', () => short.commit({ size: 4 }));
+    assert.equal([...content.list()], []);
+    assert.not(existsSync(writer.path));
+    assert.not(existsSync(short.path));
+  });
+
+  test('an abandoned stream leaves nothing behind', ({ content }) => {
+    const writer = content.writer();
+    writer.write(Buffer.from('half'));
+    writer[Symbol.dispose]();
+    assert.not(existsSync(writer.path));
+  });
+
+  test('two writers of one blob both succeed', ({ content }) => {
+    using a = content.writer();
+    using b = content.writer();
+    assert.is.not(a.path, b.path);
+    a.write(Buffer.from('same'));
+    b.write(Buffer.from('same'));
+    assert.equal(a.commit(), b.commit());
+    assert.equal(content.read(digestOf('same')), Buffer.from('same'));
+  });
+
+  test('an empty stream is a blob', ({ content }) => {
+    using writer = content.writer();
+    assert.equal(writer.commit(), { digest: digestOf(''), size: 0 });
+    assert.is(content.size(digestOf('')), 0);
+  });
+
+  test('a file that somebody else wrote and hashed is adopted', ({ content }) => {
+    using writer = content.writer();
+    writeFileSync(writer.path, 'from a worker');
+    writer.adopt(digestOf('from a worker'));
+    assert.equal(content.read(digestOf('from a worker')), Buffer.from('from a worker'));
+  });
+}
+
+function formTests(test: Test): void {
+  test('a layer is found in each of its forms, and only while the blob is there', ({ content, forms }) => {
+    const diffId = digestOf('tar');
+    const gzip = {
+      diffId,
+      digest: content.put(Buffer.from('gz')),
+      size: 2,
+      mediaType: MEDIA.ociLayerGzip,
+      compression: 'gzip',
+    } as const;
+    const pulled = { ...gzip, variant: 'pulled' };
+    const ours = { ...gzip, digest: content.put(Buffer.from('gz6')), size: 3, variant: 'libdeflate-1.14-6' };
+    assert.is(forms.find(diffId, 'gzip'), undefined);
+    forms.record(pulled);
+    forms.record(pulled);
+    forms.record(ours);
+    assert.is(forms.all(diffId).length, 2);
+    assert.equal(forms.find(diffId, 'gzip', 'libdeflate-1.14-6'), ours);
+    assert.ok(forms.find(diffId, 'gzip'));
+    assert.is(forms.find(diffId, 'zstd'), undefined);
+    assert.is(forms.find(diffId, 'gzip', 'zlib-9'), undefined);
+    assert.equal(forms.all(digestOf('another')), []);
+    content.remove(ours.digest);
+    assert.equal(forms.all(diffId), [pulled]);
+    assert.is(forms.find(diffId, 'gzip', 'libdeflate-1.14-6'), undefined);
+  });
+}

@@ -1,0 +1,87 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite, test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { digestOf } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
+import { contentContract } from '../content.contract.ts';
+import { image, imagesContract } from '../images.contract.ts';
+import { openContent } from './content.ts';
+import { openBlobForms } from './forms.ts';
+import { openImages } from './images.ts';
+import { openStore } from './root.ts';
+
+function temporaryStore() {
+  const dir = mkdtempSync(join(tmpdir(), 'kiln-content-'));
+  const store = openStore(join(dir, 'store'));
+  const dispose = () => {
+    store.close();
+    rmSync(dir, { recursive: true, force: true });
+  };
+  return { dir, store, [Symbol.dispose]: dispose };
+}
+
+contentContract('content store in a directory', () => {
+  const { store, [Symbol.dispose]: dispose } = temporaryStore();
+  const content = openContent(store);
+  return { content, forms: openBlobForms(store, content), [Symbol.dispose]: dispose };
+});
+
+imagesContract('image names in the database', () => {
+  const { store, [Symbol.dispose]: dispose } = temporaryStore();
+  return { images: openImages(store), [Symbol.dispose]: dispose };
+});
+
+test('image names survive the loss of the database', () => {
+  using temporary = temporaryStore();
+  openImages(temporary.store).put(image('docker.io/library/a:1', 'one'));
+  temporary.store.close();
+  writeFileSync(join(temporary.store.root, 'kiln.db'), 'rubbish, and no database at all');
+  using again = openStore(temporary.store.root);
+  assert.equal(openImages(again).list(), [image('docker.io/library/a:1', 'one')]);
+  openImages(again).remove('docker.io/library/a:1');
+  assert.equal(openImages(again).list(), []);
+});
+test.run();
+
+const full = suite('full disk');
+full('a full disk is one clear error, and the store stays whole', () => {
+  using temporary = temporaryStore();
+  const mount = join(temporary.dir, 'small');
+  mkdirSync(mount);
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', mount]).status !== 0) {
+    console.log('SKIP a full disk is one clear error: no right to mount');
+    return;
+  }
+  try {
+    const store = openStore(join(mount, 'store'));
+    const content = openContent(store);
+    const kept = content.put(Buffer.from('kept'));
+    {
+      using writer = content.writer();
+      assert.throws(
+        () => {
+          for (;;) writer.write(Buffer.alloc(65536));
+        },
+        (error: unknown) => error instanceof KilnError && error.code === 'KILN_DISK_FULL' && /prune/.test(error.hint ?? ''),
+      );
+    }
+    assert.equal(content.read(kept), Buffer.from('kept'));
+    assert.is(content.put(Buffer.from('more')), digestOf('more'));
+    store.migrate('filler', ['CREATE TABLE filler (a BLOB)']);
+    assert.throws(
+      () => {
+        for (;;) store.db.run('INSERT INTO filler VALUES (zeroblob(100000))');
+      },
+      (error: unknown) => error instanceof KilnError && error.code === 'KILN_DISK_FULL',
+    );
+    assert.equal(content.read(kept), Buffer.from('kept'));
+    store.close();
+    assert.equal(readdirSync(join(mount, 'store', 'tmp')), []);
+  } finally {
+    spawnSync('umount', ['-l', mount]);
+  }
+});
+full.run();

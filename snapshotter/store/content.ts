@@ -1,0 +1,156 @@
+import { createHash, type Hash } from 'node:crypto';
+import { closeSync, fdatasyncSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { asDigest, type Digest, digestOf, hexOf } from '../../base/digest.ts';
+import { errnoOf, KilnError } from '../../base/errors.ts';
+import type { BlobWriter, ContentStore } from '../content.ts';
+import { guarded, storeError } from './errors.ts';
+import type { Store } from './root.ts';
+
+/** A document (manifest, index, config) that is read whole may be this large; image-spec asks for 4 MiB, some are larger. */
+const MAX_DOCUMENT = 64 << 20;
+
+/** The content store in `store.blobs`. The directory is the only truth: no table repeats it. */
+export function openContent(store: Store): ContentStore {
+  return new BlobDirectory(store);
+}
+
+class BlobDirectory implements ContentStore {
+  readonly #store: Store;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  size(digest: Digest): number | undefined {
+    return statSync(this.#file(digest), { throwIfNoEntry: false })?.size;
+  }
+
+  path(digest: Digest): string {
+    const path = this.#file(digest);
+    if (statSync(path, { throwIfNoEntry: false }) === undefined) throw missing(digest, path);
+    return path;
+  }
+
+  read(digest: Digest): Buffer {
+    const path = this.#file(digest);
+    const size = statSync(path, { throwIfNoEntry: false })?.size;
+    if (size === undefined) throw missing(digest, path);
+    if (size > MAX_DOCUMENT) throw corrupt(digest, path, `it is ${size} bytes long, too long for a document`);
+    const bytes = readFileSync(path);
+    if (digestOf(bytes) !== digest) throw corrupt(digest, path, 'its bytes have another digest');
+    return bytes;
+  }
+
+  put(bytes: Uint8Array): Digest {
+    const digest = digestOf(bytes);
+    // An equal size is no proof, but the bytes are proven when they are read.
+    if (this.size(digest) === bytes.byteLength) return digest;
+    using writer = this.writer();
+    writer.write(bytes);
+    return writer.commit({ digest }).digest;
+  }
+
+  writer(): BlobWriter {
+    return new FileWriter(this.#store.scratchPath('blob'), (digest) => this.#file(digest));
+  }
+
+  remove(digest: Digest): void {
+    rmSync(this.#file(digest), { force: true });
+  }
+
+  *list(): Iterable<{ digest: Digest; size: number }> {
+    for (const name of readdirSync(this.#store.blobs)) {
+      if (!/^[0-9a-f]{64}$/.test(name)) continue;
+      const size = statSync(join(this.#store.blobs, name), { throwIfNoEntry: false })?.size;
+      if (size !== undefined) yield { digest: asDigest(`sha256:${name}`), size };
+    }
+  }
+
+  #file(digest: Digest): string {
+    // A digest is typed, but it once came from a manifest: test the form again where it becomes a path.
+    return join(this.#store.blobs, hexOf(asDigest(digest)));
+  }
+}
+
+class FileWriter implements BlobWriter {
+  readonly path: string;
+  readonly #target: (digest: Digest) => string;
+  readonly #hash: Hash = createHash('sha256');
+  #fd: number | undefined;
+  #size = 0;
+  #done = false;
+
+  constructor(path: string, target: (digest: Digest) => string) {
+    this.path = path;
+    this.#target = target;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  write(bytes: Uint8Array): void {
+    guarded(this.path, () => {
+      this.#fd ??= openSync(this.path, 'wx', 0o600);
+      for (let at = 0; at < bytes.byteLength; ) at += writeSync(this.#fd, bytes, at);
+    });
+    this.#hash.update(bytes);
+    this.#size += bytes.byteLength;
+  }
+
+  commit(expected: { digest?: Digest; size?: number } = {}): { digest: Digest; size: number } {
+    if (this.#size === 0) this.write(new Uint8Array());
+    const digest = asDigest(`sha256:${this.#hash.digest('hex')}`);
+    const size = this.#size;
+    const wrong =
+      expected.digest !== undefined && expected.digest !== digest
+        ? `the bytes have the digest ${digest} instead of ${expected.digest}`
+        : expected.size !== undefined && expected.size !== size
+          ? `${digest} is ${size} bytes long instead of ${expected.size}`
+          : undefined;
+    if (wrong !== undefined) {
+      this[Symbol.dispose]();
+      throw new KilnError('KILN_DIGEST_MISMATCH', wrong, { hint: 'the source sent damaged or wrong bytes; try again' });
+    }
+    guarded(this.path, () => fdatasyncSync(this.#fd as number));
+    this.#close();
+    this.adopt(digest);
+    return { digest, size };
+  }
+
+  adopt(digest: Digest): void {
+    guarded(this.path, () => renameSync(this.path, this.#target(digest)));
+    this.#done = true;
+  }
+
+  [Symbol.dispose](): void {
+    this.#close();
+    if (this.#done) return;
+    this.#done = true;
+    try {
+      rmSync(this.path, { force: true });
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw storeError(error, this.path);
+    }
+  }
+
+  #close(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+  }
+}
+
+function missing(digest: Digest, path: string): KilnError {
+  return new KilnError('KILN_BLOB_MISSING', `the store has no blob ${digest}`, {
+    place: { kind: 'path', path },
+    hint: 'pull or load the image again',
+  });
+}
+
+function corrupt(digest: Digest, path: string, why: string): KilnError {
+  return new KilnError('KILN_BLOB_CORRUPT', `the blob ${digest} is damaged: ${why}`, {
+    place: { kind: 'path', path },
+    hint: 'remove that file, then pull or load the image again',
+  });
+}

@@ -1,0 +1,87 @@
+import { asDigest, type Digest } from '../../base/digest.ts';
+import { MEDIA } from '../../base/oci.ts';
+import type { BlobForm, BlobForms, Compression, ContentStore } from '../content.ts';
+import type { Store } from './root.ts';
+
+const TABLES = [
+  `CREATE TABLE forms (
+     diff_id TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL, media_type TEXT NOT NULL,
+     compression TEXT NOT NULL, variant TEXT NOT NULL, PRIMARY KEY (diff_id, digest)
+   ) WITHOUT ROWID`,
+];
+
+interface Row {
+  readonly diff_id: string;
+  readonly digest: string;
+  readonly size: number;
+  readonly media_type: string;
+  readonly compression: string;
+  readonly variant: string;
+}
+
+/** The forms of layers whose blobs are in `content`. A form whose blob has gone is forgotten when it is next asked for. */
+export function openBlobForms(store: Store, content: ContentStore): BlobForms {
+  store.migrate('forms', TABLES);
+  const { db } = store;
+
+  const present = (row: Row): BlobForm | undefined => {
+    const digest = asDigest(row.digest);
+    if (content.size(digest) === row.size) return fromRow(row);
+    db.run('DELETE FROM forms WHERE diff_id = ? AND digest = ?', row.diff_id, row.digest);
+    return undefined;
+  };
+  const all = (diffId: Digest): BlobForm[] =>
+    db.all<Row>('SELECT * FROM forms WHERE diff_id = ? ORDER BY digest', diffId).flatMap((row) => present(row) ?? []);
+
+  return {
+    record(form) {
+      db.run(
+        'INSERT OR REPLACE INTO forms (diff_id, digest, size, media_type, compression, variant) VALUES (?, ?, ?, ?, ?, ?)',
+        form.diffId,
+        form.digest,
+        form.size,
+        form.mediaType,
+        form.compression,
+        form.variant,
+      );
+    },
+    find(diffId, compression, variant) {
+      return all(diffId).find((form) => form.compression === compression && (variant === undefined || form.variant === variant));
+    },
+    all,
+  };
+}
+
+/** The compression that a layer's media type tells, or undefined for one that is no layer we know. */
+export function compressionOf(mediaType: string): Compression | undefined {
+  switch (mediaType) {
+    case MEDIA.ociLayer:
+    case MEDIA.dockerLayer:
+      return 'uncompressed';
+    case MEDIA.ociLayerGzip:
+    case MEDIA.dockerLayerGzip:
+      return 'gzip';
+    case MEDIA.ociLayerZstd:
+      return 'zstd';
+    default:
+      // image-spec layer.md: the non-distributable types are deprecated, but old images have them.
+      return nondistributable(mediaType);
+  }
+}
+
+function nondistributable(mediaType: string): Compression | undefined {
+  const match = /^application\/vnd\.oci\.image\.layer\.nondistributable\.v1\.tar(?:\+(gzip|zstd))?$/.exec(mediaType);
+  if (match) return (match[1] as 'gzip' | 'zstd' | undefined) ?? 'uncompressed';
+  return mediaType === 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip' ? 'gzip' : undefined;
+}
+
+function fromRow(row: Row): BlobForm {
+  return {
+    diffId: asDigest(row.diff_id),
+    digest: asDigest(row.digest),
+    size: row.size,
+    mediaType: row.media_type,
+    compression: row.compression as Compression,
+    variant: row.variant,
+  };
+}
