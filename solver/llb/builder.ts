@@ -1,0 +1,417 @@
+import type { Platform } from '../../base/platform.ts';
+import type { Draft, DraftEdge, Made } from './draft.ts';
+import type { LlbEdge, OpMetadata, SourceRange } from './graph.ts';
+import type * as ops from './ops.ts';
+import { compareUtf8 } from './wire.ts';
+
+/*
+ * Constructors for the vertices of a graph, as BuildKit's Go client (client/llb) builds them: which fields it sets, in which order it
+ * lists inputs and mounts, and which capabilities it names. The edges they give are drafts; `seal` makes vertices of them.
+ */
+
+/** What is said about a vertex besides its op; outside its digest. */
+export interface Note {
+  /** What progress shows: `llb.customname`. */
+  readonly name?: string;
+  /** The instruction as written: `com.docker.dockerfile.v1.command`. */
+  readonly command?: string;
+  readonly ignoreCache?: boolean;
+  readonly progressGroup?: NonNullable<OpMetadata['progressGroup']>;
+  readonly locations?: readonly SourceRange[];
+}
+
+function metadata(note: Note, caps: Iterable<string | false | undefined>): OpMetadata {
+  const named = [...caps].filter((cap): cap is string => typeof cap === 'string');
+  return {
+    ...(note.ignoreCache && { ignoreCache: true }),
+    description: {
+      ...(note.name !== undefined && { 'llb.customname': note.name }),
+      ...(note.command !== undefined && { 'com.docker.dockerfile.v1.command': note.command }),
+    },
+    caps: [...new Set(named)].sort(),
+    ...(note.progressGroup && { progressGroup: note.progressGroup }),
+    locations: note.locations ?? [],
+  };
+}
+
+function source(identifier: string, attrs: Record<string, string>, note: Note, caps: readonly (string | false)[], platform?: Platform): Made {
+  const op: ops.Op = { kind: 'source', source: { identifier, attrs }, ...(platform && { platform }), constraints: {} };
+  return { op, inputs: [], metadata: metadata(note, caps) };
+}
+
+function edge(draft: Draft, output = 0): DraftEdge {
+  return { draft, output };
+}
+
+/** `ref` is a full name with tag, digest or both. `local` prefers an image that is in the store, `pull` always asks the registry. */
+export function imageSource(ref: string, options: { platform?: Platform; resolve?: 'local' | 'pull' | undefined; note: Note }): DraftEdge {
+  const attrs = options.resolve ? { 'image.resolvemode': options.resolve } : {};
+  const caps = ['source.image', options.resolve === 'pull' && 'source.image.resolvemode'];
+  return edge({
+    parents: [],
+    make: ({ platform }) => source(`docker-image://${ref}`, attrs, options.note, caps, options.platform ?? platform),
+  });
+}
+
+export interface LocalOptions {
+  readonly sessionId: string;
+  readonly sharedKeyHint: string;
+  readonly excludePatterns?: readonly string[];
+  /** Only these paths are read, with what they link to; all when empty. */
+  readonly followPaths?: readonly string[];
+}
+
+/** A directory of the caller. `options` is asked when the graph is sealed, since what is read of it is known only then. */
+export function localSource(name: string, options: () => LocalOptions, note: Note): DraftEdge {
+  return edge({
+    parents: [],
+    make: () => {
+      const { sessionId, sharedKeyHint, excludePatterns = [], followPaths = [] } = options();
+      const attrs = {
+        'local.session': sessionId,
+        ...(followPaths.length > 0 && { 'local.followpaths': goJson(followPaths) }),
+        ...(excludePatterns.length > 0 && { 'local.excludepatterns': goJson(excludePatterns) }),
+        'local.sharedkeyhint': sharedKeyHint,
+      };
+      const caps = [
+        'source.local',
+        'source.local.sessionid',
+        followPaths.length > 0 && 'source.local.followpaths',
+        excludePatterns.length > 0 && 'source.local.excludepatterns',
+        'source.local.sharedkeyhint',
+      ];
+      return source(`local://${name}`, attrs, note, caps);
+    },
+  });
+}
+
+/** JSON as Go's encoding/json writes it: `<`, `>`, `&` and the two Unicode line separators escaped. */
+function goJson(value: readonly string[]): string {
+  return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+export interface GitOptions {
+  /** Host and path, the same for every protocol: `github.com/moby/buildkit.git`. */
+  readonly id: string;
+  /** The URL that git is given. */
+  readonly url: string;
+  readonly ref?: string;
+  readonly subdir?: string;
+  readonly keepGitDir?: boolean;
+  readonly checksum?: string;
+  readonly skipSubmodules?: boolean;
+  /** For a URL that goes through ssh: which agent, and the known hosts when they were asked for. */
+  readonly ssh?: { readonly agent: string; readonly knownHosts?: string };
+}
+
+export function gitSource(git: GitOptions, note: Note): DraftEdge {
+  const fragment = git.ref || git.subdir ? `#${git.ref ?? ''}${git.subdir ? `:${git.subdir}` : ''}` : '';
+  const attrs = {
+    'git.fullurl': git.url,
+    // The names of the secrets that are tried for the host, not their values.
+    'git.authtokensecret': 'GIT_AUTH_TOKEN',
+    'git.authheadersecret': 'GIT_AUTH_HEADER',
+    ...(git.keepGitDir && { 'git.keepgitdir': 'true' }),
+    ...(git.checksum && { 'git.checksum': git.checksum }),
+    ...(git.skipSubmodules && { 'git.skipsubmodules': 'true' }),
+    ...(git.ssh && { 'git.mountsshsock': git.ssh.agent }),
+    ...(git.ssh?.knownHosts && { 'git.knownsshhosts': git.ssh.knownHosts }),
+  };
+  const caps = [
+    'source.git',
+    'source.git.fullurl',
+    git.keepGitDir === true && 'source.git.keepgitdir',
+    Boolean(git.checksum) && 'source.git.checksum',
+    git.skipSubmodules === true && 'source.git.skipsubmodules',
+    git.ssh !== undefined && 'source.git.knownsshhosts',
+    git.ssh !== undefined && 'source.git.mountsshsock',
+  ].filter((cap): cap is string => typeof cap === 'string');
+  return edge({ parents: [], make: () => source(`git://${git.id}${fragment}`, attrs, note, caps) });
+}
+
+/** One file by http or https, kept under `filename`. */
+export function httpSource(url: string, options: { filename: string; checksum?: string | undefined; note: Note }): DraftEdge {
+  const attrs = { 'http.filename': options.filename, ...(options.checksum && { 'http.checksum': options.checksum }) };
+  const caps = ['source.http', options.checksum !== undefined && 'source.http.checksum'];
+  return edge({ parents: [], make: () => source(url, attrs, options.note, caps) });
+}
+
+/** An image of an OCI layout that the caller lends: `ref` is a name with digest, `store` the layout's name in the session. */
+export function ociLayoutSource(ref: string, options: { platform?: Platform; sessionId: string; store: string; note: Note }): DraftEdge {
+  const attrs = { 'oci.session': options.sessionId, 'oci.store': options.store };
+  return edge({
+    parents: [],
+    make: ({ platform }) => source(`oci-layout://${ref}`, attrs, options.note, ['source.ocilayout'], options.platform ?? platform),
+  });
+}
+
+/** A mount of an exec besides its root. */
+export type ExecMount =
+  | { readonly type: 'bind'; readonly from: DraftEdge | undefined; readonly dest: string; readonly selector?: string; readonly readonly: boolean }
+  | {
+      readonly type: 'cache';
+      readonly from: DraftEdge | undefined;
+      readonly dest: string;
+      readonly selector?: string;
+      readonly readonly: boolean;
+      readonly id: string;
+      readonly sharing: 0 | 1 | 2;
+    }
+  | { readonly type: 'tmpfs'; readonly dest: string; readonly readonly: boolean; readonly size: number; readonly selector?: string };
+
+export interface ExecSecret {
+  readonly id: string;
+  /** Where the file goes; none when it is only an environment variable. */
+  readonly dest?: string | undefined;
+  readonly env?: string | undefined;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+  readonly optional: boolean;
+}
+
+export interface ExecSsh {
+  readonly id: string;
+  /** `/run/buildkit/ssh_agent.N` unless told. */
+  readonly dest?: string | undefined;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+  readonly optional: boolean;
+}
+
+export interface ExecSpec {
+  readonly root: DraftEdge | undefined;
+  readonly platform?: Platform | undefined;
+  readonly args: readonly string[];
+  /** In order. */
+  readonly env: ReadonlyMap<string, string>;
+  readonly cwd: string;
+  readonly user?: string | undefined;
+  readonly proxyEnv?: ops.ProxyEnv | undefined;
+  readonly extraHosts?: ops.ExecMeta['extraHosts'];
+  readonly hostname?: string | undefined;
+  readonly ulimits?: ops.ExecMeta['ulimit'];
+  readonly cgroupParent?: string;
+  readonly mounts: readonly ExecMount[];
+  readonly secrets: readonly ExecSecret[];
+  readonly ssh: readonly ExecSsh[];
+  readonly network: ops.NetMode;
+  readonly security: ops.SecurityMode;
+  readonly devices?: ExecDevices;
+  readonly note: Note;
+}
+
+type ExecDevices = NonNullable<ops.ExecOp['cdiDevices']>;
+
+/** Runs a process. The edge is the root file system after it. */
+export function exec(spec: ExecSpec): DraftEdge {
+  const root: RootMount = { type: 'root', from: spec.root, dest: '/' };
+  const mounts = [root, ...spec.mounts].sort((a, b) => compareUtf8(a.dest, b.dest));
+  const froms = mounts.map((mount) => ('from' in mount ? mount.from : undefined));
+  // Only the root has an output, since what is written to other mounts is dropped; it is therefore output 0.
+  return edge({
+    parents: froms.filter((from) => from !== undefined),
+    make: ({ platform, seal }) => {
+      const inputs = new Inputs();
+      const lowered = mounts.map((mount, i) => lowerMount(mount, froms[i] ? inputs.add(seal(froms[i])) : -1));
+      const sockets = spec.ssh.map((ssh, i) => ({ ...ssh, dest: ssh.dest || `/run/buildkit/ssh_agent.${i}` }));
+      const secretenv = spec.secrets.flatMap(({ id, env, optional }) => (env === undefined ? [] : [{ id, name: env, optional }]));
+      const op: ops.ExecOp = {
+        meta: lowerMeta(spec, sockets[0]?.dest),
+        mounts: [...lowered, ...spec.secrets.flatMap(lowerSecret), ...sockets.map(lowerSsh)],
+        network: spec.network,
+        security: spec.security,
+        ...(secretenv.length > 0 && { secretenv }),
+        ...(spec.devices && spec.devices.length > 0 && { cdiDevices: spec.devices }),
+      };
+      return {
+        op: { kind: 'exec', exec: op, platform: spec.platform ?? platform, constraints: {} },
+        inputs: inputs.list,
+        metadata: metadata(spec.note, execCaps(spec, mounts)),
+      };
+    },
+  });
+}
+
+interface RootMount {
+  readonly type: 'root';
+  readonly from: DraftEdge | undefined;
+  readonly dest: '/';
+}
+
+/** A vertex lists each input once. */
+class Inputs {
+  readonly list: LlbEdge[] = [];
+
+  /** The index of `input` in the list, where it is put unless it is there. */
+  add(input: LlbEdge): number {
+    const index = this.list.findIndex((other) => other.vertex === input.vertex && other.output === input.output);
+    return index >= 0 ? index : this.list.push(input) - 1;
+  }
+}
+
+function lowerMount(mount: RootMount | ExecMount, input: number): ops.Mount {
+  if (mount.type === 'root') return { input, dest: mount.dest, output: 0 };
+  const common = {
+    input,
+    dest: mount.dest,
+    output: -1,
+    ...(mount.selector && { selector: mount.selector }),
+    ...(mount.readonly && { readonly: true }),
+  };
+  if (mount.type === 'bind') return common;
+  if (mount.type === 'cache') return { ...common, mountType: 3, cache: { id: mount.id, sharing: mount.sharing } };
+  return { ...common, mountType: 4, tmpfs: { size: mount.size } };
+}
+
+function lowerSecret({ id, dest, uid, gid, mode, optional }: ExecSecret): ops.Mount[] {
+  return dest === undefined ? [] : [{ input: -1, dest, output: 0, mountType: 1, secret: { id, uid, gid, mode, optional } }];
+}
+
+function lowerSsh({ id, dest, uid, gid, mode, optional }: ExecSsh & { dest: string }): ops.Mount {
+  return { input: -1, dest, output: 0, mountType: 2, ssh: { id, uid, gid, mode, optional } };
+}
+
+function lowerMeta(spec: ExecSpec, sshSocket: string | undefined): ops.ExecMeta {
+  const env = new Map(spec.env);
+  if (sshSocket !== undefined && !env.has('SSH_AUTH_SOCK')) env.set('SSH_AUTH_SOCK', sshSocket);
+  return {
+    args: spec.args,
+    env: [...env].map(([key, value]) => `${key}=${value}`),
+    cwd: spec.cwd,
+    ...(spec.user && { user: spec.user }),
+    ...(spec.proxyEnv && { proxyEnv: spec.proxyEnv }),
+    ...(spec.extraHosts && spec.extraHosts.length > 0 && { extraHosts: spec.extraHosts }),
+    ...(spec.hostname && { hostname: spec.hostname }),
+    ...(spec.ulimits && spec.ulimits.length > 0 && { ulimit: spec.ulimits }),
+    ...(spec.cgroupParent && { cgroupParent: spec.cgroupParent }),
+    removeMountStubsRecursive: true,
+  };
+}
+
+function* execCaps(spec: ExecSpec, mounts: readonly (RootMount | ExecMount)[]): Generator<string> {
+  yield 'exec.meta.base';
+  yield 'exec.meta.setsdefaultpath';
+  if (spec.ulimits && spec.ulimits.length > 0) yield 'exec.meta.ulimit';
+  if (spec.network !== 0) yield 'exec.meta.network';
+  if (spec.security !== 0) yield 'exec.meta.security';
+  if (spec.proxyEnv) yield 'exec.meta.proxyenv';
+  if (spec.devices && spec.devices.length > 0) yield 'exec.meta.cdi';
+  for (const mount of mounts) {
+    if ('selector' in mount && mount.selector) yield 'exec.mount.selector';
+    if (mount.type === 'cache') {
+      yield 'exec.mount.cache';
+      yield 'exec.mount.cache.sharing';
+    } else if (mount.type === 'tmpfs') {
+      yield 'exec.mount.tmpfs';
+      if (mount.size > 0) yield 'exec.mount.tmpfs.size';
+    } else if (mount.from) yield 'exec.mount.bind';
+  }
+  if (spec.secrets.length > 0) yield 'exec.mount.secret';
+  if (spec.secrets.some((secret) => secret.env !== undefined)) yield 'exec.secretenv';
+  if (spec.ssh.length > 0) yield 'exec.mount.ssh';
+}
+
+/** Who a file will belong to; a name is looked up in the file tree that the op changes. */
+export interface Owner {
+  readonly user?: OwnerId;
+  readonly group?: OwnerId;
+}
+export type OwnerId = { readonly name: string } | { readonly id: number };
+
+/** One action of a file op; each works on the result of the one before it. */
+export type FileStep =
+  | { readonly kind: 'copy'; readonly from: DraftEdge | undefined; readonly copy: Omit<ops.FileActionCopy, 'owner'>; readonly owner?: Owner | undefined }
+  | { readonly kind: 'mkfile'; readonly mkfile: Omit<ops.FileActionMkFile, 'owner'>; readonly owner?: Owner | undefined }
+  | { readonly kind: 'mkdir'; readonly mkdir: Omit<ops.FileActionMkDir, 'owner'>; readonly owner?: Owner | undefined }
+  | { readonly kind: 'rm'; readonly rm: { readonly path: string; readonly allowNotFound: boolean; readonly allowWildcard: boolean } }
+  | { readonly kind: 'symlink'; readonly symlink: Omit<ops.FileActionSymlink, 'owner'>; readonly owner?: Owner | undefined };
+
+/** Changes the file tree `base` by `steps`; only the result of the last one is kept. */
+export function fileOp(base: DraftEdge | undefined, steps: readonly FileStep[], note: Note): DraftEdge {
+  const sources = steps.map((step) => (step.kind === 'copy' ? step.from : undefined));
+  return edge({
+    parents: [base, ...sources.toReversed()].filter((from) => from !== undefined),
+    make: ({ seal }) => {
+      const inputs = new Inputs();
+      const baseIndex = base ? inputs.add(seal(base)) : -1;
+      const secondary = sources.map((from) => (from ? inputs.add(seal(from)) : -1));
+      const actions = steps.map((step, i) => ({
+        input: i === 0 ? baseIndex : inputs.list.length + i - 1,
+        secondaryInput: secondary[i] ?? -1,
+        output: i === steps.length - 1 ? 0 : -1,
+        action: lowerStep(step, baseIndex),
+      }));
+      return { op: { kind: 'file', file: { actions }, constraints: {} }, inputs: inputs.list, metadata: metadata(note, fileCaps(steps)) };
+    },
+  });
+}
+
+function* fileCaps(steps: readonly FileStep[]): Generator<string> {
+  yield 'file.base';
+  for (const step of steps) {
+    if (step.kind === 'symlink') yield 'file.symlink.create';
+    if (step.kind === 'rm' && step.rm.allowWildcard) yield 'file.rm.wildcard';
+    if (step.kind !== 'copy') continue;
+    if (step.copy.includePatterns?.length || step.copy.excludePatterns?.length) yield 'file.copy.includeexcludepatterns';
+    if (step.copy.alwaysReplaceExistingDestPaths) yield 'file.copy.alwaysreplaceexistingdestpaths';
+    if (step.copy.modeStr) yield 'file.copy.modestring';
+    if (step.copy.requiredPaths?.length) yield 'file.copy.requiredpaths';
+  }
+}
+
+function lowerStep(step: FileStep, base: number): ops.FileAction['action'] {
+  switch (step.kind) {
+    case 'copy':
+      return { kind: 'copy', copy: { ...step.copy, ...lowerOwner(step.owner, base) } };
+    case 'mkfile':
+      return { kind: 'mkfile', mkfile: { ...step.mkfile, ...lowerOwner(step.owner, base) } };
+    case 'mkdir':
+      return { kind: 'mkdir', mkdir: { ...step.mkdir, ...lowerOwner(step.owner, base) } };
+    case 'rm':
+      return { kind: 'rm', rm: step.rm };
+    case 'symlink':
+      return { kind: 'symlink', symlink: { ...step.symlink, ...lowerOwner(step.owner, base) } };
+    default:
+      return step satisfies never;
+  }
+}
+
+function lowerOwner(owner: Owner | undefined, base: number): { owner?: ops.ChownOpt } {
+  if (!owner) return {};
+  const lower = (id: OwnerId): ops.UserOpt => ('name' in id ? { by: 'name', name: id.name, input: base } : { by: 'id', id: id.id });
+  return { owner: { ...(owner.user && { user: lower(owner.user) }), ...(owner.group && { group: lower(owner.group) }) } };
+}
+
+/** The file trees on top of each other, the last one uppermost. Empty ones do not count; of a single one nothing needs merging. */
+export function merge(trees: readonly (DraftEdge | undefined)[], note: Note): DraftEdge | undefined {
+  const parents = trees.filter((tree) => tree !== undefined);
+  if (parents.length < 2) return parents[0];
+  return edge({
+    parents,
+    make: ({ seal }) => ({
+      op: { kind: 'merge', merge: { inputs: parents.map((_, input) => ({ input })) }, constraints: {} },
+      inputs: parents.map(seal),
+      metadata: metadata(note, ['mergeop']),
+    }),
+  });
+}
+
+/** What `upper` has and `lower` has not. */
+export function diff(lower: DraftEdge | undefined, upper: DraftEdge | undefined, note: Note): DraftEdge | undefined {
+  if (!lower) return upper;
+  return edge({
+    parents: [lower, upper].filter((from) => from !== undefined),
+    make: ({ seal }) => {
+      const list = [lower, upper].map((from) => from && seal(from));
+      const inputs = list.filter((input) => input !== undefined);
+      const index = (input: LlbEdge | undefined): { input: number } => ({ input: input ? inputs.indexOf(input) : -1 });
+      return {
+        op: { kind: 'diff', diff: { lower: index(list[0]), upper: index(list[1]) }, constraints: {} },
+        inputs,
+        metadata: metadata(note, ['diffop']),
+      };
+    },
+  });
+}

@@ -1,0 +1,122 @@
+import type { PbfWriter } from 'pbf';
+import { type Digest, digestOf } from '../../base/digest.ts';
+import type { SourceText } from '../../base/errors.ts';
+import type { LlbEdge, LlbVertex, OpMetadata, SourceRange } from './graph.ts';
+import { marshalResult } from './marshal.ts';
+import type { Op } from './ops.ts';
+import { topological } from './walk.ts';
+import * as wire from './wire.ts';
+
+/** pb.Definition as a value. */
+export interface Definition {
+  /** Marshalled ops, inputs first; the last one has no kind and only names the result. Empty for an empty result. */
+  readonly def: readonly Uint8Array[];
+  readonly metadata: ReadonlyMap<Digest, DefinitionMetadata>;
+  readonly sources: readonly SourceText[];
+  readonly locations: ReadonlyMap<Digest, readonly SourceRange[]>;
+}
+
+export type DefinitionMetadata = Omit<OpMetadata, 'locations'>;
+
+/** The whole graph under `edge` as BuildKit's client would send it; of an empty result (undefined) an empty definition. */
+export function toDefinition(edge: LlbEdge | undefined): Definition {
+  if (!edge) return { def: [], metadata: new Map(), sources: [], locations: new Map() };
+  const vertices = topological(edge);
+  const result = marshalResult({ digest: edge.vertex.digest, index: edge.output });
+  return {
+    def: [...vertices.map((v) => v.bytes), result],
+    metadata: new Map([...vertices.map((v) => [v.digest, v.metadata] as const), [digestOf(result), resultMetadata(vertices)]]),
+    sources: [...new Set(vertices.flatMap((v) => v.metadata.locations.map((l) => l.source)))],
+    locations: new Map(vertices.map((v) => [v.digest, v.metadata.locations])),
+  };
+}
+
+function resultMetadata(vertices: readonly LlbVertex[]): DefinitionMetadata {
+  const caps = ['constraints', 'platform'];
+  if (vertices.some((v) => v.metadata.ignoreCache)) caps.push('meta.ignorecache');
+  if (vertices.some((v) => Object.keys(v.metadata.description).length > 0)) caps.push('meta.description');
+  return { description: {}, caps };
+}
+
+/** pb.Definition in protobuf, what `buildctl build` reads on stdin. Deterministic: equal graphs give equal bytes. */
+export function marshalDefinition(definition: Definition): Uint8Array {
+  return wire.encode((out) => {
+    for (const op of definition.def) out.writeBytesField(1, op);
+    wire.writeMap(out, 2, Object.fromEntries(definition.metadata), (entry, value) => wire.writeMessage(entry, 2, writeMetadata, value));
+    if (definition.def.length > 0) wire.writeMessage(out, 3, writeSources, definition);
+  });
+}
+
+function writeMetadata(out: PbfWriter, metadata: DefinitionMetadata): void {
+  wire.writeBool(out, 1, metadata.ignoreCache);
+  wire.writeTextMap(out, 2, metadata.description);
+  const caps = Object.fromEntries(metadata.caps.map((cap) => [cap, true] as const));
+  wire.writeMap(out, 5, caps, (entry, value) => entry.writeBooleanField(2, value));
+  wire.writeMessage(out, 6, (inner, group) => {
+    wire.writeText(inner, 1, group.id);
+    wire.writeText(inner, 2, group.name);
+    wire.writeBool(inner, 3, group.weak);
+  }, metadata.progressGroup);
+}
+
+function writeSources(out: PbfWriter, definition: Definition): void {
+  wire.writeMap(out, 1, Object.fromEntries(definition.locations), (entry, ranges) => {
+    wire.writeMessage(entry, 2, (inner, value) => {
+      for (const range of value) writeLocation(inner, range, definition.sources.indexOf(range.source));
+    }, ranges);
+  });
+  for (const source of definition.sources) {
+    wire.writeMessage(out, 2, (inner, value) => {
+      wire.writeText(inner, 1, value.name);
+      wire.writeBytes(inner, 2, Buffer.from(value.text));
+      wire.writeText(inner, 4, 'Dockerfile');
+    }, source);
+  }
+}
+
+/** BuildKit's Dockerfile frontend marks whole lines, one range per line. */
+function writeLocation(out: PbfWriter, range: SourceRange, sourceIndex: number): void {
+  wire.writeMessage(out, 1, (inner, { start, end }) => {
+    wire.writeInt(inner, 1, sourceIndex);
+    for (let line = start.line; line <= Math.max(start.line, end.line); line++) {
+      wire.writeMessage(inner, 2, (pair, at) => {
+        wire.writeMessage(pair, 1, (position, value) => wire.writeInt(position, 1, value), at);
+        wire.writeMessage(pair, 2, (position, value) => wire.writeInt(position, 1, value), line);
+      }, line);
+    }
+  }, range);
+}
+
+/** One vertex as `kiln debug dump-llb` prints it. */
+export interface JsonVertex {
+  readonly digest: Digest;
+  readonly op: Op;
+  /** `digest:output` */
+  readonly inputs: readonly string[];
+  readonly metadata: Omit<DefinitionMetadata, 'caps'> & { readonly caps: readonly string[]; readonly lines: readonly (readonly [number, number])[] };
+}
+
+/** The graph as values for JSON.stringify, in the order of the definition: bytes as base64, times beyond 2^53 as decimal text. */
+export function definitionJson(edge: LlbEdge | undefined): readonly JsonVertex[] {
+  if (!edge) return [];
+  return topological(edge).map((vertex) => {
+    const { locations, ...metadata } = vertex.metadata;
+    return {
+      digest: vertex.digest,
+      op: plain(vertex.op),
+      inputs: vertex.inputs.map((input) => `${input.vertex.digest}:${input.output}`),
+      metadata: { ...metadata, lines: locations.map((l) => [l.start.line, l.end.line] as const) },
+    };
+  });
+}
+
+function plain<T>(value: T): T {
+  return JSON.parse(
+    JSON.stringify(value, function (this: unknown, key: string, item: unknown) {
+      // JSON.stringify has called Buffer's toJSON already, so the untouched value is looked up.
+      const raw = (this as Record<string, unknown>)[key];
+      if (raw instanceof Uint8Array) return Buffer.from(raw).toString('base64');
+      return typeof item === 'bigint' ? item.toString() : item;
+    }),
+  ) as T;
+}

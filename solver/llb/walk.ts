@@ -1,0 +1,36 @@
+import type { LlbEdge, LlbVertex } from './graph.ts';
+
+/**
+ * Every vertex that `edge` needs, each once, inputs before the vertex that reads them, the result's vertex last: the order in which
+ * BuildKit's client lists the ops of a definition. Without recursion: a chain may be thousands of vertices long.
+ */
+export function topological(edge: LlbEdge): LlbVertex[] {
+  const done = new Set<LlbVertex>();
+  const order: LlbVertex[] = [];
+  const stack: { vertex: LlbVertex; next: Iterator<LlbEdge> }[] = [];
+  const enter = (vertex: LlbVertex): void => {
+    if (done.has(vertex)) return;
+    done.add(vertex);
+    stack.push({ vertex, next: visitingOrder(vertex)[Symbol.iterator]() });
+  };
+  enter(edge.vertex);
+  for (let top = stack.at(-1); top; top = stack.at(-1)) {
+    const step = top.next.next();
+    if (!step.done) {
+      enter(step.value.vertex);
+      continue;
+    }
+    order.push(top.vertex);
+    stack.pop();
+  }
+  return order;
+}
+
+/** BuildKit's client visits the sources of a file op from the last action back to the first, after its base. */
+function visitingOrder(vertex: LlbVertex): readonly LlbEdge[] {
+  if (vertex.op.kind !== 'file') return vertex.inputs;
+  const actions = vertex.op.file.actions;
+  const indexes = [...actions.slice(0, 1).map((a) => a.input), ...actions.toReversed().map((a) => a.secondaryInput)];
+  const known = indexes.filter((i) => i >= 0 && i < vertex.inputs.length);
+  return [...new Set([...known, ...vertex.inputs.keys()])].map((i) => vertex.inputs[i] as LlbEdge);
+}

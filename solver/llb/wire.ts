@@ -1,0 +1,184 @@
+import { PbfWriter } from 'pbf';
+import { KilnError } from '../../base/errors.ts';
+
+/*
+ * The protobuf wire format (protobuf.dev, "Encoding"), proto3 rules, as far as LLB needs it. Writing goes through pbf; reading is our
+ * own, because a definition may come from anywhere and pbf's reader runs past the end of a truncated message.
+ */
+
+const VARINT = 0;
+const FIXED64 = 1;
+const BYTES = 2;
+const FIXED32 = 5;
+
+/** Writes a message without a tag around it. */
+export function encode(write: (out: PbfWriter) => void): Uint8Array {
+  const out = new PbfWriter();
+  write(out);
+  return out.finish();
+}
+
+/** int32, int64, uint32 and enum fields; a zero is left out. Negative values take ten bytes, as 64-bit two's complement. */
+export function writeInt(out: PbfWriter, field: number, value: number | bigint | undefined): void {
+  if (value === undefined || value === 0 || value === 0n) return;
+  writeIntAlways(out, field, value);
+}
+
+/** Like `writeInt`, but writes a zero too: for a member of a oneof. */
+export function writeIntAlways(out: PbfWriter, field: number, value: number | bigint): void {
+  out.writeTag(field, VARINT);
+  writeVarint(out, value);
+}
+
+function writeVarint(out: PbfWriter, value: number | bigint): void {
+  if (typeof value === 'number' && value >= 0 && value <= 0xfffffff) {
+    out.writeVarint(value);
+    return;
+  }
+  // pbf goes through doubles, which cannot hold a time in nanoseconds.
+  let rest = BigInt.asUintN(64, BigInt(value));
+  out.realloc(10);
+  while (rest > 0x7fn) {
+    out.buf[out.pos++] = Number(rest & 0x7fn) | 0x80;
+    rest >>= 7n;
+  }
+  out.buf[out.pos++] = Number(rest);
+}
+
+export function writeBool(out: PbfWriter, field: number, value: boolean | undefined): void {
+  if (value) out.writeBooleanField(field, true);
+}
+
+export function writeText(out: PbfWriter, field: number, value: string | undefined): void {
+  if (value) out.writeStringField(field, value);
+}
+
+/** A string that is written even when empty: an element of a repeated field, a key or a value of a map. */
+export function writeTextAlways(out: PbfWriter, field: number, value: string): void {
+  out.writeStringField(field, value);
+}
+
+export function writeTexts(out: PbfWriter, field: number, values: readonly string[] | undefined): void {
+  for (const value of values ?? []) out.writeStringField(field, value);
+}
+
+export function writeBytes(out: PbfWriter, field: number, value: Uint8Array | undefined): void {
+  if (value && value.length > 0) out.writeBytesField(field, value);
+}
+
+/** A sub-message, written even when it is empty; nothing when undefined. */
+export function writeMessage<T>(out: PbfWriter, field: number, write: (out: PbfWriter, value: T) => void, value: T | undefined): void {
+  if (value !== undefined) out.writeMessage(field, (inside: T, inner: PbfWriter) => write(inner, inside), value);
+}
+
+/** A map with string keys, in the order of their UTF-8 bytes, as Go's deterministic marshalling writes it. */
+export function writeMap<T>(
+  out: PbfWriter,
+  field: number,
+  map: Readonly<Record<string, T>> | undefined,
+  writeValue: (out: PbfWriter, value: T) => void,
+): void {
+  for (const key of Object.keys(map ?? {}).sort(compareUtf8)) {
+    const value = (map as Readonly<Record<string, T>>)[key] as T;
+    writeMessage(out, field, (entry) => {
+      writeTextAlways(entry, 1, key);
+      writeValue(entry, value);
+    }, value);
+  }
+}
+
+export function writeTextMap(out: PbfWriter, field: number, map: Readonly<Record<string, string>> | undefined): void {
+  writeMap(out, field, map, (entry, value) => writeTextAlways(entry, 2, value));
+}
+
+/** Go compares strings by their UTF-8 bytes, JavaScript by UTF-16 units; the two differ beyond U+FFFF. */
+export function compareUtf8(a: string, b: string): number {
+  return a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
+
+/** One field of a message that is being read. */
+export interface WireField {
+  readonly number: number;
+  /** The integer of a varint field, else undefined. */
+  readonly int: bigint | undefined;
+  /** The content of a length-delimited field, else undefined. */
+  readonly bytes: Uint8Array | undefined;
+}
+
+/** The fields of a message in order. Throws KILN_LLB_MALFORMED for anything that is not well-formed protobuf. */
+export function* readFields(message: Uint8Array): Generator<WireField> {
+  let at = 0;
+  const varint = (): bigint => {
+    let value = 0n;
+    for (let shift = 0n; shift < 70n; shift += 7n) {
+      const byte = message[at++];
+      if (byte === undefined) throw malformed('a number is cut off');
+      value |= BigInt(byte & 0x7f) << shift;
+      if (byte < 0x80) return BigInt.asUintN(64, value);
+    }
+    throw malformed('a number is longer than ten bytes');
+  };
+  const take = (length: bigint): Uint8Array => {
+    if (length > BigInt(message.length - at)) throw malformed('a field is longer than its message');
+    const start = at;
+    at += Number(length);
+    return message.subarray(start, at);
+  };
+  while (at < message.length) {
+    const tag = varint();
+    const number = Number(tag >> 3n);
+    if (number < 1 || number > 0x1fffffff) throw malformed(`field number ${number} is out of range`);
+    switch (Number(tag & 7n)) {
+      case VARINT:
+        yield { number, int: varint(), bytes: undefined };
+        break;
+      case BYTES:
+        yield { number, int: undefined, bytes: take(varint()) };
+        break;
+      case FIXED64:
+        take(8n);
+        break;
+      case FIXED32:
+        take(4n);
+        break;
+      default:
+        throw malformed('an unknown wire type');
+    }
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+export function asText(field: WireField): string {
+  try {
+    return utf8.decode(asBytes(field));
+  } catch (cause) {
+    if (cause instanceof KilnError) throw cause;
+    throw malformed(`field ${field.number} is not UTF-8 text`);
+  }
+}
+
+export function asBytes(field: WireField): Uint8Array {
+  if (field.bytes === undefined) throw malformed(`field ${field.number} has the wrong type`);
+  return field.bytes;
+}
+
+/** A signed 64-bit integer that fits a double exactly. */
+export function asInt(field: WireField): number {
+  const value = asBigInt(field);
+  if (value > BigInt(Number.MAX_SAFE_INTEGER) || value < BigInt(Number.MIN_SAFE_INTEGER)) throw malformed(`field ${field.number} is too large`);
+  return Number(value);
+}
+
+export function asBigInt(field: WireField): bigint {
+  if (field.int === undefined) throw malformed(`field ${field.number} has the wrong type`);
+  return BigInt.asIntN(64, field.int);
+}
+
+export function asBool(field: WireField): boolean {
+  return asBigInt(field) !== 0n;
+}
+
+export function malformed(what: string): KilnError {
+  return new KilnError('KILN_LLB_MALFORMED', `the build graph is not well-formed: ${what}`);
+}
