@@ -13,10 +13,13 @@ export interface CacheStore {
   load(key: Digest): CacheRecord | undefined;
   /** In one transaction; an older record of the same key is replaced. */
   save(record: CacheRecord): void;
+  /** Written with the next record, or by `flush`. */
   link(definition: Digest, key: Digest): void;
   resolve(definition: Digest): Digest | undefined;
   /** Marks the record as used now. Cheap; written behind, in one transaction at the end of the build. */
   touch(key: Digest): void;
+  /** Writes what is still behind. Called at the end of each solve, whether it succeeded or not. */
+  flush(): void;
 }
 
 export interface CacheRecord {

@@ -1,5 +1,5 @@
 import type { Digest } from '../base/digest.ts';
-import type { ProgressSink } from '../base/progress.ts';
+import type { ProgressSink, VertexEvent } from '../base/progress.ts';
 import type { CacheStore, KeyPart } from '../cache/cache.ts';
 
 /**
@@ -14,6 +14,14 @@ import type { CacheStore, KeyPart } from '../cache/cache.ts';
  *     definition key  = H(op key, key of every input)                       -- no file is read
  *     key             = definition key                                      -- when the op reads no input by content
  *                     = H(op key, content digest or key of every input)     -- else; linked to the definition key for next time
+ *
+ * A link counts only together with its record: without it the inputs are read again, for they may hold other bytes by now.
+ *
+ * Beside each record with a content key the solver keeps *sightings*: that this op was seen reading an input of this key. Where a
+ * sighting is missing no record can match, and everything that the op reads is started at once instead of one after the other.
+ *
+ * `ignoreCache` reaches further than its vertex: what counts the fresh result by definition is executed too, what reads it by
+ * content is not when the bytes are the same.
  *
  * An input whose `volatile` key means nothing between builds (a local directory) has no definition key; what reads it must read
  * it by content.
@@ -66,7 +74,10 @@ export type InputKey<R> =
   | {
       readonly by: 'content';
       readonly selector: string;
-      readonly digest: (input: R, signal: AbortSignal) => Promise<{ readonly digest: Digest; readonly parts?: readonly KeyPart[] }>;
+      readonly digest: (
+        input: R,
+        signal: AbortSignal,
+      ) => Promise<{ readonly digest: Digest; readonly parts?: readonly KeyPart[] }>;
     };
 
 export interface RunContext {
@@ -74,6 +85,8 @@ export interface RunContext {
   /** Output and sub-progress of this vertex. */
   readonly progress: ProgressSink;
   readonly vertex: Digest;
+  /** Tells what the op cost, for the event of its completion. */
+  readonly usage?: (usage: NonNullable<VertexEvent['usage']>) => void;
 }
 
 /** How results go into records and come back. */

@@ -1,0 +1,22 @@
+import type { Digest } from '../base/digest.ts';
+import { KilnError, messageOf } from '../base/errors.ts';
+
+/** A vertex could not be solved. `cause` is what its op threw; `kiln` is that same error when the user can act on it. */
+export class VertexError extends Error {
+  readonly vertex: FailedVertex;
+
+  constructor(vertex: FailedVertex, cause: unknown) {
+    super(`${vertex.name}: ${messageOf(cause)}`, { cause });
+    this.name = 'VertexError';
+    this.vertex = vertex;
+  }
+
+  get kiln(): KilnError | undefined {
+    return this.cause instanceof KilnError ? this.cause : undefined;
+  }
+}
+
+export interface FailedVertex {
+  readonly digest: Digest;
+  readonly name: string;
+}

@@ -1,0 +1,40 @@
+import { messageOf } from '../base/errors.ts';
+import type { ProgressSink, VertexEvent } from '../base/progress.ts';
+import type { Vertex } from './solver.ts';
+
+/** Tells progress about vertices, as buildx shows them. Times are milliseconds since 1970. */
+export interface Reporter<R> {
+  announce(vertex: Vertex<R>): void;
+  started(vertex: Vertex<R>, started: number): void;
+  completed(vertex: Vertex<R>, started: number, usage?: VertexEvent['usage']): void;
+  /** Its result came from a record, or nobody needed it because a later vertex came from one. */
+  cached(vertex: Vertex<R>): void;
+  failed(vertex: Vertex<R>, started: number, error: unknown, cancelled: boolean): void;
+}
+
+export function createReporter<R>(sink: ProgressSink): Reporter<R> {
+  const emit = (vertex: Vertex<R>, rest: Omit<VertexEvent, 'kind' | 'vertex' | 'name' | 'inputs'>) =>
+    sink({
+      kind: 'vertex',
+      vertex: vertex.digest,
+      name: vertex.name,
+      inputs: vertex.inputs.map((edge) => edge.vertex.digest),
+      ...rest,
+    });
+  return {
+    announce: (vertex) => emit(vertex, {}),
+    started: (vertex, started) => emit(vertex, { started }),
+    completed: (vertex, started, usage) => emit(vertex, { started, completed: Date.now(), ...(usage && { usage }) }),
+    cached(vertex) {
+      const now = Date.now();
+      emit(vertex, { started: now, completed: now, cached: true });
+    },
+    failed: (vertex, started, error, cancelled) =>
+      emit(vertex, {
+        started,
+        completed: Date.now(),
+        error: cancelled ? 'cancelled' : messageOf(error),
+        ...(cancelled && { cancelled: true }),
+      }),
+  };
+}

@@ -1,0 +1,348 @@
+import type { Digest } from '../base/digest.ts';
+import { CancelledError } from '../base/errors.ts';
+import type { CacheStore } from '../cache/cache.ts';
+import { VertexError } from './failure.ts';
+import { vertexId } from './graph.ts';
+import { startKeying } from './keying.ts';
+import { createLimits } from './limits.ts';
+import { createReporter } from './reporter.ts';
+import type { RunContext, SolverOptions, Vertex } from './solver.ts';
+import { type Identity, identityOf, type Node, type State, WANT, type Want } from './state.ts';
+import { type Effects, transition } from './transition.ts';
+
+/** The nodes of a solver and the list of those that may be able to move. Everything but flights happens within `pump`. */
+export interface Scheduler<R> {
+  /** Takes part in the vertices (inputs first), which are made nodes if they are none yet. */
+  enter(vertices: readonly Vertex<R>[]): readonly Node<R>[];
+  /** Gives them up: aborts what nobody else needs and answers when it is over. */
+  leave(nodes: readonly Node<R>[]): Promise<void>;
+  node(vertex: Vertex<R>): Node<R>;
+  ask(node: Node<R>, want: Want): void;
+  pump(): void;
+  /** Calls `look` whenever nodes have moved, until the returned function is called. */
+  watch(look: () => void): () => void;
+  /** Reports the vertices that nobody needed as cached. */
+  reportUnneeded(nodes: readonly Node<R>[]): void;
+}
+
+export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
+  const { cache, codec } = options;
+  const nodes = new Map<string, Node<R>>();
+  const leaders = new Map<Digest, Node<R>>();
+  const watchers = new Set<() => void>();
+  const reporter = createReporter<R>(options.progress);
+  const limits = createLimits(options.limits);
+  let queue: Node<R>[] = [];
+  let pumping = false;
+
+  function enqueue(node: Node<R>): void {
+    if (node.queued) return;
+    node.queued = true;
+    queue.push(node);
+  }
+
+  function set(node: Node<R>, state: State<R>): void {
+    node.state = state;
+    enqueue(node);
+    for (const observer of node.observers) enqueue(observer);
+    if (state.kind === 'done') ended(node, state);
+  }
+
+  function pump(): void {
+    if (pumping) return;
+    pumping = true;
+    while (queue.length > 0) {
+      const batch = queue;
+      queue = [];
+      for (const node of batch) {
+        node.queued = false;
+        move(node);
+      }
+    }
+    pumping = false;
+    for (const look of [...watchers]) look();
+  }
+
+  function move(node: Node<R>): void {
+    try {
+      const next = transition(node, effects);
+      if (next !== node.state) set(node, next);
+    } catch (error) {
+      fail(node, error);
+    }
+  }
+
+  function fail(node: Node<R>, error: unknown): void {
+    set(node, { kind: 'failed', error: error instanceof VertexError ? error : new VertexError(node.vertex, error) });
+  }
+
+  function ask(node: Node<R>, want: Want): void {
+    if (want <= node.want) return;
+    node.want = want;
+    enqueue(node);
+  }
+
+  /**
+   * Runs `task` for the node and then moves on, unless the node was given up meanwhile. A flight that ends in an error fails the
+   * node. The promise is kept until the task is really over.
+   */
+  function fly<T>(node: Node<R>, task: (signal: AbortSignal) => Promise<T>, land: (value: T) => void): void {
+    const { abort } = node;
+    const flight: Promise<void> = (async () => {
+      try {
+        const value = await task(abort.signal);
+        if (node.abort === abort) land(value);
+      } catch (error) {
+        if (node.abort === abort) fail(node, error);
+      }
+    })().finally(() => {
+      node.flights.delete(flight);
+      pump();
+    });
+    node.flights.add(flight);
+  }
+
+  const effects: Effects<R> = {
+    ask,
+    resolve: (definition) => cache.resolve(definition),
+    leader: (key) => leaders.get(key),
+    lead(key, node) {
+      leaders.set(key, node);
+      node.leads = key;
+    },
+    startMap(node) {
+      fly(
+        node,
+        (signal) => reported(node, () => node.vertex.op.cacheMap(signal)),
+        (map) => set(node, { kind: 'keying', keying: startKeying(node.vertex, map) }),
+      );
+    },
+    startDigest(node, keying, index) {
+      const read = keying.map.inputs[index]!;
+      const input = outputOf(node.inputs[index]!, node.vertex.inputs[index]!.output);
+      if (read.by !== 'content') throw new TypeError(`input ${index} is not read by content`);
+      fly(
+        node,
+        (signal) => reported(node, () => read.digest(input, signal)),
+        (content) => {
+          keying.contents[index] = { digest: content.digest, parts: content.parts ?? [] };
+          enqueue(node);
+        },
+      );
+    },
+    startRun(node, identity) {
+      fly(
+        node,
+        (signal) => execute(node, identity, signal),
+        (results) => set(node, { kind: 'done', identity, results, how: 'ran' }),
+      );
+    },
+    load: (key, node) => loadRecord(cache, codec, key, outputsWanted(node)),
+  };
+
+  /** Runs the op where there is a place for it, and saves its record. */
+  async function execute(node: Node<R>, identity: Identity, signal: AbortSignal): Promise<readonly R[]> {
+    const { vertex } = node;
+    return await limits.run(vertex.op.resource, signal, async () => {
+      const started = Date.now();
+      const clock = performance.now();
+      let usage: Parameters<NonNullable<RunContext['usage']>>[0] | undefined;
+      reporter.started(vertex, started);
+      node.reported = true;
+      try {
+        const inputs = node.inputs.map((input, index) => outputOf(input, vertex.inputs[index]!.output));
+        const context: RunContext = {
+          signal,
+          progress: options.progress,
+          vertex: vertex.digest,
+          usage: (value) => (usage = value),
+        };
+        const results = await vertex.op.run(inputs, context);
+        // Also when the build is being cancelled: what is finished stays finished.
+        if (identity.key) save(node, identity, results, performance.now() - clock);
+        reporter.completed(vertex, started, usage);
+        return results;
+      } catch (error) {
+        reporter.failed(vertex, started, error, signal.aborted);
+        throw error;
+      }
+    });
+  }
+
+  function save(node: Node<R>, identity: Identity, results: readonly R[], durationMs: number): void {
+    const key = identity.key!;
+    for (const link of identity.links) cache.link(link, key);
+    cache.save({
+      key,
+      outputs: results.map((result) => codec.encode(result)),
+      parts: identity.parts,
+      description: node.vertex.name,
+      created: Date.now(),
+      durationMs,
+    });
+  }
+
+  /** A failure before the op runs is shown at its vertex too. */
+  async function reported<T>(node: Node<R>, task: () => Promise<T>): Promise<T> {
+    const started = Date.now();
+    try {
+      return await task();
+    } catch (error) {
+      node.reported = true;
+      reporter.failed(node.vertex, started, error, node.abort.signal.aborted);
+      throw error;
+    }
+  }
+
+  function ended(node: Node<R>, state: State<R> & { kind: 'done' }): void {
+    const { key, links } = state.identity;
+    if (state.how === 'ran') return;
+    if (key) {
+      for (const link of links) cache.link(link, key);
+      cache.touch(key);
+    }
+    if (node.reported) return;
+    reportSpared(node);
+    node.reported = true;
+    reporter.cached(node.vertex);
+  }
+
+  /** What a cached vertex rests on and has a record too: shown as cached at once, in order, so that a long build shows where it is. */
+  function reportSpared(node: Node<R>): void {
+    const spared: Node<R>[] = [];
+    const stack = [node];
+    const visited = new Set<Node<R>>(stack);
+    for (let top = stack.pop(); top; top = stack.pop()) {
+      for (const input of top.inputs) {
+        const identity = identityOf(input.state);
+        if (visited.has(input) || input.reported || input.want === WANT.result || !identity?.key || identity.fresh) continue;
+        visited.add(input);
+        stack.push(input);
+        if (cache.load(identity.key)) spared.push(input);
+      }
+    }
+    for (const input of spared.reverse()) {
+      input.reported = true;
+      cache.touch(identityOf(input.state)!.key!);
+      reporter.cached(input.vertex);
+    }
+  }
+
+  function newNode(vertex: Vertex<R>): Node<R> {
+    return {
+      id: vertexId(vertex),
+      vertex,
+      inputs: [],
+      observers: new Set(),
+      state: { kind: 'new' },
+      want: WANT.nothing,
+      interest: 0,
+      queued: false,
+      abort: new AbortController(),
+      flights: new Set(),
+      reported: false,
+      leads: undefined,
+    };
+  }
+
+  /**
+   * Forgets a node that nobody takes part in, unless it is done; a run goes on for those who follow it. Answers what it aborted.
+   */
+  function giveUp(node: Node<R>): readonly Promise<void>[] {
+    if (node.interest > 0 || node.state.kind === 'done' || nodes.get(node.id) !== node) return [];
+    if (node.state.kind === 'running' && hasFollowers(node)) return [];
+    const leader = node.state.kind === 'following' ? node.state.leader : undefined;
+    if (node.leads && leaders.get(node.leads) === node) leaders.delete(node.leads);
+    nodes.delete(node.id);
+    const old = node.abort;
+    node.abort = new AbortController();
+    node.state = { kind: 'new' };
+    node.want = WANT.nothing;
+    for (const observer of node.observers) enqueue(observer);
+    old.abort(new CancelledError());
+    const flights = [...node.flights];
+    if (leader) {
+      leader.observers.delete(node);
+      flights.push(...giveUp(leader));
+    }
+    return flights;
+  }
+
+  return {
+    ask,
+    pump,
+    node: (vertex) => nodes.get(vertexId(vertex))!,
+    watch(look) {
+      watchers.add(look);
+      return () => watchers.delete(look);
+    },
+    enter(vertices) {
+      return vertices.map((vertex) => {
+        const id = vertexId(vertex);
+        const known = nodes.get(id);
+        const node = known ?? newNode(vertex);
+        nodes.set(id, node);
+        node.interest++;
+        node.inputs = vertex.inputs.map((edge) => nodes.get(vertexId(edge.vertex))!);
+        for (const input of node.inputs) input.observers.add(node);
+        if (!known) reporter.announce(vertex);
+        return node;
+      });
+    },
+    async leave(left) {
+      for (const node of left) node.interest--;
+      const flights = left.flatMap(giveUp);
+      pump();
+      await Promise.all(flights);
+    },
+    reportUnneeded(all) {
+      for (const node of all) {
+        if (node.reported) continue;
+        node.reported = true;
+        const key = identityOf(node.state)?.key;
+        if (key) cache.touch(key);
+        reporter.cached(node.vertex);
+      }
+    },
+  };
+}
+
+function hasFollowers<R>(leader: Node<R>): boolean {
+  for (const node of leader.observers) {
+    if (node.interest > 0 && node.state.kind === 'following' && node.state.leader === leader) return true;
+  }
+  return false;
+}
+
+function outputOf<R>(node: Node<R>, output: number): R {
+  if (node.state.kind !== 'done') throw new TypeError(`${node.vertex.name} is not done`);
+  const result = node.state.results[output];
+  if (result === undefined) throw new RangeError(`${node.vertex.name} has no output ${output}`);
+  return result;
+}
+
+/** How many results a record must have to be of use to the readers of `node`. */
+function outputsWanted<R>(node: Node<R>): number {
+  let outputs = 1;
+  for (const reader of node.observers) {
+    for (const edge of reader.vertex.inputs) if (vertexId(edge.vertex) === node.id) outputs = Math.max(outputs, edge.output + 1);
+  }
+  return outputs;
+}
+
+function loadRecord<R>(
+  cache: CacheStore,
+  codec: SolverOptions<R>['codec'],
+  key: Digest,
+  outputs: number,
+): readonly R[] | undefined {
+  const record = cache.load(key);
+  if (!record || record.outputs.length < outputs) return undefined;
+  const results: R[] = [];
+  for (const value of record.outputs) {
+    const result = codec.decode(value);
+    if (result === undefined) return undefined;
+    results.push(result);
+  }
+  return results;
+}

@@ -1,0 +1,70 @@
+import { CancelledError } from '../base/errors.ts';
+import { verticesOf } from './graph.ts';
+import { createScheduler, type Scheduler } from './scheduler.ts';
+import type { Edge, Solver, SolverOptions } from './solver.ts';
+import { type Node, WANT } from './state.ts';
+
+/**
+ * A solver whose answers are shared by all its solves, also when they run at the same time: a vertex that two of them need runs
+ * once, and goes on when one of them is cancelled. What succeeded stays known; what failed or was cancelled may be tried again.
+ */
+export function createSolver<R>(options: SolverOptions<R>): Solver<R> {
+  const scheduler = createScheduler(options);
+  return {
+    async solve(edges, signal) {
+      if (signal.aborted) throw new CancelledError(signal.reason);
+      const order = verticesOf(edges);
+      const nodes = scheduler.enter(order);
+      try {
+        const results = await settle(scheduler, edges, signal);
+        scheduler.reportUnneeded(nodes);
+        return results;
+      } finally {
+        // Ends what only this solve was waiting for, and answers when it is really over.
+        await scheduler.leave(nodes);
+        options.cache.flush();
+      }
+    },
+  };
+}
+
+/** The results of the edges; rejects with the first failure, or when the signal aborts. */
+function settle<R>(scheduler: Scheduler<R>, edges: readonly Edge<R>[], signal: AbortSignal): Promise<readonly R[]> {
+  const roots = edges.map((edge) => scheduler.node(edge.vertex));
+  return new Promise<readonly R[]>((resolve, reject) => {
+    const end = () => {
+      stopWatching();
+      signal.removeEventListener('abort', cancel);
+    };
+    const cancel = () => {
+      end();
+      reject(new CancelledError(signal.reason));
+    };
+    const look = () => {
+      const failed = roots.find((root) => root.state.kind === 'failed');
+      if (failed?.state.kind === 'failed') {
+        end();
+        reject(failed.state.error);
+      } else if (roots.every((root) => root.state.kind === 'done')) {
+        end();
+        try {
+          resolve(edges.map((edge, index) => resultOf(roots[index]!, edge)));
+        } catch (error) {
+          reject(error);
+        }
+      }
+    };
+    const stopWatching = scheduler.watch(look);
+    signal.addEventListener('abort', cancel, { once: true });
+    for (const root of roots) scheduler.ask(root, WANT.result);
+    scheduler.pump();
+    look();
+  });
+}
+
+function resultOf<R>(node: Node<R>, edge: Edge<R>): R {
+  if (node.state.kind !== 'done') throw new TypeError(`${edge.vertex.name} is not done`);
+  const result = node.state.results[edge.output];
+  if (result === undefined) throw new RangeError(`${edge.vertex.name} has no output ${edge.output}`);
+  return result;
+}

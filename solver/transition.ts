@@ -1,0 +1,133 @@
+import type { Digest } from '../base/digest.ts';
+import { definitionOf, identityByContent, needsContent, partsOf, survey } from './keying.ts';
+import { type Identity, identityOf, type Keying, type Node, type State, unreachable, WANT, type Want } from './state.ts';
+
+/** What the transition function may look up and set going. The scheduler implements it; nothing here answers later. */
+export interface Effects<R> {
+  ask(node: Node<R>, want: Want): void;
+  startMap(node: Node<R>): void;
+  startDigest(node: Node<R>, keying: Keying<R>, index: number): void;
+  startRun(node: Node<R>, identity: Identity): void;
+  /** What a definition key leads to in the cache. */
+  resolve(definition: Digest): Digest | undefined;
+  /** The results of a record that can be used, or undefined. */
+  load(key: Digest, node: Node<R>): readonly R[] | undefined;
+  /** The vertex that executes `key` in this solver, or has done so. */
+  leader(key: Digest): Node<R> | undefined;
+  lead(key: Digest, node: Node<R>): void;
+}
+
+/**
+ * The next state of a node, or the very same object when it must wait. Called whenever the node's want or the state of a node that
+ * it observes has changed, and again after every move. All moves of a vertex are made here or by the end of a flight.
+ */
+export function transition<R>(node: Node<R>, effects: Effects<R>): State<R> {
+  const { state } = node;
+  switch (state.kind) {
+    case 'new':
+      if (node.want === WANT.nothing) return state;
+      for (const input of node.inputs) effects.ask(input, WANT.key);
+      effects.startMap(node);
+      return { kind: 'mapping' };
+    case 'keying':
+      return inputFailure(node) ?? keying(node, state, effects);
+    case 'keyed':
+      return node.want === WANT.result ? keyed(node, state.identity, effects) : state;
+    case 'following':
+      return following(state, effects) ?? state;
+    case 'collecting':
+      return inputFailure(node) ?? collecting(node, state, effects);
+    case 'mapping':
+    case 'running':
+    case 'done':
+    case 'failed':
+      return state;
+    default:
+      return unreachable(state);
+  }
+}
+
+function keying<R>(node: Node<R>, state: State<R> & { kind: 'keying' }, effects: Effects<R>): State<R> {
+  const { keying } = state;
+  const news = survey(node, keying, (link) => effects.resolve(link) !== undefined);
+  // Execution is certain: start what it reads now, beside what the key still waits for.
+  if (keying.hopeless && node.want === WANT.result) askAll(node, effects);
+  const identified = node.inputs.every((input) => identityOf(input.state));
+  if (keying.volatile) {
+    const known = keying.map.volatile || identified;
+    if (known) return { kind: 'keyed', identity: { key: undefined, fresh: keying.fresh, links: [], parts: [] } };
+  } else if (identified) {
+    const moved = byDefinition(node, keying, effects);
+    if (moved) return moved;
+  }
+  readContents(node, keying, effects);
+  const identity = keying.byContent && !keying.volatile ? identityByContent(node, keying) : undefined;
+  if (identity) return { kind: 'keyed', identity };
+  return news ? { kind: 'keying', keying } : state;
+}
+
+/** All inputs have their identity: the definition key is the key, or leads to a record, or is of no use. */
+function byDefinition<R>(node: Node<R>, keying: Keying<R>, effects: Effects<R>): State<R> | undefined {
+  const { fresh } = keying;
+  if (!keying.byContent)
+    return { kind: 'keyed', identity: { key: definitionOf(node, keying), fresh, links: [], parts: partsOf(node, keying) } };
+  if (keying.definitionMissed) return undefined;
+  keying.definitionMissed = true;
+  const definition = definitionOf(node, keying);
+  const key = definition && effects.resolve(definition);
+  if (!key) return undefined;
+  const identity: Identity = { key, fresh, links: [], parts: partsOf(node, keying) };
+  if (effects.leader(key)) return { kind: 'keyed', identity };
+  // A link alone is no proof of what the inputs hold: only together with its record does it spare reading them.
+  const results = effects.load(key, node);
+  return results && { kind: 'done', identity, results, how: 'cached' };
+}
+
+function readContents<R>(node: Node<R>, keying: Keying<R>, effects: Effects<R>): void {
+  node.inputs.forEach((input, index) => {
+    if (keying.contents[index] !== undefined || !needsContent(node, keying, index)) return;
+    effects.ask(input, WANT.result);
+    if (input.state.kind !== 'done') return;
+    keying.contents[index] = 'under way';
+    effects.startDigest(node, keying, index);
+  });
+}
+
+function keyed<R>(node: Node<R>, identity: Identity, effects: Effects<R>): State<R> {
+  const { key, fresh } = identity;
+  if (!key) return { kind: 'collecting', identity };
+  const leader = effects.leader(key);
+  if (leader && leader !== node) {
+    leader.observers.add(node);
+    return { kind: 'following', identity, leader };
+  }
+  const results = fresh ? undefined : effects.load(key, node);
+  if (results) return { kind: 'done', identity, results, how: 'cached' };
+  effects.lead(key, node);
+  return { kind: 'collecting', identity };
+}
+
+function following<R>(state: State<R> & { kind: 'following' }, effects: Effects<R>): State<R> | undefined {
+  const { identity, leader } = state;
+  if (leader.state.kind === 'done') return { kind: 'done', identity, results: leader.state.results, how: 'shared' };
+  if (leader.state.kind === 'failed') return leader.state;
+  // The leader was cancelled: whoever comes first takes its place.
+  if (!identity.key || effects.leader(identity.key) !== leader) return { kind: 'keyed', identity };
+  return undefined;
+}
+
+function collecting<R>(node: Node<R>, state: State<R> & { kind: 'collecting' }, effects: Effects<R>): State<R> {
+  askAll(node, effects);
+  if (!node.inputs.every((input) => input.state.kind === 'done')) return state;
+  effects.startRun(node, state.identity);
+  return { kind: 'running', identity: state.identity };
+}
+
+function askAll<R>(node: Node<R>, effects: Effects<R>): void {
+  for (const input of node.inputs) effects.ask(input, WANT.result);
+}
+
+/** A vertex fails with the failure of what it reads, so that the failure reaches whoever asked. */
+function inputFailure<R>(node: Node<R>): State<R> | undefined {
+  return node.inputs.find((input) => input.state.kind === 'failed')?.state;
+}
