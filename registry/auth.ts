@@ -1,0 +1,184 @@
+import { LRUCache } from 'lru-cache';
+import { KilnError } from '../base/errors.ts';
+import { type Challenge, parseChallenges } from './challenge.ts';
+import type { Credential, CredentialSource } from './credentials.ts';
+import { networkFailure, statusFailure } from './failures.ts';
+import type { Endpoint } from './hosts.ts';
+import { type RetryPolicy, retrying } from './retry.ts';
+import { type HttpResponse, header, readLimited, type Transport } from './transport.ts';
+
+/** `repository:library/busybox:pull` (distribution-spec token scope). */
+export type Scope = string;
+
+export function repositoryScope(path: string, actions: 'pull' | 'pull,push'): Scope {
+  return `repository:${path}:${actions}`;
+}
+
+/** Seconds a token lives when the server does not say (distribution token spec). */
+const DEFAULT_LIFETIME = 60;
+/** A token is not used in its last seconds: the transfer it starts must not meet its end. */
+const MARGIN = 10;
+const CLIENT_ID = 'kiln';
+
+/**
+ * Gives requests their Authorization header. The first request to a host goes without; its 401 says what is wanted (Basic, or
+ * Bearer from a token server), which is remembered for the host. Tokens are kept in memory until they expire, one per host and
+ * set of scopes. A login is only ever looked up by the endpoint's own `credentialHost`.
+ */
+export class Authorizer {
+  readonly #transport: Transport;
+  readonly #credentials: CredentialSource;
+  readonly #retry: RetryPolicy;
+  readonly #challenges = new Map<string, Challenge>();
+  readonly #tokens = new LRUCache<string, string>({ max: 200 });
+  readonly #pending = new Map<string, Promise<string>>();
+
+  constructor(transport: Transport, credentials: CredentialSource, retry: RetryPolicy) {
+    this.#transport = transport;
+    this.#credentials = credentials;
+    this.#retry = retry;
+  }
+
+  /** The header for a request, as far as is known what the host wants. */
+  async header(endpoint: Endpoint, scopes: readonly Scope[], signal: AbortSignal): Promise<string | undefined> {
+    const challenge = this.#challenges.get(endpoint.origin);
+    return challenge ? this.#answer(endpoint, challenge, scopes, signal) : undefined;
+  }
+
+  /**
+   * Learns from a 401. True when another attempt makes sense: the host wants something that was not sent with `used`, or the token
+   * that was sent is stale.
+   */
+  learn(endpoint: Endpoint, response: HttpResponse, used: string | undefined): boolean {
+    const raw = response.headers['www-authenticate'];
+    const offered = parseChallenges(Array.isArray(raw) ? raw.join(', ') : (raw ?? ''));
+    const challenge = offered.find(({ scheme }) => scheme === 'bearer') ?? offered.find(({ scheme }) => scheme === 'basic');
+    if (!challenge) return false;
+    this.#challenges.set(endpoint.origin, challenge);
+    if (used === undefined) return true;
+    for (const [key, token] of this.#tokens.entries()) if (`Bearer ${token}` === used) this.#tokens.delete(key);
+    return used.startsWith('Bearer ');
+  }
+
+  async #answer(endpoint: Endpoint, challenge: Challenge, scopes: readonly Scope[], signal: AbortSignal): Promise<string | undefined> {
+    const credential = await this.#credentials(endpoint.credentialHost, signal);
+    if (challenge.scheme === 'basic') {
+      return credential?.kind === 'basic' ? basic(credential.username, credential.password) : undefined;
+    }
+    if (credential?.kind === 'registry') return `Bearer ${credential.token}`;
+    const wanted = mergeScopes(scopes, challenge.parameters.get('scope'));
+    const realm = challenge.parameters.get('realm') ?? '';
+    const key = JSON.stringify([endpoint.origin, realm, challenge.parameters.get('service'), wanted]);
+    const cached = this.#tokens.get(key);
+    if (cached) return `Bearer ${cached}`;
+    const shared = this.#pending.get(key);
+    if (shared) {
+      // The request belongs to another caller; when that one is cancelled we ask ourselves.
+      const token = await shared.catch(() => undefined);
+      if (token !== undefined) return `Bearer ${token}`;
+    }
+    const own = this.#fetch(endpoint, challenge, realm, wanted, credential, key, signal).finally(() => this.#pending.delete(key));
+    this.#pending.set(key, own);
+    return `Bearer ${await own}`;
+  }
+
+  async #fetch(
+    endpoint: Endpoint,
+    challenge: Challenge,
+    realm: string,
+    scopes: readonly Scope[],
+    credential: Credential | undefined,
+    key: string,
+    signal: AbortSignal,
+  ): Promise<string> {
+    const url = tokenUrl(realm, endpoint, credential !== undefined);
+    const service = challenge.parameters.get('service');
+    const request = tokenRequest(url, service, scopes, credential);
+    const body = await retrying(this.#retry, signal, async () => {
+      try {
+        const response = await this.#transport.send({ ...request, tls: tlsFor(url, endpoint), signal });
+        const subject = { what: `a token for ${scopes.join(' ')}`, kind: 'token', authenticated: credential !== undefined } as const;
+        if (response.status !== 200) throw await statusFailure(response, subject, signal);
+        return await readLimited(response, 1 << 20);
+      } catch (error) {
+        throw networkFailure(error, url, signal);
+      }
+    });
+    const { token, lifetime } = parseToken(body, url);
+    const ttl = Math.max(0, lifetime - MARGIN) * 1000;
+    if (ttl > 0) this.#tokens.set(key, token, { ttl });
+    return token;
+  }
+}
+
+function basic(username: string, password: string): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+}
+
+/** Our own scopes and those the host asked for, each once, in a fixed order. */
+function mergeScopes(own: readonly Scope[], asked: string | undefined): readonly Scope[] {
+  const all = new Set([...own, ...(asked ?? '').split(' ').filter((scope) => scope !== '')]);
+  // pull,push covers what a challenge for pull alone asks.
+  for (const scope of own) if (scope.endsWith(':pull,push')) all.delete(scope.replace(/,push$/, ''));
+  return [...all].sort();
+}
+
+/** A login never leaves over plain http unless the registry itself is plain http. */
+function tokenUrl(realm: string, endpoint: Endpoint, login: boolean): URL {
+  const refuse = (why: string) =>
+    new KilnError('KILN_REGISTRY_UNAUTHORIZED', `registry ${new URL(endpoint.origin).host} asks for a token from ${JSON.stringify(realm)}, ${why}`);
+  let url: URL;
+  try {
+    url = new URL(realm);
+  } catch {
+    throw refuse('which is no URL');
+  }
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw refuse('which is no http URL');
+  if (login && url.protocol === 'http:' && endpoint.origin.startsWith('https:')) throw refuse('which would send the login unencrypted');
+  url.username = '';
+  url.password = '';
+  return url;
+}
+
+/** The registry's private CA or insecure setting holds for a token server on the same host only. */
+function tlsFor(url: URL, endpoint: Endpoint): Endpoint['tls'] {
+  const same = url.hostname === new URL(endpoint.origin).hostname;
+  return same ? endpoint.tls : { verify: true, ca: endpoint.tls.ca };
+}
+
+function tokenRequest(url: URL, service: string | undefined, scopes: readonly Scope[], credential: Credential | undefined) {
+  const headers = { accept: 'application/json', 'user-agent': CLIENT_ID };
+  if (credential?.kind === 'identity') {
+    const form = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: credential.token, client_id: CLIENT_ID, scope: scopes.join(' ') });
+    if (service !== undefined) form.set('service', service);
+    return { url, method: 'POST', headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' }, body: form.toString() } as const;
+  }
+  const target = new URL(url);
+  if (service !== undefined) target.searchParams.set('service', service);
+  for (const scope of scopes) target.searchParams.append('scope', scope);
+  if (credential?.kind !== 'basic') return { url: target, method: 'GET', headers } as const;
+  target.searchParams.set('account', credential.username);
+  return { url: target, method: 'GET', headers: { ...headers, authorization: basic(credential.username, credential.password) } } as const;
+}
+
+/** The token server's answer: `token` or `access_token`, `expires_in` in seconds. */
+function parseToken(body: Buffer | undefined, url: URL): { token: string; lifetime: number } {
+  let json: { token?: unknown; access_token?: unknown; expires_in?: unknown } | null = null;
+  try {
+    json = JSON.parse(body?.toString() ?? '');
+  } catch {
+    // Reported below.
+  }
+  const token = json?.token || json?.access_token;
+  // A line break in a header would let the server write headers of ours.
+  if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token)) {
+    throw new KilnError('KILN_REGISTRY_ERROR', `token server ${url.host} answered without a token`);
+  }
+  const seconds = json?.expires_in;
+  return { token, lifetime: typeof seconds === 'number' && seconds > 0 ? seconds : DEFAULT_LIFETIME };
+}
+
+/** True for an answer that asks for a login. */
+export function wantsLogin(response: HttpResponse): boolean {
+  return response.status === 401 && header(response, 'www-authenticate') !== undefined;
+}

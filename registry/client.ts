@@ -1,0 +1,224 @@
+import { type Digest, digestOf, isDigest } from '../base/digest.ts';
+import { KilnError } from '../base/errors.ts';
+import type { Descriptor } from '../base/oci.ts';
+import type { ContentStore } from '../snapshotter/content.ts';
+import { repositoryScope } from './auth.ts';
+import { anonymous, type CredentialSource } from './credentials.ts';
+import { INDEX_TYPES, type ImageDocument, MANIFEST_TYPES, MAX_MANIFEST, parseDocument } from './documents.ts';
+import { download, memorySink } from './download.ts';
+import { Exchange } from './exchange.ts';
+import { networkFailure } from './failures.ts';
+import { type Endpoint, endpointsOf, type HostsConfig } from './hosts.ts';
+import { NO_PROXIES, type ProxySettings } from './proxy.ts';
+import { DEFAULT_RETRY, type RetryPolicy, retrying } from './retry.ts';
+import { DEFAULT_TIMEOUTS, discard, type HttpResponse, header, readLimited, type Timeouts } from './transport.ts';
+import { type UploadOptions, type UploadOutcome, type UploadSource, uploadBlob } from './upload.ts';
+
+/** A repository of a registry: `{ domain: 'docker.io', path: 'library/busybox' }`. A Reference is one. */
+export interface Repository {
+  readonly domain: string;
+  readonly path: string;
+}
+
+export interface RegistryOptions {
+  readonly credentials?: CredentialSource;
+  readonly proxies?: ProxySettings;
+  readonly hosts?: HostsConfig;
+  readonly timeouts?: Partial<Timeouts>;
+  readonly retry?: Partial<RetryPolicy>;
+}
+
+/** A manifest or index as it lies in the registry: its exact bytes and what they say. */
+export interface FetchedDocument {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly bytes: Buffer;
+  readonly document: ImageDocument;
+}
+
+const ACCEPT = [...INDEX_TYPES, ...MANIFEST_TYPES].join(', ');
+/** What a domain and its mirrors may answer before the next one is asked. */
+const NEXT_MIRROR = /^KILN_(REGISTRY_|IMAGE_NOT_FOUND|BLOB_NOT_FOUND|MANIFEST_|DIGEST_MISMATCH)/;
+
+/**
+ * A client of OCI registries (distribution-spec 1.1). One per process: it holds the connections and tokens. Everything that it
+ * hands out is verified; every failure is a KilnError with the registry's own words; every call ends soon after its signal aborts.
+ */
+export class RegistryClient implements AsyncDisposable {
+  readonly #exchange: Exchange;
+  readonly #hosts: HostsConfig;
+  readonly #retry: RetryPolicy;
+
+  constructor(options: RegistryOptions = {}) {
+    this.#hosts = options.hosts ?? new Map();
+    this.#retry = { ...DEFAULT_RETRY, ...options.retry };
+    this.#exchange = new Exchange({
+      credentials: options.credentials ?? anonymous,
+      proxies: options.proxies ?? NO_PROXIES,
+      timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
+      retry: this.#retry,
+    });
+  }
+
+  /** What a tag or digest stands for, by HEAD; undefined when the registry does not know it. `size` is that of the document. */
+  async head(repository: Repository, reference: string, signal: AbortSignal): Promise<Descriptor | undefined> {
+    return this.#eachEndpoint(repository, (endpoint) => retrying(this.#retry, signal, () => this.#head(endpoint, repository, reference, signal)));
+  }
+
+  async #head(endpoint: Endpoint, repository: Repository, reference: string, signal: AbortSignal): Promise<Descriptor | undefined> {
+    const response = await this.#exchange.send({ ...this.#manifestRequest(endpoint, repository, reference, signal), method: 'HEAD', accept: [200, 404] });
+    await discard(response);
+    const digest = header(response, 'docker-content-digest') ?? reference;
+    const size = Number(header(response, 'content-length'));
+    const mediaType = typeOf(response);
+    if (response.status === 404 || !isDigest(digest) || !Number.isSafeInteger(size) || mediaType === '') return undefined;
+    return { mediaType, digest, size };
+  }
+
+  /**
+   * A manifest or index by tag or digest. Refused when the bytes differ from the digest asked for (or the one the registry names),
+   * or the Content-Type from the document. Throws KILN_IMAGE_NOT_FOUND, KILN_DIGEST_MISMATCH, KILN_MANIFEST_INVALID.
+   */
+  async manifest(repository: Repository, reference: string, signal: AbortSignal): Promise<FetchedDocument> {
+    return this.#eachEndpoint(repository, (endpoint) => retrying(this.#retry, signal, () => this.#manifest(endpoint, repository, reference, signal)));
+  }
+
+  async #manifest(endpoint: Endpoint, repository: Repository, reference: string, signal: AbortSignal): Promise<FetchedDocument> {
+    const response = await this.#exchange.send({ ...this.#manifestRequest(endpoint, repository, reference, signal), method: 'GET', accept: [200] });
+    const where = `manifest of ${nameFor(repository, reference)}`;
+    const bytes = await readLimited(response, MAX_MANIFEST).catch((error: unknown) => {
+      throw networkFailure(error, response.url, signal);
+    });
+    if (!bytes) throw new KilnError('KILN_MANIFEST_INVALID', `${where} is larger than ${MAX_MANIFEST >> 20} MiB`);
+    const digest = digestOf(bytes);
+    const expected = isDigest(reference) ? reference : header(response, 'docker-content-digest');
+    if (expected !== undefined && isDigest(expected) && expected !== digest) {
+      throw new KilnError('KILN_DIGEST_MISMATCH', `registry ${response.url.host} sent a ${where} with digest ${digest} instead of ${expected}`, {
+        hint: 'the registry, or something between, changes what it sends: do not use this image',
+      });
+    }
+    const mediaType = typeOf(response);
+    return { digest, mediaType, bytes, document: parseDocument(bytes, mediaType, where) };
+  }
+
+  #manifestRequest(endpoint: Endpoint, repository: Repository, reference: string, signal: AbortSignal) {
+    return {
+      endpoint,
+      path: `/${repository.path}/manifests/${reference}`,
+      scopes: [repositoryScope(repository.path, 'pull')],
+      headers: { accept: ACCEPT },
+      subject: { what: nameFor(repository, reference), kind: 'manifest' },
+      signal,
+    } as const;
+  }
+
+  /**
+   * Downloads a blob into the store, unless it is there. It becomes visible only when size and digest are right; a transfer that
+   * breaks goes on where it broke. `onProgress` gets the bytes received so far.
+   */
+  async fetchBlob(
+    repository: Repository,
+    descriptor: Descriptor,
+    store: ContentStore,
+    signal: AbortSignal,
+    onProgress: (received: number) => void = () => {},
+  ): Promise<void> {
+    if (store.size(descriptor.digest) !== undefined) return;
+    await this.#eachEndpoint(repository, (endpoint) =>
+      download({ exchange: this.#exchange, retry: this.#retry, endpoint, repository, descriptor, open: () => store.writer(), signal, onProgress }),
+    );
+  }
+
+  /** A small blob such as a config, verified. Throws KILN_CONFIG_INVALID when it is larger than `limit` bytes. */
+  async readBlob(repository: Repository, descriptor: Descriptor, limit: number, signal: AbortSignal): Promise<Buffer> {
+    if (descriptor.size > limit) {
+      throw new KilnError('KILN_CONFIG_INVALID', `${descriptor.digest} of ${repository.domain}/${repository.path} has ${descriptor.size} bytes, ${limit} are allowed`);
+    }
+    return this.#eachEndpoint(repository, async (endpoint) => {
+      const sink = memorySink();
+      const onProgress = () => {};
+      await download({ exchange: this.#exchange, retry: this.#retry, endpoint, repository, descriptor, open: sink.open, signal, onProgress });
+      return sink.bytes();
+    });
+  }
+
+  /** True when the repository has the blob. */
+  async hasBlob(repository: Repository, digest: Digest, signal: AbortSignal): Promise<boolean> {
+    return retrying(this.#retry, signal, async () => {
+      const response = await this.#exchange.send({
+        endpoint: this.#pushEndpoint(repository),
+        method: 'HEAD',
+        path: `/${repository.path}/blobs/${digest}`,
+        scopes: [repositoryScope(repository.path, 'pull,push')],
+        accept: [200, 404],
+        subject: { what: `blob ${digest}`, kind: 'blob' },
+        signal,
+      });
+      await discard(response);
+      return response.status === 200;
+    });
+  }
+
+  /** Puts a blob into the repository: by finding it there, by mounting it from another repository, or by sending its bytes. */
+  async pushBlob(repository: Repository, source: UploadSource, options: UploadOptions): Promise<UploadOutcome> {
+    if (await this.hasBlob(repository, source.digest, options.signal)) return 'present';
+    return uploadBlob({ exchange: this.#exchange, retry: this.#retry, endpoint: this.#pushEndpoint(repository), repository }, source, options);
+  }
+
+  /** Stores a manifest or index under a tag or its digest. Its blobs (and manifests) must be there already. */
+  async putManifest(repository: Repository, reference: string, mediaType: string, bytes: Uint8Array, signal: AbortSignal): Promise<Digest> {
+    const digest = digestOf(bytes);
+    const response = await retrying(this.#retry, signal, async () => {
+      const answer = await this.#exchange.send({
+        endpoint: this.#pushEndpoint(repository),
+        method: 'PUT',
+        path: `/${repository.path}/manifests/${reference}`,
+        scopes: [repositoryScope(repository.path, 'pull,push')],
+        headers: { 'content-type': mediaType },
+        body: bytes,
+        accept: [200, 201, 202],
+        subject: { what: nameFor(repository, reference), kind: 'upload' },
+        signal,
+      });
+      await discard(answer);
+      return answer;
+    });
+    const stored = header(response, 'docker-content-digest');
+    if (stored !== undefined && isDigest(stored) && stored !== digest) {
+      throw new KilnError('KILN_DIGEST_MISMATCH', `registry ${response.url.host} stored ${nameFor(repository, reference)} as ${stored} instead of ${digest}`);
+    }
+    return digest;
+  }
+
+  #pushEndpoint(repository: Repository): Endpoint {
+    return endpointsOf(repository.domain, 'push', this.#hosts)[0] as Endpoint;
+  }
+
+  /** The first answer that is not undefined; the registry's own, or its failure, when no mirror has one. A mirror that lies is passed over. */
+  async #eachEndpoint<T>(repository: Repository, ask: (endpoint: Endpoint) => Promise<T>): Promise<T> {
+    const endpoints = endpointsOf(repository.domain, 'pull', this.#hosts);
+    for (const endpoint of endpoints.slice(0, -1)) {
+      try {
+        const answer = await ask(endpoint);
+        if (answer !== undefined) return answer;
+      } catch (error) {
+        if (!(error instanceof KilnError && NEXT_MIRROR.test(error.code))) throw error;
+      }
+    }
+    return ask(endpoints.at(-1) as Endpoint);
+  }
+
+  /** Closes all connections. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#exchange[Symbol.asyncDispose]();
+  }
+}
+
+/** The Content-Type without parameters. */
+function typeOf(response: HttpResponse): string {
+  return (header(response, 'content-type') ?? '').split(';', 1)[0]?.trim() ?? '';
+}
+
+function nameFor(repository: Repository, reference: string): string {
+  return `${repository.domain}/${repository.path}${isDigest(reference) ? '@' : ':'}${reference}`;
+}

@@ -1,0 +1,178 @@
+import { type Digest, digestOf } from '../base/digest.ts';
+import { KilnError } from '../base/errors.ts';
+import type { Descriptor } from '../base/oci.ts';
+import { repositoryScope } from './auth.ts';
+import type { Exchange } from './exchange.ts';
+import { networkFailure, TransientFailure } from './failures.ts';
+import type { Endpoint } from './hosts.ts';
+import { type RetryPolicy, retrying } from './retry.ts';
+import { discard, type HttpResponse, header } from './transport.ts';
+
+/** Where the bytes go: the part of BlobWriter that a download needs. */
+export interface BlobSink extends Disposable {
+  write(bytes: Uint8Array): void;
+  commit(expected: { digest: Digest; size: number }): unknown;
+}
+
+export interface Download {
+  readonly exchange: Exchange;
+  readonly retry: RetryPolicy;
+  readonly endpoint: Endpoint;
+  readonly repository: { readonly domain: string; readonly path: string };
+  readonly descriptor: Descriptor;
+  readonly open: () => BlobSink;
+  readonly signal: AbortSignal;
+  /** Bytes of the blob received so far, over all attempts. */
+  readonly onProgress: (received: number) => void;
+}
+
+/** Bytes gathered before they are written: fewer system calls, and chunks of the size that the content store likes. */
+const BATCH = 256 << 10;
+
+/**
+ * Downloads one blob and commits it. A transfer that breaks is resumed by Range (RFC 9110, 14.2). When the digest is wrong after a
+ * resume, the pieces may come from different bytes: one clean attempt follows. Answers true, so that callers can tell it from nothing.
+ */
+export async function download(task: Download): Promise<true> {
+  const resumed = await attempt(task);
+  if (resumed === 'again') await attempt({ ...task, retry: { ...task.retry, attempts: 1 } });
+  return true;
+}
+
+async function attempt(task: Download): Promise<'done' | 'again'> {
+  const { descriptor, signal } = task;
+  using sink = task.open();
+  const state = { received: 0, pieces: 0 };
+  await retrying(
+    task.retry,
+    signal,
+    async () => {
+      const response = await request(task, state.received);
+      if (state.received > 0) state.pieces++;
+      await receive(task, response, sink, state);
+    },
+    () => state.received,
+  );
+  try {
+    sink.commit({ digest: descriptor.digest, size: descriptor.size });
+    return 'done';
+  } catch (error) {
+    const mayBeMixed = state.pieces > 0 && task.retry.attempts > 1;
+    if (error instanceof KilnError && error.code === 'KILN_DIGEST_MISMATCH') {
+      if (mayBeMixed) return 'again';
+      throw mismatch(task, 'sent other bytes than its digest says', error);
+    }
+    throw error;
+  }
+}
+
+function request({ exchange, endpoint, repository, descriptor, signal }: Download, from: number): Promise<HttpResponse> {
+  return exchange.send({
+    endpoint,
+    method: 'GET',
+    path: `/${repository.path}/blobs/${descriptor.digest}`,
+    scopes: [repositoryScope(repository.path, 'pull')],
+    headers: from > 0 ? { range: `bytes=${from}-` } : {},
+    accept: from > 0 ? [200, 206] : [200],
+    subject: { what: `blob ${descriptor.digest} of ${repository.domain}/${repository.path}`, kind: 'blob' },
+    signal,
+  });
+}
+
+/** Reads one answer into the sink; `state.received` says how far the sink is. */
+async function receive(task: Download, response: HttpResponse, sink: BlobSink, state: { received: number }): Promise<void> {
+  const { descriptor, signal } = task;
+  const announced = announcedSize(response, state.received);
+  if (announced !== undefined && announced !== descriptor.size) {
+    await discard(response);
+    throw mismatch(task, `announces ${announced} bytes instead of ${descriptor.size}`);
+  }
+  // A server that does not know ranges starts from the beginning: what we have already is read past.
+  let skip = response.status === 206 ? 0 : state.received;
+  const batch = new Batch(sink);
+  try {
+    for await (const chunk of response.body as AsyncIterable<Buffer>) {
+      const fresh = skip >= chunk.length ? undefined : chunk.subarray(skip);
+      skip = Math.max(0, skip - chunk.length);
+      if (!fresh) continue;
+      if (state.received + fresh.length > descriptor.size) throw mismatch(task, `sent more than the ${descriptor.size} bytes that its manifest says`);
+      batch.add(fresh);
+      state.received += fresh.length;
+      task.onProgress(state.received);
+    }
+  } catch (error) {
+    throw networkFailure(error, response.url, signal);
+  } finally {
+    batch.flush();
+  }
+  if (state.received < descriptor.size) {
+    const failure = mismatch(task, `ended after ${state.received} of ${descriptor.size} bytes`);
+    throw new TransientFailure(failure);
+  }
+}
+
+/** The size of the whole blob as the answer tells it: by Content-Range of a part, by Content-Length otherwise. */
+function announcedSize(response: HttpResponse, from: number): number | undefined {
+  if (response.status !== 206) {
+    const length = header(response, 'content-length');
+    return length === undefined ? undefined : Number(length);
+  }
+  const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(header(response, 'content-range') ?? '');
+  if (range && Number(range[1]) === from) return range[2] === '*' ? undefined : Number(range[2]);
+  const failure = new KilnError('KILN_REGISTRY_ERROR', `registry ${response.url.host} sent another range than the one asked for`);
+  void discard(response);
+  throw failure;
+}
+
+function mismatch({ endpoint, descriptor, repository }: Download, why: string, cause?: unknown): KilnError {
+  const host = new URL(endpoint.origin).host;
+  return new KilnError('KILN_DIGEST_MISMATCH', `registry ${host}, blob ${descriptor.digest} of ${repository.domain}/${repository.path}: it ${why}`, {
+    hint: 'the registry, or something between, damages what it sends: nothing of it was kept',
+    cause,
+  });
+}
+
+class Batch {
+  readonly #sink: BlobSink;
+  #chunks: Uint8Array[] = [];
+  #size = 0;
+
+  constructor(sink: BlobSink) {
+    this.#sink = sink;
+  }
+
+  add(chunk: Uint8Array): void {
+    this.#chunks.push(chunk);
+    this.#size += chunk.length;
+    if (this.#size >= BATCH) this.flush();
+  }
+
+  flush(): void {
+    const [first, ...more] = this.#chunks;
+    const size = this.#size;
+    this.#chunks = [];
+    this.#size = 0;
+    if (first) this.#sink.write(more.length === 0 ? first : Buffer.concat([first, ...more], size));
+  }
+}
+
+/** Keeps a small blob in memory, with the checks of a content store's writer. `bytes` is for after the commit. */
+export function memorySink(): { open(): BlobSink; bytes(): Buffer } {
+  let chunks: Uint8Array[] = [];
+  const bytes = () => Buffer.concat(chunks);
+  const sink: BlobSink = {
+    write: (chunk) => chunks.push(chunk),
+    commit({ digest }) {
+      const actual = digestOf(bytes());
+      if (actual !== digest) throw new KilnError('KILN_DIGEST_MISMATCH', `the bytes have digest ${actual} instead of ${digest}`);
+    },
+    [Symbol.dispose]: () => {},
+  };
+  return {
+    bytes,
+    open() {
+      chunks = [];
+      return sink;
+    },
+  };
+}

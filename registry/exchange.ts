@@ -1,0 +1,144 @@
+import type { Readable } from 'node:stream';
+import { KilnError } from '../base/errors.ts';
+import { Authorizer, type Scope, wantsLogin } from './auth.ts';
+import type { CredentialSource } from './credentials.ts';
+import { networkFailure, type Subject, speaksNoTls, statusFailure } from './failures.ts';
+import type { Endpoint } from './hosts.ts';
+import type { ProxySettings } from './proxy.ts';
+import type { RetryPolicy } from './retry.ts';
+import { discard, type HttpRequest, type HttpResponse, header, type Timeouts, Transport } from './transport.ts';
+
+export interface ExchangeOptions {
+  readonly credentials: CredentialSource;
+  readonly proxies: ProxySettings;
+  readonly timeouts: Timeouts;
+  readonly retry: RetryPolicy;
+}
+
+/** One request of the distribution API. */
+export interface ApiRequest {
+  readonly endpoint: Endpoint;
+  readonly method: HttpRequest['method'];
+  /** Below the endpoint's prefix, such as `/library/busybox/manifests/latest`; or a whole URL that the registry gave us. */
+  readonly path: string | URL;
+  readonly scopes: readonly Scope[];
+  readonly headers?: Readonly<Record<string, string>>;
+  /** A stream is made anew for each time the request is sent. */
+  readonly body?: Uint8Array | string | (() => Readable);
+  /** Statuses that the caller handles. All others become errors. */
+  readonly accept: readonly number[];
+  readonly subject: Omit<Subject, 'authenticated'>;
+  readonly signal: AbortSignal;
+}
+
+const USER_AGENT = 'kiln/0.1';
+const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+const MAX_REDIRECTS = 5;
+
+/**
+ * Requests with authentication, redirects and the fall back to plain http, but without retries: a failure that may pass is thrown
+ * as TransientFailure for `retrying` to catch, together with what the caller does with the body.
+ */
+export class Exchange implements AsyncDisposable {
+  readonly #transport: Transport;
+  readonly #authorizer: Authorizer;
+  /** Origins that turned out to speak plain http, and what they speak. */
+  readonly #plain = new Map<string, string>();
+
+  constructor(options: ExchangeOptions) {
+    this.#transport = new Transport(options.proxies, options.timeouts);
+    this.#authorizer = new Authorizer(this.#transport, options.credentials, options.retry);
+  }
+
+  /** The answer, with a status of `request.accept`; its body is the caller's to read or discard. */
+  async send(request: ApiRequest): Promise<HttpResponse> {
+    const endpoint = this.#effective(request.endpoint);
+    let url = urlOf(endpoint, request.path);
+    let logins = 0;
+    let redirects = 0;
+    for (;;) {
+      const trusted = url.origin === endpoint.origin;
+      const authorization = trusted ? await this.#authorizer.header(endpoint, request.scopes, request.signal) : undefined;
+      const response = await this.#attempt(request, endpoint, url, authorization);
+      if (response === undefined) return this.send(request);
+      if (request.accept.includes(response.status)) return response;
+      if (trusted && wantsLogin(response) && logins++ < 2 && this.#authorizer.learn(endpoint, response, authorization)) {
+        await discard(response);
+        continue;
+      }
+      const isRead = request.method === 'GET' || request.method === 'HEAD';
+      if (REDIRECTS.has(response.status) && isRead) {
+        if (++redirects > MAX_REDIRECTS) throw new KilnError('KILN_REGISTRY_ERROR', `registry ${url.host} redirects in circles`);
+        url = redirectTarget(response);
+        await discard(response);
+        continue;
+      }
+      throw await statusFailure(response, { ...request.subject, authenticated: authorization !== undefined }, request.signal);
+    }
+  }
+
+  /** Undefined when the endpoint has just been found to speak plain http. */
+  async #attempt(request: ApiRequest, endpoint: Endpoint, url: URL, authorization: string | undefined): Promise<HttpResponse | undefined> {
+    const body = typeof request.body === 'function' ? request.body() : request.body;
+    try {
+      return await this.#transport.send({
+        url,
+        method: request.method,
+        headers: {
+          'user-agent': USER_AGENT,
+          // Blobs must arrive as they are stored, for Range and for the digest.
+          'accept-encoding': 'identity',
+          ...request.headers,
+          ...(authorization === undefined ? {} : { authorization }),
+        },
+        ...(body === undefined ? {} : { body }),
+        // A redirect's target gets no private CA and no leniency, unless it is the same host.
+        tls: url.hostname === new URL(endpoint.origin).hostname ? endpoint.tls : { verify: true, ca: [] },
+        signal: request.signal,
+      });
+    } catch (error) {
+      if (endpoint.plainFallback && endpoint.origin.startsWith('https:') && (speaksNoTls(error) || refusedDefaultPort(error, endpoint))) {
+        this.#plain.set(endpoint.origin, endpoint.origin.replace(/^https:/, 'http:'));
+        return undefined;
+      }
+      throw networkFailure(error, url, request.signal);
+    }
+  }
+
+  #effective(endpoint: Endpoint): Endpoint {
+    const plain = this.#plain.get(endpoint.origin);
+    return plain === undefined ? endpoint : { ...endpoint, origin: plain };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#transport[Symbol.asyncDispose]();
+  }
+}
+
+/** Without a port, https and http are two doors: nobody at the first one says nothing of the second. */
+function refusedDefaultPort(error: unknown, endpoint: Endpoint): boolean {
+  return new URL(endpoint.origin).port === '' && error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED';
+}
+
+function urlOf(endpoint: Endpoint, path: string | URL): URL {
+  if (typeof path !== 'string') return path;
+  const url = new URL(endpoint.origin + endpoint.prefix + path);
+  if (endpoint.mirrorOf !== undefined && endpoint.mirrorOf !== url.host) url.searchParams.set('ns', endpoint.mirrorOf);
+  return url;
+}
+
+/** Where an answer points to (RFC 9110, 10.2.2). From https only to https: a plain target could be read and changed on the way. */
+export function redirectTarget(response: HttpResponse): URL {
+  const location = header(response, 'location') ?? '';
+  let target: URL;
+  try {
+    target = new URL(location, response.url);
+  } catch {
+    throw new KilnError('KILN_REGISTRY_ERROR', `registry ${response.url.host} redirects to ${JSON.stringify(location)}, which is no URL`);
+  }
+  const secure = target.protocol === 'https:' || (target.protocol === 'http:' && response.url.protocol === 'http:');
+  if (!secure) throw new KilnError('KILN_REGISTRY_ERROR', `registry ${response.url.host} redirects to ${target.protocol}//${target.host}, which is not safe`);
+  target.username = '';
+  target.password = '';
+  return target;
+}

@@ -1,0 +1,188 @@
+import { CancelledError, errnoOf, KilnError, messageOf } from '../base/errors.ts';
+import { type HttpResponse, header, readLimited } from './transport.ts';
+
+/** A failure that another attempt may mend. `failure` is what the user sees when no attempt is left. */
+export class TransientFailure extends Error {
+  readonly failure: KilnError;
+  /** What the server asked for in Retry-After, in milliseconds. */
+  readonly afterMs: number | undefined;
+
+  constructor(failure: KilnError, afterMs?: number) {
+    super(failure.message, { cause: failure });
+    this.name = 'TransientFailure';
+    this.failure = failure;
+    this.afterMs = afterMs;
+  }
+}
+
+/** Answers of a server that say: not now. */
+const BUSY = new Set([408, 425, 429, 500, 502, 503, 504]);
+const UNREACHABLE = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN', 'EADDRNOTAVAIL']);
+const RESET = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'ECONNABORTED', 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH']);
+const TIMEOUT = new Map([
+  ['UND_ERR_CONNECT_TIMEOUT', 'did not accept a connection in time'],
+  ['ETIMEDOUT', 'did not accept a connection in time'],
+  ['UND_ERR_HEADERS_TIMEOUT', 'did not answer in time'],
+  ['UND_ERR_BODY_TIMEOUT', 'stopped sending in the middle of an answer'],
+]);
+
+/**
+ * Turns what a request threw into what Kiln throws: `TransientFailure` when another attempt may help, a KilnError otherwise.
+ * Errors that are no network failure come back as they are.
+ */
+export function networkFailure(error: unknown, url: URL, signal: AbortSignal): unknown {
+  if (signal.aborted) return signal.reason instanceof KilnError ? signal.reason : new CancelledError(error);
+  if (error instanceof KilnError || error instanceof TransientFailure) return error;
+  const code = codeOf(error);
+  const host = url.host;
+  const timeout = TIMEOUT.get(code);
+  if (timeout) {
+    return new TransientFailure(
+      new KilnError('KILN_REGISTRY_TIMEOUT', `registry ${host} ${timeout}`, {
+        hint: 'check the network and the proxy settings, then run the command again',
+        cause: error,
+      }),
+    );
+  }
+  if (UNREACHABLE.has(code)) {
+    const failure = new KilnError('KILN_REGISTRY_UNREACHABLE', `cannot reach registry ${host}: ${reason(code, error)}`, {
+      hint: code === 'ENOTFOUND' ? 'check the spelling of the host in the image name, and DNS' : 'check that the registry is up, and the proxy settings (HTTPS_PROXY, NO_PROXY)',
+      cause: error,
+    });
+    // A refusal or an unknown name is an answer; a name server that does not answer may do so later.
+    return code === 'EAI_AGAIN' ? new TransientFailure(failure) : failure;
+  }
+  if (RESET.has(code) || code.startsWith('HPE_')) {
+    return new TransientFailure(
+      new KilnError('KILN_REGISTRY_UNREACHABLE', `the connection to registry ${host} broke: ${messageOf(error)}`, {
+        hint: 'run the command again; finished layers are kept',
+        cause: error,
+      }),
+    );
+  }
+  if (isTlsError(error)) {
+    return new KilnError('KILN_REGISTRY_TLS', `no trusted TLS connection to registry ${host}: ${messageOf(error)}`, {
+      hint: 'set NODE_EXTRA_CA_CERTS to the CA file of the registry, or name it as ca in the registry configuration',
+      cause: error,
+    });
+  }
+  return error;
+}
+
+/** True when a TLS handshake failed because the other side does not speak TLS. */
+export function speaksNoTls(error: unknown): boolean {
+  const code = codeOf(error);
+  return (
+    /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|UNSUPPORTED_PROTOCOL)$/.test(code) ||
+    code === 'EPROTO' ||
+    (code === 'ECONNRESET' && /before secure TLS connection/.test(messageOf(error)))
+  );
+}
+
+function isTlsError(error: unknown): boolean {
+  const code = codeOf(error);
+  return /^(ERR_SSL|ERR_TLS|CERT_|EPROTO$|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(code);
+}
+
+/** The most telling code: several addresses of one host give an AggregateError around the real ones. */
+function codeOf(error: unknown): string {
+  const own = errnoOf(error);
+  if (own) return own;
+  if (error instanceof AggregateError) return error.errors.map(errnoOf).find((code) => code !== undefined) ?? '';
+  return error instanceof Error && error.cause !== undefined ? codeOf(error.cause) : '';
+}
+
+function reason(code: string, error: unknown): string {
+  switch (code) {
+    case 'ECONNREFUSED':
+      return 'the connection was refused';
+    case 'ENOTFOUND':
+      return 'no such host';
+    case 'EAI_AGAIN':
+      return 'the name server does not answer';
+    default:
+      return messageOf(error) || code;
+  }
+}
+
+/** What a request was about, for the words of an error. */
+export interface Subject {
+  /** `manifest of docker.io/library/busybox:latest`, `blob sha256:…` */
+  readonly what: string;
+  readonly kind: 'manifest' | 'blob' | 'upload' | 'token';
+  readonly authenticated: boolean;
+}
+
+/** Consumes an answer that is no success and tells what it means. */
+export async function statusFailure(response: HttpResponse, subject: Subject, signal: AbortSignal): Promise<Error> {
+  const said = await saidBy(response, signal);
+  const host = response.url.host;
+  const tail = said.text ? `: ${said.text}` : '';
+  const status = response.status;
+  if (BUSY.has(status)) {
+    const code = status === 429 ? 'KILN_REGISTRY_RATE_LIMITED' : 'KILN_REGISTRY_ERROR';
+    const hint = status === 429 ? `wait, or log in for a higher limit: docker login ${host}` : 'the fault is on the registry\'s side: try again later';
+    return new TransientFailure(new KilnError(code, `registry ${host} answered ${status} for ${subject.what}${tail}`, { hint }), retryAfter(response));
+  }
+  if (status === 401 || status === 403) {
+    const denied = status === 403 || subject.authenticated;
+    return new KilnError(
+      denied ? 'KILN_REGISTRY_DENIED' : 'KILN_REGISTRY_UNAUTHORIZED',
+      `registry ${host} ${denied ? 'denies access to' : 'wants a login for'} ${subject.what}${tail}`,
+      { hint: `check the name; if it is right, log in with an account that has access: docker login ${host}` },
+    );
+  }
+  if (status === 404 && subject.kind === 'manifest') {
+    return new KilnError('KILN_IMAGE_NOT_FOUND', `${subject.what} does not exist in registry ${host}${tail}`, { hint: 'check the name and the tag' });
+  }
+  if (status === 404 && subject.kind === 'blob') {
+    return new KilnError('KILN_BLOB_NOT_FOUND', `registry ${host} has no ${subject.what}${tail}`, {
+      hint: 'the image is incomplete in the registry: push it again',
+    });
+  }
+  return new KilnError('KILN_REGISTRY_ERROR', `registry ${host} answered ${status} for ${subject.what}${tail}`);
+}
+
+/** The errors of a distribution-spec error document (spec.md, error codes), made safe for a terminal. */
+async function saidBy(response: HttpResponse, signal: AbortSignal): Promise<{ text: string }> {
+  let body: Buffer | undefined;
+  try {
+    body = await readLimited(response, 64 << 10);
+  } catch (error) {
+    if (signal.aborted) throw networkFailure(error, response.url, signal);
+  }
+  const text = body?.toString() ?? '';
+  try {
+    const parsed: unknown = JSON.parse(text);
+    const errors = (parsed as { errors?: unknown }).errors;
+    if (Array.isArray(errors)) return { text: errors.map(describe).filter(Boolean).slice(0, 3).join('; ') };
+    const details = (parsed as { details?: unknown }).details;
+    if (typeof details === 'string') return { text: printable(details) };
+  } catch {
+    // Not the document the spec promises: a proxy's page, most likely.
+  }
+  return { text: /<html/i.test(text) ? '' : printable(text.slice(0, 200)) };
+}
+
+function describe(entry: unknown): string {
+  const { code, message } = (entry ?? {}) as { code?: unknown; message?: unknown };
+  const parts = [typeof code === 'string' ? code : '', typeof message === 'string' ? message : ''];
+  return printable(parts.filter((part) => part !== '').join(' '));
+}
+
+/** A server's words without control characters, cut to a line. */
+export function printable(text: string): string {
+  return text
+    .replace(/[\x00-\x1f\x7f-\x9f]+/g, ' ')
+    .trim()
+    .slice(0, 300);
+}
+
+/** Retry-After (RFC 9110, 10.2.3) in milliseconds: seconds or an HTTP date. */
+export function retryAfter(response: HttpResponse, now = Date.now()): number | undefined {
+  const value = header(response, 'retry-after');
+  if (value === undefined) return undefined;
+  if (/^\d+$/.test(value.trim())) return Number(value) * 1000;
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+}

@@ -1,0 +1,143 @@
+import type { Readable } from 'node:stream';
+import type { Dispatcher } from 'undici';
+import type { TlsPolicy } from './hosts.ts';
+import { type ProxySettings, proxyFor } from './proxy.ts';
+
+/** How long to wait, in milliseconds. */
+export interface Timeouts {
+  readonly connect: number;
+  /** From the end of the request to the head of the answer. */
+  readonly headers: number;
+  /** Between two pieces of a body. */
+  readonly idle: number;
+}
+
+export const DEFAULT_TIMEOUTS: Timeouts = { connect: 15_000, headers: 60_000, idle: 60_000 };
+
+export interface HttpRequest {
+  readonly url: URL;
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array | Readable;
+  readonly tls: TlsPolicy;
+  readonly signal: AbortSignal;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** Must be read to its end, or given up with `discard`. */
+  readonly body: Dispatcher.ResponseData['body'];
+  readonly url: URL;
+}
+
+/** Connections per host: four layers at once, and documents beside them. */
+const CONNECTIONS = 8;
+
+/**
+ * One pool of kept-alive connections for each origin (and for each proxy). Sends single requests: redirects, authentication and
+ * retries are the business of those above. undici is loaded with the first request.
+ */
+export class Transport implements AsyncDisposable {
+  readonly #pools = new Map<string, Dispatcher>();
+  readonly #proxies: ProxySettings;
+  readonly #timeouts: Timeouts;
+
+  constructor(proxies: ProxySettings, timeouts: Timeouts) {
+    this.#proxies = proxies;
+    this.#timeouts = timeouts;
+  }
+
+  /** Rejects with undici's or the system's own error: see failures.ts. */
+  async send(request: HttpRequest): Promise<HttpResponse> {
+    request.signal.throwIfAborted();
+    const [dispatcher, { default: send }] = await Promise.all([this.#dispatcher(request), import('undici/lib/api/api-request.js')]);
+    const response = await send.call(dispatcher, {
+      origin: request.url.origin,
+      path: request.url.pathname + request.url.search,
+      method: request.method,
+      headers: request.headers,
+      body: request.body ?? null,
+      signal: request.signal,
+      headersTimeout: this.#timeouts.headers,
+      bodyTimeout: this.#timeouts.idle,
+      highWaterMark: 1 << 20,
+    });
+    return { status: response.statusCode, headers: response.headers, body: response.body, url: request.url };
+  }
+
+  async #dispatcher(request: HttpRequest): Promise<Dispatcher> {
+    const { url, tls } = request;
+    const proxy = proxyFor(url, this.#proxies);
+    const key = JSON.stringify([proxy ?? '', url.origin, tls.verify, tls.ca]);
+    const known = this.#pools.get(key);
+    if (known) return known;
+    const made = proxy ? await this.#viaProxy(proxy, tls) : await this.#pool(url.origin, tls);
+    const raced = this.#pools.get(key);
+    if (raced) return raced;
+    this.#pools.set(key, made);
+    return made;
+  }
+
+  async #pool(origin: string, tls: TlsPolicy): Promise<Dispatcher> {
+    const { default: Pool } = await import('undici/lib/dispatcher/pool.js');
+    const connect = { timeout: this.#timeouts.connect, ...(origin.startsWith('https:') ? await tlsOptions(tls) : {}) };
+    return new Pool(origin, { connections: CONNECTIONS, allowH2: false, connect });
+  }
+
+  async #viaProxy(proxy: string, tls: TlsPolicy): Promise<Dispatcher> {
+    const { default: ProxyAgent } = await import('undici/lib/dispatcher/proxy-agent.js');
+    const timeout = this.#timeouts.connect;
+    return new ProxyAgent({
+      uri: proxy,
+      allowH2: false,
+      connections: CONNECTIONS,
+      requestTls: { timeout, ...(await tlsOptions(tls)) },
+      proxyTls: { timeout },
+      connect: { timeout },
+    });
+  }
+
+  /** Ends every connection at once; requests under way fail. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const pools = [...this.#pools.values()];
+    this.#pools.clear();
+    await Promise.all(pools.map((pool) => pool.destroy()));
+  }
+}
+
+/** Own CAs come on top of Node's and NODE_EXTRA_CA_CERTS. */
+async function tlsOptions(tls: TlsPolicy): Promise<{ rejectUnauthorized?: boolean; ca?: string[] }> {
+  if (!tls.verify) return { rejectUnauthorized: false };
+  if (tls.ca.length === 0) return {};
+  const { getCACertificates } = await import('node:tls');
+  return { ca: [...getCACertificates('default'), ...tls.ca] };
+}
+
+/** Gives up a body that nobody wants: small ones are read so that the connection can be used again, others cut. */
+export async function discard(response: HttpResponse): Promise<void> {
+  try {
+    await response.body.dump({ limit: 64 << 10 });
+  } catch {
+    // The connection broke while we threw its bytes away.
+  }
+}
+
+/** Reads a body of at most `limit` bytes; undefined when it is longer (the rest is cut off). */
+export async function readLimited(response: HttpResponse, limit: number): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response.body as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    // Leaving the loop destroys the body and with it the connection.
+    if (size > limit) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, size);
+}
+
+/** The one value of a header, or undefined. */
+export function header(response: HttpResponse, name: string): string | undefined {
+  const value = response.headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}
