@@ -24,6 +24,8 @@ export interface Tree {
   readonly memory?: string;
   /** Paths that are not there as far as the build is concerned (`.dockerignore`); relative, `/`-separated. */
   readonly filter?: TreeFilter;
+  /** Everything counts as owned by 0:0, whoever owns it on the host: a local directory. */
+  readonly rootOwned?: boolean;
 }
 
 export interface TreeFilter {
@@ -33,6 +35,8 @@ export interface TreeFilter {
   includes(path: string, isDirectory: boolean): boolean;
   /** True when nothing below the excluded directory can be included again. */
   prune(path: string): boolean;
+  /** Why an excluded path is excluded, such as `line 3 of .dockerignore`, for the error of a COPY that names it. */
+  explain?(path: string): string | undefined;
 }
 
 /** What a COPY-like action reads: sources as written (wildcards allowed when `wildcard`), and patterns inside them. */
@@ -43,4 +47,8 @@ export interface Selection {
   readonly followLinks: boolean;
   readonly include?: readonly string[];
   readonly exclude?: readonly string[];
+  /** A wildcard that matches nothing selects nothing; without this it is an error. */
+  readonly allowEmpty?: boolean;
+  /** Patterns inside the sources that have to match something. */
+  readonly required?: readonly string[];
 }

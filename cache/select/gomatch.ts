@@ -1,0 +1,94 @@
+/**
+ * Go's `path/filepath.Match` on Linux: `*` any run without `/`, `?` one character but `/`, `[a-z]` and `[^a-z]` one character,
+ * `\x` the character itself; the pattern must match the whole name. A pattern is compiled once and tried on many names.
+ */
+export interface GoPattern {
+  readonly source: string;
+  matches(name: string): boolean;
+}
+
+/** Thrown for what Go calls `syntax error in pattern`. */
+export class BadPatternError extends Error {
+  readonly pattern: string;
+
+  constructor(pattern: string) {
+    super(`syntax error in pattern ${JSON.stringify(pattern)}`);
+    this.name = 'BadPatternError';
+    this.pattern = pattern;
+  }
+}
+
+/** Compiles `pattern`; throws BadPatternError. Unlike Go, which finds a fault only when it gets that far, the whole is checked. */
+export function compileGoPattern(pattern: string): GoPattern {
+  const regexp = new RegExp(`^${toRegExp(pattern)}$`, 'su');
+  return { source: pattern, matches: (name) => regexp.test(name) };
+}
+
+/** True when the text has a wildcard that is not escaped. */
+export function hasWildcard(text: string): boolean {
+  return /^(?:[^\\*?[]|\\[^])*[*?[]/u.test(text);
+}
+
+/** The text that an escaped path without wildcards stands for. */
+export function unescapeGoPattern(text: string): string {
+  return text.replace(/\\([^])/gu, '$1');
+}
+
+function toRegExp(pattern: string): string {
+  const chars = [...pattern];
+  let out = '';
+  for (let at = 0; at < chars.length; at++) {
+    const char = chars[at]!;
+    if (char === '*') out += '[^/]*';
+    else if (char === '?') out += '[^/]';
+    else if (char === '[') {
+      const [text, end] = classToRegExp(pattern, chars, at);
+      out += text;
+      at = end;
+    } else if (char === '\\') {
+      const next = chars[++at];
+      if (next === undefined) throw new BadPatternError(pattern);
+      out += quote(next);
+    } else out += quote(char);
+  }
+  return out;
+}
+
+/** A class beginning at `start`: its regular expression and the index of its `]`. */
+function classToRegExp(pattern: string, chars: readonly string[], start: number): [string, number] {
+  let at = start + 1;
+  const negated = chars[at] === '^';
+  if (negated) at++;
+  const ranges: string[] = [];
+  while (ranges.length === 0 || chars[at] !== ']') {
+    const [low, afterLow] = classChar(pattern, chars, at);
+    at = afterLow;
+    let high = low;
+    if (chars[at] === '-') [high, at] = classChar(pattern, chars, at + 1);
+    // A range that runs backwards matches nothing in Go and is an error in a RegExp.
+    if (low.codePointAt(0)! <= high.codePointAt(0)!) ranges.push(`${quote(low)}-${quote(high)}`);
+    else ranges.push('');
+  }
+  const body = ranges.join('');
+  if (body === '') return [negated ? '[^]' : '[]', at];
+  return [`[${negated ? '^' : ''}${body}]`, at];
+}
+
+function classChar(pattern: string, chars: readonly string[], at: number): [string, number] {
+  const char = chars[at];
+  if (char === undefined || char === '-' || char === ']') throw new BadPatternError(pattern);
+  if (char !== '\\') return checked(pattern, chars, char, at + 1);
+  const next = chars[at + 1];
+  if (next === undefined) throw new BadPatternError(pattern);
+  return checked(pattern, chars, next, at + 2);
+}
+
+/** Go's getEsc: a class may not end right after a character. */
+function checked(pattern: string, chars: readonly string[], char: string, next: number): [string, number] {
+  if (next >= chars.length) throw new BadPatternError(pattern);
+  return [char, next];
+}
+
+function quote(char: string): string {
+  return /[\^$\\.*+?()[\]{}|/-]/u.test(char) ? `\\${char}` : char;
+}

@@ -1,0 +1,68 @@
+import { KilnError } from '../../base/errors.ts';
+import type { Tree } from '../contenthash.ts';
+import { cleanPath } from './patterns.ts';
+import { below, type TreeView, viewTree } from './view.ts';
+
+/** `"/x": not found`, with the reason when the filter hides it, else with the names that look like it. */
+export function missingSource(tree: Tree, source: string): KilnError {
+  const path = cleanPath(`/${source}`);
+  const hint = hiddenHint(tree, path.slice(1)) ?? nearHint(viewTree(tree), path.slice(1));
+  return new KilnError('KILN_COPY_SOURCE_MISSING', `"${path}": not found`, { hint });
+}
+
+function hiddenHint(tree: Tree, path: string): string | undefined {
+  if (!tree.filter) return undefined;
+  const view = viewTree(tree);
+  for (let end = path.indexOf('/'); ; end = path.indexOf('/', end + 1)) {
+    const part = end < 0 ? path : path.slice(0, end);
+    if (view.hides(part)) {
+      const reason = tree.filter.explain?.(part) ?? tree.filter.explain?.(path);
+      return `"${part}" exists but is excluded by ${reason ?? 'the .dockerignore file'}`;
+    }
+    if (end < 0) return undefined;
+  }
+}
+
+function nearHint(view: TreeView, path: string): string | undefined {
+  const parts = path.split('/');
+  let directory = '';
+  for (const [at, part] of parts.entries()) {
+    const next = below(directory, part);
+    const stat = view.lstat(next);
+    if (stat === undefined) return suggest(view, directory, part, parts.slice(at + 1));
+    if (!stat.isDirectory()) return stat.isSymbolicLink() ? danglingHint(view, next) : undefined;
+    directory = next;
+  }
+  return undefined;
+}
+
+function danglingHint(view: TreeView, path: string): string {
+  return `"${path}" is a symbolic link to "${view.readlink(path)}", which does not lead to anything inside the source`;
+}
+
+function suggest(view: TreeView, directory: string, missing: string, rest: readonly string[]): string | undefined {
+  const near = view
+    .names(directory)
+    .filter((name) => view.lstat(below(directory, name)) !== undefined)
+    .map((name) => ({ name, far: distance(name.toLowerCase(), missing.toLowerCase()) }))
+    .filter(({ far }) => far <= Math.max(1, Math.floor(missing.length / 3)))
+    .sort((a, b) => a.far - b.far)
+    .slice(0, 3);
+  if (near.length === 0) return undefined;
+  const paths = near.map(({ name }) => `"${[directory, name, ...rest].filter((part) => part !== '').join('/')}"`);
+  return `did you mean ${paths.join(' or ')}?`;
+}
+
+/** Levenshtein's distance; a longer name than 64 counts as far. */
+function distance(a: string, b: string): number {
+  if (a.length > 64 || b.length > 64) return a === b ? 0 : 64;
+  let row = Array.from({ length: b.length + 1 }, (_, at) => at);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

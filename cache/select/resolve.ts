@@ -1,0 +1,40 @@
+import { KilnError } from '../../base/errors.ts';
+import type { TreeView } from './view.ts';
+
+/** As many links as the kernel follows in one path. */
+const MAX_LINKS = 40;
+
+/**
+ * Where `path` really is: every symlink on the way resolved with the top of the tree as `/`, the last one only when `followLast`.
+ * Undefined when there is nothing (a dangling link included). `..` stops at the top.
+ */
+export function resolveVisible(view: TreeView, path: string, followLast: boolean): string | undefined {
+  const todo = components(path).reverse();
+  const done: string[] = [];
+  let links = 0;
+  while (todo.length > 0) {
+    const part = todo.pop()!;
+    if (part === '..') {
+      done.pop();
+      continue;
+    }
+    const at = [...done, part].join('/');
+    const stat = view.lstat(at);
+    if (stat === undefined) return undefined;
+    if (!stat.isSymbolicLink() || (todo.length === 0 && !followLast)) {
+      if (todo.length > 0 && !stat.isDirectory()) return undefined;
+      done.push(part);
+      continue;
+    }
+    if (++links > MAX_LINKS) throw new KilnError('KILN_COPY_LINK_LOOP', `too many symbolic links on the way to "${path}"`);
+    const target = view.readlink(at);
+    if (target.startsWith('/')) done.length = 0;
+    todo.push(...components(target).reverse());
+  }
+  return done.join('/');
+}
+
+/** Components without `.`; `..` stays, as it means something after a symlink. */
+function components(path: string): string[] {
+  return path.split('/').filter((part) => part !== '' && part !== '.');
+}

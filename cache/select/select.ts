@@ -1,0 +1,167 @@
+import { constants, type Stats } from 'node:fs';
+import { KilnError } from '../../base/errors.ts';
+import type { Selection, Tree } from '../contenthash.ts';
+import { type Entry, makeEntry } from './entry.ts';
+import { BadPatternError, hasWildcard, unescapeGoPattern } from './gomatch.ts';
+import { missingSource } from './missing.ts';
+import { cleanPath, compilePatterns, type Matched, type PatternList, ROOT } from './patterns.ts';
+import { resolveVisible } from './resolve.ts';
+import { below, type TreeView, viewTree } from './view.ts';
+import { expandWildcards } from './wildcard.ts';
+
+const { S_IFMT, S_IFDIR, S_IFLNK } = constants;
+
+/**
+ * # What a COPY reads
+ *
+ * The one answer to that question: the content hash and the copy both work through the entries that come out of here, so that a key
+ * can never say something else than what is copied. Only the directories that the selection needs are looked at; no file is opened.
+ *
+ * Semantics are BuildKit's (solver/llbsolver/file, tonistiigi/fsutil copy): Go's filepath.Match in sources; links resolved inside
+ * the tree; include and exclude patterns relative to each source, with patternmatcher's meaning. A directory that is only on the
+ * way to something selected comes right before it, marked `implied`.
+ */
+export interface SelectedSource {
+  /** The path that the source (or one match of its wildcard) stands for, as written; its last component names the copy. */
+  readonly path: string;
+  /** Depth first, sorted by name within a directory; the source itself is the first. */
+  readonly entries: readonly Entry[];
+}
+
+/** Throws KILN_COPY_SOURCE_MISSING, KILN_COPY_BAD_PATTERN. */
+export function select(tree: Tree, selection: Selection): readonly SelectedSource[] {
+  try {
+    return selectAll(tree, selection);
+  } catch (error) {
+    if (error instanceof BadPatternError) throw new KilnError('KILN_COPY_BAD_PATTERN', error.message, { cause: error });
+    throw error;
+  }
+}
+
+function selectAll(tree: Tree, selection: Selection): readonly SelectedSource[] {
+  const view = viewTree(tree);
+  const patterns = compileSelection(selection);
+  const sources: SelectedSource[] = [];
+  for (const source of selection.paths) {
+    const paths = selection.wildcard ? expand(tree, view, selection, source) : [cleanPath(`/${source}`).slice(1)];
+    for (const path of paths) sources.push(walkSource(tree, view, selection, patterns, path));
+  }
+  requireMatches(tree, selection, sources);
+  return sources;
+}
+
+function expand(tree: Tree, view: TreeView, selection: Selection, source: string): readonly string[] {
+  if (!hasWildcard(source)) return [unescapeGoPattern(cleanPath(`/${source}`).slice(1))];
+  const paths = expandWildcards(view, source, selection.followLinks);
+  if (paths === undefined) throw missingSource(tree, fixedPart(source));
+  if (paths.length === 0 && !selection.allowEmpty) throw missingSource(tree, source);
+  return paths;
+}
+
+function fixedPart(source: string): string {
+  const parts = cleanPath(`/${source}`).split('/');
+  return parts.slice(0, parts.findIndex(hasWildcard)).join('/');
+}
+
+interface Patterns {
+  readonly include: PatternList | undefined;
+  readonly exclude: PatternList | undefined;
+  /** An exclude list without `!`: below an excluded directory everything is excluded. */
+  readonly excludeIsFinal: boolean;
+}
+
+function compileSelection(selection: Selection): Patterns {
+  const { include, exclude } = selection;
+  return {
+    include: include?.length ? compilePatterns(include) : undefined,
+    exclude: exclude?.length ? compilePatterns(exclude) : undefined,
+    excludeIsFinal: !exclude?.some((pattern) => pattern.trim().startsWith('!')),
+  };
+}
+
+function walkSource(tree: Tree, view: TreeView, selection: Selection, patterns: Patterns, path: string): SelectedSource {
+  const real = resolveVisible(view, path, selection.followLinks);
+  const stat = real === undefined ? undefined : view.lstat(real);
+  if (real === undefined || stat === undefined) throw missingSource(tree, path);
+  const walk = new Walk(view, patterns, tree.rootOwned === true);
+  walk.top(real, stat);
+  return { path, entries: walk.entries };
+}
+
+/** A directory that may turn out to be on the way to something selected. `index` once it is among the entries. */
+interface Ancestor {
+  readonly path: string;
+  readonly rel: string;
+  readonly stat: Stats;
+  readonly above: Ancestor | undefined;
+  index: number;
+}
+
+class Walk {
+  readonly entries: Entry[] = [];
+  readonly #view: TreeView;
+  readonly #patterns: Patterns;
+  readonly #rootOwned: boolean;
+
+  constructor(view: TreeView, patterns: Patterns, rootOwned: boolean) {
+    this.#view = view;
+    this.#patterns = patterns;
+    this.#rootOwned = rootOwned;
+  }
+
+  top(path: string, stat: Stats): void {
+    const source: Ancestor = { path, rel: '', stat, above: undefined, index: -1 };
+    source.index = this.#add(path, '', -1, false, stat);
+    if (stat.isDirectory()) this.#descend(source, ROOT, ROOT);
+  }
+
+  #descend(directory: Ancestor, included: Matched, excluded: Matched): void {
+    const { include, exclude } = this.#patterns;
+    for (const name of this.#view.names(directory.path)) {
+      const path = below(directory.path, name);
+      const stat = this.#view.lstat(path);
+      // Not visible, or gone since it was listed: as if it had never been there.
+      if (stat === undefined) continue;
+      const rel = directory.rel === directory.path ? path : below(directory.rel, name);
+      const inc = include?.match(rel, included);
+      const exc = exclude?.match(rel, excluded);
+      const selected = inc?.matched !== false && exc?.matched !== true;
+      const index = selected ? this.#add(path, rel, this.#indexOf(directory), false, stat) : -1;
+      if ((stat.mode & S_IFMT) !== S_IFDIR || (!selected && this.#isDeadEnd(rel, inc, exc))) continue;
+      this.#descend({ path, rel, stat, above: directory, index }, inc?.info ?? ROOT, exc?.info ?? ROOT);
+    }
+  }
+
+  #isDeadEnd(rel: string, include: Match | undefined, exclude: Match | undefined): boolean {
+    if (exclude?.matched && this.#patterns.excludeIsFinal) return true;
+    return include !== undefined && !include.matched && !this.#patterns.include!.mayMatchBelow(rel, include.info);
+  }
+
+  /** The index of a directory among the entries; puts it there, as implied, together with those above it. */
+  #indexOf(directory: Ancestor): number {
+    if (directory.index < 0) {
+      const parent = this.#indexOf(directory.above!);
+      directory.index = this.#add(directory.path, directory.rel, parent, true, directory.stat);
+    }
+    return directory.index;
+  }
+
+  #add(path: string, rel: string, parent: number, implied: boolean, stat: Stats): number {
+    const link = (stat.mode & S_IFMT) === S_IFLNK ? this.#view.readlink(path) : undefined;
+    return this.entries.push(makeEntry({ path, rel, parent, implied, link, rootOwned: this.#rootOwned }, stat)) - 1;
+  }
+}
+
+interface Match {
+  readonly matched: boolean;
+  readonly info: Matched;
+}
+
+/** Each required pattern has to match something that was selected. */
+function requireMatches(tree: Tree, selection: Selection, sources: readonly SelectedSource[]): void {
+  for (const required of selection.required ?? []) {
+    const pattern = compilePatterns([required]);
+    const met = sources.some(({ entries }) => entries.some((entry) => entry.rel !== '' && pattern.match(entry.rel, ROOT).matched));
+    if (!met) throw missingSource(tree, `${selection.paths[0] ?? ''}/${required}`);
+  }
+}

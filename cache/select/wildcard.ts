@@ -1,0 +1,33 @@
+import { compileGoPattern, type GoPattern, hasWildcard } from './gomatch.ts';
+import { cleanPath } from './patterns.ts';
+import { resolveVisible } from './resolve.ts';
+import { below, type TreeView } from './view.ts';
+
+/**
+ * The paths that a source with wildcards stands for, sorted, as BuildKit finds them: the part before the first wildcard is resolved
+ * (links and all), the rest is matched component by component against real names; a link in that part is not walked through.
+ * What matches is not searched further. Undefined when the part before the wildcard is not there.
+ */
+export function expandWildcards(view: TreeView, source: string, followLinks: boolean): readonly string[] | undefined {
+  const parts = cleanPath(`/${source}`).slice(1).split('/');
+  const first = parts.findIndex(hasWildcard);
+  if (first < 0) return [parts.join('/')];
+  const patterns = parts.slice(first).map(compileGoPattern);
+  const base = resolveVisible(view, parts.slice(0, first).join('/'), followLinks);
+  if (base === undefined || !view.lstat(base)?.isDirectory()) return undefined;
+  const found: string[] = [];
+  search(view, base, patterns, 0, found);
+  return found;
+}
+
+function search(view: TreeView, directory: string, patterns: readonly GoPattern[], depth: number, found: string[]): void {
+  const pattern = patterns[depth]!;
+  for (const name of view.names(directory)) {
+    if (!pattern.matches(name)) continue;
+    const path = below(directory, name);
+    const stat = view.lstat(path);
+    if (stat === undefined) continue;
+    if (depth === patterns.length - 1) found.push(path);
+    else if (stat.isDirectory()) search(view, path, patterns, depth + 1, found);
+  }
+}
