@@ -1,0 +1,240 @@
+import { closeSync, existsSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { asDigest, type Digest } from '../../base/digest.ts';
+import { errnoOf } from '../../base/errors.ts';
+import type { LayerId, LayerInfo } from '../snapshotter.ts';
+import { guarded } from '../store/errors.ts';
+import { bootId } from '../store/owner.ts';
+import type { Store } from '../store/root.ts';
+import { isLayerId, type LayerRecord, readSidecar, SIDECAR, sidecarOf } from './sidecar.ts';
+
+const TABLES = [
+  `CREATE TABLE layers (
+     id TEXT PRIMARY KEY, diff_id TEXT, tar_size INTEGER, empty INTEGER, alone INTEGER NOT NULL,
+     created INTEGER NOT NULL, used INTEGER NOT NULL, boot TEXT NOT NULL, settled INTEGER NOT NULL
+   ) WITHOUT ROWID`,
+  'CREATE INDEX layers_by_diff ON layers (diff_id) WHERE diff_id IS NOT NULL',
+  'CREATE INDEX layers_unsettled ON layers (boot) WHERE settled = 0',
+];
+
+/** An empty file in the directory of a layer that is known to be on disk: the row's `settled`, should the row be lost. */
+const SETTLED = 'settled';
+
+interface Row {
+  readonly id: string;
+  readonly diff_id: string | null;
+  readonly tar_size: number | null;
+  readonly empty: number | null;
+  readonly alone: number;
+  readonly created: number;
+  readonly boot: string;
+}
+
+/**
+ * The committed layers of a store. A layer is visible when its row is there; the row is written after the directory was renamed
+ * into place, so a row never names a directory that is not there. The files of a new layer are not yet on disk (no step waits for
+ * that): the row says in which boot it was made, and after a boot that ended before `settled` was called the layer is dropped,
+ * because a power cut may have left holes in it.
+ */
+export class LayerTable {
+  readonly #store: Store;
+  readonly #known = new Set<string>();
+  #version = -1;
+  readonly #touched = new Set<string>();
+
+  constructor(store: Store) {
+    this.#store = store;
+    store.migrate('layers', TABLES);
+    this.#dropUnsettled();
+    if (store.mustRecover('layers')) {
+      this.#recover();
+      store.recovered('layers');
+    }
+  }
+
+  directory(id: LayerId): string {
+    return join(this.#store.layers, checked(id));
+  }
+
+  /** The layer's tree. */
+  files(id: LayerId): string {
+    return join(this.directory(id), 'fs');
+  }
+
+  /**
+   * Makes `directory` (holding `fs/`, in our scratch space) the layer `record.id`. When the layer is there already, which is
+   * success, `directory` is left to the caller.
+   */
+  add(record: LayerRecord, directory: string): void {
+    guarded(directory, () => {
+      writeFileSync(join(directory, SIDECAR), sidecarOf(record));
+      try {
+        renameSync(directory, this.directory(record.id));
+      } catch (error) {
+        if (!existsSync(join(this.directory(record.id), SIDECAR))) throw error;
+      }
+    });
+    this.#insert(record);
+    this.#known.add(record.id);
+  }
+
+  get(id: LayerId): LayerRecord | undefined {
+    const row = this.#store.db.get<Row>('SELECT * FROM layers WHERE id = ?', id);
+    return row && fromRow(row);
+  }
+
+  find(diffId: Digest): LayerId | undefined {
+    return this.#store.db.get<{ id: LayerId }>(
+      'SELECT id FROM layers WHERE diff_id = ? AND alone = 1 ORDER BY id LIMIT 1',
+      diffId,
+    )?.id;
+  }
+
+  /** 4 µs the first time, then a set look-up for as long as no other process writes to the store. */
+  has(id: LayerId): boolean {
+    const version = this.#store.db.version();
+    if (version !== this.#version) {
+      this.#known.clear();
+      this.#version = version;
+    }
+    if (this.#known.has(id)) return true;
+    const found = this.#store.db.get('SELECT 1 FROM layers WHERE id = ?', id) !== undefined;
+    if (found) this.#known.add(id);
+    return found;
+  }
+
+  /** Keeps what `describe` found, in the row and beside the layer. */
+  describe(id: LayerId, info: LayerInfo): void {
+    const { db } = this.#store;
+    const record = this.get(id);
+    if (!record) return;
+    const temporary = this.#store.scratchPath('sidecar');
+    guarded(temporary, () => {
+      writeFileSync(temporary, sidecarOf({ ...record, info }));
+      renameSync(temporary, join(this.directory(id), SIDECAR));
+    });
+    db.run(
+      'UPDATE layers SET diff_id = ?, tar_size = ?, empty = ? WHERE id = ?',
+      info.diffId,
+      info.tarSize,
+      Number(info.empty),
+      id,
+    );
+  }
+
+  touch(ids: Iterable<LayerId>): void {
+    for (const id of ids) this.#touched.add(id);
+  }
+
+  /** Writes what `touch` collected, in one transaction. */
+  flush(): void {
+    if (this.#touched.size === 0) return;
+    const { db } = this.#store;
+    const now = Date.now();
+    db.transaction(() => {
+      for (const id of this.#touched) db.run('UPDATE layers SET used = ? WHERE id = ?', now, id);
+    });
+    this.#touched.clear();
+  }
+
+  /** The layers whose files may not be on disk yet. */
+  unsettled(): LayerId[] {
+    return this.#store.db.all<{ id: LayerId }>('SELECT id FROM layers WHERE settled = 0').map((row) => row.id);
+  }
+
+  /** To be called when a sync of the file system, begun after `ids` were read, has ended. */
+  settled(ids: readonly LayerId[]): void {
+    const { db } = this.#store;
+    for (const id of ids) mark(join(this.directory(id), SETTLED));
+    db.transaction(() => {
+      for (const id of ids) db.run('UPDATE layers SET settled = 1 WHERE id = ?', id);
+    });
+  }
+
+  /** Takes the layer away: first the row, then, out of sight, the files. */
+  remove(id: LayerId): void {
+    this.#store.db.run('DELETE FROM layers WHERE id = ?', id);
+    this.#known.delete(id);
+    this.#discard(this.directory(id));
+  }
+
+  #insert(record: LayerRecord): void {
+    const { info } = record;
+    this.#store.db.run(
+      `INSERT OR IGNORE INTO layers (id, diff_id, tar_size, empty, alone, created, used, boot, settled)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)`,
+      record.id,
+      info?.diffId ?? null,
+      info?.tarSize ?? null,
+      info ? Number(info.empty) : null,
+      Number(record.alone),
+      record.created,
+      Date.now(),
+      record.boot,
+    );
+  }
+
+  #dropUnsettled(): void {
+    const { db } = this.#store;
+    for (const row of db.all<{ id: LayerId }>('SELECT id FROM layers WHERE settled = 0 AND boot <> ?', bootId()))
+      this.remove(row.id);
+  }
+
+  /**
+   * After a process died in its work: a layer directory without a row gets its row again, one without a readable `layer.json` is
+   * removed, and so is a row without a directory. A live process that has renamed a layer and not yet written its row is helped,
+   * not hurt: both write the same row.
+   */
+  #recover(): void {
+    const { db } = this.#store;
+    const onDisk = new Set(readdirSync(this.#store.layers));
+    const inTable = new Set(db.all<{ id: LayerId }>('SELECT id FROM layers').map((row) => row.id));
+    const orphans: LayerRecord[] = [];
+    for (const name of onDisk) {
+      if (inTable.has(name as LayerId)) continue;
+      const directory = join(this.#store.layers, name);
+      const record = readSidecar(join(directory, SIDECAR), name);
+      if (record && (record.boot === bootId() || existsSync(join(directory, SETTLED)))) orphans.push(record);
+      else this.#discard(directory);
+    }
+    db.transaction(() => {
+      for (const record of orphans) this.#insert(record);
+      for (const id of inTable) if (!onDisk.has(id)) db.run('DELETE FROM layers WHERE id = ?', id);
+    });
+  }
+
+  #discard(directory: string): void {
+    const trash = this.#store.scratchPath('trash');
+    try {
+      renameSync(directory, trash);
+    } catch {
+      return;
+    }
+    rmSync(trash, { recursive: true, force: true });
+  }
+}
+
+function fromRow(row: Row): LayerRecord {
+  const described = row.diff_id !== null && row.tar_size !== null;
+  return {
+    id: row.id as LayerId,
+    alone: row.alone === 1,
+    created: row.created,
+    boot: row.boot,
+    info: described ? { diffId: asDigest(row.diff_id), tarSize: row.tar_size, empty: row.empty === 1 } : undefined,
+  };
+}
+
+function checked(id: LayerId): LayerId {
+  if (!isLayerId(id)) throw new RangeError(`not a layer id: ${JSON.stringify(id)}`);
+  return id;
+}
+
+/** A layer that was removed meanwhile needs no mark. */
+function mark(path: string): void {
+  try {
+    closeSync(openSync(path, 'w'));
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
+}

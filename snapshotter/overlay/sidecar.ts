@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs';
+import { isDigest } from '../../base/digest.ts';
+import type { LayerId, LayerInfo } from '../snapshotter.ts';
+
+/** What is known of a committed layer: a row of the table, and `layer.json` beside the layer's files. */
+export interface LayerRecord {
+  readonly id: LayerId;
+  /** Known from the start for an unpacked layer, after `describe` for one that a step made. */
+  readonly info?: LayerInfo | undefined;
+  /** False for a layer that was unpacked above others and means nothing without them. */
+  readonly alone: boolean;
+  /** Milliseconds since 1970. */
+  readonly created: number;
+  /** The boot in which the layer was made: see LayerTable. */
+  readonly boot: string;
+}
+
+export const SIDECAR = 'layer.json';
+
+export function sidecarOf(record: LayerRecord): string {
+  return `${JSON.stringify(record)}\n`;
+}
+
+/** The record beside a layer, when there is one, whole, for the directory called `name`. */
+export function readSidecar(path: string, name: string): LayerRecord | undefined {
+  let record: Partial<LayerRecord>;
+  try {
+    record = JSON.parse(readFileSync(path, 'utf8')) as Partial<LayerRecord>;
+  } catch {
+    // Absent or torn: the layer was not complete, or a power cut took it.
+    return undefined;
+  }
+  if (record.id !== name || !isLayerId(record.id)) return undefined;
+  if (typeof record.alone !== 'boolean' || typeof record.created !== 'number' || typeof record.boot !== 'string')
+    return undefined;
+  const { info } = record;
+  if (info && !(isDigest(info.diffId) && typeof info.tarSize === 'number' && typeof info.empty === 'boolean')) return undefined;
+  return record as LayerRecord;
+}
+
+/** Layer ids come back from cache records and from disk, and become paths: this form and no other. */
+export function isLayerId(text: string): text is LayerId {
+  return /^[a-z0-9]{8,80}$/.test(text);
+}

@@ -1,0 +1,435 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { digestOf } from '../base/digest.ts';
+import { CancelledError, KilnError } from '../base/errors.ts';
+import { MEDIA } from '../base/oci.ts';
+import type { ContentStore } from './content.ts';
+import { type ImageLayer, type LayerId, SCRATCH, type Snapshot, type Snapshotter } from './snapshotter.ts';
+
+export interface SnapshotterUnderTest extends AsyncDisposable {
+  readonly snapshotter: Snapshotter;
+  readonly content: ContentStore;
+  /** The directory in which everything lives, to be searched for what should be gone. */
+  readonly root: string;
+  /** Another snapshotter on the same store, as another process would have it. */
+  reopen(): Promise<SnapshotterUnderTest>;
+  /** Names in the space for work in progress, without what is kept for the life of the process. */
+  scratch(): string[];
+}
+
+export interface ContractOptions {
+  readonly make: () => Promise<SnapshotterUnderTest>;
+  /**
+   * A module that, run as `node CHILD ROOT`, commits layers on the store at ROOT until it is killed, each holding the file `data`
+   * with its number 5,000 times, one per line; prints each layer's id and number when `commit` has answered.
+   */
+  readonly crashChild: string;
+}
+
+interface Context {
+  subject: SnapshotterUnderTest;
+  snapshotter: Snapshotter;
+  content: ContentStore;
+}
+
+type Test = ReturnType<typeof suite<Context>>;
+
+/** What every snapshotter keeps. */
+export function snapshotterContract(name: string, options: ContractOptions): void {
+  const test = suite<Context>(name);
+  test.before.each(async (context) => {
+    context.subject = await options.make();
+    context.snapshotter = context.subject.snapshotter;
+    context.content = context.subject.content;
+  });
+  test.after.each((context) => context.subject[Symbol.asyncDispose]());
+  lifeTests(test);
+  stackTests(test);
+  describeTests(test);
+  unpackTests(test);
+  crashTests(test, options.crashChild);
+  test.run();
+}
+
+/** Commits a layer on `parent` that `write` makes in the mounted tree. */
+async function step(snapshotter: Snapshotter, parent: Snapshot, write: (root: string) => void): Promise<Snapshot> {
+  await using active = await snapshotter.prepare(parent);
+  write(active.root);
+  return await active.commit();
+}
+
+/** The tree of a snapshot as lines `path content`, sorted. */
+async function treeOf(snapshotter: Snapshotter, snapshot: Snapshot): Promise<string[]> {
+  await using view = await snapshotter.view(snapshot);
+  const lines: string[] = [];
+  const walk = (directory: string, prefix: string) => {
+    for (const name of readdirSync(directory).sort()) {
+      const path = join(directory, name);
+      const stat = lstatSync(path);
+      if (stat.isDirectory()) {
+        lines.push(`${prefix}${name}/`);
+        walk(path, `${prefix}${name}/`);
+      } else if (stat.isFile()) lines.push(`${prefix}${name} ${readFileSync(path, 'utf8')}`);
+      else if (stat.isSymbolicLink()) lines.push(`${prefix}${name} ->`);
+      else lines.push(`${prefix}${name} special`);
+    }
+  };
+  walk(view.root, '');
+  return lines;
+}
+
+function lifeTests(test: Test): void {
+  test('what is written before commit is what a view shows after it', async ({ snapshotter, subject }) => {
+    const one = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'a'), 'one'));
+    const two = await step(snapshotter, one, (root) => writeFileSync(join(root, 'b'), 'two'));
+    assert.is(two.layers.length, 2);
+    assert.is(two.layers[0], one.layers[0]);
+    assert.equal(await treeOf(snapshotter, one), ['a one']);
+    assert.equal(await treeOf(snapshotter, two), ['a one', 'b two']);
+    assert.ok(snapshotter.has(two));
+    assert.equal(subject.scratch(), []);
+  });
+
+  test('an active snapshot that is not committed leaves nothing', async ({ snapshotter, subject }) => {
+    let root: string;
+    {
+      await using active = await snapshotter.prepare(SCRATCH);
+      root = active.root;
+      mkdirSync(join(root, 'd'));
+      writeFileSync(join(root, 'd', 'f'), 'x');
+    }
+    assert.not(existsSync(root));
+    assert.equal(subject.scratch(), []);
+  });
+
+  test('disposal takes away any names and modes a step may leave', async ({ snapshotter, subject }) => {
+    const base = await step(snapshotter, SCRATCH, (root) => mkdirSync(join(root, 'lower')));
+    {
+      await using active = await snapshotter.prepare(base);
+      writeFileSync(Buffer.concat([Buffer.from(`${active.root}/`), Buffer.from([0xff, 0xfe, 0x0a])]), 'not UTF-8');
+      let deep = active.root;
+      for (let i = 0; i < 20; i++) mkdirSync((deep = join(deep, 'd'.repeat(100))));
+      chmodSync(deep, 0);
+      symlinkSync('/', join(active.root, 'link'));
+      rmSync(join(active.root, 'lower'), { recursive: true });
+    }
+    assert.equal(subject.scratch(), []);
+    assert.ok(existsSync('/etc/passwd'));
+  });
+
+  test('a commit can happen once', async ({ snapshotter }) => {
+    await using active = await snapshotter.prepare(SCRATCH);
+    await active.commit();
+    let failed = false;
+    await active.commit().catch(() => (failed = true));
+    assert.ok(failed);
+  });
+
+  test('a view cannot be written, and stays for as long as one user has it', async ({ snapshotter, subject }) => {
+    const one = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'a'), 'one'));
+    const first = await snapshotter.view(one);
+    const second = await snapshotter.view(one);
+    assert.throws(() => writeFileSync(join(first.root, 'a'), 'two'));
+    assert.throws(() => writeFileSync(join(first.root, 'b'), 'two'));
+    await first[Symbol.asyncDispose]();
+    await first[Symbol.asyncDispose]();
+    assert.is(readFileSync(join(second.root, 'a'), 'utf8'), 'one');
+    await second[Symbol.asyncDispose]();
+    assert.not(existsSync(second.root));
+    assert.equal(
+      subject.scratch().filter((name) => name.startsWith('view')),
+      [],
+    );
+  });
+
+  test('committed layers are there for the next process', async ({ snapshotter, subject }) => {
+    const one = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'a'), 'one'));
+    await using again = await subject.reopen();
+    assert.ok(again.snapshotter.has(one));
+    assert.equal(await treeOf(again.snapshotter, one), ['a one']);
+  });
+
+  test('a stack that names an unknown layer is not there, and cannot be used', async ({ snapshotter }) => {
+    const unknown = { layers: ['0'.repeat(32) as LayerId] };
+    assert.not(snapshotter.has(unknown));
+    assert.ok(snapshotter.has(SCRATCH));
+    for (const use of [
+      () => snapshotter.prepare(unknown),
+      () => snapshotter.view(unknown),
+      () => snapshotter.describe(unknown.layers[0]!),
+    ]) {
+      await rejects('KILN_LAYER_MISSING', use());
+    }
+  });
+}
+
+function stackTests(test: Test): void {
+  test('a removed file and a replaced directory hide what is below, there and in views', async ({ snapshotter }) => {
+    const base = await step(snapshotter, SCRATCH, (root) => {
+      mkdirSync(join(root, 'd'));
+      for (const name of ['gone', 'kept', 'd/old']) writeFileSync(join(root, name), name);
+    });
+    const next = await step(snapshotter, base, (root) => {
+      rmSync(join(root, 'gone'));
+      rmSync(join(root, 'd'), { recursive: true });
+      mkdirSync(join(root, 'd'));
+      writeFileSync(join(root, 'd/new'), 'new');
+    });
+    const expected = ['d/', 'd/new new', 'kept kept'];
+    assert.equal(await treeOf(snapshotter, next), expected);
+    // A view of the difference alone shows what it adds and nothing of how it is stored.
+    assert.equal(await treeOf(snapshotter, { layers: next.layers.slice(1) }), ['d/', 'd/new new']);
+    const again = await step(snapshotter, next, (root) => writeFileSync(join(root, 'gone'), 'back'));
+    assert.equal(await treeOf(snapshotter, again), ['d/', 'd/new new', 'gone back', 'kept kept']);
+  });
+
+  test('two names of one file stay one file', async ({ snapshotter }) => {
+    const one = await step(snapshotter, SCRATCH, (root) => {
+      writeFileSync(join(root, 'a'), 'x');
+      linkSync(join(root, 'a'), join(root, 'b'));
+    });
+    await using view = await snapshotter.view(one);
+    assert.is(statSync(join(view.root, 'a')).ino, statSync(join(view.root, 'b')).ino);
+    assert.is(statSync(join(view.root, 'a')).nlink, 2);
+  });
+
+  test('a stack of 200 layers mounts, for reading and for writing', async ({ snapshotter }) => {
+    let snapshot: Snapshot = SCRATCH;
+    for (let i = 0; i < 200; i++) {
+      snapshot = await step(snapshotter, snapshot, (root) => {
+        writeFileSync(join(root, `f${i}`), String(i));
+        writeFileSync(join(root, 'last'), String(i));
+      });
+    }
+    const tree = await treeOf(snapshotter, snapshot);
+    assert.is(tree.length, 201);
+    assert.ok(tree.includes('f0 0'));
+    assert.ok(tree.includes('last 199'));
+  });
+
+  test('a merge of stacks shows both, the later one on top, and may share layers', async ({ snapshotter }) => {
+    const base = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'base'), 'base'));
+    const left = await step(snapshotter, base, (root) => {
+      writeFileSync(join(root, 'left'), 'left');
+      writeFileSync(join(root, 'both'), 'left');
+    });
+    const right = await step(snapshotter, base, (root) => {
+      writeFileSync(join(root, 'right'), 'right');
+      writeFileSync(join(root, 'both'), 'right');
+    });
+    const merged = { layers: [...left.layers, ...right.layers] };
+    assert.equal(await treeOf(snapshotter, merged), ['base base', 'both right', 'left left', 'right right']);
+    const onTop = await step(snapshotter, merged, (root) => rmSync(join(root, 'both')));
+    assert.equal(await treeOf(snapshotter, onTop), ['base base', 'left left', 'right right']);
+  });
+}
+
+function describeTests(test: Test): void {
+  test('equal layers have equal tars, different ones have not', async ({ snapshotter }) => {
+    const write = (content: string) => (root: string) => {
+      writeFileSync(join(root, 'a'), content);
+      mkdirSync(join(root, 'd'), { mode: 0o755 });
+    };
+    const [one, two] = await Promise.all([step(snapshotter, SCRATCH, write('x')), step(snapshotter, SCRATCH, write('y'))]);
+    const [a, b] = await Promise.all([snapshotter.describe(one.layers[0]!), snapshotter.describe(two.layers[0]!)]);
+    assert.is.not(a.diffId, b.diffId);
+    assert.ok(a.tarSize > 0 && a.tarSize % 512 === 0);
+    assert.not(a.empty);
+    assert.is(snapshotter.find(a.diffId), one.layers[0]);
+    assert.equal(await snapshotter.describe(one.layers[0]!), a);
+  });
+
+  test('an untouched layer counts, and is known to be empty', async ({ snapshotter }) => {
+    const one = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'a'), 'x'));
+    const two = await step(snapshotter, one, () => undefined);
+    assert.is(two.layers.length, 2);
+    assert.ok((await snapshotter.describe(two.layers[1]!)).empty);
+  });
+
+  test('what a layer is described as is kept', async ({ snapshotter, subject }) => {
+    const one = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'a'), 'x'));
+    const info = await snapshotter.describe(one.layers[0]!);
+    await using again = await subject.reopen();
+    assert.is(again.snapshotter.find(info.diffId), one.layers[0]);
+    assert.equal(await again.snapshotter.describe(one.layers[0]!), info);
+  });
+}
+
+/** A tar entry of the few kinds that the tests need (POSIX ustar). */
+export interface Entry {
+  readonly name: string;
+  readonly type?: 'file' | 'directory' | 'hardlink' | 'symlink';
+  readonly content?: string;
+  readonly link?: string;
+}
+
+/** A ustar archive, written by hand so that the tests depend on no code of ours. */
+export function ustar(entries: readonly Entry[]): Buffer {
+  const blocks = entries.flatMap((entry) => {
+    const type = { file: '0', hardlink: '1', symlink: '2', directory: '5' }[entry.type ?? 'file'];
+    const content = Buffer.from(entry.content ?? '');
+    const header = Buffer.alloc(512);
+    header.write(entry.name, 0, 100);
+    header.write(entry.type === 'directory' ? '0000755\0' : '0000644\0', 100);
+    header.write('0000000\0', 108);
+    header.write('0000000\0', 116);
+    header.write(`${content.length.toString(8).padStart(11, '0')}\0`, 124);
+    header.write('14371537400\0', 136);
+    header.write('        ', 148);
+    header.write(type, 156);
+    header.write(entry.link ?? '', 157, 100);
+    header.write('ustar\x0000', 257, 'latin1');
+    const sum = header.reduce((total, byte) => total + byte, 0);
+    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+    return [header, content, Buffer.alloc((512 - (content.length % 512)) % 512)];
+  });
+  return Buffer.concat([...blocks, Buffer.alloc(1024)]);
+}
+
+function stored(content: ContentStore, entries: readonly Entry[]): ImageLayer {
+  const tar = ustar(entries);
+  return { diffId: digestOf(tar), blob: content.put(tar), mediaType: MEDIA.ociLayer };
+}
+
+function unpackTests(test: Test): void {
+  test('layers of an image unpack by themselves, at once, and show what the tars say', async ({
+    snapshotter,
+    content,
+    subject,
+  }) => {
+    const base = stored(content, [
+      { name: './', type: 'directory' },
+      { name: 'd/', type: 'directory' },
+      { name: 'd/a', content: 'a' },
+      { name: 'd/b', content: 'b' },
+      { name: 'o/', type: 'directory' },
+      { name: 'o/hidden', content: 'hidden' },
+      { name: 'hard', type: 'hardlink', link: 'd/a' },
+    ]);
+    const top = stored(content, [
+      { name: 'd/', type: 'directory' },
+      { name: 'd/.wh.b' },
+      { name: 'o/', type: 'directory' },
+      { name: 'o/.wh..wh..opq' },
+      { name: 'o/shown', content: 'shown' },
+    ]);
+    const [lower, upper] = await Promise.all([snapshotter.unpack(base, SCRATCH), snapshotter.unpack(top, SCRATCH)]);
+    const tree = ['d/', 'd/a a', 'hard a', 'o/', 'o/shown shown'];
+    assert.equal(await treeOf(snapshotter, { layers: [lower, upper] }), tree);
+    assert.is(snapshotter.find(base.diffId), lower);
+    assert.equal(await snapshotter.describe(lower), { diffId: base.diffId, tarSize: ustarSize(content, base), empty: false });
+    assert.is(await snapshotter.unpack(base, SCRATCH), lower);
+    await using again = await subject.reopen();
+    assert.equal(await treeOf(again.snapshotter, { layers: [lower, upper] }), tree);
+    assert.equal(subject.scratch(), []);
+  });
+
+  test('those who ask for one layer at once share the work', async ({ snapshotter, content }) => {
+    const layer = stored(content, [{ name: 'a', content: 'a' }]);
+    const ids = await Promise.all([1, 2, 3].map(() => snapshotter.unpack(layer, SCRATCH)));
+    assert.is(new Set(ids).size, 1);
+  });
+
+  test('a layer with a link into a lower layer is unpacked above it, and is not offered alone', async ({
+    snapshotter,
+    content,
+  }) => {
+    const base = stored(content, [
+      { name: 'd/', type: 'directory' },
+      { name: 'd/a', content: 'a' },
+    ]);
+    const top = stored(content, [{ name: 'd/linked', type: 'hardlink', link: 'd/a' }]);
+    const lower = await snapshotter.unpack(base, SCRATCH);
+    const upper = await snapshotter.unpack(top, { layers: [lower] });
+    assert.equal(await treeOf(snapshotter, { layers: [lower, upper] }), ['d/', 'd/a a', 'd/linked a']);
+    assert.is(snapshotter.find(top.diffId), undefined);
+    assert.is(await snapshotter.unpack(top, { layers: [lower] }), upper);
+  });
+
+  test('a layer whose bytes are not those of its diffID never becomes visible', async ({ snapshotter, content, subject }) => {
+    const layer = stored(content, [{ name: 'a', content: 'a' }]);
+    const other = { ...layer, diffId: digestOf('another tar') };
+    await rejects('KILN_DIGEST_MISMATCH', snapshotter.unpack(other, SCRATCH));
+    assert.is(snapshotter.find(other.diffId), undefined);
+    assert.equal(subject.scratch(), []);
+  });
+
+  test('an aborted unpack leaves nothing and can be asked for again', async ({ snapshotter, content, subject }) => {
+    const layer = stored(content, [{ name: 'a', content: 'a' }]);
+    const abort = new AbortController();
+    const waiting = snapshotter.unpack(layer, SCRATCH, abort.signal);
+    abort.abort();
+    let error: unknown;
+    await waiting.catch((thrown) => (error = thrown));
+    assert.instance(error, CancelledError);
+    assert.equal(subject.scratch(), []);
+    assert.ok(await snapshotter.unpack(layer, SCRATCH));
+  });
+}
+
+function ustarSize(content: ContentStore, layer: ImageLayer): number {
+  return content.size(layer.blob) ?? 0;
+}
+
+function crashTests(test: Test, child: string): void {
+  test('a process that is killed while it commits leaves whole layers and no others', async ({ snapshotter, subject }) => {
+    // The bytes a layer must have tell whether it is whole.
+    const expected = (number: string) => createHash('sha256').update(`${number}\n`.repeat(5000)).digest('hex');
+    for (const after of [1, 2, 5, 9]) {
+      const committed = await killAfter(child, subject.root, after);
+      assert.ok(committed.length >= after);
+      await using again = await subject.reopen();
+      for (const { id, number } of committed) {
+        const snapshot = { layers: [id] };
+        assert.ok(again.snapshotter.has(snapshot), `layer ${id} was committed and is gone`);
+        await using view = await again.snapshotter.view(snapshot);
+        assert.is(
+          createHash('sha256')
+            .update(readFileSync(join(view.root, 'data')))
+            .digest('hex'),
+          expected(number),
+        );
+      }
+    }
+    assert.ok(snapshotter.has(SCRATCH));
+  });
+}
+
+/** Starts the child and kills it as soon as it has told of `count` commits, which is somewhere in the next one. */
+async function killAfter(child: string, root: string, count: number): Promise<{ id: LayerId; number: string }[]> {
+  const running = spawn(process.execPath, [child, root], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  running.stdout.setEncoding('utf8');
+  for await (const chunk of running.stdout) {
+    output += chunk;
+    if (output.split('\n').length > count) running.kill('SIGKILL');
+  }
+  // The last line may be torn.
+  return output
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => ({ id: line.split(' ')[0] as LayerId, number: line.split(' ')[1] ?? '' }));
+}
+
+async function rejects(code: string, promise: Promise<unknown>): Promise<void> {
+  let error: unknown;
+  await promise.catch((thrown) => (error = thrown));
+  assert.instance(error, KilnError);
+  assert.is((error as KilnError).code, code);
+}
