@@ -29,7 +29,7 @@ export interface SnapshotterUnderTest extends AsyncDisposable {
   readonly root: string;
   /** Another snapshotter on the same store, as another process would have it. */
   reopen(): Promise<SnapshotterUnderTest>;
-  /** Names in the space for work in progress, without what is kept for the life of the process. */
+  /** Names in the space for work in progress, without what is kept for the life of the process or is just being removed. */
   scratch(): string[];
 }
 
@@ -58,7 +58,7 @@ export function snapshotterContract(name: string, options: ContractOptions): voi
     context.snapshotter = context.subject.snapshotter;
     context.content = context.subject.content;
   });
-  test.after.each((context) => context.subject[Symbol.asyncDispose]());
+  test.after.each(async (context) => await context.subject[Symbol.asyncDispose]());
   lifeTests(test);
   stackTests(test);
   describeTests(test);

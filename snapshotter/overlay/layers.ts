@@ -90,17 +90,15 @@ export class LayerTable {
     )?.id;
   }
 
-  /** 4 µs the first time, then a set look-up for as long as no other process writes to the store. */
-  has(id: LayerId): boolean {
+  /** The first of `ids` that is not there. 4 µs for each at first, then a set look-up while no other process writes to the store. */
+  missing(ids: Iterable<LayerId>): LayerId | undefined {
     const version = this.#store.db.version();
     if (version !== this.#version) {
       this.#known.clear();
       this.#version = version;
     }
-    if (this.#known.has(id)) return true;
-    const found = this.#store.db.get('SELECT 1 FROM layers WHERE id = ?', id) !== undefined;
-    if (found) this.#known.add(id);
-    return found;
+    for (const id of ids) if (!this.#has(id)) return id;
+    return undefined;
   }
 
   /** Keeps what `describe` found, in the row and beside the layer. */
@@ -156,6 +154,13 @@ export class LayerTable {
     this.#store.db.run('DELETE FROM layers WHERE id = ?', id);
     this.#known.delete(id);
     this.#discard(this.directory(id));
+  }
+
+  #has(id: LayerId): boolean {
+    if (this.#known.has(id)) return true;
+    const found = this.#store.db.get('SELECT 1 FROM layers WHERE id = ?', id) !== undefined;
+    if (found) this.#known.add(id);
+    return found;
   }
 
   #insert(record: LayerRecord): void {

@@ -82,7 +82,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   has(snapshot: Snapshot): boolean {
-    return snapshot.layers.every((id) => this.#table.has(id));
+    return this.#table.missing(snapshot.layers) === undefined;
   }
 
   async describe(layer: LayerId, signal?: AbortSignal): Promise<LayerInfo> {
@@ -127,7 +127,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     const alone = this.#table.find(diffId);
     if (alone) return alone;
     const above = idAbove(diffId, below);
-    return this.#table.has(above) ? above : undefined;
+    return this.#table.missing([above]) ? undefined : above;
   }
 
   async #unpack(layer: ImageLayer, below: Snapshot, signal: AbortSignal): Promise<LayerId> {

@@ -8,12 +8,13 @@ import type { LayerTable } from './layers.ts';
  * the lower one shows is either the same or hidden.
  */
 export function stackOf(table: LayerTable, snapshot: Snapshot): string[] {
+  const missing = table.missing(snapshot.layers);
+  if (missing) throw missingLayer(missing);
   const seen = new Set<LayerId>();
   const stack: string[] = [];
   for (const id of snapshot.layers.toReversed()) {
     if (seen.has(id)) continue;
     seen.add(id);
-    if (!table.has(id)) throw missingLayer(id);
     stack.push(table.files(id));
   }
   return stack.reverse();
