@@ -28,10 +28,11 @@ export interface Snapshotter {
 
   /**
    * The layer of an image as a committed layer: unpacked from `blob` if it is not in the store yet. Verified against `diffId`
-   * before it becomes visible. `below` is only mounted for the rare layer that cannot stand alone (a hard link into a lower
-   * layer, a parent directory it does not list).
+   * before it becomes visible. `below` is only asked for and mounted for the rare layer that cannot stand alone (a hard link into
+   * a lower layer, a parent directory it does not list): all layers of an image can be unpacked at once, each with a `below` that
+   * waits for those beneath it.
    */
-  unpack(layer: ImageLayer, below: Snapshot, signal?: AbortSignal): Promise<LayerId>;
+  unpack(layer: ImageLayer, below: Snapshot | (() => Promise<Snapshot>), signal?: AbortSignal): Promise<LayerId>;
 
   /** A layer with this diffID that stands alone, when the store has one. No I/O beyond the metadata. */
   find(diffId: Digest): LayerId | undefined;
