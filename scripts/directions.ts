@@ -19,7 +19,17 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   snapshotter: ['base'],
   base: [],
 };
-const LICENCES = new Set(['MIT', 'ISC', 'BSD-2-Clause', 'BSD-3-Clause', 'Apache-2.0', 'BlueOak-1.0.0', '0BSD', 'CC0-1.0', 'MIT OR Apache-2.0']);
+const LICENCES = new Set([
+  'MIT',
+  'ISC',
+  'BSD-2-Clause',
+  'BSD-3-Clause',
+  'Apache-2.0',
+  'BlueOak-1.0.0',
+  '0BSD',
+  'CC0-1.0',
+  'MIT OR Apache-2.0',
+]);
 
 const breaches: string[] = [];
 const rooms = Object.keys(MAY_IMPORT);
@@ -37,10 +47,13 @@ for (const file of globSync(`{${rooms.join(',')}}/**/*.ts`, { cwd: ROOT })) {
   }
 }
 
-const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as { packages: Record<string, { license?: string; hasInstallScript?: boolean }> };
+const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
+  packages: Record<string, { license?: string; hasInstallScript?: boolean }>;
+};
 for (const [path, entry] of Object.entries(lock.packages)) {
   if (path === '' || !entry.license) continue;
-  if (!LICENCES.has(entry.license)) breaches.push(`package-lock.json: ${path} has the licence ${entry.license}, which is not on the list`);
+  if (!LICENCES.has(entry.license))
+    breaches.push(`package-lock.json: ${path} has the licence ${entry.license}, which is not on the list`);
 }
 
 for (const breach of breaches) console.error(breach);

@@ -1,0 +1,60 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Case, CaseContext } from '../case.ts';
+
+/** Writes 1 GB that gzip -6 brings to about 43 %: text made by busybox's own awk, no two runs alike. */
+function gigabyte(context: CaseContext, run: number): void {
+  const script = [
+    'BEGIN {',
+    '  srand(42)',
+    '  for (i = 0; i < 4096; i++) { s = ""; for (j = 0; j < 16; j++) s = s sprintf("%c", 33 + int(rand() * 90)); word[i] = s }',
+    '  for (n = 0; n < 60000; n++) { l = ""; for (j = 0; j < 12; j++) l = l word[int(rand() * 4096)] " " sprintf("%d ", rand() * 100000000); print l }',
+    '}',
+  ].join('\n');
+  writeFileSync(join(context.directory, 'data.awk'), `${script}\n`);
+  writeFileSync(
+    join(context.directory, 'Dockerfile'),
+    `FROM busybox\nCOPY data.awk /\nRUN awk -f /data.awk > /part && while [ $(stat -c %s /part) -lt 1000000000 ]; do cat /part >> /big-${context.nonce(run)}; [ $(stat -c %s /big-${context.nonce(run)}) -ge 1000000000 ] && break; done; rm /part\n`,
+  );
+}
+
+export const byteCases: readonly Case[] = [
+  {
+    name: 'gigabyte-run',
+    title: 'RUN writes 1 GB, no export',
+    images: ['busybox'],
+    prepare: () => {},
+    before: async (context, _engine, run) => gigabyte(context, run),
+    run: (context, engine) => engine.build(context.directory),
+  },
+  {
+    name: 'gigabyte-archive',
+    title: 'the same, cached, exported as gzip OCI archive',
+    images: ['busybox'],
+    target: 12,
+    prepare: () => {},
+    before: async (context, engine, run) => {
+      rmSync(join(context.directory, 'out.tar'), { force: true });
+      gigabyte(context, run);
+      // The step itself is run beforehand: what is timed is everything beyond the RUN.
+      await engine.build(context.directory);
+    },
+    run: (context, engine) => engine.build(context.directory, { archive: 'out.tar' }),
+  },
+  {
+    name: 'pull',
+    title: 'pull and unpack of the Debian image, and one RUN',
+    images: [],
+    target: 1.2,
+    unavailable: (context) => (context.registry ? undefined : 'no docker-registry program'),
+    prepare: () => {},
+    before: async (context, engine, run) => {
+      writeFileSync(
+        join(context.directory, 'Dockerfile'),
+        `FROM ${context.registry}/debian:12\nRUN true ${context.nonce(run)}\n`,
+      );
+      await engine.forget(context.directory, `${context.registry}/debian:12`);
+    },
+    run: (context, engine) => engine.build(context.directory),
+  },
+];

@@ -1,0 +1,161 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const ROOT = join(import.meta.dirname, '..');
+
+/** One image builder under test. Every method runs a command to its end and throws with its output when it fails. */
+export interface Engine {
+  readonly name: string;
+  /** Builds the context in `directory` (its Dockerfile), optionally as a gzip OCI archive at `archive` (relative to it). */
+  build(directory: string, options?: { readonly archive?: string; readonly tag?: string }): Promise<Run>;
+  /** Makes the image in an OCI archive known as `name`. */
+  load(directory: string, archive: string, name: string): Promise<void>;
+  /** Forgets an image and what was built, so that the next pull starts from nothing. */
+  forget(directory: string, name: string): Promise<void>;
+  version(directory: string): Promise<Run>;
+}
+
+export interface Run {
+  readonly ms: number;
+  /** Peak of the resident memory of the client's process tree, in MB; a daemon's is not in it. */
+  readonly peakMb: number;
+}
+
+/** Runs a command line (no shell) in `cwd`; measures wall time and the peak memory of its process tree. */
+export async function timed(command: readonly string[], cwd: string, env: NodeJS.ProcessEnv = {}): Promise<Run> {
+  const started = performance.now();
+  const child = spawn(command[0]!, command.slice(1), { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  child.stdout.on('data', (data) => (output += data));
+  child.stderr.on('data', (data) => (output += data));
+  const sampler = new MemorySampler(child);
+  const code = await new Promise<number | null>((done, fail) => child.once('error', fail).once('close', done));
+  const ms = performance.now() - started;
+  const peakMb = sampler.stop();
+  if (code !== 0) throw new Error(`${command.join(' ')} ended with ${code}:\n${output.slice(-4000)}`);
+  return { ms, peakMb };
+}
+
+/** Sums the proportional set size of a process and its descendants every 50 ms: pages shared between them count once. */
+class MemorySampler {
+  #peak = 0;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(child: ChildProcess) {
+    this.#timer = setInterval(() => {
+      this.#peak = Math.max(this.#peak, treeMemory(child.pid ?? 0));
+    }, 50);
+  }
+
+  stop(): number {
+    clearInterval(this.#timer);
+    return this.#peak / 1024;
+  }
+}
+
+function treeMemory(pid: number): number {
+  let sum = 0;
+  const queue = [pid];
+  for (let at = queue.pop(); at !== undefined; at = queue.pop()) {
+    try {
+      sum += Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${at}/smaps_rollup`, 'utf8'))?.[1] ?? 0);
+      for (const file of globSync(`/proc/${at}/task/*/children`))
+        queue.push(...readFileSync(file, 'utf8').split(' ').filter(Boolean).map(Number));
+    } catch {
+      // The process ended while it was looked at.
+    }
+  }
+  return sum;
+}
+
+export function kiln(store: string): Engine {
+  const binary = join(ROOT, 'kiln');
+  const env = { KILN_ROOT: store };
+  const quiet = ['--progress', 'quiet'];
+  return {
+    name: 'Kiln',
+    build: (directory, options = {}) =>
+      timed(
+        [
+          binary,
+          'build',
+          ...quiet,
+          ...(options.archive ? ['--output', `type=oci,dest=${options.archive}`] : ['-t', options.tag ?? 'bench']),
+          '.',
+        ],
+        directory,
+        env,
+      ),
+    load: async (directory, archive, name) => {
+      await timed([binary, 'load', '--quiet', '--input', archive], directory, env);
+      await timed([binary, 'inspect', name], directory, env);
+    },
+    forget: async (directory) => void (await timed(['sh', '-c', `rm -rf "$KILN_ROOT"/*`], directory, env)),
+    version: (directory) => timed([binary, '--version'], directory, env),
+  };
+}
+
+export function docker(prefix: readonly string[]): Engine {
+  const common = ['build', '--network', 'host', '--provenance=false', '--quiet'];
+  return {
+    name: 'Docker',
+    build: (directory, options = {}) =>
+      timed(
+        [
+          ...prefix,
+          ...common,
+          ...(options.archive ? ['--output', `type=oci,dest=${options.archive}`] : ['-t', options.tag ?? 'bench']),
+          '.',
+        ],
+        directory,
+      ),
+    load: async (directory, archive) => void (await timed([...prefix, 'load', '--quiet', '--input', archive], directory)),
+    forget: async (directory, name) => {
+      await timed([...prefix, 'builder', 'prune', '-af'], directory);
+      await timed([...prefix, 'image', 'rm', '-f', name], directory).catch(() => {});
+      await timed([...prefix, 'image', 'rm', '-f', 'bench'], directory).catch(() => {});
+      await timed([...prefix, 'image', 'prune', '-f'], directory);
+    },
+    version: (directory) => timed([...prefix, '--version'], directory),
+  };
+}
+
+export function buildah(prefix: readonly string[]): Engine {
+  return {
+    name: 'buildah',
+    build: (directory, options = {}) =>
+      timed(
+        [
+          ...prefix,
+          'build',
+          '--layers',
+          '--quiet',
+          '--network',
+          'host',
+          '--tls-verify=false',
+          '-t',
+          options.archive ? `oci-archive:${options.archive}` : (options.tag ?? 'bench'),
+          '.',
+        ],
+        directory,
+      ),
+    load: async (directory, archive, name) => {
+      await timed([...prefix, 'pull', '--quiet', `oci-archive:${archive}`], directory);
+      const id =
+        spawnSync(prefix[0]!, [...prefix.slice(1), 'images', '--quiet', '--no-trunc', '--sort', 'created_at'], {
+          cwd: directory,
+          encoding: 'utf8',
+        })
+          .stdout.trim()
+          .split('\n')[0] ?? '';
+      await timed([...prefix, 'tag', id, name], directory).catch(() => {});
+    },
+    forget: async (directory, name) => {
+      await timed([...prefix, 'rmi', '-f', 'bench'], directory).catch(() => {});
+      await timed([...prefix, 'rmi', '-f', name], directory).catch(() => {});
+      await timed([...prefix, 'prune', '-f'], directory).catch(() => {});
+    },
+    version: (directory) => timed([...prefix, '--version'], directory),
+  };
+}

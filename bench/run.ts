@@ -1,0 +1,164 @@
+/**
+ * Measures Kiln and its peers on the same work in one session; prints a table with ratios and writes bench/RESULTS.md.
+ *
+ *   node bench/run.ts [--peer NAME='command prefix']… [--runs N] [--only SUBSTRING]… [--no-write]
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, release, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { Case, CaseContext } from './case.ts';
+import { byteCases } from './cases/bytes.ts';
+import { fileCases } from './cases/files.ts';
+import { stepCases } from './cases/steps.ts';
+import { buildah, docker, type Engine, kiln } from './engines.ts';
+import { startRegistry } from './registry.ts';
+import { mountStore } from './store.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const CASES: readonly Case[] = [...stepCases, ...fileCases, ...byteCases];
+
+interface Cell {
+  readonly ms: number;
+  readonly peakMb: number;
+}
+
+const { values } = parseArgs({
+  options: {
+    peer: { type: 'string', multiple: true, default: [] },
+    runs: { type: 'string', default: '3' },
+    only: { type: 'string', multiple: true, default: [] },
+    'no-write': { type: 'boolean', default: false },
+  },
+});
+
+function peers(): Engine[] {
+  const given = new Map(
+    values.peer.map((text) => [
+      text.slice(0, text.indexOf('=')),
+      text
+        .slice(text.indexOf('=') + 1)
+        .split(/\s+/)
+        .filter(Boolean),
+    ]),
+  );
+  const found = (name: string, probe: readonly string[]): string[] | undefined => {
+    const prefix = given.get(name) ?? [name];
+    return spawnSync(prefix[0]!, [...prefix.slice(1), ...probe], { stdio: 'ignore' }).status === 0 ? prefix : undefined;
+  };
+  const engines: Engine[] = [];
+  const dockerPrefix = found('docker', ['version']);
+  if (dockerPrefix) engines.push(docker(dockerPrefix));
+  const buildahPrefix = found('buildah', ['--version']);
+  if (buildahPrefix) engines.push(buildah(buildahPrefix));
+  for (const name of given.keys())
+    if (!['docker', 'buildah'].includes(name)) throw new Error(`--peer ${name}: only docker and buildah are known`);
+  return engines;
+}
+
+function median(numbers: readonly number[]): number {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
+
+async function measure(test: Case, engine: Engine, work: string, registry: string | undefined): Promise<Cell | string> {
+  const directory = join(work, `${test.name}-${engine.name}`);
+  mkdirSync(directory, { recursive: true });
+  const session = Date.now().toString(36);
+  const context: CaseContext = { directory, registry, nonce: (run) => `${session}${engine.name.toLowerCase()}${run + 1}` };
+  const missing = test.unavailable?.(context);
+  if (missing) return missing;
+  try {
+    test.prepare(context);
+    for (const image of test.images) await loadImage(engine, directory, image);
+    const runs: Cell[] = [];
+    for (let run = 0; run < Number(values.runs); run++) {
+      await test.before?.(context, engine, run);
+      runs.push(await test.run(context, engine, run));
+    }
+    return { ms: median(runs.map((cell) => cell.ms)), peakMb: Math.max(...runs.map((cell) => cell.peakMb)) };
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** Each engine gets a base image once, as an archive beside its context (a peer may see only that directory). */
+const loaded = new Set<string>();
+async function loadImage(engine: Engine, directory: string, image: string): Promise<void> {
+  const key = `${engine.name} ${image}`;
+  if (loaded.has(key)) return;
+  execFileSync(join(ROOT, 'kiln'), ['save', '--output', join(directory, 'image.tar'), `${image}:latest`]);
+  await engine.load(directory, 'image.tar', `${image}:latest`);
+  rmSync(join(directory, 'image.tar'));
+  loaded.add(key);
+}
+
+function format(cell: Cell | string | undefined): string {
+  if (cell === undefined) return '';
+  return typeof cell === 'string' ? '—' : `${(cell.ms / 1000).toFixed(cell.ms < 100 ? 3 : 2)} s`;
+}
+
+function ratio(ours: Cell | string | undefined, theirs: Cell | string | undefined): string {
+  if (typeof ours !== 'object' || typeof theirs !== 'object') return '';
+  return ` (${(theirs.ms / ours.ms).toFixed(1)}×)`;
+}
+
+function table(engines: readonly Engine[], rows: ReadonlyMap<Case, ReadonlyMap<string, Cell | string>>): string {
+  const head = ['work', ...engines.map((engine) => engine.name), 'target', "Kiln's peak memory"];
+  const lines = [...rows].map(([test, cells]) => {
+    const ours = cells.get('Kiln');
+    const columns = engines.map((engine) =>
+      engine.name === 'Kiln' ? format(ours) : `${format(cells.get(engine.name))}${ratio(ours, cells.get(engine.name))}`,
+    );
+    const target = test.target === undefined ? '' : `${test.target} s`;
+    return [test.title, ...columns, target, typeof ours === 'object' ? `${ours.peakMb.toFixed(0)} MB` : ''];
+  });
+  return [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+const work = mkdtempSync(join(tmpdir(), 'kiln-bench-'));
+await using store = mountStore(join(work, 'store'));
+await using registry = await startRegistry(join(work, 'registry'));
+if (registry)
+  execFileSync(join(ROOT, 'kiln'), ['push', '--quiet', 'debian:12', `${registry.host}/debian:12`], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+
+const engines = [kiln(store.path), ...peers()];
+const rows = new Map<Case, Map<string, Cell | string>>();
+const failures: string[] = [];
+for (const test of CASES.filter(
+  (candidate) => values.only.length === 0 || values.only.some((part) => candidate.name.includes(part)),
+)) {
+  const cells = new Map<string, Cell | string>();
+  rows.set(test, cells);
+  for (const engine of engines) {
+    const cell = await measure(test, engine, work, registry?.host);
+    cells.set(engine.name, cell);
+    if (typeof cell === 'string') failures.push(`${test.title}, ${engine.name}: ${cell}`);
+    console.error(`${test.title}: ${engine.name} ${format(cell)}${typeof cell === 'string' ? ` ${cell}` : ''}`);
+  }
+}
+
+const result = table(engines, rows);
+console.log(result);
+for (const failure of failures) console.log(`not measured: ${failure.split('\n')[0]}`);
+if (!values['no-write'] && values.only.length === 0) writeFileSync(join(ROOT, 'bench/RESULTS.md'), report(result));
+rmSync(work, { recursive: true, force: true, maxRetries: 3 });
+if (engines.length > 0 && [...rows.values()].some((cells) => typeof cells.get('Kiln') === 'string')) process.exitCode = 1;
+
+function report(body: string): string {
+  const model = /^model name\s*:\s*(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 'unknown processor';
+  return `# Results
+
+Medians of ${values.runs} runs in one session, wall time, on ${cpus().length} × ${model}, Linux ${release()}, ${new Date().toISOString().slice(0, 10)}. A
+number in brackets says how many times longer the peer took. ${store.note} A machine that others use is noisy: read the ratios.
+
+${body}
+
+${failures.length > 0 ? `Not measured: ${failures.map((failure) => failure.split('\n')[0]).join('; ')}.\n` : ''}Made by \`npm run bench\`.
+`;
+}

@@ -1,0 +1,93 @@
+import { readdirSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { mountsBelow, processesWith, Rig, steps } from './rig.ts';
+
+/** Entries of the store's scratch space: empty when nothing was left behind. */
+function leftovers(rig: Rig): string[] {
+  return readdirSync(`${rig.store}/tmp`);
+}
+
+async function untilGone(text: string): Promise<string[]> {
+  // The kernel ends the processes of a killed pid namespace on its own time; two seconds are plenty.
+  for (let attempt = 0; attempt < 100 && processesWith(text).length > 0; attempt++)
+    await new Promise((done) => setTimeout(done, 20));
+  return processesWith(text);
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  test(`${signal} in the middle of a step ends everything, and what was finished is cached`, async () => {
+    await using rig = await Rig.create('busybox');
+    const mark = `77${Math.floor(Math.random() * 1e6)}`;
+    rig.write('c', { Dockerfile: `FROM busybox\nRUN echo done > /done\nRUN echo started && (sleep ${mark} & sleep ${mark})\n` });
+    let sent = 0;
+    const ran = await rig.kiln(['build', '--progress=plain', '-t', 'x', 'c'], {
+      watch: (output, kill) => {
+        if (sent === 0 && / started$/m.test(output)) {
+          sent = performance.now();
+          kill(signal);
+        }
+      },
+    });
+    assert.ok(sent > 0, ran.stderr);
+    assert.is(ran.code, 130, ran.stderr);
+    assert.match(ran.stderr, 'KILN_CANCELLED');
+    assert.equal(await untilGone(`sleep ${mark}`), []);
+    assert.equal(mountsBelow(rig.directory), []);
+    assert.equal(leftovers(rig), []);
+    rig.write('d', { Dockerfile: 'FROM busybox\nRUN echo done > /done\n' });
+    assert.is(steps(await rig.build('d')).get('[2/2] RUN echo done > /done'), 'CACHED');
+  });
+}
+
+test('a killed build leaves no process and no mount, and the next build cleans up and works', async () => {
+  await using rig = await Rig.create('busybox');
+  const mark = `78${Math.floor(Math.random() * 1e6)}`;
+  rig.write('c', { Dockerfile: `FROM busybox\nRUN echo done > /done\nRUN echo started && sleep ${mark}\n` });
+  const ran = await rig.kiln(['build', '--progress=plain', '-t', 'x', 'c'], {
+    watch: (output, kill) => {
+      if (/ started$/m.test(output)) kill('SIGKILL');
+    },
+  });
+  assert.is(ran.signal, 'SIGKILL');
+  assert.equal(await untilGone(`sleep ${mark}`), []);
+  assert.equal(mountsBelow(rig.directory), []);
+  rig.write('d', { Dockerfile: 'FROM busybox\nRUN echo done > /done\n' });
+  assert.is(steps(await rig.build('d', '-t', 'y')).get('[2/2] RUN echo done > /done'), 'CACHED');
+  assert.equal(leftovers(rig), []);
+});
+
+test('builds killed at many moments never spoil the store', async () => {
+  await using rig = await Rig.create('busybox');
+  rig.write('c', {
+    Dockerfile:
+      'FROM busybox AS a\nCOPY . /c\nRUN head -c 300000 /dev/urandom > /r && sha256sum /r > /sum\nFROM busybox\nCOPY --from=a /r /sum /\nRUN sha256sum -c /sum\n',
+    ...Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`f${index}`, `${index}`.repeat(1000)])),
+  });
+  const rounds = process.env['KILN_SOAK'] ? 300 : 12;
+  for (let round = 0; round < rounds; round++) {
+    const killed = rig.kiln(['build', '--no-cache', '--progress=plain', '-t', 'x', 'c'], {
+      watch: (output, kill) => {
+        // Another moment each time: after so many lines of progress.
+        if (output.split('\n').length > 1 + ((round * 7) % 40)) kill('SIGKILL');
+      },
+    });
+    await killed;
+  }
+  await rig.build('c', '-t', 'x');
+  await rig.kiln(['run', 'x', 'sha256sum', '-c', '/sum'], { expect: 0 });
+  assert.equal(leftovers(rig), []);
+});
+
+test('a build whose reader goes away ends quietly', async () => {
+  await using rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo x > /x\n' });
+  const { KILN, run } = await import('./rig.ts');
+  const ran = await run(['sh', '-c', `${KILN} build --progress=plain c 2>&1 | head -n 1`], {
+    cwd: rig.directory,
+    env: { KILN_ROOT: rig.store },
+  });
+  assert.not.match(ran.stderr, 'EPIPE');
+});
+
+test.run();

@@ -1,0 +1,80 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { startRegistry } from '../registry/testing/registry.ts';
+import { cat, Rig, run } from './rig.ts';
+
+async function built(): Promise<Rig> {
+  const rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo content > /content\nLABEL a=b\nCMD ["cat", "/content"]\n' });
+  await rig.build('c', '-t', 'app:1');
+  return rig;
+}
+
+test('images, tag, inspect, history and rmi', async () => {
+  await using rig = await built();
+  await rig.kiln(['tag', 'app:1', 'other.example:5000/x/y:z'], { expect: 0 });
+  const list = (await rig.kiln(['images'], { expect: 0 })).stdout;
+  assert.match(list, /^REPOSITORY\s+TAG\s+IMAGE ID\s+CREATED\s+SIZE$/m);
+  assert.match(list, /^app\s+1\s+[0-9a-f]{12}\s/m);
+  assert.match(list, /^other\.example:5000\/x\/y\s+z\s/m);
+  const [inspected] = JSON.parse((await rig.kiln(['inspect', 'app:1'], { expect: 0 })).stdout);
+  assert.equal(inspected.Config.Labels, { a: 'b' });
+  assert.equal(inspected.RepoTags.sort(), ['app:1', 'other.example:5000/x/y:z']);
+  const history = (await rig.kiln(['history', 'app:1'], { expect: 0 })).stdout;
+  assert.match(history, 'RUN /bin/sh -c echo content');
+  await rig.kiln(['rmi', 'app:1'], { expect: 0 });
+  const gone = await rig.kiln(['inspect', 'app:1']);
+  assert.is(gone.code, 1);
+  assert.match(gone.stderr, 'KILN_IMAGE_NOT_FOUND');
+  assert.is(await cat(rig, 'other.example:5000/x/y:z', '/content'), 'content\n');
+});
+
+test('save and load carry an image from store to store', async () => {
+  await using from = await built();
+  await using to = await Rig.create();
+  await from.kiln(['save', '-o', 'app.tar', 'app:1'], { expect: 0 });
+  await to.kiln(['load', '-i', from.path('app.tar')], { expect: 0 });
+  assert.is((await to.kiln(['run', 'app:1'], { expect: 0 })).stdout, 'content\n');
+  const piped = await from.kiln(['save', 'app:1'], { expect: 0 });
+  await using third = await Rig.create();
+  await third.kiln(['load'], { stdin: piped.stdoutBytes, expect: 0 });
+  assert.is(await cat(third, 'app:1', '/content'), 'content\n');
+});
+
+test('push to a registry, pull into an empty store, and build from what was pushed', async () => {
+  await using registry = await startRegistry();
+  await using rig = await built();
+  const name = `${registry.host}/team/app:1`;
+  await rig.kiln(['push', 'app:1', name], { expect: 0 });
+  await run(['skopeo', 'copy', '--quiet', '--src-tls-verify=false', `docker://${name}`, `oci:${rig.path('back')}:x`], {
+    expect: 0,
+  });
+  await using other = await Rig.create();
+  await other.kiln(['pull', name], { expect: 0 });
+  assert.is(await cat(other, name, '/content'), 'content\n');
+  await using third = await Rig.create();
+  third.write('c', { Dockerfile: `FROM ${name}\nRUN cat /content > /copy\n` });
+  await third.build('c', '-t', `${registry.host}/team/child:2`, '--push');
+  await rig.kiln(['pull', `${registry.host}/team/child:2`], { expect: 0 });
+  assert.is(await cat(rig, `${registry.host}/team/child:2`, '/copy'), 'content\n');
+});
+
+test('a base comes from an OCI layout', async () => {
+  await using rig = await built();
+  await rig.build('c', '--output', 'type=oci,dest=layout,tar=false,name=app:1');
+  await using other = await Rig.create();
+  other.write('d', { Dockerfile: 'FROM base\nRUN cat /content > /copy\n' });
+  await other.build('d', '-t', 'x', '--build-context', `base=oci-layout://${rig.path('layout')}`);
+  assert.is(await cat(other, 'x', '/copy'), 'content\n');
+});
+
+test('run passes on the exit code, the environment and the working directory', async () => {
+  await using rig = await built();
+  assert.is((await rig.kiln(['run', 'app:1', 'sh', '-c', 'exit 42'])).code, 42);
+  assert.is(
+    (await rig.kiln(['run', '-e', 'A=1', '-w', '/etc', 'app:1', 'sh', '-c', 'echo $A $PWD'], { expect: 0 })).stdout,
+    '1 /etc\n',
+  );
+});
+
+test.run();

@@ -1,0 +1,119 @@
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Rig, run } from './rig.ts';
+
+const DOCKERFILE =
+  'FROM busybox\nRUN mkdir /d && echo one > /d/one && ln /d/one /d/hard && ln -s one /d/soft && chmod 4711 /d/one && touch -d @1600000000 /d/old\nRUN rm /etc/group\nENV GREETING=hello\n';
+
+async function prepared(): Promise<Rig> {
+  const rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: DOCKERFILE });
+  return rig;
+}
+
+test('an OCI archive is read by skopeo, umoci and buildah', async () => {
+  await using rig = await prepared();
+  await rig.build('c', '--output', 'type=oci,dest=out.tar,name=example.com/out:1');
+  const inspect = JSON.parse(
+    (await run(['skopeo', 'inspect', '--config', `oci-archive:${rig.path('out.tar')}`], { expect: 0 })).stdout,
+  );
+  assert.ok(inspect.config.Env.includes('GREETING=hello'));
+  await run(['skopeo', 'copy', '--quiet', `oci-archive:${rig.path('out.tar')}`, `oci:${rig.path('layout')}:x`], { expect: 0 });
+  await run(['umoci', 'unpack', '--image', `${rig.path('layout')}:x`, rig.path('bundle')], { expect: 0 });
+  const root = rig.path('bundle/rootfs');
+  assert.is(readFileSync(`${root}/d/one`, 'utf8'), 'one\n');
+  assert.is(lstatSync(`${root}/d/one`).ino, lstatSync(`${root}/d/hard`).ino);
+  assert.is(lstatSync(`${root}/d/one`).mode & 0o7777, 0o4711);
+  assert.is(lstatSync(`${root}/d/old`).mtimeMs, 1_600_000_000_000);
+  assert.not.ok(existsSync(`${root}/etc/group`));
+  const storage = ['--root', rig.path('b/root'), '--runroot', rig.path('b/run'), '--storage-driver', 'vfs'];
+  const id = (
+    await run(['buildah', ...storage, 'pull', '--quiet', `oci-archive:${rig.path('out.tar')}`], { expect: 0 })
+  ).stdout.trim();
+  const config = JSON.parse((await run(['buildah', ...storage, 'inspect', '--type', 'image', id], { expect: 0 })).stdout);
+  assert.ok(config.OCIv1.config.Env.includes('GREETING=hello'));
+});
+
+test('each layer of an archive is sound gzip and a sound tar', async () => {
+  await using rig = await prepared();
+  await rig.build('c', '--output', 'type=oci,dest=layout,tar=false');
+  const blobs = readdirSync(rig.path('layout/blobs/sha256')).map((name) => rig.path('layout/blobs/sha256', name));
+  let layers = 0;
+  for (const blob of blobs) {
+    const sum = await run(['sha256sum', blob], { expect: 0 });
+    assert.ok(sum.stdout.startsWith(blob.split('/').at(-1) ?? 'none'));
+    if (readFileSync(blob).readUInt16BE(0) !== 0x1f8b) continue;
+    layers++;
+    await run(['sh', '-c', `gzip -t < ${blob} && gzip -dc < ${blob} | tar -t > /dev/null`], { expect: 0 });
+  }
+  assert.is(layers, 3);
+});
+
+test('zstd and uncompressed layers on request', async () => {
+  await using rig = await prepared();
+  for (const [compression, media] of [
+    ['zstd', 'tar+zstd'],
+    ['uncompressed', 'layer.v1.tar'],
+  ] as const) {
+    await rig.build('c', '--output', `type=oci,dest=${compression}.tar,compression=${compression},force-compression=true`);
+    const raw = JSON.parse(
+      (await run(['skopeo', 'inspect', '--raw', `oci-archive:${rig.path(`${compression}.tar`)}`], { expect: 0 })).stdout,
+    );
+    for (const layer of raw.layers) assert.ok(layer.mediaType.endsWith(media), layer.mediaType);
+    await run(['skopeo', 'copy', '--quiet', `oci-archive:${rig.path(`${compression}.tar`)}`, `dir:${rig.path(compression)}`], {
+      expect: 0,
+    });
+  }
+});
+
+test('a docker archive has what docker load reads', async () => {
+  await using rig = await prepared();
+  await rig.build('c', '-t', 'example.com/app:2', '--output', 'type=docker,dest=docker.tar');
+  const manifest = JSON.parse((await run(['tar', '-xOf', rig.path('docker.tar'), 'manifest.json'], { expect: 0 })).stdout);
+  assert.equal(manifest[0].RepoTags, ['example.com/app:2']);
+  const config = JSON.parse(
+    (await run(['skopeo', 'inspect', '--config', `docker-archive:${rig.path('docker.tar')}`], { expect: 0 })).stdout,
+  );
+  assert.is(config.rootfs.diff_ids.length, 3);
+});
+
+test('a tree as a directory and as a tar on standard output', async () => {
+  await using rig = await prepared();
+  mkdirSync(rig.path('tree'));
+  await rig.build('c', '--output', 'tree');
+  assert.is(readFileSync(rig.path('tree/d/hard'), 'utf8'), 'one\n');
+  assert.is(lstatSync(rig.path('tree/d/soft')).isSymbolicLink(), true);
+  assert.not.ok(existsSync(rig.path('tree/etc/group')));
+  const piped = await rig.kiln(['build', '--progress=plain', '--output', '-', 'c'], { expect: 0 });
+  const names = await run(['tar', '-t'], { stdin: piped.stdoutBytes, expect: 0 });
+  assert.match(names.stdout, /^(\.\/)?d\/one$/m);
+});
+
+test('several outputs of one build', async () => {
+  await using rig = await prepared();
+  await rig.build('c', '-t', 'x', '--output', 'type=oci,dest=a.tar', '--output', 'type=tar,dest=b.tar', '--output', 'type=image');
+  assert.ok(existsSync(rig.path('a.tar')) && existsSync(rig.path('b.tar')));
+  await rig.kiln(['inspect', 'x'], { expect: 0 });
+});
+
+test('the same inputs with SOURCE_DATE_EPOCH give the same manifest digest on two stores', async () => {
+  const digests: string[] = [];
+  for (let round = 0; round < 2; round++) {
+    await using rig = await Rig.create('busybox');
+    rig.write('c', { Dockerfile: 'FROM busybox\nCOPY f /f\nRUN echo x > /x && mkdir /e\nWORKDIR /w\n', f: 'f' });
+    await rig.kiln(
+      ['build', '--progress=plain', '--output', 'type=oci,dest=o.tar,rewrite-timestamp=true', '--metadata-file', 'm.json', 'c'],
+      { env: { SOURCE_DATE_EPOCH: '1600000000' }, expect: 0 },
+    );
+    const meta = JSON.parse(readFileSync(rig.path('m.json'), 'utf8'));
+    digests.push(meta['containerimage.digest']);
+    const config = JSON.parse(
+      (await run(['skopeo', 'inspect', '--config', `oci-archive:${rig.path('o.tar')}`], { expect: 0 })).stdout,
+    );
+    assert.is(config.created, '2020-09-13T12:26:40Z');
+  }
+  assert.is(digests[0], digests[1]);
+});
+
+test.run();

@@ -1,0 +1,166 @@
+import { spawn } from 'node:child_process';
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+export const ROOT = join(import.meta.dirname, '..');
+export const KILN = join(ROOT, 'kiln');
+
+export interface Ran {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly stdoutBytes: Buffer;
+}
+
+export interface RunOptions {
+  readonly cwd?: string;
+  readonly stdin?: string | Uint8Array;
+  readonly env?: NodeJS.ProcessEnv;
+  /** Exit code that the test expects; any other throws with the whole output. Undefined takes any. */
+  readonly expect?: number | undefined;
+  /** Called with what was printed so far, at each chunk, and the process, for tests that act in the middle. */
+  readonly watch?: (output: string, kill: (signal: NodeJS.Signals) => void) => void;
+}
+
+/** Runs a command to its end. */
+export function run(command: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  return new Promise((done, fail) => {
+    const child = spawn(command[0]!, command.slice(1), {
+      cwd: options.cwd,
+      env: { ...process.env, ...options.env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    const out: Buffer[] = [];
+    let stderr = '';
+    let all = '';
+    const seen = (data: Buffer) => {
+      all += data.toString();
+      options.watch?.(all, (signal) => child.kill(signal));
+    };
+    child.stdout.on('data', (data: Buffer) => {
+      out.push(data);
+      seen(data);
+    });
+    child.stderr.on('data', (data: Buffer) => {
+      stderr += data.toString();
+      seen(data);
+    });
+    child.stdin.on('error', () => {});
+    child.stdin.end(options.stdin ?? '');
+    child.once('error', fail);
+    child.once('close', (code, signal) => {
+      const stdoutBytes = Buffer.concat(out);
+      const ran = { code, signal, stdout: stdoutBytes.toString(), stderr, stdoutBytes };
+      if (options.expect !== undefined && code !== options.expect)
+        fail(new Error(`${command.join(' ')} ended with ${code ?? signal}, not ${options.expect}\n${ran.stdout}${stderr}`));
+      else done(ran);
+    });
+  });
+}
+
+/**
+ * A place for one end-to-end test: a temporary tree with a store of its own that holds the named test images. The real binary runs in
+ * it; everything is removed with it.
+ */
+export class Rig implements AsyncDisposable {
+  readonly directory: string;
+  readonly store: string;
+
+  private constructor() {
+    this.directory = mkdtempSync(join(tmpdir(), 'kiln-test-'));
+    this.store = join(this.directory, 'store');
+  }
+
+  static async create(...images: readonly string[]): Promise<Rig> {
+    const rig = new Rig();
+    for (const image of images) await rig.kiln(['load', '--quiet', '--input', testImage(image)], { expect: 0 });
+    return rig;
+  }
+
+  path(...parts: string[]): string {
+    return join(this.directory, ...parts);
+  }
+
+  /** Writes files of a tree under `directory`; a string's leading line break is dropped. */
+  write(directory: string, files: Readonly<Record<string, string | Uint8Array>>): string {
+    for (const [name, content] of Object.entries(files)) {
+      const path = this.path(directory, name);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, typeof content === 'string' ? content.replace(/^\n/, '') : content);
+    }
+    return this.path(directory);
+  }
+
+  kiln(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
+    return run([KILN, ...args], { cwd: this.directory, ...options, env: { KILN_ROOT: this.store, ...options.env } });
+  }
+
+  /** `kiln build --progress=plain` of a context, expecting success; answers what was printed. */
+  async build(context: string, ...args: string[]): Promise<string> {
+    const ran = await this.kiln(['build', '--progress=plain', ...args, context], { expect: 0 });
+    return ran.stderr;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    rmSync(this.directory, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+/** The archive of a test image, made by scripts/test-images.sh. */
+export function testImage(name: string): string {
+  const archives = globSync(join(ROOT, '.cache/test-images', `${name}-*.oci.tar`)).filter((path) =>
+    new RegExp(`/${name}-[0-9a-f]{16}\\.oci\\.tar$`).test(path),
+  );
+  const archive = archives[0];
+  if (!archive) throw new Error(`the test image ${name} is not made: run 'npm run test-images -- ${name}'`);
+  return archive;
+}
+
+/** The steps of plain output by name: `CACHED`, `DONE` or `ERROR`. Internal steps and exports are left out. */
+export function steps(plain: string): Map<string, string> {
+  const names = new Map<string, string>();
+  const ends = new Map<string, string>();
+  for (const line of plain.split('\n')) {
+    const match = /^#(\d+) (.*)$/.exec(line);
+    if (!match) continue;
+    const [, index = '', text = ''] = match;
+    if (/^\[/.test(text)) names.set(index, text);
+    const end = /^(CACHED|DONE|ERROR|CANCELED)\b/.exec(text);
+    if (end) ends.set(index, end[1] ?? '');
+  }
+  return new Map(
+    [...names]
+      .filter(([, name]) => !name.startsWith('[internal]'))
+      .map(([index, name]) => [name, ends.get(index) ?? 'unfinished']),
+  );
+}
+
+/** What `file` holds in an image, read by running `cat` in it. */
+export async function cat(rig: Rig, image: string, file: string): Promise<string> {
+  return (await rig.kiln(['run', image, 'cat', file], { expect: 0 })).stdout;
+}
+
+/** Mounts below `directory` that this process can see: a build must leave none. */
+export function mountsBelow(directory: string): string[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '')
+    .filter((path) => path.startsWith(directory));
+}
+
+/** Processes whose command line mentions `text`, other than this one: a build must leave none. */
+export function processesWith(text: string): string[] {
+  const found: string[] = [];
+  for (const file of globSync('/proc/[0-9]*/cmdline')) {
+    if (file === `/proc/${process.pid}/cmdline`) continue;
+    try {
+      const command = readFileSync(file, 'utf8').replaceAll('\0', ' ');
+      if (command.includes(text)) found.push(command);
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  return found;
+}
