@@ -24,7 +24,7 @@ export interface KilnErrorOptions {
   /** The process exit code when this error ends the command; 1 unless told. */
   readonly exitCode?: number;
   /** More lines that belong to the error, such as the end of a failed step's output. */
-  readonly details?: readonly string[];
+  readonly notes?: readonly string[];
   readonly cause?: unknown;
 }
 
@@ -38,7 +38,8 @@ export class KilnError extends Error {
   readonly place: Place | undefined;
   readonly hint: string | undefined;
   readonly exitCode: number;
-  readonly details: readonly string[];
+  /** Not called `details`: the test runner takes that for a string of its own and then drops the failure without a word. */
+  readonly notes: readonly string[];
 
   constructor(code: `KILN_${string}`, message: string, options: KilnErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -47,7 +48,7 @@ export class KilnError extends Error {
     this.place = options.place;
     this.hint = options.hint;
     this.exitCode = options.exitCode ?? 1;
-    this.details = options.details ?? [];
+    this.notes = options.notes ?? [];
   }
 
   /** The same error with a place, unless it has one already. */
@@ -57,7 +58,7 @@ export class KilnError extends Error {
       place,
       hint: this.hint,
       exitCode: this.exitCode,
-      details: this.details,
+      notes: this.notes,
       cause: this.cause,
     });
   }
