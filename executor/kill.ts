@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs';
+import { statFields } from './proc.ts';
+
+/** How long a runtime may take to make the sandbox that is to be killed before it is killed itself, in milliseconds. */
+const PATIENCE = 1000;
+const INTERVAL = 5;
+
+/**
+ * Kills a sandbox whose runtime is the child `runtimePid`: SIGKILL to the first process of its pid namespace, with which the kernel
+ * kills all others. A sandbox that is not there yet is waited for, so that it cannot come after. Call the result when the runtime
+ * has ended.
+ */
+export function killSandbox(runtimePid: number, pidFile: string): () => void {
+  const begin = performance.now();
+  const strike = () => {
+    for (const pid of initProcesses(runtimePid, pidFile)) kill(pid);
+    if (performance.now() - begin > PATIENCE) kill(runtimePid);
+  };
+  const timer = setInterval(strike, INTERVAL);
+  strike();
+  return () => clearInterval(timer);
+}
+
+/** The runtime's children: what it wrote down, and what the kernel knows. Only its children, as a number may be someone else's by now. */
+function initProcesses(runtimePid: number, pidFile: string): readonly number[] {
+  const written = read(pidFile);
+  const children = read(`/proc/${runtimePid}/task/${runtimePid}/children`);
+  const pids = `${written} ${children}`.split(/\s+/).filter((text) => /^\d+$/.test(text));
+  return [...new Set(pids.map(Number))].filter((pid) => statFields(pid)?.[1] === String(runtimePid));
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It is gone already.
+  }
+}

@@ -1,0 +1,52 @@
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import type { ProcessSpec } from './executor.ts';
+
+/** The texts that the sandbox sees as /etc/hosts and /etc/resolv.conf. They are bind-mounted and never become part of the tree. */
+
+const RESOLV_CONF = '/etc/resolv.conf';
+/** Where systemd-resolved keeps the real servers behind its stub on 127.0.0.53. */
+const RESOLVED_CONF = '/run/systemd/resolve/resolv.conf';
+const STUB_RESOLVER = '127.0.0.53';
+const PUBLIC_SERVERS = ['8.8.8.8', '8.8.4.4', '2001:4860:4860::8888', '2001:4860:4860::8844'];
+
+/** /etc/hosts as BuildKit writes it: the loopback names, the sandbox's own, and one line for each extra host. */
+export function hostsText(spec: Pick<ProcessSpec, 'hostname' | 'extraHosts'>): string {
+  const extra = spec.extraHosts.map(({ host, ip }) => `${ip}\t${host}\n`);
+  return `127.0.0.1\tlocalhost ${spec.hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n${extra.join('')}`;
+}
+
+/**
+ * /etc/resolv.conf for a sandbox. With the host's own network the host's file as it is; with a network of its own the loopback
+ * servers are left out, as they cannot be reached from there, and public ones stand in when none is left.
+ */
+export function resolvText(sharesHostNetwork: boolean, read: (path: string) => string | undefined = readText): string {
+  let text = read(RESOLV_CONF) ?? '';
+  if (!sharesHostNetwork && nameservers(text).join() === STUB_RESOLVER) text = read(RESOLVED_CONF) ?? text;
+  if (sharesHostNetwork && nameservers(text).length > 0) return text;
+  return withoutLoopback(text);
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function nameservers(text: string): string[] {
+  return [...text.matchAll(/^[ \t]*nameserver[ \t]+(\S+)/gm)].map((match) => match[1]!);
+}
+
+function withoutLoopback(text: string): string {
+  const lines = text.split('\n').filter((line) => !nameservers(line).some(isLoopback));
+  const kept = lines.join('\n').replace(/\n*$/, '\n').replace(/^\n+/, '');
+  if (nameservers(kept).length > 0) return kept;
+  return `${kept}${PUBLIC_SERVERS.map((server) => `nameserver ${server}\n`).join('')}`;
+}
+
+function isLoopback(address: string): boolean {
+  const bare = address.replace(/%.*$/, '');
+  return isIP(bare) === 4 ? bare.startsWith('127.') : bare === '::1';
+}

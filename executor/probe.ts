@@ -1,0 +1,123 @@
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { KilnError } from '../base/errors.ts';
+import { cgroupMode } from './cgroups.ts';
+import type { RuntimeInfo } from './executor.ts';
+
+/** Where a runtime is; its version costs a process, so it is asked for apart. */
+export interface FoundRuntime {
+  readonly name: 'crun' | 'runc';
+  readonly path: string;
+}
+
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/**
+ * The runtime to use: the one at `override` (a path, or a name to be found), else crun, else runc, on `searchPath`.
+ * Throws KILN_NO_RUNTIME with the command that installs one.
+ */
+export function findRuntime(
+  options: { readonly override?: string | undefined; readonly searchPath?: string | undefined } = {},
+): FoundRuntime {
+  const directories = (options.searchPath ?? DEFAULT_PATH).split(':').filter((directory) => directory.startsWith('/'));
+  const wanted = options.override === undefined ? ['crun', 'runc'] : [options.override];
+  for (const name of wanted) {
+    const candidates = name.includes('/') ? [name] : directories.map((directory) => `${directory}/${name}`);
+    const path = candidates.find(isExecutable);
+    if (path !== undefined) return { name: /runc[^/]*$/.test(path) ? 'runc' : 'crun', path };
+  }
+  throw new KilnError('KILN_NO_RUNTIME', `no container runtime was found: looked for ${wanted.join(' and ')}`, {
+    hint: installCommand('crun'),
+  });
+}
+
+const probed = new Map<string, RuntimeInfo>();
+
+/** Version and known trouble of a runtime; asked once per process. */
+export function probeRuntime(runtime: FoundRuntime): RuntimeInfo {
+  const known = probed.get(runtime.path);
+  if (known) return known;
+  const { stdout, error, status } = spawnSync(runtime.path, ['--version'], { encoding: 'utf8', env: { PATH: DEFAULT_PATH } });
+  if (error || status !== 0) {
+    throw new KilnError('KILN_NO_RUNTIME', `${runtime.path} does not run`, { hint: installCommand('crun'), cause: error });
+  }
+  const version = /version (\d+\.\d+(?:\.\d+)?\S*)/.exec(stdout)?.[1] ?? 'unknown';
+  const warnings = [...knownVulnerabilities(runtime.name, version), ...cgroupWarnings(runtime.name)];
+  const info = { ...runtime, version, warnings };
+  probed.set(runtime.path, info);
+  return info;
+}
+
+/** Published vulnerabilities of this version that bear on a build. A distribution may have mended one without a new number. */
+export function knownVulnerabilities(name: 'crun' | 'runc', version: string): readonly string[] {
+  const found = [];
+  if (name === 'crun' && isBefore(version, '1.4.4')) {
+    found.push('crun before 1.4.4 gives processes inheritable capabilities (CVE-2022-27650); Kiln asks for none.');
+  }
+  if (name === 'runc' && isBefore(version, '1.1.12') && !isPatchedDebian(version)) {
+    found.push(
+      'runc before 1.1.12 leaks a file descriptor to processes (CVE-2024-21626); Kiln refuses the working directories it needs.',
+    );
+  }
+  if (name === 'runc' && !containsMaskFix(version)) {
+    found.push(
+      'runc before 1.2.8 and 1.3.3 follows links at masked paths and /dev/console (CVE-2025-31133, CVE-2025-52565, CVE-2025-52881).',
+    );
+  }
+  return found;
+}
+
+/** Debian 12 mended CVE-2024-21626 in its 1.1.5. */
+function isPatchedDebian(version: string): boolean {
+  return /^1\.1\.5\+ds1/.test(version);
+}
+
+function containsMaskFix(version: string): boolean {
+  if (isBefore(version, '1.2.8')) return false;
+  if (/^1\.3\./.test(version)) return !isBefore(version, '1.3.3');
+  return !/^1\.4\.0-rc\.?[12]$/.test(version);
+}
+
+/** Compares the numbers at the front: `1.1.5+ds1` is 1.1.5. */
+function isBefore(version: string, other: string): boolean {
+  const [a, b] = [version, other].map((text) => (/^[\d.]+/.exec(text)?.[0] ?? '0').split('.').map(Number));
+  for (let at = 0; at < 3; at++) {
+    const difference = (a?.[at] ?? 0) - (b?.[at] ?? 0);
+    if (difference !== 0) return difference < 0;
+  }
+  return false;
+}
+
+function cgroupWarnings(name: 'crun' | 'runc'): readonly string[] {
+  if (cgroupMode() !== 'none') return [];
+  return name === 'crun'
+    ? ['No control groups are mounted: sandboxes cannot make device nodes, and memory and CPU use are not known.']
+    : ['No control groups are mounted and runc does not work without them: install crun.'];
+}
+
+/** The one command that installs a package on this distribution. */
+export function installCommand(packageName: string, osRelease: string = readOsRelease()): string {
+  const ids = /^ID(?:_LIKE)?=.*$/gm;
+  const family = [...osRelease.matchAll(ids)].map((match) => match[0]).join(' ');
+  if (/fedora|rhel|centos|suse/.test(family)) return `${/suse/.test(family) ? 'zypper' : 'dnf'} install -y ${packageName}`;
+  if (/alpine/.test(family)) return `apk add ${packageName}`;
+  if (/arch/.test(family)) return `pacman -S --noconfirm ${packageName}`;
+  return `apt-get install -y ${packageName}`;
+}
+
+function readOsRelease(): string {
+  try {
+    return readFileSync('/etc/os-release', 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,68 @@
+import { readFileSync } from 'node:fs';
+import { KilnError } from '../base/errors.ts';
+import type { ProcessSpec } from './executor.ts';
+
+/** One entry of `process.rlimits` (runtime-spec config.md). Infinity is no limit. */
+export interface Rlimit {
+  readonly type: string;
+  readonly soft: number;
+  readonly hard: number;
+}
+
+/** Names as docker's --ulimit takes them, with their rows in /proc/self/limits. */
+const ROWS: Readonly<Record<string, string>> = {
+  as: 'Max address space',
+  core: 'Max core file size',
+  cpu: 'Max cpu time',
+  data: 'Max data size',
+  fsize: 'Max file size',
+  locks: 'Max file locks',
+  memlock: 'Max locked memory',
+  msgqueue: 'Max msgqueue size',
+  nice: 'Max nice priority',
+  nofile: 'Max open files',
+  nproc: 'Max processes',
+  rss: 'Max resident set',
+  rtprio: 'Max realtime priority',
+  rttime: 'Max realtime timeout',
+  sigpending: 'Max pending signals',
+  stack: 'Max stack size',
+};
+
+const CAP_SYS_RESOURCE = 24n;
+
+/**
+ * The limits asked for; a value of -1 is no limit and becomes Infinity. Without CAP_SYS_RESOURCE no limit can be raised above this
+ * process's own hard one, so they are clamped to it instead of failing the step.
+ */
+export function rlimitsOf(ulimits: ProcessSpec['ulimits']): readonly Rlimit[] {
+  if (ulimits.length === 0) return [];
+  const ceiling = mayRaise() ? undefined : readFileSync('/proc/self/limits', 'latin1');
+  return ulimits.map(({ name, soft, hard }) => {
+    const row = ROWS[name];
+    if (row === undefined) {
+      throw new KilnError('KILN_ULIMIT', `unknown limit ${name}`, {
+        place: { kind: 'flag', flag: '--ulimit' },
+        hint: `Known limits are ${Object.keys(ROWS).join(', ')}.`,
+      });
+    }
+    const most = Math.min(unlimited(hard), ceiling === undefined ? Number.POSITIVE_INFINITY : hardLimit(ceiling, row));
+    return { type: `RLIMIT_${name.toUpperCase()}`, hard: most, soft: Math.min(unlimited(soft), most) };
+  });
+}
+
+function unlimited(value: number): number {
+  return value < 0 ? Number.POSITIVE_INFINITY : value;
+}
+
+function mayRaise(): boolean {
+  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
+  return ((BigInt(`0x${effective}`) >> CAP_SYS_RESOURCE) & 1n) === 1n;
+}
+
+/** The second number of a row of /proc/self/limits. */
+function hardLimit(limits: string, row: string): number {
+  const line = limits.split('\n').find((text) => text.startsWith(`${row} `));
+  const value = line?.slice(row.length).trim().split(/\s+/)[1];
+  return value === undefined || value === 'unlimited' ? Number.POSITIVE_INFINITY : Number(value);
+}

@@ -1,0 +1,223 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { posix } from 'node:path';
+import { CancelledError, KilnError } from '../base/errors.ts';
+import { MOUNT_ATTR } from '../snapshotter/sys/constants.ts';
+import { changeMount, cloneMount, unmount } from '../snapshotter/sys/mount.ts';
+import { openRoot } from '../snapshotter/sys/rooted.ts';
+import { hostOomKills, type Placement } from './cgroups.ts';
+import type { Executor, ProcessIO, ProcessResult, ProcessSpec } from './executor.ts';
+import { type House, type HouseOptions, hasStaleHouses, networkFiles, openHouse } from './house.ts';
+import { killSandbox } from './kill.ts';
+import { closeAll, drain, feed, makePipe } from './pipes.ts';
+import { findRuntime, probeRuntime } from './probe.ts';
+import { runtimeConfig } from './spec.ts';
+import { makeKernelTrees, makeMountPoints, makeWorkingDirectory } from './tree.ts';
+import { type ResolvedUser, resolveUser } from './user.ts';
+
+export interface ExecutorOptions {
+  /** Where running sandboxes keep small files, 0700: an absolute path without blanks, the same for all processes; best on a tmpfs. */
+  readonly stateDir: string;
+  /** A runtime's path or name; crun, else runc, when absent. */
+  readonly runtime?: string | undefined;
+  /** Where to look for it: a PATH. */
+  readonly searchPath?: string | undefined;
+  /** `none` uses no control groups even where there are some; for tests. */
+  readonly cgroups?: 'auto' | 'none' | undefined;
+}
+
+/** An executor holds a watchdog and, on cgroup v1, a control group, from its first run until it is disposed. */
+export type RuntimeExecutor = Executor & AsyncDisposable;
+
+/**
+ * The executor over crun or runc. Belongs on the main thread: it puts this process into a mount namespace of its own and spawns
+ * children, which inherit it. Cheap to make; the first run (or something left over by a process that died) sets everything up.
+ */
+export function createExecutor(options: ExecutorOptions): RuntimeExecutor {
+  let house: House | undefined;
+  const open = () => (house ??= openHouse(options as HouseOptions));
+  if (hasStaleHouses(options.stateDir)) open();
+  return {
+    run: async (spec, io, signal) => runIn(open(), spec, io, signal),
+    probe: async () => probeRuntime(findRuntime({ override: options.runtime, searchPath: options.searchPath })),
+    async [Symbol.asyncDispose]() {
+      const closing = house;
+      house = undefined;
+      await closing?.close();
+    },
+  };
+}
+
+async function runIn(house: House, request: ProcessSpec, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult> {
+  if (signal.aborted) throw new CancelledError(signal.reason);
+  const spec = withCleanTargets(request);
+  using root = openRoot(spec.rootfs);
+  const user = resolveUser(root, spec.user);
+  makeKernelTrees(root);
+  makeWorkingDirectory(root, spec);
+  using stubs = makeMountPoints(root, spec, isFile);
+  try {
+    return await runBundle(house, spec, user, io, signal);
+  } finally {
+    stubs.remove();
+  }
+}
+
+/** One sandbox, from its bundle directory to its removal. */
+async function runBundle(
+  house: House,
+  spec: ProcessSpec,
+  user: ResolvedUser,
+  io: ProcessIO,
+  signal: AbortSignal,
+): Promise<ProcessResult> {
+  const id = house.nextId();
+  const bundle = `${house.directory}/${id}`;
+  mkdirSync(bundle, { mode: 0o700 });
+  const place = house.cgroups.place(id, { own: spec.security === 'insecure', parent: spec.cgroupParent });
+  const guarded = house.cgroups.guardDevices ? guardRootfs(spec.rootfs, `${bundle}/rootfs`) : undefined;
+  try {
+    const rootfs = guarded?.path ?? spec.rootfs;
+    writeFileSync(`${bundle}/config.json`, configFor(house, { ...spec, rootfs }, user, place, io));
+    return await supervise(house, { id, bundle, place, args: spec.args }, io, signal);
+  } finally {
+    guarded?.[Symbol.dispose]();
+    rmSync(bundle, { recursive: true, force: true });
+  }
+}
+
+function configFor(house: House, spec: ProcessSpec, user: ResolvedUser, place: Placement, io: ProcessIO): string {
+  return runtimeConfig(spec, {
+    user,
+    ...networkFiles(house, spec),
+    cgroupsPath: place.path,
+    cgroupMount: house.cgroups.mode !== 'none',
+    guardDevices: house.cgroups.guardDevices,
+    seccompBpf: house.seccompBpf,
+    terminal: io.inherit === true && process.stdin.isTTY === true,
+  });
+}
+
+interface Sandbox {
+  readonly id: string;
+  readonly bundle: string;
+  readonly place: Placement;
+  readonly args: readonly string[];
+}
+
+/** Starts the runtime, waits until it and everything in the sandbox is gone, and says how it ended. */
+async function supervise(house: House, sandbox: Sandbox, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult> {
+  const oomBefore = sandbox.place.path === undefined ? hostOomKills() : 0;
+  const child = start(house, sandbox, io);
+  let release: (() => void) | undefined;
+  const abort = () => {
+    if (child.process.pid !== undefined) release ??= killSandbox(child.process.pid, `${sandbox.bundle}/pid`);
+  };
+  signal.addEventListener('abort', abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    const code = await child.exited;
+    release?.();
+    await child.drained;
+    await removeState(house, sandbox.id);
+    const counters = sandbox.place.finish();
+    if (signal.aborted) throw new CancelledError(signal.reason);
+    if (code !== 0) throwStartFailure(sandbox);
+    const oomKilled = counters.oomKills > 0 || (code === 137 && sandbox.place.path === undefined && hostOomKills() > oomBefore);
+    return { exitCode: code, oomKilled, ...(counters.usage ? { usage: counters.usage } : {}) };
+  } finally {
+    signal.removeEventListener('abort', abort);
+    release?.();
+  }
+}
+
+interface Running {
+  readonly process: ChildProcess;
+  readonly exited: Promise<number>;
+  readonly drained: Promise<unknown>;
+}
+
+function start(house: House, sandbox: Sandbox, io: ProcessIO): Running {
+  const args = runtimeArguments(house, sandbox);
+  const options = { cwd: '/', env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } } as const;
+  if (io.inherit) {
+    const process = spawn(house.runtime.path, args, { ...options, stdio: 'inherit' });
+    return { process, exited: exitOf(process), drained: Promise.resolve() };
+  }
+  const [out, err] = [makePipe(), makePipe()];
+  const input = io.stdin ? makePipe() : undefined;
+  // In a session of its own, so that Ctrl-C reaches only us.
+  const process = spawn(house.runtime.path, args, {
+    ...options,
+    detached: true,
+    stdio: [input?.read ?? 'ignore', out.write, err.write],
+  });
+  const exited = exitOf(process);
+  closeAll([out.write, err.write, ...(input ? [input.read] : [])]);
+  if (input && io.stdin) feed(input.write, io.stdin);
+  const drained = Promise.all([drain(out.read, (data) => io.output(1, data)), drain(err.read, (data) => io.output(2, data))]);
+  drained.catch(() => {});
+  return { process, exited, drained };
+}
+
+function runtimeArguments(house: House, { id, bundle, place }: Sandbox): string[] {
+  const log = [`--log=${bundle}/log`, '--log-format=json'];
+  const manager = house.runtime.name === 'crun' ? [`--cgroup-manager=${place.manager}`] : [];
+  return ['--root', house.runtimeRoot, ...log, ...manager, 'run', '--bundle', bundle, '--pid-file', `${bundle}/pid`, id];
+}
+
+/** The exit code, 128 + n for a signal. */
+function exitOf(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code, signal) => resolve(code ?? 128 + signalNumber(signal)));
+  });
+}
+
+function signalNumber(signal: NodeJS.Signals | null): number {
+  return signal === 'SIGKILL' || signal === null ? 9 : signal === 'SIGTERM' ? 15 : 1;
+}
+
+/** The runtime takes its state away itself, unless it was killed. */
+async function removeState(house: House, id: string): Promise<void> {
+  if (!existsSync(`${house.runtimeRoot}/${id}`)) return;
+  const child = spawn(house.runtime.path, ['--root', house.runtimeRoot, 'delete', '--force', id], { cwd: '/', stdio: 'ignore' });
+  await exitOf(child);
+}
+
+/** Throws when the runtime itself failed, so that the process never ran. */
+function throwStartFailure({ bundle, args }: Sandbox): void {
+  const messages = [];
+  for (const line of readLines(`${bundle}/log`)) {
+    const { level, msg } = JSON.parse(line) as { level?: string; msg?: string };
+    if (level === 'error' && msg) messages.push(msg);
+  }
+  if (messages.length === 0) return;
+  const missing = /executable file|no such file/i.test(messages.join());
+  throw new KilnError('KILN_PROCESS_START', `cannot start ${args[0] ?? 'the process'}: ${messages.join('; ')}`, {
+    hint: missing ? `Check that the image has ${args[0]}, and for its own architecture.` : undefined,
+  });
+}
+
+function readLines(path: string): readonly string[] {
+  return existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : [];
+}
+
+/** The same tree at a path of its own, where no device node works: for hosts without control groups. */
+function guardRootfs(rootfs: string, path: string): Disposable & { readonly path: string } {
+  mkdirSync(path, { mode: 0o700 });
+  using copy = cloneMount(rootfs, { recursive: true });
+  changeMount(copy.fd, { set: MOUNT_ATTR.NODEV, recursive: true });
+  copy.attach(path);
+  return { path, [Symbol.dispose]: () => unmount(path) };
+}
+
+/** Targets as the mount table will show them: absolute, without `.`, `..` and doubled slashes. */
+function withCleanTargets(spec: ProcessSpec): ProcessSpec {
+  const clean = (path: string) => posix.resolve('/', path);
+  return { ...spec, mounts: spec.mounts.map((mount) => ({ ...mount, target: clean(mount.target) })) };
+}
+
+function isFile(path: string): boolean {
+  return !statSync(path).isDirectory();
+}

@@ -1,0 +1,229 @@
+import { readFileSync } from 'node:fs';
+import type { MountSpec, ProcessSpec } from './executor.ts';
+import { rlimitsOf } from './rlimits.ts';
+import { defaultSeccomp, type SeccompProfile } from './seccomp.ts';
+import type { ResolvedUser } from './user.ts';
+
+/** What the sandbox's surroundings add to a ProcessSpec. */
+export interface SpecContext {
+  readonly user: ResolvedUser;
+  /** Host paths of the files to be seen as /etc/hosts and /etc/resolv.conf. */
+  readonly hosts: string;
+  readonly resolvConf: string;
+  /** `linux.cgroupsPath`; absent where the runtime makes no cgroup. */
+  readonly cgroupsPath?: string | undefined;
+  /** False where there is no cgroup file system to be mounted. */
+  readonly cgroupMount: boolean;
+  /** True when nothing but this spec keeps the process from opening devices by number (see cgroups.ts). */
+  readonly guardDevices: boolean;
+  /** The default seccomp profile compiled, in base64. */
+  readonly seccompBpf?: string | undefined;
+  readonly terminal: boolean;
+}
+
+interface Mount {
+  readonly destination: string;
+  readonly type: string;
+  readonly source: string;
+  readonly options: readonly string[];
+}
+
+/** Docker's default capabilities. */
+export const DEFAULT_CAPABILITIES: readonly string[] = [
+  'CAP_CHOWN',
+  'CAP_DAC_OVERRIDE',
+  'CAP_FSETID',
+  'CAP_FOWNER',
+  'CAP_MKNOD',
+  'CAP_NET_RAW',
+  'CAP_SETGID',
+  'CAP_SETUID',
+  'CAP_SETFCAP',
+  'CAP_SETPCAP',
+  'CAP_NET_BIND_SERVICE',
+  'CAP_SYS_CHROOT',
+  'CAP_KILL',
+  'CAP_AUDIT_WRITE',
+];
+
+const MASKED_PATHS = [
+  '/proc/acpi',
+  '/proc/asound',
+  '/proc/interrupts',
+  '/proc/kcore',
+  '/proc/keys',
+  '/proc/latency_stats',
+  '/proc/timer_list',
+  '/proc/timer_stats',
+  '/proc/sched_debug',
+  '/proc/scsi',
+  '/sys/firmware',
+  '/sys/devices/virtual/powercap',
+];
+
+const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
+
+const UMASK = 0o022;
+const DEFAULT_SHM = 64 << 20;
+const NO_DEVICE_NO_EXEC = ['nosuid', 'noexec', 'nodev'];
+
+/** crun: use this BPF program instead of compiling `linux.seccomp`, which stays in the config for a runtime that ignores it. */
+const BPF_ANNOTATION = 'run.oci.seccomp_bpf_data';
+
+/** The OCI runtime configuration (runtime-spec config.md) of one process, as text. */
+export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
+  const insecure = spec.security === 'insecure';
+  const capabilities = insecure ? hostCapabilities() : sandboxCapabilities(context.guardDevices);
+  const seccomp = insecure ? undefined : seccompFor(capabilities);
+  return JSON.stringify({
+    ociVersion: '1.0.2',
+    process: {
+      terminal: context.terminal,
+      user: {
+        uid: context.user.uid,
+        gid: context.user.gid,
+        additionalGids: context.user.additionalGids,
+        umask: UMASK,
+      },
+      args: spec.args,
+      env: withHome(spec.env, context.user.home),
+      cwd: spec.cwd,
+      // Nothing may come in through inheritable or ambient sets (CVE-2022-27651).
+      capabilities: {
+        bounding: capabilities,
+        effective: capabilities,
+        permitted: capabilities,
+        inheritable: [],
+        ambient: [],
+      },
+      rlimits: rlimitsOf(spec.ulimits).map(({ type, soft, hard }) => ({ type, soft: rlim(soft), hard: rlim(hard) })),
+      // As BuildKit does: sudo and ping in a RUN work.
+      noNewPrivileges: false,
+    },
+    root: { path: spec.rootfs, readonly: spec.readonlyRootfs },
+    hostname: spec.hostname,
+    mounts: mountsOf(spec, context),
+    ...(seccomp && context.seccompBpf !== undefined ? { annotations: { [BPF_ANNOTATION]: context.seccompBpf } } : {}),
+    linux: {
+      namespaces: namespacesOf(spec),
+      ...(context.cgroupsPath === undefined ? {} : { cgroupsPath: context.cgroupsPath }),
+      resources: { devices: [{ allow: insecure, access: 'rwm' }] },
+      ...(seccomp ? { seccomp } : {}),
+      ...(insecure ? {} : { maskedPaths: MASKED_PATHS, readonlyPaths: READONLY_PATHS }),
+    },
+  });
+}
+
+/** The paths at which the spec's own mounts need something to stand on: not those on a fresh file system or on another mount. */
+export function mountPoints(spec: ProcessSpec): readonly string[] {
+  const targets = ['/etc/resolv.conf', '/etc/hosts', ...spec.mounts.map((mount) => mount.target)];
+  const covers = ['/proc', '/sys', '/dev', ...spec.mounts.map((mount) => mount.target)];
+  return targets.filter((target) => !covers.some((cover) => isBelow(target, cover)) && !KERNEL_TREES.includes(target));
+}
+
+/** The directories of the tree that the sandbox's own file systems cover. */
+export const KERNEL_TREES: readonly string[] = ['/proc', '/sys', '/dev'];
+
+/** True when `path` is strictly inside `directory`. Both absolute and clean. */
+export function isBelow(path: string, directory: string): boolean {
+  return path !== directory && path.startsWith(directory.endsWith('/') ? directory : `${directory}/`);
+}
+
+function namespacesOf(spec: ProcessSpec): { readonly type: string }[] {
+  const types = ['pid', 'mount', 'ipc', 'uts', 'cgroup'];
+  // A network of the sandbox's own comes with the network drivers; until then the default is the host's.
+  if (spec.network === 'none') types.push('network');
+  return types.map((type) => ({ type }));
+}
+
+function mountsOf(spec: ProcessSpec, context: SpecContext): Mount[] {
+  const access = spec.security === 'insecure' ? 'rw' : 'ro';
+  const shm = `size=${(spec.shmSize || DEFAULT_SHM) / 1024}k`;
+  const mounts: Mount[] = [
+    { destination: '/proc', type: 'proc', source: 'proc', options: NO_DEVICE_NO_EXEC },
+    { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'] },
+    {
+      destination: '/dev/pts',
+      type: 'devpts',
+      source: 'devpts',
+      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+    },
+    { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: [...NO_DEVICE_NO_EXEC, 'mode=1777', shm] },
+    { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: NO_DEVICE_NO_EXEC },
+    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...NO_DEVICE_NO_EXEC, access] },
+  ];
+  if (context.cgroupMount) {
+    mounts.push({
+      destination: '/sys/fs/cgroup',
+      type: 'cgroup',
+      source: 'cgroup',
+      options: [...NO_DEVICE_NO_EXEC, 'relatime', access],
+    });
+  }
+  mounts.push(fileMount('/etc/resolv.conf', context.resolvConf), fileMount('/etc/hosts', context.hosts));
+  mounts.push(...spec.mounts.map((mount) => userMount(mount, context.guardDevices)));
+  // A later mount at the same place replaces an earlier one.
+  return mounts.filter((mount, at) => !mounts.some((other, later) => later > at && other.destination === mount.destination));
+}
+
+function fileMount(destination: string, source: string): Mount {
+  return { destination, type: 'bind', source, options: [...NO_DEVICE_NO_EXEC, 'rbind', 'ro'] };
+}
+
+function userMount(mount: MountSpec, guardDevices: boolean): Mount {
+  const guard = guardDevices ? ['nodev'] : [];
+  if (mount.kind === 'tmpfs') {
+    const size = mount.size > 0 ? [`size=${mount.size}`] : [];
+    return { destination: mount.target, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', ...guard, ...size] };
+  }
+  const options = ['rbind', 'rprivate', mount.readonly ? 'ro' : 'rw', ...guard];
+  return { destination: mount.target, type: 'bind', source: mount.source, options };
+}
+
+function withHome(env: readonly string[], home: string): readonly string[] {
+  return env.some((entry) => entry.startsWith('HOME=')) ? env : [...env, `HOME=${home}`];
+}
+
+/** The default capabilities, as far as this process has them to give. */
+export function sandboxCapabilities(guardDevices: boolean): readonly string[] {
+  const possible = new Set(hostCapabilities());
+  if (guardDevices) possible.delete('CAP_MKNOD');
+  return DEFAULT_CAPABILITIES.filter((name) => possible.has(name));
+}
+
+let seccompOf: { readonly key: string; readonly profile: SeccompProfile | undefined } | undefined;
+
+/** Every sandbox of a process has the same capabilities, so the profile is built once. */
+function seccompFor(capabilities: readonly string[]): SeccompProfile | undefined {
+  const key = capabilities.join();
+  if (seccompOf?.key !== key) seccompOf = { key, profile: defaultSeccomp(capabilities) };
+  return seccompOf.profile;
+}
+
+/** RLIM_INFINITY does not fit a double. */
+function rlim(value: number): unknown {
+  return value === Number.POSITIVE_INFINITY ? rawJson('18446744073709551615') : value;
+}
+
+/** JSON.rawJSON (V8 11.4), which the ES2024 library types do not list yet. */
+const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON.bind(JSON);
+
+/** In the order of their numbers, capability.h. */
+const ALL_CAPABILITIES =
+  'CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST ' +
+  'NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE ' +
+  'SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM ' +
+  'BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE';
+
+let host: readonly string[] | undefined;
+
+/** Every capability that this process may have and so may give: all of them for `--security=insecure`. */
+function hostCapabilities(): readonly string[] {
+  if (host) return host;
+  const text = /^CapBnd:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
+  const bounding = BigInt(`0x${text}`);
+  host = ALL_CAPABILITIES.split(' ')
+    .filter((_, bit) => (bounding >> BigInt(bit)) & 1n)
+    .map((name) => `CAP_${name}`);
+  return host;
+}

@@ -1,0 +1,65 @@
+import { KilnError } from '../base/errors.ts';
+import { fchmodat, mkdirat, type Stat } from '../snapshotter/sys/calls.ts';
+import { S } from '../snapshotter/sys/constants.ts';
+import { type Root, statAt } from '../snapshotter/sys/rooted.ts';
+import type { ProcessSpec } from './executor.ts';
+import { isBelow, KERNEL_TREES, mountPoints } from './spec.ts';
+import { makeStubs, type Stubs, type StubTarget } from './stubs.ts';
+
+/** Makes the tree ready for one process: what must be there, what is there only for the time of the run. */
+
+/**
+ * The directories for /proc, /sys and /dev, made when absent and left there, as BuildKit leaves them. A link in their place would
+ * have the runtime mount, or write, elsewhere (CVE-2025-31133): KILN_ROOT_UNSAFE.
+ */
+export function makeKernelTrees(root: Root): void {
+  for (const path of KERNEL_TREES) {
+    const name = path.slice(1);
+    const found = statAt(root.fd, name);
+    if (!found) makeDirectory(root.fd, name);
+    else if (!isDirectory(found)) {
+      throw new KilnError('KILN_ROOT_UNSAFE', `${path} in the image is not a directory`, {
+        hint: 'An image like that is broken or hostile; Kiln runs nothing in it.',
+      });
+    }
+  }
+}
+
+/**
+ * The working directory, made (0755, root) when absent, wherever its links lead inside the tree. Below /proc lie the descriptors of
+ * the runtime, ways out of the sandbox (CVE-2024-21626): KILN_CWD.
+ */
+export function makeWorkingDirectory(root: Root, spec: ProcessSpec): void {
+  if (!spec.cwd.startsWith('/')) throw badDirectory(spec.cwd, 'is not an absolute path');
+  const path = `/${root.resolve(spec.cwd)}`;
+  if (isBelow(path, '/proc')) throw badDirectory(spec.cwd, 'leads into /proc');
+  // What is inside a mount is not ours to make; the runtime says when it is missing.
+  const covers = ['/sys', '/dev', ...spec.mounts.map((mount) => mount.target)];
+  if (covers.some((cover) => path === cover || isBelow(path, cover))) return;
+  const found = root.stat(path);
+  if (found && !isDirectory(found)) throw badDirectory(spec.cwd, 'is not a directory');
+  if (!found) root.mkdirAll(path, 0o755, ({ dir, name }) => fchmodat(dir, name, 0o755));
+}
+
+/** Mount points for the mounts of `spec`; `isFile` says of a mount's source whether it is one. */
+export function makeMountPoints(root: Root, spec: ProcessSpec, isFile: (source: string) => boolean): Stubs {
+  const files = new Set(['/etc/resolv.conf', '/etc/hosts']);
+  for (const mount of spec.mounts) if (mount.kind === 'bind' && isFile(mount.source)) files.add(mount.target);
+  return makeStubs(
+    root,
+    mountPoints(spec).map((path): StubTarget => ({ path, kind: files.has(path) ? 'file' : 'directory' })),
+  );
+}
+
+function makeDirectory(dir: number, name: string): void {
+  mkdirat(dir, name, 0o755);
+  fchmodat(dir, name, 0o755);
+}
+
+function isDirectory(stat: Stat): boolean {
+  return (stat.mode & S.IFMT) === S.IFDIR;
+}
+
+function badDirectory(cwd: string, why: string): KilnError {
+  return new KilnError('KILN_CWD', `the working directory ${cwd} ${why}`, { hint: 'Change WORKDIR in the Dockerfile.' });
+}

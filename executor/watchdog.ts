@@ -1,0 +1,93 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+
+/**
+ * What outlives this process. A shell in a session of its own holds the reading end of a pipe whose writing end is ours; when we
+ * are gone, however that came about, it reads the end of the file, kills every sandbox and removes their state. It first does the
+ * same for what earlier processes left behind that had no one to do it.
+ *
+ * A sandbox that is just being made has no state yet that the runtime could use to kill it, so the runtime itself is looked for too,
+ * by the path of its bundle in its arguments; both again until nothing is found.
+ */
+const SCRIPT = `
+trap '' HUP INT TERM
+collect() {
+  rounds=0
+  while [ $rounds -lt 250 ]; do
+    for bundle in "$1"/*/; do
+      [ -d "$bundle" ] || continue
+      id=\${bundle%/}; id=\${id##*/}
+      "$RUNTIME" --root "$STATE" delete --force "$id" >/dev/null 2>&1
+    done
+    found=
+    for file in $(printf '%s/' "$1" | grep -lsF -f - /proc/[0-9]*/cmdline); do
+      pid=\${file#/proc/}; pid=\${pid%/cmdline}
+      kill -9 "$pid" 2>/dev/null && found=yes
+    done
+    [ -n "$found" ] || break
+    rounds=$((rounds + 1))
+    sleep 0.02
+  done
+  clean "$1"
+}
+clean() {
+  while read -r group; do
+    [ -d "$group" ] && rmdir "$group"/*/* "$group"/* "$group"
+  done < "$1/cgroups"
+  rm -rf "$1"
+} 2>/dev/null
+for stale in $STALE; do collect "$stale"; done
+while read -r word; do
+  if [ "$word" = bye ]; then clean "$HOUSE"; exit 0; fi
+done
+collect "$HOUSE"
+`;
+
+export interface Watchdog {
+  /** Tells it that all is done: it removes the directory of this process and ends. Resolves when it has. */
+  dismiss(): Promise<void>;
+}
+
+export interface WatchdogOptions {
+  readonly runtime: string;
+  /** The runtime's `--root`. */
+  readonly state: string;
+  /** The directory of this process's bundles. Paths of ours, without blanks. */
+  readonly house: string;
+  /** Directories of processes that are gone. */
+  readonly stale: readonly string[];
+}
+
+/** Starts it. It keeps neither this process alive nor any descriptor of ours open. */
+export function startWatchdog(options: WatchdogOptions): Watchdog {
+  const child = spawn('/bin/sh', ['-c', SCRIPT], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+    cwd: '/',
+    env: {
+      PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      RUNTIME: options.runtime,
+      STATE: options.state,
+      HOUSE: options.house,
+      STALE: options.stale.join(' '),
+    },
+  });
+  const ended = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+    child.once('error', () => resolve());
+  });
+  child.stdin?.on('error', () => {});
+  release(child);
+  return {
+    dismiss() {
+      child.ref();
+      child.stdin?.end('bye\n');
+      return ended;
+    },
+  };
+}
+
+function release(child: ChildProcess): void {
+  child.unref();
+  // A socket, though the type does not say so.
+  (child.stdin as { unref?(): void } | null)?.unref?.();
+}
