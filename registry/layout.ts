@@ -1,0 +1,230 @@
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { type Digest, digestOf, hexOf, isDigest } from '../base/digest.ts';
+import { errnoOf, KilnError, messageOf } from '../base/errors.ts';
+import type { Descriptor, Index } from '../base/oci.ts';
+import type { BlobSink } from './download.ts';
+import { MAX_MANIFEST, parseDocument } from './documents.ts';
+import { MEDIA } from '../base/oci.ts';
+import { indexArchive } from './archive.ts';
+
+/**
+ * An OCI image layout (image-spec, image-layout.md): a directory, or a tar archive of one. Nothing in it is believed: every blob
+ * is hashed before it is used.
+ */
+export interface Layout extends Disposable {
+  readonly path: string;
+  /** What index.json lists. */
+  readonly index: Index;
+  /** The entry with this tag or digest; without either the one called latest, or the only one. Throws KILN_IMAGE_NOT_FOUND. */
+  find(wanted: { readonly tag?: string; readonly digest?: Digest }): Descriptor;
+  /** A small blob, verified. */
+  read(descriptor: Descriptor, limit: number): Buffer;
+  /** Copies a blob into `sink` and commits it. Throws KILN_DIGEST_MISMATCH, KILN_BLOB_NOT_FOUND. */
+  copy(descriptor: Descriptor, sink: BlobSink, signal: AbortSignal, onProgress: (copied: number) => void): Promise<void>;
+}
+
+export interface LayoutReference {
+  readonly path: string;
+  readonly tag?: string;
+  readonly digest?: Digest;
+}
+
+const PREFIX = 'oci-layout://';
+const REF_NAME = 'org.opencontainers.image.ref.name';
+const FULL_NAME = 'io.containerd.image.name';
+const CHUNK = 1 << 20;
+
+/** Parses `oci-layout://path[:tag][@digest]` (the prefix may be missing). Throws KILN_REFERENCE_INVALID. */
+export function parseLayoutReference(text: string): LayoutReference {
+  let path = text.startsWith(PREFIX) ? text.slice(PREFIX.length) : text;
+  const invalid = (why: string) =>
+    new KilnError('KILN_REFERENCE_INVALID', `invalid OCI layout reference ${JSON.stringify(text)}: ${why}`, {
+      hint: 'write oci-layout://PATH, oci-layout://PATH:TAG or oci-layout://PATH@sha256:…',
+    });
+  const at = path.lastIndexOf('@');
+  let digest: Digest | undefined;
+  if (at > path.lastIndexOf('/') && path.slice(at + 1).includes(':')) {
+    const tail = path.slice(at + 1);
+    if (!isDigest(tail)) throw invalid(`${JSON.stringify(tail)} is no sha256 digest`);
+    digest = tail;
+    path = path.slice(0, at);
+  }
+  const colon = path.lastIndexOf(':');
+  let tag: string | undefined;
+  if (colon > path.lastIndexOf('/')) {
+    tag = path.slice(colon + 1);
+    path = path.slice(0, colon);
+  }
+  if (path === '') throw invalid('the path is missing');
+  if (tag === '') throw invalid('the tag is empty');
+  return { path, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }) };
+}
+
+/** Opens the layout at `path`, a directory or a tar archive. Throws KILN_LAYOUT_INVALID that says what is wrong. */
+export function openLayout(path: string): Layout {
+  const absolute = resolve(path);
+  const files = layoutFiles(absolute);
+  try {
+    checkVersion(files, absolute);
+    const bytes = files.small('index.json', MAX_MANIFEST);
+    if (!bytes) throw invalidLayout(absolute, 'it has no index.json');
+    const parsed = parseDocument(bytes, MEDIA.ociIndex, `index.json of ${absolute}`);
+    if (parsed.kind !== 'index') throw invalidLayout(absolute, 'its index.json is no index');
+    return layoutOver(absolute, files, parsed.index);
+  } catch (error) {
+    files[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function layoutOver(path: string, files: LayoutFiles, index: Index): Layout {
+  return {
+    path,
+    index,
+    find: (wanted) => findEntry(path, index, wanted),
+    read(descriptor, limit) {
+      const bytes = files.small(blobName(descriptor.digest), limit);
+      if (!bytes) throw missingBlob(path, descriptor.digest);
+      if (digestOf(bytes) !== descriptor.digest) throw damagedBlob(path, descriptor.digest);
+      return bytes;
+    },
+    async copy(descriptor, sink, signal, onProgress) {
+      using file = files.open(blobName(descriptor.digest));
+      if (!file) throw missingBlob(path, descriptor.digest);
+      if (file.size !== descriptor.size) throw damagedBlob(path, descriptor.digest);
+      for (let at = 0; at < file.size; ) {
+        signal.throwIfAborted();
+        const bytes = file.read(at, Math.min(CHUNK, file.size - at));
+        if (bytes.length === 0) throw damagedBlob(path, descriptor.digest);
+        sink.write(bytes);
+        at += bytes.length;
+        onProgress(at);
+        // Other downloads and the progress view get their turn between two pieces.
+        await new Promise(setImmediate);
+      }
+      sink.commit({ digest: descriptor.digest, size: descriptor.size });
+    },
+    [Symbol.dispose]: () => files[Symbol.dispose](),
+  };
+}
+
+function findEntry(path: string, index: Index, { tag, digest }: { readonly tag?: string; readonly digest?: Digest }): Descriptor {
+  const named = (name: string) =>
+    index.manifests.filter((entry) => entry.annotations?.[REF_NAME] === name || entry.annotations?.[FULL_NAME]?.endsWith(`:${name}`));
+  const candidates = digest ? index.manifests.filter((entry) => entry.digest === digest) : named(tag ?? 'latest');
+  const [found] = candidates.length === 0 && !digest && !tag && index.manifests.length === 1 ? index.manifests : candidates;
+  if (found) return found;
+  const names = index.manifests.map((entry) => entry.annotations?.[REF_NAME] ?? entry.digest).slice(0, 10);
+  throw new KilnError('KILN_IMAGE_NOT_FOUND', `OCI layout ${path} has no image ${digest ?? tag ?? 'latest'}`, {
+    place: { kind: 'path', path },
+    hint: names.length === 0 ? 'the layout is empty' : `it has ${names.join(', ')}`,
+  });
+}
+
+/** Access by name to the files of a layout, wherever they are. */
+interface LayoutFiles extends Disposable {
+  /** The whole file when it exists and is at most `limit` bytes long. */
+  small(name: string, limit: number): Buffer | undefined;
+  open(name: string): LayoutFile | undefined;
+}
+
+interface LayoutFile extends Disposable {
+  readonly size: number;
+  read(offset: number, length: number): Buffer;
+}
+
+function layoutFiles(path: string): LayoutFiles {
+  let stat: ReturnType<typeof statSync>;
+  try {
+    stat = statSync(path);
+  } catch (cause) {
+    throw new KilnError('KILN_LAYOUT_NOT_FOUND', `there is no OCI layout at ${path}: ${errnoOf(cause) === 'ENOENT' ? 'no such directory or archive' : messageOf(cause)}`, {
+      place: { kind: 'path', path },
+      cause,
+    });
+  }
+  return stat?.isDirectory() ? directoryFiles(path) : archiveFiles(path);
+}
+
+function directoryFiles(path: string): LayoutFiles {
+  const open = (name: string): LayoutFile | undefined => {
+    let fd: number;
+    try {
+      // A fifo in the place of a blob would block an ordinary open.
+      fd = openSync(join(path, name), constants.O_RDONLY | constants.O_NONBLOCK);
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+    const stat = fstatSync(fd);
+    const file = fileOver(fd, 0, stat.size, () => closeSync(fd));
+    if (stat.isFile()) return file;
+    file[Symbol.dispose]();
+    throw invalidLayout(path, `${name} is no regular file`);
+  };
+  return { open, small: (name, limit) => wholeFile(path, name, open(name), limit), [Symbol.dispose]: () => {} };
+}
+
+function archiveFiles(path: string): LayoutFiles {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    if (!fstatSync(fd).isFile()) throw invalidLayout(path, 'it is neither a directory nor a file');
+    const members = indexArchive(fd, path);
+    const open = (name: string): LayoutFile | undefined => {
+      const member = members.get(name);
+      return member && fileOver(fd, member.offset, member.size, () => {});
+    };
+    return { open, small: (name, limit) => wholeFile(path, name, open(name), limit), [Symbol.dispose]: () => closeSync(fd) };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+function fileOver(fd: number, start: number, size: number, close: () => void): LayoutFile {
+  return {
+    size,
+    read(offset, length) {
+      const bytes = Buffer.allocUnsafe(length);
+      return bytes.subarray(0, readSync(fd, bytes, 0, length, start + offset));
+    },
+    [Symbol.dispose]: close,
+  };
+}
+
+function wholeFile(path: string, name: string, opened: LayoutFile | undefined, limit: number): Buffer | undefined {
+  if (!opened) return undefined;
+  using file = opened;
+  if (file.size > limit) throw invalidLayout(path, `${name} has ${file.size} bytes, ${limit} are allowed`);
+  return file.read(0, file.size);
+}
+
+function checkVersion(files: LayoutFiles, path: string): void {
+  const marker = files.small('oci-layout', 4096);
+  if (!marker) throw invalidLayout(path, 'it has no oci-layout file');
+  let version: unknown;
+  try {
+    version = (JSON.parse(marker.toString()) as { imageLayoutVersion?: unknown } | null)?.imageLayoutVersion;
+  } catch {
+    // Reported below.
+  }
+  if (version !== '1.0.0') throw invalidLayout(path, `its layout version is ${JSON.stringify(version)}, not "1.0.0"`);
+}
+
+
+function blobName(digest: Digest): string {
+  return `blobs/sha256/${hexOf(digest)}`;
+}
+
+function invalidLayout(path: string, why: string): KilnError {
+  return new KilnError('KILN_LAYOUT_INVALID', `${path} is no OCI image layout: ${why}`, { place: { kind: 'path', path } });
+}
+
+function missingBlob(path: string, digest: Digest): KilnError {
+  return new KilnError('KILN_BLOB_NOT_FOUND', `OCI layout ${path} lacks blob ${digest}`, { place: { kind: 'path', path } });
+}
+
+function damagedBlob(path: string, digest: Digest): KilnError {
+  return new KilnError('KILN_DIGEST_MISMATCH', `in OCI layout ${path}, the bytes of blob ${digest} are not what its digest says`, { place: { kind: 'path', path } });
+}

@@ -1,0 +1,265 @@
+import type { Digest } from '../base/digest.ts';
+import { KilnError } from '../base/errors.ts';
+import { type Descriptor, type ImageConfig, type Manifest, MEDIA } from '../base/oci.ts';
+import type { Platform } from '../base/platform.ts';
+import type { ContentStore } from '../snapshotter/content.ts';
+import type { ImageStore } from '../snapshotter/images.ts';
+import type { RegistryClient, RegistryOptions, Repository } from './client.ts';
+import { MAX_CONFIG, MAX_MANIFEST, parseConfig, parseDocument } from './documents.ts';
+import { openLayout, parseLayoutReference } from './layout.ts';
+import { formatReference, nameOf, parseReference, type Reference } from './names.ts';
+import { bestManifest, compatiblePlatforms, formatPlatform, offeredPlatforms, samePlatform } from './platforms.ts';
+import { Transfers } from './transfers.ts';
+
+/** An image that is known but not necessarily here: its documents are in the content store, its layers come when they are fetched. */
+export interface SourceImage {
+  /** Full name with tag (when there is one) and without digest; for a layout its path. */
+  readonly name: string;
+  /** Of the index or manifest that the name stands for. */
+  readonly digest: Digest;
+  /** Of the manifest for the platform asked for. */
+  readonly manifestDigest: Digest;
+  readonly manifest: Manifest;
+  readonly config: ImageConfig;
+  /** Of the layers, bottom first: as many as `manifest.layers`. */
+  readonly diffIds: readonly Digest[];
+  /** Where missing layers come from. */
+  readonly origin: ImageOrigin;
+  /** True when it was found in the local image store or a layout. */
+  readonly local: boolean;
+}
+
+export type ImageOrigin =
+  | { readonly kind: 'registry'; readonly repository: Repository }
+  | { readonly kind: 'layout'; readonly path: string };
+
+export interface ResolveOptions {
+  /** Ask the registry even if the local store has the name. */
+  readonly pull: boolean;
+  readonly signal: AbortSignal;
+}
+
+export interface FetchOptions {
+  readonly signal: AbortSignal;
+  /** Bytes of this blob received so far. */
+  readonly onProgress?: (received: number) => void;
+}
+
+/**
+ * Finds images and brings their layers. Resolving reads manifest and config only; a layer moves when it is fetched, at most four at
+ * a time, and once for all who want it.
+ */
+export interface ImageSources extends AsyncDisposable {
+  /**
+   * `text` is a reference as in FROM, or `oci-layout://path[:tag][@digest]`. The local image store is asked first unless `pull`,
+   * then the registry. Throws KILN_IMAGE_NOT_FOUND, KILN_PLATFORM_NOT_FOUND and what registry/client.ts throws.
+   */
+  resolve(text: string, platform: Platform, options: ResolveOptions): Promise<SourceImage>;
+  /** Brings one blob of `image` into the content store. */
+  fetch(image: Pick<SourceImage, 'origin'>, blob: Descriptor, options: FetchOptions): Promise<void>;
+}
+
+export interface ImageSourcesOptions {
+  readonly content: ContentStore;
+  readonly images: ImageStore;
+  readonly registry: RegistryOptions;
+  /** Transfers at once; 4 unless told. */
+  readonly parallel?: number;
+}
+
+const CONFIG_TYPES: readonly string[] = [MEDIA.ociConfig, MEDIA.dockerConfig];
+const LAYOUT = 'oci-layout://';
+const MAX_NESTING = 3;
+
+/** The sources over one store. Makes the registry client when it is first needed. */
+export function imageSources(options: ImageSourcesOptions): ImageSources {
+  let client: Promise<RegistryClient> | undefined;
+  const registry = () => (client ??= import('./client.ts').then(({ RegistryClient }) => new RegistryClient(options.registry)));
+  const transfers = new Transfers(options.parallel ?? 4);
+  return {
+    resolve(text, platform, { pull, signal }) {
+      if (text.startsWith(LAYOUT)) return resolveLayout(options.content, text, platform);
+      const reference = parseReference(text.replace(/^docker-image:\/\//, ''));
+      return resolveName({ ...options, registry }, reference, platform, pull, signal);
+    },
+    async fetch(image, blob, { signal, onProgress }) {
+      if (options.content.size(blob.digest) !== undefined) return;
+      await transfers.run(blob.digest, signal, onProgress, (shared, report) => bring(options.content, registry, image.origin, blob, shared, report));
+    },
+    async [Symbol.asyncDispose]() {
+      await (await client)?.[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function bring(
+  content: ContentStore,
+  registry: () => Promise<RegistryClient>,
+  origin: ImageOrigin,
+  blob: Descriptor,
+  signal: AbortSignal,
+  report: (received: number) => void,
+): Promise<void> {
+  if (content.size(blob.digest) !== undefined) return;
+  if (origin.kind === 'registry') return (await registry()).fetchBlob(origin.repository, blob, content, signal, report);
+  using layout = openLayout(origin.path);
+  using writer = content.writer();
+  await layout.copy(blob, writer, signal, report);
+}
+
+interface World {
+  readonly content: ContentStore;
+  readonly images: ImageStore;
+  readonly registry: () => Promise<RegistryClient>;
+}
+
+async function resolveName(world: World, reference: Reference, platform: Platform, pull: boolean, signal: AbortSignal): Promise<SourceImage> {
+  const stored = pull || reference.digest ? undefined : world.images.get(nameOf(reference));
+  const name = nameOf(reference);
+  const remote = remoteDocuments(world, reference, signal);
+  if (!stored) {
+    const target = await remoteTarget(world, reference, signal);
+    return describe(target, platform, remote, { name, origin: remote.origin, local: false, where: formatReference(reference) });
+  }
+  const here = localDocuments(world.content, remote.origin);
+  try {
+    return await describe(stored.target, platform, here, { name, origin: remote.origin, local: true, where: name, strict: true });
+  } catch (error) {
+    if (!(error instanceof KilnError) || !NOT_HERE.has(error.code)) throw error;
+    return resolveName(world, reference, platform, true, signal).catch((cause: unknown) => {
+      throw alsoLocally(cause, error);
+    });
+  }
+}
+
+/** Why a local image does not do, so that the registry is asked. */
+const NOT_HERE = new Set(['KILN_PLATFORM_NOT_FOUND', 'KILN_BLOB_MISSING']);
+
+function alsoLocally(cause: unknown, local: KilnError): unknown {
+  if (!(cause instanceof KilnError) || cause.code === 'KILN_CANCELLED') return cause;
+  const notes = [...cause.notes, `the local image does not do either: ${local.message}`];
+  return new KilnError(cause.code, cause.message, { place: cause.place, hint: cause.hint, exitCode: cause.exitCode, notes, cause });
+}
+
+/** Reads documents of one image, by descriptor, each verified. */
+interface Documents {
+  readonly origin: ImageOrigin;
+  manifest(descriptor: Descriptor): Promise<Buffer>;
+  config(descriptor: Descriptor): Promise<Buffer>;
+}
+
+function localDocuments(content: ContentStore, origin: ImageOrigin): Documents {
+  const read = async (descriptor: Descriptor) => content.read(descriptor.digest);
+  return { origin, manifest: read, config: read };
+}
+
+/** From the registry, kept in the content store: what was read once is not asked for again. */
+function remoteDocuments({ content, registry }: World, reference: Reference, signal: AbortSignal): Documents {
+  const repository: Repository = { domain: reference.domain, path: reference.path };
+  return {
+    origin: { kind: 'registry', repository },
+    async manifest(descriptor) {
+      if (content.size(descriptor.digest) !== undefined) return content.read(descriptor.digest);
+      const fetched = await (await registry()).manifest(repository, descriptor.digest, signal);
+      content.put(fetched.bytes);
+      return fetched.bytes;
+    },
+    async config(descriptor) {
+      if (content.size(descriptor.digest) !== undefined) return content.read(descriptor.digest);
+      const bytes = await (await registry()).readBlob(repository, descriptor, MAX_CONFIG, signal);
+      content.put(bytes);
+      return bytes;
+    },
+  };
+}
+
+/** What a name stands for in the registry. Documents already in the store are not downloaded. */
+async function remoteTarget({ content, registry }: World, reference: Reference, signal: AbortSignal): Promise<Descriptor> {
+  const { digest } = reference;
+  if (digest && content.size(digest) !== undefined) {
+    const bytes = content.read(digest);
+    return { mediaType: mediaTypeIn(bytes), digest, size: bytes.length };
+  }
+  const client = await registry();
+  const wanted = digest ?? reference.tag ?? 'latest';
+  const head = await client.head(reference, wanted, signal);
+  if (head && content.size(head.digest) !== undefined) return head;
+  const fetched = await client.manifest(reference, head?.digest ?? wanted, signal);
+  content.put(fetched.bytes);
+  return { mediaType: fetched.mediaType, digest: fetched.digest, size: fetched.bytes.length };
+}
+
+/** A stored document without a mediaType is an OCI one; which, its fields say. */
+function mediaTypeIn(bytes: Buffer): string {
+  const { mediaType, manifests } = JSON.parse(bytes.toString()) as { mediaType?: unknown; manifests?: unknown };
+  if (typeof mediaType === 'string') return mediaType;
+  return manifests === undefined ? MEDIA.ociManifest : MEDIA.ociIndex;
+}
+
+async function resolveLayout(content: ContentStore, text: string, platform: Platform): Promise<SourceImage> {
+  const reference = parseLayoutReference(text);
+  using layout = openLayout(reference.path);
+  const read = (limit: number) => async (descriptor: Descriptor) => {
+    const bytes = layout.read(descriptor, limit);
+    content.put(bytes);
+    return bytes;
+  };
+  const origin: ImageOrigin = { kind: 'layout', path: layout.path };
+  const documents: Documents = { origin, manifest: read(MAX_MANIFEST), config: read(MAX_CONFIG) };
+  const where = `${LAYOUT}${reference.path}`;
+  return describe(layout.find(reference), platform, documents, { name: where, origin, local: true, where });
+}
+
+interface Naming {
+  readonly name: string;
+  readonly origin: ImageOrigin;
+  readonly local: boolean;
+  /** For messages. */
+  readonly where: string;
+  /** A lone manifest for another platform will not do (there is another place to ask). */
+  readonly strict?: boolean;
+}
+
+/** From the descriptor a name stands for to the manifest and config for one platform. */
+async function describe(target: Descriptor, platform: Platform, documents: Documents, naming: Naming): Promise<SourceImage> {
+  const { descriptor, manifest } = await choose(target, platform, documents, naming, 0);
+  if (!CONFIG_TYPES.includes(manifest.config.mediaType)) {
+    throw new KilnError('KILN_IMAGE_NOT_FOUND', `${naming.where} is no container image: its config is ${JSON.stringify(manifest.config.mediaType)}`);
+  }
+  const config = parseConfig(await documents.config(manifest.config), `config of ${naming.where}`);
+  const diffIds = config.rootfs?.diff_ids ?? [];
+  if (diffIds.length !== manifest.layers.length) {
+    throw new KilnError('KILN_MANIFEST_INVALID', `${naming.where} has ${manifest.layers.length} layers and ${diffIds.length} diff ids`);
+  }
+  const own: Platform = { os: config.os, architecture: config.architecture, ...(config.variant ? { variant: config.variant } : {}) };
+  if (naming.strict && !compatiblePlatforms(platform).some((accepted) => samePlatform(accepted, own))) {
+    throw notFor(naming.where, platform, [formatPlatform(own)]);
+  }
+  const { name, origin, local } = naming;
+  return { name, origin, local, digest: target.digest, manifestDigest: descriptor.digest, manifest, config, diffIds };
+}
+
+async function choose(
+  descriptor: Descriptor,
+  platform: Platform,
+  documents: Documents,
+  naming: Naming,
+  depth: number,
+): Promise<{ descriptor: Descriptor; manifest: Manifest }> {
+  const bytes = await documents.manifest(descriptor);
+  if (bytes.length !== descriptor.size) {
+    throw new KilnError('KILN_MANIFEST_INVALID', `manifest ${descriptor.digest} of ${naming.where} has ${bytes.length} bytes, not ${descriptor.size}`);
+  }
+  const document = parseDocument(bytes, descriptor.mediaType, `manifest ${descriptor.digest} of ${naming.where}`);
+  if (document.kind === 'manifest') return { descriptor, manifest: document.manifest };
+  const best = bestManifest(document.index, platform);
+  if (!best) throw notFor(naming.where, platform, offeredPlatforms(document.index));
+  if (depth >= MAX_NESTING) throw new KilnError('KILN_MANIFEST_INVALID', `${naming.where} has indexes in indexes, more than ${MAX_NESTING} deep`);
+  return choose(best, platform, documents, naming, depth + 1);
+}
+
+function notFor(where: string, platform: Platform, offered: readonly string[]): KilnError {
+  return new KilnError('KILN_PLATFORM_NOT_FOUND', `${where} has no image for ${formatPlatform(platform)}`, {
+    hint: offered.length === 0 ? 'choose another image or tag' : `it is there for ${offered.join(', ')}`,
+  });
+}
