@@ -55,7 +55,11 @@ export function splitCsv(text: string, flag: string): string[] {
       const match = /"((?:[^"]|"")*)"(,|$)/y;
       match.lastIndex = at;
       const found = match.exec(text);
-      if (!found) throw new KilnError('KILN_FLAG_VALUE', `a quote in ${JSON.stringify(text)} is not closed`, { place: { kind: 'flag', flag }, exitCode: 2 });
+      if (!found)
+        throw new KilnError('KILN_FLAG_VALUE', `a quote in ${JSON.stringify(text)} is not closed`, {
+          place: { kind: 'flag', flag },
+          exitCode: 2,
+        });
       fields.push((found[1] ?? '').replaceAll('""', '"'));
       at = match.lastIndex;
       if (found[2] === '') return fields;
@@ -73,7 +77,9 @@ export function keyValues(text: string, flag: string): Map<string, string> {
   return new Map(
     splitCsv(text, flag).map((field) => {
       const equals = field.indexOf('=');
-      return equals < 0 ? [field.trim().toLowerCase(), ''] : [field.slice(0, equals).trim().toLowerCase(), field.slice(equals + 1)];
+      return equals < 0
+        ? [field.trim().toLowerCase(), '']
+        : [field.slice(0, equals).trim().toLowerCase(), field.slice(equals + 1)];
     }),
   );
 }
@@ -81,7 +87,12 @@ export function keyValues(text: string, flag: string): Map<string, string> {
 /** A number of bytes as docker's flags take it: `64m`, `1.5GB`, `4096`. Powers of 1024. */
 export function parseBytes(text: string, flag: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?$/i.exec(text.trim());
-  if (!match) throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(text)} is no size`, { place: { kind: 'flag', flag }, hint: 'write it like 64m or 1g', exitCode: 2 });
+  if (!match)
+    throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(text)} is no size`, {
+      place: { kind: 'flag', flag },
+      hint: 'write it like 64m or 1g',
+      exitCode: 2,
+    });
   const power = ' kmgtp'.indexOf((match[2] ?? '').toLowerCase() || ' ');
   return Math.floor(Number(match[1]) * 1024 ** power);
 }

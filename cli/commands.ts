@@ -11,7 +11,10 @@ interface CommandEntry {
 
 export const COMMANDS = {
   build: { summary: 'Build an image from a Dockerfile', load: () => import('./commands/build.ts') },
-  run: { summary: 'Run a command in a new container of an image, to look at a result', load: () => import('./commands/run-image.ts') },
+  run: {
+    summary: 'Run a command in a new container of an image, to look at a result',
+    load: () => import('./commands/run-image.ts'),
+  },
   images: { summary: 'List the images in the local store', load: () => import('./commands/images.ts') },
   tag: { summary: 'Give an image another name', load: () => import('./commands/tag.ts') },
   rmi: { summary: 'Remove names of images', load: () => import('./commands/rmi.ts') },

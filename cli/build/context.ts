@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { errnoOf, KilnError, type SourceText } from '../../base/errors.ts';
-import { parseIgnore, type IgnoreFile } from '../../frontend/ignore.ts';
+import { type IgnoreFile, parseIgnore } from '../../frontend/ignore.ts';
 import { nearest } from '../nearest.ts';
 import type { BuildOptions } from './options.ts';
 
@@ -32,13 +32,23 @@ export interface ContextHost {
 export async function loadContext(options: BuildOptions, host: ContextHost): Promise<LoadedContext> {
   if (options.context === '-') return await fromStdin(options, host);
   if (/^(https?|git|ssh):\/\/|^git@|^github\.com\//.test(options.context)) {
-    throw new KilnError('KILN_CONTEXT_UNSUPPORTED', `a context at a URL is not supported yet: ${withoutUserinfo(options.context)}`, {
-      hint: 'fetch it first and name the directory',
-      exitCode: 2,
-    });
+    throw new KilnError(
+      'KILN_CONTEXT_UNSUPPORTED',
+      `a context at a URL is not supported yet: ${withoutUserinfo(options.context)}`,
+      {
+        hint: 'fetch it first and name the directory',
+        exitCode: 2,
+      },
+    );
   }
   const directory = directoryAt(options.context);
-  if (options.file === '-') return { directory, dockerfile: { name: 'Dockerfile', text: text(await host.readStdin(), '-') }, ignore: ignoreOf(directory, undefined), memory: directory };
+  if (options.file === '-')
+    return {
+      directory,
+      dockerfile: { name: 'Dockerfile', text: text(await host.readStdin(), '-') },
+      ignore: ignoreOf(directory, undefined),
+      memory: directory,
+    };
   const file = options.file === undefined ? defaultDockerfile(directory) : resolve(options.file);
   return { directory, dockerfile: readDockerfile(file, options.file), ignore: ignoreOf(directory, file), memory: directory };
 }
@@ -50,12 +60,21 @@ function directoryAt(context: string): string {
     isDirectory = statSync(directory).isDirectory();
   } catch (error) {
     const missing = errnoOf(error) === 'ENOENT';
-    throw new KilnError('KILN_CONTEXT_NOT_FOUND', missing ? `path ${JSON.stringify(context)} not found` : `cannot read the context ${JSON.stringify(context)}: ${errnoOf(error)}`, {
-      hint: 'name an existing directory, or - for standard input',
-      cause: error,
-    });
+    throw new KilnError(
+      'KILN_CONTEXT_NOT_FOUND',
+      missing
+        ? `path ${JSON.stringify(context)} not found`
+        : `cannot read the context ${JSON.stringify(context)}: ${errnoOf(error)}`,
+      {
+        hint: 'name an existing directory, or - for standard input',
+        cause: error,
+      },
+    );
   }
-  if (!isDirectory) throw new KilnError('KILN_CONTEXT_NOT_FOUND', `path ${JSON.stringify(context)} is not a directory`, { hint: 'to name the Dockerfile itself use -f FILE and give its directory' });
+  if (!isDirectory)
+    throw new KilnError('KILN_CONTEXT_NOT_FOUND', `path ${JSON.stringify(context)} is not a directory`, {
+      hint: 'to name the Dockerfile itself use -f FILE and give its directory',
+    });
   return directory;
 }
 
@@ -70,27 +89,43 @@ function readDockerfile(file: string, asWritten: string | undefined): SourceText
   try {
     const stat = lstatSync(file);
     const target = stat.isSymbolicLink() ? statSync(file) : stat;
-    if (!target.isFile()) throw new KilnError('KILN_DOCKERFILE_NOT_FOUND', `failed to read dockerfile: ${asWritten ?? basename(file)} is not a regular file`, { hint: 'name the Dockerfile with -f' });
-    if (target.size > DOCKERFILE_LIMIT) throw new KilnError('KILN_DOCKERFILE_TOO_LARGE', `the Dockerfile has ${target.size} bytes, more than ${DOCKERFILE_LIMIT}`);
+    if (!target.isFile())
+      throw new KilnError(
+        'KILN_DOCKERFILE_NOT_FOUND',
+        `failed to read dockerfile: ${asWritten ?? basename(file)} is not a regular file`,
+        { hint: 'name the Dockerfile with -f' },
+      );
+    if (target.size > DOCKERFILE_LIMIT)
+      throw new KilnError('KILN_DOCKERFILE_TOO_LARGE', `the Dockerfile has ${target.size} bytes, more than ${DOCKERFILE_LIMIT}`);
     return { name: asWritten === undefined ? basename(file) : asWritten, text: text(readFileSync(file), file) };
   } catch (error) {
     if (error instanceof KilnError) throw error;
-    throw new KilnError('KILN_DOCKERFILE_NOT_FOUND', `failed to read dockerfile: open ${asWritten ?? basename(file)}: ${errnoOf(error) === 'ENOENT' ? 'no such file or directory' : (errnoOf(error) ?? 'unreadable')}`, {
-      place: { kind: 'path', path: file },
-      hint: suggestion(file),
-      cause: error,
-    });
+    throw new KilnError(
+      'KILN_DOCKERFILE_NOT_FOUND',
+      `failed to read dockerfile: open ${asWritten ?? basename(file)}: ${errnoOf(error) === 'ENOENT' ? 'no such file or directory' : (errnoOf(error) ?? 'unreadable')}`,
+      {
+        place: { kind: 'path', path: file },
+        hint: suggestion(file),
+        cause: error,
+      },
+    );
   }
 }
 
 function suggestion(file: string): string {
-  const candidates = ['Dockerfile', 'dockerfile', 'Containerfile', `${basename(file)}.Dockerfile`].filter((name) => name !== basename(file) && existsSync(join(dirname(file), name)));
+  const candidates = ['Dockerfile', 'dockerfile', 'Containerfile', `${basename(file)}.Dockerfile`].filter(
+    (name) => name !== basename(file) && existsSync(join(dirname(file), name)),
+  );
   const close = nearest(basename(file), candidates) ?? candidates[0];
   return close ? `there is ${close}: name it with -f ${join(dirname(file), close)}` : 'name the Dockerfile with -f FILE';
 }
 
 function text(bytes: Buffer, name: string): string {
-  if (bytes.byteLength > DOCKERFILE_LIMIT) throw new KilnError('KILN_DOCKERFILE_TOO_LARGE', `the Dockerfile ${name} has ${bytes.byteLength} bytes, more than ${DOCKERFILE_LIMIT}`);
+  if (bytes.byteLength > DOCKERFILE_LIMIT)
+    throw new KilnError(
+      'KILN_DOCKERFILE_TOO_LARGE',
+      `the Dockerfile ${name} has ${bytes.byteLength} bytes, more than ${DOCKERFILE_LIMIT}`,
+    );
   return bytes.toString('utf8');
 }
 
@@ -109,18 +144,28 @@ function ignoreOf(directory: string, dockerfile: string | undefined): IgnoreFile
 
 /** Standard input is a tar archive, or else the text of a Dockerfile with an empty context. */
 async function fromStdin(options: BuildOptions, host: ContextHost): Promise<LoadedContext> {
-  if (options.file === '-') throw new KilnError('KILN_STDIN_TWICE', 'standard input cannot be both the context and the Dockerfile', { place: { kind: 'flag', flag: '--file' }, exitCode: 2 });
+  if (options.file === '-')
+    throw new KilnError('KILN_STDIN_TWICE', 'standard input cannot be both the context and the Dockerfile', {
+      place: { kind: 'flag', flag: '--file' },
+      exitCode: 2,
+    });
   const bytes = await host.readStdin();
   const directory = host.scratch('context');
-  if (!looksLikeArchive(bytes)) return { directory, dockerfile: { name: 'Dockerfile', text: text(bytes, '-') }, ignore: undefined, memory: undefined };
+  if (!looksLikeArchive(bytes))
+    return { directory, dockerfile: { name: 'Dockerfile', text: text(bytes, '-') }, ignore: undefined, memory: undefined };
   await host.unpackTar(bytes, directory);
   const file = options.file === undefined ? defaultDockerfile(directory) : join(directory, options.file);
   const { openRoot } = await import('../../snapshotter/sys/rooted.ts');
   using root = openRoot(directory);
   // The archive is a stranger's: its Dockerfile may be a link, so every path in it is resolved inside its own root.
-  const read = (path: string) => root.readFile(path.slice(directory.length + 1), { limit: DOCKERFILE_LIMIT });
+  const read = (path: string) => root.readFile(path.slice(directory.length + 1), { max: DOCKERFILE_LIMIT });
   const found = read(file);
-  if (found === undefined) throw new KilnError('KILN_DOCKERFILE_NOT_FOUND', `failed to read dockerfile: the archive has no ${file.slice(directory.length + 1)}`, { hint: 'name the file in the archive with -f' });
+  if (found === undefined)
+    throw new KilnError(
+      'KILN_DOCKERFILE_NOT_FOUND',
+      `failed to read dockerfile: the archive has no ${file.slice(directory.length + 1)}`,
+      { hint: 'name the file in the archive with -f' },
+    );
   const ignore = read(`${file}.dockerignore`) ?? read(join(directory, '.dockerignore'));
   return {
     directory,
@@ -133,7 +178,13 @@ async function fromStdin(options: BuildOptions, host: ContextHost): Promise<Load
 /** By magic number: gzip, bzip2, xz, zstd, or a tar header. */
 export function looksLikeArchive(bytes: Buffer): boolean {
   const starts = (...magic: number[]) => magic.every((byte, index) => bytes[index] === byte);
-  return starts(0x1f, 0x8b) || starts(0x42, 0x5a, 0x68) || starts(0xfd, 0x37, 0x7a, 0x58, 0x5a) || starts(0x28, 0xb5, 0x2f, 0xfd) || bytes.subarray(257, 262).toString('latin1') === 'ustar';
+  return (
+    starts(0x1f, 0x8b) ||
+    starts(0x42, 0x5a, 0x68) ||
+    starts(0xfd, 0x37, 0x7a, 0x58, 0x5a) ||
+    starts(0x28, 0xb5, 0x2f, 0xfd) ||
+    bytes.subarray(257, 262).toString('latin1') === 'ustar'
+  );
 }
 
 function withoutUserinfo(url: string): string {

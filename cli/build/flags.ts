@@ -15,49 +15,54 @@ interface Host {
 
 /** The flags of `docker buildx build`, same names and meaning. Those that only another engine can serve are taken and noted. */
 function buildCommand(): Command {
-  return newCommand('build', 'Build an image from a Dockerfile')
-    .argument('<context>', 'a directory, - for a Dockerfile or tar on standard input, or a URL')
-    .option('--add-host <host:ip>', 'add a line to /etc/hosts of the steps', collect)
-    .option('--allow <entitlement>', 'allow network.host or security.insecure', collect)
-    .option('--build-arg <name=value>', 'set a build argument', collect)
-    .option('--build-context <name=path>', 'an additional build context', collect)
-    .addOption(new Option('--builder <name>', 'taken for compatibility: Kiln has one builder'))
-    .option('--cache-from <source>', 'taken for compatibility: the local cache is always used', collect)
-    .option('--cache-to <dest>', 'taken for compatibility: the cache stays in the local store', collect)
-    .option('--cgroup-parent <path>', 'the cgroup under which steps run')
-    .option('-f, --file <path>', 'the Dockerfile (default: PATH/Dockerfile)')
-    .option('--iidfile <file>', 'write the image ID to a file')
-    .option('--label <name=value>', 'set a label of the image', collect)
-    .option('--load', 'the result goes into the local store, and into a running Docker engine if there is one')
-    .option('--max-parallelism <count>', 'how many steps run at once')
-    .option('--metadata-file <file>', 'write what was built as JSON to a file')
-    .option('--network <mode>', 'network of RUN steps: default, none or host', 'default')
-    .option('--no-cache', 'run every step again')
-    // commander reads a leading `no-` as a negation, so this flag goes by another name inside.
-    .addOption(new Option('--nocache-filter <stages>').argParser(collect).hideHelp())
-    .addHelpText('after', '  --no-cache-filter <stages>  run the steps of these stages again')
-    .option('-o, --output <spec>', 'what to do with the result: type=image|registry|oci|docker|tar|local,dest=PATH', collect)
-    .option('--platform <list>', 'target platforms, such as linux/amd64,linux/arm64', collect)
-    .addOption(new Option('--progress <mode>', 'how to show progress').choices([...PROGRESS_MODES]).default('auto'))
-    .option('--provenance <value>', 'taken for compatibility: no attestations are made')
-    .option('--sbom <value>', 'taken for compatibility: no attestations are made')
-    .option('--attest <value>', 'taken for compatibility: no attestations are made', collect)
-    .option('--pull', 'ask the registry for a newer base even when the store has one')
-    .option('--push', 'the same as --output=type=registry')
-    .option('-q, --quiet', 'print only the image ID')
-    .option('--root <dir>', 'the store (default: KILN_ROOT, /var/lib/kiln for root)')
-    .option('--secret <spec>', 'a secret for RUN: id=NAME[,src=FILE|,env=NAME]', collect)
-    .option('--shm-size <bytes>', 'size of /dev/shm in the steps')
-    .option('--ssh <spec>', 'an ssh agent or keys for RUN: default or NAME=PATH', collect)
-    .option('-t, --tag <name>', 'name the image; may be given several times', collect)
-    .option('--target <stage>', 'build this stage')
-    .option('--ulimit <type=soft[:hard]>', 'a limit for the steps', collect)
-    .addOption(new Option('--rm').hideHelp())
-    .addOption(new Option('--force-rm').hideHelp());
+  return (
+    newCommand('build', 'Build an image from a Dockerfile')
+      .argument('<context>', 'a directory, - for a Dockerfile or tar on standard input, or a URL')
+      .option('--add-host <host:ip>', 'add a line to /etc/hosts of the steps', collect)
+      .option('--allow <entitlement>', 'allow network.host or security.insecure', collect)
+      .option('--build-arg <name=value>', 'set a build argument', collect)
+      .option('--build-context <name=path>', 'an additional build context', collect)
+      .addOption(new Option('--builder <name>', 'taken for compatibility: Kiln has one builder'))
+      .option('--cache-from <source>', 'taken for compatibility: the local cache is always used', collect)
+      .option('--cache-to <dest>', 'taken for compatibility: the cache stays in the local store', collect)
+      .option('--cgroup-parent <path>', 'the cgroup under which steps run')
+      .option('-f, --file <path>', 'the Dockerfile (default: PATH/Dockerfile)')
+      .option('--iidfile <file>', 'write the image ID to a file')
+      .option('--label <name=value>', 'set a label of the image', collect)
+      .option('--load', 'the result goes into the local store, and into a running Docker engine if there is one')
+      .option('--max-parallelism <count>', 'how many steps run at once')
+      .option('--metadata-file <file>', 'write what was built as JSON to a file')
+      .option('--network <mode>', 'network of RUN steps: default, none or host', 'default')
+      .option('--no-cache', 'run every step again')
+      // commander reads a leading `no-` as a negation, so this flag goes by another name inside.
+      .addOption(new Option('--nocache-filter <stages>').argParser(collect).hideHelp())
+      .addHelpText('after', '  --no-cache-filter <stages>  run the steps of these stages again')
+      .option('-o, --output <spec>', 'what to do with the result: type=image|registry|oci|docker|tar|local,dest=PATH', collect)
+      .option('--platform <list>', 'target platforms, such as linux/amd64,linux/arm64', collect)
+      .addOption(new Option('--progress <mode>', 'how to show progress').choices([...PROGRESS_MODES]).default('auto'))
+      .option('--provenance <value>', 'taken for compatibility: no attestations are made')
+      .option('--sbom <value>', 'taken for compatibility: no attestations are made')
+      .option('--attest <value>', 'taken for compatibility: no attestations are made', collect)
+      .option('--pull', 'ask the registry for a newer base even when the store has one')
+      .option('--push', 'the same as --output=type=registry')
+      .option('-q, --quiet', 'print only the image ID')
+      .option('--root <dir>', 'the store (default: KILN_ROOT, /var/lib/kiln for root)')
+      .option('--secret <spec>', 'a secret for RUN: id=NAME[,src=FILE|,env=NAME]', collect)
+      .option('--shm-size <bytes>', 'size of /dev/shm in the steps')
+      .option('--ssh <spec>', 'an ssh agent or keys for RUN: default or NAME=PATH', collect)
+      .option('-t, --tag <name>', 'name the image; may be given several times', collect)
+      .option('--target <stage>', 'build this stage')
+      .option('--ulimit <type=soft[:hard]>', 'a limit for the steps', collect)
+      .addOption(new Option('--rm').hideHelp())
+      .addOption(new Option('--force-rm').hideHelp())
+  );
 }
 
 /** Parses `kiln build`'s arguments; undefined when only help was asked for. */
-export function parseBuildFlags(argv: readonly string[], host: Host): { options: BuildOptions; root: string | undefined } | undefined {
+export function parseBuildFlags(
+  argv: readonly string[],
+  host: Host,
+): { options: BuildOptions; root: string | undefined } | undefined {
   const command = buildCommand();
   const spelled = argv.map((argument) => argument.replace(/^--no-cache-filter(?==|$)/, '--nocache-filter'));
   if (!parseArguments(command, spelled)) return undefined;
@@ -65,8 +70,12 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
   const list = (name: string) => (flags[name] as string[] | undefined) ?? [];
   const text = (name: string) => flags[name] as string | undefined;
   const buildArgs = namedValues(list('buildArg'), host.env);
-  if (!buildArgs.has('SOURCE_DATE_EPOCH') && host.env['SOURCE_DATE_EPOCH']) buildArgs.set('SOURCE_DATE_EPOCH', host.env['SOURCE_DATE_EPOCH']);
-  const platforms = list('platform').flatMap((value) => value.split(',')).map((value) => value.trim()).filter((value) => value !== '');
+  if (!buildArgs.has('SOURCE_DATE_EPOCH') && host.env['SOURCE_DATE_EPOCH'])
+    buildArgs.set('SOURCE_DATE_EPOCH', host.env['SOURCE_DATE_EPOCH']);
+  const platforms = list('platform')
+    .flatMap((value) => value.split(','))
+    .map((value) => value.trim())
+    .filter((value) => value !== '');
   const fallback = host.env['DOCKER_DEFAULT_PLATFORM'];
   if (platforms.length === 0 && fallback) platforms.push(fallback);
   return {
@@ -108,7 +117,12 @@ function namedValues(specs: readonly string[], env: Host['env'], flag = '--build
   for (const spec of specs) {
     const equals = spec.indexOf('=');
     const name = equals < 0 ? spec : spec.slice(0, equals);
-    if (name === '') throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(spec)} has no name`, { place: { kind: 'flag', flag }, hint: 'write NAME=value', exitCode: 2 });
+    if (name === '')
+      throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(spec)} has no name`, {
+        place: { kind: 'flag', flag },
+        hint: 'write NAME=value',
+        exitCode: 2,
+      });
     const value = equals < 0 ? env[name] : spec.slice(equals + 1);
     if (value !== undefined) values.set(name, value);
   }
@@ -119,7 +133,10 @@ function outputs(specs: readonly string[], flags: Record<string, unknown>, host:
   const parsed = specs.map((spec) => parseOutput(spec, host.stdoutIsTerminal));
   if (flags['push']) {
     const image = parsed.find((output) => output.type === 'image' || output.type === 'registry');
-    if (image) return parsed.map((output) => (output === image ? { ...output, attributes: new Map([...output.attributes, ['push', 'true']]) } : output));
+    if (image)
+      return parsed.map((output) =>
+        output === image ? { ...output, attributes: new Map([...output.attributes, ['push', 'true']]) } : output,
+      );
     parsed.push({ type: 'registry', dest: undefined, attributes: new Map() });
   }
   if (flags['load']) parsed.push({ type: 'docker', dest: undefined, attributes: new Map() });
@@ -127,19 +144,31 @@ function outputs(specs: readonly string[], flags: Record<string, unknown>, host:
 }
 
 function noCacheFilter(values: readonly string[]): 'none' | readonly string[] {
-  const stages = values.flatMap((value) => value.split(',')).map((value) => value.trim().toLowerCase()).filter((value) => value !== '');
+  const stages = values
+    .flatMap((value) => value.split(','))
+    .map((value) => value.trim().toLowerCase())
+    .filter((value) => value !== '');
   return stages.length > 0 ? stages : 'none';
 }
 
 function network(value: string): BuildOptions['network'] {
   if (value === '' || value === 'default' || value === 'bridge') return 'default';
   if (value === 'none' || value === 'host') return value;
-  throw new KilnError('KILN_FLAG_VALUE', `network mode ${JSON.stringify(value)} is not supported`, { place: { kind: 'flag', flag: '--network' }, hint: 'use default, none or host', exitCode: 2 });
+  throw new KilnError('KILN_FLAG_VALUE', `network mode ${JSON.stringify(value)} is not supported`, {
+    place: { kind: 'flag', flag: '--network' },
+    hint: 'use default, none or host',
+    exitCode: 2,
+  });
 }
 
 function extraHost(spec: string): { host: string; ip: string } {
   const match = /^([^:=]+)[:=]\[?([^\]]+)\]?$/.exec(spec);
-  if (!match?.[1] || !match[2]) throw new KilnError('KILN_FLAG_VALUE', `invalid add-host ${JSON.stringify(spec)}`, { place: { kind: 'flag', flag: '--add-host' }, hint: 'write name:address', exitCode: 2 });
+  if (!match?.[1] || !match[2])
+    throw new KilnError('KILN_FLAG_VALUE', `invalid add-host ${JSON.stringify(spec)}`, {
+      place: { kind: 'flag', flag: '--add-host' },
+      hint: 'write name:address',
+      exitCode: 2,
+    });
   return { host: match[1], ip: match[2] };
 }
 
@@ -147,18 +176,33 @@ function secret(spec: string, env: Host['env']): SecretSpec {
   const fields = keyValues(spec, '--secret');
   const place = { kind: 'flag', flag: '--secret' } as const;
   for (const key of fields.keys()) {
-    if (!['type', 'id', 'src', 'source', 'env'].includes(key)) throw new KilnError('KILN_FLAG_VALUE', `unexpected key ${JSON.stringify(key)} in ${JSON.stringify(spec)}`, { place, hint: 'write id=NAME,src=FILE or id=NAME,env=NAME', exitCode: 2 });
+    if (!['type', 'id', 'src', 'source', 'env'].includes(key))
+      throw new KilnError('KILN_FLAG_VALUE', `unexpected key ${JSON.stringify(key)} in ${JSON.stringify(spec)}`, {
+        place,
+        hint: 'write id=NAME,src=FILE or id=NAME,env=NAME',
+        exitCode: 2,
+      });
   }
   const type = fields.get('type') ?? '';
   const path = fields.get('src') ?? fields.get('source');
   const id = fields.get('id') ?? '';
-  if (id === '') throw new KilnError('KILN_FLAG_VALUE', 'a secret needs an id', { place, hint: 'write id=NAME,src=FILE or id=NAME,env=NAME', exitCode: 2 });
+  if (id === '')
+    throw new KilnError('KILN_FLAG_VALUE', 'a secret needs an id', {
+      place,
+      hint: 'write id=NAME,src=FILE or id=NAME,env=NAME',
+      exitCode: 2,
+    });
   const name = fields.get('env') ?? (type === 'env' ? (path ?? id) : undefined);
   if (name !== undefined) return { id, source: { kind: 'env', name } };
   // Without a source the environment is asked first, then a file of that name: buildx's order.
   if (path === undefined && type !== 'file' && env[id] !== undefined) return { id, source: { kind: 'env', name: id } };
   const file = expandHome(path ?? id);
-  if (!existsSync(file)) throw new KilnError('KILN_SECRET_NOT_FOUND', `the file of secret ${id} does not exist: ${file}`, { place, hint: 'name a file with src= or a variable with env=', exitCode: 2 });
+  if (!existsSync(file))
+    throw new KilnError('KILN_SECRET_NOT_FOUND', `the file of secret ${id} does not exist: ${file}`, {
+      place,
+      hint: 'name a file with src= or a variable with env=',
+      exitCode: 2,
+    });
   return { id, source: { kind: 'file', path: file } };
 }
 
@@ -174,14 +218,23 @@ function expandHome(path: string): string {
 
 function ulimit(spec: string): { name: string; soft: number; hard: number } {
   const match = /^([a-z]+)=(-?\d+)(?::(-?\d+))?$/.exec(spec);
-  if (!match) throw new KilnError('KILN_FLAG_VALUE', `invalid ulimit ${JSON.stringify(spec)}`, { place: { kind: 'flag', flag: '--ulimit' }, hint: 'write type=soft[:hard], such as nofile=1024:4096', exitCode: 2 });
+  if (!match)
+    throw new KilnError('KILN_FLAG_VALUE', `invalid ulimit ${JSON.stringify(spec)}`, {
+      place: { kind: 'flag', flag: '--ulimit' },
+      hint: 'write type=soft[:hard], such as nofile=1024:4096',
+      exitCode: 2,
+    });
   const soft = Number(match[2]);
   return { name: match[1] ?? '', soft, hard: match[3] === undefined ? soft : Number(match[3]) };
 }
 
 function epoch(value: string | undefined): number | undefined {
   if (value === undefined || value === '') return undefined;
-  if (!/^\d{1,12}$/.test(value)) throw new KilnError('KILN_EPOCH_INVALID', `SOURCE_DATE_EPOCH is no number of seconds: ${JSON.stringify(value)}`, { hint: "set it like SOURCE_DATE_EPOCH=$(git log -1 --pretty=%ct)", exitCode: 2 });
+  if (!/^\d{1,12}$/.test(value))
+    throw new KilnError('KILN_EPOCH_INVALID', `SOURCE_DATE_EPOCH is no number of seconds: ${JSON.stringify(value)}`, {
+      hint: 'set it like SOURCE_DATE_EPOCH=$(git log -1 --pretty=%ct)',
+      exitCode: 2,
+    });
   return Number(value);
 }
 
@@ -189,7 +242,11 @@ function parallelism(value: string | undefined, cpus: number): number {
   // Many steps wait for the network or sleep: a few more than there are processors keeps them all busy.
   if (value === undefined) return Math.max(8, cpus * 4);
   const count = Number(value);
-  if (!Number.isInteger(count) || count < 1) throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(value)} is no number of steps`, { place: { kind: 'flag', flag: '--max-parallelism' }, exitCode: 2 });
+  if (!Number.isInteger(count) || count < 1)
+    throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(value)} is no number of steps`, {
+      place: { kind: 'flag', flag: '--max-parallelism' },
+      exitCode: 2,
+    });
   return count;
 }
 
@@ -198,6 +255,7 @@ function notes(flags: Record<string, unknown>): string[] {
   if (flags['cacheTo']) found.push('--cache-to is not supported yet: the cache stays in the local store');
   if (flags['cacheFrom']) found.push('--cache-from is not supported yet: only the local cache is used');
   const wanted = (value: unknown) => value !== undefined && value !== 'false';
-  if (wanted(flags['sbom']) || wanted(flags['provenance']) || flags['attest']) found.push('attestations are not supported yet: none is made');
+  if (wanted(flags['sbom']) || wanted(flags['provenance']) || flags['attest'])
+    found.push('attestations are not supported yet: none is made');
   return found;
 }

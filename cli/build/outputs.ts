@@ -14,7 +14,10 @@ export function parseOutput(text: string, isTerminal: boolean): OutputSpec {
   const fields = splitCsv(text, '--output');
   const only = fields.length === 1 ? (fields[0] ?? '') : '';
   if (only !== '' && !only.startsWith('type=') && !/^[a-z-]+=/.test(only)) {
-    return check(only === '-' ? { type: 'tar', dest: '-', attributes: new Map() } : { type: 'local', dest: only, attributes: new Map() }, isTerminal);
+    return check(
+      only === '-' ? { type: 'tar', dest: '-', attributes: new Map() } : { type: 'local', dest: only, attributes: new Map() },
+      isTerminal,
+    );
   }
   const attributes = new Map<string, string>();
   for (const field of fields) {
@@ -43,10 +46,22 @@ function defaultDest(type: OutputSpec['type']): string | undefined {
 }
 
 function check(spec: OutputSpec, isTerminal: boolean): OutputSpec {
-  if (spec.type === 'local' && (spec.dest === undefined || spec.dest === '')) throw wrong('dest is required for local output', 'write --output type=local,dest=DIR');
-  if (spec.dest === '-' && isTerminal) throw wrong(`dest file is required for ${spec.type} output: refusing to write to a terminal`, `write --output type=${spec.type},dest=FILE`);
+  if (spec.type === 'local' && (spec.dest === undefined || spec.dest === ''))
+    throw wrong('dest is required for local output', 'write --output type=local,dest=DIR');
+  if (spec.dest === '-' && isTerminal)
+    throw wrong(
+      `dest file is required for ${spec.type} output: refusing to write to a terminal`,
+      `write --output type=${spec.type},dest=FILE`,
+    );
   const writesFile = spec.type === 'oci' || spec.type === 'docker' || spec.type === 'tar';
-  if (writesFile && spec.attributes.get('tar') !== 'false' && spec.dest !== undefined && spec.dest !== '-' && existsSync(spec.dest) && statSync(spec.dest).isDirectory()) {
+  if (
+    writesFile &&
+    spec.attributes.get('tar') !== 'false' &&
+    spec.dest !== undefined &&
+    spec.dest !== '-' &&
+    existsSync(spec.dest) &&
+    statSync(spec.dest).isDirectory()
+  ) {
     throw wrong(`destination file ${spec.dest} is a directory`, 'name a file in it');
   }
   return spec;

@@ -1,0 +1,32 @@
+import { newCommand, parseArguments } from '../arguments.ts';
+import { findImage } from '../image/find.ts';
+import { readImage } from '../image/read.ts';
+import { bytes } from '../progress/model.ts';
+import { openSession } from '../session.ts';
+import { since, table } from '../table.ts';
+
+const SHOWN = 60;
+
+/** `kiln history IMAGE`: how the image was made, last step first, with the size that each step's layer has. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = newCommand('history', 'Show how an image was made')
+    .argument('<image>')
+    .option('--no-trunc', 'whole instructions');
+  if (!parseArguments(command, argv)) return 0;
+  const { trunc } = command.opts<{ trunc: boolean }>();
+  using session = openSession();
+  const { manifest, config } = readImage(session.content, findImage(session.images, command.args[0] ?? '').target);
+  const layers = manifest.layers[Symbol.iterator]();
+  const rows = (config.history ?? []).map((entry) => {
+    const size = entry.empty_layer ? 0 : (layers.next().value?.size ?? 0);
+    const text = (entry.created_by ?? '').replace(/\s+/g, ' ');
+    return [
+      entry.created ? since(Date.parse(entry.created)) : 'N/A',
+      trunc && text.length > SHOWN ? `${text.slice(0, SHOWN - 1)}…` : text,
+      bytes(size),
+      entry.comment ?? '',
+    ];
+  });
+  process.stdout.write(table([['CREATED', 'CREATED BY', 'SIZE', 'COMMENT'], ...rows.reverse()]));
+  return 0;
+}

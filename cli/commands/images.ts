@@ -1,0 +1,52 @@
+import { familiarName, parseReference } from '../../registry/names.ts';
+import type { StoredImage } from '../../snapshotter/images.ts';
+import { newCommand, parseArguments } from '../arguments.ts';
+import { isUntagged } from '../image/find.ts';
+import { readImage } from '../image/read.ts';
+import { bytes } from '../progress/model.ts';
+import { openSession, type Session } from '../session.ts';
+import { since, table } from '../table.ts';
+
+/** `kiln images`: one line per name, newest first, in docker's columns. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = newCommand('images', 'List the images in the local store')
+    .argument('[name]', 'only names that begin like this')
+    .option('-q, --quiet', 'only image IDs')
+    .option('--no-trunc', 'whole image IDs');
+  if (!parseArguments(command, argv)) return 0;
+  const flags = command.opts<{ quiet?: boolean; trunc: boolean }>();
+  using session = openSession();
+  const images = [...session.images.list()]
+    .sort((a, b) => b.created - a.created)
+    .filter((image) => !command.args[0] || split(image.name)[0].startsWith(command.args[0]));
+  const shorten = (id: string) => (flags.trunc ? id.slice(7, 19) : id);
+  if (flags.quiet) {
+    for (const id of new Set(images.map((image) => image.configs[0] ?? image.target.digest)))
+      process.stdout.write(`${shorten(id)}\n`);
+    return 0;
+  }
+  const rows = images.map((image) => [
+    ...split(image.name),
+    shorten(image.configs[0] ?? image.target.digest),
+    since(image.created),
+    size(session, image),
+  ]);
+  process.stdout.write(table([['REPOSITORY', 'TAG', 'IMAGE ID', 'CREATED', 'SIZE'], ...rows]));
+  return 0;
+}
+
+function split(name: string): [string, string] {
+  if (isUntagged(name)) return ['<none>', '<none>'];
+  const familiar = familiarName(parseReference(name));
+  const colon = familiar.lastIndexOf(':');
+  return colon > familiar.lastIndexOf('/') ? [familiar.slice(0, colon), familiar.slice(colon + 1)] : [familiar, '<none>'];
+}
+
+/** Bytes of the layers as the manifest lists them: uncompressed for layers that were built here. */
+function size(session: Session, image: StoredImage): string {
+  try {
+    return bytes(readImage(session.content, image.target).manifest.layers.reduce((sum, layer) => sum + layer.size, 0));
+  } catch {
+    return 'unknown';
+  }
+}

@@ -1,0 +1,38 @@
+import type { StoredImage } from '../../snapshotter/images.ts';
+import { newCommand, parseArguments } from '../arguments.ts';
+import { findImage, isUntagged, shownName } from '../image/find.ts';
+import { readAllPlatforms, readImage } from '../image/read.ts';
+import { openSession, type Session } from '../session.ts';
+
+/** `kiln inspect IMAGE…`: JSON in the form of `docker image inspect`, for this host's platform, with the others listed. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = newCommand('inspect', 'Print the config and descriptors of an image as JSON').argument('<image...>');
+  if (!parseArguments(command, argv)) return 0;
+  using session = openSession();
+  const documents = command.args.map((text) => describe(session, findImage(session.images, text)));
+  process.stdout.write(`${JSON.stringify(documents, null, 4)}\n`);
+  return 0;
+}
+
+function describe(session: Session, image: StoredImage): unknown {
+  const { descriptor, manifest, config } = readImage(session.content, image.target);
+  const names = session.images.list().filter((other) => other.target.digest === image.target.digest && !isUntagged(other.name));
+  return {
+    Id: manifest.config.digest,
+    RepoTags: names.map((other) => shownName(other.name)),
+    Created: config.created,
+    Author: config.author,
+    Config: config.config ?? {},
+    Architecture: config.architecture,
+    Variant: config.variant,
+    Os: config.os,
+    Size: manifest.layers.reduce((sum, layer) => sum + layer.size, 0),
+    RootFS: { Type: 'layers', Layers: config.rootfs?.diff_ids ?? [] },
+    Descriptor: image.target,
+    Manifest: descriptor.digest,
+    Layers: manifest.layers,
+    Platforms: readAllPlatforms(session.content, image.target).map((one) =>
+      [one.config.os, one.config.architecture, one.config.variant].filter(Boolean).join('/'),
+    ),
+  };
+}

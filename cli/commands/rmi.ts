@@ -1,0 +1,39 @@
+import { KilnError } from '../../base/errors.ts';
+import { newCommand, parseArguments } from '../arguments.ts';
+import { findImage, shownName } from '../image/find.ts';
+import { printError } from '../report.ts';
+import { openSession } from '../session.ts';
+
+/** `kiln rmi IMAGE…`: removes names; an image ID removes each name it has. Bytes that nothing names go with the next collection. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = newCommand('rmi', 'Remove names of images')
+    .argument('<image...>')
+    .option('-f, --force', 'an image that is not there is no error');
+  if (!parseArguments(command, argv)) return 0;
+  const { force } = command.opts<{ force?: boolean }>();
+  using session = openSession();
+  let code = 0;
+  for (const text of command.args) {
+    try {
+      const image = findImage(session.images, text);
+      const isId = !text.includes(':') && image.configs.some((config) => config.slice(7).startsWith(text));
+      const names =
+        isId || text.startsWith('sha256:')
+          ? session.images
+              .list()
+              .filter((other) => other.target.digest === image.target.digest)
+              .map((other) => other.name)
+          : [image.name];
+      for (const name of names) {
+        session.images.remove(name);
+        process.stdout.write(`Untagged: ${shownName(name)}\n`);
+      }
+    } catch (error) {
+      if (!(error instanceof KilnError)) throw error;
+      if (force && error.code === 'KILN_IMAGE_NOT_FOUND') continue;
+      await printError(error);
+      code = 1;
+    }
+  }
+  return code;
+}

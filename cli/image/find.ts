@@ -1,0 +1,54 @@
+import { KilnError } from '../../base/errors.ts';
+import { familiarName, formatReference, parseReference } from '../../registry/names.ts';
+import type { ImageStore, StoredImage } from '../../snapshotter/images.ts';
+import { nearest } from '../nearest.ts';
+
+/**
+ * The image that a user means by `text`: a name, or the beginning of an image ID (at least four hex digits, `sha256:` optional).
+ * Throws KILN_IMAGE_NOT_FOUND with a near miss, or KILN_IMAGE_AMBIGUOUS.
+ */
+export function findImage(images: ImageStore, text: string): StoredImage {
+  const id = text.replace(/^sha256:/, '');
+  const byId = /^[0-9a-f]{4,64}$/.test(id)
+    ? images.list().filter((image) => image.configs.some((config) => config.slice(7).startsWith(id)))
+    : [];
+  const ids = new Set(byId.flatMap((image) => image.configs.filter((config) => config.slice(7).startsWith(id))));
+  if (ids.size > 1)
+    throw new KilnError('KILN_IMAGE_AMBIGUOUS', `${text} is the beginning of ${ids.size} image IDs`, {
+      hint: 'give more digits',
+    });
+  const image = byName(images, text) ?? byId[0];
+  if (image) return image;
+  const close = nearest(
+    text,
+    images.list().map((candidate) => shownName(candidate.name)),
+  );
+  throw new KilnError('KILN_IMAGE_NOT_FOUND', `no such image in the store: ${text}`, {
+    hint: close ? `did you mean ${close}?` : "'kiln images' lists what is there",
+  });
+}
+
+function byName(images: ImageStore, text: string): StoredImage | undefined {
+  try {
+    return images.get(fullName(text));
+  } catch (error) {
+    // Not a name: it may still be an ID.
+    if (error instanceof KilnError && error.code === 'KILN_REFERENCE_INVALID') return undefined;
+    throw error;
+  }
+}
+
+/** `docker.io/library/busybox:latest` for `busybox`. */
+export function fullName(text: string): string {
+  return formatReference(parseReference(text));
+}
+
+/** The name as users write it: `busybox:latest`. Untagged images are stored under their digest. */
+export function shownName(name: string): string {
+  return isUntagged(name) ? '<none>:<none>' : familiarName(parseReference(name));
+}
+
+/** An image that no `-t` named is stored under the digest of its manifest, so that it can be run and collected. */
+export function isUntagged(name: string): boolean {
+  return name.startsWith('sha256:');
+}

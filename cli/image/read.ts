@@ -1,0 +1,40 @@
+import { KilnError } from '../../base/errors.ts';
+import type { Descriptor, ImageConfig, Manifest } from '../../base/oci.ts';
+import type { Platform } from '../../base/platform.ts';
+import { parseConfig, parseDocument } from '../../registry/documents.ts';
+import { bestManifest, hostPlatform, offeredPlatforms } from '../../registry/platforms.ts';
+import type { ContentStore } from '../../snapshotter/content.ts';
+
+/** One platform of an image in the store. */
+export interface ReadImage {
+  readonly descriptor: Descriptor;
+  readonly manifest: Manifest;
+  readonly config: ImageConfig;
+}
+
+/** The manifest and config that `target` (a manifest or an index) has for `platform`. Throws KILN_PLATFORM_MISSING. */
+export function readImage(content: ContentStore, target: Descriptor, platform: Platform = hostPlatform()): ReadImage {
+  const document = parseDocument(content.read(target.digest), target.mediaType, target.digest);
+  if (document.kind === 'index') {
+    const descriptor = bestManifest(document.index, platform) ?? onlyOne(document.index.manifests);
+    if (descriptor) return readImage(content, descriptor, platform);
+    throw new KilnError('KILN_PLATFORM_MISSING', `the image has no ${platform.os}/${platform.architecture}`, {
+      hint: `it has ${offeredPlatforms(document.index).join(', ')}`,
+    });
+  }
+  const config = parseConfig(content.read(document.manifest.config.digest), document.manifest.config.digest);
+  return { descriptor: target, manifest: document.manifest, config };
+}
+
+/** All platforms of an image whose manifests are in the store, in the index's order; attestations are left out. */
+export function readAllPlatforms(content: ContentStore, target: Descriptor): ReadImage[] {
+  const document = parseDocument(content.read(target.digest), target.mediaType, target.digest);
+  if (document.kind === 'manifest') return [readImage(content, target)];
+  return document.index.manifests
+    .filter((entry) => entry.platform?.os !== 'unknown' && content.size(entry.digest) !== undefined)
+    .map((entry) => readImage(content, entry));
+}
+
+function onlyOne(manifests: readonly Descriptor[]): Descriptor | undefined {
+  return manifests.length === 1 ? manifests[0] : undefined;
+}

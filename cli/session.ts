@@ -1,0 +1,46 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { KilnError } from '../base/errors.ts';
+import type { BlobForms, ContentStore } from '../snapshotter/content.ts';
+import type { ImageStore } from '../snapshotter/images.ts';
+import { openContent } from '../snapshotter/store/content.ts';
+import { openBlobForms } from '../snapshotter/store/forms.ts';
+import { openImages } from '../snapshotter/store/images.ts';
+import { openStore, type Store } from '../snapshotter/store/root.ts';
+
+/** The store of this command and what lies in it. Opening costs a few milliseconds and no thread; closes with its scope. */
+export interface Session extends Disposable {
+  readonly store: Store;
+  readonly content: ContentStore;
+  readonly forms: BlobForms;
+  readonly images: ImageStore;
+}
+
+/** Opens the store at `root`, or where the environment says it is. */
+export function openSession(root?: string): Session {
+  const store = openStore(root || storeRoot(process.env, process.getuid?.() ?? 0));
+  for (const warning of store.warnings) process.stderr.write(`WARNING: ${warning}\n`);
+  const content = openContent(store);
+  return {
+    store,
+    content,
+    forms: openBlobForms(store, content),
+    images: openImages(store),
+    [Symbol.dispose]: () => store.close(),
+  };
+}
+
+/** KILN_ROOT, or /var/lib/kiln for root, or the user's data directory. */
+export function storeRoot(env: Readonly<Record<string, string | undefined>>, uid: number): string {
+  if (env['KILN_ROOT']) return env['KILN_ROOT'];
+  if (uid === 0) return '/var/lib/kiln';
+  return join(env['XDG_DATA_HOME'] || join(env['HOME'] || homedir(), '.local/share'), 'kiln');
+}
+
+/** Steps and mounts need root for now. */
+export function requireRoot(what: string): void {
+  if (process.getuid?.() === 0) return;
+  throw new KilnError('KILN_NEEDS_ROOT', `${what} needs root: building as an ordinary user is not supported yet`, {
+    hint: 'run the same command with sudo',
+  });
+}
