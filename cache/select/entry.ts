@@ -1,12 +1,12 @@
-import type { Stats } from 'node:fs';
-
 /** One selected path with what lstat said of it when the selection was made. */
 export interface Entry extends Identity {
   /** Where it is in the tree: no symlink in it, `/`-separated, '' for the top. */
   readonly path: string;
   /** Relative to the source that it was selected by; '' for the source itself. */
   readonly rel: string;
-  /** Index of the directory that holds it among the entries of its source; -1 for the source itself. */
+  /** Its place among all entries of the selection, from 0. */
+  readonly index: number;
+  /** The index of the directory that holds it; -1 for a source itself. */
   readonly parent: number;
   readonly kind: EntryKind;
   /** st_mode with its type bits. */
@@ -38,40 +38,64 @@ export interface Identity {
   readonly ctimeMs: number;
 }
 
+/** What lstat says of a file, as far as we ask; a node:fs Stats is one. */
+export interface Meta extends Identity {
+  readonly mode: number;
+  readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly rdev: number;
+}
+
 export function sameIdentity(a: Identity, b: Identity): boolean {
   return a.ino === b.ino && a.size === b.size && a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs && a.dev === b.dev;
 }
 
-const KINDS: Readonly<Record<number, EntryKind>> = {
-  0o100000: 'file',
-  0o040000: 'directory',
-  0o120000: 'symlink',
-  0o010000: 'fifo',
-  0o140000: 'socket',
-  0o020000: 'char',
-  0o060000: 'block',
-};
+export function isDirectory(meta: Meta): boolean {
+  return (meta.mode & 0o170000) === 0o040000;
+}
+
+export function isSymlink(meta: Meta): boolean {
+  return (meta.mode & 0o170000) === 0o120000;
+}
 
 export function kindOf(mode: number): EntryKind {
-  const kind = KINDS[mode & 0o170000];
-  if (kind === undefined) throw new Error(`unknown file type in mode ${mode.toString(8)}`);
-  return kind;
+  switch (mode & 0o170000) {
+    case 0o100000:
+      return 'file';
+    case 0o040000:
+      return 'directory';
+    case 0o120000:
+      return 'symlink';
+    case 0o010000:
+      return 'fifo';
+    case 0o140000:
+      return 'socket';
+    case 0o020000:
+      return 'char';
+    case 0o060000:
+      return 'block';
+    default:
+      throw new Error(`unknown file type in mode ${mode.toString(8)}`);
+  }
 }
 
 /** What an entry has beside its metadata. */
 export interface EntryPlace {
   readonly path: string;
   readonly rel: string;
+  readonly index: number;
   readonly parent: number;
   readonly implied: boolean;
   readonly link: string | undefined;
   readonly rootOwned: boolean;
 }
 
-export function makeEntry(at: EntryPlace, stat: Stats): Entry {
+export function makeEntry(at: EntryPlace, stat: Meta): Entry {
   return {
     path: at.path,
     rel: at.rel,
+    index: at.index,
     parent: at.parent,
     kind: kindOf(stat.mode),
     mode: stat.mode,

@@ -26,12 +26,12 @@ export function compileGoPattern(pattern: string): GoPattern {
 
 /** True when the text has a wildcard that is not escaped. */
 export function hasWildcard(text: string): boolean {
-  return /^(?:[^\\*?[]|\\[^])*[*?[]/u.test(text);
+  return /^(?:[^\\*?[]|\\.)*[*?[]/su.test(text);
 }
 
 /** The text that an escaped path without wildcards stands for. */
 export function unescapeGoPattern(text: string): string {
-  return text.replace(/\\([^])/gu, '$1');
+  return text.replace(/\\(.)/gsu, '$1');
 }
 
 function toRegExp(pattern: string): string {
@@ -70,7 +70,7 @@ function classToRegExp(pattern: string, chars: readonly string[], start: number)
     else ranges.push('');
   }
   const body = ranges.join('');
-  if (body === '') return [negated ? '[^]' : '[]', at];
+  if (body === '') return [negated ? '(?:.)' : '(?!)', at];
   return [`[${negated ? '^' : ''}${body}]`, at];
 }
 

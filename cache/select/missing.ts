@@ -1,18 +1,19 @@
 import { KilnError } from '../../base/errors.ts';
 import type { Tree } from '../contenthash.ts';
+import { isDirectory, isSymlink } from './entry.ts';
 import { cleanPath } from './patterns.ts';
 import { below, type TreeView, viewTree } from './view.ts';
 
 /** `"/x": not found`, with the reason when the filter hides it, else with the names that look like it. */
 export function missingSource(tree: Tree, source: string): KilnError {
   const path = cleanPath(`/${source}`);
-  const hint = hiddenHint(tree, path.slice(1)) ?? nearHint(viewTree(tree), path.slice(1));
+  const view = viewTree(tree);
+  const hint = hiddenHint(tree, view, path.slice(1)) ?? nearHint(view, path.slice(1));
   return new KilnError('KILN_COPY_SOURCE_MISSING', `"${path}": not found`, { hint });
 }
 
-function hiddenHint(tree: Tree, path: string): string | undefined {
+function hiddenHint(tree: Tree, view: TreeView, path: string): string | undefined {
   if (!tree.filter) return undefined;
-  const view = viewTree(tree);
   for (let end = path.indexOf('/'); ; end = path.indexOf('/', end + 1)) {
     const part = end < 0 ? path : path.slice(0, end);
     if (view.hides(part)) {
@@ -30,7 +31,7 @@ function nearHint(view: TreeView, path: string): string | undefined {
     const next = below(directory, part);
     const stat = view.lstat(next);
     if (stat === undefined) return suggest(view, directory, part, parts.slice(at + 1));
-    if (!stat.isDirectory()) return stat.isSymbolicLink() ? danglingHint(view, next) : undefined;
+    if (!isDirectory(stat)) return isSymlink(stat) ? danglingHint(view, next) : undefined;
     directory = next;
   }
   return undefined;

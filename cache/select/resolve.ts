@@ -1,4 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
+import { isDirectory, isSymlink } from './entry.ts';
 import type { TreeView } from './view.ts';
 
 /** As many links as the kernel follows in one path. */
@@ -21,8 +22,8 @@ export function resolveVisible(view: TreeView, path: string, followLast: boolean
     const at = [...done, part].join('/');
     const stat = view.lstat(at);
     if (stat === undefined) return undefined;
-    if (!stat.isSymbolicLink() || (todo.length === 0 && !followLast)) {
-      if (todo.length > 0 && !stat.isDirectory()) return undefined;
+    if (!isSymlink(stat) || (todo.length === 0 && !followLast)) {
+      if (todo.length > 0 && !isDirectory(stat)) return undefined;
       done.push(part);
       continue;
     }

@@ -1,15 +1,12 @@
-import { constants, type Stats } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import type { Selection, Tree } from '../contenthash.ts';
-import { type Entry, makeEntry } from './entry.ts';
+import { type Entry, isDirectory, isSymlink, type Meta, makeEntry } from './entry.ts';
 import { BadPatternError, hasWildcard, unescapeGoPattern } from './gomatch.ts';
 import { missingSource } from './missing.ts';
 import { cleanPath, compilePatterns, type Matched, type PatternList, ROOT } from './patterns.ts';
 import { resolveVisible } from './resolve.ts';
 import { below, type TreeView, viewTree } from './view.ts';
 import { expandWildcards } from './wildcard.ts';
-
-const { S_IFMT, S_IFDIR, S_IFLNK } = constants;
 
 /**
  * # What a COPY reads
@@ -44,7 +41,10 @@ function selectAll(tree: Tree, selection: Selection): readonly SelectedSource[] 
   const sources: SelectedSource[] = [];
   for (const source of selection.paths) {
     const paths = selection.wildcard ? expand(tree, view, selection, source) : [cleanPath(`/${source}`).slice(1)];
-    for (const path of paths) sources.push(walkSource(tree, view, selection, patterns, path));
+    for (const path of paths) {
+      const last = sources.at(-1)?.entries.at(-1);
+      sources.push(walkSource(tree, view, selection, patterns, path, last ? last.index + 1 : 0));
+    }
   }
   requireMatches(tree, selection, sources);
   return sources;
@@ -79,11 +79,18 @@ function compileSelection(selection: Selection): Patterns {
   };
 }
 
-function walkSource(tree: Tree, view: TreeView, selection: Selection, patterns: Patterns, path: string): SelectedSource {
+function walkSource(
+  tree: Tree,
+  view: TreeView,
+  selection: Selection,
+  patterns: Patterns,
+  path: string,
+  firstIndex: number,
+): SelectedSource {
   const real = resolveVisible(view, path, selection.followLinks);
   const stat = real === undefined ? undefined : view.lstat(real);
   if (real === undefined || stat === undefined) throw missingSource(tree, path);
-  const walk = new Walk(view, patterns, tree.rootOwned === true);
+  const walk = new Walk(view, patterns, tree.rootOwned === true, firstIndex);
   walk.top(real, stat);
   return { path, entries: walk.entries };
 }
@@ -92,7 +99,7 @@ function walkSource(tree: Tree, view: TreeView, selection: Selection, patterns: 
 interface Ancestor {
   readonly path: string;
   readonly rel: string;
-  readonly stat: Stats;
+  readonly stat: Meta;
   readonly above: Ancestor | undefined;
   index: number;
 }
@@ -102,17 +109,19 @@ class Walk {
   readonly #view: TreeView;
   readonly #patterns: Patterns;
   readonly #rootOwned: boolean;
+  readonly #firstIndex: number;
 
-  constructor(view: TreeView, patterns: Patterns, rootOwned: boolean) {
+  constructor(view: TreeView, patterns: Patterns, rootOwned: boolean, firstIndex: number) {
+    this.#firstIndex = firstIndex;
     this.#view = view;
     this.#patterns = patterns;
     this.#rootOwned = rootOwned;
   }
 
-  top(path: string, stat: Stats): void {
+  top(path: string, stat: Meta): void {
     const source: Ancestor = { path, rel: '', stat, above: undefined, index: -1 };
     source.index = this.#add(path, '', -1, false, stat);
-    if (stat.isDirectory()) this.#descend(source, ROOT, ROOT);
+    if (isDirectory(stat)) this.#descend(source, ROOT, ROOT);
   }
 
   #descend(directory: Ancestor, included: Matched, excluded: Matched): void {
@@ -127,7 +136,7 @@ class Walk {
       const exc = exclude?.match(rel, excluded);
       const selected = inc?.matched !== false && exc?.matched !== true;
       const index = selected ? this.#add(path, rel, this.#indexOf(directory), false, stat) : -1;
-      if ((stat.mode & S_IFMT) !== S_IFDIR || (!selected && this.#isDeadEnd(rel, inc, exc))) continue;
+      if (!isDirectory(stat) || (!selected && this.#isDeadEnd(rel, inc, exc))) continue;
       this.#descend({ path, rel, stat, above: directory, index }, inc?.info ?? ROOT, exc?.info ?? ROOT);
     }
   }
@@ -146,9 +155,11 @@ class Walk {
     return directory.index;
   }
 
-  #add(path: string, rel: string, parent: number, implied: boolean, stat: Stats): number {
-    const link = (stat.mode & S_IFMT) === S_IFLNK ? this.#view.readlink(path) : undefined;
-    return this.entries.push(makeEntry({ path, rel, parent, implied, link, rootOwned: this.#rootOwned }, stat)) - 1;
+  #add(path: string, rel: string, parent: number, implied: boolean, stat: Meta): number {
+    const link = isSymlink(stat) ? this.#view.readlink(path) : undefined;
+    const index = this.#firstIndex + this.entries.length;
+    this.entries.push(makeEntry({ path, rel, index, parent, implied, link, rootOwned: this.#rootOwned }, stat));
+    return index;
   }
 }
 
@@ -161,7 +172,9 @@ interface Match {
 function requireMatches(tree: Tree, selection: Selection, sources: readonly SelectedSource[]): void {
   for (const required of selection.required ?? []) {
     const pattern = compilePatterns([required]);
-    const met = sources.some(({ entries }) => entries.some((entry) => entry.rel !== '' && pattern.match(entry.rel, ROOT).matched));
+    const met = sources.some(({ entries }) =>
+      entries.some((entry) => entry.rel !== '' && pattern.match(entry.rel, ROOT).matched),
+    );
     if (!met) throw missingSource(tree, `${selection.paths[0] ?? ''}/${required}`);
   }
 }

@@ -1,3 +1,4 @@
+import { isDirectory } from './entry.ts';
 import { compileGoPattern, type GoPattern, hasWildcard } from './gomatch.ts';
 import { cleanPath } from './patterns.ts';
 import { resolveVisible } from './resolve.ts';
@@ -14,7 +15,7 @@ export function expandWildcards(view: TreeView, source: string, followLinks: boo
   if (first < 0) return [parts.join('/')];
   const patterns = parts.slice(first).map(compileGoPattern);
   const base = resolveVisible(view, parts.slice(0, first).join('/'), followLinks);
-  if (base === undefined || !view.lstat(base)?.isDirectory()) return undefined;
+  if (base === undefined || !isDirectoryAt(view, base)) return undefined;
   const found: string[] = [];
   search(view, base, patterns, 0, found);
   return found;
@@ -28,6 +29,11 @@ function search(view: TreeView, directory: string, patterns: readonly GoPattern[
     const stat = view.lstat(path);
     if (stat === undefined) continue;
     if (depth === patterns.length - 1) found.push(path);
-    else if (stat.isDirectory()) search(view, path, patterns, depth + 1, found);
+    else if (isDirectory(stat)) search(view, path, patterns, depth + 1, found);
   }
+}
+
+function isDirectoryAt(view: TreeView, path: string): boolean {
+  const stat = view.lstat(path);
+  return stat !== undefined && isDirectory(stat);
 }

@@ -1,0 +1,91 @@
+import { createHash, hash } from 'node:crypto';
+import { closeSync, fstatSync, readSync } from 'node:fs';
+import { KilnError } from '../../base/errors.ts';
+import { O } from '../../snapshotter/sys/constants.ts';
+import { openRoot } from '../../snapshotter/sys/rooted.ts';
+import { type Identity, sameIdentity } from '../select/entry.ts';
+import { OpenDirectory } from '../select/opendir.ts';
+import { type Contents, HAS_XATTRS, makeContents } from './statcache.ts';
+import { contentXattrs } from './xattrs.ts';
+
+/** Files (and directories, for their xattrs) to be read, all of one tree. Plain data: it goes to worker threads. */
+export interface HashJob {
+  readonly root: string;
+  readonly files: readonly HashFile[];
+}
+
+export interface HashFile extends Identity {
+  readonly path: string;
+  readonly directory: boolean;
+}
+
+/** Reads and digests every file, in the order of the job; a directory without xattrs is all zero. Throws KILN_CONTEXT_CHANGED when one is not, or does not stay, what its identity says. */
+export function hashFiles(job: HashJob): Contents {
+  const result = makeContents(job.files.length);
+  using root = openRoot(job.root);
+  using directory = new OpenDirectory(root);
+  for (const [at, file] of job.files.entries()) {
+    const { bytes, xattrs } = hashOne(directory, file);
+    result.digests.set(bytes, at * 32);
+    result.flags[at] = xattrs ? HAS_XATTRS : 0;
+  }
+  return result;
+}
+
+function hashOne(directory: OpenDirectory, file: HashFile): { bytes: Uint8Array; xattrs: boolean } {
+  let fd: number;
+  try {
+    fd = directory.open(file.path, file.directory ? O.RDONLY | O.DIRECTORY : O.RDONLY);
+  } catch (error) {
+    throw contextChanged(file.path, error);
+  }
+  try {
+    const content = file.directory ? NOTHING : hashContent(fd, file);
+    return withXattrs(fd, content);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+const NOTHING = new Uint8Array(32);
+
+/** sha256 of xattrs and content digest when there are xattrs that count, else the content digest itself. */
+function withXattrs(fd: number, content: Uint8Array): { bytes: Uint8Array; xattrs: boolean } {
+  const xattrs = contentXattrs(fd);
+  if (xattrs === undefined) return { bytes: content, xattrs: false };
+  const digest = createHash('sha256').update(content);
+  for (const [name, value] of xattrs) {
+    digest.update(`${Buffer.byteLength(name)}:${name}${value.length}:`).update(value);
+  }
+  return { bytes: digest.digest(), xattrs: true };
+}
+
+const SMALL = 1 << 20;
+let buffer: Buffer | undefined;
+
+/**
+ * The bytes of an open file. The identity after the last read is that of the walk, so nothing was written in between, nor was another
+ * file put in its place. No more is read than the size says, whatever the file turned into.
+ */
+function hashContent(fd: number, file: HashFile): Uint8Array {
+  buffer ??= Buffer.allocUnsafeSlow(SMALL);
+  const first = readSync(fd, buffer, 0, SMALL, null);
+  let digest: Uint8Array;
+  let total = first;
+  if (first < SMALL) digest = hash('sha256', buffer.subarray(0, first), 'buffer');
+  else {
+    const running = createHash('sha256').update(buffer);
+    for (let count: number; total <= file.size && (count = readSync(fd, buffer, 0, SMALL, null)) > 0; total += count)
+      running.update(buffer.subarray(0, count));
+    digest = running.digest();
+  }
+  if (total !== file.size || !sameIdentity(fstatSync(fd), file)) throw contextChanged(file.path);
+  return digest;
+}
+
+export function contextChanged(path: string, cause?: unknown): KilnError {
+  return new KilnError('KILN_CONTEXT_CHANGED', `"/${path}" changed while it was being read`, {
+    hint: 'build again when nothing writes to the build context any more',
+    cause,
+  });
+}

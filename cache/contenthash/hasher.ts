@@ -1,0 +1,116 @@
+import { join } from 'node:path';
+import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
+import type { ContentHasher, Selection, Tree } from '../contenthash.ts';
+import type { Entry } from '../select/entry.ts';
+import { type SelectedSource, select } from '../select/select.ts';
+import { type HashFile, type HashJob, hashFiles } from './filehash.ts';
+import { type Contents, makeContents, openStatCache, RACY, RACY_MS, type StatCache } from './statcache.ts';
+import { digestSelection } from './treehash.ts';
+
+/** A selection with its digest: what a copy has to copy, exactly. */
+export interface HashedSelection {
+  readonly digest: Digest;
+  readonly sources: readonly SelectedSource[];
+  /** The digests of the files' bytes and xattrs that the selection's digest is made of, by the index of the entry. */
+  readonly contents: Contents;
+}
+
+export interface SelectionHasher extends ContentHasher {
+  /** As `digest`, for who is going to copy what was hashed. */
+  read(tree: Tree, selection: Selection, signal?: AbortSignal): Promise<HashedSelection>;
+}
+
+export interface HasherOptions {
+  /** Where remembered digests are kept (`statcache/` of the store); undefined remembers nothing between builds. */
+  readonly directory: string | undefined;
+  /** Runs jobs on worker threads; without it everything is hashed on this thread. */
+  readonly pool?: HashPool;
+}
+
+export interface HashPool {
+  readonly threads: number;
+  run(job: HashJob, signal?: AbortSignal): Promise<Contents>;
+}
+
+/** Less than this is hashed at once, here: a thread costs 30 ms to start, and a message its copy. */
+const INLINE_BYTES = 8 << 20;
+const INLINE_FILES = 400;
+
+export function createContentHasher(options: HasherOptions): SelectionHasher {
+  const caches = new Map<string, StatCache>();
+  const cacheOf = (tree: Tree): StatCache => {
+    if (tree.memory === undefined || options.directory === undefined) return openStatCache(undefined);
+    let cache = caches.get(tree.memory);
+    if (!cache) caches.set(tree.memory, (cache = openStatCache(join(options.directory, hexOf(digestOf(tree.memory))))));
+    return cache;
+  };
+  const read = async (tree: Tree, selection: Selection, signal?: AbortSignal): Promise<HashedSelection> => {
+    signal?.throwIfAborted();
+    const sources = select(tree, selection);
+    const cache = cacheOf(tree);
+    const contents = makeContents((sources.at(-1)?.entries.at(-1)?.index ?? -1) + 1);
+    const missing: Entry[] = [];
+    for (const source of sources) for (const entry of source.entries) lookup(entry, cache, contents, missing);
+    if (missing.length > 0) await hashMissing(tree, missing, cache, contents, options.pool, signal);
+    return { digest: digestSelection(sources, contents), sources, contents };
+  };
+  return {
+    read,
+    digest: async (tree, selection, signal) => (await read(tree, selection, signal)).digest,
+    save: () => {
+      for (const cache of caches.values()) cache.save();
+    },
+  };
+}
+
+function lookup(entry: Entry, cache: StatCache, contents: Contents, missing: Entry[]): void {
+  if (entry.kind !== 'file' && (entry.kind !== 'directory' || entry.path === '')) return;
+  if (!cache.lookup(entry, contents, entry.index)) missing.push(entry);
+}
+
+async function hashMissing(
+  tree: Tree,
+  missing: readonly Entry[],
+  cache: StatCache,
+  contents: Contents,
+  pool: HashPool | undefined,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const started = Date.now();
+  await Promise.all(
+    splitWork(missing, pool?.threads ?? 1).map(async (entries) => {
+      const job: HashJob = { root: tree.root, files: entries.map(hashFile) };
+      const result = pool && missing.length > entries.length ? await pool.run(job, signal) : hashFiles(job);
+      for (const [at, entry] of entries.entries()) {
+        contents.digests.set(result.digests.subarray(at * 32, at * 32 + 32), entry.index * 32);
+        const racy = Math.max(entry.mtimeMs, entry.ctimeMs) > started - RACY_MS;
+        contents.flags[entry.index] = result.flags[at]! | (racy ? RACY : 0);
+        cache.remember(entry, contents, entry.index);
+      }
+    }),
+  );
+}
+
+/** One part when small; else parts of like weight, a few for each thread, as they do not take equally long. */
+function splitWork(entries: readonly Entry[], threads: number): Entry[][] {
+  const weight = (entry: Entry) => 16384 + (entry.kind === 'file' ? entry.size : 0);
+  const total = entries.reduce((sum, entry) => sum + weight(entry), 0);
+  if (threads < 2 || (entries.length <= INLINE_FILES && total <= INLINE_BYTES)) return [[...entries]];
+  const share = total / (threads * 4);
+  const parts: Entry[][] = [[]];
+  let sum = 0;
+  for (const entry of entries) {
+    if (sum > share) {
+      parts.push([]);
+      sum = 0;
+    }
+    parts.at(-1)!.push(entry);
+    sum += weight(entry);
+  }
+  return parts;
+}
+
+function hashFile(entry: Entry): HashFile {
+  const { path, dev, ino, size, mtimeMs, ctimeMs } = entry;
+  return { path, dev, ino, size, mtimeMs, ctimeMs, directory: entry.kind === 'directory' };
+}

@@ -1,0 +1,28 @@
+import { bind, ERRNO, lastErrno, SysError } from '../../snapshotter/sys/native.ts';
+import { fdPath, getXattr, listXattrs } from '../../snapshotter/sys/xattr.ts';
+
+const flistxattr = bind('int64_t flistxattr(int, void *, uint64_t)');
+
+/** True for the attributes that belong to a file's content: they count in a key and are copied. All others are the host's affair. */
+export function xattrCounts(name: string): boolean {
+  // user.overlay.* is how an unprivileged overlay mount keeps its own notes.
+  return name === 'security.capability' || (name.startsWith('user.') && !name.startsWith('user.overlay.'));
+}
+
+/** The attributes that count, sorted by name; undefined when there are none, which costs one system call. `fd` is open for reading. */
+export function contentXattrs(fd: number): readonly (readonly [name: string, value: Buffer])[] | undefined {
+  const length = flistxattr(fd, null, 0);
+  if (length === 0) return undefined;
+  if (length < 0) {
+    const errno = lastErrno();
+    if (errno === ERRNO['EOPNOTSUPP'] || errno === ERRNO['ENOTSUP']) return undefined;
+    throw new SysError('flistxattr', errno);
+  }
+  const path = fdPath(fd);
+  const found: [string, Buffer][] = [];
+  for (const name of listXattrs(path, { follow: true }).filter(xattrCounts).sort()) {
+    const value = getXattr(path, name, { follow: true });
+    if (value !== undefined) found.push([name, value]);
+  }
+  return found.length === 0 ? undefined : found;
+}
