@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
+import { nearest } from '../../frontend/suggest.ts';
 import { splitCsv } from '../arguments.ts';
-import { nearest } from '../nearest.ts';
 import type { OutputSpec } from './options.ts';
 
 const TYPES = ['image', 'registry', 'oci', 'docker', 'tar', 'local', 'cacheonly'] as const;

@@ -1,7 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
+import { nearest } from '../../frontend/suggest.ts';
 import { familiarName, formatReference, parseReference } from '../../registry/names.ts';
 import type { ImageStore, StoredImage } from '../../snapshotter/images.ts';
-import { nearest } from '../nearest.ts';
 
 /**
  * The image that a user means by `text`: a name, or the beginning of an image ID (at least four hex digits, `sha256:` optional).

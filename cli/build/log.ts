@@ -1,0 +1,104 @@
+import { closeSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { KilnError } from '../../base/errors.ts';
+import type { ProgressEvent } from '../../base/progress.ts';
+
+/** Logs of this many builds are kept. */
+const KEPT = 100;
+const FLUSH_BYTES = 64 * 1024;
+const SUFFIX = '.jsonl';
+
+/**
+ * The full log of one build: each event as a line of JSON, nothing clipped, under `logs/` of the store. The first line says what was
+ * built, the last how it ended; without a last line the build was killed.
+ */
+export class BuildLog implements Disposable {
+  readonly id: string;
+  readonly #fd: number;
+  #buffer: string[] = [];
+  #size = 0;
+
+  constructor(directory: string, header: Readonly<Record<string, unknown>>, now = new Date()) {
+    prune(directory);
+    this.id = `${now.toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15)}-${process.pid}`;
+    this.#fd = openSync(join(directory, this.id + SUFFIX), 'ax', 0o600);
+    this.#write(JSON.stringify({ build: this.id, ...header }));
+  }
+
+  event(event: ProgressEvent): void {
+    this.#write(JSON.stringify(event.kind === 'log' ? { ...event, data: Buffer.from(event.data).toString('base64') } : event));
+  }
+
+  /** The last line. */
+  end(outcome: Readonly<Record<string, unknown>>): void {
+    this.#write(JSON.stringify({ ended: Date.now(), ...outcome }));
+  }
+
+  #write(line: string): void {
+    this.#buffer.push(line);
+    this.#size += line.length;
+    if (this.#size > FLUSH_BYTES) this.#flush();
+  }
+
+  #flush(): void {
+    if (this.#buffer.length === 0) return;
+    const text = `${this.#buffer.join('\n')}\n`;
+    this.#buffer = [];
+    this.#size = 0;
+    try {
+      writeSync(this.#fd, text);
+    } catch {
+      // A log that cannot be written (a full disk) is no reason to fail a build.
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#flush();
+    closeSync(this.#fd);
+  }
+}
+
+function prune(directory: string): void {
+  const names = logNames(directory);
+  for (const name of names.slice(0, Math.max(0, names.length - KEPT + 1)))
+    rmSync(join(directory, name + SUFFIX), { force: true });
+}
+
+/** The builds whose logs are kept, oldest first. */
+export function logNames(directory: string): string[] {
+  return readdirSync(directory)
+    .filter((name) => name.endsWith(SUFFIX))
+    .map((name) => name.slice(0, -SUFFIX.length))
+    .sort();
+}
+
+/** A kept log: its first line, its events, and how it ended (undefined when the build was killed). */
+export function readLog(
+  directory: string,
+  id: string,
+): { header: Record<string, unknown>; events: ProgressEvent[]; ended: Record<string, unknown> | undefined } {
+  if (!logNames(directory).includes(id))
+    throw new KilnError('KILN_LOG_NOT_FOUND', `no log of a build ${JSON.stringify(id)}`, {
+      hint: "'kiln logs --list' lists them",
+    });
+  const lines = readFileSync(join(directory, id + SUFFIX), 'utf8')
+    .split('\n')
+    .filter(Boolean);
+  const documents: Record<string, unknown>[] = [];
+  for (const line of lines) {
+    try {
+      documents.push(JSON.parse(line));
+    } catch {
+      // The last line of a killed build may be cut.
+    }
+  }
+  const events = documents
+    .filter((document) => 'kind' in document)
+    .map(
+      (document) =>
+        (document['kind'] === 'log'
+          ? { ...document, data: Buffer.from(String(document['data']), 'base64') }
+          : document) as unknown as ProgressEvent,
+    );
+  return { header: documents[0] ?? {}, events, ended: documents.find((document) => 'ended' in document) };
+}

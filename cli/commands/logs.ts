@@ -1,0 +1,51 @@
+import { KilnError } from '../../base/errors.ts';
+import { newCommand, parseArguments } from '../arguments.ts';
+import { logNames, readLog } from '../build/log.ts';
+import { createPlainView } from '../progress/plain.ts';
+import { createRawJsonView } from '../progress/rawjson.ts';
+import { openSession } from '../session.ts';
+import { since, table } from '../table.ts';
+
+/** `kiln logs [BUILD]`: the last build's log, or that of a build by its ID or the beginning of it. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = newCommand('logs', 'Print the full log of a build')
+    .argument('[build]', 'a build by its ID; the last one unless told')
+    .option('-l, --list', 'list the builds whose logs are kept')
+    .option('--json', 'as JSON, in the form of --progress=rawjson');
+  if (!parseArguments(command, argv)) return 0;
+  const flags = command.opts<{ list?: boolean; json?: boolean }>();
+  using session = openSession();
+  const directory = session.store.logs;
+  if (flags.list) {
+    process.stdout.write(
+      table([
+        ['BUILD', 'STARTED', 'CONTEXT', 'ENDED'],
+        ...logNames(directory)
+          .reverse()
+          .map((id) => row(directory, id)),
+      ]),
+    );
+    return 0;
+  }
+  const wanted = command.args[0];
+  const names = logNames(directory);
+  const id = wanted === undefined ? names.at(-1) : (names.find((name) => name.startsWith(wanted)) ?? wanted);
+  if (id === undefined)
+    throw new KilnError('KILN_LOG_NOT_FOUND', 'there is no log of a build yet', { hint: "'kiln build' makes one" });
+  const { events, ended } = readLog(directory, id);
+  const view = flags.json ? createRawJsonView(process.stdout) : createPlainView(process.stdout);
+  for (const event of events) view.event(event);
+  view.close();
+  if (!flags.json) process.stdout.write(`\nbuild ${id}: ${outcome(ended)}\n`);
+  return 0;
+}
+
+function row(directory: string, id: string): string[] {
+  const { header, ended } = readLog(directory, id);
+  return [id, since(Number(header['started'] ?? 0)), String(header['context'] ?? ''), outcome(ended)];
+}
+
+function outcome(ended: Record<string, unknown> | undefined): string {
+  if (!ended) return 'was killed';
+  return ended['error'] === undefined ? 'succeeded' : `failed: ${ended['error']}`;
+}
