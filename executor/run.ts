@@ -1,5 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import { MOUNT_ATTR } from '../snapshotter/sys/constants.ts';
@@ -11,9 +10,13 @@ import { type House, type HouseOptions, hasStaleHouses, networkFiles, openHouse 
 import { killSandbox } from './kill.ts';
 import { closeAll, drain, feed, makePipe } from './pipes.ts';
 import { findRuntime, probeRuntime } from './probe.ts';
+import { type Spawned, spawnProcess } from './spawn.ts';
 import { runtimeConfig } from './spec.ts';
 import { makeKernelTrees, makeMountPoints, makeWorkingDirectory } from './tree.ts';
 import { type ResolvedUser, resolveUser } from './user.ts';
+
+/** All that a runtime sees of our environment. */
+const RUNTIME_ENV = ['PATH=/usr/sbin:/usr/bin:/sbin:/bin'];
 
 export interface ExecutorOptions {
   /** Where running sandboxes keep small files, 0700: an absolute path without blanks, the same for all processes; best on a tmpfs. */
@@ -111,7 +114,7 @@ async function supervise(house: House, sandbox: Sandbox, io: ProcessIO, signal: 
   const child = start(house, sandbox, io);
   let release: (() => void) | undefined;
   const abort = () => {
-    if (child.process.pid !== undefined) release ??= killSandbox(child.process.pid, `${sandbox.bundle}/pid`);
+    release ??= killSandbox(child.pid, `${sandbox.bundle}/pid`);
   };
   signal.addEventListener('abort', abort, { once: true });
   if (signal.aborted) abort();
@@ -131,33 +134,22 @@ async function supervise(house: House, sandbox: Sandbox, io: ProcessIO, signal: 
   }
 }
 
-interface Running {
-  readonly process: ChildProcess;
-  readonly exited: Promise<number>;
+interface Running extends Spawned {
   readonly drained: Promise<unknown>;
 }
 
 function start(house: House, sandbox: Sandbox, io: ProcessIO): Running {
-  const args = runtimeArguments(house, sandbox);
-  const options = { cwd: '/', env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } } as const;
-  if (io.inherit) {
-    const process = spawn(house.runtime.path, args, { ...options, stdio: 'inherit' });
-    return { process, exited: exitOf(process), drained: Promise.resolve() };
-  }
+  const program = { path: house.runtime.path, args: runtimeArguments(house, sandbox), env: RUNTIME_ENV };
+  if (io.inherit) return { ...spawnProcess({ ...program, stdio: [0, 1, 2], session: false }), drained: Promise.resolve() };
   const [out, err] = [makePipe(), makePipe()];
-  const input = io.stdin ? makePipe() : undefined;
+  const input = io.stdin ? makePipe() : { read: openSync('/dev/null', 'r') };
   // In a session of its own, so that Ctrl-C reaches only us.
-  const process = spawn(house.runtime.path, args, {
-    ...options,
-    detached: true,
-    stdio: [input?.read ?? 'ignore', out.write, err.write],
-  });
-  const exited = exitOf(process);
-  closeAll([out.write, err.write, ...(input ? [input.read] : [])]);
-  if (input && io.stdin) feed(input.write, io.stdin);
+  const child = spawnProcess({ ...program, stdio: [input.read, out.write, err.write] });
+  closeAll([input.read, out.write, err.write]);
+  if ('write' in input && io.stdin) feed(input.write, io.stdin);
   const drained = Promise.all([drain(out.read, (data) => io.output(1, data)), drain(err.read, (data) => io.output(2, data))]);
   drained.catch(() => {});
-  return { process, exited, drained };
+  return { ...child, drained };
 }
 
 function runtimeArguments(house: House, { id, bundle, place }: Sandbox): string[] {
@@ -166,23 +158,16 @@ function runtimeArguments(house: House, { id, bundle, place }: Sandbox): string[
   return ['--root', house.runtimeRoot, ...log, ...manager, 'run', '--bundle', bundle, '--pid-file', `${bundle}/pid`, id];
 }
 
-/** The exit code, 128 + n for a signal. */
-function exitOf(child: ChildProcess): Promise<number> {
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code, signal) => resolve(code ?? 128 + signalNumber(signal)));
-  });
-}
-
-function signalNumber(signal: NodeJS.Signals | null): number {
-  return signal === 'SIGKILL' || signal === null ? 9 : signal === 'SIGTERM' ? 15 : 1;
-}
-
 /** The runtime takes its state away itself, unless it was killed. */
 async function removeState(house: House, id: string): Promise<void> {
   if (!existsSync(`${house.runtimeRoot}/${id}`)) return;
-  const child = spawn(house.runtime.path, ['--root', house.runtimeRoot, 'delete', '--force', id], { cwd: '/', stdio: 'ignore' });
-  await exitOf(child);
+  const nothing = openSync('/dev/null', 'r+');
+  try {
+    const args = ['--root', house.runtimeRoot, 'delete', '--force', id];
+    await spawnProcess({ path: house.runtime.path, args, env: RUNTIME_ENV, stdio: [nothing, nothing, nothing] }).exited;
+  } finally {
+    closeSync(nothing);
+  }
 }
 
 /** Throws when the runtime itself failed, so that the process never ran. */

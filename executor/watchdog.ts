@@ -1,4 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { openSync, writeSync } from 'node:fs';
+import { closeAll, makePipe } from './pipes.ts';
+import { launch, reap } from './spawn.ts';
 
 /**
  * What outlives this process. A shell in a session of its own holds the reading end of a pipe whose writing end is ours; when we
@@ -57,37 +59,27 @@ export interface WatchdogOptions {
   readonly stale: readonly string[];
 }
 
-/** Starts it. It keeps neither this process alive nor any descriptor of ours open. */
+/** Starts it. Nothing of it keeps this process alive. */
 export function startWatchdog(options: WatchdogOptions): Watchdog {
-  const child = spawn('/bin/sh', ['-c', SCRIPT], {
-    detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
-    cwd: '/',
-    env: {
-      PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-      RUNTIME: options.runtime,
-      STATE: options.state,
-      HOUSE: options.house,
-      STALE: options.stale.join(' '),
-    },
-  });
-  const ended = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve());
-    child.once('error', () => resolve());
-  });
-  child.stdin?.on('error', () => {});
-  release(child);
+  const input = makePipe();
+  const nothing = openSync('/dev/null', 'r+');
+  const pid = launch({ path: '/bin/sh', args: ['-c', SCRIPT], env: environment(options), stdio: [input.read, nothing, nothing] });
+  closeAll([input.read, nothing]);
   return {
-    dismiss() {
-      child.ref();
-      child.stdin?.end('bye\n');
-      return ended;
+    async dismiss() {
+      writeSync(input.write, 'bye\n');
+      closeAll([input.write]);
+      await reap(pid);
     },
   };
 }
 
-function release(child: ChildProcess): void {
-  child.unref();
-  // A socket, though the type does not say so.
-  (child.stdin as { unref?(): void } | null)?.unref?.();
+function environment({ runtime, state, house, stale }: WatchdogOptions): string[] {
+  return [
+    'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    `RUNTIME=${runtime}`,
+    `STATE=${state}`,
+    `HOUSE=${house}`,
+    `STALE=${stale.join(' ')}`,
+  ];
 }
