@@ -16,7 +16,8 @@ const MAX_EXTENSION = 1 << 20;
  * ustar prefixes, base-256 sizes, and the long names of PAX (path, size) and GNU. Throws KILN_ARCHIVE_INVALID.
  */
 export function indexArchive(fd: number, path: string): ReadonlyMap<string, Member> {
-  const invalid = (why: string) => new KilnError('KILN_ARCHIVE_INVALID', `${path} is no tar archive: ${why}`, { place: { kind: 'path', path } });
+  const invalid = (why: string) =>
+    new KilnError('KILN_ARCHIVE_INVALID', `${path} is no tar archive: ${why}`, { place: { kind: 'path', path } });
   const members = new Map<string, Member>();
   let at = 0;
   let longName: string | undefined;

@@ -60,7 +60,12 @@ export class Authorizer {
     return used.startsWith('Bearer ');
   }
 
-  async #answer(endpoint: Endpoint, challenge: Challenge, scopes: readonly Scope[], signal: AbortSignal): Promise<string | undefined> {
+  async #answer(
+    endpoint: Endpoint,
+    challenge: Challenge,
+    scopes: readonly Scope[],
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
     const credential = await this.#credentials(endpoint.credentialHost, signal);
     if (challenge.scheme === 'basic') {
       return credential?.kind === 'basic' ? basic(credential.username, credential.password) : undefined;
@@ -97,7 +102,11 @@ export class Authorizer {
     const body = await retrying(this.#retry, signal, async () => {
       try {
         const response = await this.#transport.send({ ...request, tls: tlsFor(url, endpoint), signal });
-        const subject = { what: `a token for ${scopes.join(' ')}`, kind: 'token', authenticated: credential !== undefined } as const;
+        const subject = {
+          what: `a token for ${scopes.join(' ')}`,
+          kind: 'token',
+          authenticated: credential !== undefined,
+        } as const;
         if (response.status !== 200) throw await statusFailure(response, subject, signal);
         return await readLimited(response, 1 << 20);
       } catch (error) {
@@ -126,7 +135,10 @@ function mergeScopes(own: readonly Scope[], asked: string | undefined): readonly
 /** A login never leaves over plain http unless the registry itself is plain http. */
 function tokenUrl(realm: string, endpoint: Endpoint, login: boolean): URL {
   const refuse = (why: string) =>
-    new KilnError('KILN_REGISTRY_UNAUTHORIZED', `registry ${new URL(endpoint.origin).host} asks for a token from ${JSON.stringify(realm)}, ${why}`);
+    new KilnError(
+      'KILN_REGISTRY_UNAUTHORIZED',
+      `registry ${new URL(endpoint.origin).host} asks for a token from ${JSON.stringify(realm)}, ${why}`,
+    );
   let url: URL;
   try {
     url = new URL(realm);
@@ -134,7 +146,8 @@ function tokenUrl(realm: string, endpoint: Endpoint, login: boolean): URL {
     throw refuse('which is no URL');
   }
   if (url.protocol !== 'https:' && url.protocol !== 'http:') throw refuse('which is no http URL');
-  if (login && url.protocol === 'http:' && endpoint.origin.startsWith('https:')) throw refuse('which would send the login unencrypted');
+  if (login && url.protocol === 'http:' && endpoint.origin.startsWith('https:'))
+    throw refuse('which would send the login unencrypted');
   url.username = '';
   url.password = '';
   return url;
@@ -149,16 +162,30 @@ function tlsFor(url: URL, endpoint: Endpoint): Endpoint['tls'] {
 function tokenRequest(url: URL, service: string | undefined, scopes: readonly Scope[], credential: Credential | undefined) {
   const headers = { accept: 'application/json', 'user-agent': CLIENT_ID };
   if (credential?.kind === 'identity') {
-    const form = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: credential.token, client_id: CLIENT_ID, scope: scopes.join(' ') });
+    const form = new URLSearchParams({
+      grant_type: 'refresh_token',
+      refresh_token: credential.token,
+      client_id: CLIENT_ID,
+      scope: scopes.join(' '),
+    });
     if (service !== undefined) form.set('service', service);
-    return { url, method: 'POST', headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' }, body: form.toString() } as const;
+    return {
+      url,
+      method: 'POST',
+      headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
+      body: form.toString(),
+    } as const;
   }
   const target = new URL(url);
   if (service !== undefined) target.searchParams.set('service', service);
   for (const scope of scopes) target.searchParams.append('scope', scope);
   if (credential?.kind !== 'basic') return { url: target, method: 'GET', headers } as const;
   target.searchParams.set('account', credential.username);
-  return { url: target, method: 'GET', headers: { ...headers, authorization: basic(credential.username, credential.password) } } as const;
+  return {
+    url: target,
+    method: 'GET',
+    headers: { ...headers, authorization: basic(credential.username, credential.password) },
+  } as const;
 }
 
 /** The token server's answer: `token` or `access_token`, `expires_in` in seconds. */

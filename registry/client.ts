@@ -4,7 +4,7 @@ import type { Descriptor } from '../base/oci.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 import { repositoryScope } from './auth.ts';
 import { anonymous, type CredentialSource } from './credentials.ts';
-import { INDEX_TYPES, type ImageDocument, MANIFEST_TYPES, MAX_MANIFEST, parseDocument } from './documents.ts';
+import { type ImageDocument, INDEX_TYPES, MANIFEST_TYPES, MAX_MANIFEST, parseDocument } from './documents.ts';
 import { download, memorySink } from './download.ts';
 import { Exchange } from './exchange.ts';
 import { networkFailure } from './failures.ts';
@@ -62,11 +62,22 @@ export class RegistryClient implements AsyncDisposable {
 
   /** What a tag or digest stands for, by HEAD; undefined when the registry does not know it. `size` is that of the document. */
   async head(repository: Repository, reference: string, signal: AbortSignal): Promise<Descriptor | undefined> {
-    return this.#eachEndpoint(repository, (endpoint) => retrying(this.#retry, signal, () => this.#head(endpoint, repository, reference, signal)));
+    return this.#eachEndpoint(repository, (endpoint) =>
+      retrying(this.#retry, signal, () => this.#head(endpoint, repository, reference, signal)),
+    );
   }
 
-  async #head(endpoint: Endpoint, repository: Repository, reference: string, signal: AbortSignal): Promise<Descriptor | undefined> {
-    const response = await this.#exchange.send({ ...this.#manifestRequest(endpoint, repository, reference, signal), method: 'HEAD', accept: [200, 404] });
+  async #head(
+    endpoint: Endpoint,
+    repository: Repository,
+    reference: string,
+    signal: AbortSignal,
+  ): Promise<Descriptor | undefined> {
+    const response = await this.#exchange.send({
+      ...this.#manifestRequest(endpoint, repository, reference, signal),
+      method: 'HEAD',
+      accept: [200, 404],
+    });
     await discard(response);
     const digest = header(response, 'docker-content-digest') ?? reference;
     const size = Number(header(response, 'content-length'));
@@ -80,11 +91,17 @@ export class RegistryClient implements AsyncDisposable {
    * or the Content-Type from the document. Throws KILN_IMAGE_NOT_FOUND, KILN_DIGEST_MISMATCH, KILN_MANIFEST_INVALID.
    */
   async manifest(repository: Repository, reference: string, signal: AbortSignal): Promise<FetchedDocument> {
-    return this.#eachEndpoint(repository, (endpoint) => retrying(this.#retry, signal, () => this.#manifest(endpoint, repository, reference, signal)));
+    return this.#eachEndpoint(repository, (endpoint) =>
+      retrying(this.#retry, signal, () => this.#manifest(endpoint, repository, reference, signal)),
+    );
   }
 
   async #manifest(endpoint: Endpoint, repository: Repository, reference: string, signal: AbortSignal): Promise<FetchedDocument> {
-    const response = await this.#exchange.send({ ...this.#manifestRequest(endpoint, repository, reference, signal), method: 'GET', accept: [200] });
+    const response = await this.#exchange.send({
+      ...this.#manifestRequest(endpoint, repository, reference, signal),
+      method: 'GET',
+      accept: [200],
+    });
     const where = `manifest of ${nameFor(repository, reference)}`;
     const bytes = await readLimited(response, MAX_MANIFEST).catch((error: unknown) => {
       throw networkFailure(error, response.url, signal);
@@ -93,9 +110,13 @@ export class RegistryClient implements AsyncDisposable {
     const digest = digestOf(bytes);
     const expected = isDigest(reference) ? reference : header(response, 'docker-content-digest');
     if (expected !== undefined && isDigest(expected) && expected !== digest) {
-      throw new KilnError('KILN_DIGEST_MISMATCH', `registry ${response.url.host} sent a ${where} with digest ${digest} instead of ${expected}`, {
-        hint: 'the registry, or something between, changes what it sends: do not use this image',
-      });
+      throw new KilnError(
+        'KILN_DIGEST_MISMATCH',
+        `registry ${response.url.host} sent a ${where} with digest ${digest} instead of ${expected}`,
+        {
+          hint: 'the registry, or something between, changes what it sends: do not use this image',
+        },
+      );
     }
     const mediaType = typeOf(response);
     return { digest, mediaType, bytes, document: parseDocument(bytes, mediaType, where) };
@@ -125,19 +146,40 @@ export class RegistryClient implements AsyncDisposable {
   ): Promise<void> {
     if (store.size(descriptor.digest) !== undefined) return;
     await this.#eachEndpoint(repository, (endpoint) =>
-      download({ exchange: this.#exchange, retry: this.#retry, endpoint, repository, descriptor, open: () => store.writer(), signal, onProgress }),
+      download({
+        exchange: this.#exchange,
+        retry: this.#retry,
+        endpoint,
+        repository,
+        descriptor,
+        open: () => store.writer(),
+        signal,
+        onProgress,
+      }),
     );
   }
 
   /** A small blob such as a config, verified. Throws KILN_CONFIG_INVALID when it is larger than `limit` bytes. */
   async readBlob(repository: Repository, descriptor: Descriptor, limit: number, signal: AbortSignal): Promise<Buffer> {
     if (descriptor.size > limit) {
-      throw new KilnError('KILN_CONFIG_INVALID', `${descriptor.digest} of ${repository.domain}/${repository.path} has ${descriptor.size} bytes, ${limit} are allowed`);
+      throw new KilnError(
+        'KILN_CONFIG_INVALID',
+        `${descriptor.digest} of ${repository.domain}/${repository.path} has ${descriptor.size} bytes, ${limit} are allowed`,
+      );
     }
     return this.#eachEndpoint(repository, async (endpoint) => {
       const sink = memorySink();
       const onProgress = () => {};
-      await download({ exchange: this.#exchange, retry: this.#retry, endpoint, repository, descriptor, open: sink.open, signal, onProgress });
+      await download({
+        exchange: this.#exchange,
+        retry: this.#retry,
+        endpoint,
+        repository,
+        descriptor,
+        open: sink.open,
+        signal,
+        onProgress,
+      });
       return sink.bytes();
     });
   }
@@ -162,11 +204,21 @@ export class RegistryClient implements AsyncDisposable {
   /** Puts a blob into the repository: by finding it there, by mounting it from another repository, or by sending its bytes. */
   async pushBlob(repository: Repository, source: UploadSource, options: UploadOptions): Promise<UploadOutcome> {
     if (await this.hasBlob(repository, source.digest, options.signal)) return 'present';
-    return uploadBlob({ exchange: this.#exchange, retry: this.#retry, endpoint: this.#pushEndpoint(repository), repository }, source, options);
+    return uploadBlob(
+      { exchange: this.#exchange, retry: this.#retry, endpoint: this.#pushEndpoint(repository), repository },
+      source,
+      options,
+    );
   }
 
   /** Stores a manifest or index under a tag or its digest. Its blobs (and manifests) must be there already. */
-  async putManifest(repository: Repository, reference: string, mediaType: string, bytes: Uint8Array, signal: AbortSignal): Promise<Digest> {
+  async putManifest(
+    repository: Repository,
+    reference: string,
+    mediaType: string,
+    bytes: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<Digest> {
     const digest = digestOf(bytes);
     const response = await retrying(this.#retry, signal, async () => {
       const answer = await this.#exchange.send({
@@ -185,7 +237,10 @@ export class RegistryClient implements AsyncDisposable {
     });
     const stored = header(response, 'docker-content-digest');
     if (stored !== undefined && isDigest(stored) && stored !== digest) {
-      throw new KilnError('KILN_DIGEST_MISMATCH', `registry ${response.url.host} stored ${nameFor(repository, reference)} as ${stored} instead of ${digest}`);
+      throw new KilnError(
+        'KILN_DIGEST_MISMATCH',
+        `registry ${response.url.host} stored ${nameFor(repository, reference)} as ${stored} instead of ${digest}`,
+      );
     }
     return digest;
   }

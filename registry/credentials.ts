@@ -107,7 +107,9 @@ function fromEntry(entry: AuthEntry | undefined, host: string): Credential | und
   const decoded = Buffer.from(entry.auth, 'base64').toString().replace(/\0+$/, '');
   const colon = decoded.indexOf(':');
   if (colon < 1) {
-    throw new KilnError('KILN_DOCKER_CONFIG_INVALID', `the login stored for ${host} in docker's config.json is damaged`, { hint: `docker login ${host}` });
+    throw new KilnError('KILN_DOCKER_CONFIG_INVALID', `the login stored for ${host} in docker's config.json is damaged`, {
+      hint: `docker login ${host}`,
+    });
   }
   return { kind: 'basic', username: decoded.slice(0, colon), password: decoded.slice(colon + 1) };
 }
@@ -146,7 +148,8 @@ function parseAnswer(stdout: string, failed: (why: string) => KilnError): { User
   } catch {
     throw failed('answered no JSON document');
   }
-  if (typeof answer?.Username !== 'string' || typeof answer.Secret !== 'string') throw failed('answered without Username and Secret');
+  if (typeof answer?.Username !== 'string' || typeof answer.Secret !== 'string')
+    throw failed('answered without Username and Secret');
   return { Username: answer.Username, Secret: answer.Secret };
 }
 

@@ -1,6 +1,6 @@
 import { type Digest, isDigest } from '../base/digest.ts';
 import { KilnError, messageOf } from '../base/errors.ts';
-import { type Descriptor, type ImageConfig, type Index, MEDIA, type Manifest } from '../base/oci.ts';
+import { type Descriptor, type ImageConfig, type Index, type Manifest, MEDIA } from '../base/oci.ts';
 import type { Platform } from '../base/platform.ts';
 import { normalisePlatform } from './platforms.ts';
 
@@ -14,7 +14,9 @@ export const MAX_MANIFEST = 4 << 20;
 export const MAX_CONFIG = 8 << 20;
 const MAX_LAYERS = 4096;
 
-export type ImageDocument = { readonly kind: 'index'; readonly index: Index } | { readonly kind: 'manifest'; readonly manifest: Manifest };
+export type ImageDocument =
+  | { readonly kind: 'index'; readonly index: Index }
+  | { readonly kind: 'manifest'; readonly manifest: Manifest };
 
 export const INDEX_TYPES: readonly string[] = [MEDIA.ociIndex, MEDIA.dockerIndex];
 export const MANIFEST_TYPES: readonly string[] = [MEDIA.ociManifest, MEDIA.dockerManifest];
@@ -39,9 +41,11 @@ export function parseDocument(bytes: Uint8Array, mediaType: string, where: strin
   if (!looksIndex && !looksManifest) throw invalid('it has neither manifests nor layers');
   if (json['schemaVersion'] !== 2) throw invalid(`schemaVersion is ${JSON.stringify(json['schemaVersion'])}, not 2`);
   const own = json['mediaType'];
-  if (own !== undefined && own !== mediaType) throw invalid(`it says it is ${JSON.stringify(own)} but was sent as ${JSON.stringify(mediaType)}`);
+  if (own !== undefined && own !== mediaType)
+    throw invalid(`it says it is ${JSON.stringify(own)} but was sent as ${JSON.stringify(mediaType)}`);
   const types = looksIndex ? INDEX_TYPES : MANIFEST_TYPES;
-  if (!types.includes(mediaType)) throw invalid(`${JSON.stringify(mediaType)} is not the type of ${looksIndex ? 'an index' : 'an image manifest'}`);
+  if (!types.includes(mediaType))
+    throw invalid(`${JSON.stringify(mediaType)} is not the type of ${looksIndex ? 'an index' : 'an image manifest'}`);
   const annotations = annotationsOf(json);
   if (looksIndex) {
     const manifests = list(json['manifests'], invalid).map((entry) => descriptorOf(entry, invalid));
@@ -68,7 +72,8 @@ export function parseConfig(bytes: Uint8Array, where: string): ImageConfig {
     }
   }
   checkConfigFields(json['config'], invalid);
-  if (json['history'] !== undefined && json['history'] !== null && !Array.isArray(json['history'])) throw invalid('history is not a list');
+  if (json['history'] !== undefined && json['history'] !== null && !Array.isArray(json['history']))
+    throw invalid('history is not a list');
   return json as unknown as ImageConfig;
 }
 
@@ -79,10 +84,12 @@ function checkConfigFields(config: unknown, invalid: (why: string) => KilnError)
   for (const field of ['Env', 'Cmd', 'Entrypoint', 'OnBuild', 'Shell']) {
     const value = config[field];
     if (value === undefined || value === null) continue;
-    if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) throw invalid(`config.${field} is not a list of strings`);
+    if (!Array.isArray(value) || !value.every((item) => typeof item === 'string'))
+      throw invalid(`config.${field} is not a list of strings`);
   }
   for (const field of ['User', 'WorkingDir', 'StopSignal']) {
-    if (config[field] !== undefined && config[field] !== null && typeof config[field] !== 'string') throw invalid(`config.${field} is not a string`);
+    if (config[field] !== undefined && config[field] !== null && typeof config[field] !== 'string')
+      throw invalid(`config.${field} is not a string`);
   }
 }
 
@@ -140,5 +147,9 @@ export function platformOf(json: Json): Platform {
 function annotationsOf(json: Json): { annotations?: Readonly<Record<string, string>> } {
   const raw = json['annotations'];
   if (!isObject(raw)) return {};
-  return { annotations: Object.fromEntries(Object.entries(raw).filter((entry): entry is [string, string] => typeof entry[1] === 'string')) };
+  return {
+    annotations: Object.fromEntries(
+      Object.entries(raw).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+    ),
+  };
 }

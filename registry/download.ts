@@ -95,7 +95,8 @@ async function receive(task: Download, response: HttpResponse, sink: BlobSink, s
       const fresh = skip >= chunk.length ? undefined : chunk.subarray(skip);
       skip = Math.max(0, skip - chunk.length);
       if (!fresh) continue;
-      if (state.received + fresh.length > descriptor.size) throw mismatch(task, `sent more than the ${descriptor.size} bytes that its manifest says`);
+      if (state.received + fresh.length > descriptor.size)
+        throw mismatch(task, `sent more than the ${descriptor.size} bytes that its manifest says`);
       batch.add(fresh);
       state.received += fresh.length;
       task.onProgress(state.received);
@@ -126,10 +127,14 @@ function announcedSize(response: HttpResponse, from: number): number | undefined
 
 function mismatch({ endpoint, descriptor, repository }: Download, why: string, cause?: unknown): KilnError {
   const host = new URL(endpoint.origin).host;
-  return new KilnError('KILN_DIGEST_MISMATCH', `registry ${host}, blob ${descriptor.digest} of ${repository.domain}/${repository.path}: it ${why}`, {
-    hint: 'the registry, or something between, damages what it sends: nothing of it was kept',
-    cause,
-  });
+  return new KilnError(
+    'KILN_DIGEST_MISMATCH',
+    `registry ${host}, blob ${descriptor.digest} of ${repository.domain}/${repository.path}: it ${why}`,
+    {
+      hint: 'the registry, or something between, damages what it sends: nothing of it was kept',
+      cause,
+    },
+  );
 }
 
 class Batch {

@@ -78,7 +78,12 @@ export class Exchange implements AsyncDisposable {
   }
 
   /** Undefined when the endpoint has just been found to speak plain http. */
-  async #attempt(request: ApiRequest, endpoint: Endpoint, url: URL, authorization: string | undefined): Promise<HttpResponse | undefined> {
+  async #attempt(
+    request: ApiRequest,
+    endpoint: Endpoint,
+    url: URL,
+    authorization: string | undefined,
+  ): Promise<HttpResponse | undefined> {
     const body = typeof request.body === 'function' ? request.body() : request.body;
     try {
       return await this.#transport.send({
@@ -97,7 +102,11 @@ export class Exchange implements AsyncDisposable {
         signal: request.signal,
       });
     } catch (error) {
-      if (endpoint.plainFallback && endpoint.origin.startsWith('https:') && (speaksNoTls(error) || refusedDefaultPort(error, endpoint))) {
+      if (
+        endpoint.plainFallback &&
+        endpoint.origin.startsWith('https:') &&
+        (speaksNoTls(error) || refusedDefaultPort(error, endpoint))
+      ) {
         this.#plain.set(endpoint.origin, endpoint.origin.replace(/^https:/, 'http:'));
         return undefined;
       }
@@ -134,10 +143,17 @@ export function redirectTarget(response: HttpResponse): URL {
   try {
     target = new URL(location, response.url);
   } catch {
-    throw new KilnError('KILN_REGISTRY_ERROR', `registry ${response.url.host} redirects to ${JSON.stringify(location)}, which is no URL`);
+    throw new KilnError(
+      'KILN_REGISTRY_ERROR',
+      `registry ${response.url.host} redirects to ${JSON.stringify(location)}, which is no URL`,
+    );
   }
   const secure = target.protocol === 'https:' || (target.protocol === 'http:' && response.url.protocol === 'http:');
-  if (!secure) throw new KilnError('KILN_REGISTRY_ERROR', `registry ${response.url.host} redirects to ${target.protocol}//${target.host}, which is not safe`);
+  if (!secure)
+    throw new KilnError(
+      'KILN_REGISTRY_ERROR',
+      `registry ${response.url.host} redirects to ${target.protocol}//${target.host}, which is not safe`,
+    );
   target.username = '';
   target.password = '';
   return target;

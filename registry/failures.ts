@@ -18,7 +18,14 @@ export class TransientFailure extends Error {
 /** Answers of a server that say: not now. */
 const BUSY = new Set([408, 425, 429, 500, 502, 503, 504]);
 const UNREACHABLE = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN', 'EADDRNOTAVAIL']);
-const RESET = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET', 'ECONNABORTED', 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH']);
+const RESET = new Set([
+  'ECONNRESET',
+  'EPIPE',
+  'UND_ERR_SOCKET',
+  'ECONNABORTED',
+  'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH',
+  'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
+]);
 const TIMEOUT = new Map([
   ['UND_ERR_CONNECT_TIMEOUT', 'did not accept a connection in time'],
   ['ETIMEDOUT', 'did not accept a connection in time'],
@@ -46,7 +53,10 @@ export function networkFailure(error: unknown, url: URL, signal: AbortSignal): u
   }
   if (UNREACHABLE.has(code)) {
     const failure = new KilnError('KILN_REGISTRY_UNREACHABLE', `cannot reach registry ${host}: ${reason(code, error)}`, {
-      hint: code === 'ENOTFOUND' ? 'check the spelling of the host in the image name, and DNS' : 'check that the registry is up, and the proxy settings (HTTPS_PROXY, NO_PROXY)',
+      hint:
+        code === 'ENOTFOUND'
+          ? 'check the spelling of the host in the image name, and DNS'
+          : 'check that the registry is up, and the proxy settings (HTTPS_PROXY, NO_PROXY)',
       cause: error,
     });
     // A refusal or an unknown name is an answer; a name server that does not answer may do so later.
@@ -121,8 +131,14 @@ export async function statusFailure(response: HttpResponse, subject: Subject, si
   const status = response.status;
   if (BUSY.has(status)) {
     const code = status === 429 ? 'KILN_REGISTRY_RATE_LIMITED' : 'KILN_REGISTRY_ERROR';
-    const hint = status === 429 ? `wait, or log in for a higher limit: docker login ${host}` : 'the fault is on the registry\'s side: try again later';
-    return new TransientFailure(new KilnError(code, `registry ${host} answered ${status} for ${subject.what}${tail}`, { hint }), retryAfter(response));
+    const hint =
+      status === 429
+        ? `wait, or log in for a higher limit: docker login ${host}`
+        : "the fault is on the registry's side: try again later";
+    return new TransientFailure(
+      new KilnError(code, `registry ${host} answered ${status} for ${subject.what}${tail}`, { hint }),
+      retryAfter(response),
+    );
   }
   if (status === 401 || status === 403) {
     const denied = status === 403 || subject.authenticated;
@@ -133,7 +149,9 @@ export async function statusFailure(response: HttpResponse, subject: Subject, si
     );
   }
   if (status === 404 && subject.kind === 'manifest') {
-    return new KilnError('KILN_IMAGE_NOT_FOUND', `${subject.what} does not exist in registry ${host}${tail}`, { hint: 'check the name and the tag' });
+    return new KilnError('KILN_IMAGE_NOT_FOUND', `${subject.what} does not exist in registry ${host}${tail}`, {
+      hint: 'check the name and the tag',
+    });
   }
   if (status === 404 && subject.kind === 'blob') {
     return new KilnError('KILN_BLOB_NOT_FOUND', `registry ${host} has no ${subject.what}${tail}`, {

@@ -3,10 +3,10 @@ import { join, resolve } from 'node:path';
 import { type Digest, digestOf, hexOf, isDigest } from '../base/digest.ts';
 import { errnoOf, KilnError, messageOf } from '../base/errors.ts';
 import type { Descriptor, Index } from '../base/oci.ts';
-import type { BlobSink } from './download.ts';
-import { MAX_MANIFEST, parseDocument } from './documents.ts';
 import { MEDIA } from '../base/oci.ts';
 import { indexArchive } from './archive.ts';
+import { MAX_MANIFEST, parseDocument } from './documents.ts';
+import type { BlobSink } from './download.ts';
 
 /**
  * An OCI image layout (image-spec, image-layout.md): a directory, or a tar archive of one. Nothing in it is believed: every blob
@@ -111,7 +111,9 @@ function layoutOver(path: string, files: LayoutFiles, index: Index): Layout {
 
 function findEntry(path: string, index: Index, { tag, digest }: { readonly tag?: string; readonly digest?: Digest }): Descriptor {
   const named = (name: string) =>
-    index.manifests.filter((entry) => entry.annotations?.[REF_NAME] === name || entry.annotations?.[FULL_NAME]?.endsWith(`:${name}`));
+    index.manifests.filter(
+      (entry) => entry.annotations?.[REF_NAME] === name || entry.annotations?.[FULL_NAME]?.endsWith(`:${name}`),
+    );
   const candidates = digest ? index.manifests.filter((entry) => entry.digest === digest) : named(tag ?? 'latest');
   const [found] = candidates.length === 0 && !digest && !tag && index.manifests.length === 1 ? index.manifests : candidates;
   if (found) return found;
@@ -139,10 +141,14 @@ function layoutFiles(path: string): LayoutFiles {
   try {
     stat = statSync(path);
   } catch (cause) {
-    throw new KilnError('KILN_LAYOUT_NOT_FOUND', `there is no OCI layout at ${path}: ${errnoOf(cause) === 'ENOENT' ? 'no such directory or archive' : messageOf(cause)}`, {
-      place: { kind: 'path', path },
-      cause,
-    });
+    throw new KilnError(
+      'KILN_LAYOUT_NOT_FOUND',
+      `there is no OCI layout at ${path}: ${errnoOf(cause) === 'ENOENT' ? 'no such directory or archive' : messageOf(cause)}`,
+      {
+        place: { kind: 'path', path },
+        cause,
+      },
+    );
   }
   return stat?.isDirectory() ? directoryFiles(path) : archiveFiles(path);
 }
@@ -212,7 +218,6 @@ function checkVersion(files: LayoutFiles, path: string): void {
   if (version !== '1.0.0') throw invalidLayout(path, `its layout version is ${JSON.stringify(version)}, not "1.0.0"`);
 }
 
-
 function blobName(digest: Digest): string {
   return `blobs/sha256/${hexOf(digest)}`;
 }
@@ -226,5 +231,9 @@ function missingBlob(path: string, digest: Digest): KilnError {
 }
 
 function damagedBlob(path: string, digest: Digest): KilnError {
-  return new KilnError('KILN_DIGEST_MISMATCH', `in OCI layout ${path}, the bytes of blob ${digest} are not what its digest says`, { place: { kind: 'path', path } });
+  return new KilnError(
+    'KILN_DIGEST_MISMATCH',
+    `in OCI layout ${path}, the bytes of blob ${digest} are not what its digest says`,
+    { place: { kind: 'path', path } },
+  );
 }

@@ -35,7 +35,8 @@ export function parseReference(text: string): Reference {
     throw new KilnError('KILN_REFERENCE_INVALID', `invalid image reference ${JSON.stringify(text)}: ${why}`, { hint });
   };
   if (text === '') fail('it is empty', 'write a name such as busybox or registry.example.com/team/app:1.0');
-  if (/^[0-9a-f]{64}$/.test(text)) fail('a name cannot be 64 hexadecimal characters', `to name an image by digest write NAME@sha256:${text}`);
+  if (/^[0-9a-f]{64}$/.test(text))
+    fail('a name cannot be 64 hexadecimal characters', `to name an image by digest write NAME@sha256:${text}`);
   if (/^[a-z][a-z0-9+.-]*:\/\//.test(text)) fail('a reference has no scheme', 'leave out the part up to and including //');
 
   const at = text.indexOf('@');
@@ -46,10 +47,14 @@ export function parseReference(text: string): Reference {
   const tag = colon < 0 ? undefined : rest.slice(colon + 1);
   const remainder = colon < 0 ? rest : rest.slice(0, colon);
 
-  if (!DOMAIN.test(domain)) fail(`${JSON.stringify(domain)} is not a host name`, 'a host is a name or [IPv6 address] with an optional :port');
+  if (!DOMAIN.test(domain))
+    fail(`${JSON.stringify(domain)} is not a host name`, 'a host is a name or [IPv6 address] with an optional :port');
   checkPath(remainder, fail);
   if (tag !== undefined && !TAG.test(tag)) {
-    fail(`${JSON.stringify(tag)} is not a tag`, 'a tag has up to 128 letters, digits, dots, dashes and underscores, and starts with no dot or dash');
+    fail(
+      `${JSON.stringify(tag)} is not a tag`,
+      'a tag has up to 128 letters, digits, dots, dashes and underscores, and starts with no dot or dash',
+    );
   }
   const path = domain === DEFAULT_DOMAIN && !remainder.includes('/') ? `library/${remainder}` : remainder;
   if (path.length > MAX_PATH) fail(`the repository name has ${path.length} characters, ${MAX_PATH} are allowed`);
@@ -84,7 +89,8 @@ function parseDigest(text: string, fail: (why: string, hint?: string) => never):
   if (isDigest(text)) return text;
   const colon = text.indexOf(':');
   const algorithm = text.slice(0, Math.max(colon, 0));
-  if (colon < 0 || !ALGORITHM.test(algorithm)) return fail(`${JSON.stringify(text)} is not a digest`, 'a digest is sha256: and 64 lower-case hex digits');
+  if (colon < 0 || !ALGORITHM.test(algorithm))
+    return fail(`${JSON.stringify(text)} is not a digest`, 'a digest is sha256: and 64 lower-case hex digits');
   if (algorithm !== 'sha256') return fail(`digest algorithm ${algorithm} is not supported`, 'use the sha256 digest');
   return fail(`a sha256 digest has 64 lower-case hex digits, not ${JSON.stringify(text.slice(colon + 1))}`);
 }

@@ -28,11 +28,15 @@ const parsed: readonly [string, Platform][] = [
   ['windows(10.0.17763)/amd64', { os: 'windows', architecture: 'amd64', osVersion: '10.0.17763' }],
   ['windows(10.0.17763+win32k)/amd64', { os: 'windows', architecture: 'amd64', osVersion: '10.0.17763', osFeatures: ['win32k'] }],
 ];
-for (const [text, expected] of parsed) test(`${text} is ${JSON.stringify(expected)}`, () => assert.equal(parsePlatform(text, HOST), expected));
+for (const [text, expected] of parsed)
+  test(`${text} is ${JSON.stringify(expected)}`, () => assert.equal(parsePlatform(text, HOST), expected));
 
 for (const text of ['', 'nonsense', 'linux/amd64/v1/x', 'linux/*', 'linux/', 'li nux/amd64', 'linux/am d64']) {
   test(`${JSON.stringify(text)} is refused`, () => {
-    assert.throws(() => parsePlatform(text, HOST), (error: unknown) => error instanceof KilnError && error.code === 'KILN_PLATFORM_INVALID');
+    assert.throws(
+      () => parsePlatform(text, HOST),
+      (error: unknown) => error instanceof KilnError && error.code === 'KILN_PLATFORM_INVALID',
+    );
   });
 }
 

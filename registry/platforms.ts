@@ -8,7 +8,9 @@ import type { Platform } from '../base/platform.ts';
  * optional `(osversion+feature)` after the os, and aliases such as x86_64 and aarch64.
  */
 
-const KNOWN_OS = new Set('aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 solaris windows zos'.split(' '));
+const KNOWN_OS = new Set(
+  'aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 solaris windows zos'.split(' '),
+);
 const KNOWN_ARCH = new Set(
   '386 amd64 amd64p32 arm armbe arm64 arm64be ppc64 ppc64le loong64 mips mipsle mips64 mips64le mips64p32 mips64p32le ppc riscv riscv64 s390 s390x sparc sparc64 wasm'.split(
     ' ',
@@ -35,7 +37,8 @@ export function parsePlatform(text: string, host: Platform = hostPlatform()): Pl
   const [, arch, variant] = parts;
   const os = first[1] as string;
   if (parts.length > 3) fail('it has more than three parts');
-  if (arch !== undefined) return normalisePlatform({ os, architecture: arch, ...(variant === undefined ? {} : { variant }), ...extra });
+  if (arch !== undefined)
+    return normalisePlatform({ os, architecture: arch, ...(variant === undefined ? {} : { variant }), ...extra });
 
   const known = normalisePlatform({ os, architecture: host.architecture, ...extra });
   if (KNOWN_OS.has(known.os)) return { ...known, ...(host.variant === undefined ? {} : { variant: host.variant }) };
@@ -137,7 +140,8 @@ export function compatiblePlatforms(platform: Platform): readonly Platform[] {
     for (let version = from; version >= 5; version--) list.push(like('arm', `v${version}`));
   };
   if (wanted.architecture === 'amd64') {
-    for (let version = Number(wanted.variant?.slice(1) ?? 1) - 1; version >= 1; version--) list.push(like('amd64', `v${version}`));
+    for (let version = Number(wanted.variant?.slice(1) ?? 1) - 1; version >= 1; version--)
+      list.push(like('amd64', `v${version}`));
     list.push(like('386'));
   } else if (wanted.architecture === 'arm') {
     armDown(Number(wanted.variant?.slice(1)) - 1);
@@ -179,5 +183,7 @@ export function bestManifest(index: Index, platform: Platform): Descriptor | und
 
 /** The platforms an index offers, for error messages. */
 export function offeredPlatforms(index: Index): readonly string[] {
-  return index.manifests.flatMap((entry) => (entry.platform && entry.platform.os !== 'unknown' ? [formatPlatform(entry.platform)] : []));
+  return index.manifests.flatMap((entry) =>
+    entry.platform && entry.platform.os !== 'unknown' ? [formatPlatform(entry.platform)] : [],
+  );
 }

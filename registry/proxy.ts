@@ -37,7 +37,10 @@ function exempts(entry: string, url: URL): boolean {
   const [, name = '', port] = /^(\[[^\]]*\]|[^:]*(?::[^:]*:[^:]*)*)(?::(\d+))?$/.exec(entry) ?? [];
   const actualPort = url.port || (url.protocol === 'https:' ? '443' : '80');
   if (port && port !== actualPort) return false;
-  const bare = name.replace(/^\[|\]$/g, '').replace(/^\*/, '').toLowerCase();
+  const bare = name
+    .replace(/^\[|\]$/g, '')
+    .replace(/^\*/, '')
+    .toLowerCase();
   if (bare.startsWith('.')) return host.endsWith(bare);
   return bare !== '' && (host === bare || (isIP(bare) === 0 && host.endsWith(`.${bare}`)));
 }

@@ -84,7 +84,9 @@ export function imageSources(options: ImageSourcesOptions): ImageSources {
     },
     async fetch(image, blob, { signal, onProgress }) {
       if (options.content.size(blob.digest) !== undefined) return;
-      await transfers.run(blob.digest, signal, onProgress, (shared, report) => bring(options.content, registry, image.origin, blob, shared, report));
+      await transfers.run(blob.digest, signal, onProgress, (shared, report) =>
+        bring(options.content, registry, image.origin, blob, shared, report),
+      );
     },
     async [Symbol.asyncDispose]() {
       await (await client)?.[Symbol.asyncDispose]();
@@ -113,7 +115,13 @@ interface World {
   readonly registry: () => Promise<RegistryClient>;
 }
 
-async function resolveName(world: World, reference: Reference, platform: Platform, pull: boolean, signal: AbortSignal): Promise<SourceImage> {
+async function resolveName(
+  world: World,
+  reference: Reference,
+  platform: Platform,
+  pull: boolean,
+  signal: AbortSignal,
+): Promise<SourceImage> {
   const stored = pull || reference.digest ? undefined : world.images.get(nameOf(reference));
   const name = nameOf(reference);
   const remote = remoteDocuments(world, reference, signal);
@@ -138,7 +146,13 @@ const NOT_HERE = new Set(['KILN_PLATFORM_NOT_FOUND', 'KILN_BLOB_MISSING']);
 function alsoLocally(cause: unknown, local: KilnError): unknown {
   if (!(cause instanceof KilnError) || cause.code === 'KILN_CANCELLED') return cause;
   const notes = [...cause.notes, `the local image does not do either: ${local.message}`];
-  return new KilnError(cause.code, cause.message, { place: cause.place, hint: cause.hint, exitCode: cause.exitCode, notes, cause });
+  return new KilnError(cause.code, cause.message, {
+    place: cause.place,
+    hint: cause.hint,
+    exitCode: cause.exitCode,
+    notes,
+    cause,
+  });
 }
 
 /** Reads documents of one image, by descriptor, each verified. */
@@ -224,14 +238,24 @@ interface Naming {
 async function describe(target: Descriptor, platform: Platform, documents: Documents, naming: Naming): Promise<SourceImage> {
   const { descriptor, manifest } = await choose(target, platform, documents, naming, 0);
   if (!CONFIG_TYPES.includes(manifest.config.mediaType)) {
-    throw new KilnError('KILN_IMAGE_NOT_FOUND', `${naming.where} is no container image: its config is ${JSON.stringify(manifest.config.mediaType)}`);
+    throw new KilnError(
+      'KILN_IMAGE_NOT_FOUND',
+      `${naming.where} is no container image: its config is ${JSON.stringify(manifest.config.mediaType)}`,
+    );
   }
   const config = parseConfig(await documents.config(manifest.config), `config of ${naming.where}`);
   const diffIds = config.rootfs?.diff_ids ?? [];
   if (diffIds.length !== manifest.layers.length) {
-    throw new KilnError('KILN_MANIFEST_INVALID', `${naming.where} has ${manifest.layers.length} layers and ${diffIds.length} diff ids`);
+    throw new KilnError(
+      'KILN_MANIFEST_INVALID',
+      `${naming.where} has ${manifest.layers.length} layers and ${diffIds.length} diff ids`,
+    );
   }
-  const own: Platform = { os: config.os, architecture: config.architecture, ...(config.variant ? { variant: config.variant } : {}) };
+  const own: Platform = {
+    os: config.os,
+    architecture: config.architecture,
+    ...(config.variant ? { variant: config.variant } : {}),
+  };
   if (naming.strict && !compatiblePlatforms(platform).some((accepted) => samePlatform(accepted, own))) {
     throw notFor(naming.where, platform, [formatPlatform(own)]);
   }
@@ -248,13 +272,17 @@ async function choose(
 ): Promise<{ descriptor: Descriptor; manifest: Manifest }> {
   const bytes = await documents.manifest(descriptor);
   if (bytes.length !== descriptor.size) {
-    throw new KilnError('KILN_MANIFEST_INVALID', `manifest ${descriptor.digest} of ${naming.where} has ${bytes.length} bytes, not ${descriptor.size}`);
+    throw new KilnError(
+      'KILN_MANIFEST_INVALID',
+      `manifest ${descriptor.digest} of ${naming.where} has ${bytes.length} bytes, not ${descriptor.size}`,
+    );
   }
   const document = parseDocument(bytes, descriptor.mediaType, `manifest ${descriptor.digest} of ${naming.where}`);
   if (document.kind === 'manifest') return { descriptor, manifest: document.manifest };
   const best = bestManifest(document.index, platform);
   if (!best) throw notFor(naming.where, platform, offeredPlatforms(document.index));
-  if (depth >= MAX_NESTING) throw new KilnError('KILN_MANIFEST_INVALID', `${naming.where} has indexes in indexes, more than ${MAX_NESTING} deep`);
+  if (depth >= MAX_NESTING)
+    throw new KilnError('KILN_MANIFEST_INVALID', `${naming.where} has indexes in indexes, more than ${MAX_NESTING} deep`);
   return choose(best, platform, documents, naming, depth + 1);
 }
 

@@ -54,7 +54,9 @@ export class Transfers {
     };
     const queue = (this.#queue ??= import('p-queue').then(({ default: Queue }) => new Queue({ concurrency: this.#limit })));
     const done = queue
-      .then((limited) => limited.add(() => (abort.signal.aborted ? Promise.reject(new CancelledError()) : work(abort.signal, report))))
+      .then((limited) =>
+        limited.add(() => (abort.signal.aborted ? Promise.reject(new CancelledError()) : work(abort.signal, report))),
+      )
       .finally(() => this.#forget(key, transfer));
     const transfer: Transfer = { done, abort, listeners, waiters: 0 };
     done.catch(() => {});

@@ -51,7 +51,10 @@ export class Transport implements AsyncDisposable {
   /** Rejects with undici's or the system's own error: see failures.ts. */
   async send(request: HttpRequest): Promise<HttpResponse> {
     request.signal.throwIfAborted();
-    const [dispatcher, { default: send }] = await Promise.all([this.#dispatcher(request), import('undici/lib/api/api-request.js')]);
+    const [dispatcher, { default: send }] = await Promise.all([
+      this.#dispatcher(request),
+      import('undici/lib/api/api-request.js'),
+    ]);
     const response = await send.call(dispatcher, {
       origin: request.url.origin,
       path: request.url.pathname + request.url.search,

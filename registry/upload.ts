@@ -92,7 +92,8 @@ function uploadLocation(response: HttpResponse): URL {
 }
 
 async function whole(target: Target, source: UploadSource, options: UploadOptions): Promise<void> {
-  if (options.chunkSize !== undefined && source.size > options.chunkSize) return chunked(target, source, options, options.chunkSize);
+  if (options.chunkSize !== undefined && source.size > options.chunkSize)
+    return chunked(target, source, options, options.chunkSize);
   const location = await start(target, source, options.signal);
   if (location === 'mounted') return;
   const response = await target.exchange.send({
@@ -153,7 +154,8 @@ async function chunked(target: Target, source: UploadSource, options: UploadOpti
       },
       () => state.sent,
     );
-    if (state.sent <= before) throw new KilnError('KILN_REGISTRY_ERROR', `registry ${state.location.host} takes no more bytes of blob ${source.digest}`);
+    if (state.sent <= before)
+      throw new KilnError('KILN_REGISTRY_ERROR', `registry ${state.location.host} takes no more bytes of blob ${source.digest}`);
   }
   const response = await retrying(target.retry, options.signal, () =>
     target.exchange.send({
@@ -170,7 +172,13 @@ async function chunked(target: Target, source: UploadSource, options: UploadOpti
   await discard(response);
 }
 
-async function patch(target: Target, source: UploadSource, options: UploadOptions, state: { location: URL; sent: number }, to: number): Promise<void> {
+async function patch(
+  target: Target,
+  source: UploadSource,
+  options: UploadOptions,
+  state: { location: URL; sent: number },
+  to: number,
+): Promise<void> {
   const response = await target.exchange.send({
     endpoint: target.endpoint,
     method: 'PATCH',
@@ -192,7 +200,12 @@ async function patch(target: Target, source: UploadSource, options: UploadOption
 }
 
 /** After a break: how many bytes arrived, by GET of the upload. A registry that cannot say is asked to take the piece again. */
-async function askProgress(target: Target, source: UploadSource, options: UploadOptions, state: { location: URL; sent: number }): Promise<void> {
+async function askProgress(
+  target: Target,
+  source: UploadSource,
+  options: UploadOptions,
+  state: { location: URL; sent: number },
+): Promise<void> {
   const response = await target.exchange.send({
     endpoint: target.endpoint,
     method: 'GET',

@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { type Digest, digestOf } from '../../base/digest.ts';
-import { type Descriptor, type ImageConfig, type Index, MEDIA, type Manifest } from '../../base/oci.ts';
+import { type Descriptor, type ImageConfig, type Index, type Manifest, MEDIA } from '../../base/oci.ts';
 import type { Platform } from '../../base/platform.ts';
 
 /** A small image made of own bytes: documents and blobs by digest, ready to be put into a store, a layout or a registry. */
@@ -13,7 +13,10 @@ export interface TestImage {
 }
 
 /** One layer for each entry of `files`: a tar with that one file. */
-export function makeImage(files: readonly { readonly name: string; readonly text: string }[], platform: Platform = { os: 'linux', architecture: 'amd64' }): TestImage {
+export function makeImage(
+  files: readonly { readonly name: string; readonly text: string }[],
+  platform: Platform = { os: 'linux', architecture: 'amd64' },
+): TestImage {
   const blobs = new Map<Digest, Buffer>();
   const keep = (mediaType: string, bytes: Buffer): Descriptor => {
     const digest = digestOf(bytes);
@@ -32,7 +35,13 @@ export function makeImage(files: readonly { readonly name: string; readonly text
   const configDescriptor = keep(MEDIA.ociConfig, Buffer.from(JSON.stringify(config)));
   const manifest: Manifest = { schemaVersion: 2, mediaType: MEDIA.ociManifest, config: configDescriptor, layers };
   const bytes = Buffer.from(JSON.stringify(manifest));
-  return { target: { mediaType: MEDIA.ociManifest, digest: digestOf(bytes), size: bytes.length, platform }, bytes, manifest, config, blobs };
+  return {
+    target: { mediaType: MEDIA.ociManifest, digest: digestOf(bytes), size: bytes.length, platform },
+    bytes,
+    manifest,
+    config,
+    blobs,
+  };
 }
 
 export function makeIndex(images: readonly TestImage[]): { target: Descriptor; bytes: Buffer; index: Index } {

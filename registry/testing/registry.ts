@@ -24,7 +24,9 @@ const HTPASSWD = 'baker:$2b$04$abcdefghijklmnopqrstuuSbfn9fFsFVtgFRN4ixunLTa4Njq
 
 /** Why there can be no test registry on this machine, or undefined. */
 export function registryMissing(): string | undefined {
-  return spawnSync('docker-registry', ['--version'], { stdio: 'ignore' }).status === 0 ? undefined : 'docker-registry is not installed';
+  return spawnSync('docker-registry', ['--version'], { stdio: 'ignore' }).status === 0
+    ? undefined
+    : 'docker-registry is not installed';
 }
 
 export async function startRegistry(options: TestRegistryOptions = {}): Promise<TestRegistry> {
@@ -58,7 +60,10 @@ function configuration(directory: string, { login, tls }: TestRegistryOptions): 
 
 function listening(config: string): Promise<{ child: ChildProcess; address: string; log: () => string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn('docker-registry', ['serve', config], { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env['PATH'], OTEL_TRACES_EXPORTER: 'none' } });
+    const child = spawn('docker-registry', ['serve', config], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: process.env['PATH'], OTEL_TRACES_EXPORTER: 'none' },
+    });
     let text = '';
     const collect = (chunk: Buffer) => {
       text += chunk.toString();

@@ -1,0 +1,207 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { KilnError } from '../base/errors.ts';
+import { MEDIA } from '../base/oci.ts';
+import { parseChallenges } from './challenge.ts';
+import { type CredentialSource, dockerCredentials } from './credentials.ts';
+import { never, quickClient } from './testing/client.ts';
+import { type Answer, type FaultServer, faultServer } from './testing/faults.ts';
+import { makeImage } from './testing/images.ts';
+
+const IMAGE = makeImage([{ name: 'a', text: 'a' }]);
+const basicOf = (user: string, password: string) => `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+const login: CredentialSource = async () => ({ kind: 'basic', username: 'u', password: 'p' });
+
+test('challenges: several, quoted commas, no parameters', () => {
+  const found = parseChallenges(
+    'Negotiate, Bearer realm="https://a/t?x=1,2",service="s", scope="repository:a/b:pull,push" , basic realm=plain',
+  );
+  assert.equal(
+    found.map(({ scheme, parameters }) => [scheme, Object.fromEntries(parameters)]),
+    [
+      ['negotiate', {}],
+      ['bearer', { realm: 'https://a/t?x=1,2', service: 's', scope: 'repository:a/b:pull,push' }],
+      ['basic', { realm: 'plain' }],
+    ],
+  );
+  assert.equal(parseChallenges('"'), []);
+});
+
+/** A registry that wants bearer tokens from `/token` on a second server; tokens are numbered. */
+async function tokenWorld(lifetime: number, accepts: (token: string) => boolean = () => true) {
+  let count = 0;
+  const tokens = await faultServer(
+    (_, response) => void response.end(JSON.stringify({ token: `t${++count}`, expires_in: lifetime })),
+  );
+  const registry = await faultServer((request, response) => {
+    const token = /^Bearer (.*)$/.exec(request.headers.authorization ?? '')?.[1];
+    if (!token || !accepts(token)) {
+      const challenge = `Bearer realm="http://${tokens.host}/token",service="reg",scope="repository:team/app:pull"`;
+      response.writeHead(401, { 'www-authenticate': challenge }).end();
+    } else {
+      response.writeHead(200, { 'content-type': MEDIA.ociManifest }).end(IMAGE.bytes);
+    }
+  });
+  const dispose = async () => {
+    await tokens[Symbol.asyncDispose]();
+    await registry[Symbol.asyncDispose]();
+  };
+  return { tokens, registry, repository: { domain: registry.host, path: 'team/app' }, [Symbol.asyncDispose]: dispose };
+}
+
+test('a token is asked for once, with scope and login, and used until it expires', async () => {
+  await using world = await tokenWorld(300);
+  await using client = quickClient({ credentials: login });
+  for (let round = 0; round < 3; round++) await client.manifest(world.repository, 'latest', never());
+  assert.is(world.tokens.seen.length, 1);
+  const [asked] = world.tokens.seen;
+  assert.is(asked?.path, '/token?service=reg&scope=repository%3Ateam%2Fapp%3Apull&account=u');
+  assert.is(asked?.headers.authorization, basicOf('u', 'p'));
+  assert.is(world.registry.seen.length, 4);
+  assert.ok(
+    world.registry.seen.every((request) => !request.headers.authorization?.startsWith('Basic')),
+    'the login itself never goes to the registry',
+  );
+});
+
+test('a token that lives too short is not kept', async () => {
+  await using world = await tokenWorld(5);
+  await using client = quickClient();
+  await client.manifest(world.repository, 'latest', never());
+  await client.manifest(world.repository, 'latest', never());
+  assert.is(world.tokens.seen.length, 2);
+});
+
+test('a token that the registry no longer takes is replaced', async () => {
+  let revoked = '';
+  await using world = await tokenWorld(300, (token) => token !== revoked);
+  await using client = quickClient();
+  await client.manifest(world.repository, 'latest', never());
+  revoked = 't1';
+  await client.manifest(world.repository, 'latest', never());
+  assert.is(world.registry.seen.at(-1)?.headers.authorization, 'Bearer t2');
+});
+
+test('a registry that takes no token at all denies, and is not asked for ever', async () => {
+  await using world = await tokenWorld(300, () => false);
+  await using client = quickClient({ credentials: login });
+  try {
+    await client.manifest(world.repository, 'latest', never());
+    assert.unreachable();
+  } catch (error) {
+    assert.is((error as KilnError).code, 'KILN_REGISTRY_DENIED');
+  }
+  assert.ok(world.registry.seen.length <= 4);
+});
+
+test('requests at the same time share one token request', async () => {
+  await using world = await tokenWorld(300);
+  await using client = quickClient();
+  await client.manifest(world.repository, 'latest', never());
+  const before = world.tokens.seen.length;
+  await Promise.all(['a', 'b', 'c'].map((tag) => client.hasBlob(world.repository, IMAGE.target.digest, never()).then(() => tag)));
+  assert.is(world.tokens.seen.length, before + 1, 'one more, for pull,push');
+});
+
+test('an identity token is exchanged by POST', async () => {
+  await using world = await tokenWorld(300);
+  await using client = quickClient({ credentials: async () => ({ kind: 'identity', token: 'refresh-me' }) });
+  await client.manifest(world.repository, 'latest', never());
+  const [asked] = world.tokens.seen;
+  assert.is(asked?.method, 'POST');
+  const form = new URLSearchParams(asked?.body.toString());
+  assert.is(form.get('refresh_token'), 'refresh-me');
+  assert.is(form.get('scope'), 'repository:team/app:pull');
+});
+
+test('wrong basic credentials are denied after one try', async () => {
+  const answer: Answer = (_, response) => void response.writeHead(401, { 'www-authenticate': 'Basic realm="r"' }).end();
+  await using server: FaultServer = await faultServer(answer);
+  await using client = quickClient({ credentials: login });
+  try {
+    await client.manifest({ domain: server.host, path: 'a' }, 'latest', never());
+    assert.unreachable();
+  } catch (error) {
+    assert.ok(error instanceof KilnError && error.code === 'KILN_REGISTRY_DENIED');
+  }
+  assert.is(server.seen.length, 2);
+});
+
+function inDirectory(work: (directory: string) => Promise<void>): () => Promise<void> {
+  return async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'kiln-auth-'));
+    try {
+      await work(directory);
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  };
+}
+
+test(
+  'docker config.json: logins hold for the exact host only',
+  inDirectory(async (directory) => {
+    const path = join(directory, 'config.json');
+    const auth = Buffer.from('user:pass:word').toString('base64');
+    writeFileSync(
+      path,
+      JSON.stringify({
+        auths: {
+          'https://index.docker.io/v1/': { auth },
+          'reg.example.com:5000': { identitytoken: 'idt' },
+          'https://plain.example.com/v2/': { username: 'x', password: 'y' },
+        },
+      }),
+    );
+    const find = dockerCredentials(path, {});
+    assert.equal(await find('docker.io', never()), { kind: 'basic', username: 'user', password: 'pass:word' });
+    assert.equal(await find('reg.example.com:5000', never()), { kind: 'identity', token: 'idt' });
+    assert.equal(await find('plain.example.com', never()), { kind: 'basic', username: 'x', password: 'y' });
+    for (const host of ['reg.example.com', 'example.com', 'evil-docker.io', 'docker.io.evil.com', 'a.plain.example.com']) {
+      assert.is(await find(host, never()), undefined, host);
+    }
+  }),
+);
+
+test(
+  'credential helpers are asked for their hosts; one that has none leaves us anonymous, one that is missing is named',
+  inDirectory(async (directory) => {
+    const helper = join(directory, 'docker-credential-fake');
+    writeFileSync(
+      helper,
+      '#!/bin/sh\nread -r host\ncase "$host" in\n  known.example.com) echo \'{"ServerURL":"x","Username":"<token>","Secret":"s3"}\' ;;\n  https://index.docker.io/v1/) echo \'{"Username":"hub","Secret":"p"}\' ;;\n  *) echo "credentials not found in native keychain"; exit 1 ;;\nesac\n',
+    );
+    chmodSync(helper, 0o755);
+    const path = join(directory, 'config.json');
+    writeFileSync(
+      path,
+      JSON.stringify({ credsStore: 'fake', credHelpers: { 'gone.example.com': 'gone', 'bad.example.com': '../evil' } }),
+    );
+    const find = dockerCredentials(path, { PATH: `${directory}:/usr/bin:/bin` });
+    assert.equal(await find('known.example.com', never()), { kind: 'identity', token: 's3' });
+    assert.equal(await find('docker.io', never()), { kind: 'basic', username: 'hub', password: 'p' });
+    assert.is(await find('other.example.com', never()), undefined);
+    for (const host of ['gone.example.com', 'bad.example.com']) {
+      const error = await find(host, never()).catch((caught: unknown) => caught);
+      assert.ok(error instanceof KilnError && error.code === 'KILN_CREDENTIAL_HELPER', host);
+    }
+  }),
+);
+
+test(
+  'no config file is anonymous, a broken one is an error',
+  inDirectory(async (directory) => {
+    assert.is(await dockerCredentials(join(directory, 'none.json'), {})('a', never()), undefined);
+    const path = join(directory, 'config.json');
+    writeFileSync(path, '{');
+    assert.throws(
+      () => dockerCredentials(path, {})('a', never()),
+      (error: unknown) => error instanceof KilnError && error.code === 'KILN_DOCKER_CONFIG_INVALID',
+    );
+  }),
+);
+
+test.run();

@@ -1,0 +1,16 @@
+import { RegistryClient, type RegistryOptions } from '../client.ts';
+
+/** A client that waits for nothing between attempts, and tells how long it would have waited. */
+export function quickClient(options: RegistryOptions = {}): RegistryClient & { readonly waits: number[] } {
+  const waits: number[] = [];
+  const wait = async (ms: number, signal: AbortSignal) => {
+    signal.throwIfAborted();
+    waits.push(ms);
+  };
+  return Object.assign(new RegistryClient({ ...options, retry: { wait, ...options.retry } }), { waits });
+}
+
+/** A signal that never fires. */
+export function never(): AbortSignal {
+  return new AbortController().signal;
+}
