@@ -4,10 +4,12 @@
  */
 declare module 'undici/lib/dispatcher/pool.js' {
   const Pool: typeof import('undici').Pool;
+  // biome-ignore lint/style/noDefaultExport: it is what the module has
   export default Pool;
 }
 declare module 'undici/lib/dispatcher/proxy-agent.js' {
   const ProxyAgent: typeof import('undici').ProxyAgent;
+  // biome-ignore lint/style/noDefaultExport: it is what the module has
   export default ProxyAgent;
 }
 declare module 'undici/lib/api/api-request.js' {
@@ -16,5 +18,6 @@ declare module 'undici/lib/api/api-request.js' {
     this: import('undici').Dispatcher,
     options: import('undici').Dispatcher.RequestOptions,
   ) => Promise<import('undici').Dispatcher.ResponseData>;
+  // biome-ignore lint/style/noDefaultExport: it is what the module has
   export default request;
 }

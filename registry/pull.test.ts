@@ -1,0 +1,202 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { KilnError } from '../base/errors.ts';
+import { MEDIA } from '../base/oci.ts';
+import type { Platform } from '../base/platform.ts';
+import type { ImageStore, StoredImage } from '../snapshotter/images.ts';
+import { imageSources } from './pull.ts';
+import { never } from './testing/client.ts';
+import { type MemoryContent, memoryContent } from './testing/content.ts';
+import { faultServer } from './testing/faults.ts';
+import { makeImage, makeIndex, type TestImage } from './testing/images.ts';
+import { writeLayout } from './testing/layouts.ts';
+
+const AMD64: Platform = { os: 'linux', architecture: 'amd64' };
+const ARM64: Platform = { os: 'linux', architecture: 'arm64' };
+const AMD = makeImage([
+  { name: 'a', text: 'one' },
+  { name: 'b', text: 'two' },
+]);
+const ARM = makeImage([{ name: 'a', text: 'arm' }], ARM64);
+const INDEX = makeIndex([AMD, ARM]);
+
+function memoryImages(...images: StoredImage[]): ImageStore {
+  const byName = new Map(images.map((image) => [image.name, image]));
+  return {
+    get: (name) => byName.get(name),
+    list: () => [...byName.values()],
+    put: (image) => void byName.set(image.name, image),
+    remove: (name) => byName.delete(name),
+  };
+}
+
+/** A registry that has INDEX as `team/app:latest`, with no authentication. */
+async function registryServer() {
+  const documents = new Map([
+    [INDEX.target.digest as string, INDEX.bytes],
+    ['latest', INDEX.bytes],
+    [AMD.target.digest, AMD.bytes],
+    [ARM.target.digest, ARM.bytes],
+  ]);
+  const blobs = new Map([...AMD.blobs, ...ARM.blobs]);
+  return faultServer((request, response) => {
+    const [, kind, name = ''] = /^\/v2\/team\/app\/(manifests|blobs)\/(.*)$/.exec(request.path) ?? [];
+    const bytes = kind === 'blobs' ? blobs.get(name as never) : documents.get(name);
+    if (!bytes) return void response.writeHead(404).end();
+    const type = bytes === INDEX.bytes ? MEDIA.ociIndex : MEDIA.ociManifest;
+    const headers = { 'content-length': bytes.length, 'content-type': type };
+    if (name !== 'latest') response.writeHead(200, headers);
+    else response.writeHead(200, { ...headers, 'docker-content-digest': INDEX.target.digest });
+    response.end(request.method === 'HEAD' ? undefined : bytes);
+  });
+}
+
+function storing(content: MemoryContent, image: TestImage, name: string): StoredImage {
+  content.put(image.bytes);
+  content.put(image.blobs.get(image.manifest.config.digest)!);
+  return { name, target: image.target, configs: [image.manifest.config.digest], created: 0 };
+}
+
+const quick = { retry: { wait: async () => {} } };
+
+test('resolving reads documents only; layers come when they are fetched, once', async () => {
+  await using server = await registryServer();
+  const content = memoryContent();
+  await using sources = imageSources({ content, images: memoryImages(), registry: quick });
+  const name = `${server.host}/team/app`;
+  const image = await sources.resolve(name, AMD64, { pull: false, signal: never() });
+  assert.is(image.name, `${name}:latest`);
+  assert.is(image.digest, INDEX.target.digest);
+  assert.is(image.manifestDigest, AMD.target.digest);
+  assert.equal(image.diffIds, AMD.config.rootfs?.diff_ids);
+  assert.is(image.local, false);
+  const layers = AMD.manifest.layers;
+  assert.ok(
+    layers.every((layer) => content.size(layer.digest) === undefined),
+    'no layer yet',
+  );
+  await Promise.all([...layers, ...layers].map((layer) => sources.fetch(image, layer, { signal: never() })));
+  assert.ok(layers.every((layer) => content.size(layer.digest) === layer.size));
+  assert.is(server.seen.filter(({ path }) => layers.some((layer) => path.includes(layer.digest))).length, layers.length);
+});
+
+test('the second time a tag costs one HEAD, a digest nothing', async () => {
+  await using server = await registryServer();
+  const content = memoryContent();
+  const name = `${server.host}/team/app`;
+  const again = async (text: string) => {
+    await using sources = imageSources({ content, images: memoryImages(), registry: quick });
+    const before = server.seen.length;
+    await sources.resolve(text, ARM64, { pull: false, signal: never() });
+    return server.seen.slice(before).map((request) => request.method);
+  };
+  assert.is((await again(name)).length, 4);
+  assert.equal(await again(name), ['HEAD']);
+  assert.equal(await again(`${name}@${INDEX.target.digest}`), []);
+});
+
+test('the local store is asked first, unless a pull is asked for', async () => {
+  await using server = await registryServer();
+  const content = memoryContent();
+  const other = makeImage([{ name: 'x', text: 'built here' }]);
+  const name = `${server.host}/team/app:latest`;
+  await using sources = imageSources({ content, images: memoryImages(storing(content, other, name)), registry: quick });
+  const local = await sources.resolve(name, AMD64, { pull: false, signal: never() });
+  assert.is(local.digest, other.target.digest);
+  assert.ok(local.local);
+  assert.is(server.seen.length, 0);
+  const pulled = await sources.resolve(name, AMD64, { pull: true, signal: never() });
+  assert.is(pulled.digest, INDEX.target.digest);
+  assert.not.ok(pulled.local);
+});
+
+test('a local image for another platform sends us to the registry, and says so when that fails', async () => {
+  await using server = await registryServer();
+  const content = memoryContent();
+  const here = storing(content, AMD, `${server.host}/team/app:latest`);
+  const gone = storing(content, AMD, `${server.host}/nowhere:latest`);
+  await using sources = imageSources({ content, images: memoryImages(here, gone), registry: quick });
+  const found = await sources.resolve(here.name, ARM64, { pull: false, signal: never() });
+  assert.is(found.manifestDigest, ARM.target.digest);
+  const error = await sources.resolve(gone.name, ARM64, { pull: false, signal: never() }).catch((caught: unknown) => caught);
+  assert.ok(error instanceof KilnError && error.code === 'KILN_IMAGE_NOT_FOUND');
+  assert.match((error as KilnError).notes.join(), 'no image for linux/arm64');
+});
+
+test('a platform that an index lacks is named, with those it has', async () => {
+  await using server = await registryServer();
+  await using sources = imageSources({ content: memoryContent(), images: memoryImages(), registry: quick });
+  const wanted = { os: 'linux', architecture: 's390x' };
+  const error = await sources
+    .resolve(`${server.host}/team/app`, wanted, { pull: false, signal: never() })
+    .catch((caught: unknown) => caught);
+  assert.ok(error instanceof KilnError && error.code === 'KILN_PLATFORM_NOT_FOUND');
+  assert.match((error as KilnError).hint ?? '', 'linux/amd64, linux/arm64');
+});
+
+test('an OCI layout is a source: no registry, verified blobs', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'kiln-pull-'));
+  try {
+    writeLayout(directory, [[AMD, 'v1']]);
+    const content = memoryContent();
+    await using sources = imageSources({ content, images: memoryImages(), registry: quick });
+    const image = await sources.resolve(`oci-layout://${directory}:v1`, AMD64, { pull: true, signal: never() });
+    assert.is(image.digest, AMD.target.digest);
+    assert.ok(image.local);
+    const [layer] = image.manifest.layers;
+    await sources.fetch(image, layer!, { signal: never() });
+    assert.is(content.size(layer!.digest), layer!.size);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+test('cancelling one of two who wait for a layer leaves the transfer running', async () => {
+  const release = Promise.withResolvers<void>();
+  const arrived = Promise.withResolvers<void>();
+  const bytes = AMD.blobs.get(AMD.manifest.layers[0]!.digest)!;
+  await using server = await faultServer(async (_, response) => {
+    response.writeHead(200, { 'content-length': bytes.length });
+    response.flushHeaders();
+    arrived.resolve();
+    await release.promise;
+    response.end(bytes);
+  });
+  const content = memoryContent();
+  await using sources = imageSources({ content, images: memoryImages(), registry: quick });
+  const image = { origin: { kind: 'registry', repository: { domain: server.host, path: 'a' } } } as const;
+  const layer = AMD.manifest.layers[0]!;
+  const abort = new AbortController();
+  const first = sources.fetch(image, layer, { signal: abort.signal }).catch((error: unknown) => error);
+  const second = sources.fetch(image, layer, { signal: never() });
+  await arrived.promise;
+  abort.abort();
+  assert.is(((await first) as KilnError).code, 'KILN_CANCELLED');
+  release.resolve();
+  await second;
+  assert.is(content.size(layer.digest), layer.size);
+  assert.is(server.seen.length, 1);
+});
+
+test('when the last who waits is cancelled the transfer ends and leaves nothing', async () => {
+  const arrived = Promise.withResolvers<void>();
+  await using server = await faultServer((_, response) => {
+    response.writeHead(200, { 'content-length': AMD.manifest.layers[0]!.size });
+    response.flushHeaders();
+    arrived.resolve();
+  });
+  const content = memoryContent();
+  await using sources = imageSources({ content, images: memoryImages(), registry: quick });
+  const abort = new AbortController();
+  const origin = { kind: 'registry', repository: { domain: server.host, path: 'a' } } as const;
+  const work = sources.fetch({ origin }, AMD.manifest.layers[0]!, { signal: abort.signal }).catch((error: unknown) => error);
+  await arrived.promise;
+  abort.abort();
+  assert.is(((await work) as KilnError).code, 'KILN_CANCELLED');
+  assert.is(content.openWriters(), 0);
+});
+
+test.run();
