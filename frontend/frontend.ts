@@ -56,7 +56,11 @@ export type NamedContext =
   | { readonly kind: 'oci-layout'; readonly ref: string; readonly store: string };
 
 /** Answers what an image reference is, for one platform: `ref` comes as written in FROM, expanded. Throws KILN_IMAGE_NOT_FOUND and the like. */
-export type ImageResolver = (ref: string, platform: Platform, options: { readonly pull: boolean; readonly stageName?: string }) => Promise<ResolvedImage>;
+export type ImageResolver = (
+  ref: string,
+  platform: Platform,
+  options: { readonly pull: boolean; readonly stageName?: string },
+) => Promise<ResolvedImage>;
 
 export interface ResolvedImage {
   /** The full name with tag, without digest: `docker.io/library/busybox:latest`. */

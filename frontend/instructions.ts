@@ -24,8 +24,7 @@ export interface Directive {
 }
 
 /** Something the parser saw that a check may want to speak about. */
-export type ParserNote =
-  | { readonly kind: 'empty-continuation'; readonly range: SourceRange };
+export type ParserNote = { readonly kind: 'empty-continuation'; readonly range: SourceRange };
 
 export interface Stage {
   readonly from: FromInstruction;
@@ -37,9 +36,23 @@ export interface Stage {
 export type Instruction = FromInstruction | StageInstruction;
 
 export type StageInstruction =
-  | AddInstruction | ArgInstruction | CmdInstruction | CopyInstruction | EntrypointInstruction | EnvInstruction | ExposeInstruction
-  | HealthcheckInstruction | LabelInstruction | MaintainerInstruction | OnbuildInstruction | RunInstruction | ShellInstruction
-  | StopsignalInstruction | UserInstruction | VolumeInstruction | WorkdirInstruction;
+  | AddInstruction
+  | ArgInstruction
+  | CmdInstruction
+  | CopyInstruction
+  | EntrypointInstruction
+  | EnvInstruction
+  | ExposeInstruction
+  | HealthcheckInstruction
+  | LabelInstruction
+  | MaintainerInstruction
+  | OnbuildInstruction
+  | RunInstruction
+  | ShellInstruction
+  | StopsignalInstruction
+  | UserInstruction
+  | VolumeInstruction
+  | WorkdirInstruction;
 
 interface Base {
   readonly range: SourceRange;
@@ -71,10 +84,20 @@ export interface KeyValue {
 
 export interface ArgInstruction extends Base {
   readonly kind: 'arg';
-  readonly args: readonly { readonly key: string; readonly value: string | undefined; /** From `# <key> …` above. */ readonly docComment: string }[];
+  readonly args: readonly {
+    readonly key: string;
+    readonly value: string | undefined /** From `# <key> …` above. */;
+    readonly docComment: string;
+  }[];
 }
-export interface EnvInstruction extends Base { readonly kind: 'env'; readonly entries: readonly KeyValue[] }
-export interface LabelInstruction extends Base { readonly kind: 'label'; readonly entries: readonly KeyValue[] }
+export interface EnvInstruction extends Base {
+  readonly kind: 'env';
+  readonly entries: readonly KeyValue[];
+}
+export interface LabelInstruction extends Base {
+  readonly kind: 'label';
+  readonly entries: readonly KeyValue[];
+}
 
 /** A command line: `exec` is JSON form, `shell` is to be run by the stage's SHELL. */
 export type CommandLine =
@@ -129,12 +152,25 @@ interface CopyLike extends Base {
   readonly heredocs: readonly Heredoc[];
   readonly dest: string;
 }
-export interface CopyInstruction extends CopyLike { readonly kind: 'copy' }
-export interface AddInstruction extends CopyLike { readonly kind: 'add' }
+export interface CopyInstruction extends CopyLike {
+  readonly kind: 'copy';
+}
+export interface AddInstruction extends CopyLike {
+  readonly kind: 'add';
+}
 
-export interface CmdInstruction extends Base { readonly kind: 'cmd'; readonly command: CommandLine }
-export interface EntrypointInstruction extends Base { readonly kind: 'entrypoint'; readonly command: CommandLine }
-export interface ShellInstruction extends Base { readonly kind: 'shell'; readonly shell: readonly string[] }
+export interface CmdInstruction extends Base {
+  readonly kind: 'cmd';
+  readonly command: CommandLine;
+}
+export interface EntrypointInstruction extends Base {
+  readonly kind: 'entrypoint';
+  readonly command: CommandLine;
+}
+export interface ShellInstruction extends Base {
+  readonly kind: 'shell';
+  readonly shell: readonly string[];
+}
 export interface HealthcheckInstruction extends Base {
   readonly kind: 'healthcheck';
   /** Undefined for NONE. Durations in nanoseconds. */
@@ -145,11 +181,32 @@ export interface HealthcheckInstruction extends Base {
   readonly startInterval?: number;
   readonly retries?: number;
 }
-export interface ExposeInstruction extends Base { readonly kind: 'expose'; readonly ports: readonly string[] }
-export interface VolumeInstruction extends Base { readonly kind: 'volume'; readonly paths: readonly string[] }
-export interface UserInstruction extends Base { readonly kind: 'user'; readonly user: string }
-export interface WorkdirInstruction extends Base { readonly kind: 'workdir'; readonly path: string }
-export interface StopsignalInstruction extends Base { readonly kind: 'stopsignal'; readonly signal: string }
-export interface MaintainerInstruction extends Base { readonly kind: 'maintainer'; readonly maintainer: string }
+export interface ExposeInstruction extends Base {
+  readonly kind: 'expose';
+  readonly ports: readonly string[];
+}
+export interface VolumeInstruction extends Base {
+  readonly kind: 'volume';
+  readonly paths: readonly string[];
+}
+export interface UserInstruction extends Base {
+  readonly kind: 'user';
+  readonly user: string;
+}
+export interface WorkdirInstruction extends Base {
+  readonly kind: 'workdir';
+  readonly path: string;
+}
+export interface StopsignalInstruction extends Base {
+  readonly kind: 'stopsignal';
+  readonly signal: string;
+}
+export interface MaintainerInstruction extends Base {
+  readonly kind: 'maintainer';
+  readonly maintainer: string;
+}
 /** `expression` is the text that the child build parses; heredoc bodies are appended to it, as Docker stores them. */
-export interface OnbuildInstruction extends Base { readonly kind: 'onbuild'; readonly expression: string }
+export interface OnbuildInstruction extends Base {
+  readonly kind: 'onbuild';
+  readonly expression: string;
+}

@@ -1,0 +1,40 @@
+import { KilnError, type Place, type SourceText } from '../base/errors.ts';
+import type { SourceRange } from '../solver/llb/graph.ts';
+
+/** The ways in which a Dockerfile can be wrong, one code each. */
+export type DockerfileCode = `KILN_DOCKERFILE_${
+  | 'EMPTY'
+  | 'NO_STAGE'
+  | 'BEFORE_FROM'
+  | 'UNKNOWN_INSTRUCTION'
+  | 'UNKNOWN_FLAG'
+  | 'FLAG'
+  | 'SYNTAX'
+  | 'JSON'
+  | 'HEREDOC'
+  | 'DIRECTIVE'
+  | 'STAGE_NAME'
+  | 'ONBUILD'
+  | 'EXPANSION'
+  | 'VARIABLE_REQUIRED'
+  | 'TOO_COMPLEX'
+  | 'CHECK'}`;
+
+/** Whole lines, counted from 1, both included. */
+export function linesOf(source: SourceText, start: number, end: number): SourceRange {
+  return { source, start: { line: start, character: 0 }, end: { line: Math.max(start, end), character: 0 } };
+}
+
+export function placeOf(range: SourceRange): Place {
+  return {
+    kind: 'source',
+    source: range.source,
+    start: { line: range.start.line, column: 0 },
+    end: { line: range.end.line, column: 0 },
+  };
+}
+
+export function problem(code: DockerfileCode, message: string, where: SourceRange | Place | undefined, hint?: string): KilnError {
+  const place = where === undefined || 'kind' in where ? where : placeOf(where);
+  return new KilnError(code, message, { place, hint });
+}

@@ -1,0 +1,76 @@
+import type { KilnError, Place } from '../base/errors.ts';
+import type { SourceRange } from '../solver/llb/graph.ts';
+import type { Heredoc } from './instructions.ts';
+import type { LogicalLine } from './lines.ts';
+import { type DockerfileCode, placeOf, problem } from './problem.ts';
+import { didYouMean, nearest } from './suggest.ts';
+import type { FlagToken, Statement } from './tokens.ts';
+
+/** One instruction on its way from text to type: what its reader needs to know. */
+export interface Reading {
+  readonly line: LogicalLine;
+  readonly statement: Statement;
+  readonly escape: '\\' | '`';
+  readonly heredocs: readonly Heredoc[];
+  readonly range: SourceRange;
+}
+
+/** An error about the whole instruction. */
+export function failure(reading: Reading, code: DockerfileCode, message: string, hint?: string): KilnError {
+  return problem(code, message, placeOf(reading.range), hint);
+}
+
+/** `string` takes a value, `strings` too and may be repeated, `boolean` may stand alone. */
+export type FlagKind = 'string' | 'strings' | 'boolean';
+
+export interface FlagValues {
+  string(name: string): string | undefined;
+  strings(name: string): readonly string[];
+  boolean(name: string): boolean | undefined;
+  placeOf(name: string): Place | undefined;
+}
+
+/** Checks an instruction's flags against those it knows. Throws KILN_DOCKERFILE_UNKNOWN_FLAG and KILN_DOCKERFILE_FLAG. */
+export function readFlags(reading: Reading, known: Readonly<Record<string, FlagKind>>): FlagValues {
+  const found = new Map<string, { readonly values: string[]; readonly token: FlagToken }>();
+  for (const token of reading.statement.flags) {
+    const value = checkedValue(reading, token, known, found.has(token.name));
+    const seen = found.get(token.name);
+    if (seen) seen.values.push(value);
+    else found.set(token.name, { values: [value], token });
+  }
+  const string = (name: string) => found.get(name)?.values[0];
+  return {
+    string,
+    strings: (name) => found.get(name)?.values ?? [],
+    boolean: (name) => (found.has(name) ? string(name) === 'true' : undefined),
+    placeOf: (name) => {
+      const token = found.get(name)?.token;
+      return token && reading.line.placeOf(token.start, token.end);
+    },
+  };
+}
+
+function checkedValue(reading: Reading, token: FlagToken, known: Readonly<Record<string, FlagKind>>, seen: boolean): string {
+  const { name, value } = token;
+  const place = reading.line.placeOf(token.start, token.end);
+  const kind = Object.hasOwn(known, name) ? known[name] : undefined;
+  const keyword = reading.statement.keyword.toUpperCase();
+  if (!kind) throw unknownFlag(name, keyword, Object.keys(known), place);
+  const bad = (message: string, hint: string) => problem('KILN_DOCKERFILE_FLAG', message, place, hint);
+  if (seen && kind !== 'strings') throw bad(`duplicate flag specified: --${name}`, `give --${name} once`);
+  if (value === undefined && kind === 'boolean') return 'true';
+  if (value === undefined || (value === '' && kind === 'boolean'))
+    throw bad(`missing a value on flag: --${name}`, `write --${name}=VALUE`);
+  if (kind !== 'boolean') return value;
+  const lower = value.toLowerCase();
+  if (lower === 'true' || lower === 'false') return lower;
+  throw bad(`expecting boolean value for flag --${name}, not: ${value}`, `write --${name} or --${name}=false`);
+}
+
+function unknownFlag(name: string, keyword: string, known: readonly string[], place: Place): KilnError {
+  const near = nearest(name, known);
+  const flags = known.map((flag) => `--${flag}`).join(' ');
+  const hint = near ? `write --${near}` : known.length > 0 ? `${keyword} takes ${flags}` : `${keyword} takes no flags`;
+  return problem('KILN_DOCKERFILE_UNKNOWN_FLAG', `unknown flag: --${name}${didYouMean(name, known)}`, place, hint);
+}

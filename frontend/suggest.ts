@@ -1,0 +1,45 @@
+/**
+ * The known word nearest to `word`, if it is near enough to be a typing error: fewer than three edits. The answer follows the case
+ * of `word`. Undefined when `word` itself is known: then the error was about something else.
+ */
+export function nearest(word: string, known: Iterable<string>): string | undefined {
+  const wanted = word.toLowerCase();
+  let best: string | undefined;
+  let bestDistance = 3;
+  for (const candidate of known) {
+    const lower = candidate.toLowerCase();
+    if (lower === wanted) return undefined;
+    const distance = editDistance(wanted, lower, bestDistance);
+    if (distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best === undefined ? undefined : inCaseOf(word, best);
+}
+
+/** ` (did you mean X?)`, or nothing. */
+export function didYouMean(word: string, known: Iterable<string>): string {
+  const found = nearest(word, known);
+  return found === undefined ? '' : ` (did you mean ${found}?)`;
+}
+
+function inCaseOf(model: string, word: string): string {
+  if (model === model.toLowerCase()) return word.toLowerCase();
+  return model === model.toUpperCase() ? word.toUpperCase() : word;
+}
+
+/** Levenshtein distance, or any number of at least `limit` when it is not below `limit`. */
+export function editDistance(a: string, b: string, limit: number): number {
+  if (Math.abs(a.length - b.length) >= limit) return limit;
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = a[i - 1] === b[j - 1] ? 0 : 1;
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + change));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
