@@ -1,0 +1,41 @@
+import { KilnError } from '../base/errors.ts';
+import type { Platform } from '../base/platform.ts';
+import { parsePlatform, samePlatform } from '../registry/platforms.ts';
+
+/** Where an annotation goes, in BuildKit's words (docs/annotations.md). */
+export type AnnotationTarget = 'manifest' | 'manifest-descriptor' | 'index' | 'index-descriptor';
+
+export interface Annotation {
+  readonly target: AnnotationTarget;
+  /** Only on what is for this platform; on everything when absent. */
+  readonly platform?: Platform | undefined;
+  readonly key: string;
+  readonly value: string;
+}
+
+/** Parses `annotation.KEY`, `annotation-TARGET.KEY` and `annotation-TARGET[PLATFORM].KEY`; undefined when `name` is something else. */
+export function parseAnnotation(name: string, value: string): Annotation | undefined {
+  const match = /^annotation(?:-([a-z-]+))?(?:\[([^\]]+)\])?\.(.+)$/s.exec(name);
+  if (!match) return undefined;
+  const target = match[1] ?? 'manifest';
+  if (target !== 'manifest' && target !== 'manifest-descriptor' && target !== 'index' && target !== 'index-descriptor') {
+    throw new KilnError('KILN_OUTPUT_INVALID', `an annotation cannot be put on ${JSON.stringify(target)}`, {
+      place: { kind: 'flag', flag: '--output' },
+      hint: 'use manifest, manifest-descriptor, index or index-descriptor',
+      exitCode: 2,
+    });
+  }
+  return { target, platform: match[2] === undefined ? undefined : parsePlatform(match[2]), key: match[3] as string, value };
+}
+
+/** The annotations for one target and platform; those for the very platform win over those for all. */
+export function annotationsFor(
+  annotations: readonly Annotation[],
+  target: AnnotationTarget,
+  platform?: Platform,
+): Record<string, string> {
+  const mine = annotations.filter((annotation) => annotation.target === target);
+  const general = mine.filter((annotation) => !annotation.platform);
+  const special = mine.filter((annotation) => annotation.platform && platform && samePlatform(annotation.platform, platform));
+  return Object.fromEntries([...general, ...special].map(({ key, value }) => [key, value]));
+}

@@ -1,0 +1,53 @@
+import type { LayerId } from '../snapshotter/snapshotter.ts';
+import type { BuiltTarget, ExportContext, ExportResponse } from './exporter.ts';
+import { type AssembledImage, assemble, type LayerPart } from './image.ts';
+import { layoutIndex } from './layout.ts';
+import type { ImageOptions } from './options.ts';
+import { packedParts, wantedForm } from './parts.ts';
+import type { Report } from './progress.ts';
+import type { ExportRooms } from './rooms.ts';
+
+/** Assembles an image, telling what buildx tells. */
+export async function assembledImage(
+  targets: readonly BuiltTarget[],
+  context: ExportContext,
+  report: Report,
+  options: { readonly image: ImageOptions; readonly ociTypes: boolean; readonly part: (layer: LayerId) => Promise<LayerPart> },
+): Promise<AssembledImage> {
+  const image = await report.task('exporting layers', () => assemble(targets, { ...options, epoch: context.epoch }));
+  for (const { descriptor, config } of image.manifests) {
+    report.done(`exporting manifest ${descriptor.digest}`);
+    report.done(`exporting config ${config.digest}`);
+  }
+  if (image.manifests[0]?.descriptor.digest !== image.target.digest)
+    report.done(`exporting manifest list ${image.target.digest}`);
+  return image;
+}
+
+/** As `assembledImage`, with a blob in the content store for every layer. */
+export function packedImage(
+  rooms: ExportRooms,
+  image: ImageOptions,
+  targets: readonly BuiltTarget[],
+  context: ExportContext,
+  ociTypes: boolean,
+  report: Report,
+): Promise<AssembledImage> {
+  const part = packedParts({ ...rooms, ociTypes, signal: context.signal }, wantedForm(image, context.epoch));
+  return assembledImage(targets, context, report, { image, ociTypes, part });
+}
+
+/**
+ * What an exporter of an image tells for `--metadata-file`, under BuildKit's names. `time`, in milliseconds since 1970, dates
+ * the descriptor of an archive.
+ */
+export function imageResponse(image: AssembledImage, names: readonly string[], time?: number): ExportResponse {
+  const [first] = image.manifests;
+  const single = first?.descriptor.digest === image.target.digest;
+  return {
+    'containerimage.digest': image.target.digest,
+    ...(single && first ? { 'containerimage.config.digest': first.config.digest } : {}),
+    'containerimage.descriptor': time === undefined ? image.target : layoutIndex(image.target, [], time)[0],
+    ...(names.length > 0 ? { 'image.name': names.join(',') } : {}),
+  };
+}

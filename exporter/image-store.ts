@@ -1,0 +1,41 @@
+import type { ContentStore } from '../snapshotter/content.ts';
+import { assembledImage, imageResponse, packedImage } from './assembling.ts';
+import type { Exporter } from './exporter.ts';
+import type { AssembledImage } from './image.ts';
+import type { ImageOptions } from './options.ts';
+import { namedParts } from './parts.ts';
+import { reported } from './progress.ts';
+import type { ExportRooms } from './rooms.ts';
+
+/**
+ * `type=image`: into the local image store, under every name. Layers that were built here are named by their uncompressed tar, and
+ * no blob is written, unless a compression was asked for.
+ */
+export function imageStoreExporter(rooms: ExportRooms, spec: { readonly image: ImageOptions }): Exporter {
+  const name = 'exporting to image';
+  const options = spec.image;
+  const ociTypes = options.ociTypes ?? true;
+  return {
+    name,
+    export: (targets, context) =>
+      reported(name, context, async (report) => {
+        const packed = options.compression !== undefined || options.forceCompression;
+        const part = namedParts({ ...rooms, ociTypes, signal: context.signal });
+        const image = packed
+          ? await packedImage(rooms, options, targets, context, ociTypes, report)
+          : await assembledImage(targets, context, report, { image: options, ociTypes, part });
+        putDocuments(rooms.content, image);
+        const configs = image.manifests.map(({ config }) => config.digest);
+        for (const full of options.names) {
+          rooms.images.put({ name: full, target: image.target, configs, created: Date.now() });
+          report.done(`naming to ${full}`);
+        }
+        return imageResponse(image, options.names);
+      }),
+  };
+}
+
+/** Configs before manifests before the index, as they were assembled: a document that is there has everything it names. */
+export function putDocuments(content: ContentStore, image: AssembledImage): void {
+  for (const text of image.documents.values()) content.put(Buffer.from(text));
+}

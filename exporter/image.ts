@@ -1,0 +1,118 @@
+import { type Digest, digestOf } from '../base/digest.ts';
+import { KilnError } from '../base/errors.ts';
+import { type Descriptor, type ImageConfig, MEDIA } from '../base/oci.ts';
+import type { LayerId } from '../snapshotter/snapshotter.ts';
+import { annotationsFor } from './annotations.ts';
+import { configJson, indexJson, manifestJson } from './documents.ts';
+import type { BuiltTarget } from './exporter.ts';
+import { fitHistory, rfc3339 } from './history.ts';
+import type { ImageOptions } from './options.ts';
+
+/** A layer as the manifest names it. */
+export interface LayerPart {
+  readonly diffId: Digest;
+  readonly descriptor: Descriptor;
+  /** Milliseconds since 1970. */
+  readonly created: number;
+}
+
+/** One platform's manifest. */
+export interface AssembledManifest {
+  readonly descriptor: Descriptor;
+  readonly config: Descriptor;
+  readonly layers: readonly Descriptor[];
+}
+
+/** An image whose documents are written, and whose layers are named. */
+export interface AssembledImage {
+  /** The manifest, or the index over several. */
+  readonly target: Descriptor;
+  readonly manifests: readonly AssembledManifest[];
+  /** Every document by its digest: configs, manifests, the index. */
+  readonly documents: ReadonlyMap<Digest, string>;
+}
+
+export interface AssembleOptions {
+  readonly image: ImageOptions;
+  readonly ociTypes: boolean;
+  /** Seconds since 1970. */
+  readonly epoch?: number | undefined;
+  /** How a layer is to be named; asked for all layers at once. */
+  readonly part: (layer: LayerId) => Promise<LayerPart>;
+}
+
+/** Writes config, manifest and, for several platforms, index as BuildKit does (exporter/containerimage). */
+export async function assemble(targets: readonly BuiltTarget[], options: AssembleOptions): Promise<AssembledImage> {
+  const documents = new Map<Digest, string>();
+  const manifests = await Promise.all(targets.map((target) => assembleOne(target, options, documents)));
+  const [only, ...more] = manifests;
+  if (!only) throw new Error('nothing was built');
+  const several = more.length > 0 || options.image.alwaysIndex;
+  return { target: several ? indexOver(manifests, options, documents) : single(only, options), manifests, documents };
+}
+
+function single(manifest: AssembledManifest, { image }: AssembleOptions): Descriptor {
+  if (image.annotations.some(({ target }) => target === 'index' || target === 'index-descriptor')) {
+    throw new KilnError('KILN_OUTPUT_INVALID', 'index annotations need an index, and a build for one platform has none', {
+      place: { kind: 'flag', flag: '--output' },
+      hint: 'annotate the manifest, or build for several platforms',
+    });
+  }
+  return manifest.descriptor;
+}
+
+async function assembleOne(
+  target: BuiltTarget,
+  options: AssembleOptions,
+  documents: Map<Digest, string>,
+): Promise<AssembledManifest> {
+  const { ociTypes, image } = options;
+  const parts = await Promise.all(target.snapshot.layers.map(options.part));
+  const config = document(
+    documents,
+    ociTypes ? MEDIA.ociConfig : MEDIA.dockerConfig,
+    configJson(finished(target, parts, options.epoch)),
+  );
+  const layers = parts.map((part) => part.descriptor);
+  const mediaType = ociTypes ? MEDIA.ociManifest : MEDIA.dockerManifest;
+  const annotations = annotationsFor(image.annotations, 'manifest', target.platform);
+  const manifest = document(documents, mediaType, manifestJson({ schemaVersion: 2, mediaType, config, layers, annotations }));
+  const own = annotationsFor(image.annotations, 'manifest-descriptor', target.platform);
+  return { descriptor: withAnnotations({ ...manifest, platform: target.platform }, own), config, layers };
+}
+
+/** The config with `rootfs`, `history` and `created` set. */
+function finished(target: BuiltTarget, parts: readonly LayerPart[], epoch: number | undefined): ImageConfig {
+  const { created: _, ...config } = target.config;
+  const limit = epoch === undefined ? undefined : rfc3339(epoch * 1000);
+  const times = parts.map((part) => ({ created: rfc3339(part.created) }));
+  const history = fitHistory(config.history ?? [], times, target.base?.history?.length ?? 0, limit);
+  const created = history.findLast((entry) => entry.created !== undefined)?.created;
+  return {
+    ...config,
+    ...(created === undefined ? {} : { created }),
+    history,
+    rootfs: { type: 'layers', diff_ids: parts.map((part) => part.diffId) },
+  };
+}
+
+function indexOver(
+  manifests: readonly AssembledManifest[],
+  { image, ociTypes }: AssembleOptions,
+  documents: Map<Digest, string>,
+): Descriptor {
+  const mediaType = ociTypes ? MEDIA.ociIndex : MEDIA.dockerIndex;
+  const annotations = annotationsFor(image.annotations, 'index');
+  const text = indexJson({ schemaVersion: 2, mediaType, manifests: manifests.map(({ descriptor }) => descriptor), annotations });
+  return withAnnotations(document(documents, mediaType, text), annotationsFor(image.annotations, 'index-descriptor'));
+}
+
+function withAnnotations(descriptor: Descriptor, annotations: Readonly<Record<string, string>>): Descriptor {
+  return Object.keys(annotations).length > 0 ? { ...descriptor, annotations } : descriptor;
+}
+
+function document(documents: Map<Digest, string>, mediaType: string, text: string): Descriptor {
+  const digest = digestOf(text);
+  documents.set(digest, text);
+  return { mediaType, digest, size: Buffer.byteLength(text) };
+}

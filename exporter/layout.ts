@@ -1,0 +1,73 @@
+import { type Digest, hexOf } from '../base/digest.ts';
+import { type Descriptor, MEDIA } from '../base/oci.ts';
+import { familiarName, parseReference } from '../registry/names.ts';
+import type { ContentStore } from '../snapshotter/content.ts';
+import type { ArchiveEntry } from './archive.ts';
+import { compactJson, layoutIndexJson } from './documents.ts';
+import { rfc3339 } from './history.ts';
+import type { AssembledImage } from './image.ts';
+
+/** The files of an OCI image layout (image-spec image-layout.md) that holds `image`, its layers taken from the content store. */
+export function layoutEntries(image: AssembledImage, index: readonly Descriptor[], content: ContentStore): ArchiveEntry[] {
+  const documents = [...image.documents].map(([digest, text]) => blobBytes(digest, text));
+  const layers = image.manifests.flatMap((manifest) => manifest.layers.map((layer) => blobFile(layer, content)));
+  return [...layoutFrame(index), ...documents, ...layers];
+}
+
+/** What every layout has: the directories, the version, the index. */
+export function layoutFrame(index: readonly Descriptor[]): ArchiveEntry[] {
+  const text = layoutIndexJson({ schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: index });
+  return [
+    { name: 'blobs/', kind: 'directory' },
+    { name: 'blobs/sha256/', kind: 'directory' },
+    { name: 'index.json', kind: 'bytes', mode: 0o644, bytes: Buffer.from(text) },
+    { name: 'oci-layout', kind: 'bytes', mode: 0o444, bytes: Buffer.from('{"imageLayoutVersion":"1.0.0"}') },
+  ];
+}
+
+export function blobBytes(digest: Digest, text: string | Uint8Array): ArchiveEntry {
+  return { name: blobName(digest), kind: 'bytes', mode: 0o444, bytes: typeof text === 'string' ? Buffer.from(text) : text };
+}
+
+export function blobFile(descriptor: Descriptor, content: ContentStore): ArchiveEntry {
+  const { digest, size } = descriptor;
+  return { name: blobName(digest), kind: 'file', mode: 0o444, path: content.path(digest), size };
+}
+
+export function blobName(digest: Digest): string {
+  return `blobs/sha256/${hexOf(digest)}`;
+}
+
+/**
+ * The entries of `index.json`: the image under each of its names, or once without a name. `time` in milliseconds since 1970 is
+ * the one thing in a layout that differs between two exports, unless it is the epoch's.
+ */
+export function layoutIndex(target: Descriptor, names: readonly string[], time: number): Descriptor[] {
+  const created = { 'org.opencontainers.image.created': rfc3339(Math.floor(time / 1000) * 1000) };
+  if (names.length === 0) return [{ ...target, annotations: { ...target.annotations, ...created } }];
+  return names.map((name) => {
+    const tag = parseReference(name).tag;
+    return {
+      ...target,
+      annotations: {
+        ...target.annotations,
+        'io.containerd.image.name': name,
+        ...created,
+        ...(tag === undefined ? {} : { 'org.opencontainers.image.ref.name': tag }),
+      },
+    };
+  });
+}
+
+/** `manifest.json` of docker's archive format, for one manifest. */
+export function dockerManifest(config: Descriptor, layers: readonly Descriptor[], names: readonly string[]): ArchiveEntry {
+  const tags = names.map((name) => familiarName(parseReference(name)));
+  const document = [
+    {
+      Config: blobName(config.digest),
+      RepoTags: tags.length > 0 ? tags : null,
+      Layers: layers.length > 0 ? layers.map((layer) => blobName(layer.digest)) : null,
+    },
+  ];
+  return { name: 'manifest.json', kind: 'bytes', mode: 0o644, bytes: Buffer.from(compactJson(document)) };
+}

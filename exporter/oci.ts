@@ -1,0 +1,76 @@
+import { KilnError } from '../base/errors.ts';
+import { writeArchive } from './archive.ts';
+import { imageResponse, packedImage } from './assembling.ts';
+import { writeTo } from './destination.ts';
+import type { Exporter } from './exporter.ts';
+import { dockerManifest, layoutEntries, layoutIndex } from './layout.ts';
+import { writeLayoutDirectory } from './layout-directory.ts';
+import type { Destination, ImageOptions, OutputSpec } from './options.ts';
+import { reported } from './progress.ts';
+import type { ExportRooms } from './rooms.ts';
+
+/** `type=oci`: an OCI image layout as an archive, or with `tar=false` as a directory. OCI media types unless told. */
+export function ociExporter(rooms: ExportRooms, spec: OutputSpec & { readonly type: 'oci' }): Exporter {
+  const name = 'exporting to oci image format';
+  const { names } = spec.image;
+  return {
+    name,
+    export: (targets, context) =>
+      reported(name, context, async (report) => {
+        const image = await packedImage(rooms, spec.image, targets, context, spec.image.ociTypes ?? true, report);
+        const index = layoutIndex(image.target, names, timeOf(context.epoch));
+        const entries = layoutEntries(image, index, rooms.content);
+        if (spec.tar) {
+          await report.task('sending tarball', (progress) =>
+            writeTo(spec.destination, context.signal, (sink) => writeArchive(entries, sink, progress)),
+          );
+        } else {
+          await report.task(`writing ${spec.directory}`, () =>
+            writeLayoutDirectory(spec.directory, entries, index, context.signal),
+          );
+        }
+        return imageResponse(image, names, timeOf(context.epoch));
+      }),
+  };
+}
+
+export interface DockerSpec {
+  readonly image: ImageOptions;
+  readonly destination: Destination;
+}
+
+/**
+ * `type=docker`: what `docker load` reads, which is an OCI image layout as well. Docker's media types unless told. One platform only,
+ * as the format has no index.
+ */
+export function dockerExporter(rooms: ExportRooms, { image: options, destination }: DockerSpec): Exporter {
+  const name = 'exporting to docker image format';
+  return {
+    name,
+    export: (targets, context) =>
+      reported(name, context, async (report) => {
+        if (targets.length > 1 || options.alwaysIndex) throw severalPlatforms();
+        const image = await packedImage(rooms, options, targets, context, options.ociTypes ?? false, report);
+        const index = layoutIndex(image.target, options.names, timeOf(context.epoch));
+        const manifests = image.manifests.map(({ config, layers }) => dockerManifest(config, layers, options.names));
+        const entries = [...layoutEntries(image, index, rooms.content), ...manifests];
+        await report.task('sending tarball', (progress) =>
+          writeTo(destination, context.signal, (sink) => writeArchive(entries, sink, progress)),
+        );
+        return imageResponse(image, options.names, timeOf(context.epoch));
+      }),
+  };
+}
+
+/** The time an export is dated, in milliseconds since 1970. */
+function timeOf(epoch: number | undefined): number {
+  return epoch === undefined ? Date.now() : epoch * 1000;
+}
+
+function severalPlatforms(): KilnError {
+  return new KilnError('KILN_OUTPUT_INVALID', 'type=docker cannot hold an image for several platforms', {
+    place: { kind: 'flag', flag: '--output' },
+    hint: 'use type=oci, or build for one platform',
+    exitCode: 2,
+  });
+}

@@ -1,0 +1,168 @@
+import { KilnError } from '../base/errors.ts';
+import { formatReference, parseReference } from '../registry/names.ts';
+import type { Compression } from '../snapshotter/content.ts';
+import { type Annotation, parseAnnotation } from './annotations.ts';
+
+/** How the image is written: what `--output type=image|oci|docker` have in common. */
+export interface ImageOptions {
+  /** Full names (`docker.io/library/app:latest`), each once, in the order given. */
+  readonly names: readonly string[];
+  /** Undefined when the user did not say: gzip where bytes are needed, none where they are not. */
+  readonly compression?: Compression | undefined;
+  readonly level?: number | undefined;
+  readonly forceCompression: boolean;
+  /** OCI media types, else Docker's; the exporter's usual ones when undefined. */
+  readonly ociTypes?: boolean | undefined;
+  readonly annotations: readonly Annotation[];
+  /** Write an index even for one platform. */
+  readonly alwaysIndex: boolean;
+}
+
+/** Where bytes go. A stream is somebody else's: standard input of `docker load`, a connection. */
+export type Destination =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'stdout' }
+  | { readonly kind: 'stream'; readonly write: (bytes: Uint8Array) => Promise<void> };
+
+/** One `--output`, parsed. */
+export type OutputSpec =
+  | { readonly type: 'image'; readonly image: ImageOptions; readonly push: boolean; readonly store: boolean }
+  | { readonly type: 'oci'; readonly image: ImageOptions; readonly tar: true; readonly destination: Destination }
+  | { readonly type: 'oci'; readonly image: ImageOptions; readonly tar: false; readonly directory: string }
+  | { readonly type: 'docker'; readonly image: ImageOptions; readonly destination: Destination | undefined }
+  | { readonly type: 'tar'; readonly destination: Destination }
+  | { readonly type: 'local'; readonly directory: string; readonly platformSplit?: boolean | undefined };
+
+/**
+ * Parses the attributes of one `--output` (`type=oci,dest=out.tar,…` as a map). `-` as `dest` is standard output. `tags` are the
+ * values of `-t`, which name the image unless `name=` does.
+ * Throws KILN_OUTPUT_INVALID, which names the attribute, and KILN_REFERENCE_INVALID.
+ */
+export function parseOutput(attributes: ReadonlyMap<string, string>, tags: readonly string[] = []): OutputSpec {
+  const reader = new Attributes(attributes);
+  const spec = specOf(reader, tags);
+  reader.end();
+  return spec;
+}
+
+function specOf(reader: Attributes, tags: readonly string[]): OutputSpec {
+  const type = reader.text('type');
+  switch (type) {
+    case 'image':
+    case 'registry': {
+      const image = imageOptions(reader, tags);
+      for (const ignored of ['unpack', 'dangling-name-prefix', 'name-canonical']) reader.text(ignored);
+      return {
+        type: 'image',
+        image,
+        push: reader.flag('push') ?? type === 'registry',
+        store: reader.flag('store') ?? type === 'image',
+      };
+    }
+    case 'oci': {
+      const image = imageOptions(reader, tags);
+      const tar = reader.flag('tar') ?? true;
+      if (tar) return { type: 'oci', image, tar, destination: destinationOf(reader.required('dest', type)) };
+      return { type: 'oci', image, tar, directory: directoryOf(reader.required('dest', type)) };
+    }
+    case 'docker': {
+      const image = imageOptions(reader, tags);
+      const path = reader.text('dest');
+      return { type: 'docker', image, destination: path === undefined ? undefined : destinationOf(path) };
+    }
+    case 'tar':
+      return { type, destination: destinationOf(reader.required('dest', type)) };
+    case 'local':
+      return { type, directory: directoryOf(reader.required('dest', type)), platformSplit: reader.flag('platform-split') };
+    default:
+      throw invalid(
+        type === undefined ? 'type is missing' : `unknown type ${JSON.stringify(type)}`,
+        'the types are image, registry, oci, docker, tar and local',
+      );
+  }
+}
+
+function imageOptions(reader: Attributes, tags: readonly string[]): ImageOptions {
+  const name = reader.text('name');
+  const given = name === undefined || name === '' ? tags : name.split(',');
+  const compression = compressionOf(reader.text('compression'));
+  return {
+    names: [...new Set(given.map((text) => formatReference(parseReference(text.trim()))))],
+    compression,
+    level: levelOf(reader.text('compression-level'), compression ?? 'gzip'),
+    forceCompression: reader.flag('force-compression') ?? false,
+    ociTypes: reader.flag('oci-mediatypes'),
+    annotations: reader.annotations(),
+    alwaysIndex: reader.flag('multi-platform') ?? false,
+  };
+}
+
+function compressionOf(text: string | undefined): Compression | undefined {
+  if (text === undefined || text === 'gzip' || text === 'zstd' || text === 'uncompressed') return text;
+  throw invalid(`unknown compression ${JSON.stringify(text)}`, 'the compressions are gzip, zstd and uncompressed');
+}
+
+function levelOf(text: string | undefined, compression: Compression): number | undefined {
+  if (text === undefined) return undefined;
+  const [least, most] = compression === 'zstd' ? [1, 22] : [0, 9];
+  const level = Number(text);
+  if (/^\d+$/.test(text) && level >= least && level <= most) return level;
+  throw invalid(`compression-level ${JSON.stringify(text)} is none of ${compression}`, `it goes from ${least} to ${most}`);
+}
+
+function destinationOf(path: string): Destination {
+  return path === '-' ? { kind: 'stdout' } : { kind: 'file', path };
+}
+
+function directoryOf(path: string): string {
+  if (path === '-') throw invalid('a directory cannot be written to standard output', 'name a directory with dest=');
+  return path;
+}
+
+/** The attributes of one output; asks for each by name, so that what nobody asked for can be refused. */
+class Attributes {
+  readonly #map: ReadonlyMap<string, string>;
+  readonly #asked = new Set<string>();
+
+  constructor(map: ReadonlyMap<string, string>) {
+    this.#map = map;
+  }
+
+  text(name: string): string | undefined {
+    this.#asked.add(name);
+    return this.#map.get(name);
+  }
+
+  required(name: string, type: string): string {
+    const value = this.text(name);
+    if (value) return value;
+    throw invalid(`type=${type} needs ${name}`, `write type=${type},${name}=PATH`);
+  }
+
+  /** `true`, `false`, `1`, `0`; the name alone is true. */
+  flag(name: string): boolean | undefined {
+    const value = this.text(name);
+    if (value === undefined) return undefined;
+    if (/^(true|1|t|)$/i.test(value)) return true;
+    if (/^(false|0|f)$/i.test(value)) return false;
+    throw invalid(`${name}=${value} is neither true nor false`, undefined);
+  }
+
+  annotations(): Annotation[] {
+    return [...this.#map].flatMap(([name, value]) => {
+      const annotation = parseAnnotation(name, value);
+      if (annotation) this.#asked.add(name);
+      return annotation ?? [];
+    });
+  }
+
+  end(): void {
+    const unknown = [...this.#map.keys()].find((name) => !this.#asked.has(name));
+    if (unknown !== undefined)
+      throw invalid(`unknown attribute ${JSON.stringify(unknown)}`, `it has no meaning for type=${this.#map.get('type')}`);
+  }
+}
+
+function invalid(message: string, hint: string | undefined): KilnError {
+  return new KilnError('KILN_OUTPUT_INVALID', message, { place: { kind: 'flag', flag: '--output' }, hint, exitCode: 2 });
+}
