@@ -1,0 +1,80 @@
+import { createHash } from 'node:crypto';
+import type { Digest } from '../base/digest.ts';
+import type { Descriptor } from '../base/oci.ts';
+import type { BlobForms, Compression } from '../snapshotter/content.ts';
+import type { LayerId, Snapshot, Snapshotter } from '../snapshotter/snapshotter.ts';
+import type { ImageSources, SourceImage } from './pull.ts';
+
+/** How far one layer is. `current` equals `total` when the phase is over. */
+export interface LayerProgress {
+  readonly phase: 'download' | 'unpack';
+  readonly layer: Descriptor;
+  readonly current: number;
+  readonly total: number;
+}
+
+export interface UnpackWorld {
+  readonly sources: ImageSources;
+  readonly snapshotter: Snapshotter;
+  readonly forms: BlobForms;
+}
+
+/**
+ * Brings the layers of `image` into the snapshotter and answers their stack. Layers that are there (by diffID) cost nothing; all
+ * others download and unpack in parallel, each unpacked as soon as its own bytes are there. The first failure ends the others.
+ */
+export async function unpackImage(
+  world: UnpackWorld,
+  image: SourceImage,
+  signal: AbortSignal,
+  report: (progress: LayerProgress) => void = () => {},
+): Promise<Snapshot> {
+  const failed = new AbortController();
+  const both = AbortSignal.any([signal, failed.signal]);
+  const layers: Promise<LayerId>[] = [];
+  for (const [index, descriptor] of image.manifest.layers.entries()) {
+    const below = async () => ({ layers: await Promise.all(layers.slice(0, index)) });
+    const placed = place(world, image, descriptor, image.diffIds[index]!, below, both, report);
+    placed.catch((error: unknown) => failed.abort(error));
+    layers.push(placed);
+  }
+  await Promise.allSettled(layers);
+  if (signal.aborted || !failed.signal.aborted) return { layers: await Promise.all(layers) };
+  throw failed.signal.reason;
+}
+
+async function place(
+  { sources, snapshotter, forms }: UnpackWorld,
+  image: SourceImage,
+  layer: Descriptor,
+  diffId: Digest,
+  below: () => Promise<Snapshot>,
+  signal: AbortSignal,
+  report: (progress: LayerProgress) => void,
+): Promise<LayerId> {
+  const known = snapshotter.find(diffId);
+  if (known) return known;
+  const tell = (phase: LayerProgress['phase'], current: number) => report({ phase, layer, current, total: layer.size });
+  await sources.fetch(image, layer, { signal, onProgress: (received) => tell('download', received) });
+  tell('unpack', 0);
+  const id = await snapshotter.unpack({ diffId, blob: layer.digest, mediaType: layer.mediaType }, below, signal);
+  // Only now is it proven that these bytes unpack to this diffID: an exporter may use them as they are.
+  const { digest, size, mediaType } = layer;
+  forms.record({ diffId, digest, size, mediaType, compression: compressionOf(mediaType), variant: 'pulled' });
+  tell('unpack', layer.size);
+  return id;
+}
+
+/** The compression that a layer's media type names. */
+export function compressionOf(mediaType: string): Compression {
+  if (/[+.]gzip$/.test(mediaType)) return 'gzip';
+  return /[+.]zstd$/.test(mediaType) ? 'zstd' : 'uncompressed';
+}
+
+/** The chainID of a stack of layers (image-spec, config.md#layer-chainid); undefined for none. */
+export function chainIdOf(diffIds: readonly Digest[]): Digest | undefined {
+  const [first, ...more] = diffIds;
+  let chain = first;
+  for (const diffId of more) chain = `sha256:${createHash('sha256').update(`${chain} ${diffId}`).digest('hex')}` as Digest;
+  return chain;
+}

@@ -1,0 +1,134 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Digest, digestOf } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
+import type { StatusEvent } from '../../base/progress.ts';
+import { imageSources } from '../../registry/pull.ts';
+import { never } from '../../registry/testing/client.ts';
+import { memoryContent } from '../../registry/testing/content.ts';
+import { makeImage } from '../../registry/testing/images.ts';
+import { writeLayout } from '../../registry/testing/layouts.ts';
+import type { BlobForm, BlobForms } from '../../snapshotter/content.ts';
+import type { ImageStore } from '../../snapshotter/images.ts';
+import type { ImageLayer, LayerId, Snapshot, Snapshotter } from '../../snapshotter/snapshotter.ts';
+import { imageResolver, sourceImageOp } from './source-image.ts';
+
+const AMD64 = { os: 'linux', architecture: 'amd64' };
+const IMAGE = makeImage(['a', 'b', 'c'].map((name) => ({ name, text: name })));
+const DIFF_IDS = IMAGE.config.rootfs!.diff_ids;
+const NO_IMAGES: ImageStore = { get: () => undefined, list: () => [], put: () => {}, remove: () => false };
+
+type Unpack = (layer: ImageLayer, below: () => Promise<Snapshot>, signal: AbortSignal) => Promise<LayerId>;
+
+/** The world of the op over a layout with IMAGE; layers in `present` are unpacked already. */
+function worldOver(directory: string, unpack: Unpack, present: readonly Digest[] = []) {
+  writeLayout(directory, [[IMAGE, 'v1']]);
+  const recorded: BlobForm[] = [];
+  const content = memoryContent();
+  const snapshotter: Pick<Snapshotter, 'find' | 'unpack' | 'touch'> = {
+    find: (diffId) => (present.includes(diffId) ? (`had-${diffId}` as LayerId) : undefined),
+    unpack: (layer, below, signal = never()) => unpack(layer, typeof below === 'function' ? below : async () => below, signal),
+    touch: () => {},
+  };
+  const forms: BlobForms = { record: (form) => void recorded.push(form), find: () => undefined, all: () => [] };
+  const sources = imageSources({ content, images: NO_IMAGES, registry: {} });
+  return { sources, snapshotter: snapshotter as Snapshotter, forms, content, recorded, result: (snapshot: Snapshot) => snapshot };
+}
+
+function inDirectory(work: (directory: string) => Promise<void>): () => Promise<void> {
+  return async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'kiln-source-'));
+    try {
+      await work(directory);
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  };
+}
+
+const named = async (layer: ImageLayer) => `new-${layer.diffId}` as LayerId;
+const opOver = (directory: string, world: ReturnType<typeof worldOver>) =>
+  sourceImageOp({ identifier: `oci-layout://${directory}:v1`, attrs: {} }, AMD64, world);
+const context = (signal = never(), events: StatusEvent[] = []) => ({
+  signal,
+  vertex: digestOf('vertex'),
+  progress: (event: unknown) => void events.push(event as StatusEvent),
+});
+
+test(
+  'the key is the chain of diffIDs and costs no layer',
+  inDirectory(async (directory) => {
+    const world = worldOver(directory, named);
+    const { parts, volatile } = await opOver(directory, world).cacheMap(never());
+    const pair = digestOf(`${DIFF_IDS[0]} ${DIFF_IDS[1]}`);
+    assert.equal(parts, [{ name: 'image layers', value: digestOf(`${pair} ${DIFF_IDS[2]}`) }]);
+    assert.not.ok(volatile);
+    assert.ok(IMAGE.manifest.layers.every(({ digest }) => world.content.size(digest) === undefined));
+  }),
+);
+
+test(
+  'missing layers are fetched and unpacked, the others are found; the blobs are recorded',
+  inDirectory(async (directory) => {
+    const world = worldOver(directory, named, [DIFF_IDS[1]!]);
+    const events: StatusEvent[] = [];
+    const [snapshot] = await opOver(directory, world).run([], context(never(), events));
+    assert.equal(snapshot?.layers, [`new-${DIFF_IDS[0]}`, `had-${DIFF_IDS[1]}`, `new-${DIFF_IDS[2]}`]);
+    assert.equal(
+      world.recorded.map(({ diffId, compression, variant }) => [diffId, compression, variant]).sort(),
+      [DIFF_IDS[0], DIFF_IDS[2]].map((diffId) => [diffId, 'gzip', 'pulled']).sort(),
+    );
+    assert.is(world.content.size(IMAGE.manifest.layers[1]!.digest), undefined, 'the layer that is there is not fetched');
+    for (const layer of [IMAGE.manifest.layers[0]!, IMAGE.manifest.layers[2]!]) {
+      for (const id of [layer.digest, `extracting ${layer.digest}`]) {
+        const last = events.filter((event) => event.id === id).at(-1);
+        assert.ok(last?.completed !== undefined && last.current === last.total, id);
+      }
+    }
+  }),
+);
+
+test(
+  'all layers unpack at once, and one that needs those below gets them',
+  inDirectory(async (directory) => {
+    const all = Promise.withResolvers<void>();
+    let begun = 0;
+    let seen: Snapshot | undefined;
+    const world = worldOver(directory, async (layer, below) => {
+      if (++begun === DIFF_IDS.length) all.resolve();
+      await all.promise;
+      if (layer.diffId === DIFF_IDS[2]) seen = await below();
+      return named(layer);
+    });
+    await opOver(directory, world).run([], context());
+    assert.equal(seen?.layers, [`new-${DIFF_IDS[0]}`, `new-${DIFF_IDS[1]}`]);
+  }),
+);
+
+test(
+  'the first failure ends the other layers and is the one that is told',
+  inDirectory(async (directory) => {
+    const world = worldOver(directory, async (layer, _below, signal) => {
+      if (layer.diffId === DIFF_IDS[1]) throw new KilnError('KILN_DIGEST_MISMATCH', 'bad layer');
+      return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('ended')), { once: true }));
+    });
+    const error = await opOver(directory, world)
+      .run([], context())
+      .catch((caught: unknown) => caught);
+    assert.ok(error instanceof KilnError && error.message === 'bad layer');
+  }),
+);
+
+test(
+  'the resolver answers name, digest and config',
+  inDirectory(async (directory) => {
+    const { sources } = worldOver(directory, named);
+    const answer = await imageResolver(sources, never())(`oci-layout://${directory}:v1`, AMD64, { pull: false });
+    assert.equal(answer, { name: `oci-layout://${directory}`, digest: IMAGE.target.digest, config: IMAGE.config, local: true });
+  }),
+);
+
+test.run();

@@ -1,0 +1,109 @@
+import type { Digest } from '../../base/digest.ts';
+import type { ImageConfig } from '../../base/oci.ts';
+import type { Platform } from '../../base/platform.ts';
+import type { ProgressSink } from '../../base/progress.ts';
+import { parseLayoutReference } from '../../registry/layout.ts';
+import type { ImageSources, SourceImage } from '../../registry/pull.ts';
+import { chainIdOf, type LayerProgress, type UnpackWorld, unpackImage } from '../../registry/unpack.ts';
+import type { Snapshot } from '../../snapshotter/snapshotter.ts';
+import type { SourceOp } from '../llb/ops.ts';
+import type { Op } from '../solver.ts';
+
+/** What image sources need. `R` is what the solver's results are. */
+export interface SourceImageWorld<R> extends UnpackWorld {
+  readonly result: (snapshot: Snapshot) => R;
+  /** Where the OCI layouts of `--build-context` are, by the store name in the op's `oci.store` attribute. */
+  readonly layouts?: ReadonlyMap<string, string>;
+}
+
+/** True for `docker-image://` and `oci-layout://`. */
+export function isImageSource(identifier: string): boolean {
+  return /^(docker-image|oci-layout):\/\//.test(identifier);
+}
+
+/**
+ * An image as a source: `docker-image://NAME[:TAG][@DIGEST]` or `oci-layout://PATH[:TAG][@DIGEST]`. Its key is the chain of its
+ * diffIDs alone, so that one file tree is one key, whatever it is called, however its layers are compressed and wherever it came
+ * from. Running it downloads and unpacks what the store lacks.
+ */
+export function sourceImageOp<R>(source: SourceOp, platform: Platform, world: SourceImageWorld<R>): Op<R> {
+  let resolved: Promise<SourceImage> | undefined;
+  const resolve = (signal: AbortSignal) => {
+    const pull = source.attrs['image.resolvemode'] === 'pull';
+    resolved ??= world.sources.resolve(imageText(source, world.layouts), platform, { pull, signal }).catch((error: unknown) => {
+      resolved = undefined;
+      throw error;
+    });
+    return resolved;
+  };
+  return {
+    resource: 'network',
+    async cacheMap(signal) {
+      const image = await resolve(signal);
+      return { parts: [{ name: 'image layers', value: chainIdOf(image.diffIds) ?? 'none' }], inputs: [], volatile: false };
+    },
+    async run(_inputs, { signal, progress, vertex }) {
+      const image = await resolve(signal);
+      const snapshot = await unpackImage(world, image, signal, statusOf(progress, vertex));
+      world.snapshotter.touch(snapshot);
+      return [world.result(snapshot)];
+    },
+  };
+}
+
+/** What to resolve: a layout's path is looked up by its store name, the tag and digest stay. */
+function imageText(source: SourceOp, layouts: ReadonlyMap<string, string> | undefined): string {
+  const store = source.attrs['oci.store'];
+  if (store === undefined || !source.identifier.startsWith('oci-layout://')) return source.identifier;
+  const { tag, digest } = parseLayoutReference(source.identifier);
+  const path = layouts?.get(store) ?? store;
+  return `oci-layout://${path}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
+}
+
+/** At most this often, in milliseconds, a layer's progress is told. */
+const INTERVAL = 100;
+
+/** Turns layer progress into status events, named as buildx shows them. */
+function statusOf(progress: ProgressSink, vertex: Digest): (layer: LayerProgress) => void {
+  const started = new Map<string, number>();
+  const told = new Map<string, number>();
+  return ({ phase, layer, current, total }) => {
+    const id = phase === 'download' ? layer.digest : `extracting ${layer.digest}`;
+    const timestamp = Date.now();
+    const over = current === total && (phase === 'download' || current > 0 || told.has(id));
+    if (!over && timestamp - (told.get(id) ?? 0) < INTERVAL) return;
+    told.set(id, timestamp);
+    const since = started.get(id) ?? timestamp;
+    started.set(id, since);
+    progress({
+      kind: 'status',
+      vertex,
+      id,
+      name: id,
+      current,
+      total,
+      timestamp,
+      started: since,
+      ...(over ? { completed: timestamp } : {}),
+    });
+  };
+}
+
+/** What a reference is, for one platform: the answer that the frontend's ImageResolver wants. */
+export interface ResolvedReference {
+  readonly name: string;
+  readonly digest: Digest;
+  readonly config: ImageConfig;
+  readonly local: boolean;
+}
+
+/** An image resolver over `sources`, for one build: its questions end when `signal` aborts. */
+export function imageResolver(
+  sources: ImageSources,
+  signal: AbortSignal,
+): (ref: string, platform: Platform, options: { readonly pull: boolean }) => Promise<ResolvedReference> {
+  return async (ref, platform, { pull }) => {
+    const { name, digest, config, local } = await sources.resolve(ref, platform, { pull, signal });
+    return { name, digest, config, local };
+  };
+}
