@@ -6,7 +6,7 @@ import { openRoot } from '../../snapshotter/sys/rooted.ts';
 import { type Identity, sameIdentity } from '../select/entry.ts';
 import { OpenDirectory } from '../select/opendir.ts';
 import { type Contents, HAS_XATTRS, makeContents } from './statcache.ts';
-import { contentXattrs } from './xattrs.ts';
+import { contentXattrs, type Xattrs } from './xattrs.ts';
 
 /** Files (and directories, for their xattrs) to be read, all of one tree. Plain data: it goes to worker threads. */
 export interface HashJob {
@@ -49,15 +49,18 @@ function hashOne(directory: OpenDirectory, file: HashFile): { bytes: Uint8Array;
 
 const NOTHING = new Uint8Array(32);
 
-/** sha256 of xattrs and content digest when there are xattrs that count, else the content digest itself. */
 function withXattrs(fd: number, content: Uint8Array): { bytes: Uint8Array; xattrs: boolean } {
   const xattrs = contentXattrs(fd);
-  if (xattrs === undefined) return { bytes: content, xattrs: false };
+  return xattrs === undefined ? { bytes: content, xattrs: false } : { bytes: combine(content, xattrs), xattrs: true };
+}
+
+/** The digest of a file with xattrs: of its content's digest and of them. */
+export function combine(content: Uint8Array, xattrs: Xattrs): Uint8Array {
   const digest = createHash('sha256').update(content);
   for (const [name, value] of xattrs) {
     digest.update(`${Buffer.byteLength(name)}:${name}${value.length}:`).update(value);
   }
-  return { bytes: digest.digest(), xattrs: true };
+  return digest.digest();
 }
 
 const SMALL = 1 << 20;

@@ -9,8 +9,11 @@ export function xattrCounts(name: string): boolean {
   return name === 'security.capability' || (name.startsWith('user.') && !name.startsWith('user.overlay.'));
 }
 
+/** Names and values, sorted by name. */
+export type Xattrs = readonly (readonly [name: string, value: Buffer])[];
+
 /** The attributes that count, sorted by name; undefined when there are none, which costs one system call. `fd` is open for reading. */
-export function contentXattrs(fd: number): readonly (readonly [name: string, value: Buffer])[] | undefined {
+export function contentXattrs(fd: number): Xattrs | undefined {
   const length = flistxattr(fd, null, 0);
   if (length === 0) return undefined;
   if (length < 0) {

@@ -1,3 +1,5 @@
+import type { Stat } from '../../snapshotter/sys/calls.ts';
+
 /** One selected path with what lstat said of it when the selection was made. */
 export interface Entry extends Identity {
   /** Where it is in the tree: no symlink in it, `/`-separated, '' for the top. */
@@ -51,8 +53,28 @@ export function sameIdentity(a: Identity, b: Identity): boolean {
   return a.ino === b.ino && a.size === b.size && a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs && a.dev === b.dev;
 }
 
+/** The identity in what statx said, with the numbers of node:fs: the same order of operations gives the same last bit. */
+export function identityOf(stat: Stat): Identity {
+  return {
+    dev: packDevice(stat.devMajor, stat.devMinor),
+    ino: stat.ino,
+    size: stat.size,
+    mtimeMs: stat.mtime.sec * 1000 + stat.mtime.nsec / 1_000_000,
+    ctimeMs: stat.ctime.sec * 1000 + stat.ctime.nsec / 1_000_000,
+  };
+}
+
+/** gnu_dev_makedev without bigints: exact below 2^53, which no real device reaches. */
+function packDevice(major: number, minor: number): number {
+  return ((minor & 0xff) | ((major & 0xfff) << 8)) + (minor >>> 8) * 2 ** 20 + (major >>> 12) * 2 ** 44;
+}
+
+export function isDirectoryMode(mode: number): boolean {
+  return (mode & 0o170000) === 0o040000;
+}
+
 export function isDirectory(meta: Meta): boolean {
-  return (meta.mode & 0o170000) === 0o040000;
+  return isDirectoryMode(meta.mode);
 }
 
 export function isSymlink(meta: Meta): boolean {

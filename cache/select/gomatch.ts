@@ -29,11 +29,6 @@ export function hasWildcard(text: string): boolean {
   return /^(?:[^\\*?[]|\\.)*[*?[]/su.test(text);
 }
 
-/** The text that an escaped path without wildcards stands for. */
-export function unescapeGoPattern(text: string): string {
-  return text.replace(/\\(.)/gsu, '$1');
-}
-
 function toRegExp(pattern: string): string {
   const chars = [...pattern];
   let out = '';

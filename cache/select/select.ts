@@ -1,7 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
 import type { Selection, Tree } from '../contenthash.ts';
 import { type Entry, isDirectory, isSymlink, type Meta, makeEntry } from './entry.ts';
-import { BadPatternError, hasWildcard, unescapeGoPattern } from './gomatch.ts';
+import { BadPatternError, hasWildcard } from './gomatch.ts';
 import { missingSource } from './missing.ts';
 import { cleanPath, compilePatterns, type Matched, type PatternList, ROOT } from './patterns.ts';
 import { resolveVisible } from './resolve.ts';
@@ -51,7 +51,8 @@ function selectAll(tree: Tree, selection: Selection): readonly SelectedSource[] 
 }
 
 function expand(tree: Tree, view: TreeView, selection: Selection, source: string): readonly string[] {
-  if (!hasWildcard(source)) return [unescapeGoPattern(cleanPath(`/${source}`).slice(1))];
+  // As BuildKit: without a wildcard a backslash is a backslash.
+  if (!hasWildcard(source)) return [cleanPath(`/${source}`).slice(1)];
   const paths = expandWildcards(view, source, selection.followLinks);
   if (paths === undefined) throw missingSource(tree, fixedPart(source));
   if (paths.length === 0 && !selection.allowEmpty) throw missingSource(tree, source);

@@ -1,0 +1,96 @@
+import { closeSync, ftruncateSync, writeSync } from 'node:fs';
+import { errnoOf, KilnError } from '../../../base/errors.ts';
+import { cleanPath } from '../../../cache/select/patterns.ts';
+import { viewTree } from '../../../cache/select/view.ts';
+import { expandWildcards } from '../../../cache/select/wildcard.ts';
+import { fstat } from '../../../snapshotter/sys/calls.ts';
+import { O } from '../../../snapshotter/sys/constants.ts';
+import type { Root } from '../../../snapshotter/sys/rooted.ts';
+import type { FileActionMkDir, FileActionMkFile, FileActionSymlink } from '../../llb/ops.ts';
+import { applyToFd, applyToName, type Overrides } from './attributes.ts';
+import { makeParents } from './destination.ts';
+
+/** The actions that read nothing but their own text. Paths are resolved inside the root, links and all, as BuildKit resolves them. */
+
+export function makeDirectory(to: Root, action: FileActionMkDir, overrides: Overrides): void {
+  const mode = action.mode & 0o777;
+  if (action.makeParents) {
+    makeParents(to, action.path, overrides, mode);
+    return;
+  }
+  const path = to.resolve(action.path);
+  // Something that is there already is left as it is.
+  if (path === '' || to.stat(path, { follow: false })) return;
+  if (!to.stat(parentOf(path))) throw missingParent(action.path);
+  makeParents(to, path, overrides, mode);
+}
+
+/** An existing file keeps its mode and loses its content. */
+export function makeFile(to: Root, action: FileActionMkFile, overrides: Overrides): void {
+  const path = to.resolve(action.path);
+  const fd = openForWriting(to, path, action);
+  try {
+    for (let at = 0; at < action.data.length; ) at += writeSync(fd, action.data, at);
+    const { uid, gid } = overrides.owner ?? { uid: 0, gid: 0 };
+    applyToFd(fd, { uid, gid, mode: undefined, mtime: overrides.time, xattrs: undefined });
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function openForWriting(to: Root, path: string, action: FileActionMkFile): number {
+  const there = path === '' ? to.stat('') : to.stat(path, { follow: false });
+  if (!there) {
+    if (!to.stat(parentOf(path))) throw missingParent(action.path);
+    const fd = to.create(path, 0o600);
+    applyToFd(fd, { uid: 0, gid: 0, mode: action.mode & 0o777, mtime: undefined, xattrs: undefined });
+    return fd;
+  }
+  const fd = (there.mode & 0o170000) === 0o100000 ? to.open(path, O.WRONLY, { noLinks: true }) : -1;
+  // Opened for writing, a FIFO or device would not be ours any more: looked at again by descriptor.
+  if (fd < 0 || (fstat(fd).mode & 0o170000) !== 0o100000) {
+    if (fd >= 0) closeSync(fd);
+    throw new KilnError('KILN_NOT_A_FILE', `"/${path}" in the image is there already and is not a regular file`);
+  }
+  ftruncateSync(fd);
+  return fd;
+}
+
+/** The last component is removed, never followed; `..` stops at the root. Throws KILN_RM_NOT_FOUND unless told it may be missing. */
+export function remove(
+  to: Root,
+  root: string,
+  action: { readonly path: string; readonly allowNotFound: boolean; readonly allowWildcard: boolean },
+): void {
+  const paths = action.allowWildcard ? (expandWildcards(viewTree({ root }), action.path, false) ?? []) : [action.path];
+  for (const path of paths) {
+    const clean = cleanPath(`/${path}`).slice(1);
+    if (clean === '') throw new KilnError('KILN_RM_ROOT', `cannot remove "${action.path}": it is the root of the image`);
+    const found = to.remove(clean);
+    if (!found && !action.allowNotFound) throw new KilnError('KILN_RM_NOT_FOUND', `"/${clean}": not found`);
+  }
+}
+
+export function makeSymlink(to: Root, action: FileActionSymlink, overrides: Overrides): void {
+  const path = to.resolve(action.newpath);
+  const { dir, name } = to.parent(path);
+  try {
+    to.symlink(action.oldpath, path);
+    const { uid, gid } = overrides.owner ?? { uid: 0, gid: 0 };
+    applyToName(dir, name, { uid, gid, mode: undefined, mtime: overrides.time, xattrs: undefined });
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') throw new KilnError('KILN_SYMLINK_EXISTS', `"/${path}" in the image is there already`);
+    throw error;
+  } finally {
+    closeSync(dir);
+  }
+}
+
+function missingParent(path: string): KilnError {
+  return new KilnError('KILN_NO_PARENT', `the directory that should hold "${path}" is not in the image`);
+}
+
+function parentOf(path: string): string {
+  const slash = path.lastIndexOf('/');
+  return slash < 0 ? '' : path.slice(0, slash);
+}

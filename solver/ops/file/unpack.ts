@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto';
+import { closeSync, readSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { KilnError } from '../../../base/errors.ts';
+import { combine, contextChanged } from '../../../cache/contenthash/filehash.ts';
+import { contentXattrs } from '../../../cache/contenthash/xattrs.ts';
+import { identityOf, sameIdentity } from '../../../cache/select/entry.ts';
+import { OpenDirectory } from '../../../cache/select/opendir.ts';
+import { TarReader } from '../../../snapshotter/layer/untar.ts';
+import { fstat } from '../../../snapshotter/sys/calls.ts';
+import { O } from '../../../snapshotter/sys/constants.ts';
+import { type Root, rootAt } from '../../../snapshotter/sys/rooted.ts';
+import type { Overrides } from './attributes.ts';
+import { decompress, type Packing, packingOf } from './decompress.ts';
+import { makeParents } from './destination.ts';
+import type { FileStep } from './steps.ts';
+import { ArchiveWriter } from './untar.ts';
+
+/**
+ * Unpacks a file of the source into the directory `dest`, when it is a tar archive, packed or not; false, with nothing done, when
+ * it is none. An archive is what begins with a valid tar header, whatever it is called.
+ */
+export async function tryUnpack(
+  from: Root,
+  to: Root,
+  step: FileStep,
+  dest: string,
+  overrides: Overrides,
+  signal: AbortSignal,
+): Promise<boolean> {
+  using source = new SourceFile(from, step);
+  const packing = await archivePacking(source, signal);
+  if (packing === undefined) return false;
+  makeParents(to, dest, overrides);
+  using inside = rootAt(to.open(dest, O.PATH | O.DIRECTORY));
+  using writer = new ArchiveWriter(inside, overrides.owner);
+  const reader = new TarReader(writer);
+  for await (const bytes of decompress(Readable.from(source.read()), packing, signal)) {
+    signal.throwIfAborted();
+    reader.push(bytes);
+  }
+  reader.finish();
+  writer.finish();
+  source.verify();
+  return true;
+}
+
+/** How an archive is packed; undefined when the file is no archive. */
+async function archivePacking(source: SourceFile, signal: AbortSignal): Promise<Packing | undefined> {
+  const packing = packingOf(source.start());
+  let entries = 0;
+  const reader = new TarReader({ entry: () => void entries++, data: () => {}, end: () => {} });
+  try {
+    for await (const bytes of decompress(Readable.from(source.read()), packing, signal)) {
+      reader.push(bytes);
+      if (entries > 0) break;
+    }
+  } catch (error) {
+    // A missing tool is worth saying; anything else after the first entry is for the unpacking to say, before it: no archive.
+    if (error instanceof KilnError && error.code === 'KILN_TOOL_MISSING') throw error;
+    signal.throwIfAborted();
+  }
+  return entries > 0 ? packing : undefined;
+}
+
+const CHUNK = 1 << 18;
+
+/** A source file that is read in one go, or more, and has to be what was hashed. */
+class SourceFile implements Disposable {
+  readonly #fd: number;
+  readonly #step: FileStep;
+
+  constructor(from: Root, step: FileStep) {
+    using directory = new OpenDirectory(from);
+    this.#step = step;
+    try {
+      this.#fd = directory.open(step.path, O.RDONLY);
+    } catch (error) {
+      throw contextChanged(step.path, error);
+    }
+  }
+
+  start(): Uint8Array {
+    const bytes = Buffer.alloc(16);
+    return bytes.subarray(0, readSync(this.#fd, bytes, 0, 16, 0));
+  }
+
+  *read(): Generator<Buffer> {
+    for (let at = 0; at < this.#step.size; ) {
+      const bytes = Buffer.allocUnsafe(CHUNK);
+      const count = readSync(this.#fd, bytes, 0, CHUNK, at);
+      if (count === 0) return;
+      at += count;
+      yield bytes.subarray(0, count);
+    }
+  }
+
+  /** Throws KILN_CONTEXT_CHANGED. Where the time stamp proves nothing the bytes are read again, out of the page cache. */
+  verify(): void {
+    const { expected, hasXattrs, path } = this.#step;
+    if (expected) {
+      const hash = createHash('sha256');
+      for (const bytes of this.read()) hash.update(bytes);
+      const xattrs = hasXattrs ? contentXattrs(this.#fd) : undefined;
+      const content = hash.digest();
+      if (Buffer.compare(xattrs ? combine(content, xattrs) : content, expected) !== 0) throw contextChanged(path);
+    }
+    if (!sameIdentity(identityOf(fstat(this.#fd)), this.#step)) throw contextChanged(path);
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
+  }
+}

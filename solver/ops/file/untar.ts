@@ -1,0 +1,140 @@
+import { closeSync, writeSync } from 'node:fs';
+import { KilnError } from '../../../base/errors.ts';
+import { xattrCounts } from '../../../cache/contenthash/xattrs.ts';
+import { isDirectoryMode } from '../../../cache/select/entry.ts';
+import { cleanPath } from '../../../cache/select/patterns.ts';
+import type { TarEntry } from '../../../snapshotter/layer/tar.ts';
+import type { TarHandler } from '../../../snapshotter/layer/untar.ts';
+import { makedev, type Timespec } from '../../../snapshotter/sys/calls.ts';
+import { O } from '../../../snapshotter/sys/constants.ts';
+import type { Root } from '../../../snapshotter/sys/rooted.ts';
+import { type Attributes, applyToFd, applyToName, NO_OVERRIDES } from './attributes.ts';
+import { makeParents } from './destination.ts';
+import type { Owner } from './owner.ts';
+
+/**
+ * Unpacks an archive that ADD was given, as Docker does: no whiteouts (`.wh.x` is a name like any other), owners and times as the
+ * archive says unless `--chown` is given, the entry for the top itself skipped. Everything is resolved by descriptor with the
+ * destination directory as root, so neither `..` nor a symlink that the archive made itself leads out.
+ */
+export class ArchiveWriter implements TarHandler, Disposable {
+  readonly #to: Root;
+  readonly #owner: Owner | undefined;
+  readonly #directories: { readonly path: string; readonly mtime: Timespec }[] = [];
+  #file = -1;
+  #entry: TarEntry | undefined;
+  /** Entries so far, the top included. */
+  count = 0;
+
+  constructor(to: Root, owner: Owner | undefined) {
+    this.#to = to;
+    this.#owner = owner;
+  }
+
+  entry(entry: TarEntry): void {
+    this.count++;
+    this.#entry = undefined;
+    const path = insidePath(entry.path);
+    if (path === '') return;
+    makeParents(this.#to, parentOf(path), NO_OVERRIDES);
+    const there = this.#to.stat(path, { follow: false });
+    if (there && !(isDirectoryMode(there.mode) && entry.type === 'directory')) this.#to.remove(path);
+    if (entry.type === 'directory') this.#directory(path, entry);
+    else if (entry.type === 'file') this.#begin(path, entry);
+    else this.#node(path, entry);
+  }
+
+  data(bytes: Buffer): void {
+    if (this.#file < 0) return;
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
+  }
+
+  end(): void {
+    if (this.#file < 0 || !this.#entry) return;
+    applyToFd(this.#file, this.#attributes(this.#entry));
+    this[Symbol.dispose]();
+  }
+
+  /** Gives directories the times that what came after them has changed. */
+  finish(): void {
+    for (const { path, mtime } of this.#directories.reverse()) {
+      const there = this.#to.stat(path, { follow: false });
+      if (!there || !isDirectoryMode(there.mode)) continue;
+      const { uid, gid } = there;
+      this.#onDirectory(path, { uid, gid, mode: there.mode & 0o7777, mtime, xattrs: undefined });
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#file >= 0) closeSync(this.#file);
+    this.#file = -1;
+  }
+
+  #begin(path: string, entry: TarEntry): void {
+    this.#file = this.#to.create(path, 0o600);
+    this.#entry = entry;
+  }
+
+  #directory(path: string, entry: TarEntry): void {
+    if (!this.#to.stat(path, { follow: false })) makeParents(this.#to, path, NO_OVERRIDES);
+    this.#onDirectory(path, this.#attributes(entry));
+    this.#directories.push({ path, mtime: entry.mtime });
+  }
+
+  #onDirectory(path: string, attributes: Attributes): void {
+    const fd = this.#to.open(path, O.RDONLY | O.DIRECTORY, { follow: false });
+    try {
+      applyToFd(fd, attributes);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #node(path: string, entry: TarEntry): void {
+    if (entry.type === 'hardlink') {
+      this.#to.link(insidePath(entry.linkPath), path);
+      return;
+    }
+    if (entry.type === 'symlink') this.#to.symlink(entry.linkPath, path);
+    else this.#to.mknod(path, TYPE_BITS[entry.type] | 0o600, makedev(entry.devMajor, entry.devMinor));
+    const { dir, name } = this.#to.parent(path);
+    try {
+      const attributes = this.#attributes(entry);
+      applyToName(dir, name, entry.type === 'symlink' ? { ...attributes, mode: undefined } : attributes);
+    } finally {
+      closeSync(dir);
+    }
+  }
+
+  #attributes(entry: TarEntry): Attributes {
+    return {
+      uid: this.#owner?.uid ?? entry.uid,
+      gid: this.#owner?.gid ?? entry.gid,
+      mode: entry.mode,
+      mtime: entry.mtime,
+      xattrs: [...entry.xattrs].filter(([name]) => xattrCounts(name)),
+    };
+  }
+}
+
+const TYPE_BITS: Record<Exclude<TarEntry['type'], 'hardlink' | 'symlink'>, number> = {
+  file: 0o100000,
+  directory: 0o040000,
+  char: 0o020000,
+  block: 0o060000,
+  fifo: 0o010000,
+};
+
+/** Relative and clean; '' is the top. A path that points above it is an attack or a mistake: refused. */
+function insidePath(path: string): string {
+  const clean = cleanPath(path.replace(/^\/+/, ''));
+  if (clean === '..' || clean.startsWith('../')) {
+    throw new KilnError('KILN_ARCHIVE_OUTSIDE', `the archive has an entry outside of it: ${JSON.stringify(path)}`);
+  }
+  return clean === '.' ? '' : clean;
+}
+
+function parentOf(path: string): string {
+  const slash = path.lastIndexOf('/');
+  return slash < 0 ? '' : path.slice(0, slash);
+}
