@@ -53,7 +53,8 @@ export async function loadContext(options: BuildOptions, host: ContextHost): Pro
   return { directory, dockerfile: readDockerfile(file, options.file), ignore: ignoreOf(directory, file), memory: directory };
 }
 
-function directoryAt(context: string): string {
+/** The absolute path of a context directory; throws KILN_CONTEXT_NOT_FOUND. */
+export function directoryAt(context: string): string {
   const directory = resolve(context);
   let isDirectory: boolean;
   try {
@@ -130,7 +131,7 @@ function text(bytes: Buffer, name: string): string {
 }
 
 /** `<Dockerfile>.dockerignore` beside the Dockerfile wins over `.dockerignore` in the context. */
-function ignoreOf(directory: string, dockerfile: string | undefined): IgnoreFile | undefined {
+export function ignoreOf(directory: string, dockerfile: string | undefined): IgnoreFile | undefined {
   const candidates = [...(dockerfile ? [`${dockerfile}.dockerignore`] : []), join(directory, '.dockerignore')];
   for (const file of candidates) {
     try {

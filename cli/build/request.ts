@@ -1,0 +1,117 @@
+import { randomBytes } from 'node:crypto';
+import { resolve } from 'node:path';
+import { KilnError } from '../../base/errors.ts';
+import type { ProgressSink } from '../../base/progress.ts';
+import type { FrontendRequest, ImageResolver, NamedContext } from '../../frontend/frontend.ts';
+import { ignoreFilter } from '../../frontend/ignore.ts';
+import { formatReference, parseReference } from '../../registry/names.ts';
+import { hostPlatform } from '../../registry/platforms.ts';
+import type { LoadedContext } from './context.ts';
+import { directoryAt, ignoreOf } from './context.ts';
+import { internalStep } from './internal.ts';
+import type { BuildOptions } from './options.ts';
+
+/** A directory that the graph names as `local://NAME`, and what of it is there as far as the build is concerned. */
+export interface LocalSource {
+  readonly directory: string;
+  readonly filter: ReturnType<typeof ignoreFilter> | undefined;
+  /** Names the directory for remembered file digests; absent for one that no later build will see. */
+  readonly memory: string | undefined;
+}
+
+/** What the frontend is asked, and the directories that its answer will name. */
+export interface PreparedRequest {
+  readonly request: FrontendRequest;
+  readonly locals: ReadonlyMap<string, LocalSource>;
+  /** Paths of OCI layouts by the store name in the graph. */
+  readonly layouts: ReadonlyMap<string, string>;
+}
+
+export function prepareRequest(
+  options: BuildOptions,
+  context: LoadedContext,
+  resolveImage: ImageResolver,
+  signal: AbortSignal,
+): PreparedRequest {
+  const locals = new Map<string, LocalSource>([
+    ['context', { directory: context.directory, filter: context.ignore && ignoreFilter(context.ignore), memory: context.memory }],
+  ]);
+  const layouts = new Map<string, string>();
+  const namedContexts = new Map<string, NamedContext>();
+  for (const [name, value] of options.buildContexts) namedContexts.set(name, namedContext(name, value, locals, layouts));
+  const request: FrontendRequest = {
+    dockerfile: context.dockerfile,
+    target: options.target,
+    buildArgs: options.buildArgs,
+    labels: options.labels,
+    platforms: options.platforms,
+    buildPlatform: hostPlatform(),
+    noCache: options.noCache,
+    pull: options.pull,
+    network: options.network,
+    extraHosts: options.extraHosts,
+    shmSize: options.shmSize,
+    ulimits: options.ulimits,
+    cgroupParent: options.cgroupParent,
+    namedContexts,
+    mainContext: {
+      kind: 'local',
+      sessionId: randomBytes(12).toString('hex'),
+      sharedKeyHint: context.directory,
+      ignore: context.ignore?.patterns.map((pattern) => pattern.text) ?? [],
+    },
+    resolveImage,
+    epoch: options.epoch,
+    signal,
+  };
+  return { request, locals, layouts };
+}
+
+/** One `--build-context NAME=VALUE`: an image, an OCI layout or a directory. */
+function namedContext(name: string, value: string, locals: Map<string, LocalSource>, layouts: Map<string, string>): NamedContext {
+  if (value.startsWith('docker-image://')) return { kind: 'image', ref: value.slice('docker-image://'.length) };
+  if (value.startsWith('oci-layout://')) {
+    const { path, suffix } = splitLayout(value.slice('oci-layout://'.length));
+    layouts.set(name, resolve(path));
+    return { kind: 'oci-layout', store: name, ref: `${name}${suffix}` };
+  }
+  if (/^(https?|git|ssh):\/\/|^git@/.test(value)) {
+    throw new KilnError('KILN_CONTEXT_UNSUPPORTED', `a named context at a URL is not supported yet: ${name}`, {
+      place: { kind: 'flag', flag: '--build-context' },
+      hint: 'fetch it first and name the directory',
+      exitCode: 2,
+    });
+  }
+  const directory = directoryAt(value);
+  const ignore = ignoreOf(directory, undefined);
+  locals.set(name, { directory, filter: ignore && ignoreFilter(ignore), memory: directory });
+  return { kind: 'local', name, ignore: ignore?.patterns.map((pattern) => pattern.text) ?? [] };
+}
+
+/** `path[:tag][@digest]` apart; a colon in a directory's name is no tag. */
+function splitLayout(text: string): { path: string; suffix: string } {
+  const match = /^(.*?)((?::[\w][\w.-]*)?(?:@sha256:[0-9a-f]{64})?)$/.exec(text);
+  return { path: match?.[1] ?? text, suffix: match?.[2] ?? '' };
+}
+
+/** Shows each look-up in the progress, once for each image and platform, under BuildKit's name for it. */
+export function announcedResolver(resolveImage: ImageResolver, progress: ProgressSink): ImageResolver {
+  const answers = new Map<string, ReturnType<ImageResolver>>();
+  return (ref, platform, options) => {
+    const key = `${ref}\0${platform.os}/${platform.architecture}/${platform.variant ?? ''}\0${options.pull}`;
+    let answer = answers.get(key);
+    if (!answer) {
+      answer = internalStep(progress, `[internal] load metadata for ${fullName(ref)}`, () =>
+        resolveImage(ref, platform, options),
+      );
+      answers.set(key, answer);
+    }
+    return answer;
+  };
+}
+
+function fullName(ref: string): string {
+  if (ref.startsWith('oci-layout://')) return ref;
+  const reference = parseReference(ref);
+  return formatReference(reference);
+}

@@ -1,0 +1,46 @@
+import { createWriteStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import { KilnError } from '../../base/errors.ts';
+import { loadArchive } from '../../exporter/load-archive.ts';
+import { newCommand, parseArguments } from '../arguments.ts';
+import { cancelOnSignals } from '../cancel.ts';
+import { shownName } from '../image/find.ts';
+import { openSession, type Session } from '../session.ts';
+import { shownTransfer } from '../transfers.ts';
+
+/** `kiln load [-i FILE]`: reads an OCI or docker archive, or an OCI layout directory, into the local store. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = newCommand('load', 'Read images from an archive')
+    .option('-i, --input <file>', 'the archive or layout directory (default: standard input)')
+    .option('-q, --quiet', 'no progress');
+  if (!parseArguments(command, argv)) return 0;
+  const { input, quiet } = command.opts<{ input?: string; quiet?: boolean }>();
+  if (input === undefined && process.stdin.isTTY)
+    throw new KilnError('KILN_USAGE', 'requested load from stdin, but stdin is a terminal', {
+      hint: 'name the archive with -i FILE',
+      exitCode: 2,
+    });
+  using session = openSession();
+  using cancel = cancelOnSignals();
+  const path = input ?? (await spool(session));
+  const loaded = await shownTransfer(`loading ${input ?? 'standard input'}`, quiet === true, (report) =>
+    loadArchive(session, path, {
+      signal: cancel.signal,
+      progress: (blob, current, total) => report({ id: blob, name: blob, current, total }),
+    }),
+  );
+  for (const image of loaded) {
+    for (const name of image.names) process.stdout.write(`Loaded image: ${shownName(name)}\n`);
+    if (image.names.length > 0) continue;
+    session.images.put({ name: image.target.digest, target: image.target, configs: [], created: Date.now() });
+    process.stdout.write(`Loaded image ID: ${image.target.digest}\n`);
+  }
+  return 0;
+}
+
+/** An archive must be read at any place: standard input goes to a file first. */
+async function spool(session: Session): Promise<string> {
+  const path = session.store.scratchPath('load');
+  await pipeline(process.stdin, createWriteStream(path, { mode: 0o600 }));
+  return path;
+}

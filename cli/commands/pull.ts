@@ -1,0 +1,30 @@
+import { parsePlatform } from '../../registry/platforms.ts';
+import { newCommand, parseArguments } from '../arguments.ts';
+import { cancelOnSignals } from '../cancel.ts';
+import { fullName, shownName } from '../image/find.ts';
+import { pullImage } from '../image/pull.ts';
+import { openSession } from '../session.ts';
+import { shownTransfer } from '../transfers.ts';
+
+/** `kiln pull NAME`: fetches an image for one platform, or with --all-platforms for each that it has. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = newCommand('pull', 'Fetch an image from a registry')
+    .argument('<name>')
+    .option('--platform <platform>', "this platform instead of the host's")
+    .option('-q, --quiet', 'no progress');
+  if (!parseArguments(command, argv)) return 0;
+  const flags = command.opts<{ platform?: string; quiet?: boolean }>();
+  const [name = ''] = command.args;
+  const full = fullName(name);
+  using session = openSession();
+  using cancel = cancelOnSignals();
+  const image = await shownTransfer(`pulling ${full}`, flags.quiet === true, (report) =>
+    pullImage(session, name, {
+      platform: flags.platform === undefined ? undefined : parsePlatform(flags.platform),
+      signal: cancel.signal,
+      report,
+    }),
+  );
+  process.stdout.write(`${shownName(image.name)}\n`);
+  return 0;
+}

@@ -1,0 +1,45 @@
+import type { Digest } from '../base/digest.ts';
+import type { ProgressSink } from '../base/progress.ts';
+import { internalStep } from './build/internal.ts';
+import { createView, type ProgressMode } from './progress/view.ts';
+
+/** Tells how far one part of a transfer is: a layer, a manifest. */
+export type TransferReport = (status: {
+  readonly id: string;
+  readonly name: string;
+  readonly current: number;
+  readonly total: number;
+}) => void;
+
+/** Runs a pull, push, load or save as one step in the usual progress view; `quiet` shows nothing. */
+export async function shownTransfer<T>(name: string, quiet: boolean, work: (report: TransferReport) => Promise<T>): Promise<T> {
+  const mode: ProgressMode = quiet ? 'quiet' : 'auto';
+  const view = await createView(mode, process.stderr, process.env['NO_COLOR'] === undefined);
+  const progress: ProgressSink = (event) => view.event(event);
+  try {
+    return await internalStep(progress, name, ({ vertex }) => work(statusReport(progress, vertex)));
+  } finally {
+    view.close();
+  }
+}
+
+/** Status events for parts of `vertex`, each with its own beginning and end. */
+export function statusReport(progress: ProgressSink, vertex: Digest): TransferReport {
+  const started = new Map<string, number>();
+  return ({ id, name, current, total }) => {
+    const timestamp = Date.now();
+    const begun = started.get(id) ?? timestamp;
+    started.set(id, begun);
+    progress({
+      kind: 'status',
+      vertex,
+      id,
+      name,
+      current,
+      total,
+      timestamp,
+      started: begun,
+      ...(current === total && { completed: timestamp }),
+    });
+  };
+}
