@@ -1,0 +1,152 @@
+import { KilnError } from '../../base/errors.ts';
+import type { ImageConfig } from '../../base/oci.ts';
+import type { Platform } from '../../base/platform.ts';
+import { imageSource } from '../../solver/llb/builder.ts';
+import type { ResolvedImage } from '../frontend.ts';
+import { placeOf } from '../problem.ts';
+import { didYouMean } from '../suggest.ts';
+import { InvalidBaseImagePlatform } from './checks.ts';
+import { findContext, loadContext, platformOfImage } from './contexts.ts';
+import type { Conversion } from './conversion.ts';
+import { placedAsync } from './errors.ts';
+import { emptyImage, imageOn } from './image.ts';
+import { stepName } from './names.ts';
+import { triggersOf } from './onbuild.ts';
+import { formatPlatform, normalizePlatform } from './platforms.ts';
+import { fullName, parseReference, pinnedName } from './reference.ts';
+import { addDependencies, reachable, toCommand } from './stages.ts';
+import type { StageNode } from './stage.ts';
+import { emptyState } from './state.ts';
+import { emptyEnv } from './words.ts';
+
+/**
+ * Asks what the images are on which the target is built, all at once, and puts the ONBUILD triggers they carry in front of the
+ * instructions of their stage. A trigger may copy from a further image, so this goes on until nothing new is needed. Stages
+ * that the target does not need are not asked about.
+ */
+export async function resolveBases(conversion: Conversion, target: StageNode): Promise<Set<StageNode>> {
+  for (;;) {
+    const needed = reachable(target);
+    const open = conversion.stages.all.filter((stage) => needed.has(stage) && !stage.base && !stage.dispatched && !stage.resolved);
+    await Promise.all(open.map((stage) => placedAsync(placeOf(stage.errorRange), () => resolveBase(conversion, stage))));
+    let more = false;
+    for (const stage of needed) more = addTriggers(conversion, stage) || more;
+    if (!more) return needed;
+  }
+}
+
+async function resolveBase(conversion: Conversion, stage: StageNode): Promise<void> {
+  stage.resolved = true;
+  if (stage.baseName === 'scratch' && !stage.namedContext) {
+    stage.state = emptyState(undefined);
+    stage.image = emptyImage(conversion.target);
+    stage.platform = conversion.target;
+  } else if (stage.namedContext) await replaceStage(conversion, stage);
+  else await resolveImage(conversion, stage);
+  if (!stage.registered) stage.dispatched = true;
+}
+
+/** A named context in place of a stage: its instructions do not count. */
+async function replaceStage(conversion: Conversion, stage: StageNode): Promise<void> {
+  if (!stage.namedContext) return;
+  const platform = stage.platform ?? conversion.target;
+  const { state, config } = await loadContext(conversion.request, stage.namedContext, platform, () => stage.paths);
+  stage.state = state;
+  stage.dispatched = true;
+  if (!config) return;
+  stage.image = imageOn(config);
+  if (config.architecture && config.os) stage.platform = platformOfImage(config);
+}
+
+async function resolveImage(conversion: Conversion, stage: StageNode): Promise<void> {
+  const { request } = conversion;
+  const written = stage.baseName;
+  const reference = parseReference(written);
+  const platform = stage.platform ?? conversion.target;
+  stage.baseName = fullName(reference);
+  const context = findContext(request, stage.baseName, platform);
+  if (context) {
+    const { state, config } = await loadContext(request, context, platform, () => stage.paths);
+    stage.baseImage = config;
+    stage.image = config ? imageOn(config) : emptyImage(platform);
+    stage.state = { ...state, platform };
+    stage.platform = platform;
+    return;
+  }
+  const options = { pull: request.pull, ...(stage.name !== undefined && { stageName: stage.name }) };
+  const resolved = await suggesting(conversion, written, () => request.resolveImage(written, platform, options));
+  takeImage(conversion, stage, { resolved, reference, platform, written });
+}
+
+interface Found {
+  readonly resolved: ResolvedImage;
+  readonly reference: ReturnType<typeof parseReference>;
+  readonly platform: Platform;
+  readonly written: string;
+}
+
+function takeImage(conversion: Conversion, stage: StageNode, { resolved, reference, platform, written }: Found): void {
+  const { config } = resolved;
+  stage.baseImage = config;
+  stage.image = imageOn(config);
+  const implicit = stage.platform === undefined && conversion.implicitTarget;
+  const chosen = implicit ? detectPlatform(config, platform, conversion.request.buildPlatform) : platform;
+  stage.baseName = pinnedName(reference, resolved.digest);
+  stage.platform = chosen;
+  if (hasNoLayers(config)) {
+    stage.state = emptyState(undefined);
+    return;
+  }
+  const name = stepName(stage, `FROM ${stage.baseName}`, conversion.showPlatform, chosen, emptyEnv);
+  const locations = stage.range ? [stage.range] : [];
+  const tree = imageSource(stage.baseName, {
+    platform: chosen,
+    // As Docker's engine does: what the store has is used, unless asked for otherwise.
+    resolve: conversion.request.pull ? 'pull' : 'local',
+    note: { name, command: stage.original, locations },
+  });
+  stage.state = emptyState(tree, chosen);
+  if (config.os !== chosen.os || config.architecture !== chosen.architecture) {
+    const [expected, actual] = [chosen, platformOfImage(config)].map((p) => formatPlatform(normalizePlatform(p)));
+    const message = `Base image ${written} was pulled with platform "${actual}", expected "${expected}" for current build`;
+    conversion.warn(InvalidBaseImagePlatform, message, stage.range);
+  }
+}
+
+function hasNoLayers(config: ImageConfig): boolean {
+  if ((config.rootfs?.diff_ids ?? []).length > 0) return false;
+  return (config.history ?? []).every((entry) => entry.empty_layer);
+}
+
+function detectPlatform(config: ImageConfig, target: Platform, build: Platform): Platform {
+  const same = (platform: Platform): boolean => platform.os === config.os && platform.architecture === config.architecture;
+  return same(build) && !same(target) ? build : target;
+}
+
+/** A name that is no image may be meant to be a stage. */
+async function suggesting<T>(conversion: Conversion, written: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof KilnError) || error.code !== 'KILN_IMAGE_NOT_FOUND') throw error;
+    const meant = didYouMean(written, conversion.stages.names());
+    if (meant === '') throw error;
+    const { code, message, place, hint, exitCode, cause } = error;
+    throw new KilnError(code, message + meant, { place, hint, exitCode, cause });
+  }
+}
+
+/** True when a trigger reads from a stage or image. */
+function addTriggers(conversion: Conversion, stage: StageNode): boolean {
+  if (stage.dispatched || stage.onBuildDone || (!stage.base && !stage.resolved)) return false;
+  stage.onBuildDone = true;
+  const fromBase = stage.base?.commands.flatMap(({ instruction }) => (instruction.kind === 'onbuild' ? [instruction.expression] : [])) ?? [];
+  const expressions = [...(stage.base ? [] : (stage.image.config.OnBuild ?? [])), ...fromBase];
+  delete stage.image.config.OnBuild;
+  if (expressions.length === 0) return false;
+  const commands = triggersOf(expressions, stage.errorRange).map((i) => toCommand(i, conversion.stages, conversion.words, true));
+  for (const command of commands) addDependencies(stage, command, conversion.stages);
+  stage.commands = [...commands, ...stage.commands];
+  stage.total += commands.length;
+  return commands.some((command) => command.sources.length > 0);
+}

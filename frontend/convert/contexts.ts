@@ -1,0 +1,111 @@
+import { KilnError } from '../../base/errors.ts';
+import type { ImageConfig } from '../../base/oci.ts';
+import type { Platform } from '../../base/platform.ts';
+import { imageSource, localSource, ociLayoutSource } from '../../solver/llb/builder.ts';
+import type { FrontendRequest, NamedContext } from '../frontend.ts';
+import { followPaths } from './conversion.ts';
+import { splitEnv } from './image.ts';
+import { formatPlatform, normalizePlatform } from './platforms.ts';
+import { familiarName, fullName, parseReference, tryParseReference } from './reference.ts';
+import type { FoundContext } from './stage.ts';
+import { emptyState, type State, withEnv } from './state.ts';
+
+/** The `--build-context` that stands for `name`: one for just this platform (`name::linux/arm64`) goes before one for all. */
+export function findContext(request: FrontendRequest, name: string, platform: Platform): FoundContext | undefined {
+  if (request.namedContexts.size === 0 || /^(?:scratch|context)$/i.test(name)) return undefined;
+  const short = shortName(name);
+  if (short === undefined) return undefined;
+  const contexts = new Map([...request.namedContexts].map(([key, context]) => [contextKey(key), context]));
+  for (const key of [`${short}::${formatPlatform(normalizePlatform(platform))}`, short]) {
+    const context = contexts.get(key);
+    if (context) return { name: key, context };
+  }
+  return undefined;
+}
+
+function shortName(name: string): string | undefined {
+  const reference = tryParseReference(name);
+  return reference && familiarName(reference);
+}
+
+function contextKey(key: string): string {
+  const [name = '', platform] = key.split('::');
+  const short = shortName(name) ?? name;
+  return platform === undefined ? short : `${short}::${platform}`;
+}
+
+export interface LoadedContext {
+  readonly state: State;
+  /** Undefined for what is no image. */
+  readonly config: ImageConfig | undefined;
+}
+
+/** The file tree of a named context, and its config when it is an image. `paths` is what the build will read of it. */
+export async function loadContext(
+  request: FrontendRequest,
+  found: FoundContext,
+  platform: Platform,
+  paths: () => ReadonlySet<string>,
+): Promise<LoadedContext> {
+  const { name, context } = found;
+  switch (context.kind) {
+    case 'image':
+      return loadImage(request, name, context.ref, platform);
+    case 'oci-layout':
+      return loadLayout(request, name, context, platform);
+    case 'local': {
+      const options = () => ({
+        sessionId: request.mainContext.sessionId,
+        sharedKeyHint: `context:${name}`,
+        excludePatterns: context.ignore,
+        followPaths: followPaths(paths()),
+      });
+      return { state: emptyState(localSource(context.name, options, { name: `[context ${name}] load from client` })), config: undefined };
+    }
+    default:
+      return context satisfies never;
+  }
+}
+
+async function loadImage(request: FrontendRequest, name: string, ref: string, platform: Platform): Promise<LoadedContext> {
+  if (ref === 'scratch') return { state: emptyState(undefined), config: undefined };
+  const full = fullName(parseReference(ref));
+  const { config } = await request.resolveImage(full, platform, { pull: request.pull, stageName: name });
+  const tree = imageSource(full, { platform, note: { name: `[context ${name}] ${ref}` } });
+  return { state: imageState(emptyState(tree, platform), config), config };
+}
+
+async function loadLayout(
+  request: FrontendRequest,
+  name: string,
+  context: Extract<NamedContext, { kind: 'oci-layout' }>,
+  platform: Platform,
+): Promise<LoadedContext> {
+  const ref = context.ref.startsWith('oci-layout://') ? context.ref : `oci-layout://${context.ref}`;
+  const { config, digest } = await request.resolveImage(ref, platform, { pull: false, stageName: name });
+  const reference = tryParseReference(name.replace(/::.*$/, ''));
+  if (!reference) throw new KilnError('KILN_CONTEXT_NAME', `${JSON.stringify(name)} cannot name an image`);
+  const tree = ociLayoutSource(fullName({ ...reference, digest }), {
+    platform,
+    sessionId: request.mainContext.sessionId,
+    store: context.store,
+    note: { name: `[context ${name}] OCI load from client` },
+  });
+  return { state: imageState(emptyState(tree, platform), config), config };
+}
+
+/** The state that an image's own config asks for. */
+function imageState(state: State, image: ImageConfig): State {
+  const withVariables = withEnv(state, (image.config?.Env ?? []).map(splitEnv));
+  const platform = image.architecture && image.os ? platformOfImage(image) : state.platform;
+  return { ...withVariables, dir: image.config?.WorkingDir || '/', platform };
+}
+
+export function platformOfImage(image: ImageConfig): Platform {
+  return {
+    os: image.os,
+    architecture: image.architecture,
+    ...(image.variant && { variant: image.variant }),
+    ...(image['os.version'] && { osVersion: image['os.version'] }),
+  };
+}

@@ -1,0 +1,35 @@
+import type { Platform } from '../../base/platform.ts';
+import type { DraftEdge } from '../../solver/llb/draft.ts';
+import type { SourceRange } from '../../solver/llb/graph.ts';
+import type { ProxyEnv } from '../../solver/llb/ops.ts';
+import type { CheckRule } from './checks.ts';
+import type { FrontendRequest } from '../frontend.ts';
+import type { StageList } from './stages.ts';
+import type { Words } from './words.ts';
+
+/** What the lowering of one Dockerfile for one platform works with. */
+export interface Conversion {
+  readonly request: FrontendRequest;
+  readonly target: Platform;
+  /** No `--platform` was given: an image of another platform is taken as it is. */
+  readonly implicitTarget: boolean;
+  /** Several platforms are built, so names say which. */
+  readonly showPlatform: boolean;
+  /** The ARGs before the first FROM and the predefined ones. */
+  readonly globals: ReadonlyMap<string, string>;
+  readonly words: Words;
+  readonly proxy: ProxyEnv | undefined;
+  readonly stages: StageList;
+  /** The build context; which of its paths are read is filled into `contextPaths` on the way. */
+  readonly context: DraftEdge;
+  readonly contextPaths: Set<string>;
+  readonly warn: Warn;
+}
+
+export type Warn = (rule: CheckRule, message: string, range: SourceRange | undefined) => void;
+
+/** The paths a context must send, for `local.followpaths`: none means everything. In: absolute paths. */
+export function followPaths(paths: ReadonlySet<string>): readonly string[] {
+  if (paths.has('/')) return [];
+  return [...paths].map((path) => path.slice(1)).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+}

@@ -1,0 +1,150 @@
+import type { Platform } from '../../base/platform.ts';
+import type { WarningEvent } from '../../base/progress.ts';
+import { localSource } from '../../solver/llb/builder.ts';
+import { seal } from '../../solver/llb/draft.ts';
+import type { FrontendRequest, FrontendResult, TargetResult } from '../frontend.ts';
+import type { Dockerfile } from '../instructions.ts';
+import { placeOf } from '../problem.ts';
+import { globalArgs, platformArgs, proxyEnv } from './args.ts';
+import { resolveBases } from './bases.ts';
+import { InvalidDefaultArgInFrom, warning } from './checks.ts';
+import { platformOfImage } from './contexts.ts';
+import { type Conversion, followPaths, type Warn } from './conversion.ts';
+import { placed } from './errors.ts';
+import { wordsFor } from './expansion.ts';
+import { cloneImage, DEFAULT_PATH, finishImage, type Image, setEnv, splitEnv } from './image.ts';
+import { normalizePlatform } from './platforms.ts';
+import { tryParseReference } from './reference.ts';
+import { setWorkdir } from './settings.ts';
+import { findTarget, linkStages, listStages } from './stages.ts';
+import type { StageNode } from './stage.ts';
+import { withEnv } from './state.ts';
+import { lowerStep } from './step.ts';
+import type { Words } from './words.ts';
+
+/**
+ * Lowers a Dockerfile to LLB: for each platform one edge and the image config that goes with it, as BuildKit's Dockerfile frontend does.
+ * Asks `request.resolveImage` for the images that the target needs and for no others. Throws KilnErrors with their place.
+ */
+export async function convertDockerfile(request: FrontendRequest, dockerfile: Dockerfile): Promise<FrontendResult> {
+  const platforms = request.platforms.length > 0 ? request.platforms : [undefined];
+  const warnings = new Map<string, WarningEvent>();
+  const warn: Warn = (rule, message, range) => {
+    const event = warning(rule, message, range);
+    // The same Dockerfile is lowered once per platform.
+    warnings.set(event.short, event);
+  };
+  const targets = await Promise.all(platforms.map((platform) => convertFor(request, dockerfile, platform, warn)));
+  return { targets, warnings: [...warnings.values()] };
+}
+
+async function convertFor(request: FrontendRequest, dockerfile: Dockerfile, asked: Platform | undefined, warn: Warn): Promise<TargetResult> {
+  const conversion = begin(request, dockerfile, asked, warn);
+  const target = findTarget(conversion.stages, request.target);
+  linkStages(conversion.stages, conversion.words);
+  const needed = await resolveBases(conversion, target);
+  request.signal.throwIfAborted();
+  for (const stage of conversion.stages.all) if (needed.has(stage) && !stage.dispatched) lowerStage(conversion, stage);
+  // The result is read as a whole.
+  target.paths.add('/');
+  const { tree } = target.state;
+  const image = finish(conversion, target.image);
+  return {
+    platform: conversion.implicitTarget ? platformOfImage(image) : conversion.target,
+    edge: tree && seal(tree, conversion.target),
+    config: image,
+    ...(target.baseImage && { base: target.baseImage }),
+  };
+}
+
+function begin(request: FrontendRequest, dockerfile: Dockerfile, asked: Platform | undefined, warn: Warn): Conversion {
+  const target = normalizePlatform(asked ?? request.buildPlatform);
+  const words = wordsFor(dockerfile.escape);
+  const { buildArgs } = request;
+  const stageName = request.target ?? dockerfile.stages.at(-1)?.from.name ?? '';
+  const predefined = platformArgs(request.buildPlatform, target, stageName, buildArgs);
+  warnInvalidDefaults(dockerfile, predefined, words, warn);
+  const globals = globalArgs(predefined, dockerfile.globalArgs, buildArgs, words);
+  const contextPaths = new Set<string>();
+  const { sessionId, sharedKeyHint, ignore } = request.mainContext;
+  const options = () => ({ sessionId, sharedKeyHint, excludePatterns: ignore, followPaths: followPaths(contextPaths) });
+  return {
+    request,
+    target,
+    implicitTarget: asked === undefined,
+    showPlatform: request.platforms.length > 1,
+    globals,
+    words,
+    proxy: proxyEnv(buildArgs),
+    stages: listStages(dockerfile, { request, target, globals, words, warn }),
+    context: localSource('context', options, { name: '[internal] load build context' }),
+    contextPaths,
+    warn,
+  };
+}
+
+/** A base name must be one even when no build argument is given. */
+function warnInvalidDefaults(dockerfile: Dockerfile, predefined: ReadonlyMap<string, string>, words: Words, warn: Warn): void {
+  try {
+    const defaults = globalArgs(predefined, dockerfile.globalArgs, new Map(), words);
+    for (const { from } of dockerfile.stages) {
+      if (tryParseReference(words.word(from.image, defaults).result)) continue;
+      warn(InvalidDefaultArgInFrom, `Default value for ARG ${from.image} results in empty or invalid base image name`, from.range);
+    }
+  } catch {
+    // What is wrong without build arguments is reported when it is wrong with them.
+  }
+}
+
+function lowerStage(conversion: Conversion, stage: StageNode): void {
+  if (stage.base) inherit(stage, stage.base);
+  stage.dispatched = true;
+  stage.platform ??= conversion.target;
+  placed(placeOf(stage.errorRange), () => startStage(conversion, stage));
+  for (const command of stage.commands) lowerStep(conversion, stage, command);
+}
+
+/** FROM a stage: all it has, but its ONBUILD triggers, which have become instructions. */
+function inherit(stage: StageNode, base: StageNode): void {
+  stage.state = base.state;
+  stage.platform = base.platform;
+  stage.image = cloneImage(base.image);
+  delete stage.image.config.OnBuild;
+  stage.baseImage = base.baseImage;
+  stage.paths = base.paths;
+  stage.workdirSet = base.workdirSet;
+  stage.buildArgs = base.buildArgs;
+}
+
+/** Environment, directory and user of the base's config. */
+function startStage({ request }: Conversion, stage: StageNode): void {
+  const { config } = stage.image;
+  const hasPath = config.Env?.some((entry) => splitEnv(entry)[0] === 'PATH');
+  if (!hasPath && stage.platform?.os !== 'windows') setEnv(config, ...splitEnv(DEFAULT_PATH));
+  stage.state = withEnv(stage.state, (config.Env ?? []).map(splitEnv));
+  const hostname = request.hostname ?? request.buildArgs.get('BUILDKIT_SANDBOX_HOSTNAME');
+  if (hostname) stage.state = { ...stage.state, hostname };
+  if (config.WorkingDir) setWorkdir(stage, config.WorkingDir);
+  if (config.User) stage.state = { ...stage.state, user: config.User };
+  stage.state = { ...stage.state, network: NETWORKS[request.network] };
+}
+
+const NETWORKS = { default: 0, host: 1, none: 2 } as const;
+
+/** `--label` and the platform that was asked for go into the config last. */
+function finish({ request, implicitTarget, target }: Conversion, image: Image): ReturnType<typeof finishImage> {
+  if (request.labels.size > 0) image.config.Labels = { ...image.config.Labels, ...Object.fromEntries(request.labels) };
+  if (!implicitTarget) {
+    const same = target.os === image.os && target.architecture === image.architecture;
+    image.os = target.os;
+    image.architecture = target.architecture;
+    if (target.variant) image.variant = target.variant;
+    else if (!same) delete image.variant;
+    if (target.osVersion) image['os.version'] = target.osVersion;
+    else if (!same) delete image['os.version'];
+  }
+  const { variant } = normalizePlatform(platformOfImage(image));
+  if (variant) image.variant = variant;
+  else delete image.variant;
+  return finishImage(image);
+}

@@ -1,0 +1,230 @@
+import { digestOf, isDigest } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
+import { type FileStep, fileOp, gitSource, httpSource, merge, type Note } from '../../solver/llb/builder.ts';
+import type { DraftEdge } from '../../solver/llb/draft.ts';
+import type { FileActionCopy } from '../../solver/llb/ops.ts';
+import type { AddInstruction, CopyInstruction, Heredoc } from '../instructions.ts';
+import { chmodOf } from './chmod.ts';
+import { type GitRef, gitRefOf } from './gitref.ts';
+import { warnIgnored } from './ignored.ts';
+import { commit } from './image.ts';
+import { instructionText, stepName } from './names.ts';
+import { chownOf, createdTime } from './owner.ts';
+import { base, destination, hasWildcards, join, sourcePath } from './paths.ts';
+import type { Step } from './step.ts';
+
+/** COPY and ADD with everything expanded. */
+interface CopyPlan {
+  readonly isAdd: boolean;
+  readonly instruction: CopyInstruction | AddInstruction;
+  readonly sources: readonly string[];
+  readonly dest: string;
+  readonly chown: string;
+  readonly chmod: string;
+  readonly checksum: string;
+  /** What every action of the op has in common. */
+  readonly common: Pick<FileActionCopy, 'dest' | 'mode' | 'modeStr' | 'timestamp' | 'excludePatterns'>;
+  /** Where sources are looked for that are no URL. */
+  readonly from: DraftEdge | undefined;
+}
+
+/** One file op, with one action per source; with `--link` on an empty tree that is then laid over the stage's. */
+export function lowerCopy(step: Step, instruction: CopyInstruction | AddInstruction): void {
+  const { stage, conversion } = step;
+  const plan = planCopy(step, instruction);
+  const { env } = stage.state;
+  const text = instructionText(instruction.original, conversion.words, env, 'plain');
+  const name = stepName(stage, text, conversion.showPlatform, stage.platform, env);
+  const steps = [...plan.sources.map((source) => lowerSource(step, plan, source, name)), ...instruction.heredocs.map((h) => lowerHeredoc(step, plan, h))];
+  const owned = plan.chown === '' ? steps : steps.map((one) => ({ ...one, owner: chownOf(plan.chown) }));
+  const note: Note = { name, ignoreCache: stage.ignoreCache, locations: [instruction.range] };
+  const tree = instruction.flags.link && plan.chmod === '' ? linked(step, owned, note, text) : fileOp(stage.state.tree, owned, note);
+  stage.state = { ...stage.state, tree };
+  commit(stage.image, historyText(plan), true, conversion.request.epoch);
+  notePaths(step, plan);
+}
+
+function planCopy(step: Step, instruction: CopyInstruction | AddInstruction): CopyPlan {
+  const { flags } = instruction;
+  const expand = (text: string | undefined): string => (text ? step.expand(text) : '');
+  const chown = expand(flags.chown);
+  const chmod = expand(flags.chmod);
+  const checksum = expand(flags.checksum);
+  const sources = instruction.sources.map((source) => step.expand(source));
+  const dest = step.expand(instruction.dest);
+  const exclude = flags.exclude.map((pattern) => step.expand(pattern));
+  const common = {
+    dest: destination(step.stage.state.dir, dest),
+    ...chmodOf(chmod),
+    timestamp: createdTime(step.conversion),
+    ...(exclude.length > 0 && { excludePatterns: exclude }),
+  };
+  const isAdd = instruction.kind === 'add';
+  checkChecksum(checksum, isAdd, sources);
+  return { isAdd, instruction, sources, dest, chown, chmod, checksum, common, from: fromTree(step, flags.from) };
+}
+
+function fromTree({ stage, command, conversion }: Step, from: string | undefined): DraftEdge | undefined {
+  const [source] = command.sources;
+  if (!source) return conversion.context;
+  if (!source.dispatched) {
+    throw new KilnError('KILN_STAGE_ORDER', `stage ${from} comes after stage ${stage.label || '0'}, which copies from it`, {
+      hint: 'move the stage that is copied from above the one that copies',
+    });
+  }
+  return source.state.tree;
+}
+
+function checkChecksum(checksum: string, isAdd: boolean, sources: readonly string[]): void {
+  if (checksum === '') return;
+  const [source = ''] = sources;
+  const bad = (why: string): KilnError => new KilnError('KILN_ADD_CHECKSUM', `--checksum ${why}`);
+  if (!isAdd) throw bad('goes with ADD, not with COPY');
+  if (sources.length !== 1) throw bad('needs exactly one source');
+  if (!isHttp(source) && !gitRefOf(source)) throw bad('needs a source that is fetched: a URL or a git repository');
+}
+
+function isHttp(source: string): boolean {
+  return /^https?:\/\//.test(source) && !gitRefOf(source);
+}
+
+function lowerSource(step: Step, plan: CopyPlan, source: string, name: string): FileStep {
+  const git = gitRefOf(source);
+  if (git && !git.looksLocal) return lowerGit(plan, git, name);
+  if (isHttp(source)) return lowerHttp(plan, source, name);
+  return lowerPath(step, plan, source);
+}
+
+const NOTHING_SPECIAL = {
+  followSymlink: false,
+  dirCopyContents: false,
+  attemptUnpackDockerCompatibility: false,
+  createDestPath: true,
+  allowWildcard: false,
+  allowEmptyWildcard: false,
+} as const;
+
+function lowerGit(plan: CopyPlan, git: GitRef, name: string): FileStep {
+  if (!plan.isAdd) throw new KilnError('KILN_COPY_SOURCE', 'COPY cannot fetch a git repository', { hint: 'use ADD' });
+  const { keepGitDir } = plan.instruction.flags;
+  if (keepGitDir !== undefined && git.keepGitDir !== undefined && keepGitDir !== git.keepGitDir) {
+    throw new KilnError('KILN_ADD_GIT', '--keep-git-dir and the URL say different things about the .git directory');
+  }
+  if (plan.checksum !== '' && git.checksum && plan.checksum !== git.checksum) {
+    throw new KilnError('KILN_ADD_CHECKSUM', `--checksum says ${plan.checksum}, and the URL says ${git.checksum}`);
+  }
+  const checksum = git.checksum || plan.checksum;
+  const from = gitSource(
+    {
+      id: git.id,
+      url: git.remote,
+      ...(git.ref && { ref: git.ref }),
+      ...(git.subdir && { subdir: git.subdir }),
+      keepGitDir: git.keepGitDir ?? keepGitDir ?? false,
+      ...(checksum && { checksum }),
+      skipSubmodules: git.submodules === false,
+      ...(git.ssh && { ssh: { agent: 'default' } }),
+    },
+    { name },
+  );
+  return { kind: 'copy', from, copy: { src: '/', ...NOTHING_SPECIAL, ...plan.common } };
+}
+
+function lowerHttp(plan: CopyPlan, source: string, name: string): FileStep {
+  if (!plan.isAdd) throw new KilnError('KILN_COPY_SOURCE', 'COPY cannot fetch a URL', { hint: 'use ADD' });
+  if (plan.checksum !== '' && !isDigest(plan.checksum)) {
+    throw new KilnError('KILN_ADD_CHECKSUM', `--checksum ${plan.checksum} is not a digest`, { hint: 'write sha256: and 64 hexadecimal digits' });
+  }
+  const filename = urlFilename(source);
+  const command = [...plan.sources, plan.dest].join(' ');
+  const from = httpSource(source, { filename, checksum: plan.checksum || undefined, note: { name, command } });
+  const unpack = plan.instruction.flags.unpack ?? false;
+  return { kind: 'copy', from, copy: { src: `/${filename}`, ...NOTHING_SPECIAL, attemptUnpackDockerCompatibility: unpack, ...plan.common } };
+}
+
+/** The last element of the URL's path. */
+function urlFilename(source: string): string {
+  const path = /^https?:\/\/[^/?#]*([^?#]*)/.exec(source)?.[1] ?? '';
+  let decoded: string;
+  try {
+    decoded = decodeURIComponent(path);
+  } catch {
+    return '__unnamed__';
+  }
+  const name = base(decoded);
+  return name === '.' || name === '/' ? '__unnamed__' : name;
+}
+
+function lowerPath(step: Step, plan: CopyPlan, source: string): FileStep {
+  if (step.command.sources.length === 0) warnIgnored(step, plan.isAdd, source);
+  const { src, ...patterns } = plan.instruction.flags.parents ? withParents(source) : { src: source };
+  const copy: FileActionCopy = {
+    src: sourcePath(src),
+    followSymlink: true,
+    dirCopyContents: true,
+    attemptUnpackDockerCompatibility: plan.instruction.flags.unpack ?? plan.isAdd,
+    createDestPath: true,
+    allowWildcard: true,
+    allowEmptyWildcard: true,
+    ...patterns,
+    ...plan.common,
+  };
+  return { kind: 'copy', from: plan.from, copy };
+}
+
+/** `--parents`: the source is a pattern below the context's root, or below what stands before `/./`. */
+function withParents(source: string): { src: string; includePatterns: readonly string[]; requiredPaths?: readonly string[] } {
+  const pivot = source.indexOf('/./');
+  const src = pivot < 0 ? '/' : source.slice(0, pivot);
+  const pattern = sourcePath(pivot < 0 ? source : source.slice(pivot + 3));
+  const required = !hasWildcards(src) && !hasWildcards(pattern);
+  return { src, includePatterns: [pattern.slice(1)], ...(required && { requiredPaths: [join('/', src, pattern)] }) };
+}
+
+function lowerHeredoc(step: Step, plan: CopyPlan, heredoc: Heredoc): FileStep {
+  const text = heredoc.expand ? step.expand(heredoc.content, 'body') : heredoc.content;
+  const path = join('/', heredoc.name);
+  const mkfile = { path, mode: 0o644, data: Buffer.from(text), timestamp: -1 };
+  const from = fileOp(undefined, [{ kind: 'mkfile', mkfile }], { name: '[internal] preparing inline document' });
+  return { kind: 'copy', from, copy: { src: path, ...NOTHING_SPECIAL, ...plan.common } };
+}
+
+/** The copy as a layer of its own that does not depend on what is below it. */
+function linked(step: Step, steps: readonly FileStep[], note: Note, text: string): DraftEdge | undefined {
+  const { stage, conversion } = step;
+  const { env } = stage.state;
+  // Both vertices are one step to the user.
+  const again = (what: string): string => {
+    stage.shown--;
+    return stepName(stage, what, conversion.showPlatform, stage.platform, env);
+  };
+  const group = { id: groupId(step), name: again(text) };
+  const layer = fileOp(undefined, steps, { ...note, progressGroup: { ...group, weak: true } });
+  return merge([stage.state.tree, layer], { ...note, name: again(`LINK ${text}`), progressGroup: { ...group, weak: false } });
+}
+
+function groupId({ stage, conversion, command }: Step): string {
+  const parts = [conversion.target.os, conversion.target.architecture, conversion.target.variant, stage.label, stage.shown, command.instruction.original];
+  return digestOf(JSON.stringify(parts)).slice(7, 32);
+}
+
+function historyText({ isAdd, instruction, chown, chmod, sources, dest }: CopyPlan): string {
+  const words = [
+    isAdd ? 'ADD' : 'COPY',
+    instruction.flags.parents ? '--parents' : '',
+    chown && `--chown=${chown}`,
+    chmod && `--chmod=${chmod}`,
+    ...sources,
+    ...instruction.heredocs.map((heredoc) => `<<${heredoc.name}`),
+    dest,
+    '# buildkit',
+  ];
+  return words.filter((word, i) => word !== '' || i >= 4).join(' ');
+}
+
+/** Notes what is read of the context, or of the stage that is copied from. */
+function notePaths({ command, conversion }: Step, { isAdd, sources }: CopyPlan): void {
+  const [stage] = command.sources;
+  const paths = stage ? stage.paths : conversion.contextPaths;
+  for (const source of sources) if (!isAdd || !/^https?:\/\//.test(source)) paths.add(join('/', source));
+}

@@ -1,0 +1,18 @@
+import { type ExpandOptions, type Expansion, expandWord } from '../expand/expand.ts';
+import type { WordMode, Words } from './words.ts';
+
+/** Word expansion for a Dockerfile with this escape character. In the body of a heredoc the escape is always `\`. */
+export function wordsFor(escape: '\\' | '`'): Words {
+  const modes: Readonly<Record<WordMode, ExpandOptions>> = {
+    plain: { escape },
+    name: { escape, rawQuotes: true, keepUnset: true },
+    body: { escape: '\\', plainQuotes: true },
+  };
+  return {
+    word: (text, env, mode = 'plain') => {
+      const { text: result, used, unmatched }: Expansion = expandWord(text, env, modes[mode]);
+      return { result, matched: used, unmatched };
+    },
+    words: (text, env) => expandWord(text, env, modes.plain).words,
+  };
+}

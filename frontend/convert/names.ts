@@ -1,0 +1,56 @@
+import type { Platform } from '../../base/platform.ts';
+import { formatPlatform, normalizePlatform, parsePlatform } from './platforms.ts';
+import type { StageNode } from './stage.ts';
+import type { Env, WordMode, Words } from './words.ts';
+
+/** Puts `[stage 2/3] ` before what a step does, and counts the step. `showPlatform` when several platforms are built. */
+export function stepName(stage: StageNode, what: string, showPlatform: boolean, platform: Platform | undefined, env: Env): string {
+  if (stage.total === 0) return what;
+  stage.shown++;
+  const shownPlatform = showPlatform && platform ? `${formatPlatform(platform)}${crossTarget(platform, env)} ` : '';
+  const label = stage.label ? `${stage.label} ` : '';
+  const number = String(stage.shown).padStart(String(stage.total).length);
+  const onBuild = stage.onBuildStep ? 'ONBUILD ' : '';
+  return `[${shownPlatform}${label}${number}/${stage.total}] ${onBuild}${what}`;
+}
+
+/** `->arm64` when the stage's environment says that it builds for another platform than its own. */
+function crossTarget(platform: Platform, env: Env): string {
+  const target = targetOf(env, platform);
+  if (!target) return '';
+  if (target.os !== platform.os) return `->${formatPlatform(target)}`;
+  if (target.architecture === platform.architecture) return '';
+  return `->${target.architecture}${target.variant ? `/${target.variant}` : ''}`;
+}
+
+function targetOf(env: Env, platform: Platform): Platform | undefined {
+  const whole = env.get('TARGETPLATFORM');
+  if (whole !== undefined) {
+    try {
+      return parsePlatform(whole, platform);
+    } catch {
+      // A value that names no platform says nothing.
+    }
+  }
+  const [os, architecture, variant] = ['TARGETOS', 'TARGETARCH', 'TARGETVARIANT'].map((key) => env.get(key));
+  if (os === undefined && architecture === undefined && variant === undefined) return undefined;
+  return normalizePlatform({ os: os || platform.os, architecture: architecture || platform.architecture, ...(variant && { variant }) });
+}
+
+/** The instruction as written, its keyword in upper case, its variables replaced where that works. */
+export function instructionText(original: string, words: Words, env: Env, mode: WordMode): string {
+  let text = original;
+  try {
+    text = words.word(original, env, mode).result;
+  } catch {
+    // What cannot be expanded as a whole is shown as written.
+  }
+  const space = text.indexOf(' ');
+  return space < 0 ? text.toUpperCase() : text.slice(0, space).toUpperCase() + text.slice(space);
+}
+
+/** The first line of a heredoc, for the name of its RUN. */
+export function heredocSummary(body: string): string {
+  const lines = body.trim().replaceAll('\r\n', '\n').split('\n');
+  return `${lines[0]}${lines.length > 1 ? '...' : ''}`;
+}

@@ -1,0 +1,10 @@
+import type { SourceRange } from '../../solver/llb/graph.ts';
+import type { StageInstruction } from '../instructions.ts';
+import { parseInstruction } from '../parse.ts';
+import { placeOf } from '../problem.ts';
+import { placed } from './errors.ts';
+
+/** The instructions that a base's ONBUILD triggers stand for. They are at the place of the FROM that brought them. */
+export function triggersOf(expressions: readonly string[], range: SourceRange): StageInstruction[] {
+  return expressions.map((expression) => placed(placeOf(range), () => ({ ...parseInstruction(expression), range })));
+}

@@ -1,0 +1,112 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { asDigest } from '../../base/digest.ts';
+import type { ImageConfig } from '../../base/oci.ts';
+import { definitionJson, type JsonVertex } from '../../solver/llb/definition.ts';
+import type { FrontendRequest, FrontendResult } from '../frontend.ts';
+import { parseDockerfile } from '../parse.ts';
+import { convertDockerfile } from './convert.ts';
+import { formatPlatform, parsePlatform } from './platforms.ts';
+import { fullName, parseReference } from './reference.ts';
+import { parseSize } from './size.ts';
+import type { OracleOptions } from './testdata/cases.ts';
+
+/* What Docker 28.5's BuildKit made of each case, frozen by scripts/oracle-llb.ts: every op with its digest, and the image config. */
+
+interface Golden {
+  readonly name: string;
+  readonly dockerfile: string;
+  readonly options: OracleOptions;
+  readonly images: Readonly<Record<string, { readonly digest: string; readonly config: ImageConfig }>>;
+  readonly session: string;
+  readonly targets: readonly {
+    readonly platform: string;
+    readonly config: unknown;
+    readonly result?: string;
+    readonly ops: readonly JsonVertex[];
+  }[];
+}
+
+const AMD64 = { os: 'linux', architecture: 'amd64' };
+
+function request({ dockerfile, options, images, session }: Golden): FrontendRequest {
+  const { SOURCE_DATE_EPOCH: epoch } = options.buildArgs ?? {};
+  const contexts = Object.entries(options.contexts ?? {}).map(([name, value]) => [
+    name,
+    value === 'local' ? { kind: 'local' as const, name, ignore: [] } : { kind: 'image' as const, ref: value.replace('docker-image://', '') },
+  ] as const);
+  return {
+    dockerfile: { name: 'Dockerfile', text: dockerfile },
+    target: options.target,
+    buildArgs: new Map(Object.entries(options.buildArgs ?? {})),
+    labels: new Map(Object.entries(options.labels ?? {})),
+    platforms: (options.platforms ?? []).map((platform) => parsePlatform(platform, AMD64)),
+    buildPlatform: AMD64,
+    noCache: options.noCache ?? 'none',
+    pull: options.pull ?? false,
+    network: options.network ?? 'default',
+    extraHosts: (options.addHosts ?? []).map((entry) => ({ host: entry.slice(0, entry.indexOf(':')), ip: entry.slice(entry.indexOf(':') + 1) })),
+    shmSize: parseSize(options.shmSize ?? '0') ?? 0,
+    ulimits: (options.ulimits ?? []).map((entry) => {
+      const [name = '', soft = '', hard = soft] = entry.split(/[=:]/);
+      return { name, soft: Number(soft), hard: Number(hard) };
+    }),
+    cgroupParent: options.cgroupParent ?? '',
+    namedContexts: new Map(contexts),
+    mainContext: { kind: 'local', sessionId: session, sharedKeyHint: 'context', ignore: options.ignore ?? [] },
+    resolveImage: async (ref) => {
+      const name = fullName(parseReference(ref));
+      const found = images[name];
+      if (!found) throw new Error(`${name} is not among the images of the case`);
+      return { name, digest: asDigest(found.digest), config: found.config, local: true };
+    },
+    ...(epoch !== undefined && { epoch: Number(epoch) }),
+    signal: new AbortController().signal,
+  };
+}
+
+/** Random in BuildKit: the ids of progress groups. They are numbered by the order in which they come. */
+function withoutChance(ops: readonly JsonVertex[]): readonly JsonVertex[] {
+  const ids: string[] = [];
+  return ops.map((op) => {
+    const group = op.metadata.progressGroup;
+    if (!group) return op;
+    if (!ids.includes(group.id)) ids.push(group.id);
+    return { ...op, metadata: { ...op.metadata, progressGroup: { ...group, id: String(ids.indexOf(group.id)) } } };
+  });
+}
+
+const sorted = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, item]) => [key, sorted(item)]));
+};
+
+function check(golden: Golden, result: FrontendResult): void {
+  assert.is(result.targets.length, golden.targets.length);
+  for (const theirs of golden.targets) {
+    const ours = result.targets.find((target) => theirs.platform === '' || formatPlatform(target.platform) === theirs.platform);
+    assert.ok(ours, `a result for ${theirs.platform}`);
+    assert.equal(sorted(withoutChance(definitionJson(ours.edge))), sorted(withoutChance(theirs.ops)), 'ops');
+    assert.is(ours.edge && `${ours.edge.vertex.digest}:${ours.edge.output}`, theirs.result);
+    assert.equal(sorted(JSON.parse(JSON.stringify(ours.config))), sorted(theirs.config), 'config');
+  }
+}
+
+const dir = path.join(import.meta.dirname, 'testdata');
+const goldens = fs.readdirSync(dir).filter((file) => file.endsWith('.json'));
+for (const file of goldens) {
+  const golden: Golden = JSON.parse(fs.readFileSync(path.join(dir, file), 'utf8'));
+  test(`${golden.name}: the graph and the config are those of BuildKit`, async () => {
+    const asked = request(golden);
+    check(golden, await convertDockerfile(asked, parseDockerfile(asked.dockerfile)));
+  });
+}
+
+test('there are cases', () => {
+  assert.ok(goldens.length >= 25);
+});
+
+test.run();

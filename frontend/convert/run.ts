@@ -1,0 +1,133 @@
+import { KilnError } from '../../base/errors.ts';
+import { exec, type ExecMount, fileOp } from '../../solver/llb/builder.ts';
+import type { NetMode, SecurityMode } from '../../solver/llb/ops.ts';
+import type { RunInstruction } from '../instructions.ts';
+import { overlay } from './args.ts';
+import { commit } from './image.ts';
+import { lowerMounts } from './mounts.ts';
+import { heredocSummary, instructionText, stepName } from './names.ts';
+import { join } from './paths.ts';
+import { withShell } from './settings.ts';
+import type { StageNode } from './stage.ts';
+import type { Step } from './step.ts';
+
+/** RUN: one exec on the stage's tree. */
+export function lowerRun(step: Step, instruction: RunInstruction): void {
+  const { stage, conversion } = step;
+  const { request } = conversion;
+  // A command may read anything.
+  stage.paths.add('/');
+  const { args, mounts: script, suffix } = commandOf(stage, instruction);
+  const { mounts, secrets, ssh } = lowerMounts(step, instruction);
+  const { state } = stage;
+  const text = instructionText(instruction.original + suffix, conversion.words, maskSecrets(step, secrets), 'name');
+  const tree = exec({
+    root: state.tree,
+    platform: state.platform,
+    args,
+    env: state.env,
+    cwd: state.dir,
+    user: state.user,
+    proxyEnv: conversion.proxy,
+    extraHosts: request.extraHosts,
+    hostname: state.hostname,
+    ulimits: request.ulimits,
+    cgroupParent: request.cgroupParent,
+    mounts: [...script, ...mounts, ...sharedMemory(request.shmSize)],
+    secrets,
+    ssh,
+    network: networkOf(step, instruction),
+    security: securityOf(step, instruction),
+    devices: devicesOf(step, instruction),
+    note: {
+      name: stepName(stage, text, conversion.showPlatform, state.platform, state.env),
+      command: instruction.original,
+      ignoreCache: stage.ignoreCache,
+      locations: [instruction.range],
+    },
+  });
+  stage.state = { ...state, tree };
+  commit(stage.image, `RUN ${historyText(stage, args)} # buildkit`, true, request.epoch);
+}
+
+interface RunCommand {
+  readonly args: readonly string[];
+  readonly mounts: readonly ExecMount[];
+  /** What a name says after the instruction. */
+  readonly suffix: string;
+}
+
+const ONLY_HEREDOC = /^\d*<<-?[^<\s]+$/;
+
+function commandOf(stage: StageNode, { command, heredocs }: RunInstruction): RunCommand {
+  if (command.form === 'exec') return { args: command.args, mounts: [], suffix: '' };
+  const [heredoc] = heredocs;
+  if (!heredoc) return { args: withShell(stage, command.text), mounts: [], suffix: '' };
+  if (!ONLY_HEREDOC.test(command.text.trim())) {
+    // The shell reads the heredocs itself.
+    const text = [command.text, ...heredocs.map(({ raw, name }) => raw + name)].join('\n');
+    return { args: withShell(stage, text), mounts: [], suffix: '' };
+  }
+  const suffix = ` (${heredocSummary(heredoc.raw)})`;
+  const script = heredoc.content;
+  if (stage.image.os === 'windows' || !script.startsWith('#!')) return { args: withShell(stage, script), mounts: [], suffix };
+  // A script that names its interpreter is put into a file and run.
+  const mkfile = { path: `/${heredoc.name}`, mode: 0o755, data: Buffer.from(script), timestamp: -1 };
+  const from = fileOp(undefined, [{ kind: 'mkfile', mkfile }], { name: '[internal] preparing inline document' });
+  const mount: ExecMount = { type: 'bind', from, dest: '/dev/pipes/', selector: '/', readonly: true };
+  return { args: withShell(stage, join('/dev/pipes/', heredoc.name)), mounts: [mount], suffix };
+}
+
+/** Names show that a variable holds a secret, not its name. */
+function maskSecrets({ stage }: Step, secrets: readonly { readonly env?: string | undefined }[]) {
+  const masked = secrets.flatMap(({ env }) => (env === undefined ? [] : [[env, '****'] as const]));
+  return masked.length === 0 ? stage.state.env : overlay(stage.state.env, new Map(masked));
+}
+
+function sharedMemory(size: number): ExecMount[] {
+  return size > 0 ? [{ type: 'tmpfs', dest: '/dev/shm', readonly: false, size }] : [];
+}
+
+function networkOf(step: Step, { network }: RunInstruction): NetMode {
+  switch (network && step.expand(network)) {
+    case undefined:
+    case '':
+    case 'default':
+      return step.stage.state.network;
+    case 'host':
+      return 1;
+    case 'none':
+      return 2;
+    default:
+      throw new KilnError('KILN_RUN_NETWORK', `RUN --network=${network} is not known`, { hint: 'the networks are default, none and host' });
+  }
+}
+
+function securityOf(step: Step, { security }: RunInstruction): SecurityMode {
+  switch (security && step.expand(security)) {
+    case undefined:
+    case '':
+    case 'sandbox':
+      return 0;
+    case 'insecure':
+      return 1;
+    default:
+      throw new KilnError('KILN_RUN_SECURITY', `RUN --security=${security} is not known`, { hint: 'the modes are sandbox and insecure' });
+  }
+}
+
+/** `--device=name` or `--device=name,required`: a device of the Container Device Interface. */
+function devicesOf(step: Step, { devices }: RunInstruction) {
+  return devices.map((device) => {
+    const [name = '', ...options] = step.expand(device).split(',');
+    return { name: name.replace(/^name=/, ''), optional: !options.includes('required') };
+  });
+}
+
+/** The command as history shows it: `|2 A=1 B=2 /bin/sh -c make`, with the ARGs declared so far. */
+function historyText({ buildArgs, state }: StageNode, args: readonly string[]): string {
+  const values = new Map<string, string>();
+  for (const { key, value } of buildArgs) values.set(key, state.env.get(key) ?? value ?? '');
+  const shown = [...values].map(([key, value]) => `${key}=${value}`);
+  return [...(shown.length > 0 ? [`|${shown.length}`, ...shown] : []), ...args].join(' ');
+}

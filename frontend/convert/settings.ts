@@ -1,0 +1,196 @@
+import { KilnError } from '../../base/errors.ts';
+import type { Healthcheck } from '../../base/oci.ts';
+import { fileOp } from '../../solver/llb/builder.ts';
+import type * as ins from '../instructions.ts';
+import { JSONArgsRecommended, MultipleInstructionsDisallowed, WorkdirRelativePath } from './checks.ts';
+import { parsePorts } from './expose.ts';
+import { duration, quoteList, quoteRune } from './goformat.ts';
+import { commit, setEnv } from './image.ts';
+import { instructionText, stepName } from './names.ts';
+import { chownOf, createdTime } from './owner.ts';
+import { isAbsolute, workingDirectory } from './paths.ts';
+import { signalNumber } from './signals.ts';
+import type { StageNode } from './stage.ts';
+import { withEnv } from './state.ts';
+import type { Step } from './step.ts';
+
+/* The instructions that set something of the image, and WORKDIR, which also makes its directory. */
+
+function remember({ conversion, stage }: Step, createdBy: string, layer = false): void {
+  commit(stage.image, createdBy, layer, conversion.request.epoch);
+}
+
+export function lowerEnv(step: Step, { entries }: ins.EnvInstruction): void {
+  // All values are expanded by the environment before the instruction.
+  const pairs = entries.map(({ key, value }) => [step.expand(key), step.expand(value)] as const);
+  step.stage.state = withEnv(step.stage.state, pairs);
+  for (const [key, value] of pairs) setEnv(step.stage.image.config, key, value);
+  remember(step, ['ENV', ...pairs.map(([key, value]) => `${key}=${value}`)].join(' '));
+}
+
+/** SBOM switches are for the builder, not for the commands it runs. */
+const NOT_IN_ENV = new Set(['BUILDKIT_SBOM_SCAN_CONTEXT', 'BUILDKIT_SBOM_SCAN_STAGE']);
+
+export function lowerArg(step: Step, { args }: ins.ArgInstruction): void {
+  const { stage, conversion } = step;
+  const shown: string[] = [];
+  for (const { key, value } of args) {
+    const inherited = value === undefined ? conversion.globals.get(key) : undefined;
+    const found = conversion.request.buildArgs.get(key) ?? (value === undefined ? inherited : step.expand(value));
+    if (found !== undefined && !NOT_IN_ENV.has(key)) stage.state = withEnv(stage.state, [[key, found]]);
+    stage.buildArgs = [...stage.buildArgs, { key, value: found }];
+    shown.push(found === undefined ? key : `${key}=${found}`);
+  }
+  remember(step, `ARG ${shown.join(' ')}`);
+}
+
+export function lowerLabel(step: Step, { entries }: ins.LabelInstruction): void {
+  const pairs = entries.map(({ key, value }) => [step.expand(key), step.expand(value)] as const);
+  const { config } = step.stage.image;
+  config.Labels = { ...config.Labels, ...Object.fromEntries(pairs) };
+  remember(step, ['LABEL', ...pairs.map(([key, value]) => `${key}=${value}`)].join(' '));
+}
+
+/** Go on Windows would say otherwise; the shell of any other system. */
+const DEFAULT_SHELL = ['/bin/sh', '-c'];
+const WINDOWS_SHELL = ['cmd', '/S', '/C'];
+
+/** The command line that runs `text`. */
+export function withShell(stage: StageNode, text: string): string[] {
+  const own = stage.image.config.Shell ?? [];
+  const shell = own.length > 0 ? own : stage.image.os === 'windows' ? WINDOWS_SHELL : DEFAULT_SHELL;
+  return [...shell, text];
+}
+
+function commandLine(step: Step, { command, keyword, range }: ins.CmdInstruction | ins.EntrypointInstruction): string[] {
+  if (command.form === 'exec') return [...command.args];
+  if (!step.stage.image.config.Shell?.length) {
+    const message = `JSON arguments recommended for ${keyword.toUpperCase()} to prevent unintended behavior related to OS signals`;
+    step.conversion.warn(JSONArgsRecommended, message, range);
+  }
+  return withShell(step.stage, command.text);
+}
+
+/** Warns at the earlier of two instructions that only count once. */
+function countOnce({ conversion, stage }: Step, instruction: ins.CmdInstruction | ins.EntrypointInstruction | ins.HealthcheckInstruction): void {
+  const earlier = stage.seen.get(instruction.kind);
+  const name = instruction.keyword.toUpperCase();
+  if (earlier) {
+    const message = `Multiple ${name} instructions should not be used in the same stage because only the last one will be used`;
+    conversion.warn(MultipleInstructionsDisallowed, message, earlier);
+  }
+  stage.seen.set(instruction.kind, instruction.range);
+}
+
+export function lowerCmd(step: Step, instruction: ins.CmdInstruction): void {
+  countOnce(step, instruction);
+  const args = commandLine(step, instruction);
+  step.stage.image.config.Cmd = args;
+  step.stage.image.config.ArgsEscaped = true;
+  remember(step, `CMD ${quoteList(args)}`);
+}
+
+export function lowerEntrypoint(step: Step, instruction: ins.EntrypointInstruction): void {
+  countOnce(step, instruction);
+  const args = commandLine(step, instruction);
+  const { config } = step.stage.image;
+  config.Entrypoint = args;
+  // The base's CMD was for the base's ENTRYPOINT.
+  if (!step.stage.seen.has('cmd')) delete config.Cmd;
+  remember(step, `ENTRYPOINT ${quoteList(args)}`);
+}
+
+export function lowerHealthcheck(step: Step, instruction: ins.HealthcheckInstruction): void {
+  countOnce(step, instruction);
+  const { test, interval = 0, timeout = 0, startPeriod = 0, startInterval = 0, retries = 0 } = instruction;
+  const command = test === undefined ? ['NONE'] : test.form === 'exec' ? ['CMD', ...test.args] : ['CMD-SHELL', test.text];
+  const healthcheck: Healthcheck = {
+    Test: command,
+    ...(interval && { Interval: interval }),
+    ...(timeout && { Timeout: timeout }),
+    ...(startPeriod && { StartPeriod: startPeriod }),
+    ...(startInterval && { StartInterval: startInterval }),
+    ...(retries && { Retries: retries }),
+  };
+  step.stage.image.config.Healthcheck = healthcheck;
+  const times = [interval, timeout, startPeriod, startInterval].map((time) => `"${duration(time)}"`).join(' ');
+  remember(step, `HEALTHCHECK &{${quoteList(command)} ${times} ${quoteRune(retries)}}`);
+}
+
+export function lowerExpose(step: Step, { ports }: ins.ExposeInstruction): void {
+  const specs = ports.flatMap((port) => step.expandAll(port));
+  const found = specs.flatMap(parsePorts);
+  const { config } = step.stage.image;
+  config.ExposedPorts = { ...config.ExposedPorts, ...Object.fromEntries(found.map((port) => [port, {}])) };
+  remember(step, `EXPOSE ${goList(found)}`);
+}
+
+/** `%v` of a list. */
+function goList(list: readonly string[]): string {
+  return `[${list.join(' ')}]`;
+}
+
+export function lowerUser(step: Step, instruction: ins.UserInstruction): void {
+  const user = step.expand(instruction.user);
+  step.stage.state = { ...step.stage.state, user };
+  step.stage.image.config.User = user;
+  remember(step, `USER ${user}`);
+}
+
+export function lowerVolume(step: Step, instruction: ins.VolumeInstruction): void {
+  const paths = instruction.paths.map((path) => step.expand(path));
+  if (paths.includes('')) throw new KilnError('KILN_VOLUME_EMPTY', 'VOLUME needs a path, and one of these is empty');
+  const { config } = step.stage.image;
+  config.Volumes = { ...config.Volumes, ...Object.fromEntries(paths.map((path) => [path, {}])) };
+  remember(step, `VOLUME ${goList(paths)}`);
+}
+
+export function lowerStopsignal(step: Step, instruction: ins.StopsignalInstruction): void {
+  const signal = step.expand(instruction.signal);
+  if (signalNumber(signal) === undefined) {
+    throw new KilnError('KILN_STOPSIGNAL', `${JSON.stringify(signal)} is not a signal`, { hint: 'write a name such as SIGTERM, or its number' });
+  }
+  step.stage.image.config.StopSignal = signal;
+  remember(step, `STOPSIGNAL ${signal}`);
+}
+
+export function lowerShell(step: Step, { shell }: ins.ShellInstruction): void {
+  step.stage.image.config.Shell = [...shell];
+  remember(step, `SHELL ${goList(shell)}`);
+}
+
+export function lowerOnbuild({ stage }: Step, { expression }: ins.OnbuildInstruction): void {
+  stage.image.config.OnBuild = [...(stage.image.config.OnBuild ?? []), expression];
+}
+
+export function lowerMaintainer(step: Step, { maintainer }: ins.MaintainerInstruction): void {
+  step.stage.image.author = maintainer;
+  remember(step, `MAINTAINER ${maintainer}`);
+}
+
+/** Makes the directory, with its parents, owned by the USER in force; `/` is there already. */
+export function lowerWorkdir(step: Step, instruction: ins.WorkdirInstruction): void {
+  const { stage, conversion } = step;
+  const path = step.expand(instruction.path);
+  if (!stage.workdirSet && !isAbsolute(path)) {
+    const message = `Relative workdir ${JSON.stringify(path)} can have unexpected results if the base image changes`;
+    conversion.warn(WorkdirRelativePath, message, instruction.range);
+  }
+  stage.workdirSet = true;
+  setWorkdir(stage, path);
+  const { dir, env } = stage.state;
+  if (dir === '/') return remember(step, `WORKDIR ${dir}`);
+  const text = instructionText(instruction.original, conversion.words, env, 'plain');
+  const name = stepName(stage, text, conversion.showPlatform, stage.platform, env);
+  const mkdir = { path: dir, mode: 0o755, makeParents: true, timestamp: createdTime(conversion) };
+  const owner = stage.image.config.User ? chownOf(stage.image.config.User) : undefined;
+  const tree = fileOp(stage.state.tree, [{ kind: 'mkdir', mkdir, owner }], { name, locations: [instruction.range] });
+  stage.state = { ...stage.state, tree };
+  remember(step, `WORKDIR ${dir}`, true);
+}
+
+export function setWorkdir(stage: StageNode, path: string): void {
+  const dir = workingDirectory(stage.image.config.WorkingDir ?? '', path);
+  stage.image.config.WorkingDir = dir;
+  stage.state = { ...stage.state, dir };
+}

@@ -1,0 +1,215 @@
+import { KilnError } from '../../base/errors.ts';
+import type { Platform } from '../../base/platform.ts';
+import type { SourceRange } from '../../solver/llb/graph.ts';
+import type { Dockerfile, Instruction, Stage, StageInstruction } from '../instructions.ts';
+import { placeOf } from '../problem.ts';
+import { didYouMean } from '../suggest.ts';
+import { FromPlatformFlagConstDisallowed, RedundantTargetPlatform, UndefinedArgInFrom } from './checks.ts';
+import type { Warn } from './conversion.ts';
+import { findContext } from './contexts.ts';
+import { placed } from './errors.ts';
+import type { FrontendRequest } from '../frontend.ts';
+import { parsePlatform } from './platforms.ts';
+import { type Command, newStage, type StageNode } from './stage.ts';
+import { emptyEnv, type ExpandedWord, type Words } from './words.ts';
+
+/** All stages in order: those of the file, then the images and contexts that are only copied or mounted from. */
+export class StageList {
+  readonly all: StageNode[] = [];
+  private readonly byName = new Map<string, StageNode>();
+  private readonly target: Platform;
+
+  constructor(target: Platform) {
+    this.target = target;
+  }
+
+  add(stage: StageNode): void {
+    this.all.push(stage);
+    stage.base = this.byName.get(stage.baseName);
+    if (stage.name !== undefined) this.byName.set(stage.name.toLowerCase(), stage);
+  }
+
+  find(name: string): StageNode | undefined {
+    return this.byName.get(name.toLowerCase());
+  }
+
+  names(): string[] {
+    return this.all.map((stage) => stage.label).filter((label) => label !== '');
+  }
+
+  /** An image or context that an instruction names instead of a stage. */
+  unregistered(baseName: string, errorRange: SourceRange, range: SourceRange | undefined): StageNode {
+    const described = { name: undefined, baseName, instructions: [], original: '', range, errorRange, registered: false, label: '' };
+    return newStage(described, this.target);
+  }
+}
+
+export interface FromScope {
+  readonly request: FrontendRequest;
+  readonly target: Platform;
+  readonly globals: ReadonlyMap<string, string>;
+  readonly words: Words;
+  readonly warn: Warn;
+}
+
+/** The stages of the file with their bases found, FROM expanded and steps counted. */
+export function listStages(dockerfile: Dockerfile, scope: FromScope): StageList {
+  const list = new StageList(scope.target);
+  const declared = new Set([...scope.globals.keys(), ...dockerfile.globalArgs.flatMap((i) => i.args.map((a) => a.key))]);
+  for (const [index, stage] of dockerfile.stages.entries()) placed(placeOf(stage.from.range), () => addStage(list, stage, index, declared, scope));
+  return list;
+}
+
+function addStage(list: StageList, { from, instructions }: Stage, index: number, declared: ReadonlySet<string>, scope: FromScope): void {
+  const image = scope.words.word(from.image, scope.globals);
+  warnUndeclared(image, declared, from.range, scope.warn);
+  if (image.result === '') {
+    throw new KilnError('KILN_STAGE_BASE', `FROM ${from.image} names no image: it expands to nothing`, {
+      hint: 'declare the ARG before the first FROM and give it a default, or pass it with --build-arg',
+    });
+  }
+  const described = { name: from.name, baseName: image.result, instructions, original: from.original, registered: true };
+  const node = newStage({ ...described, range: from.range, errorRange: from.range, label: from.name ?? `stage-${index}` }, scope.target);
+  if (from.platform !== undefined) node.platform = stagePlatform(from.platform, from.name ?? '', from.range, declared, scope);
+  node.namedContext = from.name === undefined ? undefined : findContext(scope.request, from.name, node.platform ?? scope.target);
+  list.add(node);
+  if (node.namedContext) {
+    node.base = undefined;
+    return;
+  }
+  const ownBase = node.baseName !== 'scratch' && !node.base ? 1 : 0;
+  node.total = ownBase + instructions.filter((i) => ['add', 'copy', 'run', 'workdir'].includes(i.kind)).length;
+  node.ignoreCache = isNoCache(scope.request.noCache, from.name);
+}
+
+function isNoCache(noCache: FrontendRequest['noCache'], name: string | undefined): boolean {
+  if (typeof noCache === 'string') return noCache === 'all';
+  return name !== undefined && noCache.some((stage) => stage.toLowerCase() === name.toLowerCase());
+}
+
+function stagePlatform(written: string, name: string, range: SourceRange, declared: ReadonlySet<string>, scope: FromScope): Platform {
+  const word = scope.words.word(written, scope.globals);
+  warnUndeclared(word, declared, range, scope.warn);
+  warnPlatform(written, word, name, range, scope);
+  if (word.result === '') {
+    const unknown = [...word.unmatched][0];
+    const meant = unknown ? didYouMean(unknown, scope.globals.keys()) : '';
+    throw new KilnError('KILN_PLATFORM_INVALID', `--platform=${written} names no platform: it expands to nothing${meant}`);
+  }
+  return parsePlatform(word.result, scope.request.buildPlatform);
+}
+
+function warnPlatform(written: string, word: ExpandedWord, name: string, range: SourceRange, scope: FromScope): void {
+  if (word.matched.size === 1 && word.unmatched.size === 0 && word.matched.has('TARGETPLATFORM')) {
+    if (word.result === scope.globals.get('TARGETPLATFORM')) {
+      scope.warn(RedundantTargetPlatform, `Setting platform to predefined ${written} in FROM is redundant as this is the default behavior`, range);
+    }
+  }
+  if (word.matched.size > 0 || word.unmatched.size > 0) return;
+  let platform: Platform;
+  try {
+    platform = parsePlatform(word.result, scope.request.buildPlatform);
+  } catch {
+    return;
+  }
+  if (name.includes(platform.os) || name.includes(platform.architecture)) return;
+  scope.warn(FromPlatformFlagConstDisallowed, `FROM --platform flag should not use constant value "${word.result}"`, range);
+}
+
+function warnUndeclared(word: ExpandedWord, declared: ReadonlySet<string>, range: SourceRange, warn: Warn): void {
+  for (const name of word.unmatched) {
+    if (declared.has(name)) continue;
+    warn(UndefinedArgInFrom, `FROM argument '${name}' is not declared${didYouMean(name, declared)}`, range);
+  }
+}
+
+/** `--target`, or the last stage. Throws KILN_TARGET_NOT_FOUND. */
+export function findTarget(list: StageList, target: string | undefined): StageNode {
+  if (!target) return list.all.at(-1) as StageNode;
+  const found = list.find(target);
+  if (found) return found;
+  const names = list.names();
+  throw new KilnError('KILN_TARGET_NOT_FOUND', `there is no stage ${JSON.stringify(target)}${didYouMean(target, names)}`, {
+    place: { kind: 'flag', flag: '--target' },
+    hint: `the stages are: ${names.join(', ')}`,
+  });
+}
+
+/** Finds what each instruction of each stage reads. Throws KILN_STAGE_CYCLE when stages read each other in a circle. */
+export function linkStages(list: StageList, words: Words): void {
+  for (const stage of [...list.all]) {
+    stage.commands = stage.instructions.map((instruction) => toCommand(instruction, list, words));
+    for (const command of stage.commands) addDependencies(stage, command, list);
+  }
+  refuseCycles(list.all);
+  // A name in brackets tells stages apart; with one there is nothing to tell.
+  if (list.all.length === 1) for (const stage of list.all) stage.label = '';
+}
+
+export function addDependencies(stage: StageNode, command: Command, list: StageList): void {
+  for (const source of command.sources) {
+    stage.deps.set(source, command.instruction);
+    if (!source.registered) list.add(source);
+  }
+}
+
+export function toCommand(instruction: StageInstruction, list: StageList, words: Words, isOnBuild = false): Command {
+  return placed(placeOf(instruction.range), () => ({ instruction, isOnBuild, sources: sourcesOf(instruction, list, words) }));
+}
+
+function sourcesOf(instruction: StageInstruction, list: StageList, words: Words): StageNode[] {
+  if (instruction.kind === 'run') {
+    return instruction.mounts.map((mount) => {
+      const from = mount.fields.find((field) => field.key.toLowerCase() === 'from')?.value || 'scratch';
+      if (/\$./.test(from)) throw noVariable("a mount's from");
+      return list.find(from) ?? list.unregistered(from, instruction.range, undefined);
+    });
+  }
+  const from = instruction.kind === 'copy' ? instruction.flags.from : undefined;
+  if (!from) return [];
+  if (words.word(from, emptyEnv).result !== from) throw noVariable('--from');
+  if (!/^[+-]?\d+$/.test(from)) return [list.find(from) ?? list.unregistered(from, instruction.range, instruction.range)];
+  const stage = list.all[Number(from)];
+  if (!stage) throw new KilnError('KILN_STAGE_INDEX', `there is no stage number ${from}`, { hint: 'stages are counted from 0' });
+  return [stage];
+}
+
+function noVariable(where: string): KilnError {
+  return new KilnError('KILN_DOCKERFILE_FROM_VARIABLE', `${where} cannot hold a variable`, {
+    hint: 'name the image in a stage of its own (FROM $IMAGE AS name), with its ARG before the first FROM, and use that name',
+  });
+}
+
+function refuseCycles(stages: readonly StageNode[]): void {
+  const done = new Set<StageNode>();
+  const path = new Set<StageNode>();
+  const visit = (stage: StageNode): Instruction | undefined => {
+    if (done.has(stage)) return undefined;
+    done.add(stage);
+    path.add(stage);
+    for (const [dependency, instruction] of stage.deps) {
+      const found = path.has(dependency) ? instruction : visit(dependency);
+      if (found) return found;
+    }
+    path.delete(stage);
+    return undefined;
+  };
+  for (const stage of stages) {
+    const instruction = visit(stage);
+    if (!instruction) continue;
+    throw new KilnError('KILN_STAGE_CYCLE', `stage ${stage.label || '0'} depends on itself`, { place: placeOf(instruction.range) });
+  }
+}
+
+/** The stage and all that it needs. */
+export function reachable(stage: StageNode): Set<StageNode> {
+  const found = new Set<StageNode>();
+  const open = [stage];
+  for (let next = open.pop(); next; next = open.pop()) {
+    if (found.has(next)) continue;
+    found.add(next);
+    if (next.base) open.push(next.base);
+    open.push(...next.deps.keys());
+  }
+  return found;
+}
