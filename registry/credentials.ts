@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { errnoOf, KilnError, messageOf } from '../base/errors.ts';
 import { printable } from './failures.ts';
@@ -153,12 +152,13 @@ function parseAnswer(stdout: string, failed: (why: string) => KilnError): { User
   return { Username: answer.Username, Secret: answer.Secret };
 }
 
-function runHelper(
+async function runHelper(
   program: string,
   input: string,
   env: Readonly<Record<string, string | undefined>>,
   signal: AbortSignal,
 ): Promise<{ code: number | null; stdout: string }> {
+  const { spawn } = await import('node:child_process');
   return new Promise((resolve, reject) => {
     const child = spawn(program, ['get'], { env: { ...env }, stdio: ['pipe', 'pipe', 'ignore'], signal, timeout: 30_000 });
     let stdout = '';

@@ -27,7 +27,7 @@ export interface Download {
 }
 
 /** Bytes gathered before they are written: fewer system calls, and chunks of the size that the content store likes. */
-const BATCH = 256 << 10;
+const BATCH = 64 << 10;
 
 /**
  * Downloads one blob and commits it. A transfer that breaks is resumed by Range (RFC 9110, 14.2). When the digest is wrong after a

@@ -1,0 +1,169 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { KilnError } from '../base/errors.ts';
+import { MEDIA } from '../base/oci.ts';
+import { parseHostsConfig, readHostsConfig } from './config.ts';
+import { endpointsOf, isLoopback } from './hosts.ts';
+import { proxyFor, proxySettings } from './proxy.ts';
+import { never, quickClient } from './testing/client.ts';
+import { faultServer } from './testing/faults.ts';
+import { makeImage } from './testing/images.ts';
+import { registryMissing, startRegistry } from './testing/registry.ts';
+
+const IMAGE = makeImage([{ name: 'a', text: 'a' }]);
+
+async function inDirectory(work: (directory: string) => Promise<void>): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'kiln-hosts-'));
+  try {
+    await work(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+test('docker.io is asked at its registry host, with the login of docker.io', () => {
+  const [only] = endpointsOf('docker.io', 'pull', new Map());
+  assert.is(only?.origin, 'https://registry-1.docker.io');
+  assert.is(only?.credentialHost, 'docker.io');
+  assert.is(only?.plainFallback, false);
+  assert.ok(only?.tls.verify);
+});
+
+test('only loopback may be plain or have any certificate, unless configured', () => {
+  for (const host of ['localhost', 'localhost:5000', '127.0.0.1', '127.9.9.9:5000', '[::1]:5000']) {
+    assert.ok(isLoopback(host), host);
+    assert.ok(endpointsOf(host, 'pull', new Map())[0]?.plainFallback, host);
+  }
+  for (const host of [
+    'localhost.example.com',
+    '127.0.0.1.example.com',
+    '128.0.0.1',
+    'example.com',
+    '10.0.0.1:5000',
+    '[2001:db8::1]',
+  ]) {
+    assert.not.ok(isLoopback(host), host);
+    const [endpoint] = endpointsOf(host, 'pull', new Map());
+    assert.ok(endpoint?.tls.verify && !endpoint.plainFallback && endpoint.origin.startsWith('https:'), host);
+  }
+});
+
+test('mirrors come first for a pull and not at all for a push', () => {
+  const config = new Map([
+    ['docker.io', { mirrors: ['m.example.com', 'https://n.example.com/hub/'], http: false, insecure: false, ca: [] }],
+  ]);
+  const pull = endpointsOf('docker.io', 'pull', config);
+  assert.equal(
+    pull.map(({ origin, prefix, credentialHost }) => [origin, prefix, credentialHost]),
+    [
+      ['https://m.example.com', '/v2', 'm.example.com'],
+      ['https://n.example.com', '/v2/hub', 'n.example.com'],
+      ['https://registry-1.docker.io', '/v2', 'docker.io'],
+    ],
+  );
+  assert.is(endpointsOf('docker.io', 'push', config).length, 1);
+});
+
+const env = {
+  HTTPS_PROXY: 'http://proxy:3128',
+  http_proxy: 'proxy2:8080',
+  NO_PROXY: 'a.example.com, .internal,10.0.0.0/8 *.wild.org,one:5000,::1',
+};
+const proxied: readonly [string, string | undefined][] = [
+  ['https://registry.org/', 'http://proxy:3128'],
+  ['http://registry.org/', 'http://proxy2:8080'],
+  ['https://a.example.com/', undefined],
+  ['https://sub.a.example.com/', undefined],
+  ['https://xa.example.com/', 'http://proxy:3128'],
+  ['https://x.internal/', undefined],
+  ['https://internal/', 'http://proxy:3128'],
+  ['https://10.1.2.3:5000/', undefined],
+  ['https://11.1.2.3/', 'http://proxy:3128'],
+  ['https://x.wild.org/', undefined],
+  ['https://one:5000/', undefined],
+  ['https://one/', 'http://proxy:3128'],
+  ['https://127.0.0.1:5000/', undefined],
+  ['http://localhost/', undefined],
+];
+for (const [url, expected] of proxied) {
+  test(`${url} goes ${expected ? `through ${expected}` : 'directly'}`, () =>
+    assert.is(proxyFor(new URL(url), proxySettings(env)), expected));
+}
+
+test('NO_PROXY=* exempts all', () => {
+  assert.is(proxyFor(new URL('https://x.org/'), proxySettings({ HTTPS_PROXY: 'p:1', NO_PROXY: '*' })), undefined);
+});
+
+test('a request that has a proxy is sent to the proxy', async () => {
+  await using proxy = await faultServer(
+    (_, response) => void response.writeHead(200, { 'content-type': MEDIA.ociManifest }).end(IMAGE.bytes),
+  );
+  const hosts = await parseHostsConfig('[registry."registry.example.com"]\nhttp = true\n', 'test.toml');
+  await using client = quickClient({ hosts, proxies: { http: `http://${proxy.host}`, none: [] } });
+  await client.manifest({ domain: 'registry.example.com', path: 'a' }, 'latest', never());
+  assert.is(proxy.seen[0]?.path, 'http://registry.example.com/v2/a/manifests/latest');
+});
+
+test('the configuration is read from the registry tables of a buildkitd.toml', () =>
+  inDirectory(async (directory) => {
+    const ca = join(directory, 'ca.crt');
+    const pem = '-----BEGIN CERTIFICATE-----\nxyz\n-----END CERTIFICATE-----\n';
+    writeFileSync(ca, pem);
+    const text = `debug = true\n[registry."docker.io"]\nmirrors = ["m.example.com"]\n[registry."r:5000"]\nhttp = true\ninsecure = true\nca = ["${ca}"]\ntlsconfigdir = ["${directory}"]\n`;
+    const config = await parseHostsConfig(text, 'x.toml');
+    assert.equal(config.get('docker.io'), { mirrors: ['m.example.com'], http: false, insecure: false, ca: [] });
+    assert.equal(config.get('r:5000'), { mirrors: [], http: true, insecure: true, ca: [pem, pem] });
+    assert.is((await readHostsConfig(join(directory, 'none.toml'))).size, 0);
+    for (const [bad, why] of [
+      ['[registry', /x\.toml/],
+      ['[registry."a"]\nhttps = true', /unknown field https/],
+      ['[registry."a"]\nmirrors = "m"', /list of strings/],
+      ['[registry."a"]\nhttp = "yes"', /neither true nor false/],
+      ['[registry."a"]\nca = ["/nonexistent/ca.pem"]', /cannot be read/],
+    ] as const) {
+      const error = await parseHostsConfig(bad, 'x.toml').catch((caught: unknown) => caught);
+      assert.ok(
+        error instanceof KilnError && error.code === 'KILN_REGISTRY_CONFIG_INVALID' && why.test(error.message),
+        String(error),
+      );
+    }
+  }));
+
+const openssl = spawnSync('openssl', ['version'], { stdio: 'ignore' }).status === 0 ? undefined : 'openssl is not installed';
+const skip = registryMissing() ?? openssl;
+if (skip) console.log(`SKIP a registry with a certificate of its own: ${skip}`);
+else
+  test('a registry with a certificate of its own: taken on loopback, verified when a CA is configured', () =>
+    inDirectory(async (directory) => {
+      const [certificate, key] = selfSigned(directory, 'good');
+      const [other] = selfSigned(directory, 'other');
+      await using registry = await startRegistry({ tls: { certificate, key } });
+      const ask = async (ca: readonly string[]) => {
+        const hosts = new Map([[registry.host, { mirrors: [], http: false, insecure: false, ca }]]);
+        await using client = quickClient({ hosts });
+        return await client
+          .manifest({ domain: registry.host, path: 'a' }, 'latest', never())
+          .catch((error: KilnError) => error.code);
+      };
+      assert.is(await ask([]), 'KILN_IMAGE_NOT_FOUND');
+      assert.is(await ask([readFileSync(certificate, 'utf8')]), 'KILN_IMAGE_NOT_FOUND');
+      assert.is(await ask([readFileSync(other, 'utf8')]), 'KILN_REGISTRY_TLS');
+    }));
+
+function selfSigned(directory: string, name: string): [certificate: string, key: string] {
+  const certificate = join(directory, `${name}.pem`);
+  const key = join(directory, `${name}.key`);
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  const subject = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '30'];
+  const made = spawnSync('openssl', ['req', '-x509', ...curve, '-keyout', key, '-out', certificate, ...subject], {
+    encoding: 'utf8',
+  });
+  assert.is(made.status, 0, made.stderr);
+  return [certificate, key];
+}
+
+test.run();
