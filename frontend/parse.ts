@@ -88,14 +88,19 @@ export function parseInstruction(text: string, name = 'ONBUILD'): StageInstructi
 const KEYWORDS = Object.keys(READERS).map((kind) => kind.toUpperCase());
 
 function readInstruction(reader: LineReader, line: LogicalLine): Instruction {
-  const { escape } = reader;
-  const statement = splitStatement(line.text, escape);
+  const statement = splitStatement(line.text, reader.escape);
   const kind = statement.keyword.toLowerCase();
   if (!isKind(kind)) throw unknownInstruction(statement.keyword, line);
-  const heads = takesHeredocs(kind, statement.body, escape) ? heredocsIn(line.text) : [];
+  const heads = takesHeredocs(kind, statement.body, reader.escape) ? heredocsIn(line.text) : [];
   const heredocs = reader.readHeredocs(heads, line.startLine);
   const last = heads.length > 0 ? reader.line : line.endLine;
-  const reading: Reading = { line, statement, escape, heredocs, range: linesOf(reader.source, line.startLine, last) };
+  const reading: Reading = {
+    line,
+    statement,
+    escape: reader.escape,
+    heredocs,
+    range: linesOf(reader.source, line.startLine, last),
+  };
   return READERS[kind](reading);
 }
 
@@ -104,12 +109,12 @@ function isKind(kind: string): kind is Instruction['kind'] {
 }
 
 /** RUN, COPY and ADD, alone or behind ONBUILD, unless their arguments are JSON. */
-function takesHeredocs(kind: string, body: string, escape: '\\' | '`'): boolean {
+function takesHeredocs(kind: string, body: string, escapeChar: '\\' | '`'): boolean {
   if (!body.includes('<<')) return false;
   if (kind === 'onbuild') {
-    const trigger = splitStatement(body, escape);
+    const trigger = splitStatement(body, escapeChar);
     const inner = trigger.keyword.toLowerCase();
-    return inner !== 'onbuild' && takesHeredocs(inner, trigger.body, escape);
+    return inner !== 'onbuild' && takesHeredocs(inner, trigger.body, escapeChar);
   }
   return (kind === 'run' || kind === 'copy' || kind === 'add') && !isJsonArray(body);
 }

@@ -98,8 +98,8 @@ function readCommand(reading: Reading, body: string): CommandLine {
 }
 
 function readKeyValues(reading: Reading, name: 'ENV' | 'LABEL'): KeyValue[] {
-  const { statement, escape } = reading;
-  const words = splitWords(statement.body, escape);
+  const { statement } = reading;
+  const words = splitWords(statement.body, reading.escape);
   const entries = words[0]?.includes('=') === false ? [readLegacy(reading, name)] : readModern(reading, words);
   readFlags(reading, NO_FLAGS);
   if (entries.length === 0) throw needsArgument(reading, name, `write ${name} key=value`);
@@ -124,8 +124,8 @@ function readModern(reading: Reading, words: readonly string[]): KeyValue[] {
 }
 
 function readArg(reading: Reading): ArgInstruction {
-  const { statement, escape, line } = reading;
-  const entries = parseKeyValues(splitWords(statement.body, escape));
+  const { statement, line } = reading;
+  const entries = parseKeyValues(splitWords(statement.body, reading.escape));
   if (entries.length === 0) throw needsArgument(reading, 'ARG', 'write ARG name or ARG name=default');
   if (entries.some(({ key, value }) => key === '' && value !== undefined)) {
     throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', 'ARG names can not be blank', 'put a name before the =');
@@ -286,9 +286,9 @@ function readVolume(reading: Reading): Instruction {
 
 /** The trigger's own flags and arguments are read when it fires; here it need only be a line that can be split. */
 function readOnbuild(reading: Reading): OnbuildInstruction {
-  const { statement, line, escape } = reading;
+  const { statement, line } = reading;
   if (statement.body === '') throw needsArgument(reading, 'ONBUILD', 'write ONBUILD followed by the instruction to run');
-  const trigger = splitStatement(statement.body, escape);
+  const trigger = splitStatement(statement.body, reading.escape);
   checkTrigger(reading, trigger.keyword, trigger.body);
   readFlags(reading, NO_FLAGS);
   const name = trigger.keyword.toUpperCase();

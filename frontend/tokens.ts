@@ -32,11 +32,11 @@ export interface FlagToken {
 type Escape = '\\' | '`';
 const lexers = new Map<string, moo.Lexer>();
 
-function lexer(name: string, escape: Escape, build: (esc: string) => moo.Lexer): moo.Lexer {
-  const key = name + escape;
+function lexer(name: string, escapeChar: Escape, build: (esc: string) => moo.Lexer): moo.Lexer {
+  const key = name + escapeChar;
   let found = lexers.get(key);
   if (!found) {
-    found = build(escape === '\\' ? '\\\\' : escape);
+    found = build(escapeChar === '\\' ? '\\\\' : escapeChar);
     lexers.set(key, found);
   }
   return found;
@@ -45,7 +45,7 @@ function lexer(name: string, escape: Escape, build: (esc: string) => moo.Lexer):
 const space = { match: new RegExp(`[${SPACE_CLASS}]+`), lineBreaks: true };
 
 function statementLexer(esc: string): moo.Lexer {
-  const escape = { match: new RegExp(`${esc}[^]|${esc}$`), lineBreaks: true };
+  const escaped = { match: new RegExp(`${esc}[^]|${esc}$`), lineBreaks: true };
   const text = (stop: string) => ({ match: new RegExp(`[^${esc}${stop}]+`), lineBreaks: true });
   return moo.states(
     {
@@ -59,25 +59,25 @@ function statementLexer(esc: string): moo.Lexer {
       body: { body: { match: /[\s\S]+/, lineBreaks: true } },
       flag: {
         space: { ...space, next: 'flags' },
-        escape,
+        escape: escaped,
         quote: [
           { match: "'", next: 'single' },
           { match: '"', next: 'double' },
         ],
         text: text(`${SPACE_CLASS}'"`),
       },
-      single: { unquote: { match: "'", next: 'flag' }, escape, text: text("'") },
-      double: { unquote: { match: '"', next: 'flag' }, escape, text: text('"') },
+      single: { unquote: { match: "'", next: 'flag' }, escape: escaped, text: text("'") },
+      double: { unquote: { match: '"', next: 'flag' }, escape: escaped, text: text('"') },
     },
     'keyword',
   );
 }
 
 /** Splits a line into keyword, flags and body; offsets count from the beginning of `line`. */
-export function splitStatement(line: string, escape: Escape): Statement {
+export function splitStatement(line: string, escapeChar: Escape): Statement {
   const text = trimRight(trimLeft(line));
   const indent = line.length - trimLeft(line).length;
-  const tokens = lexer('statement', escape, statementLexer);
+  const tokens = lexer('statement', escapeChar, statementLexer);
   tokens.reset(text);
   let keyword = '';
   let body = '';
@@ -113,14 +113,14 @@ function readFlag(tokens: readonly (GrammarToken & { readonly offset: number })[
 }
 
 function wordsLexer(esc: string): moo.Lexer {
-  const escape = { match: new RegExp(`${esc}[^]`), lineBreaks: true };
+  const escaped = { match: new RegExp(`${esc}[^]`), lineBreaks: true };
   const last = new RegExp(`${esc}$`);
   const text = (stop: string) => ({ match: new RegExp(`[^${stop}]+`), lineBreaks: true });
   return moo.states(
     {
       word: {
         space,
-        escape,
+        escape: escaped,
         last,
         quote: [
           { match: "'", next: 'single' },
@@ -129,15 +129,15 @@ function wordsLexer(esc: string): moo.Lexer {
         text: text(`${SPACE_CLASS}'"${esc}`),
       },
       single: { unquote: { match: "'", next: 'word' }, text: text("'") },
-      double: { unquote: { match: '"', next: 'word' }, escape, last, text: text(`"${esc}`) },
+      double: { unquote: { match: '"', next: 'word' }, escape: escaped, last, text: text(`"${esc}`) },
     },
     'word',
   );
 }
 
 /** The words of ENV, LABEL and ARG: split at white space outside quotes, with quotes and escapes still in them. */
-export function splitWords(body: string, escape: Escape): string[] {
-  const tokens = lexer('words', escape, wordsLexer);
+export function splitWords(body: string, escapeChar: Escape): string[] {
+  const tokens = lexer('words', escapeChar, wordsLexer);
   tokens.reset(body);
   const words: string[] = [];
   let word: string[] = [];

@@ -50,14 +50,14 @@ const SPECIAL = { '\\': /[$'"\\]/, '`': /[$'"`]/ };
  * without a place, which the caller knows. Linear in the word; a single `${…}` of more than 4,000 parts is KILN_DOCKERFILE_TOO_COMPLEX.
  */
 export function expandWord(word: string, environment: Environment, options: ExpandOptions = {}): Expansion {
-  const escape = options.escape ?? '\\';
-  if (!SPECIAL[escape].test(word)) {
+  const escapeChar = options.escape ?? '\\';
+  if (!SPECIAL[escapeChar].test(word)) {
     const words = new WordList(options.heredocWords ?? false);
     words.add(word);
     return { text: word, words: words.finish(), used: NOTHING, unmatched: NOTHING };
   }
   try {
-    return new Expander(word, environment, { ...options, escape }).run();
+    return new Expander(word, environment, { ...options, escape: escapeChar }).run();
   } catch (error) {
     if (error instanceof Fault)
       throw problem(error.code, `failed to process ${quote(word)}: ${error.message}`, undefined, error.hint);
@@ -235,7 +235,7 @@ class Expander {
   }
 
   #part(part: Part, rawEscapes: boolean): string {
-    const { rawQuotes, escape } = this.#options;
+    const { rawQuotes, escape: escapeChar } = this.#options;
     switch (part.kind) {
       case 'text':
         return part.text;
@@ -244,7 +244,7 @@ class Expander {
       case 'quotedEscape':
         return this.#quotedEscape(part.text, rawEscapes);
       case 'escape':
-        return rawEscapes ? escape + part.char : part.char;
+        return rawEscapes ? escapeChar + part.char : part.char;
       case 'double':
         return rawQuotes ? `"${this.#join(part.parts, rawEscapes)}"` : this.#join(part.parts, rawEscapes);
       default:

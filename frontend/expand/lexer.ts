@@ -31,8 +31,8 @@ export function wordLexer(syntax: WordSyntax): moo.Lexer {
 /** A run of digits, one special parameter, or a name. */
 const NAME = '(?:\\p{Nd}+|[@*#?\\-$!]|[\\p{L}_][\\p{L}\\p{Nd}_]*)';
 
-function wordStates({ escape, quotes }: WordSyntax): Parameters<typeof moo.states>[0] {
-  const esc = escape === '\\' ? '\\\\' : escape;
+function wordStates({ escape: escapeChar, quotes }: WordSyntax): Parameters<typeof moo.states>[0] {
+  const esc = escapeChar === '\\' ? '\\\\' : escapeChar;
   const nameOf = (text: string): string => (text[1] === '{' ? text.slice(2, -1) : text.slice(1));
   const dollars = {
     variable: { match: new RegExp(`\\$(?:${NAME}|\\{${NAME}\\})`, 'u'), value: nameOf },

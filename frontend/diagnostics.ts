@@ -1,0 +1,92 @@
+import type { KilnError, Place } from '../base/errors.ts';
+
+/**
+ * # Errors as a person reads them
+ *
+ * ```
+ * Dockerfile:2
+ * --------------------
+ *    1 |     FROM busybox
+ *    2 | >>> COPPY a b
+ *      |     ^^^^^
+ * --------------------
+ * error: unknown instruction: COPPY (did you mean COPY?)
+ * hint: write COPY
+ * ```
+ * The excerpt looks as buildx prints it, with one line more when the columns are known.
+ */
+export function renderError(error: KilnError): string {
+  const lines = error.place ? renderPlace(error.place) : [];
+  lines.push(`error: ${error.message}`, ...error.notes);
+  if (error.hint) lines.push(`hint: ${error.hint}`);
+  return lines.join('\n');
+}
+
+/** `Dockerfile:3`, `--flag` or a path: the place in a few characters. */
+export function placeName(place: Place): string {
+  if (place.kind === 'flag') return place.flag;
+  if (place.kind === 'path') return place.path;
+  return `${place.source.name}:${place.start.line}`;
+}
+
+function renderPlace(place: Place): string[] {
+  return place.kind === 'source' ? [placeName(place), ...excerpt(place)] : [placeName(place)];
+}
+
+const RULE = '--------------------';
+/** Marked lines shown at most; a heredoc may have thousands. */
+const MAX_MARKED = 12;
+/** Characters of a line shown at most. */
+const MAX_WIDTH = 200;
+
+/** The lines of a place and a few around it: four when one line is marked, two otherwise. Empty when the source has no such line. */
+export function excerpt(place: Place & { readonly kind: 'source' }): string[] {
+  const lines = place.source.text.replace(/^\ufeff/, '').split('\n');
+  const from = place.start.line;
+  const to = Math.min(Math.max(place.end.line, from), lines.length);
+  if (from < 1 || from > lines.length) return [];
+  const [first, last] = widened(from, to, lines.length);
+  const out = [RULE];
+  for (let number = first; number <= last; number++) {
+    const marked = number >= from && number <= to;
+    if (marked && number >= from + MAX_MARKED) {
+      out.push(`     |     … ${to - number + 1} more lines`);
+      number = to;
+      continue;
+    }
+    out.push(
+      `${String(number).padStart(4)} | ${marked ? '>>>' : '   '} ${clip(lines[number - 1]!.replace(/\r$/, ''))}`.trimEnd(),
+    );
+    if (marked && number === from) out.push(...underline(place, lines[from - 1]!));
+  }
+  return [...out, RULE];
+}
+
+/** One line more at either end in turn, as long as there are any. */
+function widened(from: number, to: number, count: number): [number, number] {
+  let [first, last] = [from, to];
+  for (let padded = 0, limit = from === to ? 4 : 2; padded < limit; padded++) {
+    if (first > 1) {
+      first--;
+      padded++;
+    }
+    if (last < count) {
+      last++;
+      padded++;
+    }
+  }
+  return [first, last];
+}
+
+function underline(place: Place & { readonly kind: 'source' }, line: string): string[] {
+  const { start, end } = place;
+  if (start.column === 0 || start.column > MAX_WIDTH) return [];
+  const stop = end.line === start.line ? end.column : line.length + 1;
+  const length = Math.max(1, Math.min(stop, line.length + 1, MAX_WIDTH) - start.column);
+  const indent = line.slice(0, start.column - 1).replace(/[^\t]/g, ' ');
+  return [`     |     ${indent}${'^'.repeat(length)}`];
+}
+
+function clip(line: string): string {
+  return line.length > MAX_WIDTH ? `${line.slice(0, MAX_WIDTH)}…` : line;
+}
