@@ -7,12 +7,16 @@ import { type HashFile, type HashJob, hashFiles } from './filehash.ts';
 import { type Contents, makeContents, openStatCache, RACY, RACY_MS, type StatCache } from './statcache.ts';
 import { digestSelection } from './treehash.ts';
 
-/** A selection with its digest: what a copy has to copy, exactly. */
-export interface HashedSelection {
-  readonly digest: Digest;
+/** What a copy has to copy, exactly. */
+export interface SelectedContents {
   readonly sources: readonly SelectedSource[];
-  /** The digests of the files' bytes and xattrs that the selection's digest is made of, by the index of the entry. */
+  /** The digests of the files' bytes and xattrs, by the index of the entry. */
   readonly contents: Contents;
+}
+
+/** A selection with its digest. */
+export interface HashedSelection extends SelectedContents {
+  readonly digest: Digest;
 }
 
 export interface SelectionHasher extends ContentHasher {

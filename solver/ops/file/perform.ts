@@ -1,6 +1,6 @@
 import { basename } from 'node:path/posix';
 import { KilnError } from '../../../base/errors.ts';
-import type { HashedSelection } from '../../../cache/contenthash/hasher.ts';
+import type { SelectedContents } from '../../../cache/contenthash/hasher.ts';
 import type { Selection, Tree } from '../../../cache/contenthash.ts';
 import { hasWildcard } from '../../../cache/select/gomatch.ts';
 import type { SelectedSource } from '../../../cache/select/select.ts';
@@ -49,7 +49,7 @@ export interface CopyTask {
   readonly copy: FileActionCopy;
   /** The source tree and what was selected in it. */
   readonly tree: Tree;
-  readonly selected: HashedSelection;
+  readonly selected: SelectedContents;
   /** The mounted destination. */
   readonly to: string;
   readonly overrides: Overrides;

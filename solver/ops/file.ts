@@ -1,0 +1,91 @@
+import { type Digest, digestOf, digestOfParts } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
+import type { SelectedContents } from '../../cache/contenthash/hasher.ts';
+import type { Selection } from '../../cache/contenthash.ts';
+import type { FileOp } from '../llb/ops.ts';
+import type { BuildResult } from '../result.ts';
+import type { InputKey, Op, RunContext } from '../solver.ts';
+import { actionParts, GROUP, type InputReads, PASSWD, readsOf, selectorOf } from './file/key.ts';
+import { type FileOpWorld, runActions, treeOf } from './file/run.ts';
+import { wire } from './file/wiring.ts';
+
+export type { FileOpWorld } from './file/run.ts';
+
+/**
+ * The op of a FileOp vertex: copies, directories, files, links and removals, each output one layer. What it builds on counts by
+ * key; what it only reads counts by the bytes that it reads, and the passwd and group files where an owner is given by name.
+ */
+export function fileOp(op: FileOp, inputCount: number, world: FileOpWorld): Op<BuildResult> {
+  const wiring = wire(op, inputCount);
+  const reads = readsOf(op, inputCount);
+  // What the key was made of, by action, until the op has run: the copy takes exactly that.
+  const hashed = new Map<number, SelectedContents>();
+  return {
+    resource: 'cpu',
+    cacheMap: async () => ({
+      parts: actionParts(op, inputCount),
+      inputs: reads.map((input) => inputKey(input, world, hashed)),
+      volatile: false,
+    }),
+    async run(inputs, context) {
+      const results = await runActions({
+        op,
+        wiring,
+        inputs,
+        hashed,
+        world,
+        signal: context.signal,
+        warn: (text) => warn(context, text),
+      });
+      hashed.clear();
+      return results;
+    },
+  };
+}
+
+function inputKey(reads: InputReads, world: FileOpWorld, hashed: Map<number, SelectedContents>): InputKey<BuildResult> {
+  if (reads.whole || reads.selections.length === 0) return { by: 'definition' };
+  return {
+    by: 'content',
+    selector: selectorOf(reads),
+    digest: async (input, signal) => {
+      await using scope = new AsyncDisposableStack();
+      const tree =
+        input.kind === 'directory' ? treeOf(input) : { root: scope.use(await world.snapshotter.view(input.snapshot)).root };
+      const digests: Digest[] = [];
+      for (const { action, selection } of reads.selections) {
+        const optional = selection === PASSWD || selection === GROUP;
+        const read = await (optional
+          ? orNothing(world.hasher.read(tree, selection, signal))
+          : world.hasher.read(tree, selection, signal));
+        digests.push(read?.digest ?? NOTHING);
+        if (input.kind === 'directory' && read && !optional) hashed.set(action, read);
+      }
+      return { digest: digests.length === 1 ? digests[0]! : digestOfParts(digests), parts: partsOf(reads, digests) };
+    },
+  };
+}
+
+const NOTHING = digestOf('nothing');
+
+function partsOf(reads: InputReads, digests: readonly Digest[]): { name: string; value: string }[] {
+  return reads.selections.map(({ selection }, at) => ({ name: titleOf(selection), value: digests[at]! }));
+}
+
+function titleOf(selection: Selection): string {
+  return `content of ${selection.paths.join(' ')}`;
+}
+
+/** An image without passwd has nobody in it: no error. */
+async function orNothing<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (error instanceof KilnError && error.code === 'KILN_COPY_SOURCE_MISSING') return undefined;
+    throw error;
+  }
+}
+
+function warn(context: RunContext, text: string): void {
+  context.progress({ kind: 'warning', vertex: context.vertex, short: text, detail: [] });
+}

@@ -1,0 +1,130 @@
+import { basename } from 'node:path/posix';
+import { digestOf, digestOfParts } from '../../../base/digest.ts';
+import type { KeyPart } from '../../../cache/cache.ts';
+import type { Selection } from '../../../cache/contenthash.ts';
+import { cleanPath } from '../../../cache/select/patterns.ts';
+import type { ChownOpt, FileAction, FileOp, UserOpt } from '../../llb/ops.ts';
+import { selectionOf } from './perform.ts';
+
+/** Raised when an action comes to do something else for the same key. */
+const VERSION = 1;
+
+/**
+ * What an op is, apart from its inputs: a part for each action. The value is JSON with the keys in a fixed order, so that two
+ * actions with the same meaning have the same value and the first difference can be shown.
+ */
+export function actionParts(op: FileOp, inputCount: number): readonly KeyPart[] {
+  const many = op.actions.length > 1;
+  return op.actions.map((action, at) => ({
+    name: `${TITLES[action.action.kind]}${many ? ` (action ${at + 1} of ${op.actions.length})` : ''}`,
+    value: JSON.stringify({
+      version: VERSION,
+      kind: action.action.kind,
+      // How the actions hang together: which one builds on which.
+      wiring: [action.input, action.secondaryInput, action.output],
+      ...fieldsOf(action, inputCount),
+    }),
+  }));
+}
+
+const TITLES = {
+  copy: 'copy',
+  mkfile: 'make file',
+  mkdir: 'make directory',
+  rm: 'remove',
+  symlink: 'make symbolic link',
+} as const;
+
+function fieldsOf({ action, secondaryInput }: FileAction, inputCount: number): object {
+  switch (action.kind) {
+    case 'copy': {
+      const { src, owner, timestamp, ...flags } = action.copy;
+      const byContent = secondaryInput >= 0 && secondaryInput < inputCount;
+      return {
+        // Where the source lies is no matter when its content counts: only what it is called in its directory.
+        src: byContent ? basename(cleanPath(`/${src}`)) : cleanPath(`/${src}`),
+        dest: flags.dest,
+        owner: ownerOf(owner),
+        mode: flags.modeStr === undefined || flags.modeStr === '' ? flags.mode : flags.modeStr,
+        timestamp: String(timestamp),
+        followSymlink: flags.followSymlink,
+        dirCopyContents: flags.dirCopyContents,
+        unpack: flags.attemptUnpackDockerCompatibility,
+        createDestPath: flags.createDestPath,
+        wildcard: [flags.allowWildcard, flags.allowEmptyWildcard],
+        include: flags.includePatterns ?? [],
+        exclude: flags.excludePatterns ?? [],
+        replace: flags.alwaysReplaceExistingDestPaths ?? false,
+        required: flags.requiredPaths ?? [],
+      };
+    }
+    case 'mkfile': {
+      const { path, mode, data, owner, timestamp } = action.mkfile;
+      return { path, mode, data: digestOf(data), owner: ownerOf(owner), timestamp: String(timestamp) };
+    }
+    case 'mkdir': {
+      const { path, mode, makeParents, owner, timestamp } = action.mkdir;
+      return { path, mode, makeParents, owner: ownerOf(owner), timestamp: String(timestamp) };
+    }
+    case 'rm': {
+      const { path, allowNotFound, allowWildcard } = action.rm;
+      return { path, allowNotFound, allowWildcard };
+    }
+    case 'symlink': {
+      const { oldpath, newpath, owner, timestamp } = action.symlink;
+      return { oldpath, newpath, owner: ownerOf(owner), timestamp: String(timestamp) };
+    }
+  }
+}
+
+/** A name counts as written; what it stands for is counted with the passwd or group file of the input. */
+function ownerOf(owner: ChownOpt | undefined): readonly unknown[] {
+  const one = (opt: UserOpt | undefined) => (opt === undefined ? null : opt.by === 'id' ? opt.id : [opt.name, opt.input]);
+  return [one(owner?.user), one(owner?.group)];
+}
+
+/** What one input is read for. */
+export interface InputReads {
+  /** It is built upon, so all of it counts. */
+  readonly whole: boolean;
+  readonly selections: readonly { readonly action: number; readonly selection: Selection }[];
+}
+
+export function readsOf(op: FileOp, inputCount: number): readonly InputReads[] {
+  return Array.from({ length: inputCount }, (_, input) => ({
+    whole: op.actions.some((action) => action.input === input),
+    selections: op.actions.flatMap((action, at) => selectionsOf(action, input).map((selection) => ({ action: at, selection }))),
+  }));
+}
+
+function selectionsOf({ action, secondaryInput }: FileAction, input: number): Selection[] {
+  const found: Selection[] = [];
+  if (action.kind === 'copy' && secondaryInput === input) found.push(selectionOf(action.copy));
+  const owner = ownerOfAction(action);
+  if (owner?.user?.by === 'name' && owner.user.input === input) found.push(PASSWD);
+  if (owner?.group?.by === 'name' && owner.group.input === input) found.push(GROUP);
+  return found;
+}
+
+export const PASSWD: Selection = { paths: ['/etc/passwd'], wildcard: false, followLinks: true };
+export const GROUP: Selection = { paths: ['/etc/group'], wildcard: false, followLinks: true };
+
+export function ownerOfAction(action: FileAction['action']): ChownOpt | undefined {
+  switch (action.kind) {
+    case 'copy':
+      return action.copy.owner;
+    case 'mkfile':
+      return action.mkfile.owner;
+    case 'mkdir':
+      return action.mkdir.owner;
+    case 'symlink':
+      return action.symlink.owner;
+    case 'rm':
+      return undefined;
+  }
+}
+
+/** A name for the selections of an input. */
+export function selectorOf(reads: InputReads): string {
+  return digestOfParts(reads.selections.map(({ selection }) => JSON.stringify(selection)));
+}

@@ -1,0 +1,226 @@
+import { contextChanged } from '../../../cache/contenthash/filehash.ts';
+import type { SelectedContents, SelectionHasher } from '../../../cache/contenthash/hasher.ts';
+import { HAS_XATTRS, makeContents } from '../../../cache/contenthash/statcache.ts';
+import type { Tree } from '../../../cache/contenthash.ts';
+import { select } from '../../../cache/select/select.ts';
+import { type ActiveSnapshot, SCRATCH, type Snapshot, type Snapshotter } from '../../../snapshotter/snapshotter.ts';
+import { openRoot, type Root } from '../../../snapshotter/sys/rooted.ts';
+import type { ChownOpt, FileAction, FileActionCopy, FileOp } from '../../llb/ops.ts';
+import type { BuildResult } from '../../result.ts';
+import { makeDirectory, makeFile, makeSymlink, remove } from './actions.ts';
+import { type Overrides, timeOf } from './attributes.ts';
+import { absoluteMode, parseMode } from './chmod.ts';
+import { ownerOfAction } from './key.ts';
+import { lookupGroup, lookupUser, type Owner } from './owner.ts';
+import { type CopyPool, performCopy, selectionOf } from './perform.ts';
+import type { Wiring } from './wiring.ts';
+
+export interface FileOpWorld {
+  readonly snapshotter: Snapshotter;
+  readonly hasher: SelectionHasher;
+  /** Without it everything is copied on this thread. */
+  readonly pool?: CopyPool;
+}
+
+export interface FileRun {
+  readonly op: FileOp;
+  readonly wiring: Wiring;
+  readonly inputs: readonly BuildResult[];
+  /** What the key was made of, by action: the copy must find the same. */
+  readonly hashed: ReadonlyMap<number, SelectedContents>;
+  readonly world: FileOpWorld;
+  readonly signal: AbortSignal;
+  readonly warn: (text: string) => void;
+}
+
+/** Runs the actions in order; each output becomes one layer on top of what its chain of actions began with. */
+export async function runActions(run: FileRun): Promise<readonly BuildResult[]> {
+  await using open = new AsyncDisposableStack();
+  const runner = new Runner(run, open);
+  for (const index of run.op.actions.keys()) await runner.act(index);
+  const results: BuildResult[] = [];
+  for (const position of run.wiring.outputs) results.push({ kind: 'snapshot', snapshot: await runner.commit(position) });
+  return results;
+}
+
+class Runner {
+  readonly #run: FileRun;
+  readonly #open: AsyncDisposableStack;
+  /** Written by actions and not yet committed, by position. */
+  readonly #active = new Map<number, ActiveSnapshot>();
+  readonly #committed = new Map<number, Snapshot>();
+
+  constructor(run: FileRun, open: AsyncDisposableStack) {
+    this.#run = run;
+    this.#open = open;
+  }
+
+  async act(index: number): Promise<void> {
+    const { op, inputs, signal } = this.#run;
+    signal.throwIfAborted();
+    const action = op.actions[index]!;
+    const active = await this.#base(action.input);
+    const overrides = await this.#overrides(action, active);
+    await this.#perform(index, action, active, overrides);
+    this.#active.set(inputs.length + index, active);
+  }
+
+  async commit(position: number): Promise<Snapshot> {
+    const known = this.#committed.get(position);
+    if (known) return known;
+    const active = this.#active.get(position);
+    if (!active) throw new Error(`position ${position} was not made`);
+    const snapshot = await active.commit();
+    this.#committed.set(position, snapshot);
+    return snapshot;
+  }
+
+  /** What an action writes on: the same layer as the action before, when nobody else wants to see that one. */
+  async #base(position: number): Promise<ActiveSnapshot> {
+    const before = this.#active.get(position);
+    if (before && this.#run.wiring.uses.get(position) === 1) return before;
+    const { inputs, world } = this.#run;
+    const input = inputs[position];
+    if (input?.kind === 'directory') return this.#fromDirectory(input);
+    const parent = position === -1 ? SCRATCH : input ? input.snapshot : await this.commit(position);
+    return this.#open.use(await world.snapshotter.prepare(parent));
+  }
+
+  /** A local directory that is built upon becomes a layer first. */
+  async #fromDirectory(input: BuildResult & { kind: 'directory' }): Promise<ActiveSnapshot> {
+    const { world, signal } = this.#run;
+    const active = this.#open.use(await world.snapshotter.prepare(SCRATCH));
+    const tree = treeOf(input);
+    const selected = await world.hasher.read(tree, selectionOf(EVERYTHING), signal);
+    const overrides = { owner: undefined, mode: undefined, time: undefined };
+    await performCopy({ copy: EVERYTHING, tree, selected, to: active.root, overrides, pool: world.pool }, signal);
+    return active;
+  }
+
+  async #perform(
+    index: number,
+    { action, secondaryInput }: FileAction,
+    active: ActiveSnapshot,
+    overrides: Overrides,
+  ): Promise<void> {
+    if (action.kind === 'copy') {
+      await this.#copy(index, action.copy, secondaryInput, active, overrides);
+      return;
+    }
+    using to = openRoot(active.root);
+    if (action.kind === 'mkdir') makeDirectory(to, action.mkdir, overrides);
+    else if (action.kind === 'mkfile') makeFile(to, action.mkfile, overrides);
+    else if (action.kind === 'symlink') makeSymlink(to, action.symlink, overrides);
+    else remove(to, active.root, action.rm);
+  }
+
+  async #copy(index: number, copy: FileActionCopy, source: number, active: ActiveSnapshot, overrides: Overrides): Promise<void> {
+    const { world, signal } = this.#run;
+    await using scope = new AsyncDisposableStack();
+    const tree = await this.#tree(source, scope);
+    const selected = await this.#selected(index, copy, source, tree);
+    await performCopy({ copy, tree, selected, to: active.root, overrides, pool: world.pool }, signal);
+  }
+
+  /** A context can change between key and copy, so what was hashed is what is copied; a snapshot cannot. */
+  async #selected(index: number, copy: FileActionCopy, source: number, tree: Tree): Promise<SelectedContents> {
+    const { inputs, hashed, world, signal } = this.#run;
+    if (inputs[source]?.kind !== 'directory') return unhashed(tree, copy);
+    const known = hashed.get(index);
+    if (known) return known;
+    const selected = await world.hasher.read(tree, selectionOf(copy), signal);
+    if (selected.sources.length === 0 && !copy.allowEmptyWildcard) throw contextChanged(copy.src);
+    return selected;
+  }
+
+  async #tree(position: number, scope: AsyncDisposableStack): Promise<Tree> {
+    const { inputs, world } = this.#run;
+    const input = inputs[position];
+    if (input?.kind === 'directory') return treeOf(input);
+    const snapshot = position === -1 ? SCRATCH : input ? input.snapshot : await this.commit(position);
+    return { root: scope.use(await world.snapshotter.view(snapshot)).root };
+  }
+
+  async #overrides({ action, input }: FileAction, active: ActiveSnapshot): Promise<Overrides> {
+    const owner = ownerOfAction(action);
+    return {
+      owner: owner ? await this.#owner(owner, input, active) : undefined,
+      mode: action.kind === 'copy' ? modeOf(action.copy) : undefined,
+      time: action.kind === 'rm' ? undefined : timeOf(timestampOf(action)),
+    };
+  }
+
+  /** As BuildKit: a user without a group brings its own group, a number is its own group, and a name nobody has is root. */
+  async #owner(owner: ChownOpt, base: number, active: ActiveSnapshot): Promise<Owner> {
+    let { uid, gid } = { uid: 0, gid: 0 };
+    const { user, group } = owner;
+    if (user?.by === 'id') uid = gid = user.id;
+    else if (user) {
+      const found = await this.#lookup(user.input, base, active, (root) => lookupUser(root, user.name));
+      if (found) ({ uid, gid } = found);
+      else this.#run.warn(`the user "${user.name}" is not in /etc/passwd of the image, so the files belong to root`);
+    }
+    if (group?.by === 'id') gid = group.id;
+    else if (group) {
+      const found = await this.#lookup(group.input, base, active, (root) => lookupGroup(root, group.name));
+      if (found !== undefined) gid = found;
+      else this.#run.warn(`the group "${group.name}" is not in /etc/group of the image, so the group stays ${gid}`);
+    }
+    return { uid, gid };
+  }
+
+  async #lookup<T>(position: number, base: number, active: ActiveSnapshot, find: (root: Root) => T): Promise<T> {
+    await using scope = new AsyncDisposableStack();
+    using root = openRoot(position === base ? active.root : (await this.#tree(position, scope)).root);
+    return find(root);
+  }
+}
+
+const EVERYTHING: FileActionCopy = {
+  src: '/',
+  dest: '/',
+  mode: -1,
+  followSymlink: false,
+  dirCopyContents: true,
+  attemptUnpackDockerCompatibility: false,
+  createDestPath: true,
+  allowWildcard: false,
+  allowEmptyWildcard: false,
+  timestamp: -1,
+};
+
+/** A local directory as a tree: its files belong to root in the image, whoever owns them on the host. */
+export function treeOf(input: BuildResult & { readonly kind: 'directory' }): Tree {
+  return {
+    root: input.root,
+    rootOwned: true,
+    ...(input.filter === undefined ? {} : { filter: input.filter }),
+    ...(input.memory === undefined ? {} : { memory: input.memory }),
+  };
+}
+
+/** The selection in a snapshot, whose bytes nobody can change: what xattrs there are is seen when a file is copied. */
+function unhashed(tree: Tree, copy: FileActionCopy): SelectedContents {
+  const sources = select(tree, selectionOf(copy));
+  const contents = makeContents((sources.at(-1)?.entries.at(-1)?.index ?? -1) + 1);
+  contents.flags.fill(HAS_XATTRS);
+  return { sources, contents };
+}
+
+function modeOf(copy: FileActionCopy): Overrides['mode'] {
+  if (copy.modeStr !== undefined && copy.modeStr !== '') return parseMode(copy.modeStr);
+  return copy.mode === -1 ? undefined : absoluteMode(copy.mode);
+}
+
+function timestampOf(action: Exclude<FileAction['action'], { kind: 'rm' }>): number | bigint {
+  switch (action.kind) {
+    case 'copy':
+      return action.copy.timestamp;
+    case 'mkfile':
+      return action.mkfile.timestamp;
+    case 'mkdir':
+      return action.mkdir.timestamp;
+    case 'symlink':
+      return action.symlink.timestamp;
+  }
+}
