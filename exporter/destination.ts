@@ -4,6 +4,9 @@ import { CancelledError, errnoOf, KilnError } from '../base/errors.ts';
 import { storeError } from '../snapshotter/store/errors.ts';
 import type { Destination } from './options.ts';
 
+/** How much is written to a file before other work, and the signal, get their turn. */
+const YIELD_BYTES = 1 << 20;
+
 /** Takes bytes in order. Awaited, it lets other work go on and does not run ahead of a slow reader. */
 export interface ByteSink {
   write(bytes: Uint8Array): Promise<void>;
@@ -50,12 +53,15 @@ async function writeFileAt(
   body: (sink: ByteSink) => Promise<void>,
 ): Promise<void> {
   const fd = openSync(path, flags, 0o644);
+  let sinceYield = 0;
   try {
     await body({
       async write(bytes) {
-        if (signal.aborted) throw new CancelledError(signal.reason);
         for (let at = 0; at < bytes.byteLength; ) at += writeSync(fd, bytes, at);
+        if ((sinceYield += bytes.byteLength) < YIELD_BYTES) return;
+        sinceYield = 0;
         await new Promise(setImmediate);
+        if (signal.aborted) throw new CancelledError(signal.reason);
       },
     });
   } finally {

@@ -61,13 +61,16 @@ export function layoutIndex(target: Descriptor, names: readonly string[], time: 
 
 /** `manifest.json` of docker's archive format, for one manifest. */
 export function dockerManifest(config: Descriptor, layers: readonly Descriptor[], names: readonly string[]): ArchiveEntry {
+  const bytes = Buffer.from(compactJson([dockerElement(config, layers, names)]));
+  return { name: 'manifest.json', kind: 'bytes', mode: 0o644, bytes };
+}
+
+/** One image in `manifest.json`. */
+export function dockerElement(config: Descriptor, layers: readonly Descriptor[], names: readonly string[]): object {
   const tags = names.map((name) => familiarName(parseReference(name)));
-  const document = [
-    {
-      Config: blobName(config.digest),
-      RepoTags: tags.length > 0 ? tags : null,
-      Layers: layers.length > 0 ? layers.map((layer) => blobName(layer.digest)) : null,
-    },
-  ];
-  return { name: 'manifest.json', kind: 'bytes', mode: 0o644, bytes: Buffer.from(compactJson(document)) };
+  return {
+    Config: blobName(config.digest),
+    RepoTags: tags.length > 0 ? tags : null,
+    Layers: layers.length > 0 ? layers.map((layer) => blobName(layer.digest)) : null,
+  };
 }

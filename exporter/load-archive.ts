@@ -1,0 +1,166 @@
+import { asDigest, type Digest } from '../base/digest.ts';
+import { KilnError } from '../base/errors.ts';
+import { type Descriptor, type Manifest, MEDIA } from '../base/oci.ts';
+import { MAX_CONFIG, MAX_MANIFEST, parseConfig, parseDocument } from '../registry/documents.ts';
+import { type Layout, openLayout } from '../registry/layout.ts';
+import { formatReference, parseReference } from '../registry/names.ts';
+import type { BlobForms, ContentStore } from '../snapshotter/content.ts';
+import type { ImageStore } from '../snapshotter/images.ts';
+import { compressionOf } from '../snapshotter/store/forms.ts';
+import { loadDockerArchive } from './load-docker.ts';
+
+export interface LoadRooms {
+  readonly content: ContentStore;
+  readonly forms: BlobForms;
+  readonly images: ImageStore;
+}
+
+export interface LoadOptions {
+  readonly signal: AbortSignal;
+  /** Bytes of one blob that have been copied, of how many. */
+  readonly progress?: (blob: Digest, copied: number, size: number) => void;
+  /** The full name for an image to which the archive gives none. */
+  readonly name?: string;
+}
+
+/** What was loaded: an image, and the full names it has now (none, when the archive gave none). */
+export interface LoadedImage {
+  readonly target: Descriptor;
+  readonly names: readonly string[];
+}
+
+const CONFIG_TYPES: readonly string[] = [MEDIA.ociConfig, MEDIA.dockerConfig];
+const FULL_NAME = 'io.containerd.image.name';
+const REF_NAME = 'org.opencontainers.image.ref.name';
+const MAX_NESTING = 3;
+
+/**
+ * Reads every image of an OCI layout (a directory or a tar archive) or of an archive that `docker save` wrote into the store. The
+ * input is a stranger's: every blob is hashed before it is visible, sizes are those that are there, and names in it never become
+ * paths. An index may name manifests that are not in the layout, as `docker save` of one platform does.
+ */
+export async function loadArchive(rooms: LoadRooms, path: string, options: LoadOptions): Promise<LoadedImage[]> {
+  const layout = layoutAt(path);
+  if (!layout) return loadDockerArchive(rooms, path, options);
+  using opened = layout;
+  const loaded = new Map<Digest, { target: Descriptor; configs: Digest[]; names: Set<string> }>();
+  for (const entry of opened.index.manifests) {
+    const { annotations: _, ...target } = entry;
+    const image = loaded.get(entry.digest) ?? {
+      target,
+      configs: await loadTree(rooms, opened, target, options, 0),
+      names: new Set(),
+    };
+    loaded.set(entry.digest, image);
+    const name = nameOf(entry) ?? options.name;
+    if (name !== undefined) image.names.add(name);
+  }
+  for (const { target, configs, names } of loaded.values()) {
+    for (const name of names) rooms.images.put({ name, target, configs, created: Date.now() });
+  }
+  return [...loaded.values()].map(({ target, names }) => ({ target, names: [...names] }));
+}
+
+/** The layout at `path`, or undefined when it is an archive of docker's own format. */
+function layoutAt(path: string): Layout | undefined {
+  try {
+    return openLayout(path);
+  } catch (error) {
+    if (error instanceof KilnError && error.code === 'KILN_LAYOUT_INVALID' && /no oci-layout file/.test(error.message))
+      return undefined;
+    throw error;
+  }
+}
+
+/** A full name, or a reference in place of the tag, as some tools write it. */
+function nameOf(entry: Descriptor): string | undefined {
+  const reference = entry.annotations?.[REF_NAME];
+  const text = entry.annotations?.[FULL_NAME] ?? (reference?.includes(':') ? reference : undefined);
+  return text === undefined ? undefined : formatReference(parseReference(text));
+}
+
+/** Loads a document and all that hangs from it, children first; answers the digests of the image configs. */
+async function loadTree(
+  rooms: LoadRooms,
+  layout: Layout,
+  target: Descriptor,
+  options: LoadOptions,
+  depth: number,
+): Promise<Digest[]> {
+  const bytes = layout.read(target, MAX_MANIFEST);
+  const where = `manifest ${target.digest} of ${layout.path}`;
+  const document = parseDocument(bytes, target.mediaType, where);
+  if (document.kind === 'manifest') {
+    const configs = await loadManifest(rooms, layout, document.manifest, where, options);
+    rooms.content.put(bytes);
+    return configs;
+  }
+  if (depth >= MAX_NESTING)
+    throw new KilnError('KILN_MANIFEST_INVALID', `${layout.path} has indexes in indexes, more than ${MAX_NESTING} deep`);
+  const configs: Digest[] = [];
+  let found = 0;
+  for (const child of document.index.manifests) {
+    if (!isThere(layout, child)) continue;
+    found++;
+    configs.push(...(await loadTree(rooms, layout, child, options, depth + 1)));
+  }
+  if (found === 0 && document.index.manifests.length > 0) {
+    throw new KilnError('KILN_BLOB_NOT_FOUND', `${layout.path} has none of the manifests that its index ${target.digest} names`);
+  }
+  rooms.content.put(bytes);
+  return configs;
+}
+
+function isThere(layout: Layout, document: Descriptor): boolean {
+  try {
+    layout.read(document, MAX_MANIFEST);
+    return true;
+  } catch (error) {
+    if (error instanceof KilnError && error.code === 'KILN_BLOB_NOT_FOUND') return false;
+    throw error;
+  }
+}
+
+async function loadManifest(
+  { content, forms }: LoadRooms,
+  layout: Layout,
+  manifest: Manifest,
+  where: string,
+  { signal, progress }: LoadOptions,
+): Promise<Digest[]> {
+  const isImage = CONFIG_TYPES.includes(manifest.config.mediaType);
+  const config = layout.read(manifest.config, MAX_CONFIG);
+  const diffIds = isImage ? (parseConfig(config, `config of ${where}`).rootfs?.diff_ids ?? []) : [];
+  if (isImage && diffIds.length !== manifest.layers.length) {
+    throw new KilnError('KILN_MANIFEST_INVALID', `${where} has ${manifest.layers.length} layers and ${diffIds.length} diff ids`);
+  }
+  for (const [index, layer] of manifest.layers.entries()) {
+    await copyBlob(content, layout, layer, signal, progress);
+    const compression = compressionOf(layer.mediaType);
+    const diffId = diffIds[index];
+    if (diffId && compression) {
+      forms.record({
+        diffId: asDigest(diffId),
+        digest: layer.digest,
+        size: layer.size,
+        mediaType: layer.mediaType,
+        compression,
+        variant: 'pulled',
+      });
+    }
+  }
+  content.put(config);
+  return isImage ? [manifest.config.digest] : [];
+}
+
+async function copyBlob(
+  content: ContentStore,
+  layout: Layout,
+  blob: Descriptor,
+  signal: AbortSignal,
+  progress: LoadOptions['progress'],
+): Promise<void> {
+  if (content.size(blob.digest) === blob.size) return;
+  using writer = content.writer();
+  await layout.copy(blob, writer, signal, (copied) => progress?.(blob.digest, copied, blob.size));
+}

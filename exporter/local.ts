@@ -1,0 +1,87 @@
+import { mkdirSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { CancelledError, KilnError } from '../base/errors.ts';
+import { makeContents } from '../cache/contenthash/statcache.ts';
+import type { Entry } from '../cache/select/entry.ts';
+import { openRoot } from '../snapshotter/sys/rooted.ts';
+import { beginTree, copyFiles, finishTree, type TreeCopy } from '../solver/ops/file/copytree.ts';
+import { outputError } from './destination.ts';
+import type { ExportContext, Exporter } from './exporter.ts';
+import { reported } from './progress.ts';
+import type { ExportRooms } from './rooms.ts';
+import { placesOf, walkTree } from './tree.ts';
+
+/** Files copied between two looks at the signal. */
+const BATCH = 200;
+
+/**
+ * `type=local`: the tree of the result into a directory, owned by whoever runs kiln. What is there already stays unless the tree
+ * has something of the same name. Links in the destination are never followed: an earlier export may have put them there.
+ */
+export function localExporter(
+  rooms: ExportRooms,
+  spec: { readonly directory: string; readonly platformSplit?: boolean | undefined },
+): Exporter {
+  const name = 'exporting to client directory';
+  const root = resolve(spec.directory);
+  return {
+    name,
+    export: (targets, context) =>
+      reported(name, context, async (report) => {
+        for (const [target, place] of placesOf(targets, spec.platformSplit)) {
+          await using view = await rooms.snapshotter.view(target.snapshot);
+          const task = `copying files${place === '' ? '' : ` ${place.replaceAll('_', '/')}`}`;
+          await report.task(task, (progress) => copyTo(view.root, root, place, context, progress));
+        }
+        return {};
+      }),
+  };
+}
+
+async function copyTo(
+  source: string,
+  directory: string,
+  place: string,
+  { signal, epoch }: ExportContext,
+  progress: (current: number, total: number) => void,
+): Promise<void> {
+  try {
+    mkdirSync(directory, { recursive: true });
+    using from = openRoot(source);
+    using top = openRoot(directory);
+    // The platform's own directory is made inside the root as well: it may be a link by now.
+    if (place !== '') top.mkdirAll(place, 0o755);
+    const entries = walkTree(source).filter(isPortable);
+    const time = epoch === undefined ? undefined : { sec: epoch, nsec: 0 };
+    const overrides = { owner: owner(), mode: undefined, time };
+    const job: TreeCopy = {
+      from,
+      to: top,
+      entries,
+      contents: makeContents(entries.length),
+      target: place,
+      overrides,
+      replace: true,
+      socketsAsFiles: false,
+    };
+    const begun = beginTree(job);
+    for (let at = 0; at < begun.files.length; at += BATCH) {
+      if (signal.aborted) throw new CancelledError(signal.reason);
+      copyFiles(from, top, begun.files.slice(at, at + BATCH), overrides);
+      progress(Math.min(at + BATCH, begun.files.length), begun.files.length);
+      await new Promise(setImmediate);
+    }
+    finishTree(job, begun);
+  } catch (error) {
+    throw error instanceof KilnError ? error : outputError(error, directory);
+  }
+}
+
+/** Who cannot make device nodes goes without them. */
+function isPortable(entry: Entry): boolean {
+  return process.getuid?.() === 0 || (entry.kind !== 'char' && entry.kind !== 'block');
+}
+
+function owner(): { uid: number; gid: number } {
+  return { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+}

@@ -1,0 +1,96 @@
+import type { Digest } from '../base/digest.ts';
+import { KilnError } from '../base/errors.ts';
+import type { Descriptor, Manifest } from '../base/oci.ts';
+import { MAX_MANIFEST, parseDocument } from '../registry/documents.ts';
+import { bestManifest, hostPlatform } from '../registry/platforms.ts';
+import type { ContentStore } from '../snapshotter/content.ts';
+import type { StoredImage } from '../snapshotter/images.ts';
+import { compressionOf } from '../snapshotter/store/forms.ts';
+import { type ArchiveEntry, writeArchive } from './archive.ts';
+import { writeTo } from './destination.ts';
+import { compactJson } from './documents.ts';
+import { blobBytes, blobFile, dockerElement, layoutFrame, layoutIndex } from './layout.ts';
+import type { Destination } from './options.ts';
+import type { ExportRooms } from './rooms.ts';
+
+export interface SaveOptions {
+  readonly signal: AbortSignal;
+  readonly progress?: (current: number, total: number) => void;
+}
+
+/**
+ * Writes images of the local store as one archive: an OCI image layout that `docker load` reads, too. Digests stay as they are: a
+ * layer that was built here goes out as the uncompressed tar that its manifest names, made from the layer's directory if need be.
+ * Throws KILN_BLOB_MISSING for an image that was pulled in part, KILN_STORE_DAMAGED when a layer has changed.
+ */
+export async function saveImages(
+  rooms: ExportRooms,
+  images: readonly StoredImage[],
+  destination: Destination,
+  { signal, progress }: SaveOptions,
+): Promise<void> {
+  const entries = new Map<string, ArchiveEntry>();
+  const index: Descriptor[] = [];
+  const elements: object[] = [];
+  for (const { name, target, created } of images) {
+    const found = await collect(rooms, target, signal, entries);
+    index.push(...layoutIndex(target, [name], created));
+    const { descriptor, manifest } = forDocker(rooms.content, target) ?? {};
+    if (descriptor && manifest && found.has(descriptor.digest))
+      elements.push(dockerElement(manifest.config, manifest.layers, [name]));
+  }
+  const docker: ArchiveEntry = { name: 'manifest.json', kind: 'bytes', mode: 0o644, bytes: Buffer.from(compactJson(elements)) };
+  const all = [...layoutFrame(index), ...entries.values(), ...(elements.length > 0 ? [docker] : [])];
+  await writeTo(destination, signal, (sink) => writeArchive(all, sink, progress));
+}
+
+/** Adds the document and all that hangs from it to `entries`; answers the digests of the manifests among it. */
+async function collect(
+  rooms: ExportRooms,
+  target: Descriptor,
+  signal: AbortSignal,
+  entries: Map<string, ArchiveEntry>,
+): Promise<Set<Digest>> {
+  const { content } = rooms;
+  const add = (entry: ArchiveEntry) => entries.set(entry.name, entry);
+  const bytes = content.read(target.digest);
+  add(blobBytes(target.digest, bytes));
+  const document = parseDocument(bytes, target.mediaType, `manifest ${target.digest}`);
+  if (document.kind === 'index') {
+    // Of an image that was pulled for one platform the others are not here, and stay out.
+    const here = document.index.manifests.filter((child) => content.size(child.digest) !== undefined);
+    const found = await Promise.all(here.map((child) => collect(rooms, child, signal, entries)));
+    return new Set(found.flatMap((digests) => [...digests]));
+  }
+  const { config, layers } = document.manifest;
+  add(blobBytes(config.digest, content.read(config.digest)));
+  for (const layer of await Promise.all(layers.map((layer) => present(rooms, layer, signal)))) add(blobFile(layer, content));
+  return new Set([target.digest]);
+}
+
+/** Makes sure that the layer's blob is in the content store. */
+async function present(
+  { content, snapshotter, packer }: ExportRooms,
+  layer: Descriptor,
+  signal: AbortSignal,
+): Promise<Descriptor> {
+  if (content.size(layer.digest) === layer.size) return layer;
+  const built = compressionOf(layer.mediaType) === 'uncompressed' ? snapshotter.find(layer.digest) : undefined;
+  if (built === undefined) {
+    throw new KilnError('KILN_BLOB_MISSING', `the store does not have the layer ${layer.digest}`, {
+      hint: 'pull the image again, then save it',
+    });
+  }
+  await packer.pack(built, { compression: 'uncompressed', force: true }, signal);
+  return layer;
+}
+
+/** The manifest that `docker load` shall take: of an index that for this machine. */
+function forDocker(content: ContentStore, target: Descriptor): { descriptor: Descriptor; manifest: Manifest } | undefined {
+  const bytes = content.read(target.digest);
+  if (bytes.byteLength > MAX_MANIFEST) return undefined;
+  const document = parseDocument(bytes, target.mediaType, `manifest ${target.digest}`);
+  if (document.kind === 'manifest') return { descriptor: target, manifest: document.manifest };
+  const best = bestManifest(document.index, hostPlatform());
+  return best && content.size(best.digest) !== undefined ? forDocker(content, best) : undefined;
+}

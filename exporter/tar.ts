@@ -1,0 +1,147 @@
+import { closeSync, readSync } from 'node:fs';
+import { KilnError } from '../base/errors.ts';
+import { contentXattrs } from '../cache/contenthash/xattrs.ts';
+import { type Entry, identityOf, sameIdentity } from '../cache/select/entry.ts';
+import { END_OF_ARCHIVE, type EntryType, encodeHeader, NO_XATTRS, padding } from '../snapshotter/layer/tar.ts';
+import { fstat, type Stat } from '../snapshotter/sys/calls.ts';
+import { O } from '../snapshotter/sys/constants.ts';
+import { openRoot, type Root } from '../snapshotter/sys/rooted.ts';
+import { type ByteSink, writeTo } from './destination.ts';
+import type { Exporter } from './exporter.ts';
+import type { Destination } from './options.ts';
+import { reported } from './progress.ts';
+import type { ExportRooms } from './rooms.ts';
+import { placesOf, walkTree } from './tree.ts';
+
+/**
+ * `type=tar`: the tree of the result as one tar archive, sorted, with owners, modes, links and capabilities; times as they are, or
+ * all the epoch's. Several platforms each get a directory.
+ */
+export function tarExporter(rooms: ExportRooms, { destination }: { readonly destination: Destination }): Exporter {
+  const name = 'exporting to client tarball';
+  return {
+    name,
+    export: (targets, context) =>
+      reported(name, context, async (report) => {
+        await report.task('sending tarball', (progress) =>
+          writeTo(destination, context.signal, async (sink) => {
+            for (const [target, place] of placesOf(targets, undefined)) {
+              await using view = await rooms.snapshotter.view(target.snapshot);
+              await new TreeWriter(view.root, place, context.epoch, sink).write(progress);
+            }
+            await sink.write(END_OF_ARCHIVE);
+          }),
+        );
+        return {};
+      }),
+  };
+}
+
+const TYPES: Record<Entry['kind'], EntryType | undefined> = {
+  file: 'file',
+  directory: 'directory',
+  symlink: 'symlink',
+  fifo: 'fifo',
+  char: 'char',
+  block: 'block',
+  // A socket means nothing without its process; no archive format has them.
+  socket: undefined,
+};
+
+/** Writes one tree. What leads into it is a path of ours; every path in it is resolved inside it. */
+class TreeWriter {
+  readonly #path: string;
+  readonly #prefix: string;
+  readonly #epoch: number | undefined;
+  readonly #sink: ByteSink;
+  /** The first name of each file that has several. */
+  readonly #names = new Map<number, string>();
+
+  constructor(path: string, place: string, epoch: number | undefined, sink: ByteSink) {
+    this.#path = path;
+    this.#prefix = place === '' ? '' : `${place}/`;
+    this.#epoch = epoch;
+    this.#sink = sink;
+  }
+
+  async write(progress: (current: number, total: number) => void): Promise<void> {
+    using root = openRoot(this.#path);
+    const entries = walkTree(this.#path);
+    if (this.#prefix !== '') await this.#sink.write(platformDirectory(this.#prefix, this.#epoch ?? 0));
+    const total = entries.reduce((sum, entry) => sum + (entry.kind === 'file' ? entry.size : 0), 0);
+    let current = 0;
+    for (const entry of entries) {
+      await this.#entry(root, entry);
+      if (entry.kind === 'file') progress((current += entry.size), total);
+    }
+  }
+
+  async #entry(root: Root, entry: Entry): Promise<void> {
+    const readable = entry.kind === 'file' || entry.kind === 'directory';
+    const fd = root.open(entry.path, readable ? O.RDONLY : O.PATH, { follow: false, noLinks: readable });
+    try {
+      const stat = fstat(fd);
+      if (!sameIdentity(identityOf(stat), entry)) throw changed(entry.path);
+      const first = entry.kind === 'file' && entry.nlink > 1 ? this.#names.get(entry.ino) : undefined;
+      const header = this.#header(entry, stat, first, readable ? fd : undefined);
+      if (!header) return;
+      await this.#sink.write(header);
+      if (entry.kind !== 'file' || first !== undefined) return;
+      if (entry.nlink > 1) this.#names.set(entry.ino, this.#prefix + entry.path);
+      await this.#content(fd, entry);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #header(entry: Entry, stat: Stat, first: string | undefined, fd: number | undefined): Buffer | undefined {
+    const type = first === undefined ? TYPES[entry.kind] : 'hardlink';
+    if (!type) return undefined;
+    const device = type === 'char' || type === 'block';
+    return encodeHeader({
+      type,
+      path: this.#prefix + entry.path + (type === 'directory' ? '/' : ''),
+      linkPath: first ?? entry.link ?? '',
+      mode: entry.mode & 0o7777,
+      uid: entry.uid,
+      gid: entry.gid,
+      size: type === 'file' ? entry.size : 0,
+      mtime: this.#epoch === undefined ? stat.mtime : { sec: this.#epoch, nsec: 0 },
+      devMajor: device ? stat.rdevMajor : 0,
+      devMinor: device ? stat.rdevMinor : 0,
+      xattrs: fd === undefined || first !== undefined ? NO_XATTRS : new Map(contentXattrs(fd)),
+    });
+  }
+
+  async #content(fd: number, entry: Entry): Promise<void> {
+    for (let left = entry.size; left > 0; ) {
+      const buffer = Buffer.allocUnsafe(Math.min(1 << 20, left));
+      const length = readSync(fd, buffer, 0, buffer.length, null);
+      if (length === 0) throw changed(entry.path);
+      await this.#sink.write(buffer.subarray(0, length));
+      left -= length;
+    }
+    if (padding(entry.size) > 0) await this.#sink.write(Buffer.alloc(padding(entry.size)));
+  }
+}
+
+function platformDirectory(path: string, sec: number): Buffer {
+  const mtime = { sec, nsec: 0 };
+  return encodeHeader({
+    type: 'directory',
+    path,
+    linkPath: '',
+    mode: 0o755,
+    uid: 0,
+    gid: 0,
+    size: 0,
+    mtime,
+    devMajor: 0,
+    devMinor: 0,
+    xattrs: NO_XATTRS,
+  });
+}
+
+function changed(path: string): KilnError {
+  return new KilnError('KILN_STORE_DAMAGED', `"/${path}" of the result changed while it was read`, { hint: 'build again' });
+}

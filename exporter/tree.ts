@@ -1,0 +1,33 @@
+import type { Platform } from '../base/platform.ts';
+import { type Entry, isDirectory, isSymlink, makeEntry } from '../cache/select/entry.ts';
+import { below, viewTree } from '../cache/select/view.ts';
+import type { BuiltTarget } from './exporter.ts';
+
+/** Everything in the tree at `root` without the top itself: each directory before what is in it, names sorted by bytes. */
+export function walkTree(root: string): Entry[] {
+  const view = viewTree({ root });
+  const entries: Entry[] = [];
+  const walk = (directory: string, parent: number): void => {
+    for (const name of view.names(directory)) {
+      const path = below(directory, name);
+      const meta = view.lstat(path);
+      if (!meta) continue;
+      const index = entries.length;
+      const link = isSymlink(meta) ? view.readlink(path) : undefined;
+      entries.push(makeEntry({ path, rel: path, index, parent, implied: false, link, rootOwned: false }, meta));
+      if (isDirectory(meta)) walk(path, index);
+    }
+  };
+  walk('', -1);
+  return entries;
+}
+
+/** Which directory of the output each target goes to: '' for a single one, else `linux_amd64` and so on, as buildx does. */
+export function placesOf(targets: readonly BuiltTarget[], split: boolean | undefined): ReadonlyMap<BuiltTarget, string> {
+  const divided = split ?? targets.length > 1;
+  return new Map(targets.map((target) => [target, divided ? directoryOf(target.platform) : '']));
+}
+
+function directoryOf({ os, architecture, variant }: Platform): string {
+  return [os, architecture, variant].filter((part) => part).join('_');
+}
