@@ -25,6 +25,7 @@ const full: readonly [string, string][] = [
   ['[2001:db8::1]/repo', '[2001:db8::1]/repo:latest'],
   ['[::1]:5000/repo:tag', '[::1]:5000/repo:tag'],
   ['192.168.1.1:5000/repo:5050', '192.168.1.1:5000/repo:5050'],
+  [`x.com/${'a/'.repeat(127)}a`, `x.com/${'a/'.repeat(127)}a:latest`],
   ['foo__bar/a--b', 'docker.io/foo__bar/a--b:latest'],
 ];
 for (const [text, expected] of full) {
@@ -51,6 +52,10 @@ const wrong: readonly [string, RegExp][] = [
   ['[fe80::1%eth0]:5000/repo', /host/],
   ['-x.com/repo', /host/],
   ['a.b__c/repo', /host/],
+  ['x.com:/repo', /host/],
+  ['x.com:abc/repo', /host/],
+  ['a..b', /component/],
+  ['a.-b', /component/],
   ['repo:', /not a tag/],
   ['repo:-x', /not a tag/],
   [`repo:${'t'.repeat(129)}`, /not a tag/],

@@ -15,7 +15,9 @@ import { Transfers } from './transfers.ts';
 export interface SourceImage {
   /** Full name with tag (when there is one) and without digest; for a layout its path. */
   readonly name: string;
-  /** Of the index or manifest that the name stands for. */
+  /** The index or manifest that the name stands for. */
+  readonly target: Descriptor;
+  /** That of `target`. */
   readonly digest: Digest;
   /** Of the manifest for the platform asked for. */
   readonly manifestDigest: Digest;
@@ -260,7 +262,7 @@ async function describe(target: Descriptor, platform: Platform, documents: Docum
     throw notFor(naming.where, platform, [formatPlatform(own)]);
   }
   const { name, origin, local } = naming;
-  return { name, origin, local, digest: target.digest, manifestDigest: descriptor.digest, manifest, config, diffIds };
+  return { name, origin, local, target, digest: target.digest, manifestDigest: descriptor.digest, manifest, config, diffIds };
 }
 
 async function choose(
