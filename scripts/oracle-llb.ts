@@ -14,16 +14,20 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { definitionJson } from '../solver/llb/definition.ts';
-import { parseDefinition } from '../solver/llb/parse.ts';
-import { asBytes, asText, readFields } from '../solver/llb/wire.ts';
-import { topological } from '../solver/llb/walk.ts';
 import { digestOf } from '../base/digest.ts';
 import { BASES, CASES, type OracleCase, type OracleOptions } from '../frontend/convert/testdata/cases.ts';
+import { definitionJson, toDefinition } from '../solver/llb/definition.ts';
+import type { LlbEdge } from '../solver/llb/graph.ts';
+import { parseDefinition } from '../solver/llb/parse.ts';
+import { asBytes, asText, readFields } from '../solver/llb/wire.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { peer: { type: 'string', default: '' }, 'peer-root': { type: 'string', default: '' }, 'docker-socket': { type: 'string' } },
+  options: {
+    peer: { type: 'string', default: '' },
+    'peer-root': { type: 'string', default: '' },
+    'docker-socket': { type: 'string' },
+  },
 });
 const prefix = values.peer.split(' ').filter(Boolean);
 const out = path.join(import.meta.dirname, '../frontend/convert/testdata');
@@ -89,21 +93,43 @@ async function ask({ name, dockerfile, options = {} }: OracleCase, images: Recor
   if (options.ignore) fs.writeFileSync(path.join(context, '.dockerignore'), `${options.ignore.join('\n')}\n`);
   const streams = await listen(async () => {
     const env = ['env', `DOCKER_HOST=unix://${seenByPeer(socket)}`];
-    const args = ['docker', 'buildx', 'build', '--progress=plain', '--provenance=false', '--output', 'type=cacheonly', ...flags(options, context), seenByPeer(context)];
+    const args = [
+      'docker',
+      'buildx',
+      'build',
+      '--progress=plain',
+      '--provenance=false',
+      '--output',
+      'type=cacheonly',
+      ...flags(options, context),
+      seenByPeer(context),
+    ];
     await run([...prefix, ...env, ...args]);
   });
-  const answer = streams.flatMap(grpcMessages).map(readReturn).find((found) => found !== undefined);
+  const answer = streams
+    .flatMap(grpcMessages)
+    .map(readReturn)
+    .find((found) => found !== undefined);
   if (!answer) {
     console.log(`${name}: no answer; run with ORACLE_VERBOSE=1 to see why`);
     return undefined;
   }
   const used = Object.entries(images).filter(([image]) => mentions(dockerfile, options, image));
-  return { name, dockerfile, options, images: Object.fromEntries(used), session: sessionOf(answer.targets), targets: answer.targets };
+  return {
+    name,
+    dockerfile,
+    options,
+    images: Object.fromEntries(used),
+    session: sessionOf(answer.targets),
+    targets: answer.targets,
+  };
 }
 
 function mentions(dockerfile: string, options: OracleOptions, image: string): boolean {
   const short = image.replace('docker.io/', '').replace(/:.*/, '');
-  return `${dockerfile}${JSON.stringify(options)}`.includes(short) || (short === 'oracle/plain' && dockerfile.includes('onbuildfrom'));
+  return (
+    `${dockerfile}${JSON.stringify(options)}`.includes(short) || (short === 'oracle/plain' && dockerfile.includes('onbuildfrom'))
+  );
 }
 
 function flags(options: OracleOptions, context: string): string[] {
@@ -186,7 +212,8 @@ function grpcMessages(stream: Buffer): Buffer[] {
   });
 }
 
-const all = (message: Uint8Array, number: number): Uint8Array[] => [...readFields(message)].filter((f) => f.number === number).map(asBytes);
+const all = (message: Uint8Array, number: number): Uint8Array[] =>
+  [...readFields(message)].filter((f) => f.number === number).map(asBytes);
 const key = (entry: Uint8Array): string => [...readFields(entry)].filter((f) => f.number === 1).map(asText)[0] ?? '';
 const value = (entry: Uint8Array): Uint8Array => all(entry, 2)[0] ?? new Uint8Array();
 
@@ -196,27 +223,43 @@ function readReturn(message: Buffer) {
   const result = all(message, 1)[0];
   if (!result) return undefined;
   const metadata = new Map(all(result, 10).map((entry) => [key(entry), Buffer.from(value(entry)).toString()] as const));
-  const refs = new Map(all(result, 4).flatMap((map) => all(map, 1)).map((entry) => [key(entry), value(entry)] as const));
+  const refs = new Map(
+    all(result, 4)
+      .flatMap((map) => all(map, 1))
+      .map((entry) => [key(entry), value(entry)] as const),
+  );
   if (metadata.has('containerimage.config')) refs.set('', all(result, 3)[0] ?? new Uint8Array());
   for (const id of metadata.keys()) {
     const platform = /^containerimage\.config\/(.*)$/.exec(id)?.[1];
     if (platform !== undefined && !refs.has(platform)) refs.set(platform, new Uint8Array());
   }
   if (refs.size === 0) return undefined;
-  const targets = [...refs].sort(([a], [b]) => (a < b ? -1 : 1)).map(([platform, ref]) => {
-    const { rootfs: _rootfs, created: _created, ...config } = JSON.parse(metadata.get(`containerimage.config${platform && `/${platform}`}`) ?? '{}');
-    const [definition] = all(ref, 2);
-    const edge = definition && parseDefinition(definition);
-    if (edge && definition) checkOrder(definition, topological(edge).map((v) => v.digest));
-    return { platform, config, result: edge && `${edge.vertex.digest}:${edge.output}`, ops: definitionJson(edge) };
-  });
+  const targets = [...refs]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([platform, ref]) => {
+      const {
+        rootfs: _rootfs,
+        created: _created,
+        ...config
+      } = JSON.parse(metadata.get(`containerimage.config${platform && `/${platform}`}`) ?? '{}');
+      const [definition] = all(ref, 2);
+      const edge = definition && parseDefinition(definition);
+      if (edge && definition) checkWhole(definition, edge);
+      return { platform, config, result: edge && `${edge.vertex.digest}:${edge.output}`, ops: definitionJson(edge) };
+    });
   return { targets };
 }
 
-/** The order in which the definition came must be the order in which we would write it. */
-function checkOrder(definition: Uint8Array, ours: readonly string[]): void {
-  const theirs = all(definition, 1).slice(0, -1).map((op) => digestOf(op));
-  if (theirs.join() !== ours.join()) console.log(`  order differs:\n  ${theirs.join('\n  ')}\n  ${ours.join('\n  ')}`);
+/** What the goldens do not hold: the order of the definition, and the metadata of its last entry. Both must be what we would write. */
+function checkWhole(definition: Uint8Array, edge: LlbEdge): void {
+  const ours = toDefinition(edge);
+  const order = (def: readonly Uint8Array[]): string => def.map((op) => digestOf(op)).join('\n');
+  if (order(all(definition, 1)) !== order(ours.def)) throw new Error('the order of the definition differs');
+  const result = digestOf(ours.def.at(-1) as Uint8Array);
+  const entry = all(definition, 2).find((one) => key(one) === result);
+  const caps = entry ? all(value(entry), 5).map(key).sort() : [];
+  const expected = [...(ours.metadata.get(result)?.caps ?? [])].sort();
+  if (caps.join() !== expected.join()) throw new Error(`the result's capabilities are ${caps}, not ${expected}`);
 }
 
 function sessionOf(targets: NonNullable<ReturnType<typeof readReturn>>['targets']): string {

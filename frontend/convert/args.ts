@@ -1,13 +1,18 @@
 import type { Platform } from '../../base/platform.ts';
 import type { ProxyEnv } from '../../solver/llb/ops.ts';
-import { placeOf } from '../problem.ts';
 import type { ArgInstruction } from '../instructions.ts';
+import { placeOf } from '../problem.ts';
 import { placed } from './errors.ts';
 import { formatPlatform } from './platforms.ts';
 import type { Env, Words } from './words.ts';
 
 /** The ARGs that are there without being declared, in the global scope: what is built, where, and which stage. */
-export function platformArgs(build: Platform, target: Platform, stage: string, overrides: ReadonlyMap<string, string>): Map<string, string> {
+export function platformArgs(
+  build: Platform,
+  target: Platform,
+  stage: string,
+  overrides: ReadonlyMap<string, string>,
+): Map<string, string> {
   const of = (prefix: string, platform: Platform): [string, string][] => [
     [`${prefix}PLATFORM`, formatPlatform(platform)],
     [`${prefix}OS`, platform.os],
@@ -29,7 +34,9 @@ export function globalArgs(
   const scope = new Map(args);
   for (const instruction of declared) {
     for (const { key, value } of instruction.args) {
-      const given = buildArgs.get(key) ?? (value === undefined ? undefined : placed(placeOf(instruction.range), () => words.word(value, scope).result));
+      const given =
+        buildArgs.get(key) ??
+        (value === undefined ? undefined : placed(placeOf(instruction.range), () => words.word(value, scope).result));
       if (given === undefined) continue;
       scope.delete(key);
       scope.set(key, given);

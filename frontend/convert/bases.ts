@@ -14,8 +14,8 @@ import { stepName } from './names.ts';
 import { triggersOf } from './onbuild.ts';
 import { formatPlatform, normalizePlatform } from './platforms.ts';
 import { fullName, parseReference, pinnedName } from './reference.ts';
-import { addDependencies, reachable, toCommand } from './stages.ts';
 import type { StageNode } from './stage.ts';
+import { addDependencies, reachable, toCommand } from './stages.ts';
 import { emptyState } from './state.ts';
 import { emptyEnv } from './words.ts';
 
@@ -27,7 +27,9 @@ import { emptyEnv } from './words.ts';
 export async function resolveBases(conversion: Conversion, target: StageNode): Promise<Set<StageNode>> {
   for (;;) {
     const needed = reachable(target);
-    const open = conversion.stages.all.filter((stage) => needed.has(stage) && !stage.base && !stage.dispatched && !stage.resolved);
+    const open = conversion.stages.all.filter(
+      (stage) => needed.has(stage) && !stage.base && !stage.dispatched && !stage.resolved,
+    );
     await Promise.all(open.map((stage) => placedAsync(placeOf(stage.errorRange), () => resolveBase(conversion, stage))));
     let more = false;
     for (const stage of needed) more = addTriggers(conversion, stage) || more;
@@ -140,7 +142,8 @@ async function suggesting<T>(conversion: Conversion, written: string, work: () =
 function addTriggers(conversion: Conversion, stage: StageNode): boolean {
   if (stage.dispatched || stage.onBuildDone || (!stage.base && !stage.resolved)) return false;
   stage.onBuildDone = true;
-  const fromBase = stage.base?.commands.flatMap(({ instruction }) => (instruction.kind === 'onbuild' ? [instruction.expression] : [])) ?? [];
+  const fromBase =
+    stage.base?.commands.flatMap(({ instruction }) => (instruction.kind === 'onbuild' ? [instruction.expression] : [])) ?? [];
   const expressions = [...(stage.base ? [] : (stage.image.config.OnBuild ?? [])), ...fromBase];
   delete stage.image.config.OnBuild;
   if (expressions.length === 0) return false;

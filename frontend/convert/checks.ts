@@ -65,6 +65,8 @@ export function warning(rule: CheckRule, message: string, range: SourceRange | u
     short: `${rule.name}: ${message}${line}`,
     detail: [rule.description],
     url: rule.url,
-    ...(range && { source: { name: range.source.name, text: range.source.text, startLine: range.start.line, endLine: range.end.line } }),
+    ...(range && {
+      source: { name: range.source.name, text: range.source.text, startLine: range.start.line, endLine: range.end.line },
+    }),
   };
 }

@@ -2,7 +2,8 @@ import { KilnError } from '../../base/errors.ts';
 
 const CLAUSE = /^[ugoa]*(?:[-+=](?:[ugo]|[rwxXst]*))+$/;
 
-/** `--chmod`: an octal number, or clauses as chmod(1) takes them (`u=rwX,go=rX`). Mode -1 keeps what the source has. */
+/** `--chmod`: an octal number, or clauses as chmod(1) takes them (`u=rwX,go=rX`). Mode -1 keeps what the source has; with `modeStr` the mode
+ * does not count and is 0. */
 export function chmodOf(text: string): { mode: number; modeStr?: string } {
   if (text === '') return { mode: -1 };
   if (/^[0-7]+$/.test(text)) {
@@ -10,8 +11,9 @@ export function chmodOf(text: string): { mode: number; modeStr?: string } {
     if (mode <= 0o7777) return { mode };
   }
   if (/^[0-9]+$/.test(text)) throw bad(text, 'a number must be octal and at most 7777');
-  if (!text.split(',').every((clause) => CLAUSE.test(clause))) throw bad(text, 'it is neither octal nor clauses such as u=rw,go=r');
-  return { mode: -1, modeStr: text };
+  if (!text.split(',').every((clause) => CLAUSE.test(clause)))
+    throw bad(text, 'it is neither octal nor clauses such as u=rw,go=r');
+  return { mode: 0, modeStr: text };
 }
 
 function bad(text: string, why: string): KilnError {

@@ -60,7 +60,10 @@ export async function loadContext(
         excludePatterns: context.ignore,
         followPaths: followPaths(paths()),
       });
-      return { state: emptyState(localSource(context.name, options, { name: `[context ${name}] load from client` })), config: undefined };
+      return {
+        state: emptyState(localSource(context.name, options, { name: `[context ${name}] load from client` })),
+        config: undefined,
+      };
     }
     default:
       return context satisfies never;

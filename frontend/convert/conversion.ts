@@ -2,8 +2,8 @@ import type { Platform } from '../../base/platform.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { SourceRange } from '../../solver/llb/graph.ts';
 import type { ProxyEnv } from '../../solver/llb/ops.ts';
-import type { CheckRule } from './checks.ts';
 import type { FrontendRequest } from '../frontend.ts';
+import type { CheckRule } from './checks.ts';
 import type { StageList } from './stages.ts';
 import type { Words } from './words.ts';
 

@@ -16,8 +16,8 @@ import { cloneImage, DEFAULT_PATH, finishImage, type Image, setEnv, splitEnv } f
 import { normalizePlatform } from './platforms.ts';
 import { tryParseReference } from './reference.ts';
 import { setWorkdir } from './settings.ts';
-import { findTarget, linkStages, listStages } from './stages.ts';
 import type { StageNode } from './stage.ts';
+import { findTarget, linkStages, listStages } from './stages.ts';
 import { withEnv } from './state.ts';
 import { lowerStep } from './step.ts';
 import type { Words } from './words.ts';
@@ -38,7 +38,12 @@ export async function convertDockerfile(request: FrontendRequest, dockerfile: Do
   return { targets, warnings: [...warnings.values()] };
 }
 
-async function convertFor(request: FrontendRequest, dockerfile: Dockerfile, asked: Platform | undefined, warn: Warn): Promise<TargetResult> {
+async function convertFor(
+  request: FrontendRequest,
+  dockerfile: Dockerfile,
+  asked: Platform | undefined,
+  warn: Warn,
+): Promise<TargetResult> {
   const conversion = begin(request, dockerfile, asked, warn);
   const target = findTarget(conversion.stages, request.target);
   linkStages(conversion.stages, conversion.words);
@@ -89,7 +94,11 @@ function warnInvalidDefaults(dockerfile: Dockerfile, predefined: ReadonlyMap<str
     const defaults = globalArgs(predefined, dockerfile.globalArgs, new Map(), words);
     for (const { from } of dockerfile.stages) {
       if (tryParseReference(words.word(from.image, defaults).result)) continue;
-      warn(InvalidDefaultArgInFrom, `Default value for ARG ${from.image} results in empty or invalid base image name`, from.range);
+      warn(
+        InvalidDefaultArgInFrom,
+        `Default value for ARG ${from.image} results in empty or invalid base image name`,
+        from.range,
+      );
     }
   } catch {
     // What is wrong without build arguments is reported when it is wrong with them.

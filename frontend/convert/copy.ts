@@ -9,7 +9,7 @@ import { type GitRef, gitRefOf } from './gitref.ts';
 import { warnIgnored } from './ignored.ts';
 import { commit } from './image.ts';
 import { instructionText, stepName } from './names.ts';
-import { chownOf, createdTime } from './owner.ts';
+import { chownOf } from './owner.ts';
 import { base, destination, hasWildcards, join, sourcePath } from './paths.ts';
 import type { Step } from './step.ts';
 
@@ -35,10 +35,14 @@ export function lowerCopy(step: Step, instruction: CopyInstruction | AddInstruct
   const { env } = stage.state;
   const text = instructionText(instruction.original, conversion.words, env, 'plain');
   const name = stepName(stage, text, conversion.showPlatform, stage.platform, env);
-  const steps = [...plan.sources.map((source) => lowerSource(step, plan, source, name)), ...instruction.heredocs.map((h) => lowerHeredoc(step, plan, h))];
+  const steps = [
+    ...plan.sources.map((source) => lowerSource(step, plan, source, name)),
+    ...instruction.heredocs.map((h) => lowerHeredoc(step, plan, h)),
+  ];
   const owned = plan.chown === '' ? steps : steps.map((one) => ({ ...one, owner: chownOf(plan.chown) }));
   const note: Note = { name, ignoreCache: stage.ignoreCache, locations: [instruction.range] };
-  const tree = instruction.flags.link && plan.chmod === '' ? linked(step, owned, note, text) : fileOp(stage.state.tree, owned, note);
+  const tree =
+    instruction.flags.link && plan.chmod === '' ? linked(step, owned, note, text) : fileOp(stage.state.tree, owned, note);
   stage.state = { ...stage.state, tree };
   commit(stage.image, historyText(plan), true, conversion.request.epoch);
   notePaths(step, plan);
@@ -52,12 +56,13 @@ function planCopy(step: Step, instruction: CopyInstruction | AddInstruction): Co
   const checksum = expand(flags.checksum);
   const sources = instruction.sources.map((source) => step.expand(source));
   const dest = step.expand(instruction.dest);
-  const exclude = flags.exclude.map((pattern) => step.expand(pattern));
   const common = {
     dest: destination(step.stage.state.dir, dest),
     ...chmodOf(chmod),
-    timestamp: createdTime(step.conversion),
-    ...(exclude.length > 0 && { excludePatterns: exclude }),
+    // The times of the sources stay, even when SOURCE_DATE_EPOCH is set: the exporter clamps them.
+    timestamp: -1,
+    // As in Docker 28, these may not hold variables.
+    ...(flags.exclude.length > 0 && { excludePatterns: flags.exclude }),
   };
   const isAdd = instruction.kind === 'add';
   checkChecksum(checksum, isAdd, sources);
@@ -133,13 +138,18 @@ function lowerGit(plan: CopyPlan, git: GitRef, name: string): FileStep {
 function lowerHttp(plan: CopyPlan, source: string, name: string): FileStep {
   if (!plan.isAdd) throw new KilnError('KILN_COPY_SOURCE', 'COPY cannot fetch a URL', { hint: 'use ADD' });
   if (plan.checksum !== '' && !isDigest(plan.checksum)) {
-    throw new KilnError('KILN_ADD_CHECKSUM', `--checksum ${plan.checksum} is not a digest`, { hint: 'write sha256: and 64 hexadecimal digits' });
+    throw new KilnError('KILN_ADD_CHECKSUM', `--checksum ${plan.checksum} is not a digest`, {
+      hint: 'write sha256: and 64 hexadecimal digits',
+    });
   }
   const filename = urlFilename(source);
-  const command = [...plan.sources, plan.dest].join(' ');
-  const from = httpSource(source, { filename, checksum: plan.checksum || undefined, note: { name, command } });
+  const from = httpSource(source, { filename, checksum: plan.checksum || undefined, note: { name, command: '' } });
   const unpack = plan.instruction.flags.unpack ?? false;
-  return { kind: 'copy', from, copy: { src: `/${filename}`, ...NOTHING_SPECIAL, attemptUnpackDockerCompatibility: unpack, ...plan.common } };
+  return {
+    kind: 'copy',
+    from,
+    copy: { src: `/${filename}`, ...NOTHING_SPECIAL, attemptUnpackDockerCompatibility: unpack, ...plan.common },
+  };
 }
 
 /** The last element of the URL's path. */
@@ -204,7 +214,14 @@ function linked(step: Step, steps: readonly FileStep[], note: Note, text: string
 }
 
 function groupId({ stage, conversion, command }: Step): string {
-  const parts = [conversion.target.os, conversion.target.architecture, conversion.target.variant, stage.label, stage.shown, command.instruction.original];
+  const parts = [
+    conversion.target.os,
+    conversion.target.architecture,
+    conversion.target.variant,
+    stage.label,
+    stage.shown,
+    command.instruction.original,
+  ];
   return digestOf(JSON.stringify(parts)).slice(7, 32);
 }
 

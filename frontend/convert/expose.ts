@@ -11,7 +11,8 @@ export function parsePorts(spec: string): string[] {
   const range = slash < 0 ? container : container.slice(0, slash);
   const protocol = (slash < 0 ? '' : container.slice(slash + 1)).toLowerCase() || 'tcp';
   if (range === '') throw bad(spec, 'no port is given');
-  if (!['tcp', 'udp', 'sctp'].includes(protocol)) throw bad(spec, `${protocol} is not a protocol`, 'the protocols are tcp, udp and sctp');
+  if (!['tcp', 'udp', 'sctp'].includes(protocol))
+    throw bad(spec, `${protocol} is not a protocol`, 'the protocols are tcp, udp and sctp');
   if (ip !== '' && isIP(ip.replace(/^\[(.*)\]$/, '$1')) === 0) throw bad(spec, `${ip} is not an IP address`);
   const ports = parseRange(spec, range);
   if (host !== '') {
@@ -31,6 +32,10 @@ function parseRange(spec: string, text: string): readonly [number, number] {
   return [first, last];
 }
 
-function bad(spec: string, why: string, hint = 'write a port such as 80, a range such as 8000-8010, or either with /udp'): KilnError {
+function bad(
+  spec: string,
+  why: string,
+  hint = 'write a port such as 80, a range such as 8000-8010, or either with /udp',
+): KilnError {
   return new KilnError('KILN_EXPOSE', `EXPOSE ${spec}: ${why}`, { hint });
 }

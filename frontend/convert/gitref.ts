@@ -31,7 +31,7 @@ interface Url {
 export function gitRefOf(source: string): GitRef | undefined {
   if (source.startsWith('./') || source.startsWith('../')) return undefined;
   const looksLocal = source.startsWith('github.com/');
-  const url = looksLocal ? parseUrl(`https://${source}`) : parseUrl(source) ?? parseScp(source);
+  const url = looksLocal ? parseUrl(`https://${source}`) : (parseUrl(source) ?? parseScp(source));
   if (!url || !['http', 'https', 'ssh', 'git'].includes(url.scheme)) return undefined;
   if (!looksLocal && url.scheme.startsWith('http') && !url.path.endsWith('.git')) return undefined;
   const colon = url.fragment.indexOf(':');
@@ -47,7 +47,14 @@ function parseUrl(text: string): Url | undefined {
   if (!match) return undefined;
   const [, scheme = '', user, host = '', path = '', query = '', fragment = ''] = match;
   const lower = scheme.toLowerCase();
-  return { scheme: lower, host, path, query, fragment, remote: `${lower}://${user === undefined ? '' : `${user}@`}${host}${path}` };
+  return {
+    scheme: lower,
+    host,
+    path,
+    query,
+    fragment,
+    remote: `${lower}://${user === undefined ? '' : `${user}@`}${host}${path}`,
+  };
 }
 
 /** `[user@]host:path`, as scp writes it. */
@@ -90,7 +97,7 @@ function readQuery(source: string, query: string, fragmentRef: string, fragmentS
   if (found.has('tag') && found.has('branch')) throw bad('there is a tag and a branch');
   const named = agree('refs', fragmentRef, found.get('ref') ?? '');
   const checksum = agree('checksums', found.get('checksum') ?? '', found.get('commit') ?? '');
-  const ref = agree('refs', agree('refs', named, under('tag', 'refs/tags/')), under('branch', 'refs/heads/')) || checksum;
+  const ref = agree('refs', agree('refs', named, under('tag', 'refs/tags/')), under('branch', 'refs/heads/'));
   const subdir = agree('subdirs', fragmentSubdir, found.get('subdir') ?? '');
   return { ref, subdir, checksum, keepGitDir: truth('keep-git-dir'), submodules: truth('submodules') };
 }

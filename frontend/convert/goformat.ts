@@ -31,7 +31,9 @@ export function duration(nanoseconds: number): string {
 
 function fraction(value: number, unit: number): string {
   const digits = String(unit).length - 1;
-  const rest = String(value % unit).padStart(digits, '0').replace(/0+$/, '');
+  const rest = String(value % unit)
+    .padStart(digits, '0')
+    .replace(/0+$/, '');
   const whole = Math.floor(value / unit);
   return rest === '' ? String(whole) : `${whole}.${rest}`;
 }

@@ -62,7 +62,8 @@ export function splitEnv(entry: string): readonly [string, string] {
 /** The config as it is given out: lists and maps that are empty are left out, as Docker leaves them out. */
 export function finishImage(image: Image): ImageConfig {
   const entries = Object.entries(image.config).filter(([, value]) => !isEmpty(value));
-  return { ...image, config: Object.fromEntries(entries) };
+  const { history, ...rest } = image;
+  return { ...rest, ...(history.length > 0 && { history }), config: Object.fromEntries(entries) };
 }
 
 function isEmpty(value: unknown): boolean {

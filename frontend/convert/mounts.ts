@@ -31,7 +31,27 @@ export function lowerMounts(step: Step, { mounts: flags }: RunInstruction): Lowe
 
 const TYPES = ['bind', 'cache', 'tmpfs', 'secret', 'ssh'] as const;
 const SHARING = ['shared', 'private', 'locked'] as const;
-const KEYS = ['type', 'from', 'source', 'src', 'target', 'dst', 'destination', 'readonly', 'ro', 'readwrite', 'rw', 'id', 'sharing', 'required', 'mode', 'uid', 'gid', 'size', 'env'];
+const KEYS = [
+  'type',
+  'from',
+  'source',
+  'src',
+  'target',
+  'dst',
+  'destination',
+  'readonly',
+  'ro',
+  'readwrite',
+  'rw',
+  'id',
+  'sharing',
+  'required',
+  'mode',
+  'uid',
+  'gid',
+  'size',
+  'env',
+];
 
 interface MountSpec {
   readonly raw: string;
@@ -156,7 +176,8 @@ function sizeOf(spec: MountSpec, text: string): number {
 
 function oneOf<T extends string>(spec: MountSpec, what: string, value: string, known: readonly T[]): T {
   const found = known.find((choice) => choice === value.toLowerCase());
-  if (found === undefined) throw mountError(spec, `${what} ${value} is not known${didYouMean(value, known)}`, `there is: ${known.join(', ')}`);
+  if (found === undefined)
+    throw mountError(spec, `${what} ${value} is not known${didYouMean(value, known)}`, `there is: ${known.join(', ')}`);
   return found;
 }
 
@@ -171,13 +192,22 @@ function checkMount(spec: MountSpec): void {
   if (spec.type !== 'secret') return;
   if (spec.from !== '') throw mountError(spec, 'from does not go with type secret');
   if (spec.source !== '' && spec.id !== '') throw mountError(spec, 'source and id say the same thing; only one may be given');
-  if (spec.source === '' && spec.target === '' && spec.id === '') throw mountError(spec, 'it does not say which secret', 'add id=…');
+  if (spec.source === '' && spec.target === '' && spec.id === '')
+    throw mountError(spec, 'it does not say which secret', 'add id=…');
 }
 
 function lowerSecret(spec: MountSpec): ExecSecret {
   const id = spec.source || spec.id || base(spec.target);
   const file = spec.target || (spec.env === undefined ? `/run/secrets/${base(id)}` : undefined);
-  return { id, dest: file, env: spec.env, uid: spec.uid ?? 0, gid: spec.gid ?? 0, mode: spec.mode ?? 0o400, optional: !spec.required };
+  return {
+    id,
+    dest: file,
+    env: spec.env,
+    uid: spec.uid ?? 0,
+    gid: spec.gid ?? 0,
+    mode: spec.mode ?? 0o400,
+    optional: !spec.required,
+  };
 }
 
 function lowerSsh(spec: MountSpec): ExecSsh {
@@ -191,7 +221,13 @@ function lowerMount(step: Step, spec: MountSpec, source: StageNode | undefined):
   if (dest === '/') throw mountError(spec, 'it would cover the whole file system', 'add target=…');
   const selected = join('/', spec.source);
   if (spec.type === 'tmpfs') {
-    return { type: 'tmpfs', dest, readonly: spec.readonly ?? false, size: spec.size, ...(selected !== '/' && { selector: selected }) };
+    return {
+      type: 'tmpfs',
+      dest,
+      readonly: spec.readonly ?? false,
+      size: spec.size,
+      ...(selected !== '/' && { selector: selected }),
+    };
   }
   const from = sourceTree(step, spec, source);
   const owned = spec.uid !== undefined || spec.gid !== undefined || spec.mode !== undefined;
@@ -216,7 +252,11 @@ function sourceTree({ conversion }: Step, spec: MountSpec, source: StageNode | u
   }
   if (spec.from === '' || !source) return undefined;
   if (!source.dispatched) {
-    throw mountError(spec, `stage ${spec.from} comes after this instruction`, 'move the stage that is mounted from above this one');
+    throw mountError(
+      spec,
+      `stage ${spec.from} comes after this instruction`,
+      'move the stage that is mounted from above this one',
+    );
   }
   source.paths.add(path);
   return source.state.tree;

@@ -4,7 +4,13 @@ import type { StageNode } from './stage.ts';
 import type { Env, WordMode, Words } from './words.ts';
 
 /** Puts `[stage 2/3] ` before what a step does, and counts the step. `showPlatform` when several platforms are built. */
-export function stepName(stage: StageNode, what: string, showPlatform: boolean, platform: Platform | undefined, env: Env): string {
+export function stepName(
+  stage: StageNode,
+  what: string,
+  showPlatform: boolean,
+  platform: Platform | undefined,
+  env: Env,
+): string {
   if (stage.total === 0) return what;
   stage.shown++;
   const shownPlatform = showPlatform && platform ? `${formatPlatform(platform)}${crossTarget(platform, env)} ` : '';
@@ -34,7 +40,11 @@ function targetOf(env: Env, platform: Platform): Platform | undefined {
   }
   const [os, architecture, variant] = ['TARGETOS', 'TARGETARCH', 'TARGETVARIANT'].map((key) => env.get(key));
   if (os === undefined && architecture === undefined && variant === undefined) return undefined;
-  return normalizePlatform({ os: os || platform.os, architecture: architecture || platform.architecture, ...(variant && { variant }) });
+  return normalizePlatform({
+    os: os || platform.os,
+    architecture: architecture || platform.architecture,
+    ...(variant && { variant }),
+  });
 }
 
 /** The instruction as written, its keyword in upper case, its variables replaced where that works. */

@@ -33,10 +33,15 @@ const AMD64 = { os: 'linux', architecture: 'amd64' };
 
 function request({ dockerfile, options, images, session }: Golden): FrontendRequest {
   const { SOURCE_DATE_EPOCH: epoch } = options.buildArgs ?? {};
-  const contexts = Object.entries(options.contexts ?? {}).map(([name, value]) => [
-    name,
-    value === 'local' ? { kind: 'local' as const, name, ignore: [] } : { kind: 'image' as const, ref: value.replace('docker-image://', '') },
-  ] as const);
+  const contexts = Object.entries(options.contexts ?? {}).map(
+    ([name, value]) =>
+      [
+        name,
+        value === 'local'
+          ? { kind: 'local' as const, name, ignore: [] }
+          : { kind: 'image' as const, ref: value.replace('docker-image://', '') },
+      ] as const,
+  );
   return {
     dockerfile: { name: 'Dockerfile', text: dockerfile },
     target: options.target,
@@ -47,7 +52,10 @@ function request({ dockerfile, options, images, session }: Golden): FrontendRequ
     noCache: options.noCache ?? 'none',
     pull: options.pull ?? false,
     network: options.network ?? 'default',
-    extraHosts: (options.addHosts ?? []).map((entry) => ({ host: entry.slice(0, entry.indexOf(':')), ip: entry.slice(entry.indexOf(':') + 1) })),
+    extraHosts: (options.addHosts ?? []).map((entry) => ({
+      host: entry.slice(0, entry.indexOf(':')),
+      ip: entry.slice(entry.indexOf(':') + 1),
+    })),
     shmSize: parseSize(options.shmSize ?? '0') ?? 0,
     ulimits: (options.ulimits ?? []).map((entry) => {
       const [name = '', soft = '', hard = soft] = entry.split(/[=:]/);
@@ -81,7 +89,11 @@ function withoutChance(ops: readonly JsonVertex[]): readonly JsonVertex[] {
 const sorted = (value: unknown): unknown => {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, item]) => [key, sorted(item)]));
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, item]) => [key, sorted(item)]),
+  );
 };
 
 function check(golden: Golden, result: FrontendResult): void {

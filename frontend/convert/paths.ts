@@ -25,10 +25,11 @@ export function isAbsolute(path: string): boolean {
   return path.startsWith('/');
 }
 
-/** What WORKDIR `next` means where `current` is in force. */
+/** What WORKDIR `next` means where `current` is in force. An absolute path stays as written, not cleaned, as Docker keeps it. */
 export function workingDirectory(current: string, next: string): string {
-  if (next === '') return current === '' ? '/' : clean(`/${current}`);
-  return isAbsolute(next) ? clean(next) : join('/', current, next);
+  const parent = isAbsolute(current) ? current : join('/', current);
+  if (next === '') return parent;
+  return isAbsolute(next) ? next : join(parent, next);
 }
 
 /**

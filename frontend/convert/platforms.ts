@@ -12,8 +12,10 @@ const ARCHES: Readonly<Record<string, readonly [string, string]>> = {
   armel: ['arm', 'v6'],
 };
 
-const KNOWN_OS = /^(aix|android|darwin|dragonfly|freebsd|hurd|illumos|ios|js|linux|macos|nacl|netbsd|openbsd|plan9|solaris|windows|zos)$/;
-const KNOWN_ARCH = /^(386|amd64|amd64p32|arm|armbe|arm64|arm64be|ppc64|ppc64le|loong64|mips|mipsle|mips64|mips64le|riscv|riscv64|s390|s390x|sparc|sparc64|wasm)$/;
+const KNOWN_OS =
+  /^(aix|android|darwin|dragonfly|freebsd|hurd|illumos|ios|js|linux|macos|nacl|netbsd|openbsd|plan9|solaris|windows|zos)$/;
+const KNOWN_ARCH =
+  /^(386|amd64|amd64p32|arm|armbe|arm64|arm64be|ppc64|ppc64le|loong64|mips|mipsle|mips64|mips64le|riscv|riscv64|s390|s390x|sparc|sparc64|wasm)$/;
 
 /** The platform with the names and variants that the OCI index uses. */
 export function normalizePlatform(platform: Platform): Platform {

@@ -10,7 +10,8 @@ export interface Reference {
   readonly digest: string | undefined;
 }
 
-const DOMAIN = /^(?:\[[a-fA-F0-9:]+\]|(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*)(?::[0-9]+)?$/;
+const DOMAIN =
+  /^(?:\[[a-fA-F0-9:]+\]|(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*)(?::[0-9]+)?$/;
 const PATH = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
 const TAG = /^\w[\w.-]{0,127}$/;
 const DIGEST = /^[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}$/;
@@ -20,7 +21,8 @@ export function parseReference(text: string): Reference {
   const found = tryParseReference(text);
   if (found) return found;
   const lower = text.toLowerCase();
-  const hint = lower !== text && tryParseReference(lower) ? 'an image name is in lower case; only its tag may have capitals' : undefined;
+  const hint =
+    lower !== text && tryParseReference(lower) ? 'an image name is in lower case; only its tag may have capitals' : undefined;
   throw new KilnError('KILN_IMAGE_NAME', `${JSON.stringify(text)} is not an image name`, { hint });
 }
 
@@ -62,7 +64,8 @@ export function pinnedName(reference: Reference, digest: string): string {
 
 /** The short name people write, without the tag `latest`: what a named context is looked up by. */
 export function familiarName(reference: Reference): string {
-  const path = reference.path.startsWith('library/') && reference.path.indexOf('/', 8) < 0 ? reference.path.slice(8) : reference.path;
+  const path =
+    reference.path.startsWith('library/') && reference.path.indexOf('/', 8) < 0 ? reference.path.slice(8) : reference.path;
   const name = reference.domain === 'docker.io' ? path : `${reference.domain}/${reference.path}`;
   const tag = reference.tag && !(reference.tag === 'latest' && !reference.digest) ? `:${reference.tag}` : '';
   return `${name}${tag}${reference.digest ? `@${reference.digest}` : ''}`;

@@ -1,6 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
-import { exec, type ExecMount, fileOp } from '../../solver/llb/builder.ts';
+import { type ExecMount, exec, fileOp } from '../../solver/llb/builder.ts';
 import type { NetMode, SecurityMode } from '../../solver/llb/ops.ts';
+import { compareUtf8 } from '../../solver/llb/wire.ts';
 import type { RunInstruction } from '../instructions.ts';
 import { overlay } from './args.ts';
 import { commit } from './image.ts';
@@ -31,7 +32,7 @@ export function lowerRun(step: Step, instruction: RunInstruction): void {
     proxyEnv: conversion.proxy,
     extraHosts: request.extraHosts,
     hostname: state.hostname,
-    ulimits: request.ulimits,
+    ulimits: request.ulimits.toSorted((a, b) => compareUtf8(a.name, b.name)),
     cgroupParent: request.cgroupParent,
     mounts: [...script, ...mounts, ...sharedMemory(request.shmSize)],
     secrets,
@@ -99,7 +100,9 @@ function networkOf(step: Step, { network }: RunInstruction): NetMode {
     case 'none':
       return 2;
     default:
-      throw new KilnError('KILN_RUN_NETWORK', `RUN --network=${network} is not known`, { hint: 'the networks are default, none and host' });
+      throw new KilnError('KILN_RUN_NETWORK', `RUN --network=${network} is not known`, {
+        hint: 'the networks are default, none and host',
+      });
   }
 }
 
@@ -112,7 +115,9 @@ function securityOf(step: Step, { security }: RunInstruction): SecurityMode {
     case 'insecure':
       return 1;
     default:
-      throw new KilnError('KILN_RUN_SECURITY', `RUN --security=${security} is not known`, { hint: 'the modes are sandbox and insecure' });
+      throw new KilnError('KILN_RUN_SECURITY', `RUN --security=${security} is not known`, {
+        hint: 'the modes are sandbox and insecure',
+      });
   }
 }
 

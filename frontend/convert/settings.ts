@@ -8,7 +8,7 @@ import { duration, quoteList, quoteRune } from './goformat.ts';
 import { commit, setEnv } from './image.ts';
 import { instructionText, stepName } from './names.ts';
 import { chownOf, createdTime } from './owner.ts';
-import { isAbsolute, workingDirectory } from './paths.ts';
+import { clean, isAbsolute, workingDirectory } from './paths.ts';
 import { signalNumber } from './signals.ts';
 import type { StageNode } from './stage.ts';
 import { withEnv } from './state.ts';
@@ -72,7 +72,10 @@ function commandLine(step: Step, { command, keyword, range }: ins.CmdInstruction
 }
 
 /** Warns at the earlier of two instructions that only count once. */
-function countOnce({ conversion, stage }: Step, instruction: ins.CmdInstruction | ins.EntrypointInstruction | ins.HealthcheckInstruction): void {
+function countOnce(
+  { conversion, stage }: Step,
+  instruction: ins.CmdInstruction | ins.EntrypointInstruction | ins.HealthcheckInstruction,
+): void {
   const earlier = stage.seen.get(instruction.kind);
   const name = instruction.keyword.toUpperCase();
   if (earlier) {
@@ -148,7 +151,9 @@ export function lowerVolume(step: Step, instruction: ins.VolumeInstruction): voi
 export function lowerStopsignal(step: Step, instruction: ins.StopsignalInstruction): void {
   const signal = step.expand(instruction.signal);
   if (signalNumber(signal) === undefined) {
-    throw new KilnError('KILN_STOPSIGNAL', `${JSON.stringify(signal)} is not a signal`, { hint: 'write a name such as SIGTERM, or its number' });
+    throw new KilnError('KILN_STOPSIGNAL', `${JSON.stringify(signal)} is not a signal`, {
+      hint: 'write a name such as SIGTERM, or its number',
+    });
   }
   step.stage.image.config.StopSignal = signal;
   remember(step, `STOPSIGNAL ${signal}`);
@@ -182,7 +187,7 @@ export function lowerWorkdir(step: Step, instruction: ins.WorkdirInstruction): v
   if (dir === '/') return remember(step, `WORKDIR ${dir}`);
   const text = instructionText(instruction.original, conversion.words, env, 'plain');
   const name = stepName(stage, text, conversion.showPlatform, stage.platform, env);
-  const mkdir = { path: dir, mode: 0o755, makeParents: true, timestamp: createdTime(conversion) };
+  const mkdir = { path: clean(dir), mode: 0o755, makeParents: true, timestamp: createdTime(conversion) };
   const owner = stage.image.config.User ? chownOf(stage.image.config.User) : undefined;
   const tree = fileOp(stage.state.tree, [{ kind: 'mkdir', mkdir, owner }], { name, locations: [instruction.range] });
   stage.state = { ...stage.state, tree };

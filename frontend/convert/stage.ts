@@ -69,7 +69,10 @@ export interface FoundContext {
   readonly context: NamedContext;
 }
 
-type Described = Pick<StageNode, 'name' | 'baseName' | 'instructions' | 'original' | 'range' | 'errorRange' | 'registered' | 'label'>;
+type Described = Pick<
+  StageNode,
+  'name' | 'baseName' | 'instructions' | 'original' | 'range' | 'errorRange' | 'registered' | 'label'
+>;
 
 export function newStage(described: Described, target: Platform): StageNode {
   return {

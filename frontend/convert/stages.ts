@@ -1,17 +1,17 @@
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { SourceRange } from '../../solver/llb/graph.ts';
+import type { FrontendRequest } from '../frontend.ts';
 import type { Dockerfile, Instruction, Stage, StageInstruction } from '../instructions.ts';
 import { placeOf } from '../problem.ts';
 import { didYouMean } from '../suggest.ts';
 import { FromPlatformFlagConstDisallowed, RedundantTargetPlatform, UndefinedArgInFrom } from './checks.ts';
-import type { Warn } from './conversion.ts';
 import { findContext } from './contexts.ts';
+import type { Warn } from './conversion.ts';
 import { placed } from './errors.ts';
-import type { FrontendRequest } from '../frontend.ts';
 import { parsePlatform } from './platforms.ts';
 import { type Command, newStage, type StageNode } from './stage.ts';
-import { emptyEnv, type ExpandedWord, type Words } from './words.ts';
+import { type ExpandedWord, emptyEnv, type Words } from './words.ts';
 
 /** All stages in order: those of the file, then the images and contexts that are only copied or mounted from. */
 export class StageList {
@@ -39,7 +39,16 @@ export class StageList {
 
   /** An image or context that an instruction names instead of a stage. */
   unregistered(baseName: string, errorRange: SourceRange, range: SourceRange | undefined): StageNode {
-    const described = { name: undefined, baseName, instructions: [], original: '', range, errorRange, registered: false, label: '' };
+    const described = {
+      name: undefined,
+      baseName,
+      instructions: [],
+      original: '',
+      range,
+      errorRange,
+      registered: false,
+      label: '',
+    };
     return newStage(described, this.target);
   }
 }
@@ -56,11 +65,18 @@ export interface FromScope {
 export function listStages(dockerfile: Dockerfile, scope: FromScope): StageList {
   const list = new StageList(scope.target);
   const declared = new Set([...scope.globals.keys(), ...dockerfile.globalArgs.flatMap((i) => i.args.map((a) => a.key))]);
-  for (const [index, stage] of dockerfile.stages.entries()) placed(placeOf(stage.from.range), () => addStage(list, stage, index, declared, scope));
+  for (const [index, stage] of dockerfile.stages.entries())
+    placed(placeOf(stage.from.range), () => addStage(list, stage, index, declared, scope));
   return list;
 }
 
-function addStage(list: StageList, { from, instructions }: Stage, index: number, declared: ReadonlySet<string>, scope: FromScope): void {
+function addStage(
+  list: StageList,
+  { from, instructions }: Stage,
+  index: number,
+  declared: ReadonlySet<string>,
+  scope: FromScope,
+): void {
   const image = scope.words.word(from.image, scope.globals);
   warnUndeclared(image, declared, from.range, scope.warn);
   if (image.result === '') {
@@ -69,7 +85,10 @@ function addStage(list: StageList, { from, instructions }: Stage, index: number,
     });
   }
   const described = { name: from.name, baseName: image.result, instructions, original: from.original, registered: true };
-  const node = newStage({ ...described, range: from.range, errorRange: from.range, label: from.name ?? `stage-${index}` }, scope.target);
+  const node = newStage(
+    { ...described, range: from.range, errorRange: from.range, label: from.name ?? `stage-${index}` },
+    scope.target,
+  );
   if (from.platform !== undefined) node.platform = stagePlatform(from.platform, from.name ?? '', from.range, declared, scope);
   node.namedContext = from.name === undefined ? undefined : findContext(scope.request, from.name, node.platform ?? scope.target);
   list.add(node);
@@ -87,7 +106,13 @@ function isNoCache(noCache: FrontendRequest['noCache'], name: string | undefined
   return name !== undefined && noCache.some((stage) => stage.toLowerCase() === name.toLowerCase());
 }
 
-function stagePlatform(written: string, name: string, range: SourceRange, declared: ReadonlySet<string>, scope: FromScope): Platform {
+function stagePlatform(
+  written: string,
+  name: string,
+  range: SourceRange,
+  declared: ReadonlySet<string>,
+  scope: FromScope,
+): Platform {
   const word = scope.words.word(written, scope.globals);
   warnUndeclared(word, declared, range, scope.warn);
   warnPlatform(written, word, name, range, scope);
@@ -102,7 +127,11 @@ function stagePlatform(written: string, name: string, range: SourceRange, declar
 function warnPlatform(written: string, word: ExpandedWord, name: string, range: SourceRange, scope: FromScope): void {
   if (word.matched.size === 1 && word.unmatched.size === 0 && word.matched.has('TARGETPLATFORM')) {
     if (word.result === scope.globals.get('TARGETPLATFORM')) {
-      scope.warn(RedundantTargetPlatform, `Setting platform to predefined ${written} in FROM is redundant as this is the default behavior`, range);
+      scope.warn(
+        RedundantTargetPlatform,
+        `Setting platform to predefined ${written} in FROM is redundant as this is the default behavior`,
+        range,
+      );
     }
   }
   if (word.matched.size > 0 || word.unmatched.size > 0) return;
@@ -197,7 +226,9 @@ function refuseCycles(stages: readonly StageNode[]): void {
   for (const stage of stages) {
     const instruction = visit(stage);
     if (!instruction) continue;
-    throw new KilnError('KILN_STAGE_CYCLE', `stage ${stage.label || '0'} depends on itself`, { place: placeOf(instruction.range) });
+    throw new KilnError('KILN_STAGE_CYCLE', `stage ${stage.label || '0'} depends on itself`, {
+      place: placeOf(instruction.range),
+    });
   }
 }
 

@@ -1,6 +1,6 @@
+import type { StageInstruction } from '../instructions.ts';
 import { placeOf } from '../problem.ts';
 import { didYouMean } from '../suggest.ts';
-import type { StageInstruction } from '../instructions.ts';
 import { UndefinedVar } from './checks.ts';
 import type { Conversion } from './conversion.ts';
 import { lowerCopy } from './copy.ts';
@@ -79,10 +79,22 @@ function dispatch(step: Step, instruction: StageInstruction): void {
   }
 }
 
-function warnUndefined(conversion: Conversion, stage: StageNode, instruction: StageInstruction, unmatched: ReadonlySet<string>): void {
+function warnUndefined(
+  conversion: Conversion,
+  stage: StageNode,
+  instruction: StageInstruction,
+  unmatched: ReadonlySet<string>,
+): void {
   const declared = new Set(stage.buildArgs.map((arg) => arg.key));
   for (const name of unmatched) {
     if (declared.has(name)) continue;
-    conversion.warn(UndefinedVar, `Usage of undefined variable '$${name}'${didYouMean(`$${name}`, [...stage.state.env.keys()].map((k) => `$${k}`))}`, instruction.range);
+    conversion.warn(
+      UndefinedVar,
+      `Usage of undefined variable '$${name}'${didYouMean(
+        `$${name}`,
+        [...stage.state.env.keys()].map((k) => `$${k}`),
+      )}`,
+      instruction.range,
+    );
   }
 }

@@ -34,7 +34,13 @@ function metadata(note: Note, caps: Iterable<string | false | undefined>): OpMet
   };
 }
 
-function source(identifier: string, attrs: Record<string, string>, note: Note, caps: readonly (string | false)[], platform?: Platform): Made {
+function source(
+  identifier: string,
+  attrs: Record<string, string>,
+  note: Note,
+  caps: readonly (string | false)[],
+  platform?: Platform,
+): Made {
   const op: ops.Op = { kind: 'source', source: { identifier, attrs }, ...(platform && { platform }), constraints: {} };
   return { op, inputs: [], metadata: metadata(note, caps) };
 }
@@ -44,7 +50,10 @@ function edge(draft: Draft, output = 0): DraftEdge {
 }
 
 /** `ref` is a full name with tag, digest or both. `local` prefers an image that is in the store, `pull` always asks the registry. */
-export function imageSource(ref: string, options: { platform?: Platform; resolve?: 'local' | 'pull' | undefined; note: Note }): DraftEdge {
+export function imageSource(
+  ref: string,
+  options: { platform?: Platform; resolve?: 'local' | 'pull' | undefined; note: Note },
+): DraftEdge {
   const attrs = options.resolve ? { 'image.resolvemode': options.resolve } : {};
   const caps = ['source.image', options.resolve === 'pull' && 'source.image.resolvemode'];
   return edge({
@@ -137,17 +146,27 @@ export function httpSource(url: string, options: { filename: string; checksum?: 
 }
 
 /** An image of an OCI layout that the caller lends: `ref` is a name with digest, `store` the layout's name in the session. */
-export function ociLayoutSource(ref: string, options: { platform?: Platform; sessionId: string; store: string; note: Note }): DraftEdge {
+export function ociLayoutSource(
+  ref: string,
+  options: { platform?: Platform; sessionId: string; store: string; note: Note },
+): DraftEdge {
   const attrs = { 'oci.session': options.sessionId, 'oci.store': options.store };
   return edge({
     parents: [],
-    make: ({ platform }) => source(`oci-layout://${ref}`, attrs, options.note, ['source.ocilayout'], options.platform ?? platform),
+    make: ({ platform }) =>
+      source(`oci-layout://${ref}`, attrs, options.note, ['source.ocilayout'], options.platform ?? platform),
   });
 }
 
 /** A mount of an exec besides its root. */
 export type ExecMount =
-  | { readonly type: 'bind'; readonly from: DraftEdge | undefined; readonly dest: string; readonly selector?: string; readonly readonly: boolean }
+  | {
+      readonly type: 'bind';
+      readonly from: DraftEdge | undefined;
+      readonly dest: string;
+      readonly selector?: string;
+      readonly readonly: boolean;
+    }
   | {
       readonly type: 'cache';
       readonly from: DraftEdge | undefined;
@@ -157,7 +176,13 @@ export type ExecMount =
       readonly id: string;
       readonly sharing: 0 | 1 | 2;
     }
-  | { readonly type: 'tmpfs'; readonly dest: string; readonly readonly: boolean; readonly size: number; readonly selector?: string };
+  | {
+      readonly type: 'tmpfs';
+      readonly dest: string;
+      readonly readonly: boolean;
+      readonly size: number;
+      readonly selector?: string;
+    };
 
 export interface ExecSecret {
   readonly id: string;
@@ -322,10 +347,18 @@ export type OwnerId = { readonly name: string } | { readonly id: number };
 
 /** One action of a file op; each works on the result of the one before it. */
 export type FileStep =
-  | { readonly kind: 'copy'; readonly from: DraftEdge | undefined; readonly copy: Omit<ops.FileActionCopy, 'owner'>; readonly owner?: Owner | undefined }
+  | {
+      readonly kind: 'copy';
+      readonly from: DraftEdge | undefined;
+      readonly copy: Omit<ops.FileActionCopy, 'owner'>;
+      readonly owner?: Owner | undefined;
+    }
   | { readonly kind: 'mkfile'; readonly mkfile: Omit<ops.FileActionMkFile, 'owner'>; readonly owner?: Owner | undefined }
   | { readonly kind: 'mkdir'; readonly mkdir: Omit<ops.FileActionMkDir, 'owner'>; readonly owner?: Owner | undefined }
-  | { readonly kind: 'rm'; readonly rm: { readonly path: string; readonly allowNotFound: boolean; readonly allowWildcard: boolean } }
+  | {
+      readonly kind: 'rm';
+      readonly rm: { readonly path: string; readonly allowNotFound: boolean; readonly allowWildcard: boolean };
+    }
   | { readonly kind: 'symlink'; readonly symlink: Omit<ops.FileActionSymlink, 'owner'>; readonly owner?: Owner | undefined };
 
 /** Changes the file tree `base` by `steps`; only the result of the last one is kept. */
@@ -343,22 +376,13 @@ export function fileOp(base: DraftEdge | undefined, steps: readonly FileStep[], 
         output: i === steps.length - 1 ? 0 : -1,
         action: lowerStep(step, baseIndex),
       }));
-      return { op: { kind: 'file', file: { actions }, constraints: {} }, inputs: inputs.list, metadata: metadata(note, fileCaps(steps)) };
+      return {
+        op: { kind: 'file', file: { actions }, constraints: {} },
+        inputs: inputs.list,
+        metadata: metadata(note, ['file.base']),
+      };
     },
   });
-}
-
-function* fileCaps(steps: readonly FileStep[]): Generator<string> {
-  yield 'file.base';
-  for (const step of steps) {
-    if (step.kind === 'symlink') yield 'file.symlink.create';
-    if (step.kind === 'rm' && step.rm.allowWildcard) yield 'file.rm.wildcard';
-    if (step.kind !== 'copy') continue;
-    if (step.copy.includePatterns?.length || step.copy.excludePatterns?.length) yield 'file.copy.includeexcludepatterns';
-    if (step.copy.alwaysReplaceExistingDestPaths) yield 'file.copy.alwaysreplaceexistingdestpaths';
-    if (step.copy.modeStr) yield 'file.copy.modestring';
-    if (step.copy.requiredPaths?.length) yield 'file.copy.requiredpaths';
-  }
 }
 
 function lowerStep(step: FileStep, base: number): ops.FileAction['action'] {
@@ -380,7 +404,8 @@ function lowerStep(step: FileStep, base: number): ops.FileAction['action'] {
 
 function lowerOwner(owner: Owner | undefined, base: number): { owner?: ops.ChownOpt } {
   if (!owner) return {};
-  const lower = (id: OwnerId): ops.UserOpt => ('name' in id ? { by: 'name', name: id.name, input: base } : { by: 'id', id: id.id });
+  const lower = (id: OwnerId): ops.UserOpt =>
+    'name' in id ? { by: 'name', name: id.name, input: base } : { by: 'id', id: id.id };
   return { owner: { ...(owner.user && { user: lower(owner.user) }), ...(owner.group && { group: lower(owner.group) }) } };
 }
 

@@ -42,7 +42,9 @@ function resultMetadata(vertices: readonly LlbVertex[]): DefinitionMetadata {
 export function marshalDefinition(definition: Definition): Uint8Array {
   return wire.encode((out) => {
     for (const op of definition.def) out.writeBytesField(1, op);
-    wire.writeMap(out, 2, Object.fromEntries(definition.metadata), (entry, value) => wire.writeMessage(entry, 2, writeMetadata, value));
+    wire.writeMap(out, 2, Object.fromEntries(definition.metadata), (entry, value) =>
+      wire.writeMessage(entry, 2, writeMetadata, value),
+    );
     if (definition.def.length > 0) wire.writeMessage(out, 3, writeSources, definition);
   });
 }
@@ -52,39 +54,64 @@ function writeMetadata(out: PbfWriter, metadata: DefinitionMetadata): void {
   wire.writeTextMap(out, 2, metadata.description);
   const caps = Object.fromEntries(metadata.caps.map((cap) => [cap, true] as const));
   wire.writeMap(out, 5, caps, (entry, value) => entry.writeBooleanField(2, value));
-  wire.writeMessage(out, 6, (inner, group) => {
-    wire.writeText(inner, 1, group.id);
-    wire.writeText(inner, 2, group.name);
-    wire.writeBool(inner, 3, group.weak);
-  }, metadata.progressGroup);
+  wire.writeMessage(
+    out,
+    6,
+    (inner, group) => {
+      wire.writeText(inner, 1, group.id);
+      wire.writeText(inner, 2, group.name);
+      wire.writeBool(inner, 3, group.weak);
+    },
+    metadata.progressGroup,
+  );
 }
 
 function writeSources(out: PbfWriter, definition: Definition): void {
   wire.writeMap(out, 1, Object.fromEntries(definition.locations), (entry, ranges) => {
-    wire.writeMessage(entry, 2, (inner, value) => {
-      for (const range of value) writeLocation(inner, range, definition.sources.indexOf(range.source));
-    }, ranges);
+    wire.writeMessage(
+      entry,
+      2,
+      (inner, value) => {
+        for (const range of value) writeLocation(inner, range, definition.sources.indexOf(range.source));
+      },
+      ranges,
+    );
   });
   for (const source of definition.sources) {
-    wire.writeMessage(out, 2, (inner, value) => {
-      wire.writeText(inner, 1, value.name);
-      wire.writeBytes(inner, 2, Buffer.from(value.text));
-      wire.writeText(inner, 4, 'Dockerfile');
-    }, source);
+    wire.writeMessage(
+      out,
+      2,
+      (inner, value) => {
+        wire.writeText(inner, 1, value.name);
+        wire.writeBytes(inner, 2, Buffer.from(value.text));
+        wire.writeText(inner, 4, 'Dockerfile');
+      },
+      source,
+    );
   }
 }
 
 /** BuildKit's Dockerfile frontend marks whole lines, one range per line. */
 function writeLocation(out: PbfWriter, range: SourceRange, sourceIndex: number): void {
-  wire.writeMessage(out, 1, (inner, { start, end }) => {
-    wire.writeInt(inner, 1, sourceIndex);
-    for (let line = start.line; line <= Math.max(start.line, end.line); line++) {
-      wire.writeMessage(inner, 2, (pair, at) => {
-        wire.writeMessage(pair, 1, (position, value) => wire.writeInt(position, 1, value), at);
-        wire.writeMessage(pair, 2, (position, value) => wire.writeInt(position, 1, value), line);
-      }, line);
-    }
-  }, range);
+  wire.writeMessage(
+    out,
+    1,
+    (inner, { start, end }) => {
+      wire.writeInt(inner, 1, sourceIndex);
+      for (let line = start.line; line <= Math.max(start.line, end.line); line++) {
+        wire.writeMessage(
+          inner,
+          2,
+          (pair, at) => {
+            wire.writeMessage(pair, 1, (position, value) => wire.writeInt(position, 1, value), at);
+            wire.writeMessage(pair, 2, (position, value) => wire.writeInt(position, 1, value), line);
+          },
+          line,
+        );
+      }
+    },
+    range,
+  );
 }
 
 /** One vertex as `kiln debug dump-llb` prints it. */
@@ -93,7 +120,10 @@ export interface JsonVertex {
   readonly op: Op;
   /** `digest:output` */
   readonly inputs: readonly string[];
-  readonly metadata: Omit<DefinitionMetadata, 'caps'> & { readonly caps: readonly string[]; readonly lines: readonly (readonly [number, number])[] };
+  readonly metadata: Omit<DefinitionMetadata, 'caps'> & {
+    readonly caps: readonly string[];
+    readonly lines: readonly (readonly [number, number])[];
+  };
 }
 
 /** The graph as values for JSON.stringify, in the order of the definition: bytes as base64, times beyond 2^53 as decimal text. */

@@ -46,7 +46,10 @@ export function seal(edge: DraftEdge, platform: Platform): LlbEdge {
   };
   for (const draft of parentsFirst(edge.draft)) {
     const { op, inputs, metadata } = draft.make({ platform, seal: find });
-    const bytes = marshalOp(op, inputs.map((input) => ({ digest: input.vertex.digest, index: input.output })));
+    const bytes = marshalOp(
+      op,
+      inputs.map((input) => ({ digest: input.vertex.digest, index: input.output })),
+    );
     const digest = digestOf(bytes);
     const equal = byDigest.get(digest);
     const vertex = equal ?? { digest, bytes, op, inputs, metadata };

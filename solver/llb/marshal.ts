@@ -45,10 +45,15 @@ export function marshalResult(input: OpInput): Uint8Array {
 }
 
 function writeInput(out: PbfWriter, input: OpInput): void {
-  wire.writeMessage(out, 1, (inner, value) => {
-    wire.writeText(inner, 1, value.digest);
-    wire.writeInt(inner, 2, value.index);
-  }, input);
+  wire.writeMessage(
+    out,
+    1,
+    (inner, value) => {
+      wire.writeText(inner, 1, value.digest);
+      wire.writeInt(inner, 2, value.index);
+    },
+    input,
+  );
 }
 
 function writePlatform(out: PbfWriter, platform: Platform): void {
@@ -70,17 +75,27 @@ function writeExec(out: PbfWriter, exec: ops.ExecOp): void {
   wire.writeInt(out, 3, exec.network);
   wire.writeInt(out, 4, exec.security);
   for (const secret of exec.secretenv ?? []) {
-    wire.writeMessage(out, 5, (inner, value) => {
-      wire.writeText(inner, 1, value.id);
-      wire.writeText(inner, 2, value.name);
-      wire.writeBool(inner, 3, value.optional);
-    }, secret);
+    wire.writeMessage(
+      out,
+      5,
+      (inner, value) => {
+        wire.writeText(inner, 1, value.id);
+        wire.writeText(inner, 2, value.name);
+        wire.writeBool(inner, 3, value.optional);
+      },
+      secret,
+    );
   }
   for (const device of exec.cdiDevices ?? []) {
-    wire.writeMessage(out, 6, (inner, value) => {
-      wire.writeText(inner, 1, value.name);
-      wire.writeBool(inner, 2, value.optional);
-    }, device);
+    wire.writeMessage(
+      out,
+      6,
+      (inner, value) => {
+        wire.writeText(inner, 1, value.name);
+        wire.writeBool(inner, 2, value.optional);
+      },
+      device,
+    );
   }
 }
 
@@ -91,18 +106,28 @@ function writeMeta(out: PbfWriter, meta: ops.ExecMeta): void {
   wire.writeText(out, 4, meta.user);
   wire.writeMessage(out, 5, writeProxy, meta.proxyEnv);
   for (const host of meta.extraHosts ?? []) {
-    wire.writeMessage(out, 6, (inner, value) => {
-      wire.writeText(inner, 1, value.host);
-      wire.writeText(inner, 2, value.ip);
-    }, host);
+    wire.writeMessage(
+      out,
+      6,
+      (inner, value) => {
+        wire.writeText(inner, 1, value.host);
+        wire.writeText(inner, 2, value.ip);
+      },
+      host,
+    );
   }
   wire.writeText(out, 7, meta.hostname);
   for (const limit of meta.ulimit ?? []) {
-    wire.writeMessage(out, 9, (inner, value) => {
-      wire.writeText(inner, 1, value.name);
-      wire.writeInt(inner, 2, value.soft);
-      wire.writeInt(inner, 3, value.hard);
-    }, limit);
+    wire.writeMessage(
+      out,
+      9,
+      (inner, value) => {
+        wire.writeText(inner, 1, value.name);
+        wire.writeInt(inner, 2, value.soft);
+        wire.writeInt(inner, 3, value.hard);
+      },
+      limit,
+    );
   }
   wire.writeText(out, 10, meta.cgroupParent);
   wire.writeBool(out, 11, meta.removeMountStubsRecursive);
@@ -126,10 +151,15 @@ function writeMount(out: PbfWriter, mount: ops.Mount): void {
   wire.writeBool(out, 5, mount.readonly);
   wire.writeInt(out, 6, mount.mountType);
   wire.writeMessage(out, 19, (inner, value) => wire.writeInt(inner, 1, value.size), mount.tmpfs);
-  wire.writeMessage(out, 20, (inner, value) => {
-    wire.writeText(inner, 1, value.id);
-    wire.writeInt(inner, 2, value.sharing);
-  }, mount.cache);
+  wire.writeMessage(
+    out,
+    20,
+    (inner, value) => {
+      wire.writeText(inner, 1, value.id);
+      wire.writeInt(inner, 2, value.sharing);
+    },
+    mount.cache,
+  );
   wire.writeMessage(out, 21, writeOwned, mount.secret);
   wire.writeMessage(out, 22, writeOwned, mount.ssh);
   wire.writeInt(out, 24, mount.contentCache);
@@ -160,18 +190,28 @@ function writeAction(out: PbfWriter, action: ops.FileAction): void {
     case 'mkdir':
       return wire.writeMessage(out, 6, writeMkdir, action.action.mkdir);
     case 'rm':
-      return wire.writeMessage(out, 7, (inner, value) => {
-        wire.writeText(inner, 1, value.path);
-        wire.writeBool(inner, 2, value.allowNotFound);
-        wire.writeBool(inner, 3, value.allowWildcard);
-      }, action.action.rm);
+      return wire.writeMessage(
+        out,
+        7,
+        (inner, value) => {
+          wire.writeText(inner, 1, value.path);
+          wire.writeBool(inner, 2, value.allowNotFound);
+          wire.writeBool(inner, 3, value.allowWildcard);
+        },
+        action.action.rm,
+      );
     case 'symlink':
-      return wire.writeMessage(out, 8, (inner, value) => {
-        wire.writeText(inner, 1, value.oldpath);
-        wire.writeText(inner, 2, value.newpath);
-        wire.writeMessage(inner, 3, writeChown, value.owner);
-        wire.writeInt(inner, 4, value.timestamp);
-      }, action.action.symlink);
+      return wire.writeMessage(
+        out,
+        8,
+        (inner, value) => {
+          wire.writeText(inner, 1, value.oldpath);
+          wire.writeText(inner, 2, value.newpath);
+          wire.writeMessage(inner, 3, writeChown, value.owner);
+          wire.writeInt(inner, 4, value.timestamp);
+        },
+        action.action.symlink,
+      );
     default:
       return action.action satisfies never;
   }
@@ -219,10 +259,15 @@ function writeChown(out: PbfWriter, owner: ops.ChownOpt): void {
 
 function writeUser(out: PbfWriter, user: ops.UserOpt): void {
   if (user.by === 'id') return wire.writeIntAlways(out, 2, user.id);
-  wire.writeMessage(out, 1, (inner, value) => {
-    wire.writeText(inner, 1, value.name);
-    wire.writeInt(inner, 2, value.input);
-  }, user);
+  wire.writeMessage(
+    out,
+    1,
+    (inner, value) => {
+      wire.writeText(inner, 1, value.name);
+      wire.writeInt(inner, 2, value.input);
+    },
+    user,
+  );
 }
 
 function writeIndex(out: PbfWriter, value: { readonly input: number }): void {

@@ -72,8 +72,20 @@ export interface Mount {
   readonly mountType?: MountType;
   readonly tmpfs?: { readonly size: number };
   readonly cache?: { readonly id: string; readonly sharing: 0 | 1 | 2 };
-  readonly secret?: { readonly id: string; readonly uid: number; readonly gid: number; readonly mode: number; readonly optional: boolean };
-  readonly ssh?: { readonly id: string; readonly uid: number; readonly gid: number; readonly mode: number; readonly optional: boolean };
+  readonly secret?: {
+    readonly id: string;
+    readonly uid: number;
+    readonly gid: number;
+    readonly mode: number;
+    readonly optional: boolean;
+  };
+  readonly ssh?: {
+    readonly id: string;
+    readonly uid: number;
+    readonly gid: number;
+    readonly mode: number;
+    readonly optional: boolean;
+  };
   /** pb.MountContentCache: DEFAULT 0, ON 1, OFF 2. */
   readonly contentCache?: 0 | 1 | 2;
 }
@@ -91,7 +103,10 @@ export interface FileAction {
     | { readonly kind: 'copy'; readonly copy: FileActionCopy }
     | { readonly kind: 'mkfile'; readonly mkfile: FileActionMkFile }
     | { readonly kind: 'mkdir'; readonly mkdir: FileActionMkDir }
-    | { readonly kind: 'rm'; readonly rm: { readonly path: string; readonly allowNotFound: boolean; readonly allowWildcard: boolean } }
+    | {
+        readonly kind: 'rm';
+        readonly rm: { readonly path: string; readonly allowNotFound: boolean; readonly allowWildcard: boolean };
+      }
     | { readonly kind: 'symlink'; readonly symlink: FileActionSymlink };
 }
 

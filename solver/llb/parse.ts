@@ -15,7 +15,8 @@ export function parseDefinition(bytes: Uint8Array): LlbEdge | undefined {
   let locations = new Map<string, readonly SourceRange[]>();
   for (const field of readFields(bytes)) {
     if (field.number === 1) defs.push(asBytes(field));
-    else if (field.number === 2) for (const [key, value] of Object.entries(readMap([field], readMetadata))) metadata.set(key, value);
+    else if (field.number === 2)
+      for (const [key, value] of Object.entries(readMap([field], readMetadata))) metadata.set(key, value);
     else if (field.number === 3) locations = readSources(asBytes(field));
   }
   const vertices = new Map<Digest, LlbVertex>();
@@ -82,7 +83,14 @@ type FileActionKind = Extract<Op, { kind: 'file' }>['file']['actions'][number]['
 
 function owners(action: FileActionKind) {
   if (action.kind === 'rm') return [];
-  const value = action.kind === 'copy' ? action.copy : action.kind === 'mkfile' ? action.mkfile : action.kind === 'mkdir' ? action.mkdir : action.symlink;
+  const value =
+    action.kind === 'copy'
+      ? action.copy
+      : action.kind === 'mkfile'
+        ? action.mkfile
+        : action.kind === 'mkdir'
+          ? action.mkdir
+          : action.symlink;
   return [value.owner?.user, value.owner?.group].filter((user) => user !== undefined);
 }
 

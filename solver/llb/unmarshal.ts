@@ -63,7 +63,9 @@ function collect(bytes: Uint8Array): { one: (n: number) => WireField | undefined
 }
 
 function readAll<T>(bytes: Uint8Array, number: number, read: (bytes: Uint8Array) => T): T[] {
-  return collect(bytes).all(number).map((field) => read(asBytes(field)));
+  return collect(bytes)
+    .all(number)
+    .map((field) => read(asBytes(field)));
 }
 
 const text = (field: WireField | undefined): string => (field ? asText(field) : '');

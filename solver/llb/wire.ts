@@ -67,7 +67,12 @@ export function writeBytes(out: PbfWriter, field: number, value: Uint8Array | un
 }
 
 /** A sub-message, written even when it is empty; nothing when undefined. */
-export function writeMessage<T>(out: PbfWriter, field: number, write: (out: PbfWriter, value: T) => void, value: T | undefined): void {
+export function writeMessage<T>(
+  out: PbfWriter,
+  field: number,
+  write: (out: PbfWriter, value: T) => void,
+  value: T | undefined,
+): void {
   if (value !== undefined) out.writeMessage(field, (inside: T, inner: PbfWriter) => write(inner, inside), value);
 }
 
@@ -80,10 +85,15 @@ export function writeMap<T>(
 ): void {
   for (const key of Object.keys(map ?? {}).sort(compareUtf8)) {
     const value = (map as Readonly<Record<string, T>>)[key] as T;
-    writeMessage(out, field, (entry) => {
-      writeTextAlways(entry, 1, key);
-      writeValue(entry, value);
-    }, value);
+    writeMessage(
+      out,
+      field,
+      (entry) => {
+        writeTextAlways(entry, 1, key);
+        writeValue(entry, value);
+      },
+      value,
+    );
   }
 }
 
@@ -166,7 +176,8 @@ export function asBytes(field: WireField): Uint8Array {
 /** A signed 64-bit integer that fits a double exactly. */
 export function asInt(field: WireField): number {
   const value = asBigInt(field);
-  if (value > BigInt(Number.MAX_SAFE_INTEGER) || value < BigInt(Number.MIN_SAFE_INTEGER)) throw malformed(`field ${field.number} is too large`);
+  if (value > BigInt(Number.MAX_SAFE_INTEGER) || value < BigInt(Number.MIN_SAFE_INTEGER))
+    throw malformed(`field ${field.number} is too large`);
   return Number(value);
 }
 
