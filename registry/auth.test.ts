@@ -130,6 +130,17 @@ test('wrong basic credentials are denied after one try', async () => {
   assert.is(server.seen.length, 2);
 });
 
+test('without a login a registry that wants one is asked once', async () => {
+  await using server = await faultServer(
+    (_, response) => void response.writeHead(401, { 'www-authenticate': 'Basic realm="r"' }).end(),
+  );
+  await using client = quickClient();
+  const error = await client.manifest({ domain: server.host, path: 'a' }, 'latest', never()).catch((caught: unknown) => caught);
+  assert.ok(error instanceof KilnError && error.code === 'KILN_REGISTRY_UNAUTHORIZED');
+  assert.match((error as KilnError).hint ?? '', 'docker login');
+  assert.is(server.seen.length, 1);
+});
+
 function inDirectory(work: (directory: string) => Promise<void>): () => Promise<void> {
   return async () => {
     const directory = mkdtempSync(join(tmpdir(), 'kiln-auth-'));

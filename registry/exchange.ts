@@ -56,15 +56,21 @@ export class Exchange implements AsyncDisposable {
     let url = urlOf(endpoint, request.path);
     let logins = 0;
     let redirects = 0;
+    let fresh: string | undefined;
     for (;;) {
       const trusted = url.origin === endpoint.origin;
-      const authorization = trusted ? await this.#authorizer.header(endpoint, request.scopes, request.signal) : undefined;
+      const authorization = trusted
+        ? (fresh ?? (await this.#authorizer.header(endpoint, request.scopes, request.signal)))
+        : undefined;
       const response = await this.#attempt(request, endpoint, url, authorization);
       if (response === undefined) return this.send(request);
       if (request.accept.includes(response.status)) return response;
       if (trusted && wantsLogin(response) && logins++ < 2 && this.#authorizer.learn(endpoint, response, authorization)) {
-        await discard(response);
-        continue;
+        fresh = await this.#authorizer.header(endpoint, request.scopes, request.signal);
+        if (fresh !== undefined && fresh !== authorization) {
+          await discard(response);
+          continue;
+        }
       }
       const isRead = request.method === 'GET' || request.method === 'HEAD';
       if (REDIRECTS.has(response.status) && isRead) {

@@ -98,6 +98,17 @@ test('the second time a tag costs one HEAD, a digest nothing', async () => {
   assert.equal(await again(`${name}@${INDEX.target.digest}`), []);
 });
 
+test('a name is resolved once, however many stages use it, and a failure is not kept', async () => {
+  await using server = await registryServer();
+  await using sources = imageSources({ content: memoryContent(), images: memoryImages(), registry: quick });
+  const ask = (text: string) => sources.resolve(text, AMD64, { pull: false, signal: never() });
+  await Promise.all([1, 2, 3].map(() => ask(`${server.host}/team/app`)));
+  await ask(`${server.host}/team/app`);
+  assert.is(server.seen.length, 4);
+  for (const _ of [1, 2]) assert.instance(await ask(`${server.host}/none`).catch((error: unknown) => error), KilnError);
+  assert.is(server.seen.length, 8, 'a HEAD and a GET each time');
+});
+
 test('the local store is asked first, unless a pull is asked for', async () => {
   await using server = await registryServer();
   const content = memoryContent();

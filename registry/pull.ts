@@ -54,7 +54,7 @@ export interface FetchOptions {
 export interface ImageSources extends AsyncDisposable {
   /**
    * `text` is a reference as in FROM, or `oci-layout://path[:tag][@digest]`. The local image store is asked first unless `pull`,
-   * then the registry. Throws KILN_IMAGE_NOT_FOUND, KILN_PLATFORM_NOT_FOUND and what registry/client.ts throws.
+   * then the registry. A tag keeps the answer it got first, as long as these sources live. Throws KILN_IMAGE_NOT_FOUND, KILN_PLATFORM_NOT_FOUND and what registry/client.ts throws.
    */
   resolve(text: string, platform: Platform, options: ResolveOptions): Promise<SourceImage>;
   /** Brings one blob of `image` into the content store. */
@@ -78,11 +78,20 @@ export function imageSources(options: ImageSourcesOptions): ImageSources {
   let client: Promise<RegistryClient> | undefined;
   const registry = () => (client ??= import('./client.ts').then(({ RegistryClient }) => new RegistryClient(options.registry)));
   const transfers = new Transfers(options.parallel ?? 4);
+  const answers = new Map<string, Promise<SourceImage>>();
+  const resolve = async (text: string, platform: Platform, { pull, signal }: ResolveOptions) => {
+    if (text.startsWith(LAYOUT)) return resolveLayout(options.content, text, platform);
+    const reference = parseReference(text.replace(/^docker-image:\/\//, ''));
+    return resolveName({ ...options, registry }, reference, platform, pull, signal);
+  };
   return {
-    resolve(text, platform, { pull, signal }) {
-      if (text.startsWith(LAYOUT)) return resolveLayout(options.content, text, platform);
-      const reference = parseReference(text.replace(/^docker-image:\/\//, ''));
-      return resolveName({ ...options, registry }, reference, platform, pull, signal);
+    resolve(text, platform, settings) {
+      const key = JSON.stringify([text, formatPlatform(platform), platform.osVersion, settings.pull]);
+      const answer = answers.get(key) ?? resolve(text, platform, settings);
+      answers.set(key, answer);
+      // A failure is not an answer: who asks later asks again.
+      answer.catch(() => answers.delete(key));
+      return answer;
     },
     async fetch(image, blob, { signal, onProgress }) {
       if (options.content.size(blob.digest) !== undefined) return;
