@@ -103,6 +103,7 @@ export function outputError(error: unknown, path: string): unknown {
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
+    case 'EEXIST':
     case 'ENOTDIR':
     case 'EISDIR':
     case 'ELOOP':

@@ -42,3 +42,8 @@ export function readSidecar(path: string, name: string): LayerRecord | undefined
 export function isLayerId(text: string): text is LayerId {
   return /^[a-z0-9]{8,80}$/.test(text);
 }
+
+/** Whether the layer came as a blob: its id then has a letter and a sha256 (see snapshotter.ts); one of a step has 32 hex digits. */
+export function isUnpacked(id: LayerId): boolean {
+  return id.length > 64;
+}

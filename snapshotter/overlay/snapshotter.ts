@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { type Digest, digestOfParts, hexOf } from '../../base/digest.ts';
-import { KilnError } from '../../base/errors.ts';
 import type { ContentStore } from '../content.ts';
 import type { ActiveSnapshot, ImageLayer, LayerId, LayerInfo, Snapshot, Snapshotter, View } from '../snapshotter.ts';
 import { bootId } from '../store/owner.ts';
@@ -8,32 +7,11 @@ import type { Store } from '../store/root.ts';
 import { enterPrivateMounts } from '../sys/namespace.ts';
 import { ActiveLayer, OverlayActive } from './active.ts';
 import { Flights } from './flights.ts';
-import { LayerTable } from './layers.ts';
+import type { LayerJobs, UnpackRequest } from './jobs.ts';
+import type { LayerTable } from './layers.ts';
 import { withLockFile } from './lockfile.ts';
 import { missingLayer, stackOf } from './stack.ts';
 import { Views } from './views.ts';
-
-/** The work on bytes that a snapshotter hands to worker threads. */
-export interface LayerJobs {
-  /** Walks the layer directory `files` and answers what its tar is. */
-  describe(files: string, signal: AbortSignal): Promise<LayerInfo>;
-  /**
-   * Unpacks the blob into the empty directory `files` and verifies it against `diffId`, KILN_DIGEST_MISMATCH when it is another.
-   * With `root`, a mount of the layers below with `files` on top, the entries are written there. Answers undefined, and leaves
-   * whatever it has written, when the layer needs a `root` and has none.
-   */
-  unpack(request: UnpackRequest, signal: AbortSignal): Promise<LayerInfo | undefined>;
-  /** Writes back the file system that `path` is on. */
-  sync(path: string): Promise<void>;
-}
-
-export interface UnpackRequest {
-  readonly blob: string;
-  readonly mediaType: string;
-  readonly diffId: Digest;
-  readonly files: string;
-  readonly root?: string;
-}
 
 /** Snapshots as overlay mounts over `store.layers`. Needs CAP_SYS_ADMIN from the first mount on, and nothing before. */
 export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
@@ -42,15 +20,16 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   readonly #jobs: LayerJobs;
   readonly #table: LayerTable;
   readonly #views: Views;
-  readonly #unpacking = new Flights<LayerId>();
+  readonly #unpacking = new Flights<LayerId | undefined>();
+  readonly #unpackingAbove = new Flights<LayerId>();
   readonly #describing = new Flights<LayerInfo>();
 
-  constructor(store: Store, content: ContentStore, jobs: LayerJobs) {
+  constructor(store: Store, table: LayerTable, content: ContentStore, jobs: LayerJobs) {
     this.#store = store;
     this.#content = content;
     this.#jobs = jobs;
-    this.#table = new LayerTable(store);
-    this.#views = new Views(store, this.#table);
+    this.#table = table;
+    this.#views = new Views(store, table);
   }
 
   async prepare(parent: Snapshot): Promise<ActiveSnapshot> {
@@ -71,10 +50,14 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     return this.#views.open(snapshot);
   }
 
-  async unpack(layer: ImageLayer, below: Snapshot, signal?: AbortSignal): Promise<LayerId> {
-    const known = this.#unpacked(layer.diffId, below);
+  async unpack(layer: ImageLayer, below: Snapshot | (() => Promise<Snapshot>), signal?: AbortSignal): Promise<LayerId> {
+    const known = typeof below === 'function' ? this.#table.find(layer.diffId) : this.#unpacked(layer.diffId, below);
     if (known) return known;
-    return this.#unpacking.run(`${layer.diffId} ${below.layers.join(' ')}`, signal, (all) => this.#unpack(layer, below, all));
+    const alone = await this.#unpacking.run(layer.diffId, signal, (all) => this.#unpackAlone(layer, all));
+    if (alone) return alone;
+    const stack = typeof below === 'function' ? await below() : below;
+    const key = `${layer.diffId} ${stack.layers.join(' ')}`;
+    return this.#unpackingAbove.run(key, signal, (all) => this.#unpackAbove(layer, stack, all));
   }
 
   find(diffId: Digest): LayerId | undefined {
@@ -98,11 +81,6 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 
   touch(snapshot: Snapshot): void {
     this.#table.touch(snapshot.layers);
-  }
-
-  /** The directory of one committed layer, in the form overlay reads: for packing it, never for writing. */
-  layerFiles(layer: LayerId): string {
-    return this.#table.files(layer);
   }
 
   /**
@@ -130,29 +108,34 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     return this.#table.missing([above]) ? undefined : above;
   }
 
-  async #unpack(layer: ImageLayer, below: Snapshot, signal: AbortSignal): Promise<LayerId> {
-    const lock = join(this.#store.tmp, 'locks', hexOf(layer.diffId));
-    return withLockFile(lock, signal, async () => {
-      // Another process, or a flight above other layers, may have done it while we waited.
-      return (
-        this.#unpacked(layer.diffId, below) ?? (await this.#unpackAlone(layer, signal)) ?? this.#unpackAbove(layer, below, signal)
-      );
+  /** Undefined when the layer cannot stand alone. */
+  async #unpackAlone(layer: ImageLayer, signal: AbortSignal): Promise<LayerId | undefined> {
+    return this.#locked(layer, signal, async () => {
+      // Another process may have done it while we waited.
+      const known = this.#table.find(layer.diffId);
+      if (known) return known;
+      using made = new ActiveLayer(this.#store);
+      const info = await this.#jobs.unpack(this.#request(layer, made.upper), signal);
+      return info && this.#keep(`d${hexOf(layer.diffId)}` as LayerId, info, true, made);
     });
   }
 
-  async #unpackAlone(layer: ImageLayer, signal: AbortSignal): Promise<LayerId | undefined> {
-    using made = new ActiveLayer(this.#store);
-    const info = await this.#jobs.unpack(this.#request(layer, made.upper), signal);
-    return info && this.#keep(`d${hexOf(layer.diffId)}` as LayerId, info, true, made);
+  async #unpackAbove(layer: ImageLayer, below: Snapshot, signal: AbortSignal): Promise<LayerId> {
+    return this.#locked(layer, signal, async () => {
+      const known = this.#unpacked(layer.diffId, below);
+      if (known) return known;
+      enterPrivateMounts();
+      using made = new ActiveLayer(this.#store);
+      made.mount(stackOf(this.#table, below));
+      const info = await this.#jobs.unpack({ ...this.#request(layer, made.upper), root: made.root }, signal);
+      if (!info) throw new Error(`layer ${layer.diffId} asked for parents that it had`);
+      return this.#keep(idAbove(layer.diffId, below), info, false, made);
+    });
   }
 
-  async #unpackAbove(layer: ImageLayer, below: Snapshot, signal: AbortSignal): Promise<LayerId> {
-    enterPrivateMounts();
-    using made = new ActiveLayer(this.#store);
-    made.mount(stackOf(this.#table, below));
-    const info = await this.#jobs.unpack({ ...this.#request(layer, made.upper), root: made.root }, signal);
-    if (!info) throw new Error(`layer ${layer.diffId} asked for parents that it had`);
-    return this.#keep(idAbove(layer.diffId, below), info, false, made);
+  /** One process at a time unpacks a layer. */
+  #locked<V>(layer: ImageLayer, signal: AbortSignal, body: () => Promise<V>): Promise<V> {
+    return withLockFile(join(this.#store.tmp, 'locks', hexOf(layer.diffId)), signal, body);
   }
 
   #request(layer: ImageLayer, files: string): UnpackRequest {
@@ -169,15 +152,4 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 /** The id of a layer that is only good above `below`. */
 function idAbove(diffId: Digest, below: Snapshot): LayerId {
   return `c${hexOf(digestOfParts([diffId, ...below.layers]))}` as LayerId;
-}
-
-/** KILN_STORE_DAMAGED for a layer whose directory no longer gives the tar it is known by. */
-export function damagedLayer(layer: LayerId, expected: Digest, found: Digest): KilnError {
-  return new KilnError(
-    'KILN_STORE_DAMAGED',
-    `the files of layer ${layer} have changed: they pack to ${found} instead of ${expected}`,
-    {
-      hint: 'run `kiln prune --all`, then build again',
-    },
-  );
 }

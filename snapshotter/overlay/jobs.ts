@@ -1,0 +1,37 @@
+import type { Digest } from '../../base/digest.ts';
+import type { WantedForm } from '../packer.ts';
+import type { LayerInfo } from '../snapshotter.ts';
+
+/** The work on bytes that snapshotter and packer hand to worker threads. */
+export interface LayerJobs {
+  /** Walks the layer directory `files` and answers what its tar is. */
+  describe(files: string, signal: AbortSignal): Promise<LayerInfo>;
+  /**
+   * Unpacks the blob into the empty directory `files` and verifies it against `diffId`, KILN_DIGEST_MISMATCH when it is another.
+   * With `root`, a mount of the layers below with `files` on top, the entries are written there. Answers undefined, and leaves
+   * whatever it has written, when the layer needs a `root` and has none.
+   */
+  unpack(request: UnpackRequest, signal: AbortSignal): Promise<LayerInfo | undefined>;
+  /** Writes the tar of the layer directory `files`, in the form that is wanted, to the new file `to`, and syncs it. */
+  pack(files: string, to: string, wanted: WantedForm, signal: AbortSignal): Promise<PackedBlob>;
+  /** The same from the blob of a layer, whose tar stays as it is. */
+  convert(blob: string, mediaType: string, to: string, wanted: WantedForm, signal: AbortSignal): Promise<PackedBlob>;
+  /** What BlobForm.variant of the bytes will be that `pack` and `convert` make. */
+  variant(wanted: WantedForm): string;
+  /** Writes back the file system that `path` is on. */
+  sync(path: string): Promise<void>;
+}
+
+export interface UnpackRequest {
+  readonly blob: string;
+  readonly mediaType: string;
+  readonly diffId: Digest;
+  readonly files: string;
+  readonly root?: string;
+}
+
+export interface PackedBlob {
+  readonly info: LayerInfo;
+  readonly digest: Digest;
+  readonly size: number;
+}

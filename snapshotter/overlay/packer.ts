@@ -1,0 +1,108 @@
+import { KilnError } from '../../base/errors.ts';
+import { MEDIA } from '../../base/oci.ts';
+import type { BlobForm, BlobForms, Compression, ContentStore } from '../content.ts';
+import type { LayerPacker, WantedForm } from '../packer.ts';
+import type { LayerId } from '../snapshotter.ts';
+import { Flights } from './flights.ts';
+import type { LayerJobs, PackedBlob } from './jobs.ts';
+import type { LayerTable } from './layers.ts';
+import { isUnpacked, type LayerRecord } from './sidecar.ts';
+import { missingLayer } from './stack.ts';
+
+const MEDIA_TYPE: Record<Compression, string> = {
+  uncompressed: MEDIA.ociLayer,
+  gzip: MEDIA.ociLayerGzip,
+  zstd: MEDIA.ociLayerZstd,
+};
+
+/** Makes blobs of the layers of a LayerTable. */
+export class OverlayPacker implements LayerPacker {
+  readonly #table: LayerTable;
+  readonly #content: ContentStore;
+  readonly #forms: BlobForms;
+  readonly #jobs: LayerJobs;
+  readonly #packing = new Flights<BlobForm>();
+
+  constructor(table: LayerTable, content: ContentStore, forms: BlobForms, jobs: LayerJobs) {
+    this.#table = table;
+    this.#content = content;
+    this.#forms = forms;
+    this.#jobs = jobs;
+  }
+
+  async pack(layer: LayerId, wanted: WantedForm, signal?: AbortSignal): Promise<BlobForm> {
+    const record = this.#record(layer);
+    const variant = this.#jobs.variant(wanted);
+    const there = this.#there(record, wanted, variant);
+    if (there) return there;
+    return this.#packing.run(`${layer} ${variant}`, signal, async (all) => {
+      // Asked again: whoever made it may have ended between the look-up and now.
+      const now = this.#record(layer);
+      return this.#there(now, wanted, variant) ?? this.#make(now, wanted, variant, all);
+    });
+  }
+
+  async pulled(layer: LayerId): Promise<BlobForm | undefined> {
+    return this.#pulled(this.#record(layer));
+  }
+
+  created(layer: LayerId): number {
+    return this.#record(layer).created;
+  }
+
+  #record(layer: LayerId): LayerRecord {
+    const record = this.#table.get(layer);
+    if (!record) throw missingLayer(layer);
+    return record;
+  }
+
+  #pulled(record: LayerRecord): BlobForm | undefined {
+    return record.info && this.#forms.all(record.info.diffId).find((form) => form.variant === 'pulled');
+  }
+
+  #there(record: LayerRecord, wanted: WantedForm, variant: string): BlobForm | undefined {
+    if (!record.info) return undefined;
+    const pulled = this.#pulled(record);
+    if (pulled && (!wanted.force || pulled.compression === wanted.compression)) return pulled;
+    return this.#forms.find(record.info.diffId, wanted.compression, variant);
+  }
+
+  async #make(record: LayerRecord, wanted: WantedForm, variant: string, signal: AbortSignal): Promise<BlobForm> {
+    const source = this.#pulled(record);
+    using writer = this.#content.writer();
+    const packed = source
+      ? await this.#jobs.convert(this.#content.path(source.digest), source.mediaType, writer.path, wanted, signal)
+      : await this.#jobs.pack(this.#table.files(record.id), writer.path, wanted, signal);
+    if (record.info && packed.info.diffId !== record.info.diffId) throw changed(record, packed);
+    writer.adopt(packed.digest);
+    if (!record.info) this.#table.describe(record.id, packed.info);
+    const form: BlobForm = {
+      diffId: packed.info.diffId,
+      digest: packed.digest,
+      size: packed.size,
+      mediaType: MEDIA_TYPE[wanted.compression],
+      compression: wanted.compression,
+      variant,
+    };
+    this.#forms.record(form);
+    return form;
+  }
+}
+
+/** A layer whose directory does not give the tar it is known by: for one that came as a blob that is no damage. */
+function changed(record: LayerRecord, packed: PackedBlob): KilnError {
+  if (isUnpacked(record.id)) {
+    return new KilnError(
+      'KILN_BLOB_MISSING',
+      `the blob of layer ${record.info?.diffId} is gone, and only its sender can make it again`,
+      {
+        hint: 'pull or load the image again',
+      },
+    );
+  }
+  return new KilnError(
+    'KILN_STORE_DAMAGED',
+    `the files of layer ${record.id} have changed: they pack to ${packed.info.diffId} instead of ${record.info?.diffId}`,
+    { hint: 'run `kiln prune --all`, then build again' },
+  );
+}
