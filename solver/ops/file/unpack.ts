@@ -31,7 +31,8 @@ export async function tryUnpack(
   using source = new SourceFile(from, step);
   const packing = await archivePacking(source, signal);
   if (packing === undefined) return false;
-  makeParents(to, dest, overrides);
+  // Docker gives this directory its usual mode, whatever the mode of files.
+  makeParents(to, dest, { ...overrides, mode: undefined });
   using inside = rootAt(to.open(dest, O.PATH | O.DIRECTORY));
   using writer = new ArchiveWriter(inside, overrides.owner);
   const reader = new TarReader(writer);
