@@ -1,0 +1,70 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { KilnError } from '../../base/errors.ts';
+import { parseDockerfile } from '../parse.ts';
+import { checkDockerfile, checkOptionsOf, orderWarnings, violation } from './check.ts';
+import { RULES } from './rules.ts';
+
+/** What Docker 28.5 answers to `docker buildx build --call=check,format=json`. */
+const GOLDENS: {
+  dockerfile: string;
+  warnings: { rule: string; message: string; url?: string; lines: number[][] }[];
+  error?: string;
+}[] = JSON.parse(readFileSync(join(import.meta.dirname, '../testdata/checks.json'), 'utf8'));
+
+/** Rules that need the values of variables, the images, or the context: the converter's. */
+const CONVERTERS = [
+  'UndefinedVar',
+  'UndefinedArgInFrom',
+  'RedundantTargetPlatform',
+  'FromPlatformFlagConstDisallowed',
+  'CopyIgnoredFile',
+];
+
+for (const { dockerfile, warnings, error } of GOLDENS) {
+  test(`finds what Docker finds in ${JSON.stringify(dockerfile)}`, () => {
+    const parsed = parseDockerfile({ name: 'Dockerfile', text: dockerfile });
+    if (error?.startsWith('failed to parse check options')) {
+      assert.throws(
+        () => checkOptionsOf(parsed),
+        (thrown: KilnError) => thrown.code === 'KILN_DOCKERFILE_CHECK',
+      );
+      return;
+    }
+    const wanted = warnings
+      .filter(({ rule, message }) => !CONVERTERS.includes(rule) && !/workdir "(C:x)?" can/.test(message))
+      .map(({ rule, message, lines }) => `${lines[0]?.[0]} ${rule}: ${message}`);
+    const found = checkDockerfile(parsed).map(({ rule, message, range }) => `${range.start.line} ${rule.name}: ${message}`);
+    assert.equal(found.sort(), wanted.sort());
+  });
+}
+
+test('names 22 rules with the addresses that Docker gives', () => {
+  assert.is(Object.keys(RULES).length, 22);
+  for (const { warnings } of GOLDENS) {
+    for (const { rule, url } of warnings) if (url) assert.is(RULES[rule as keyof typeof RULES].url, url);
+  }
+});
+
+test('error=true turns findings into one error with a place', () => {
+  const parsed = parseDockerfile({ name: 'Dockerfile', text: '# check=error=true\nFROM scratch AS Foo\n' });
+  const options = checkOptionsOf(parsed);
+  const error = violation(checkDockerfile(parsed, options), options);
+  assert.is(error?.message, 'lint violation found for rules: StageNameCasing');
+  assert.equal(error?.place?.kind === 'source' && error.place.start.line, 2);
+  assert.is(violation([], options), undefined);
+});
+
+test('options given from outside replace those of the file', () => {
+  const parsed = parseDockerfile({ name: 'Dockerfile', text: '# check=error=true\nFROM scratch AS Foo\n' });
+  assert.equal(checkDockerfile(parsed, checkOptionsOf(parsed, 'skip=all')), []);
+});
+
+test('one finding made twice is told once', () => {
+  const found = checkDockerfile(parseDockerfile({ name: 'Dockerfile', text: 'FROM scratch AS Foo\n' }));
+  assert.is(orderWarnings([...found, ...found]).length, 1);
+});
+
+test.run();

@@ -1,0 +1,51 @@
+import type { KilnError } from '../../base/errors.ts';
+import type { Dockerfile } from '../instructions.ts';
+import { problem } from '../problem.ts';
+import { namingChecks } from './naming.ts';
+import { type CheckOptions, DEFAULT_OPTIONS, parseCheckOptions } from './options.ts';
+import type { Rule } from './rules.ts';
+import { usageChecks } from './usage.ts';
+import type { Check, Warning } from './warning.ts';
+
+export type { Check, Warning } from './warning.ts';
+
+/** All checks that the text alone can answer. The converter has those that need to know what variables and images turn out to be. */
+export const CHECKS: readonly Check[] = [...namingChecks, ...usageChecks];
+
+/** The options in force: those of the file unless `override` (BUILDKIT_DOCKERFILE_CHECK) is given. */
+export function checkOptionsOf(dockerfile: Dockerfile, override?: string): CheckOptions {
+  const range = dockerfile.directives.check?.range ?? { source: dockerfile.source, start: FIRST, end: FIRST };
+  if (override !== undefined) return parseCheckOptions({ value: override, range });
+  return dockerfile.directives.check ? parseCheckOptions(dockerfile.directives.check) : DEFAULT_OPTIONS;
+}
+
+const FIRST = { line: 1, character: 0 };
+
+/** What the checks find, from the top of the file, without what `options` skip. */
+export function checkDockerfile(dockerfile: Dockerfile, options = checkOptionsOf(dockerfile)): Warning[] {
+  return orderWarnings(CHECKS.flatMap((check) => check(dockerfile)).filter(({ rule }) => isEnabled(rule, options)));
+}
+
+export function isEnabled(rule: Rule, options: CheckOptions): boolean {
+  if (rule.level === 'experimental') return options.experimental === 'all' || options.experimental.has(rule.name);
+  return options.skip !== 'all' && !options.skip.has(rule.name);
+}
+
+/** By line, each finding once: the converter may find again what the text alone has shown. */
+export function orderWarnings(warnings: readonly Warning[]): Warning[] {
+  const seen = new Set<string>();
+  return warnings
+    .filter(({ rule, message, range }) => {
+      const key = `${rule.name}\n${range.start.line}\n${message}`;
+      return !seen.has(key) && seen.add(key);
+    })
+    .sort((a, b) => a.range.start.line - b.range.start.line);
+}
+
+/** With `error=true` findings fail the build: the error to throw, if there is one. */
+export function violation(warnings: readonly Warning[], options: CheckOptions): KilnError | undefined {
+  const [first] = warnings;
+  if (!options.error || !first) return undefined;
+  const names = [...new Set(warnings.map(({ rule }) => rule.name))].join(', ');
+  return problem('KILN_DOCKERFILE_CHECK', `lint violation found for rules: ${names}`, first.range, `see ${first.rule.url}`);
+}

@@ -1,0 +1,48 @@
+import type { KilnError } from '../../base/errors.ts';
+import { quote, trimSpace } from '../gotext.ts';
+import type { Directive } from '../instructions.ts';
+import { problem } from '../problem.ts';
+
+/** What `# check=…` or the build argument BUILDKIT_DOCKERFILE_CHECK asks for. */
+export interface CheckOptions {
+  readonly skip: ReadonlySet<string> | 'all';
+  readonly experimental: ReadonlySet<string> | 'all';
+  /** A violation fails the build. */
+  readonly error: boolean;
+}
+
+export const DEFAULT_OPTIONS: CheckOptions = { skip: new Set(), experimental: new Set(), error: false };
+
+/** Reads `skip=A,B;error=true;experimental=all`. Throws KILN_DOCKERFILE_CHECK. As in Docker, the text ends at the first space. */
+export function parseCheckOptions(directive: Directive): CheckOptions {
+  const options = { ...DEFAULT_OPTIONS };
+  const [text = ''] = directive.value.split(' ');
+  for (const part of splitAtMost(trimSpace(text), ';', 3)) {
+    if (part === '' && text === '') continue;
+    const at = part.indexOf('=');
+    const key = trimSpace(at < 0 ? part : part.slice(0, at));
+    const value = trimSpace(at < 0 ? '' : part.slice(at + 1));
+    if (at >= 0 && (key === 'skip' || key === 'experimental'))
+      options[key] = value === 'all' ? 'all' : new Set(value.split(',').map(trimSpace));
+    else if (at >= 0 && key === 'error') options.error = parseBool(value, part, directive);
+    else throw invalid(`invalid check option ${quote(at < 0 ? part : key)}`, directive);
+  }
+  return options;
+}
+
+/** The last part keeps the rest of the text. */
+function splitAtMost(text: string, separator: string, count: number): string[] {
+  const parts = text.split(separator);
+  return [...parts.slice(0, count - 1), ...(parts.length >= count ? [parts.slice(count - 1).join(separator)] : [])];
+}
+
+function parseBool(value: string, part: string, directive: Directive): boolean {
+  if (/^(1|t|T|TRUE|true|True)$/.test(value)) return true;
+  if (/^(0|f|F|FALSE|false|False)$/.test(value)) return false;
+  throw invalid(`failed to parse check option ${quote(part)}: parsing ${quote(value)}: invalid syntax`, directive);
+}
+
+function invalid(why: string, directive: Directive): KilnError {
+  const hint = 'write # check=skip=Rule,Rule;error=true';
+  return problem('KILN_DOCKERFILE_CHECK', `failed to parse check options: ${why}`, directive.range, hint);
+}
