@@ -32,24 +32,27 @@ export function hasWildcard(text: string): boolean {
 function toRegExp(pattern: string): string {
   const chars = [...pattern];
   let out = '';
-  for (let at = 0; at < chars.length; at++) {
-    const char = chars[at]!;
-    if (char === '*') out += '[^/]*';
-    else if (char === '?') out += '[^/]';
-    else if (char === '[') {
-      const [text, end] = classToRegExp(pattern, chars, at);
-      out += text;
-      at = end;
-    } else if (char === '\\') {
-      const next = chars[++at];
-      if (next === undefined) throw new BadPatternError(pattern);
-      out += quote(next);
-    } else out += quote(char);
+  for (let at = 0; at < chars.length; ) {
+    const [text, next] = pieceToRegExp(pattern, chars, at);
+    out += text;
+    at = next;
   }
   return out;
 }
 
-/** A class beginning at `start`: its regular expression and the index of its `]`. */
+/** The regular expression (with flags `su`) of the piece of `pattern` at `at`, and where the next one begins. */
+export function pieceToRegExp(pattern: string, chars: readonly string[], at: number): [text: string, next: number] {
+  const char = chars[at]!;
+  if (char === '*') return ['[^/]*', at + 1];
+  if (char === '?') return ['[^/]', at + 1];
+  if (char === '[') return classToRegExp(pattern, chars, at);
+  if (char !== '\\') return [quote(char), at + 1];
+  const escaped = chars[at + 1];
+  if (escaped === undefined) throw new BadPatternError(pattern);
+  return [quote(escaped), at + 2];
+}
+
+/** A class beginning at `start`. */
 function classToRegExp(pattern: string, chars: readonly string[], start: number): [string, number] {
   let at = start + 1;
   const negated = chars[at] === '^';
@@ -61,12 +64,12 @@ function classToRegExp(pattern: string, chars: readonly string[], start: number)
     let high = low;
     if (chars[at] === '-') [high, at] = classChar(pattern, chars, at + 1);
     // A range that runs backwards matches nothing in Go and is an error in a RegExp.
-    if (low.codePointAt(0)! <= high.codePointAt(0)!) ranges.push(`${quote(low)}-${quote(high)}`);
+    if (low.codePointAt(0)! <= high.codePointAt(0)!) ranges.push(`${quoteInClass(low)}-${quoteInClass(high)}`);
     else ranges.push('');
   }
   const body = ranges.join('');
-  if (body === '') return [negated ? '(?:.)' : '(?!)', at];
-  return [`[${negated ? '^' : ''}${body}]`, at];
+  if (body === '') return [negated ? '.' : '(?!)', at + 1];
+  return [`[${negated ? '^' : ''}${body}]`, at + 1];
 }
 
 function classChar(pattern: string, chars: readonly string[], at: number): [string, number] {
@@ -85,5 +88,9 @@ function checked(pattern: string, chars: readonly string[], char: string, next: 
 }
 
 function quote(char: string): string {
-  return /[\^$\\.*+?()[\]{}|/-]/u.test(char) ? `\\${char}` : char;
+  return /[\^$\\.*+?()[\]{}|/]/u.test(char) ? `\\${char}` : char;
+}
+
+function quoteInClass(char: string): string {
+  return /[\^\\[\]-]/u.test(char) ? `\\${char}` : char;
 }

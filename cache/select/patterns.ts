@@ -1,4 +1,4 @@
-import { BadPatternError, compileGoPattern } from './gomatch.ts';
+import { BadPatternError, compileGoPattern, pieceToRegExp } from './gomatch.ts';
 
 /**
  * A list of include or exclude patterns with the meaning that github.com/moby/patternmatcher gives them: `**` crosses slashes, a
@@ -72,44 +72,19 @@ function compileMatch(pattern: string): (path: string) => boolean {
 
 /** `**` (with a following slash, if any) is any run, everything else as in gomatch.ts. */
 function toRegExp(pattern: string): string {
+  const chars = [...pattern];
   let out = '';
-  for (let at = 0; at < pattern.length; ) {
-    if (pattern.startsWith('**', at)) {
-      at += 2;
-      if (pattern[at] === '/') at++;
-      out += at >= pattern.length ? '.*' : '(?:.*/)?';
+  for (let at = 0; at < chars.length; ) {
+    if (chars[at] === '*' && chars[at + 1] === '*') {
+      at += chars[at + 2] === '/' ? 3 : 2;
+      out += at >= chars.length ? '.*' : '(?:.*/)?';
       continue;
     }
-    const [text, next] = piece(pattern, at);
+    const [text, next] = pieceToRegExp(pattern, chars, at);
     out += text;
     at = next;
   }
   return out;
-}
-
-function piece(pattern: string, at: number): [string, number] {
-  const char = String.fromCodePoint(pattern.codePointAt(at)!);
-  if (char === '*') return ['[^/]*', at + 1];
-  if (char === '?') return ['[^/]', at + 1];
-  if (char === '\\') {
-    const next = String.fromCodePoint(pattern.codePointAt(at + 1)!);
-    return [quote(next), at + 1 + next.length];
-  }
-  if (char !== '[') return [quote(char), at + char.length];
-  const end = classEnd(pattern, at);
-  const inner = pattern.slice(at + 1, end).replace(/[[&~|]/g, '\\$&');
-  return [`[${inner.startsWith('^') ? `^${inner.slice(1)}` : inner}]`, end + 1];
-}
-
-function classEnd(pattern: string, start: number): number {
-  let at = start + 1;
-  if (pattern[at] === '^') at++;
-  for (let first = true; first || pattern[at] !== ']'; first = false, at++) if (pattern[at] === '\\') at++;
-  return at;
-}
-
-function quote(char: string): string {
-  return /[\^$\\.*+?()[\]{}|/-]/.test(char) ? `\\${char}` : char;
 }
 
 /** Can anything below `directory` match? Component by component, up to the first `**`. */

@@ -1,0 +1,134 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { BadPatternError, compileGoPattern, hasWildcard } from './gomatch.ts';
+import { cleanPath, compilePatterns, ROOT } from './patterns.ts';
+
+/** From the table of Go's path/filepath match_test.go: pattern, name, matches; undefined where Go says ErrBadPattern. */
+const GO: readonly (readonly [string, string, boolean | undefined])[] = [
+  ['abc', 'abc', true],
+  ['*', 'abc', true],
+  ['*c', 'abc', true],
+  ['a*', 'a', true],
+  ['a*', 'ab/c', false],
+  ['a*/b', 'abc/b', true],
+  ['a*/b', 'a/c/b', false],
+  ['a*b*c*d*e*/f', 'axbxcxdxe/f', true],
+  ['a*b*c*d*e*/f', 'axbxcxdxexxx/fff', false],
+  ['a*b?c*x', 'abxbbxdbxebxczzx', true],
+  ['a*b?c*x', 'abxbbxdbxebxczzy', false],
+  ['ab[c]', 'abc', true],
+  ['ab[b-d]', 'abc', true],
+  ['ab[e-g]', 'abc', false],
+  ['ab[^c]', 'abc', false],
+  ['ab[^b-d]', 'abc', false],
+  ['ab[^e-g]', 'abc', true],
+  ['a\\*b', 'a*b', true],
+  ['a\\*b', 'ab', false],
+  ['a?b', 'a☺b', true],
+  ['a[^a]b', 'a☺b', true],
+  ['a???b', 'a☺b', false],
+  ['[a-ζ]*', 'α', true],
+  ['*[a-ζ]', 'A', false],
+  ['a?b', 'a/b', false],
+  ['a*b', 'a/b', false],
+  ['[\\]a]', ']', true],
+  ['[\\-]', '-', true],
+  ['[x\\-]', 'x', true],
+  ['[\\-x]', 'a', false],
+  ['[]a]', ']', undefined],
+  ['[-]', '-', undefined],
+  ['[x-]', 'x', undefined],
+  ['[-x]', '-', undefined],
+  ['[a-b-c]', 'a', undefined],
+  ['[', 'a', undefined],
+  ['[^', 'a', undefined],
+  ['[^bc', 'a', undefined],
+  ['a[', 'a', undefined],
+  ['\\', 'a', undefined],
+  ['*x', 'xxx', true],
+];
+
+test('matches as Go does', () => {
+  for (const [pattern, name, expected] of GO) {
+    if (expected === undefined)
+      assert.throws(
+        () => compileGoPattern(pattern),
+        (error: unknown) => error instanceof BadPatternError,
+      );
+    else assert.is(compileGoPattern(pattern).matches(name), expected, `${pattern} against ${name}`);
+  }
+});
+
+test('a wildcard counts unless it is escaped', () => {
+  for (const text of ['*', 'a?', 'x[y]', 'a\\\\*']) assert.ok(hasWildcard(text), text);
+  for (const text of ['', 'a', 'a\\*', '\\[x', 'a\\\\']) assert.not(hasWildcard(text), text);
+});
+
+/** From the tables of moby/patternmatcher: pattern, path, matches. */
+const MOBY: readonly (readonly [string, string, boolean])[] = [
+  ['**', 'file', true],
+  ['**', 'dir/file', true],
+  ['**/', 'file', true],
+  ['**/', 'dir/file', true],
+  ['**/**', 'dir/file', true],
+  ['dir/**', 'dir/file', true],
+  ['dir/**', 'dir/dir2/file', true],
+  ['**/dir', 'dir', true],
+  ['**/dir', 'dir/file', true],
+  ['**/dir2/*', 'dir/dir2/file', true],
+  ['**/dir2/**', 'dir/dir2/dir2/file', true],
+  ['**file', 'file', true],
+  ['**file', 'dir/file', true],
+  ['**/file', 'dir/dir/file', true],
+  ['**/file*', 'dir/dir/file.txt', true],
+  ['**/file*txt', 'dir/dir/file.txt', true],
+  ['**/**/*.txt', 'dir/dir/file.txt', true],
+  ['a**/*.txt', 'a/file.txt', true],
+  ['a**/*.txt', 'a/dir/file.txt', true],
+  ['a/*.txt', 'a/dir/file.txt', false],
+  ['a/**/*.txt', 'a/file.txt', true],
+  ['.*', '.foo', true],
+  ['.*', 'foo', false],
+  ['abc.def', 'abcdef', false],
+  ['abc?def', 'abcZdef', true],
+  ['a\\*b', 'a*b', true],
+  ['**/foo/bar', 'foo/bar', true],
+  ['**/foo/bar', 'dir/foo/bar', true],
+  ['abc/**', 'abc', false],
+  ['abc/**', 'abc/def/ghi', true],
+  ['**/.foo', 'bar.foo', false],
+  ['**/.foo', '.foo', true],
+  ['a(b)c/def', 'a(b)c/def', true],
+  ['a.|)$(}+{bc', 'a.|)$(}+{bc', true],
+  ['dist/proxy.py-2.4.0rc3.dev36+g08acad9-py3-none-any.whl', 'dist/proxy.py-2.4.0rc3.dev36+g08acad9-py3-none-any.whl', true],
+  [' dir ', 'dir', true],
+  ['/../dir/', 'dir', false],
+];
+
+test('patterns match as patternmatcher does, with the directories above tried as well', () => {
+  for (const [pattern, path, expected] of MOBY)
+    assert.is(compilePatterns([pattern]).match(path, ROOT).matched, expected, `${pattern} against ${path}`);
+});
+
+test('the last word counts, and a parent that matched needs no second look', () => {
+  const list = compilePatterns(['docs', '!docs/README.md', 'docs/README.md.bak']);
+  const docs = list.match('docs', ROOT);
+  assert.is(docs.matched, true);
+  assert.is(list.match('docs/guide', docs.info).matched, true);
+  assert.is(list.match('docs/README.md', docs.info).matched, false);
+  assert.is(list.match('docs/README.md.bak', docs.info).matched, true);
+  assert.is(list.match('src', ROOT).matched, false);
+});
+
+test('a walk is spared what cannot match, and never what can', () => {
+  const list = compilePatterns(['src/*/test', 'docs/**/x']);
+  const below = (path: string) => list.mayMatchBelow(path, list.match(path, ROOT).info);
+  assert.equal(['src', 'src/a', 'src/a/b', 'docs', 'docs/a/b', 'lib'].map(below), [true, true, false, true, true, false]);
+});
+
+test('paths are cleaned as Go cleans them', () => {
+  const paths = ['', '.', '/', 'a//b', 'a/./b/', 'a/../../b', '/../a', '../..', 'a/..'];
+  assert.equal(paths.map(cleanPath), ['.', '.', '/', 'a/b', 'a/b', '../b', '/a', '../..', '.']);
+});
+
+test.run();
