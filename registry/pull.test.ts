@@ -122,6 +122,8 @@ test('the local store is asked first, unless a pull is asked for', async () => {
   const pulled = await sources.resolve(name, AMD64, { pull: true, signal: never() });
   assert.is(pulled.digest, INDEX.target.digest);
   assert.not.ok(pulled.local);
+  const later = await sources.resolve(`docker-image://${name}`, AMD64, { pull: false, signal: never() });
+  assert.is(later, pulled, 'what was pulled counts from then on');
 });
 
 test('a local image for another platform sends us to the registry, and says so when that fails', async () => {

@@ -81,16 +81,19 @@ export function imageSources(options: ImageSourcesOptions): ImageSources {
   const answers = new Map<string, Promise<SourceImage>>();
   const resolve = async (text: string, platform: Platform, { pull, signal }: ResolveOptions) => {
     if (text.startsWith(LAYOUT)) return resolveLayout(options.content, text, platform);
-    const reference = parseReference(text.replace(/^docker-image:\/\//, ''));
-    return resolveName({ ...options, registry }, reference, platform, pull, signal);
+    return resolveName({ ...options, registry }, parseImage(text), platform, pull, signal);
   };
   return {
-    resolve(text, platform, settings) {
-      const key = JSON.stringify([text, formatPlatform(platform), platform.osVersion, settings.pull]);
-      const answer = answers.get(key) ?? resolve(text, platform, settings);
-      answers.set(key, answer);
+    async resolve(text, platform, settings) {
+      const name = text.startsWith(LAYOUT) ? text : formatReference(parseImage(text));
+      const key = (pull: boolean) => JSON.stringify([name, formatPlatform(platform), platform.osVersion, pull]);
+      // What a pull has answered is newer than anything else that could be said.
+      const known = answers.get(key(true)) ?? (settings.pull ? undefined : answers.get(key(false)));
+      if (known) return known;
+      const answer = resolve(text, platform, settings);
+      answers.set(key(settings.pull), answer);
       // A failure is not an answer: who asks later asks again.
-      answer.catch(() => answers.delete(key));
+      answer.catch(() => answers.delete(key(settings.pull)));
       return answer;
     },
     async fetch(image, blob, { signal, onProgress }) {
@@ -103,6 +106,11 @@ export function imageSources(options: ImageSourcesOptions): ImageSources {
       await (await client)?.[Symbol.asyncDispose]();
     },
   };
+}
+
+/** A reference as in FROM, or as a source op has it. */
+function parseImage(text: string): Reference {
+  return parseReference(text.replace(/^docker-image:\/\//, ''));
 }
 
 async function bring(

@@ -123,6 +123,19 @@ test(
 );
 
 test(
+  'a layout of --build-context is found by its name, in the resolver and in the op',
+  inDirectory(async (directory) => {
+    const layouts = new Map([['base', directory]]);
+    const world = { ...worldOver(directory, named), layouts };
+    const answer = await imageResolver(world.sources, never(), layouts)('oci-layout://base:v1', AMD64, { pull: false });
+    assert.is(answer.digest, IMAGE.target.digest);
+    const identifier = `oci-layout://docker.io/library/debian:latest@${answer.digest}`;
+    const [snapshot] = await sourceImageOp({ identifier, attrs: { 'oci.store': 'base' } }, AMD64, world).run([], context());
+    assert.is(snapshot?.layers.length, DIFF_IDS.length);
+  }),
+);
+
+test(
   'the resolver answers name, digest and config',
   inDirectory(async (directory) => {
     const { sources } = worldOver(directory, named);

@@ -2,7 +2,7 @@ import type { Digest } from '../../base/digest.ts';
 import type { ImageConfig } from '../../base/oci.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { ProgressSink } from '../../base/progress.ts';
-import { parseLayoutReference } from '../../registry/layout.ts';
+import { type LayoutReference, parseLayoutReference } from '../../registry/layout.ts';
 import type { ImageSources, SourceImage } from '../../registry/pull.ts';
 import { chainIdOf, type LayerProgress, type UnpackWorld, unpackImage } from '../../registry/unpack.ts';
 import type { Snapshot } from '../../snapshotter/snapshotter.ts';
@@ -15,6 +15,8 @@ export interface SourceImageWorld<R> extends UnpackWorld {
   /** Where the OCI layouts of `--build-context` are, by the store name in the op's `oci.store` attribute. */
   readonly layouts?: ReadonlyMap<string, string>;
 }
+
+const LAYOUT = 'oci-layout://';
 
 /** True for `docker-image://` and `oci-layout://`. */
 export function isImageSource(identifier: string): boolean {
@@ -51,13 +53,15 @@ export function sourceImageOp<R>(source: SourceOp, platform: Platform, world: So
   };
 }
 
-/** What to resolve: a layout's path is looked up by its store name, the tag and digest stay. */
+/** What to resolve. An op names a layout by its store; the name in its identifier only says which image is replaced. */
 function imageText(source: SourceOp, layouts: ReadonlyMap<string, string> | undefined): string {
   const store = source.attrs['oci.store'];
-  if (store === undefined || !source.identifier.startsWith('oci-layout://')) return source.identifier;
-  const { tag, digest } = parseLayoutReference(source.identifier);
-  const path = layouts?.get(store) ?? store;
-  return `oci-layout://${path}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
+  if (store === undefined || !source.identifier.startsWith(LAYOUT)) return source.identifier;
+  return layoutText({ ...parseLayoutReference(source.identifier), path: layouts?.get(store) ?? store });
+}
+
+function layoutText({ path, tag, digest }: LayoutReference): string {
+  return `${LAYOUT}${path}${digest ? `@${digest}` : tag === undefined ? '' : `:${tag}`}`;
 }
 
 /** At most this often, in milliseconds, a layer's progress is told. */
@@ -97,13 +101,22 @@ export interface ResolvedReference {
   readonly local: boolean;
 }
 
-/** An image resolver over `sources`, for one build: its questions end when `signal` aborts. */
+/**
+ * An image resolver over `sources`, for one build: its questions end when `signal` aborts. `oci-layout://NAME…` with a NAME of
+ * `layouts` is the layout at that path, any other is a path itself.
+ */
 export function imageResolver(
   sources: ImageSources,
   signal: AbortSignal,
+  layouts: ReadonlyMap<string, string> = new Map(),
 ): (ref: string, platform: Platform, options: { readonly pull: boolean }) => Promise<ResolvedReference> {
+  const located = (ref: string) => {
+    if (!ref.startsWith(LAYOUT)) return ref;
+    const parsed = parseLayoutReference(ref);
+    return layoutText({ ...parsed, path: layouts.get(parsed.path) ?? parsed.path });
+  };
   return async (ref, platform, { pull }) => {
-    const { name, digest, config, local } = await sources.resolve(ref, platform, { pull, signal });
+    const { name, digest, config, local } = await sources.resolve(located(ref), platform, { pull, signal });
     return { name, digest, config, local };
   };
 }
