@@ -14,10 +14,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { digestOf } from '../base/digest.ts';
 import { CancelledError, KilnError } from '../base/errors.ts';
-import type { Manifest } from '../base/oci.ts';
+import { type Manifest, MEDIA } from '../base/oci.ts';
+import { ustar } from '../snapshotter/snapshotter.contract.ts';
 import { SCRATCH, type Snapshot } from '../snapshotter/snapshotter.ts';
 import { imageStoreExporter } from './image-store.ts';
 import { loadArchive } from './load-archive.ts';
@@ -122,6 +125,29 @@ test('every layer is compressed as asked', async ({ shop }) => {
       if (compression === 'gzip') execFileSync('gzip', ['-t'], { input: readFileSync(blob(layer.digest)) });
     }
   }
+});
+
+test('a pulled layer goes out in the blob it came in, unless another compression is forced', async ({ shop }) => {
+  const tar = ustar([{ name: 'base', content: 'base' }]);
+  const blob = gzipSync(tar, { level: 1 });
+  const diffId = digestOf(tar);
+  const pulled = { diffId, blob: shop.content.put(blob), mediaType: MEDIA.dockerLayerGzip };
+  const base = { layers: [await shop.snapshotter.unpack(pulled, SCRATCH)] };
+  const snapshot = await shop.step(base, (root) => writeFileSync(join(root, 'own'), 'own'));
+  const layersOf = async (dest: string, options: string) => {
+    await shop.run(ociExporter(shop, output('oci', `dest=${join(shop.out, dest)},tar=false${options}`)), [targetOf(snapshot)]);
+    const [target] = (JSON.parse(readFileSync(join(shop.out, dest, 'index.json'), 'utf8')) as { manifests: { digest: string }[] })
+      .manifests;
+    return (JSON.parse(readFileSync(join(shop.out, dest, 'blobs/sha256', target!.digest.slice(7)), 'utf8')) as Manifest).layers;
+  };
+  const [first, second] = await layersOf('a', ',compression=zstd');
+  assert.equal(first, { mediaType: MEDIA.ociLayerGzip, digest: pulled.blob, size: blob.length });
+  assert.is(second?.mediaType, MEDIA.ociLayerZstd);
+  const [forced] = await layersOf('b', ',compression=uncompressed,force-compression=true');
+  assert.equal(forced, { mediaType: MEDIA.ociLayer, digest: diffId, size: tar.length });
+  await shop.run(imageStoreExporter(shop, output('image', '', ['app'])), [targetOf(snapshot)]);
+  const stored = JSON.parse(shop.content.read(shop.images.list()[0]!.target.digest).toString()) as Manifest;
+  assert.equal(stored.layers[0], first);
 });
 
 test('the same inputs with an epoch give the same manifest on two stores', async ({ shop }) => {

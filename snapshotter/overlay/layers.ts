@@ -42,12 +42,13 @@ export class LayerTable {
   #version = -1;
   readonly #touched = new Set<string>();
 
-  constructor(store: Store) {
+  /** `adopted` is told of each layer whose row was lost and is there again. */
+  constructor(store: Store, adopted: (record: LayerRecord) => void = () => undefined) {
     this.#store = store;
     store.migrate('layers', TABLES);
     this.#dropUnsettled();
     if (store.mustRecover('layers')) {
-      this.#recover();
+      for (const record of this.#recover()) adopted(record);
       store.recovered('layers');
     }
   }
@@ -188,9 +189,9 @@ export class LayerTable {
   /**
    * After a process died in its work: a layer directory without a row gets its row again, one without a readable `layer.json` is
    * removed, and so is a row without a directory. A live process that has renamed a layer and not yet written its row is helped,
-   * not hurt: both write the same row.
+   * not hurt: both write the same row. Answers what got its row again.
    */
-  #recover(): void {
+  #recover(): readonly LayerRecord[] {
     const { db } = this.#store;
     const onDisk = new Set(readdirSync(this.#store.layers));
     const inTable = new Set(db.all<{ id: LayerId }>('SELECT id FROM layers').map((row) => row.id));
@@ -206,6 +207,7 @@ export class LayerTable {
       for (const record of orphans) this.#insert(record);
       for (const id of inTable) if (!onDisk.has(id)) db.run('DELETE FROM layers WHERE id = ?', id);
     });
+    return orphans;
   }
 
   #discard(directory: string): void {

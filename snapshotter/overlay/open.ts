@@ -25,7 +25,7 @@ export function openRooms(store: Store, jobs: LayerJobs = systemJobs): Rooms {
   const content = openContent(store);
   const forms = openBlobForms(store, content);
   const images = openImages(store);
-  const table = new LayerTable(store);
-  const snapshotter = new OverlaySnapshotter(store, table, content, jobs);
+  const table = new LayerTable(store, ({ form }) => form && forms.record(form));
+  const snapshotter = new OverlaySnapshotter(store, table, content, forms, jobs);
   return { store, content, forms, images, snapshotter, packer: new OverlayPacker(table, content, forms, jobs) };
 }

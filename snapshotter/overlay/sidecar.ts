@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isDigest } from '../../base/digest.ts';
+import type { BlobForm } from '../content.ts';
 import type { LayerId, LayerInfo } from '../snapshotter.ts';
 
 /** What is known of a committed layer: a row of the table, and `layer.json` beside the layer's files. */
@@ -13,6 +14,8 @@ export interface LayerRecord {
   readonly created: number;
   /** The boot in which the layer was made: see LayerTable. */
   readonly boot: string;
+  /** The blob an unpacked layer came in. Only beside the layer: the table of forms has it, too. */
+  readonly form?: BlobForm | undefined;
 }
 
 export const SIDECAR = 'layer.json';
@@ -35,6 +38,7 @@ export function readSidecar(path: string, name: string): LayerRecord | undefined
     return undefined;
   const { info } = record;
   if (info && !(isDigest(info.diffId) && typeof info.tarSize === 'number' && typeof info.empty === 'boolean')) return undefined;
+  if (record.form && !(isDigest(record.form.diffId) && isDigest(record.form.digest))) return undefined;
   return record as LayerRecord;
 }
 

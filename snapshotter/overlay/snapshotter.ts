@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { type Digest, digestOfParts, hexOf } from '../../base/digest.ts';
-import type { ContentStore } from '../content.ts';
+import type { BlobForm, BlobForms, ContentStore } from '../content.ts';
 import type { ActiveSnapshot, ImageLayer, LayerId, LayerInfo, Snapshot, Snapshotter, View } from '../snapshotter.ts';
+import { compressionOf } from '../store/forms.ts';
 import { bootId } from '../store/owner.ts';
 import type { Store } from '../store/root.ts';
 import { enterPrivateMounts } from '../sys/namespace.ts';
@@ -17,6 +18,7 @@ import { Views } from './views.ts';
 export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   readonly #store: Store;
   readonly #content: ContentStore;
+  readonly #forms: BlobForms;
   readonly #jobs: LayerJobs;
   readonly #table: LayerTable;
   readonly #views: Views;
@@ -24,8 +26,9 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   readonly #unpackingAbove = new Flights<LayerId>();
   readonly #describing = new Flights<LayerInfo>();
 
-  constructor(store: Store, table: LayerTable, content: ContentStore, jobs: LayerJobs) {
+  constructor(store: Store, table: LayerTable, content: ContentStore, forms: BlobForms, jobs: LayerJobs) {
     this.#store = store;
+    this.#forms = forms;
     this.#content = content;
     this.#jobs = jobs;
     this.#table = table;
@@ -116,7 +119,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
       if (known) return known;
       using made = new ActiveLayer(this.#store);
       const info = await this.#jobs.unpack(this.#request(layer, made.upper), signal);
-      return info && this.#keep(`d${hexOf(layer.diffId)}` as LayerId, info, true, made);
+      return info && this.#keep(`d${hexOf(layer.diffId)}` as LayerId, layer, info, made);
     });
   }
 
@@ -129,7 +132,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
       made.mount(stackOf(this.#table, below));
       const info = await this.#jobs.unpack({ ...this.#request(layer, made.upper), root: made.root }, signal);
       if (!info) throw new Error(`layer ${layer.diffId} asked for parents that it had`);
-      return this.#keep(idAbove(layer.diffId, below), info, false, made);
+      return this.#keep(idAbove(layer.diffId, below), layer, info, made);
     });
   }
 
@@ -142,10 +145,21 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     return { blob: this.#content.path(layer.blob), mediaType: layer.mediaType, diffId: layer.diffId, files };
   }
 
-  #keep(id: LayerId, info: LayerInfo, alone: boolean, made: ActiveLayer): LayerId {
+  #keep(id: LayerId, layer: ImageLayer, info: LayerInfo, made: ActiveLayer): LayerId {
     made.strip();
-    this.#table.add({ id, info, alone, created: Date.now(), boot: bootId() }, made.directory);
+    const alone = id.startsWith('d');
+    this.#table.add({ id, info, alone, created: Date.now(), boot: bootId(), form: this.#remember(layer) }, made.directory);
     return id;
+  }
+
+  /** Records that the blob holds the layer, so that an exporter names it by the very bytes it came in. */
+  #remember({ diffId, blob, mediaType }: ImageLayer): BlobForm | undefined {
+    const size = this.#content.size(blob);
+    const compression = compressionOf(mediaType);
+    if (size === undefined || compression === undefined) return undefined;
+    const form: BlobForm = { diffId, digest: blob, size, mediaType, compression, variant: 'pulled' };
+    if (!this.#forms.all(diffId).some(({ digest }) => digest === blob)) this.#forms.record(form);
+    return form;
   }
 }
 

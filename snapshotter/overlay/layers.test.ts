@@ -1,0 +1,131 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { digestOf } from '../../base/digest.ts';
+import type { LayerId } from '../snapshotter.ts';
+import { bootId } from '../store/owner.ts';
+import { openStore, type Store } from '../store/root.ts';
+import { LayerTable } from './layers.ts';
+
+const test = suite<{ root: string; store: Store; table: LayerTable }>('layer table');
+test.before.each((context) => {
+  context.root = mkdtempSync(join(tmpdir(), 'kiln-layers-'));
+  context.store = openStore(context.root);
+  context.table = new LayerTable(context.store);
+});
+test.after.each(({ root, store }) => {
+  store.close();
+  rmSync(root, { recursive: true });
+});
+
+const id = (n: number) => String(n).padStart(32, '0') as LayerId;
+
+function add(store: Store, table: LayerTable, n: number, boot = bootId()): LayerId {
+  const directory = store.scratchPath('made');
+  mkdirSync(join(directory, 'fs'), { recursive: true });
+  writeFileSync(join(directory, 'fs', 'f'), String(n));
+  table.add({ id: id(n), alone: true, created: 1_700_000_000_000 + n, boot }, directory);
+  return id(n);
+}
+
+test('a layer that was renamed but has no row gets its row again', ({ store, table }) => {
+  const one = add(store, table, 1);
+  table.describe(one, { diffId: digestOf('tar'), tarSize: 1024, empty: false });
+  const before = table.get(one);
+  store.db.run('DELETE FROM layers');
+  using next = crashed(store);
+  assert.equal(next.table.get(one), before);
+  assert.is(next.table.find(digestOf('tar')), one);
+});
+
+test('a layer directory that is not whole is removed', ({ store }) => {
+  mkdirSync(join(store.layers, id(1), 'fs'), { recursive: true });
+  mkdirSync(join(store.layers, id(2), 'fs'), { recursive: true });
+  writeFileSync(join(store.layers, id(2), 'layer.json'), `{"id":"${id(2)}","alone":tr`);
+  mkdirSync(join(store.layers, id(3)));
+  writeFileSync(join(store.layers, id(3), 'layer.json'), JSON.stringify({ id: id(4), alone: true, created: 1, boot: bootId() }));
+  using next = crashed(store);
+  assert.equal(readdirSync(store.layers), []);
+  assert.is(next.table.missing([id(1)]), id(1));
+});
+
+test('a row whose directory has gone is forgotten', ({ store, table }) => {
+  const one = add(store, table, 1);
+  rmSync(join(store.layers, one), { recursive: true });
+  using next = crashed(store);
+  assert.is(next.table.missing([one]), one);
+});
+
+test('after a reboot only layers that were settled are trusted', ({ store, table }) => {
+  const lost = add(store, table, 1, 'an earlier boot');
+  const kept = add(store, table, 2, 'an earlier boot');
+  const fresh = add(store, table, 3);
+  table.settled([kept]);
+  const next = new LayerTable(store);
+  assert.equal(
+    [lost, kept, fresh].map((one) => next.missing([one]) === undefined),
+    [false, true, true],
+  );
+  assert.not(existsSync(join(store.layers, lost)));
+  assert.equal(next.unsettled(), [fresh]);
+});
+
+test('settled layers of an earlier boot survive the loss of the database as well', ({ root, store, table }) => {
+  const lost = add(store, table, 1, 'an earlier boot');
+  const kept = add(store, table, 2, 'an earlier boot');
+  table.settled([kept]);
+  store.db.close();
+  renameSync(join(root, 'kiln.db'), join(root, 'kiln.db.aside'));
+  const next = openStore(root);
+  try {
+    const found = new LayerTable(next);
+    assert.equal(
+      [lost, kept].map((one) => found.missing([one]) === undefined),
+      [false, true],
+    );
+  } finally {
+    next.close();
+  }
+});
+
+test('what another process removed is noticed', ({ store, table }) => {
+  const one = add(store, table, 1);
+  assert.is(table.missing([one]), undefined);
+  const other = openStore(store.root);
+  new LayerTable(other).remove(one);
+  other.db.close();
+  assert.is(table.missing([one]), one);
+});
+
+test('a second layer of the same id is success, and the first one stays', ({ store, table }) => {
+  const one = add(store, table, 1);
+  const second = store.scratchPath('made');
+  mkdirSync(join(second, 'fs'), { recursive: true });
+  table.add({ id: one, alone: true, created: 5, boot: bootId() }, second);
+  assert.is(readFileSync(join(store.layers, one, 'fs', 'f'), 'utf8'), '1');
+  assert.is(table.get(one)?.created, 1_700_000_000_001);
+});
+
+test('text that is no layer id never becomes a path', ({ table }) => {
+  for (const evil of ['../../etc', '', 'a/b', 'ABCDEFGH']) assert.throws(() => table.files(evil as LayerId));
+});
+
+test('touched layers are written at the flush', ({ store, table }) => {
+  const one = add(store, table, 1);
+  store.db.run('UPDATE layers SET used = 5');
+  table.touch([one]);
+  assert.is(store.db.get<{ used: number }>('SELECT used FROM layers')?.used, 5);
+  table.flush();
+  assert.ok((store.db.get<{ used: number }>('SELECT used FROM layers')?.used ?? 0) > 5);
+});
+
+/** Another process on the store, which finds that one has died in its work. */
+function crashed(store: Store): Disposable & { table: LayerTable } {
+  mkdirSync(join(store.tmp, `${'0'.repeat(32)}-1-1-1`));
+  const next = openStore(store.root);
+  return { table: new LayerTable(next), [Symbol.dispose]: () => next.db.close() };
+}
+
+test.run();
