@@ -46,7 +46,7 @@ async function main(): Promise<void> {
   for (const one of wanted) {
     const golden = await ask(one, images);
     if (!golden) continue;
-    fs.writeFileSync(path.join(out, `${one.name}.json`), `${JSON.stringify(golden, null, 1)}\n`);
+    fs.writeFileSync(path.join(out, `${one.name}.golden`), `${JSON.stringify(golden, null, 1)}\n`);
     console.log(`${one.name}: ${golden.targets.map((t) => `${t.ops.length} ops`).join(', ')}`);
   }
 }

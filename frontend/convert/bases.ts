@@ -5,7 +5,6 @@ import { imageSource } from '../../solver/llb/builder.ts';
 import type { ResolvedImage } from '../frontend.ts';
 import { placeOf } from '../problem.ts';
 import { didYouMean } from '../suggest.ts';
-import { InvalidBaseImagePlatform } from './checks.ts';
 import { findContext, loadContext, platformOfImage } from './contexts.ts';
 import type { Conversion } from './conversion.ts';
 import { placedAsync } from './errors.ts';
@@ -111,7 +110,7 @@ function takeImage(conversion: Conversion, stage: StageNode, { resolved, referen
   if (config.os !== chosen.os || config.architecture !== chosen.architecture) {
     const [expected, actual] = [chosen, platformOfImage(config)].map((p) => formatPlatform(normalizePlatform(p)));
     const message = `Base image ${written} was pulled with platform "${actual}", expected "${expected}" for current build`;
-    conversion.warn(InvalidBaseImagePlatform, message, stage.range);
+    conversion.warn('InvalidBaseImagePlatform', message, stage.errorRange);
   }
 }
 

@@ -1,72 +1,41 @@
 import type { WarningEvent } from '../../base/progress.ts';
-import type { SourceRange } from '../../solver/llb/graph.ts';
+import { checkDockerfile, checkOptionsOf, isEnabled, orderWarnings, violation } from '../check/check.ts';
+import type { RuleName } from '../check/rules.ts';
+import { type Warning, warning } from '../check/warning.ts';
+import type { FrontendRequest } from '../frontend.ts';
+import type { Dockerfile } from '../instructions.ts';
+import type { Warn } from './conversion.ts';
 
-/** A check that needs to know what variables and images turn out to be. Names and texts are those that Docker's users know. */
-export interface CheckRule {
-  readonly name: string;
-  readonly description: string;
-  readonly url: string;
+/** Checks that the lowering makes more exactly than the text alone can: a base may have a SHELL, a stage may not be needed. */
+const OURS: ReadonlySet<RuleName> = new Set(['JSONArgsRecommended', 'WorkdirRelativePath', 'MultipleInstructionsDisallowed']);
+
+/** Gathers what the lowering finds, for all platforms together. */
+export class Findings {
+  private readonly found: Warning[] = [];
+
+  readonly warn: Warn = (rule, message, range) => {
+    this.found.push(warning(rule, message, range));
+  };
+
+  /** Everything to tell, with what the text alone shows. Throws KILN_DOCKERFILE_CHECK when the file asks for errors. */
+  finish({ buildArgs }: FrontendRequest, dockerfile: Dockerfile): WarningEvent[] {
+    const options = checkOptionsOf(dockerfile, buildArgs.get('BUILDKIT_DOCKERFILE_CHECK'));
+    const inText = checkDockerfile(dockerfile, options).filter(({ rule }) => !OURS.has(rule.name));
+    const warnings = orderWarnings([...inText, ...this.found.filter(({ rule }) => isEnabled(rule, options))]);
+    const error = violation(warnings, options);
+    if (error) throw error;
+    return warnings.map(toEvent);
+  }
 }
 
-const rule = (name: string, slug: string, description: string): CheckRule => ({
-  name,
-  description,
-  url: `https://docs.docker.com/go/dockerfile/rule/${slug}/`,
-});
-
-export const UndefinedVar = rule('UndefinedVar', 'undefined-var', 'Variables should be defined before their use');
-export const UndefinedArgInFrom = rule('UndefinedArgInFrom', 'undefined-arg-in-from', 'FROM command must use declared ARGs');
-export const InvalidDefaultArgInFrom = rule(
-  'InvalidDefaultArgInFrom',
-  'invalid-default-arg-in-from',
-  'Default value for global ARG results in an empty or invalid base image name',
-);
-export const RedundantTargetPlatform = rule(
-  'RedundantTargetPlatform',
-  'redundant-target-platform',
-  'Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this is the default behavior',
-);
-export const FromPlatformFlagConstDisallowed = rule(
-  'FromPlatformFlagConstDisallowed',
-  'from-platform-flag-const-disallowed',
-  'FROM --platform flag should not use a constant value',
-);
-export const InvalidBaseImagePlatform = rule(
-  'InvalidBaseImagePlatform',
-  'invalid-base-image-platform',
-  'Base image platform does not match expected target platform',
-);
-export const WorkdirRelativePath = rule(
-  'WorkdirRelativePath',
-  'workdir-relative-path',
-  'Relative workdir without an absolute workdir declared within the build can have unexpected results if the base image changes',
-);
-export const MultipleInstructionsDisallowed = rule(
-  'MultipleInstructionsDisallowed',
-  'multiple-instructions-disallowed',
-  'Multiple instructions of the same type should not be used in the same stage',
-);
-export const JSONArgsRecommended = rule(
-  'JSONArgsRecommended',
-  'json-args-recommended',
-  'JSON arguments recommended for ENTRYPOINT/CMD to prevent unintended behavior related to OS signals',
-);
-export const CopyIgnoredFile = rule(
-  'CopyIgnoredFile',
-  'copy-ignored-file',
-  'Attempting to Copy file that is excluded by .dockerignore',
-);
-
 /** A warning as buildx shows it. */
-export function warning(rule: CheckRule, message: string, range: SourceRange | undefined): WarningEvent {
-  const line = range ? ` (line ${range.start.line})` : '';
+function toEvent({ rule, message, range }: Warning): WarningEvent {
+  const { source, start, end } = range;
   return {
     kind: 'warning',
-    short: `${rule.name}: ${message}${line}`,
+    short: `${rule.name}: ${message} (line ${start.line})`,
     detail: [rule.description],
     url: rule.url,
-    ...(range && {
-      source: { name: range.source.name, text: range.source.text, startLine: range.start.line, endLine: range.end.line },
-    }),
+    source: { name: source.name, text: source.text, startLine: start.line, endLine: end.line },
   };
 }

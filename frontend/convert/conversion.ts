@@ -2,8 +2,8 @@ import type { Platform } from '../../base/platform.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { SourceRange } from '../../solver/llb/graph.ts';
 import type { ProxyEnv } from '../../solver/llb/ops.ts';
+import type { RuleName } from '../check/rules.ts';
 import type { FrontendRequest } from '../frontend.ts';
-import type { CheckRule } from './checks.ts';
 import type { StageList } from './stages.ts';
 import type { Words } from './words.ts';
 
@@ -26,7 +26,7 @@ export interface Conversion {
   readonly warn: Warn;
 }
 
-export type Warn = (rule: CheckRule, message: string, range: SourceRange | undefined) => void;
+export type Warn = (rule: RuleName, message: string, range: SourceRange) => void;
 
 /** The paths a context must send, for `local.followpaths`: none means everything. In: absolute paths. */
 export function followPaths(paths: ReadonlySet<string>): readonly string[] {

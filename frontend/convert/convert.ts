@@ -1,5 +1,4 @@
 import type { Platform } from '../../base/platform.ts';
-import type { WarningEvent } from '../../base/progress.ts';
 import { localSource } from '../../solver/llb/builder.ts';
 import { seal } from '../../solver/llb/draft.ts';
 import type { FrontendRequest, FrontendResult, TargetResult } from '../frontend.ts';
@@ -7,7 +6,7 @@ import type { Dockerfile } from '../instructions.ts';
 import { placeOf } from '../problem.ts';
 import { globalArgs, platformArgs, proxyEnv } from './args.ts';
 import { resolveBases } from './bases.ts';
-import { InvalidDefaultArgInFrom, warning } from './checks.ts';
+import { Findings } from './checks.ts';
 import { platformOfImage } from './contexts.ts';
 import { type Conversion, followPaths, type Warn } from './conversion.ts';
 import { placed } from './errors.ts';
@@ -28,14 +27,9 @@ import type { Words } from './words.ts';
  */
 export async function convertDockerfile(request: FrontendRequest, dockerfile: Dockerfile): Promise<FrontendResult> {
   const platforms = request.platforms.length > 0 ? request.platforms : [undefined];
-  const warnings = new Map<string, WarningEvent>();
-  const warn: Warn = (rule, message, range) => {
-    const event = warning(rule, message, range);
-    // The same Dockerfile is lowered once per platform.
-    warnings.set(event.short, event);
-  };
-  const targets = await Promise.all(platforms.map((platform) => convertFor(request, dockerfile, platform, warn)));
-  return { targets, warnings: [...warnings.values()] };
+  const findings = new Findings();
+  const targets = await Promise.all(platforms.map((platform) => convertFor(request, dockerfile, platform, findings.warn)));
+  return { targets, warnings: findings.finish(request, dockerfile) };
 }
 
 async function convertFor(
@@ -95,7 +89,7 @@ function warnInvalidDefaults(dockerfile: Dockerfile, predefined: ReadonlyMap<str
     for (const { from } of dockerfile.stages) {
       if (tryParseReference(words.word(from.image, defaults).result)) continue;
       warn(
-        InvalidDefaultArgInFrom,
+        'InvalidDefaultArgInFrom',
         `Default value for ARG ${from.image} results in empty or invalid base image name`,
         from.range,
       );

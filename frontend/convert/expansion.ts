@@ -2,10 +2,10 @@ import { type ExpandOptions, type Expansion, expandWord } from '../expand/expand
 import type { WordMode, Words } from './words.ts';
 
 /** Word expansion for a Dockerfile with this escape character. In the body of a heredoc the escape is always `\`. */
-export function wordsFor(escape: '\\' | '`'): Words {
+export function wordsFor(escapeWith: '\\' | '`'): Words {
   const modes: Readonly<Record<WordMode, ExpandOptions>> = {
-    plain: { escape },
-    name: { escape, rawQuotes: true, keepUnset: true },
+    plain: { escape: escapeWith },
+    name: { escape: escapeWith, rawQuotes: true, keepUnset: true },
     body: { escape: '\\', plainQuotes: true },
   };
   return {

@@ -108,7 +108,7 @@ function check(golden: Golden, result: FrontendResult): void {
 }
 
 const dir = path.join(import.meta.dirname, 'testdata');
-const goldens = fs.readdirSync(dir).filter((file) => file.endsWith('.json'));
+const goldens = fs.readdirSync(dir).filter((file) => file.endsWith('.golden'));
 for (const file of goldens) {
   const golden: Golden = JSON.parse(fs.readFileSync(path.join(dir, file), 'utf8'));
   test(`${golden.name}: the graph and the config are those of BuildKit`, async () => {

@@ -1,8 +1,8 @@
 import { KilnError } from '../../base/errors.ts';
 import type { Healthcheck } from '../../base/oci.ts';
 import { fileOp } from '../../solver/llb/builder.ts';
+import { checkPort } from '../check/usage.ts';
 import type * as ins from '../instructions.ts';
-import { JSONArgsRecommended, MultipleInstructionsDisallowed, WorkdirRelativePath } from './checks.ts';
 import { parsePorts } from './expose.ts';
 import { duration, quoteList, quoteRune } from './goformat.ts';
 import { commit, setEnv } from './image.ts';
@@ -66,7 +66,7 @@ function commandLine(step: Step, { command, keyword, range }: ins.CmdInstruction
   if (command.form === 'exec') return [...command.args];
   if (!step.stage.image.config.Shell?.length) {
     const message = `JSON arguments recommended for ${keyword.toUpperCase()} to prevent unintended behavior related to OS signals`;
-    step.conversion.warn(JSONArgsRecommended, message, range);
+    step.conversion.warn('JSONArgsRecommended', message, range);
   }
   return withShell(step.stage, command.text);
 }
@@ -80,7 +80,7 @@ function countOnce(
   const name = instruction.keyword.toUpperCase();
   if (earlier) {
     const message = `Multiple ${name} instructions should not be used in the same stage because only the last one will be used`;
-    conversion.warn(MultipleInstructionsDisallowed, message, earlier);
+    conversion.warn('MultipleInstructionsDisallowed', message, earlier);
   }
   stage.seen.set(instruction.kind, instruction.range);
 }
@@ -120,8 +120,13 @@ export function lowerHealthcheck(step: Step, instruction: ins.HealthcheckInstruc
   remember(step, `HEALTHCHECK &{${quoteList(command)} ${times} ${quoteRune(retries)}}`);
 }
 
-export function lowerExpose(step: Step, { ports }: ins.ExposeInstruction): void {
-  const specs = ports.flatMap((port) => step.expandAll(port));
+export function lowerExpose(step: Step, { ports, range }: ins.ExposeInstruction): void {
+  const specs = ports.flatMap((port) => {
+    const expanded = step.expandAll(port);
+    const findings = port.includes('$') ? expanded.flatMap((one) => checkPort(one, range)) : [];
+    for (const { rule, message } of findings) step.conversion.warn(rule.name, message, range);
+    return expanded;
+  });
   const found = specs.flatMap(parsePorts);
   const { config } = step.stage.image;
   config.ExposedPorts = { ...config.ExposedPorts, ...Object.fromEntries(found.map((port) => [port, {}])) };
@@ -179,12 +184,15 @@ export function lowerWorkdir(step: Step, instruction: ins.WorkdirInstruction): v
   const path = step.expand(instruction.path);
   if (!stage.workdirSet && !isAbsolute(path)) {
     const message = `Relative workdir ${JSON.stringify(path)} can have unexpected results if the base image changes`;
-    conversion.warn(WorkdirRelativePath, message, instruction.range);
+    conversion.warn('WorkdirRelativePath', message, instruction.range);
   }
   stage.workdirSet = true;
   setWorkdir(stage, path);
   const { dir, env } = stage.state;
-  if (dir === '/') return remember(step, `WORKDIR ${dir}`);
+  if (dir === '/') {
+    remember(step, `WORKDIR ${dir}`);
+    return;
+  }
   const text = instructionText(instruction.original, conversion.words, env, 'plain');
   const name = stepName(stage, text, conversion.showPlatform, stage.platform, env);
   const mkdir = { path: clean(dir), mode: 0o755, makeParents: true, timestamp: createdTime(conversion) };

@@ -5,7 +5,6 @@ import type { FrontendRequest } from '../frontend.ts';
 import type { Dockerfile, Instruction, Stage, StageInstruction } from '../instructions.ts';
 import { placeOf } from '../problem.ts';
 import { didYouMean } from '../suggest.ts';
-import { FromPlatformFlagConstDisallowed, RedundantTargetPlatform, UndefinedArgInFrom } from './checks.ts';
 import { findContext } from './contexts.ts';
 import type { Warn } from './conversion.ts';
 import { placed } from './errors.ts';
@@ -128,7 +127,7 @@ function warnPlatform(written: string, word: ExpandedWord, name: string, range: 
   if (word.matched.size === 1 && word.unmatched.size === 0 && word.matched.has('TARGETPLATFORM')) {
     if (word.result === scope.globals.get('TARGETPLATFORM')) {
       scope.warn(
-        RedundantTargetPlatform,
+        'RedundantTargetPlatform',
         `Setting platform to predefined ${written} in FROM is redundant as this is the default behavior`,
         range,
       );
@@ -142,13 +141,13 @@ function warnPlatform(written: string, word: ExpandedWord, name: string, range: 
     return;
   }
   if (name.includes(platform.os) || name.includes(platform.architecture)) return;
-  scope.warn(FromPlatformFlagConstDisallowed, `FROM --platform flag should not use constant value "${word.result}"`, range);
+  scope.warn('FromPlatformFlagConstDisallowed', `FROM --platform flag should not use constant value "${word.result}"`, range);
 }
 
 function warnUndeclared(word: ExpandedWord, declared: ReadonlySet<string>, range: SourceRange, warn: Warn): void {
   for (const name of word.unmatched) {
     if (declared.has(name)) continue;
-    warn(UndefinedArgInFrom, `FROM argument '${name}' is not declared${didYouMean(name, declared)}`, range);
+    warn('UndefinedArgInFrom', `FROM argument '${name}' is not declared${didYouMean(name, declared)}`, range);
   }
 }
 

@@ -1,7 +1,6 @@
 import type { StageInstruction } from '../instructions.ts';
 import { placeOf } from '../problem.ts';
 import { didYouMean } from '../suggest.ts';
-import { UndefinedVar } from './checks.ts';
 import type { Conversion } from './conversion.ts';
 import { lowerCopy } from './copy.ts';
 import { placed } from './errors.ts';
@@ -39,44 +38,30 @@ export function lowerStep(conversion: Conversion, stage: StageNode, command: Com
   placed(placeOf(instruction.range), () => dispatch(step, instruction));
 }
 
-function dispatch(step: Step, instruction: StageInstruction): void {
-  switch (instruction.kind) {
-    case 'run':
-      return lowerRun(step, instruction);
-    case 'copy':
-    case 'add':
-      return lowerCopy(step, instruction);
-    case 'workdir':
-      return settings.lowerWorkdir(step, instruction);
-    case 'env':
-      return settings.lowerEnv(step, instruction);
-    case 'arg':
-      return settings.lowerArg(step, instruction);
-    case 'label':
-      return settings.lowerLabel(step, instruction);
-    case 'cmd':
-      return settings.lowerCmd(step, instruction);
-    case 'entrypoint':
-      return settings.lowerEntrypoint(step, instruction);
-    case 'healthcheck':
-      return settings.lowerHealthcheck(step, instruction);
-    case 'expose':
-      return settings.lowerExpose(step, instruction);
-    case 'user':
-      return settings.lowerUser(step, instruction);
-    case 'volume':
-      return settings.lowerVolume(step, instruction);
-    case 'stopsignal':
-      return settings.lowerStopsignal(step, instruction);
-    case 'shell':
-      return settings.lowerShell(step, instruction);
-    case 'onbuild':
-      return settings.lowerOnbuild(step, instruction);
-    case 'maintainer':
-      return settings.lowerMaintainer(step, instruction);
-    default:
-      return instruction satisfies never;
-  }
+type Lower<K extends StageInstruction['kind']> = (step: Step, instruction: Extract<StageInstruction, { kind: K }>) => void;
+
+const LOWER: { readonly [K in StageInstruction['kind']]: Lower<K> } = {
+  run: lowerRun,
+  copy: lowerCopy,
+  add: lowerCopy,
+  workdir: settings.lowerWorkdir,
+  env: settings.lowerEnv,
+  arg: settings.lowerArg,
+  label: settings.lowerLabel,
+  cmd: settings.lowerCmd,
+  entrypoint: settings.lowerEntrypoint,
+  healthcheck: settings.lowerHealthcheck,
+  expose: settings.lowerExpose,
+  user: settings.lowerUser,
+  volume: settings.lowerVolume,
+  stopsignal: settings.lowerStopsignal,
+  shell: settings.lowerShell,
+  onbuild: settings.lowerOnbuild,
+  maintainer: settings.lowerMaintainer,
+};
+
+function dispatch<K extends StageInstruction['kind']>(step: Step, instruction: Extract<StageInstruction, { kind: K }>): void {
+  (LOWER[instruction.kind as K] as Lower<K>)(step, instruction);
 }
 
 function warnUndefined(
@@ -89,7 +74,7 @@ function warnUndefined(
   for (const name of unmatched) {
     if (declared.has(name)) continue;
     conversion.warn(
-      UndefinedVar,
+      'UndefinedVar',
       `Usage of undefined variable '$${name}'${didYouMean(
         `$${name}`,
         [...stage.state.env.keys()].map((k) => `$${k}`),

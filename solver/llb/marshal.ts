@@ -22,19 +22,25 @@ export function marshalOp(op: ops.Op, inputs: readonly OpInput[]): Uint8Array {
     wire.writeMessage(out, 11, (inner, value) => wire.writeTexts(inner, 1, value.filter), op.constraints);
     switch (op.kind) {
       case 'exec':
-        return wire.writeMessage(out, 2, writeExec, op.exec);
+        wire.writeMessage(out, 2, writeExec, op.exec);
+        return;
       case 'source':
-        return wire.writeMessage(out, 3, writeSource, op.source);
+        wire.writeMessage(out, 3, writeSource, op.source);
+        return;
       case 'file':
-        return wire.writeMessage(out, 4, writeFile, op.file);
+        wire.writeMessage(out, 4, writeFile, op.file);
+        return;
       case 'build':
-        return wire.writeMessage(out, 5, writeBuild, op.build);
+        wire.writeMessage(out, 5, writeBuild, op.build);
+        return;
       case 'merge':
-        return wire.writeMessage(out, 6, writeMerge, op.merge);
+        wire.writeMessage(out, 6, writeMerge, op.merge);
+        return;
       case 'diff':
-        return wire.writeMessage(out, 7, writeDiff, op.diff);
+        wire.writeMessage(out, 7, writeDiff, op.diff);
+        return;
       default:
-        return op satisfies never;
+        op satisfies never;
     }
   });
 }
@@ -184,13 +190,16 @@ function writeAction(out: PbfWriter, action: ops.FileAction): void {
   wire.writeInt(out, 3, action.output);
   switch (action.action.kind) {
     case 'copy':
-      return wire.writeMessage(out, 4, writeCopy, action.action.copy);
+      wire.writeMessage(out, 4, writeCopy, action.action.copy);
+      return;
     case 'mkfile':
-      return wire.writeMessage(out, 5, writeMkfile, action.action.mkfile);
+      wire.writeMessage(out, 5, writeMkfile, action.action.mkfile);
+      return;
     case 'mkdir':
-      return wire.writeMessage(out, 6, writeMkdir, action.action.mkdir);
+      wire.writeMessage(out, 6, writeMkdir, action.action.mkdir);
+      return;
     case 'rm':
-      return wire.writeMessage(
+      wire.writeMessage(
         out,
         7,
         (inner, value) => {
@@ -200,8 +209,9 @@ function writeAction(out: PbfWriter, action: ops.FileAction): void {
         },
         action.action.rm,
       );
+      return;
     case 'symlink':
-      return wire.writeMessage(
+      wire.writeMessage(
         out,
         8,
         (inner, value) => {
@@ -212,8 +222,9 @@ function writeAction(out: PbfWriter, action: ops.FileAction): void {
         },
         action.action.symlink,
       );
+      return;
     default:
-      return action.action satisfies never;
+      action.action satisfies never;
   }
 }
 
@@ -258,7 +269,10 @@ function writeChown(out: PbfWriter, owner: ops.ChownOpt): void {
 }
 
 function writeUser(out: PbfWriter, user: ops.UserOpt): void {
-  if (user.by === 'id') return wire.writeIntAlways(out, 2, user.id);
+  if (user.by === 'id') {
+    wire.writeIntAlways(out, 2, user.id);
+    return;
+  }
   wire.writeMessage(
     out,
     1,

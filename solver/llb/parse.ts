@@ -75,7 +75,7 @@ function checkIndexes(op: Op, inputs: number): void {
       if (inputs > 0) throw malformed('a source has no inputs');
       return;
     default:
-      return op satisfies never;
+      op satisfies never;
   }
 }
 

@@ -1,4 +1,4 @@
-/** A build that is put to BuildKit. `scripts/oracle-llb.ts` runs it and freezes the answer as `NAME.json` beside this file. */
+/** A build that is put to BuildKit. `scripts/oracle-llb.ts` runs it and freezes the answer as `NAME.golden` beside this file. */
 export interface OracleCase {
   readonly name: string;
   readonly dockerfile: string;
@@ -690,8 +690,6 @@ export const CASES: readonly OracleCase[] = [
     options: {
       platforms: ['linux/arm64'],
       contexts: {
-        'oracle/base::linux/arm64': 'docker-image://oracle/arm',
-        'oracle/base::linux/amd64': 'docker-image://oracle/plain:1.0',
         'docker.io/oracle/rich:latest': 'docker-image://oracle/arm',
       },
     },
