@@ -5,13 +5,12 @@ import type { ProgressSink } from '../../base/progress.ts';
 import { type LayoutReference, parseLayoutReference } from '../../registry/layout.ts';
 import type { ImageSources, SourceImage } from '../../registry/pull.ts';
 import { chainIdOf, type LayerProgress, type UnpackWorld, unpackImage } from '../../registry/unpack.ts';
-import type { Snapshot } from '../../snapshotter/snapshotter.ts';
 import type { SourceOp } from '../llb/ops.ts';
+import type { BuildResult } from '../result.ts';
 import type { Op } from '../solver.ts';
 
-/** What image sources need. `R` is what the solver's results are. */
-export interface SourceImageWorld<R> extends UnpackWorld {
-  readonly result: (snapshot: Snapshot) => R;
+/** What image sources need of the World. */
+export interface SourceImageWorld extends UnpackWorld {
   /** Where the OCI layouts of `--build-context` are, by the store name in the op's `oci.store` attribute. */
   readonly layouts?: ReadonlyMap<string, string>;
 }
@@ -28,7 +27,7 @@ export function isImageSource(identifier: string): boolean {
  * diffIDs alone, so that one file tree is one key, whatever it is called, however its layers are compressed and wherever it came
  * from. Running it downloads and unpacks what the store lacks.
  */
-export function sourceImageOp<R>(source: SourceOp, platform: Platform, world: SourceImageWorld<R>): Op<R> {
+export function sourceImageOp(source: SourceOp, platform: Platform, world: SourceImageWorld): Op<BuildResult> {
   let resolved: Promise<SourceImage> | undefined;
   const resolve = (signal: AbortSignal) => {
     const pull = source.attrs['image.resolvemode'] === 'pull';
@@ -48,7 +47,7 @@ export function sourceImageOp<R>(source: SourceOp, platform: Platform, world: So
       const image = await resolve(signal);
       const snapshot = await unpackImage(world, image, signal, statusOf(progress, vertex));
       world.snapshotter.touch(snapshot);
-      return [world.result(snapshot)];
+      return [{ kind: 'snapshot', snapshot }];
     },
   };
 }
