@@ -1,0 +1,471 @@
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { digestOf } from '../../../base/digest.ts';
+import { KilnError } from '../../../base/errors.ts';
+import type { ProgressEvent } from '../../../base/progress.ts';
+import { createContentHasher } from '../../../cache/contenthash/hasher.ts';
+import { SCRATCH, type Snapshot } from '../../../snapshotter/snapshotter.ts';
+import { openRoot } from '../../../snapshotter/sys/rooted.ts';
+import { getXattr, setXattr } from '../../../snapshotter/sys/xattr.ts';
+import type { FileAction, FileActionCopy } from '../../llb/ops.ts';
+import type { BuildResult } from '../../result.ts';
+import { type FileOpWorld, fileOp } from '../file.ts';
+import { NO_OVERRIDES } from './attributes.ts';
+import { copyFiles } from './copytree.ts';
+import { copyJob } from './jobs.ts';
+import { type CopyingSnapshotter, copyingSnapshotter, listTree } from './testing.ts';
+
+interface World {
+  home: string;
+  context: string;
+  outside: string;
+  snapshotter: CopyingSnapshotter;
+  events: ProgressEvent[];
+}
+
+const test = suite<World>('file op');
+
+test.before.each((world) => {
+  world.home = mkdtempSync(join(tmpdir(), 'kiln-fileop-'));
+  world.context = join(world.home, 'context');
+  world.outside = join(world.home, 'outside');
+  mkdirSync(world.context);
+  mkdirSync(world.outside);
+  writeFileSync(join(world.outside, 'canary'), 'alive');
+  world.snapshotter = copyingSnapshotter();
+  world.events = [];
+});
+
+test.after.each(({ home, snapshotter }) => {
+  snapshotter[Symbol.dispose]();
+  rmSync(home, { recursive: true });
+});
+
+const COPY: FileActionCopy = {
+  src: '/',
+  dest: '/',
+  mode: -1,
+  followSymlink: true,
+  dirCopyContents: true,
+  attemptUnpackDockerCompatibility: false,
+  createDestPath: true,
+  allowWildcard: true,
+  allowEmptyWildcard: true,
+  timestamp: -1,
+};
+
+type Kind = FileAction['action'];
+
+const copy = (src: string, dest: string, more: Partial<FileActionCopy> = {}): Kind => ({
+  kind: 'copy',
+  copy: { ...COPY, src, dest, ...more },
+});
+const rm = (path: string, more: { allowNotFound?: boolean; allowWildcard?: boolean } = {}): Kind => ({
+  kind: 'rm',
+  rm: { path, allowNotFound: false, allowWildcard: false, ...more },
+});
+const mkfile = (path: string, text: string, mode = 0o644): Kind => ({
+  kind: 'mkfile',
+  mkfile: { path, mode, data: Buffer.from(text), timestamp: 5_000_000_001 },
+});
+const mkdir = (path: string, makeParents = true): Kind => ({
+  kind: 'mkdir',
+  mkdir: { path, mode: 0o751, makeParents, timestamp: 7_000_000_000 },
+});
+
+/** Each action on top of the one before; the base is input 0 and the context input 1. */
+function chain(...kinds: Kind[]): FileAction[] {
+  return kinds.map((action, at) => ({
+    input: at === 0 ? 0 : at + 1,
+    secondaryInput: action.kind === 'copy' ? 1 : -1,
+    output: at === kinds.length - 1 ? 0 : -1,
+    action,
+  }));
+}
+
+async function run(
+  world: World,
+  base: Snapshot,
+  actions: readonly FileAction[],
+  more: Partial<FileOpWorld> = {},
+): Promise<string> {
+  const op = fileOp({ actions }, 2, {
+    snapshotter: world.snapshotter,
+    hasher: createContentHasher({ directory: undefined }),
+    ...more,
+  });
+  const inputs: BuildResult[] = [
+    { kind: 'snapshot', snapshot: base },
+    { kind: 'directory', root: world.context },
+  ];
+  const signal = new AbortController().signal;
+  await keyOf(world, actions);
+  const context = { signal, progress: (event: ProgressEvent) => void world.events.push(event), vertex: digestOf('v') };
+  const [result] = await op.run(inputs, context);
+  if (result?.kind !== 'snapshot') throw new Error('no snapshot');
+  return world.snapshotter.at(result.snapshot);
+}
+
+async function keyOf(world: World, actions: readonly FileAction[]): Promise<string> {
+  const op = fileOp({ actions }, 2, { snapshotter: world.snapshotter, hasher: createContentHasher({ directory: undefined }) });
+  const signal = new AbortController().signal;
+  const { parts, inputs } = await op.cacheMap(signal);
+  const source = inputs[1]!;
+  const content = source.by === 'content' ? await source.digest({ kind: 'directory', root: world.context }, signal) : undefined;
+  return JSON.stringify([parts, content?.digest]);
+}
+
+async function failure(work: Promise<unknown>): Promise<KilnError> {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof KilnError) return error;
+    throw error;
+  }
+  throw new Error('nothing was thrown');
+}
+
+const root = process.getuid?.() === 0;
+
+test('a touched file keeps the key; edit, rename and mode change it', async (world) => {
+  writeFileSync(join(world.context, 'a'), 'one');
+  const actions = chain(copy('/*', '/x/'));
+  const first = await keyOf(world, actions);
+  utimesSync(join(world.context, 'a'), 1, 1);
+  assert.is(await keyOf(world, actions), first);
+  const seen = new Set([first]);
+  for (const change of [
+    () => writeFileSync(join(world.context, 'a'), 'two'),
+    () => chmodSync(join(world.context, 'a'), 0o755),
+    () => renameSync(join(world.context, 'a'), join(world.context, 'b')),
+  ]) {
+    change();
+    const key = await keyOf(world, actions);
+    assert.not(seen.has(key));
+    seen.add(key);
+  }
+});
+
+test('every field of an action counts in the key', async (world) => {
+  writeFileSync(join(world.context, 'a'), 'one');
+  const variants: Kind[] = [
+    copy('/a', '/x'),
+    copy('/a', '/y'),
+    copy('/a', '/x', { mode: 0o600 }),
+    copy('/a', '/x', { modeStr: 'u+x' }),
+    copy('/a', '/x', { owner: { user: { by: 'id', id: 1 } } }),
+    copy('/a', '/x', { owner: { group: { by: 'id', id: 1 } } }),
+    copy('/a', '/x', { owner: { user: { by: 'name', name: 'joe', input: 0 } } }),
+    copy('/a', '/x', { timestamp: 0 }),
+    copy('/a', '/x', { attemptUnpackDockerCompatibility: true }),
+    copy('/a', '/x', { alwaysReplaceExistingDestPaths: true }),
+    mkdir('/x'),
+    mkdir('/x', false),
+    mkfile('/x', 'a'),
+    mkfile('/x', 'b'),
+    mkfile('/x', 'b', 0o600),
+    rm('/x'),
+    rm('/x', { allowNotFound: true }),
+    { kind: 'symlink', symlink: { oldpath: 'a', newpath: '/x', timestamp: -1 } },
+    { kind: 'symlink', symlink: { oldpath: 'b', newpath: '/x', timestamp: -1 } },
+  ];
+  const keys = await Promise.all(variants.map((kind) => keyOf(world, chain(kind))));
+  assert.is(new Set(keys).size, variants.length);
+});
+
+test('a context that changes between key and copy is an error', async (world) => {
+  writeFileSync(join(world.context, 'a'), 'one');
+  const hasher = createContentHasher({ directory: undefined });
+  const op = fileOp({ actions: chain(copy('/a', '/x')) }, 2, { snapshotter: world.snapshotter, hasher });
+  const signal = new AbortController().signal;
+  const source = (await op.cacheMap(signal)).inputs[1]!;
+  const input: BuildResult = { kind: 'directory', root: world.context };
+  if (source.by === 'content') await source.digest(input, signal);
+  writeFileSync(join(world.context, 'a'), 'two');
+  const ran = op.run([{ kind: 'snapshot', snapshot: SCRATCH }, input], { signal, progress: () => {}, vertex: digestOf('v') });
+  assert.is((await failure(ran)).code, 'KILN_CONTEXT_CHANGED');
+});
+
+test('bytes that changed under the same time stamp are noticed by the copy', (world) => {
+  writeFileSync(join(world.context, 'a'), 'one');
+  mkdirSync(join(world.home, 'to'));
+  const { dev, ino, size, mtimeMs, ctimeMs } = lstatSync(join(world.context, 'a'));
+  const step = { path: 'a', target: 'a', mode: 0o644, uid: 0, gid: 0, dev, ino, size, mtimeMs, ctimeMs, hasXattrs: false };
+  using from = openRoot(world.context);
+  using to = openRoot(join(world.home, 'to'));
+  const other = new Uint8Array(32);
+  const changed = (error: KilnError) => error.code === 'KILN_CONTEXT_CHANGED';
+  assert.throws(() => copyFiles(from, to, [{ ...step, expected: other }], NO_OVERRIDES), changed);
+});
+
+test('times are kept to the nanosecond, extended attributes that count are kept', async (world) => {
+  const file = join(world.context, 'a');
+  writeFileSync(file, 'x');
+  setXattr(file, 'user.note', Buffer.from('kept'));
+  execFileSync('touch', ['-d', '2010-02-03T04:05:06.123456789Z', file]);
+  const out = await run(world, SCRATCH, chain(copy('/', '/')));
+  assert.is(lstatSync(join(out, 'a'), { bigint: true }).mtimeNs, 1265169906123456789n);
+  assert.equal(getXattr(join(out, 'a'), 'user.note'), Buffer.from('kept'));
+});
+
+test('actions build on each other and make one layer', async (world) => {
+  const out = await run(
+    world,
+    SCRATCH,
+    chain(mkdir('/d/e'), mkfile('/d/e/f', 'text', 0o640), rm('/d/e/f'), mkfile('/d/g', 'more')),
+  );
+  assert.equal(listTree(out), ['d dir 0751 0:0 now', 'd/e dir 0751 0:0 now', 'd/g file 0644 0:0 5 "more"']);
+});
+
+test('one action may be seen by two others, which do not see each other', async (world) => {
+  const actions: FileAction[] = [
+    { input: -1, secondaryInput: -1, output: -1, action: mkfile('/a', 'a') },
+    { input: 2, secondaryInput: -1, output: 0, action: mkfile('/b', 'b') },
+    { input: 2, secondaryInput: 3, output: 1, action: copy('/b', '/c') },
+  ];
+  const op = fileOp({ actions }, 2, { snapshotter: world.snapshotter, hasher: createContentHasher({ directory: undefined }) });
+  const inputs: BuildResult[] = [
+    { kind: 'snapshot', snapshot: SCRATCH },
+    { kind: 'directory', root: world.context },
+  ];
+  const results = await op.run(inputs, { signal: new AbortController().signal, progress: () => {}, vertex: digestOf('v') });
+  const names = results.map((result) => (result.kind === 'snapshot' ? readdirSync(world.snapshotter.at(result.snapshot)) : []));
+  assert.equal(names, [
+    ['a', 'b'],
+    ['a', 'c'],
+  ]);
+});
+
+test('a graph with indexes out of range is refused, whatever they are', (world) => {
+  const wrong: readonly Partial<FileAction>[] = [
+    { input: 7 },
+    { input: -2 },
+    { input: 2 },
+    { secondaryInput: 99 },
+    { secondaryInput: Number.NaN },
+    { input: 0.5 },
+    { output: -1 },
+    { output: 3 },
+    { action: copy('/', '/', { owner: { user: { by: 'name', name: 'x', input: -1 } } }) },
+  ];
+  for (const one of wrong) {
+    const action: FileAction = { input: 0, secondaryInput: -1, output: 0, action: mkdir('/x'), ...one };
+    const make = () =>
+      fileOp({ actions: [action] }, 2, { snapshotter: world.snapshotter, hasher: createContentHasher({ directory: undefined }) });
+    assert.throws(make, (error: KilnError) => error.code === 'KILN_GRAPH_INVALID');
+  }
+});
+
+test('an owner that nobody has is root, with a warning', async (world) => {
+  writeFileSync(join(world.context, 'a'), 'x');
+  const owner = { user: { by: 'name', name: 'nobody', input: 0 } } as const;
+  const out = await run(world, SCRATCH, chain(copy('/a', '/', { owner })));
+  assert.is(lstatSync(join(out, 'a')).uid, 0);
+  const warning = world.events.find((event) => event.kind === 'warning');
+  assert.match(warning?.kind === 'warning' ? warning.short : '', 'user "nobody" is not in /etc/passwd');
+});
+
+/** passwd files that hostile images bring, and the error for each; none of them may be waited for or read whole. */
+const PASSWDS: readonly (readonly [string, (path: string, outside: string) => void, string | undefined])[] = [
+  ['a FIFO', (path) => execFileSync('mkfifo', [path]), 'KILN_USER_FILE'],
+  ['a directory', (path) => mkdirSync(path), 'KILN_USER_FILE'],
+  [
+    'a sparse file of 1 GB',
+    (path) => {
+      writeFileSync(path, '');
+      truncateSync(path, 2 ** 30);
+    },
+    'KILN_USER_FILE',
+  ],
+  ['a link to the host', (path, outside) => symlinkSync(join(outside, 'passwd'), path), undefined],
+  ['a link to /dev/zero', (path) => symlinkSync('/dev/zero', path), undefined],
+  ['a link to /proc/self/root', (path) => symlinkSync('/proc/self/root/etc/passwd', path), undefined],
+];
+
+for (const [what, make, code] of PASSWDS) {
+  test(`passwd is ${what}`, async (world) => {
+    writeFileSync(join(world.outside, 'passwd'), 'joe:x:4242:4242::/:/bin/sh\n');
+    writeFileSync(join(world.context, 'a'), 'x');
+    const base = world.snapshotter.add((at) => {
+      mkdirSync(join(at, 'etc'));
+      make(join(at, 'etc/passwd'), world.outside);
+    });
+    const owner = { user: { by: 'name', name: 'joe', input: 0 } } as const;
+    const work = run(world, base, chain(copy('/a', '/', { owner })));
+    if (code !== undefined) assert.is((await failure(work)).code, code);
+    else assert.is(lstatSync(join(await work, 'a')).uid, 0);
+  });
+}
+
+test('no link in the image leads a copy, a file, a directory or a removal outside', async (world) => {
+  writeFileSync(join(world.context, 'a'), 'x');
+  mkdirSync(join(world.context, 'dir/out'), { recursive: true });
+  writeFileSync(join(world.context, 'dir/out/canary'), 'dead');
+  const base = world.snapshotter.add((at) => {
+    symlinkSync(world.outside, join(at, 'out'));
+    symlinkSync('../../../../../../../../../..', join(at, 'up'));
+    symlinkSync(join(world.outside, 'canary'), join(at, 'file'));
+  });
+  const before = listTree(world.outside);
+  for (const kind of [
+    copy('/a', '/out/'),
+    copy('/a', '/out/canary'),
+    copy('/a', '/file'),
+    copy('/a', `/up${world.outside}/canary`),
+    copy('/dir', '/', { alwaysReplaceExistingDestPaths: true }),
+    mkfile('/file', 'dead'),
+    mkfile('/out/canary', 'dead'),
+    mkdir('/out/made'),
+    mkdir(`/up${world.outside}/made`),
+    rm('/out'),
+    rm('/file'),
+    rm('/out/canary', { allowNotFound: true }),
+    rm('/out/*', { allowNotFound: true, allowWildcard: true }),
+    rm(`/../../../..${world.outside}/canary`, { allowNotFound: true }),
+    { kind: 'symlink', symlink: { oldpath: 'x', newpath: '/out/made', timestamp: -1 } } as const,
+  ]) {
+    // An error is as good as an outcome inside; what is outside stays as it was.
+    await run(world, base, chain(kind)).catch((error: unknown) => assert.ok(error instanceof Error));
+    assert.equal(listTree(world.outside), before, JSON.stringify(kind));
+  }
+});
+
+test('a directory over a link fails, or replaces it when told to', async (world) => {
+  mkdirSync(join(world.context, 'dir/out'), { recursive: true });
+  writeFileSync(join(world.context, 'dir/out/f'), 'x');
+  const base = world.snapshotter.add((at) => symlinkSync('/', join(at, 'out')));
+  assert.is((await failure(run(world, base, chain(copy('/dir', '/'))))).code, 'KILN_NOT_A_DIRECTORY');
+  const out = await run(world, base, chain(copy('/dir', '/', { alwaysReplaceExistingDestPaths: true })));
+  assert.is(readFileSync(join(out, 'out/f'), 'utf8'), 'x');
+});
+
+test('a removal takes the link, never what it points at, and needs something to be there', async (world) => {
+  const base = world.snapshotter.add((at) => {
+    mkdirSync(join(at, 'd/sub'), { recursive: true });
+    writeFileSync(join(at, 'd/sub/f'), 'x');
+    symlinkSync('d', join(at, 'l'));
+  });
+  const out = await run(world, base, chain(rm('/l'), rm('/d/s*', { allowWildcard: true })));
+  assert.equal(readdirSync(out), ['d']);
+  assert.equal(readdirSync(join(out, 'd')), []);
+  assert.is((await failure(run(world, base, chain(rm('/nope'))))).code, 'KILN_RM_NOT_FOUND');
+  assert.is((await failure(run(world, base, chain(rm('/d/..'))))).code, 'KILN_RM_ROOT');
+  await run(world, base, chain(rm('/nope', { allowNotFound: true })));
+});
+
+test('make directory leaves what is there, and wants the parent unless told to make it', async (world) => {
+  const base = world.snapshotter.add((at) => {
+    mkdirSync(join(at, 'there'));
+    chmodSync(join(at, 'there'), 0o700);
+  });
+  const out = await run(world, base, chain(mkdir('/there', false), mkdir('/new', false)));
+  assert.is(lstatSync(join(out, 'there')).mode & 0o777, 0o700);
+  assert.is(lstatSync(join(out, 'new')).mode & 0o777, 0o751);
+  assert.is((await failure(run(world, base, chain(mkdir('/a/b', false))))).code, 'KILN_NO_PARENT');
+  assert.is((await failure(run(world, base, chain(mkfile('/a/b', ''))))).code, 'KILN_NO_PARENT');
+  assert.is((await failure(run(world, base, chain(copy('/', '/a/b', { createDestPath: false }))))).code, 'KILN_NO_PARENT');
+});
+
+test('make file writes through no FIFO and keeps the mode of a file that is there', async (world) => {
+  const base = world.snapshotter.add((at) => {
+    writeFileSync(join(at, 'f'), 'long text before', { mode: 0o600 });
+    execFileSync('mkfifo', [join(at, 'p')]);
+  });
+  const out = await run(world, base, chain(mkfile('/f', 'new')));
+  assert.equal(listTree(out), ['f file 0600 0:0 5 "new"', 'p fifo 0644 0:0 now']);
+  assert.is((await failure(run(world, base, chain(mkfile('/p', 'x'))))).code, 'KILN_NOT_A_FILE');
+});
+
+test('a symbolic link is made as written', async (world) => {
+  const action: Kind = { kind: 'symlink', symlink: { oldpath: '../any/where', newpath: '/l', timestamp: 3_000_000_000 } };
+  const out = await run(world, SCRATCH, chain(action));
+  assert.is(readlinkSync(join(out, 'l')), '../any/where');
+  assert.is((await failure(run(world, SCRATCH, chain(mkdir('/l'), action)))).code, 'KILN_SYMLINK_EXISTS');
+});
+
+test('a large copy is shared out and comes out the same', async (world) => {
+  for (const dir of ['x', 'y', 'z']) {
+    mkdirSync(join(world.context, dir));
+    for (let at = 0; at < 200; at++) writeFileSync(join(world.context, dir, `f${at}`), `${dir}${at}`);
+  }
+  execFileSync('ln', [join(world.context, 'x/f1'), join(world.context, 'z/hard')]);
+  const alone = listTree(await run(world, SCRATCH, chain(copy('/', '/all', { mode: 0o640 }))));
+  let jobs = 0;
+  const pool = {
+    threads: 2,
+    async copy(job: Parameters<typeof copyJob>[0]) {
+      jobs++;
+      copyJob(structuredClone(job));
+    },
+  };
+  const shared = listTree(await run(world, SCRATCH, chain(copy('/', '/all', { mode: 0o640 })), { pool }));
+  assert.ok(jobs > 1);
+  assert.equal(shared, alone);
+});
+
+test('an archive cannot leave the directory that it is added to', async (world) => {
+  const base = world.snapshotter.add((at) => {
+    mkdirSync(join(at, 'in'));
+    writeFileSync(join(at, 'victim'), 'alive');
+  });
+  const make = (script: string) =>
+    writeFileSync(
+      join(world.context, 'a.tar'),
+      execFileSync('python3', ['-c', `${PREAMBLE}\n${script}\nsys.stdout.buffer.write(b.getvalue())`]),
+    );
+  const evil = [
+    `add('../victim', data=b'dead')`,
+    `add('x/../../victim', data=b'dead')`,
+    `link('l', '/'); add('l/victim', data=b'dead')`,
+    `link('l', '..'); add('l/victim', data=b'dead')`,
+    `link('l', '${world.outside}'); add('l/canary', data=b'dead')`,
+    `link('a', '.'); link('a/b', '..'); add('a/b/victim', data=b'dead')`,
+    `hard('h', '../victim'); add('h', data=b'dead')`,
+    `link('l', '/proc/self/cwd'); add('l/victim', data=b'dead')`,
+    `add('d', kind=tarfile.DIRTYPE); link('d', '/'); add('d/victim', data=b'dead')`,
+  ];
+  const add = chain(copy('/a.tar', '/in', { attemptUnpackDockerCompatibility: true }));
+  make(`add('good', data=b'x'); link('l', '/'); add('l/inside', data=b'y')`);
+  const good = await run(world, base, add);
+  assert.equal(readdirSync(join(good, 'in')).sort(), ['good', 'inside', 'l']);
+  for (const script of evil) {
+    make(script);
+    const out = await run(world, base, add).catch((error: unknown) => assert.ok(error instanceof Error));
+    if (typeof out === 'string') assert.is(readFileSync(join(out, 'victim'), 'utf8'), 'alive', script);
+    assert.is(readFileSync(join(world.outside, 'canary'), 'utf8'), 'alive', script);
+  }
+  assert.not(existsSync(join(world.outside, 'victim')));
+});
+
+const PREAMBLE = `
+import io, sys, tarfile
+b = io.BytesIO()
+t = tarfile.open(fileobj=b, mode='w')
+def add(name, data=b'', kind=tarfile.REGTYPE, target=''):
+    i = tarfile.TarInfo(name); i.size = len(data); i.type = kind; i.linkname = target
+    t.addfile(i, io.BytesIO(data)); t.fileobj.flush()
+def link(name, target): add(name, kind=tarfile.SYMTYPE, target=target)
+def hard(name, target): add(name, kind=tarfile.LNKTYPE, target=target)
+import atexit`;
+
+if (root) test.run();
+else console.log('SKIP file op: owners can only be given by root');
