@@ -45,7 +45,7 @@ function fits(group: readonly NameTest[], names: readonly string[], at: number):
 }
 
 /** One name: the pieces between stars are found from the left, the last one at the end. */
-function compileName(pattern: string): NameTest {
+export function compileName(pattern: string): NameTest {
   const [first, ...middle] = pattern.split('*') as [string, ...string[]];
   const last = middle.pop();
   if (last === undefined) return (name) => name === first;

@@ -1,5 +1,5 @@
 import { compileMatch } from './gomatch.ts';
-import { compileNames } from './ignorenames.ts';
+import { compileName, compileNames } from './ignorenames.ts';
 
 /** One pattern of a .dockerignore, compiled. */
 export interface PathTest {
@@ -162,7 +162,7 @@ function runSteps(steps: readonly Step[], path: string): boolean {
   return at[steps.length] === 1;
 }
 
-/** Compares the pattern's names with the directory's, and gives up (true) at the first that is not plain text. */
+/** Compares the pattern's names with the directory's, and gives up (true) at the first that could be several. */
 function mayReachBelow(pattern: string, directory: string): boolean {
   if (pattern.includes('[')) return true;
   const names = pattern.split('/');
@@ -170,7 +170,7 @@ function mayReachBelow(pattern: string, directory: string): boolean {
     const wanted = names[i];
     if (wanted === undefined) return false;
     if (wanted.includes('**') || wanted.includes('\\')) return true;
-    if (!/[*?]/.test(wanted) && wanted !== name) return false;
+    if (!wanted.includes('?') && !compileName(wanted)(name)) return false;
   }
   return names.length > directory.split('/').length;
 }

@@ -185,7 +185,8 @@ const ADD_FLAGS: Readonly<Record<string, FlagKind>> = {
 function readCopy(reading: Reading, name: 'ADD' | 'COPY', known: Readonly<Record<string, FlagKind>>) {
   const args = readArguments(reading, reading.statement.body);
   if (args.length < 2) {
-    const message = `${name} requires at least two arguments, but only ${args.length === 0 ? 'none' : 'one'} was provided. Destination could not be determined`;
+    const given = args.length === 0 ? 'none' : 'only one';
+    const message = `${name} requires at least two arguments, but ${given} was provided. Destination could not be determined`;
     throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', message, `write ${name} source destination`);
   }
   const flags = copyFlags(readFlags(reading, known));

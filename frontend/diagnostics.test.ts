@@ -1,0 +1,59 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { KilnError } from '../base/errors.ts';
+import { renderError } from './diagnostics.ts';
+import { parseDockerfile } from './parse.ts';
+
+function rendered(text: string): string[] {
+  try {
+    parseDockerfile({ name: 'Dockerfile', text });
+  } catch (error) {
+    return renderError(error as KilnError).split('\n');
+  }
+  return [];
+}
+
+test('an error shows its line among its neighbours, what is wrong, and what to do', () => {
+  assert.equal(rendered('FROM busybox\nARG a\nCOPPY a b\nCMD x\n'), [
+    'Dockerfile:3',
+    '--------------------',
+    '   1 |     FROM busybox',
+    '   2 |     ARG a',
+    '   3 | >>> COPPY a b',
+    '     |     ^^^^^',
+    '   4 |     CMD x',
+    '   5 |',
+    '--------------------',
+    'error: unknown instruction: COPPY (did you mean COPY?)',
+    'hint: write COPY',
+  ]);
+});
+
+test('an error about several lines marks them all, up to a dozen', () => {
+  const short = rendered('FROM x\nRUN <<E\na\nb');
+  assert.equal(
+    short.filter((line) => line.includes('>>>')),
+    ['   2 | >>> RUN <<E', '   3 | >>> a', '   4 | >>> b'],
+  );
+  const long = rendered(`FROM x\nRUN <<E\n${'a\n'.repeat(100)}`);
+  assert.is(long.filter((line) => line.includes('>>>')).length, 12);
+  assert.ok(long.some((line) => line.includes('… 89 more lines')));
+});
+
+test('a very long line is cut', () => {
+  assert.ok(rendered(`FROM x\nFOO ${'y'.repeat(10_000)}`).every((line) => line.length < 300));
+});
+
+test('tabs before the mark stay tabs, so that it stands under the word', () => {
+  assert.ok(rendered('FROM x\n\t\tFOO\n').includes('     |     \t\t^^^'));
+});
+
+test('errors without a place, or at a flag, are told without an excerpt', () => {
+  assert.is(renderError(new KilnError('KILN_X', 'a is b')), 'error: a is b');
+  assert.is(
+    renderError(new KilnError('KILN_X', 'a is b', { place: { kind: 'flag', flag: '--a' }, notes: ['more'] })),
+    '--a\nerror: a is b\nmore',
+  );
+});
+
+test.run();

@@ -1,0 +1,113 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { KilnError } from '../../base/errors.ts';
+import { environmentOf, expandWord } from './expand.ts';
+import { replacePattern, trimPrefix, trimSuffix } from './pattern.ts';
+
+interface Table {
+  readonly escape: '\\' | '`';
+  readonly environment: Readonly<Record<string, string>>;
+  readonly cases: readonly { readonly word: string; readonly text?: string; readonly error?: string }[];
+}
+
+/** Docker 28.5's answers: each word stood in a USER instruction, the text is from the history, the error from the build. */
+const tables: readonly Table[] = ['backslash', 'backtick'].map((name) =>
+  JSON.parse(readFileSync(join(import.meta.dirname, `cases.${name}.json`), 'utf8')),
+);
+
+/** Docker turns the pattern of `%` round before it looks at it, and shows it like that; we show what was written. */
+const SAID_DIFFERENTLY = new Set(['${p%a\\bc}']);
+
+for (const { escape: escapeChar, environment, cases } of tables) {
+  const env = new Map(Object.entries(environment));
+  for (const { word, text, error } of cases) {
+    test(`with escape ${escapeChar}, ${JSON.stringify(word)} is ${error ? 'refused' : 'expanded'} as Docker does`, () => {
+      if (error === undefined) {
+        assert.is(expandWord(word, env, { escape: escapeChar }).text, text);
+        return;
+      }
+      try {
+        expandWord(word, env, { escape: escapeChar });
+      } catch (thrown) {
+        const { code, message } = thrown as KilnError;
+        assert.ok(code === 'KILN_DOCKERFILE_EXPANSION' || code === 'KILN_DOCKERFILE_VARIABLE_REQUIRED', code);
+        if (!SAID_DIFFERENTLY.has(word)) assert.is(message, error);
+        return;
+      }
+      assert.unreachable(`expected: ${error}`);
+    });
+  }
+}
+
+const env = environmentOf(['a=1', 'b=two words', 'e=', 'n', 'a=2']);
+
+test('an environment takes the last value of a name, and a name alone as empty', () => {
+  assert.is(env.get('a'), '2');
+  assert.is(env.get('n'), '');
+});
+
+test('words are split at white space that is not quoted, after expansion', () => {
+  assert.equal(expandWord('x $b "$b" \'p q\' r\\ s $e "" t', env).words, ['x', 'two', 'words', 'two words', 'p q', 'r s', 't']);
+  assert.equal(expandWord('  plain\twords\u00a0too ', env).words, ['plain', 'words', 'too']);
+});
+
+test('tells which names were found and which were not, needed or not', () => {
+  const { used, unmatched } = expandWord('$a ${x:-$y} ${a:+${z}} "$w" \'$q\'', env);
+  assert.equal([...used].sort(), ['a']);
+  assert.equal([...unmatched].sort(), ['w', 'x', 'y', 'z']);
+});
+
+test('raw quotes and raw escapes stay in the result', () => {
+  assert.is(expandWord('"$a" \'$a\' \\$a', env, { rawQuotes: true }).text, '"2" \'$a\' $a');
+  assert.is(expandWord('"\\$a" \\x "a\\b"', env, { rawQuotes: true, rawEscapes: true }).text, '"\\$a" \\x "a\\\\b"');
+});
+
+test('an unset variable can stay as written', () => {
+  const keep = (word: string) => expandWord(word, env, { keepUnset: true }).text;
+  assert.is(keep('$a $x ${x} ${x:-w} ${x%"p"} ${x/a/b} ${x//a/b} ${x:?m}'), '2 $x ${x} ${x:-w} ${x%p} ${x/a/b} ${x/a/b} ${x:?m}');
+});
+
+test('in the body of a heredoc quotes are ordinary characters', () => {
+  const body = 'it\'s "$a" \'$b\'\n\\$a ${x:-"d"}\n';
+  assert.is(expandWord(body, env, { plainQuotes: true }).text, 'it\'s "2" \'two words\'\n$a "d"\n');
+});
+
+test('white space behind << belongs to the word when heredocs are looked for', () => {
+  assert.equal(expandWord('cat <<  EOF x', env, { heredocWords: true }).words, ['cat', '<<EOF', 'x']);
+});
+
+test('a megabyte of text, variables, quotes or escapes takes linear time and never the grammar', () => {
+  for (const piece of ['word ', '$a', '${a}', '"q"', "'q'", '\\x', '${a:-b}']) {
+    const word = piece.repeat(Math.ceil((piece.includes(':') ? 20_000 : 1_000_000) / piece.length));
+    assert.ok(expandWord(word, env).text.length > 0);
+  }
+});
+
+test('a substitution of many thousand parts is refused, not attempted', () => {
+  const word = `\${x:-${'$a'.repeat(10_000)}}`;
+  assert.throws(
+    () => expandWord(word, env),
+    (error: KilnError) => error.code === 'KILN_DOCKERFILE_TOO_COMPLEX',
+  );
+  const deep = `${'${x:-'.repeat(3000)}${'}'.repeat(3000)}`;
+  assert.throws(
+    () => expandWord(deep, env),
+    (error: KilnError) => error.code === 'KILN_DOCKERFILE_TOO_COMPLEX',
+  );
+});
+
+test('patterns made to make an engine backtrack are matched at once', () => {
+  const value = 'a'.repeat(5000);
+  assert.is(trimPrefix(`${'a*'.repeat(50)}b`, value, true), value);
+  assert.is(trimSuffix(`b${'*a'.repeat(50)}`, value, false), value);
+  assert.is(replacePattern('*a*a*a*b', value, 'x', true), value);
+});
+
+test('no wildcard of a pattern matches a line break', () => {
+  assert.is(trimPrefix('*b', 'a\nb', true), 'a\nb');
+  assert.is(replacePattern('?', 'a\nb', '-', true), '-\n-');
+});
+
+test.run();
