@@ -160,7 +160,7 @@ export interface Entry {
 }
 
 /** Entries per parse: the parser keeps what it has read, so a long list goes to it in slices. */
-const SLICE = 500;
+const SLICE = 100;
 
 /** `key=value` words, or bare `key`. The first `=` counts even inside quotes, as for Docker. */
 export function parseKeyValues(words: readonly string[]): Entry[] {

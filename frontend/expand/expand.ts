@@ -76,6 +76,8 @@ export function environmentOf(lines: Iterable<string>): Map<string, string> {
   return environment;
 }
 
+const NOT_ASCII = /[^\0-\x7f]/;
+
 const NOTHING: ReadonlySet<string> = new Set();
 
 class Fault extends Error {
@@ -118,7 +120,7 @@ class Expander {
     this.#word = word;
     this.#environment = environment;
     this.#options = options;
-    this.#lexer = wordLexer({ escape: options.escape, quotes: !options.plainQuotes });
+    this.#lexer = wordLexer({ escape: options.escape, quotes: !options.plainQuotes, unicode: NOT_ASCII.test(word) });
   }
 
   /** The top level of the word is walked token by token; only what stands inside `${…}` needs the grammar. */

@@ -13,13 +13,15 @@ export interface WordSyntax {
   readonly escape: '\\' | '`';
   /** False: quotes are ordinary characters, as in the bodies of heredocs. */
   readonly quotes: boolean;
+  /** False when the word is all ASCII: the tables of Unicode letters take some 5 ms to build. */
+  readonly unicode: boolean;
 }
 
 const lexers = new Map<string, moo.Lexer>();
 
 /** One lexer per syntax, built when first asked for (half a millisecond). It is stateful: finish one word before the next. */
 export function wordLexer(syntax: WordSyntax): moo.Lexer {
-  const key = syntax.escape + syntax.quotes;
+  const key = `${syntax.escape}${syntax.quotes}${syntax.unicode}`;
   let lexer = lexers.get(key);
   if (!lexer) {
     lexer = moo.states(wordStates(syntax), 'word');
@@ -29,13 +31,15 @@ export function wordLexer(syntax: WordSyntax): moo.Lexer {
 }
 
 /** A run of digits, one special parameter, or a name. */
-const NAME = '(?:\\p{Nd}+|[@*#?\\-$!]|[\\p{L}_][\\p{L}\\p{Nd}_]*)';
+const ASCII_NAME = '(?:[0-9]+|[@*#?\\-$!]|[A-Za-z_][A-Za-z0-9_]*)';
+const UNICODE_NAME = '(?:\\p{Nd}+|[@*#?\\-$!]|[\\p{L}_][\\p{L}\\p{Nd}_]*)';
 
-function wordStates({ escape: escapeChar, quotes }: WordSyntax): Parameters<typeof moo.states>[0] {
+function wordStates({ escape: escapeChar, quotes, unicode }: WordSyntax): Parameters<typeof moo.states>[0] {
   const esc = escapeChar === '\\' ? '\\\\' : escapeChar;
+  const name = unicode ? UNICODE_NAME : ASCII_NAME;
   const nameOf = (text: string): string => (text[1] === '{' ? text.slice(2, -1) : text.slice(1));
   const dollars = {
-    variable: { match: new RegExp(`\\$(?:${NAME}|\\{${NAME}\\})`, 'u'), value: nameOf },
+    variable: { match: new RegExp(`\\$(?:${name}|\\{${name}\\})`, 'u'), value: nameOf },
     open: { match: /\$\{/u, push: 'head' },
     dollar: /\$/u,
   };
@@ -63,7 +67,7 @@ function wordStates({ escape: escapeChar, quotes }: WordSyntax): Parameters<type
     },
     head: {
       badSubstitution: /[{}:]/u,
-      name: { match: new RegExp(NAME, 'u'), next: 'modifier' },
+      name: { match: new RegExp(name, 'u'), next: 'modifier' },
       operator,
       slash: { match: /\/\/?/u, next: 'pattern' },
       badModifier: { match: /[\s\S]/u, lineBreaks: true },
