@@ -1,32 +1,23 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { KilnError } from '../base/errors.ts';
-import type { BlobForms, ContentStore } from '../snapshotter/content.ts';
-import type { ImageStore } from '../snapshotter/images.ts';
-import { openContent } from '../snapshotter/store/content.ts';
-import { openBlobForms } from '../snapshotter/store/forms.ts';
-import { openImages } from '../snapshotter/store/images.ts';
-import { openStore, type Store } from '../snapshotter/store/root.ts';
+import { openRooms, type Rooms } from '../snapshotter/overlay/open.ts';
+import { openStore } from '../snapshotter/store/root.ts';
 
-/** The store of this command and what lies in it. Opening costs a few milliseconds and no thread; closes with its scope. */
-export interface Session extends Disposable {
-  readonly store: Store;
-  readonly content: ContentStore;
-  readonly forms: BlobForms;
-  readonly images: ImageStore;
-}
+/** The store of this command and the rooms over it. Opening costs a few milliseconds and no thread; closes with its scope. */
+export interface Session extends Rooms, AsyncDisposable {}
 
 /** Opens the store at `root`, or where the environment says it is. */
 export function openSession(root?: string): Session {
   const store = openStore(root || storeRoot(process.env, process.getuid?.() ?? 0));
   for (const warning of store.warnings) process.stderr.write(`WARNING: ${warning}\n`);
-  const content = openContent(store);
+  const rooms = openRooms(store);
   return {
-    store,
-    content,
-    forms: openBlobForms(store, content),
-    images: openImages(store),
-    [Symbol.dispose]: () => store.close(),
+    ...rooms,
+    async [Symbol.asyncDispose]() {
+      await rooms.snapshotter[Symbol.asyncDispose]();
+      store.close();
+    },
   };
 }
 

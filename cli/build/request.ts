@@ -11,6 +11,8 @@ import { directoryAt, ignoreOf } from './context.ts';
 import { internalStep } from './internal.ts';
 import type { BuildOptions } from './options.ts';
 
+const LAYOUT = 'oci-layout://';
+
 /** A directory that the graph names as `local://NAME`, and what of it is there as far as the build is concerned. */
 export interface LocalSource {
   readonly directory: string;
@@ -27,18 +29,24 @@ export interface PreparedRequest {
   readonly layouts: ReadonlyMap<string, string>;
 }
 
+/** Paths of the OCI layouts among `--build-context`, by the name of their context. */
+export function layoutsOf(options: BuildOptions): ReadonlyMap<string, string> {
+  const layouts = [...options.buildContexts].filter(([, value]) => value.startsWith(LAYOUT));
+  return new Map(layouts.map(([name, value]) => [name, resolve(splitLayout(value.slice(LAYOUT.length)).path)]));
+}
+
 export function prepareRequest(
   options: BuildOptions,
   context: LoadedContext,
+  layouts: ReadonlyMap<string, string>,
   resolveImage: ImageResolver,
   signal: AbortSignal,
 ): PreparedRequest {
   const locals = new Map<string, LocalSource>([
     ['context', { directory: context.directory, filter: context.ignore && ignoreFilter(context.ignore), memory: context.memory }],
   ]);
-  const layouts = new Map<string, string>();
   const namedContexts = new Map<string, NamedContext>();
-  for (const [name, value] of options.buildContexts) namedContexts.set(name, namedContext(name, value, locals, layouts));
+  for (const [name, value] of options.buildContexts) namedContexts.set(name, namedContext(name, value, locals));
   const request: FrontendRequest = {
     dockerfile: context.dockerfile,
     target: options.target,
@@ -68,13 +76,10 @@ export function prepareRequest(
 }
 
 /** One `--build-context NAME=VALUE`: an image, an OCI layout or a directory. */
-function namedContext(name: string, value: string, locals: Map<string, LocalSource>, layouts: Map<string, string>): NamedContext {
+function namedContext(name: string, value: string, locals: Map<string, LocalSource>): NamedContext {
   if (value.startsWith('docker-image://')) return { kind: 'image', ref: value.slice('docker-image://'.length) };
-  if (value.startsWith('oci-layout://')) {
-    const { path, suffix } = splitLayout(value.slice('oci-layout://'.length));
-    layouts.set(name, resolve(path));
-    return { kind: 'oci-layout', store: name, ref: `${name}${suffix}` };
-  }
+  if (value.startsWith(LAYOUT))
+    return { kind: 'oci-layout', store: name, ref: `${name}${splitLayout(value.slice(LAYOUT.length)).suffix}` };
   if (/^(https?|git|ssh):\/\/|^git@/.test(value)) {
     throw new KilnError('KILN_CONTEXT_UNSUPPORTED', `a named context at a URL is not supported yet: ${name}`, {
       place: { kind: 'flag', flag: '--build-context' },

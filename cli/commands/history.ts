@@ -14,7 +14,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .option('--no-trunc', 'whole instructions');
   if (!parseArguments(command, argv)) return 0;
   const { trunc } = command.opts<{ trunc: boolean }>();
-  using session = openSession();
+  await using session = openSession();
   const { manifest, config } = readImage(session.content, findImage(session.images, command.args[0] ?? '').target);
   const layers = manifest.layers[Symbol.iterator]();
   const rows = (config.history ?? []).map((entry) => {

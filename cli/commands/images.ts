@@ -15,7 +15,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .option('--no-trunc', 'whole image IDs');
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<{ quiet?: boolean; trunc: boolean }>();
-  using session = openSession();
+  await using session = openSession();
   const images = [...session.images.list()]
     .sort((a, b) => b.created - a.created)
     .filter((image) => !command.args[0] || split(image.name)[0].startsWith(command.args[0]));

@@ -8,7 +8,7 @@ import { openSession, type Session } from '../session.ts';
 export async function run(argv: readonly string[]): Promise<number> {
   const command = newCommand('inspect', 'Print the config and descriptors of an image as JSON').argument('<image...>');
   if (!parseArguments(command, argv)) return 0;
-  using session = openSession();
+  await using session = openSession();
   const documents = command.args.map((text) => describe(session, findImage(session.images, text)));
   process.stdout.write(`${JSON.stringify(documents, null, 4)}\n`);
   return 0;

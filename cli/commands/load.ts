@@ -20,7 +20,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       hint: 'name the archive with -i FILE',
       exitCode: 2,
     });
-  using session = openSession();
+  await using session = openSession();
   using cancel = cancelOnSignals();
   const path = input ?? (await spool(session));
   const loaded = await shownTransfer(`loading ${input ?? 'standard input'}`, quiet === true, (report) =>

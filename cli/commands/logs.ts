@@ -14,7 +14,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .option('--json', 'as JSON, in the form of --progress=rawjson');
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<{ list?: boolean; json?: boolean }>();
-  using session = openSession();
+  await using session = openSession();
   const directory = session.store.logs;
   if (flags.list) {
     process.stdout.write(

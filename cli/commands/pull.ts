@@ -16,7 +16,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const flags = command.opts<{ platform?: string; quiet?: boolean }>();
   const [name = ''] = command.args;
   const full = fullName(name);
-  using session = openSession();
+  await using session = openSession();
   using cancel = cancelOnSignals();
   const image = await shownTransfer(`pulling ${full}`, flags.quiet === true, (report) =>
     pullImage(session, name, {

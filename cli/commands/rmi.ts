@@ -11,7 +11,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .option('-f, --force', 'an image that is not there is no error');
   if (!parseArguments(command, argv)) return 0;
   const { force } = command.opts<{ force?: boolean }>();
-  using session = openSession();
+  await using session = openSession();
   let code = 0;
   for (const text of command.args) {
     try {

@@ -7,7 +7,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const command = newCommand('tag', 'Give an image another name').argument('<source>').argument('<target>');
   if (!parseArguments(command, argv)) return 0;
   const [source = '', target = ''] = command.args;
-  using session = openSession();
+  await using session = openSession();
   session.images.put({ ...findImage(session.images, source), name: fullName(target) });
   return 0;
 }

@@ -101,9 +101,18 @@ export function writeTextMap(out: PbfWriter, field: number, map: Readonly<Record
   writeMap(out, field, map, (entry, value) => writeTextAlways(entry, 2, value));
 }
 
-/** Go compares strings by their UTF-8 bytes, JavaScript by UTF-16 units; the two differ beyond U+FFFF. */
+/** Go compares strings by their UTF-8 bytes, JavaScript by UTF-16 units; the two differ where a surrogate meets U+E000 and above. */
 export function compareUtf8(a: string, b: string): number {
-  return a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    const [x, y] = [a.charCodeAt(i), b.charCodeAt(i)];
+    if (x !== y) return x >= 0xd800 && y >= 0xd800 ? surrogatesLast(x) - surrogatesLast(y) : x - y;
+  }
+  return a.length - b.length;
+}
+
+function surrogatesLast(unit: number): number {
+  return unit >= 0xe000 ? unit - 0x800 : unit + 0x2000;
 }
 
 /** One field of a message that is being read. */
@@ -118,6 +127,13 @@ export interface WireField {
 /** The fields of a message in order. Throws KILN_LLB_MALFORMED for anything that is not well-formed protobuf. */
 export function* readFields(message: Uint8Array): Generator<WireField> {
   let at = 0;
+  /** Tags and lengths are nearly always one byte; a bigint each would be most of the time that reading takes. */
+  const small = (): number => {
+    const byte = message[at] ?? 0x80;
+    if (byte >= 0x80) return Number(varint());
+    at++;
+    return byte;
+  };
   const varint = (): bigint => {
     let value = 0n;
     for (let shift = 0n; shift < 70n; shift += 7n) {
@@ -128,28 +144,28 @@ export function* readFields(message: Uint8Array): Generator<WireField> {
     }
     throw malformed('a number is longer than ten bytes');
   };
-  const take = (length: bigint): Uint8Array => {
-    if (length > BigInt(message.length - at)) throw malformed('a field is longer than its message');
+  const take = (length: number): Uint8Array => {
+    if (length > message.length - at) throw malformed('a field is longer than its message');
     const start = at;
-    at += Number(length);
+    at += length;
     return message.subarray(start, at);
   };
   while (at < message.length) {
-    const tag = varint();
-    const number = Number(tag >> 3n);
+    const tag = small();
+    const number = Math.floor(tag / 8);
     if (number < 1 || number > 0x1fffffff) throw malformed(`field number ${number} is out of range`);
-    switch (Number(tag & 7n)) {
+    switch (tag % 8) {
       case VARINT:
         yield { number, int: varint(), bytes: undefined };
         break;
       case BYTES:
-        yield { number, int: undefined, bytes: take(varint()) };
+        yield { number, int: undefined, bytes: take(small()) };
         break;
       case FIXED64:
-        take(8n);
+        take(8);
         break;
       case FIXED32:
-        take(4n);
+        take(4);
         break;
       default:
         throw malformed('an unknown wire type');

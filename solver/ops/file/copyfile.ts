@@ -4,7 +4,7 @@ import { combine, contextChanged } from '../../../cache/contenthash/filehash.ts'
 import { contentXattrs } from '../../../cache/contenthash/xattrs.ts';
 import { identityOf, sameIdentity } from '../../../cache/select/entry.ts';
 import type { OpenDirectory } from '../../../cache/select/opendir.ts';
-import { fstat, openat } from '../../../snapshotter/sys/calls.ts';
+import { fstat, futimens, openat } from '../../../snapshotter/sys/calls.ts';
 import { O } from '../../../snapshotter/sys/constants.ts';
 import { applyToFd, type Overrides } from './attributes.ts';
 import type { FileStep } from './steps.ts';
@@ -15,12 +15,14 @@ let chunk: Buffer | undefined;
 /**
  * Copies one regular file to a name that is free, with its metadata. What is copied is what was hashed: afterwards the source still
  * has the identity that the walk saw, and where its time stamp proves nothing (`expected`), the bytes themselves are compared.
- * Throws KILN_CONTEXT_CHANGED otherwise. read and write beat copy_file_range on small files (no reflink on ext4): see README.md.
+ * Throws KILN_CONTEXT_CHANGED otherwise. read and write, not copy_file_range: a
+ * context is mostly on another file system (EXDEV), and small files gain nothing by it.
  */
-export function copyFile(from: OpenDirectory, step: FileStep, toDir: number, name: string, overrides: Overrides): void {
+export function copyFile(from: OpenDirectory, step: FileStep, to: TargetDirectory, name: string, overrides: Overrides): void {
   const source = openSource(from, step);
+  const mode = overrides.mode ? overrides.mode.apply(step.mode, false) : step.mode & 0o7777;
   try {
-    const target = openat(toDir, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o600);
+    const target = openat(to.fd, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, mode & 0o777);
     try {
       const hash = step.expected ? createHash('sha256') : undefined;
       const length = copyBytes(source, target, step.size, hash ? (bytes) => void hash.update(bytes) : undefined);
@@ -31,18 +33,41 @@ export function copyFile(from: OpenDirectory, step: FileStep, toDir: number, nam
         const content = hash.digest();
         if (Buffer.compare(xattrs ? combine(content, xattrs) : content, step.expected!) !== 0) throw contextChanged(step.path);
       }
-      applyToFd(target, {
-        uid: overrides.owner?.uid ?? step.uid,
-        gid: overrides.owner?.gid ?? step.gid,
-        mode: overrides.mode ? overrides.mode.apply(step.mode, false) : step.mode & 0o7777,
-        mtime: overrides.time ?? stat.mtime,
-        xattrs,
-      });
+      const uid = overrides.owner?.uid ?? step.uid;
+      const gid = overrides.owner?.gid ?? step.gid;
+      const mtime = overrides.time ?? stat.mtime;
+      if (xattrs === undefined && to.gives(target, uid, gid, mode)) futimens(target, mtime, mtime);
+      else applyToFd(target, { uid, gid, mode, mtime, xattrs });
     } finally {
       closeSync(target);
     }
   } finally {
     closeSync(source);
+  }
+}
+
+/**
+ * A directory that files are copied into. The first file of each mode tells whether new files get the mode and owner they are to
+ * have by themselves (they do not under a umask, a set-group-id bit or a default ACL): then the others need no chown and chmod,
+ * a tenth of the whole time.
+ */
+export class TargetDirectory {
+  readonly fd: number;
+  readonly #given = new Map<number, { readonly uid: number; readonly gid: number; readonly mode: number }>();
+
+  constructor(fd: number) {
+    this.fd = fd;
+  }
+
+  /** True when the new file `target`, made with the permission bits of `mode`, is as it should be already. */
+  gives(target: number, uid: number, gid: number, mode: number): boolean {
+    let given = this.#given.get(mode);
+    if (!given) {
+      const stat = fstat(target);
+      given = { uid: stat.uid, gid: stat.gid, mode: stat.mode & 0o7777 };
+      this.#given.set(mode, given);
+    }
+    return given.mode === mode && given.uid === uid && given.gid === gid;
   }
 }
 

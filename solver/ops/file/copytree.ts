@@ -20,7 +20,7 @@ import {
 import { O } from '../../../snapshotter/sys/constants.ts';
 import { type Root, removeAt, statAt } from '../../../snapshotter/sys/rooted.ts';
 import { applyToFd, applyToName, type Overrides } from './attributes.ts';
-import { copyFile } from './copyfile.ts';
+import { copyFile, TargetDirectory } from './copyfile.ts';
 import { notADirectory } from './destination.ts';
 import { type FileStep, fileStep } from './steps.ts';
 
@@ -83,9 +83,11 @@ export function beginTree(job: TreeCopy): Begun {
 export function copyFiles(from: Root, to: Root, files: readonly FileStep[], overrides: Overrides): void {
   using source = new OpenDirectory(from);
   using target = new OpenDirectory(to);
+  let last: { readonly path: string; readonly directory: TargetDirectory } | undefined;
   for (const file of files) {
-    const [directory, name] = splitPath(file.target);
-    copyFile(source, file, target.at(directory), name, overrides);
+    const [path, name] = splitPath(file.target);
+    if (last?.path !== path) last = { path, directory: new TargetDirectory(target.at(path)) };
+    copyFile(source, file, last.directory, name, overrides);
   }
 }
 

@@ -1,0 +1,47 @@
+import { convertDockerfile } from '../../frontend/convert/convert.ts';
+import { parseDockerfile } from '../../frontend/parse.ts';
+import { imageSources } from '../../registry/pull.ts';
+import { definitionJson, marshalDefinition, toDefinition } from '../../solver/llb/definition.ts';
+import { imageResolver } from '../../solver/ops/source-image.ts';
+import { registryOptions } from '../registry-options.ts';
+import { openSession } from '../session.ts';
+import { loadContext } from './context.ts';
+import { parseBuildFlags } from './flags.ts';
+import { contextHost } from './host.ts';
+import { prepareRequest } from './request.ts';
+
+export interface DumpFlags {
+  readonly file?: string | undefined;
+  readonly target?: string | undefined;
+  readonly buildArg?: readonly string[] | undefined;
+  readonly platform?: string | undefined;
+  readonly format: 'json' | 'binary';
+}
+
+/** The graph of a Dockerfile for one platform: JSON text, or the bytes of pb.Definition. Nothing is built; base images are looked up. */
+export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Array> {
+  const argv = [
+    path,
+    ...pair('--file', flags.file),
+    ...pair('--target', flags.target),
+    ...pair('--platform', flags.platform),
+    ...(flags.buildArg ?? []).flatMap((arg) => pair('--build-arg', arg)),
+  ];
+  const { options } = parseBuildFlags(argv, { env: process.env, stdoutIsTerminal: false, cpus: 1 })!;
+  await using session = openSession();
+  await using scope = new AsyncDisposableStack();
+  const { signal } = new AbortController();
+  const context = await loadContext(options, contextHost(session, scope, signal));
+  const sources = scope.use(
+    imageSources({ content: session.content, images: session.images, registry: await registryOptions(process.env) }),
+  );
+  const { request } = prepareRequest(options, context, new Map(), imageResolver(sources, signal), signal);
+  const { targets } = await convertDockerfile(request, parseDockerfile(context.dockerfile));
+  const edge = targets[0]?.edge;
+  if (flags.format === 'binary') return marshalDefinition(toDefinition(edge));
+  return Buffer.from(`${JSON.stringify(definitionJson(edge), null, 2)}\n`);
+}
+
+function pair(flag: string, value: string | undefined): string[] {
+  return value === undefined ? [] : [flag, value];
+}

@@ -1,0 +1,159 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ProgressSink, WarningEvent } from '../../base/progress.ts';
+import { createContentHasher } from '../../cache/contenthash/hasher.ts';
+import type { TreeFilter } from '../../cache/contenthash.ts';
+import { createCacheMounts } from '../../cache/mounts.ts';
+import { openRecords } from '../../cache/records.ts';
+import { createExecutor } from '../../executor/run.ts';
+import type { BuiltTarget } from '../../exporter/exporter.ts';
+import { convertDockerfile } from '../../frontend/convert/convert.ts';
+import type { TargetResult } from '../../frontend/frontend.ts';
+import { parseDockerfile } from '../../frontend/parse.ts';
+import { hostPlatform } from '../../registry/platforms.ts';
+import { type ImageSources, imageSources } from '../../registry/pull.ts';
+import { SCRATCH } from '../../snapshotter/snapshotter.ts';
+import type { LlbEdge } from '../../solver/llb/graph.ts';
+import { lowerGraphs } from '../../solver/lower.ts';
+import { imageResolver } from '../../solver/ops/source-image.ts';
+import { type BuildResult, type DirectoryResult, resultCodec } from '../../solver/result.ts';
+import { createSolver } from '../../solver/solve.ts';
+import type { World } from '../../solver/world.ts';
+import { registryOptions } from '../registry-options.ts';
+import type { Session } from '../session.ts';
+import { type ContextHost, type LoadedContext, loadContext } from './context.ts';
+import { internalStep } from './internal.ts';
+import type { BuildOptions } from './options.ts';
+import { explainFailure } from './outcome.ts';
+import { announcedResolver, type LocalSource, layoutsOf, type PreparedRequest, prepareRequest } from './request.ts';
+import { readSecret, secretDirectory } from './secrets.ts';
+
+/** What a build came to, before it is exported. */
+export interface Built {
+  readonly targets: readonly BuiltTarget[];
+  readonly warnings: readonly WarningEvent[];
+}
+
+export interface BuildContext {
+  readonly session: Session;
+  readonly progress: ProgressSink;
+  readonly signal: AbortSignal;
+  readonly host: ContextHost;
+  /** What is opened for the build and closed after its export. */
+  readonly scope: AsyncDisposableStack;
+}
+
+/** From options to solved targets: load, parse, lower, solve. Everything that runs reports to `progress`. */
+export async function solveBuild(options: BuildOptions, context: BuildContext): Promise<Built> {
+  const { session, progress, signal, scope } = context;
+  const loaded = await loadAnnounced(options, context);
+  const sources = scope.use(
+    imageSources({ content: session.content, images: session.images, registry: await registryOptions(process.env) }),
+  );
+  const layouts = layoutsOf(options);
+  const resolve = announcedResolver(imageResolver(sources, signal, layouts), progress);
+  const prepared = prepareRequest(options, loaded, layouts, resolve, signal);
+  const dockerfile = parseDockerfile(loaded.dockerfile);
+  const { targets, warnings } = await convertDockerfile(prepared.request, dockerfile);
+  const world = openWorld(options, context, prepared, sources);
+  const results = await solveEdges(options, context, targets, world);
+  return { warnings, targets: targets.map((target, index) => builtTarget(target, results[index])) };
+}
+
+async function loadAnnounced(options: BuildOptions, { progress, host }: BuildContext): Promise<LoadedContext> {
+  return await internalStep(
+    progress,
+    `[internal] load build definition from ${options.file === '-' || options.file === undefined ? 'Dockerfile' : options.file}`,
+    async (step) => {
+      const loaded = await loadContext(options, host);
+      step.done(`transferring dockerfile: ${Buffer.byteLength(loaded.dockerfile.text)}B`);
+      return loaded;
+    },
+  );
+}
+
+function openWorld(
+  options: BuildOptions,
+  { session, scope, signal }: BuildContext,
+  prepared: PreparedRequest,
+  sources: ImageSources,
+): World {
+  const { root } = session.store;
+  const hasher = createContentHasher({ directory: ensured(join(root, 'statcache')) });
+  scope.defer(() => hasher.save());
+  return {
+    snapshotter: session.snapshotter,
+    executor: scope.use(createExecutor({ stateDir: '/run/kiln' })),
+    hasher,
+    sources,
+    platform: hostPlatform(),
+    forms: session.forms,
+    caches: createCacheMounts(ensured(join(root, 'caches'))),
+    locals: new Map([...prepared.locals].map(([name, source]) => [name, directoryOf(source)])),
+    layouts: prepared.layouts,
+    secret: (id) => readSecret(options.secrets, id),
+    secretDirectory: () => secretDirectory(session.store),
+    onLayer: (layer) => {
+      // Packed while later steps run; whoever needs the answer asks again and meets this one.
+      session.snapshotter.describe(layer, signal).catch(() => {});
+    },
+  };
+}
+
+function directoryOf({ directory, filter, memory }: LocalSource): DirectoryResult {
+  return {
+    kind: 'directory',
+    root: directory,
+    ...(filter && { filter: explained(filter) }),
+    ...(memory !== undefined && { memory }),
+  };
+}
+
+/** The walker's filter, with reasons in the user's words. */
+function explained(filter: NonNullable<LocalSource['filter']>): TreeFilter {
+  return {
+    ...filter,
+    explain(path) {
+      const reason = filter.explain(path);
+      if (reason?.place?.kind !== 'source') return reason?.pattern;
+      return `line ${reason.place.start.line} of ${reason.place.source.name}: ${reason.pattern}`;
+    },
+  };
+}
+
+function ensured(directory: string): string {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  return directory;
+}
+
+/** One result per target; undefined for an empty image. */
+async function solveEdges(
+  options: BuildOptions,
+  { session, progress, signal }: BuildContext,
+  targets: readonly TargetResult[],
+  world: World,
+): Promise<(BuildResult | undefined)[]> {
+  const edges = targets.flatMap((target) => (target.edge ? [target.edge] : []));
+  const solver = createSolver<BuildResult>({
+    cache: openRecords(session.store),
+    codec: resultCodec(session.snapshotter),
+    progress,
+    limits: { process: options.maxParallelism, network: 4, cpu: options.maxParallelism },
+  });
+  const results = await solved(edges, () => solver.solve(lowerGraphs(edges, world), signal), signal);
+  const byEdge = new Map(edges.map((edge, index) => [edge, results[index]]));
+  return targets.map((target) => target.edge && byEdge.get(target.edge));
+}
+
+async function solved<T>(edges: readonly LlbEdge[], solve: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  try {
+    return await solve();
+  } catch (error) {
+    throw explainFailure(error, edges, signal);
+  }
+}
+
+function builtTarget({ platform, config, base }: TargetResult, result: BuildResult | undefined): BuiltTarget {
+  const snapshot = result?.kind === 'snapshot' ? result.snapshot : SCRATCH;
+  return { platform, config, base, snapshot };
+}

@@ -1,0 +1,89 @@
+import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { KilnError, messageOf } from '../../base/errors.ts';
+import type { ProgressSink, WarningEvent } from '../../base/progress.ts';
+import type { ExportResponse } from '../../exporter/exporter.ts';
+import { exportBuild } from '../build/export.ts';
+import { parseBuildFlags } from '../build/flags.ts';
+import { contextHost } from '../build/host.ts';
+import { BuildLog } from '../build/log.ts';
+import type { BuildOptions } from '../build/options.ts';
+import { solveBuild } from '../build/run.ts';
+import { cancelOnSignals } from '../cancel.ts';
+import { createView, type ProgressView } from '../progress/view.ts';
+import { printError, printWarnings } from '../report.ts';
+import { openSession, requireRoot, type Session } from '../session.ts';
+
+/** `kiln build` */
+export async function run(argv: readonly string[]): Promise<number> {
+  const parsed = parseBuildFlags(argv, {
+    env: process.env,
+    stdoutIsTerminal: process.stdout.isTTY === true,
+    cpus: availableParallelism(),
+  });
+  if (!parsed) return 0;
+  const { options, root } = parsed;
+  requireRoot('kiln build');
+  await using session = openSession(root);
+  using cancel = cancelOnSignals();
+  const view = await createView(options.progress, process.stderr, process.env['NO_COLOR'] === undefined);
+  using log = new BuildLog(session.store.logs, {
+    started: Date.now(),
+    context: options.context,
+    file: options.file,
+    target: options.target,
+    tags: options.tags,
+  });
+  const warnings: WarningEvent[] = [];
+  const progress: ProgressSink = (event) => {
+    log.event(event);
+    if (event.kind === 'warning') warnings.push(event);
+    view.event(event);
+  };
+  for (const note of options.notes) progress({ kind: 'warning', short: note, detail: [] });
+  try {
+    const response = await build(options, session, progress, cancel.signal);
+    log.end({ digest: response['containerimage.digest'] });
+    view.close();
+    finish(options, response, warnings);
+    return 0;
+  } catch (error) {
+    log.end({ error: messageOf(error), ...(error instanceof KilnError && { code: error.code }) });
+    return await failed(error, view, options, warnings);
+  }
+}
+
+async function build(
+  options: BuildOptions,
+  session: Session,
+  progress: ProgressSink,
+  signal: AbortSignal,
+): Promise<ExportResponse> {
+  await using scope = new AsyncDisposableStack();
+  const context = { session, progress, signal, scope, host: contextHost(session, scope, signal) };
+  const built = await solveBuild(options, context);
+  for (const warning of built.warnings) progress(warning);
+  return await exportBuild(built.targets, options, context);
+}
+
+function finish(options: BuildOptions, response: ExportResponse, warnings: readonly WarningEvent[]): void {
+  const id = response['containerimage.config.digest'] ?? response['containerimage.digest'];
+  if (options.iidFile !== undefined && id !== undefined) writeFileSync(options.iidFile, String(id));
+  if (options.metadataFile !== undefined)
+    writeFileSync(options.metadataFile, `${JSON.stringify(response, Object.keys(response).sort(), 2)}\n`);
+  if (options.progress === 'quiet') {
+    if (id !== undefined) process.stdout.write(`${id}\n`);
+  } else if (options.progress !== 'rawjson' && options.progress !== 'none') printWarnings(warnings);
+}
+
+async function failed(
+  error: unknown,
+  view: ProgressView,
+  options: BuildOptions,
+  warnings: readonly WarningEvent[],
+): Promise<number> {
+  view.close();
+  if (options.progress !== 'quiet' && options.progress !== 'rawjson') printWarnings(warnings);
+  await printError(error);
+  return error instanceof KilnError ? error.exitCode : 70;
+}

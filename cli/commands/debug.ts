@@ -1,0 +1,42 @@
+import { writeFileSync } from 'node:fs';
+import { KilnError } from '../../base/errors.ts';
+import { newCommand, parseArguments } from '../arguments.ts';
+import { dumpLlb } from '../build/dump.ts';
+
+/** `kiln debug dump-llb [-f FILE] [--target T] [--format=json|binary] PATH` */
+export async function run(argv: readonly string[]): Promise<number> {
+  const [sub, ...rest] = argv;
+  if (sub !== 'dump-llb') {
+    throw new KilnError('KILN_USAGE', sub === undefined ? 'a debug command is required' : `unknown debug command: ${sub}`, {
+      hint: "'kiln debug dump-llb PATH' prints the graph of a Dockerfile",
+      exitCode: 2,
+    });
+  }
+  const command = newCommand('debug dump-llb', 'Print the LLB graph that a Dockerfile comes to')
+    .argument('[path]', 'the context directory', '.')
+    .option('-f, --file <file>', 'the Dockerfile')
+    .option('--target <stage>', 'this stage')
+    .option('--build-arg <name=value>', 'set a build argument', (value: string, all: string[] = []) => [...all, value])
+    .option('--platform <platform>', 'for this platform')
+    .option('--format <format>', 'json or binary (a protobuf Definition)', 'json')
+    .option('-o, --output <file>', 'write to a file instead of standard output');
+  if (!parseArguments(command, rest)) return 0;
+  const flags = command.opts<{
+    file?: string;
+    target?: string;
+    buildArg?: string[];
+    platform?: string;
+    format: string;
+    output?: string;
+  }>();
+  if (flags.format !== 'json' && flags.format !== 'binary')
+    throw new KilnError('KILN_FLAG_VALUE', `unknown format: ${flags.format}`, {
+      place: { kind: 'flag', flag: '--format' },
+      hint: 'json or binary',
+      exitCode: 2,
+    });
+  const bytes = await dumpLlb(command.processedArgs[0] as string, { ...flags, format: flags.format });
+  if (flags.output !== undefined) writeFileSync(flags.output, bytes);
+  else process.stdout.write(bytes);
+  return 0;
+}

@@ -1,0 +1,26 @@
+import { newCommand, parseArguments } from '../arguments.ts';
+import { cancelOnSignals } from '../cancel.ts';
+import { findImage, fullName } from '../image/find.ts';
+import { pushStored } from '../image/push.ts';
+import { openSession } from '../session.ts';
+import { shownTransfer } from '../transfers.ts';
+
+/** `kiln push IMAGE [NAME]`: sends an image under its own name or another. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = newCommand('push', 'Send an image to a registry')
+    .argument('<image>')
+    .argument('[name]', 'push under this name')
+    .option('-q, --quiet', 'no progress');
+  if (!parseArguments(command, argv)) return 0;
+  const { quiet } = command.opts<{ quiet?: boolean }>();
+  const [source = '', name = source] = command.args;
+  await using session = openSession();
+  using cancel = cancelOnSignals();
+  const image = findImage(session.images, source);
+  const target = fullName(name);
+  const digest = await shownTransfer(`pushing ${target}`, quiet === true, (report) =>
+    pushStored(session, image, target, { signal: cancel.signal, report }),
+  );
+  process.stdout.write(`${target}@${digest}\n`);
+  return 0;
+}

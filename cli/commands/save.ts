@@ -1,0 +1,27 @@
+import { KilnError } from '../../base/errors.ts';
+import { saveImages } from '../../exporter/save.ts';
+import { newCommand, parseArguments } from '../arguments.ts';
+import { cancelOnSignals } from '../cancel.ts';
+import { findImage } from '../image/find.ts';
+import { openSession } from '../session.ts';
+
+/** `kiln save [-o FILE] IMAGE…`: an archive that `kiln load`, `docker load` and skopeo read. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = newCommand('save', 'Write images to an archive')
+    .argument('<image...>')
+    .option('-o, --output <file>', 'the archive (default: standard output)');
+  if (!parseArguments(command, argv)) return 0;
+  const { output } = command.opts<{ output?: string }>();
+  if (output === undefined && process.stdout.isTTY)
+    throw new KilnError('KILN_USAGE', 'cowardly refusing to save to a terminal', { hint: 'name a file with -o', exitCode: 2 });
+  await using session = openSession();
+  using cancel = cancelOnSignals();
+  const images = command.args.map((text) => findImage(session.images, text));
+  await saveImages(
+    session,
+    images,
+    output === undefined || output === '-' ? { kind: 'stdout' } : { kind: 'file', path: output },
+    { signal: cancel.signal },
+  );
+  return 0;
+}

@@ -1,0 +1,70 @@
+import type { Digest } from '../../base/digest.ts';
+import { type Descriptor, type Index, type Manifest, MEDIA } from '../../base/oci.ts';
+import { indexJson, manifestJson } from '../../exporter/documents.ts';
+import { pushImage, storedImage } from '../../exporter/push.ts';
+import { RegistryClient } from '../../registry/client.ts';
+import { parseDocument } from '../../registry/documents.ts';
+import { parseReference } from '../../registry/names.ts';
+import type { StoredImage } from '../../snapshotter/images.ts';
+import { registryOptions } from '../registry-options.ts';
+import type { Session } from '../session.ts';
+import type { TransferReport } from '../transfers.ts';
+
+/** Sends an image of the store to `name`'s registry; answers the digest it has there. */
+export async function pushStored(
+  session: Session,
+  image: StoredImage,
+  name: string,
+  { signal, report }: { signal: AbortSignal; report: TransferReport },
+): Promise<Digest> {
+  const target = await compressed(session, image.target, signal);
+  await using client = new RegistryClient(await registryOptions(process.env));
+  return await pushImage(client, storedImage(session.content, target), [parseReference(name)], { signal, report });
+}
+
+/**
+ * The same image with every layer as a blob: layers that were built here are named in the store by their uncompressed tar, and go to a
+ * registry as gzip. Documents that change are put into the content store; an image that has blobs for all comes back as it is.
+ */
+async function compressed(session: Session, target: Descriptor, signal: AbortSignal): Promise<Descriptor> {
+  const document = parseDocument(session.content.read(target.digest), target.mediaType, target.digest);
+  return document.kind === 'index'
+    ? await compressedIndex(session, target, document.index, signal)
+    : await compressedManifest(session, target, document.manifest, signal);
+}
+
+async function compressedIndex(session: Session, target: Descriptor, index: Index, signal: AbortSignal): Promise<Descriptor> {
+  // Of an image that was pulled for one platform only that one can be sent.
+  const present = index.manifests.filter((entry) => session.content.size(entry.digest) !== undefined);
+  const manifests: Descriptor[] = [];
+  for (const entry of present) manifests.push({ ...entry, ...(await compressed(session, entry, signal)) });
+  if (manifests.length === index.manifests.length && manifests.every((entry, at) => entry.digest === index.manifests[at]?.digest))
+    return target;
+  const bytes = Buffer.from(indexJson({ ...index, manifests }));
+  return { ...target, digest: session.content.put(bytes), size: bytes.byteLength };
+}
+
+async function compressedManifest(
+  session: Session,
+  target: Descriptor,
+  manifest: Manifest,
+  signal: AbortSignal,
+): Promise<Descriptor> {
+  const layers = await Promise.all(manifest.layers.map((layer) => compressedLayer(session, layer, signal)));
+  if (layers.every((layer, at) => layer.digest === manifest.layers[at]?.digest)) return target;
+  const bytes = Buffer.from(manifestJson({ ...manifest, layers }));
+  return { ...target, digest: session.content.put(bytes), size: bytes.byteLength };
+}
+
+async function compressedLayer(session: Session, layer: Descriptor, signal: AbortSignal): Promise<Descriptor> {
+  if (session.content.size(layer.digest) !== undefined) return layer;
+  const id = session.snapshotter.find(layer.digest);
+  if (id === undefined) return layer;
+  const form = await session.packer.pack(id, { compression: 'gzip' }, signal);
+  return {
+    ...layer,
+    mediaType: layer.mediaType === MEDIA.dockerLayer ? MEDIA.dockerLayerGzip : MEDIA.ociLayerGzip,
+    digest: form.digest,
+    size: form.size,
+  };
+}

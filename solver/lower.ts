@@ -1,0 +1,97 @@
+import type { Digest } from '../base/digest.ts';
+import { KilnError } from '../base/errors.ts';
+import type { LlbEdge, LlbVertex } from './llb/graph.ts';
+import { execOp } from './ops/exec.ts';
+import { fileOp } from './ops/file.ts';
+import { mergeOp } from './ops/merge.ts';
+import { isImageSource, sourceImageOp } from './ops/source-image.ts';
+import { sourceLocalOp } from './ops/source-local.ts';
+import type { BuildResult } from './result.ts';
+import type { Edge, Op, Vertex } from './solver.ts';
+import type { World } from './world.ts';
+
+/**
+ * Turns LLB graphs into the solver's vertices, with the ops that do the work on `world`. Equal vertices of all the graphs become one.
+ * Throws KILN_GRAPH_INVALID or KILN_SOURCE_UNSUPPORTED.
+ */
+export function lowerGraphs(edges: readonly LlbEdge[], world: World): Edge<BuildResult>[] {
+  const lowered = new Map<Digest, Vertex<BuildResult>>();
+  // Inputs before what needs them, without recursion: a graph may be thousands of vertices deep.
+  const stack: { readonly vertex: LlbVertex; next: number }[] = [];
+  const visit = (vertex: LlbVertex) => {
+    if (!lowered.has(vertex.digest)) stack.push({ vertex, next: 0 });
+  };
+  for (const edge of edges) {
+    visit(edge.vertex);
+    for (let top = stack.at(-1); top; top = stack.at(-1)) {
+      const input = top.vertex.inputs[top.next++];
+      if (input) visit(input.vertex);
+      else {
+        stack.pop();
+        if (!lowered.has(top.vertex.digest)) lowered.set(top.vertex.digest, lowerVertex(top.vertex, lowered, world));
+      }
+    }
+  }
+  return edges.map((edge) => lowerEdge(edge, lowered));
+}
+
+function lowerEdge(edge: LlbEdge, lowered: ReadonlyMap<Digest, Vertex<BuildResult>>): Edge<BuildResult> {
+  return { vertex: lowered.get(edge.vertex.digest)!, output: edge.output };
+}
+
+function lowerVertex(vertex: LlbVertex, lowered: ReadonlyMap<Digest, Vertex<BuildResult>>, world: World): Vertex<BuildResult> {
+  return {
+    digest: vertex.digest,
+    name: vertex.metadata.description['llb.customname'] ?? defaultName(vertex),
+    inputs: vertex.inputs.map((input) => lowerEdge(input, lowered)),
+    op: opOf(vertex, world),
+    ignoreCache: vertex.metadata.ignoreCache ?? false,
+  };
+}
+
+function opOf({ op, inputs }: LlbVertex, world: World): Op<BuildResult> {
+  switch (op.kind) {
+    case 'source':
+      return sourceOp(op, world);
+    case 'exec':
+      return execOp(op.exec, inputs.length, op.platform, world);
+    case 'file':
+      return fileOp(op.file, inputs.length, {
+        snapshotter: world.snapshotter,
+        hasher: world.hasher,
+        ...(world.copyPool && { pool: world.copyPool }),
+      });
+    case 'merge':
+      return mergeOp(op.merge, inputs.length);
+    case 'diff':
+    case 'build':
+      throw new KilnError('KILN_OP_UNSUPPORTED', `the build graph has a ${op.kind} op, which is not supported yet`);
+  }
+}
+
+function sourceOp(op: LlbVertex['op'] & { kind: 'source' }, world: World): Op<BuildResult> {
+  const { identifier } = op.source;
+  if (identifier.startsWith('local://')) return sourceLocalOp(identifier, world.locals);
+  if (isImageSource(identifier)) {
+    const platform = op.platform ?? world.platform;
+    return sourceImageOp(op.source, platform, world);
+  }
+  const scheme = identifier.split('://', 1)[0];
+  throw new KilnError('KILN_SOURCE_UNSUPPORTED', `sources of the kind ${scheme}:// are not supported yet`, {
+    hint: 'fetch it in a RUN step, or beforehand into the context',
+  });
+}
+
+/** For graphs that do not come from our frontend. */
+function defaultName({ op }: LlbVertex): string {
+  switch (op.kind) {
+    case 'source':
+      return op.source.identifier;
+    case 'exec':
+      return op.exec.meta.args.join(' ');
+    case 'file':
+      return op.file.actions.map(({ action }) => action.kind).join(', ');
+    default:
+      return op.kind;
+  }
+}

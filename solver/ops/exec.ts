@@ -1,0 +1,96 @@
+import { KilnError } from '../../base/errors.ts';
+import type { Platform } from '../../base/platform.ts';
+import type { ProcessResult } from '../../executor/executor.ts';
+import type { ActiveSnapshot } from '../../snapshotter/snapshotter.ts';
+import type { ExecOp } from '../llb/ops.ts';
+import type { BuildResult } from '../result.ts';
+import type { Op, RunContext } from '../solver.ts';
+import type { World } from '../world.ts';
+import { inputKeys, keyParts } from './exec/key.ts';
+import { LastOutput } from './exec/last-output.ts';
+import { openMounts } from './exec/mounts.ts';
+import { processSpec } from './exec/process.ts';
+
+/**
+ * A RUN: one process over a root file system, with mounts. The root and every writable mount that is an output become layers; what is
+ * mounted only to be read counts by content.
+ */
+export function execOp(op: ExecOp, inputCount: number, platform: Platform | undefined, world: World): Op<BuildResult> {
+  checkMounts(op, inputCount);
+  return {
+    resource: 'process',
+    cacheMap: async () => ({ parts: keyParts(op, platform), inputs: inputKeys(op, inputCount, world), volatile: false }),
+    run: (inputs, context) => runExec(op, inputs, world, context),
+  };
+}
+
+async function runExec(
+  op: ExecOp,
+  inputs: readonly BuildResult[],
+  world: World,
+  context: RunContext,
+): Promise<readonly BuildResult[]> {
+  const { signal, vertex } = context;
+  await using mounts = await openMounts(op, inputs, world, signal);
+  const last = new LastOutput();
+  const spec = await processSpec(op, mounts, world);
+  const result = await world.executor.run(
+    spec,
+    {
+      output(stream, data) {
+        last.push(data);
+        context.progress({ kind: 'log', vertex, stream, data, timestamp: Date.now() });
+      },
+    },
+    signal,
+  );
+  if (result.usage) context.usage?.(result.usage);
+  const wanted = op.meta.validExitCodes?.length ? op.meta.validExitCodes : [0];
+  if (!wanted.includes(result.exitCode)) throw stepFailed(op, result, last);
+  return await commitOutputs(mounts.outputs, world);
+}
+
+async function commitOutputs(outputs: readonly ActiveSnapshot[], world: World): Promise<BuildResult[]> {
+  const results: BuildResult[] = [];
+  for (const active of outputs) {
+    const snapshot = await active.commit();
+    const layer = snapshot.layers.at(-1);
+    if (layer !== undefined) world.onLayer?.(layer);
+    results.push({ kind: 'snapshot', snapshot });
+  }
+  return results;
+}
+
+/** BuildKit's sentence, the end of the output, and for what is often met what to do. */
+function stepFailed(op: ExecOp, result: ProcessResult, last: LastOutput): KilnError {
+  const command = op.meta.args.join(' ');
+  const killed = result.oomKilled ? ' (it was killed because memory ran out)' : '';
+  return new KilnError(
+    'KILN_STEP_FAILED',
+    `process ${JSON.stringify(command)} did not complete successfully: exit code: ${result.exitCode}${killed}`,
+    {
+      notes: last.lines(),
+      hint: hintFor(result),
+    },
+  );
+}
+
+function hintFor({ exitCode, oomKilled }: ProcessResult): string | undefined {
+  if (oomKilled) return 'give the step more memory, or let it use less';
+  if (exitCode === 127) return 'the command was not found: is it installed in this stage, and spelled right?';
+  if (exitCode === 126) return 'the command cannot be run: is it executable, and made for this platform?';
+  return undefined;
+}
+
+/** The graph may come from outside: every index in it is checked once, here. */
+function checkMounts(op: ExecOp, inputCount: number): void {
+  const outputs = op.mounts.map(({ output }) => output).filter((output) => output !== -1);
+  const wrongInput = op.mounts.some(({ input }) => !Number.isInteger(input) || input < -1 || input >= inputCount);
+  const wrongOutput =
+    outputs.some((output) => !Number.isInteger(output) || output < 0 || output >= outputs.length) ||
+    new Set(outputs).size !== outputs.length;
+  const root = op.mounts.filter(({ dest }) => dest === '/');
+  if (wrongInput || wrongOutput || root.length !== 1) {
+    throw new KilnError('KILN_GRAPH_INVALID', 'the build graph has a process with mounts that cannot be');
+  }
+}

@@ -1,0 +1,79 @@
+import type { Platform } from '../../../base/platform.ts';
+import type { KeyPart } from '../../../cache/cache.ts';
+import type { ExecOp, Mount } from '../../llb/ops.ts';
+import type { BuildResult } from '../../result.ts';
+import type { InputKey } from '../../solver.ts';
+import type { World } from '../../world.ts';
+import { treeOf } from '../file/run.ts';
+
+const MOUNT_KINDS = ['bind', 'secret', 'ssh', 'cache', 'tmpfs'] as const;
+const CACHE = 3;
+
+/**
+ * What a process is, for its key. Left out on purpose: proxies (they must not change a result), the bytes of secrets and keys of ssh
+ * agents (they come and go), addresses of extra hosts (as in BuildKit), limits of resources, and the names shown to the user.
+ */
+export function keyParts(op: ExecOp, platform: Platform | undefined): KeyPart[] {
+  const { meta } = op;
+  return [
+    // The instruction's text and its shell.
+    { name: 'command', value: JSON.stringify(meta.args) },
+    // Every variable the process sees, each on its own, so that a miss can name the one that changed.
+    ...meta.env.map((entry) => ({ name: `environment ${entry.split('=', 1)[0]}`, value: entry })),
+    { name: 'working directory', value: meta.cwd },
+    { name: 'user', value: meta.user ?? '' },
+    { name: 'hostname', value: meta.hostname ?? '' },
+    { name: 'extra hosts', value: JSON.stringify((meta.extraHosts ?? []).map(({ host }) => host)) },
+    { name: 'valid exit codes', value: JSON.stringify(meta.validExitCodes ?? []) },
+    { name: 'network', value: String(op.network) },
+    { name: 'security', value: String(op.security) },
+    // What is mounted where, not what is in it: that is the inputs' part.
+    ...op.mounts.map((mount, index) => ({ name: `mount ${mount.dest}`, value: JSON.stringify([index, mountIdentity(mount)]) })),
+    // Names of secrets in the environment, never their values.
+    {
+      name: 'secret variables',
+      value: JSON.stringify((op.secretenv ?? []).map(({ id, name, optional }) => [id, name, optional])),
+    },
+    { name: 'devices', value: JSON.stringify((op.cdiDevices ?? []).map(({ name, optional }) => [name, optional])) },
+    // The same command on another architecture is another result.
+    {
+      name: 'platform',
+      value: platform ? [platform.os, platform.architecture, platform.variant ?? '', platform.osVersion ?? ''].join('/') : '',
+    },
+  ];
+}
+
+function mountIdentity(mount: Mount): unknown {
+  return [
+    MOUNT_KINDS[mount.mountType ?? 0],
+    mount.input,
+    mount.dest,
+    mount.output,
+    mount.readonly ?? false,
+    mount.tmpfs?.size ?? 0,
+    mount.secret ? [mount.secret.id, mount.secret.uid, mount.secret.gid, mount.secret.mode, mount.secret.optional] : null,
+    mount.ssh ? [mount.ssh.id, mount.ssh.uid, mount.ssh.gid, mount.ssh.mode, mount.ssh.optional] : null,
+  ];
+}
+
+/** The root and what becomes an output count by their own key, what is only read by the bytes below its source path. */
+export function inputKeys(op: ExecOp, inputCount: number, world: World): InputKey<BuildResult>[] {
+  return Array.from({ length: inputCount }, (_, input) => {
+    const mounts = op.mounts.filter((mount) => mount.input === input);
+    const byContent =
+      mounts.length > 0 && mounts.every((mount) => mount.dest !== '/' && mount.output === -1 && (mount.mountType ?? 0) !== CACHE);
+    if (!byContent) return { by: 'definition' };
+    const sources = [...new Set(mounts.map((mount) => mount.selector || '/'))].sort();
+    return {
+      by: 'content',
+      selector: JSON.stringify(sources),
+      digest: async (result, signal) => {
+        await using scope = new AsyncDisposableStack();
+        const tree =
+          result.kind === 'directory' ? treeOf(result) : { root: scope.use(await world.snapshotter.view(result.snapshot)).root };
+        const digest = await world.hasher.digest(tree, { paths: sources, wildcard: false, followLinks: true }, signal);
+        return { digest, parts: [{ name: `content of ${sources.join(' ')}`, value: digest }] };
+      },
+    };
+  });
+}

@@ -1,0 +1,21 @@
+const KEPT_BYTES = 16 * 1024;
+const SHOWN_LINES = 20;
+
+/** The end of what a step wrote, for the message of its failure. */
+export class LastOutput {
+  #chunks: Buffer[] = [];
+  #size = 0;
+
+  push(data: Uint8Array): void {
+    this.#chunks.push(Buffer.from(data));
+    this.#size += data.byteLength;
+    while (this.#chunks.length > 1 && this.#size - this.#chunks[0]!.byteLength >= KEPT_BYTES) {
+      this.#size -= this.#chunks.shift()!.byteLength;
+    }
+  }
+
+  lines(): string[] {
+    const text = Buffer.concat(this.#chunks).subarray(-KEPT_BYTES).toString('utf8').replace(/\n$/, '');
+    return text === '' ? [] : text.split('\n').slice(-SHOWN_LINES);
+  }
+}

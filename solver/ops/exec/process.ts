@@ -1,0 +1,58 @@
+import { KilnError } from '../../../base/errors.ts';
+import type { ProcessSpec } from '../../../executor/executor.ts';
+import type { ExecOp, ProxyEnv } from '../../llb/ops.ts';
+import type { World } from '../../world.ts';
+import type { OpenMounts } from './mounts.ts';
+
+const NETWORKS = ['default', 'host', 'none'] as const;
+const DEFAULT_HOSTNAME = 'buildkitsandbox';
+
+/** The process of an exec op, over mounts that are open. */
+export async function processSpec(op: ExecOp, mounts: OpenMounts, world: World): Promise<ProcessSpec> {
+  const { meta } = op;
+  return {
+    rootfs: mounts.root,
+    args: meta.args,
+    env: [...meta.env, ...proxyVariables(meta.proxyEnv), ...(await secretVariables(op, world))],
+    cwd: meta.cwd || '/',
+    user: meta.user ?? '',
+    hostname: meta.hostname || DEFAULT_HOSTNAME,
+    network: NETWORKS[op.network],
+    security: op.security === 1 ? 'insecure' : 'sandbox',
+    mounts: mounts.specs,
+    extraHosts: meta.extraHosts ?? [],
+    ulimits: meta.ulimit ?? [],
+    shmSize: mounts.shmSize,
+    cgroupParent: meta.cgroupParent ?? '',
+    readonlyRootfs: mounts.readonlyRoot,
+  };
+}
+
+/** Both spellings, as BuildKit gives them: programs disagree about which they read. */
+function proxyVariables(proxy: ProxyEnv | undefined): string[] {
+  if (!proxy) return [];
+  const named: readonly [string, string | undefined][] = [
+    ['HTTP_PROXY', proxy.httpProxy],
+    ['HTTPS_PROXY', proxy.httpsProxy],
+    ['FTP_PROXY', proxy.ftpProxy],
+    ['NO_PROXY', proxy.noProxy],
+    ['ALL_PROXY', proxy.allProxy],
+  ];
+  return named.flatMap(([name, value]) => (value ? [`${name}=${value}`, `${name.toLowerCase()}=${value}`] : []));
+}
+
+async function secretVariables(op: ExecOp, world: World): Promise<string[]> {
+  const variables: string[] = [];
+  for (const { id, name, optional } of op.secretenv ?? []) {
+    const bytes = await world.secret(id);
+    if (bytes) variables.push(`${name}=${Buffer.from(bytes).toString('utf8')}`);
+    else if (!optional) throw secretMissing(id);
+  }
+  return variables;
+}
+
+export function secretMissing(id: string): KilnError {
+  return new KilnError('KILN_SECRET_NOT_FOUND', `secret ${id}: not found`, {
+    hint: `give it with --secret id=${id},src=FILE or --secret id=${id},env=NAME`,
+  });
+}

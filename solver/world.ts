@@ -1,0 +1,32 @@
+import type { Platform } from '../base/platform.ts';
+import type { SelectionHasher } from '../cache/contenthash/hasher.ts';
+import type { CacheMounts } from '../cache/mounts.ts';
+import type { Executor } from '../executor/executor.ts';
+import type { ImageSources } from '../registry/pull.ts';
+import type { BlobForms } from '../snapshotter/content.ts';
+import type { LayerId, Snapshotter } from '../snapshotter/snapshotter.ts';
+import type { CopyPool } from './ops/file/perform.ts';
+import type { DirectoryResult } from './result.ts';
+
+/** The services that ops run on, and what the caller of the build lends it. */
+export interface World {
+  readonly snapshotter: Snapshotter;
+  readonly executor: Executor;
+  readonly hasher: SelectionHasher;
+  readonly copyPool?: CopyPool;
+  readonly sources: ImageSources;
+  /** What an image source without a platform means. */
+  readonly platform: Platform;
+  readonly forms: BlobForms;
+  readonly caches: CacheMounts;
+  /** Directories by the name of their `local://` source. */
+  readonly locals: ReadonlyMap<string, DirectoryResult>;
+  /** Paths of OCI layouts by their store name. */
+  readonly layouts: ReadonlyMap<string, string>;
+  /** The bytes of a secret, or undefined when none of that id was given. Asked only when a step needs it. */
+  readonly secret: (id: string) => Promise<Uint8Array | undefined>;
+  /** A new private directory in memory for secret files, gone when disposed. */
+  readonly secretDirectory: () => Disposable & { readonly path: string };
+  /** Told of each layer that a step made, so that work which will be needed can begin. */
+  readonly onLayer?: (layer: LayerId) => void;
+}
