@@ -146,7 +146,9 @@ function addTriggers(conversion: Conversion, stage: StageNode): boolean {
   const expressions = [...(stage.base ? [] : (stage.image.config.OnBuild ?? [])), ...fromBase];
   delete stage.image.config.OnBuild;
   if (expressions.length === 0) return false;
-  const commands = triggersOf(expressions, stage.errorRange).map((i) => toCommand(i, conversion.stages, conversion.words, true));
+  const commands = triggersOf(expressions, stage.baseName, stage.errorRange).map((i) =>
+    toCommand(i, conversion.stages, conversion.words, true),
+  );
   for (const command of commands) addDependencies(stage, command, conversion.stages);
   stage.commands = [...commands, ...stage.commands];
   stage.total += commands.length;
