@@ -43,9 +43,12 @@ const INLINE_FILES = 400;
 export function createContentHasher(options: HasherOptions): SelectionHasher {
   const caches = new Map<string, StatCache>();
   const cacheOf = (tree: Tree): StatCache => {
-    if (tree.memory === undefined || options.directory === undefined) return openStatCache(undefined);
+    if (tree.memory === undefined) return openStatCache(undefined);
     let cache = caches.get(tree.memory);
-    if (!cache) caches.set(tree.memory, (cache = openStatCache(join(options.directory, hexOf(digestOf(tree.memory))))));
+    if (!cache) {
+      cache = openStatCache(options.directory && join(options.directory, hexOf(digestOf(tree.memory))));
+      caches.set(tree.memory, cache);
+    }
     return cache;
   };
   const read = async (tree: Tree, selection: Selection, signal?: AbortSignal): Promise<HashedSelection> => {
