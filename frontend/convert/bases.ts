@@ -132,8 +132,8 @@ async function suggesting<T>(conversion: Conversion, written: string, work: () =
     if (!(error instanceof KilnError) || error.code !== 'KILN_IMAGE_NOT_FOUND') throw error;
     const meant = didYouMean(written, conversion.stages.names());
     if (meant === '') throw error;
-    const { code, message, place, hint, exitCode, cause } = error;
-    throw new KilnError(code, message + meant, { place, hint, exitCode, cause });
+    const { code, message, place, hint, exitCode, notes, cause } = error;
+    throw new KilnError(code, message + meant, { place, hint, exitCode, notes, cause });
   }
 }
 

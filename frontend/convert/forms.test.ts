@@ -1,0 +1,102 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parsePorts } from './expose.ts';
+import { gitRefOf } from './gitref.ts';
+import { duration, quoteRune } from './goformat.ts';
+import { base, clean, destination, hasWildcards, join, workingDirectory } from './paths.ts';
+import { formatPlatform, parsePlatform } from './platforms.ts';
+import { familiarName, fullName, parseReference, pinnedName, tryParseReference } from './reference.ts';
+import { signalNumber } from './signals.ts';
+import { parseSize } from './size.ts';
+
+/* The small written forms: what they mean, and how they are written back. */
+
+const HOST = { os: 'linux', architecture: 'amd64' };
+const DIGEST = `sha256:${'0'.repeat(64)}`;
+
+test('platforms are normalised, and what is left out is the host', () => {
+  const forms: Readonly<Record<string, string>> = {
+    'linux/aarch64': 'linux/arm64',
+    'linux/arm64/v8': 'linux/arm64',
+    arm: 'linux/arm/v7',
+    armel: 'linux/arm/v6',
+    'Linux/x86_64': 'linux/amd64',
+    'linux/arm/6': 'linux/arm/v6',
+    windows: 'windows/amd64',
+    'windows(10.0.17763)/amd64': 'windows(10.0.17763)/amd64',
+  };
+  for (const [written, meant] of Object.entries(forms)) assert.is(formatPlatform(parsePlatform(written, HOST)), meant, written);
+  for (const wrong of ['', 'foo', 'linux/', 'a/b/c/d', 'linux/am d64'])
+    assert.throws(() => parsePlatform(wrong, HOST), undefined, wrong);
+});
+
+test('image names get what Docker leaves out, and lose it again for people', () => {
+  const full = (text: string) => fullName(parseReference(text));
+  assert.is(full('busybox'), 'docker.io/library/busybox:latest');
+  assert.is(full('me/app:1'), 'docker.io/me/app:1');
+  assert.is(full('localhost/app'), 'localhost/app:latest');
+  assert.is(full('h:5000/a/b'), 'h:5000/a/b:latest');
+  assert.is(full(`busybox@${DIGEST}`), `docker.io/library/busybox@${DIGEST}`);
+  assert.is(pinnedName(parseReference('a'), DIGEST), `docker.io/library/a:latest@${DIGEST}`);
+  assert.is(pinnedName(parseReference(`a@${DIGEST}`), DIGEST), `docker.io/library/a@${DIGEST}`);
+  assert.is(familiarName(parseReference('docker.io/library/a:latest')), 'a');
+  assert.is(familiarName(parseReference('docker.io/me/a:2')), 'me/a:2');
+  for (const wrong of ['', 'A', 'a b', 'a:', 'a/', '-a', `a@sha256:1`, '0'.repeat(64)])
+    assert.is(tryParseReference(wrong), undefined, wrong);
+});
+
+test('paths are joined and cleaned as Go does it', () => {
+  assert.equal(['', '/', 'a//b/', '/..', './a/../..'].map(clean), ['.', '/', 'a/b', '/', '..']);
+  assert.equal([join('', ''), join('/', '../a'), join('/a', '', './b/')], ['', '/a', '/a/b']);
+  assert.equal(['', '/', '/a/', 'b'].map(base), ['.', '/', 'a', 'b']);
+  assert.equal(
+    ['', '.', './', 'x/.', '/y/', '/.'].map((path) => destination('/w', path)),
+    ['/w/', '/w/', '/w/', '/w/x/.', '/y/', '/.'],
+  );
+  assert.equal([workingDirectory('', ''), workingDirectory('/a', '../b'), workingDirectory('/a', '/c//d')], ['/', '/b', '/c//d']);
+  assert.equal(['a*', 'a\\*', 'x?', 'b[', 'plain'].map(hasWildcards), [true, false, true, true, false]);
+});
+
+test('durations, characters, sizes and signals are read and written as Docker does it', () => {
+  assert.equal([0, 5, 1500, 2e6, 1.5e9, 90e9, 3600e9].map(duration), ['0s', '5ns', '1.5µs', '2ms', '1.5s', '1m30s', '1h0m0s']);
+  assert.equal([0, 3, 10, 39, 34, 65].map(quoteRune), ["'\\x00'", "'\\x03'", "'\\n'", "'\\''", `'"'`, "'A'"]);
+  assert.equal(['64m', '1.5k', '2KiB', '7', '1gb', 'x', '-1'].map(parseSize), [
+    67108864,
+    1536,
+    2048,
+    7,
+    1073741824,
+    undefined,
+    undefined,
+  ]);
+  assert.equal(['SIGTERM', 'kill', '9', 'RTMIN+1', 'SIGRTMAX', '0', 'RTMIN-1'].map(signalNumber), [
+    15,
+    9,
+    9,
+    35,
+    64,
+    undefined,
+    undefined,
+  ]);
+});
+
+test('ports may be ranges, with a protocol, and with a host part that does not count', () => {
+  assert.equal(parsePorts('80'), ['80/tcp']);
+  assert.equal(parsePorts('8000-8002/UDP'), ['8000/udp', '8001/udp', '8002/udp']);
+  assert.equal(parsePorts('127.0.0.1:8080:80'), ['80/tcp']);
+  assert.equal(parsePorts('[::1]:1-2:3-4/sctp'), ['3/sctp', '4/sctp']);
+});
+
+test('git repositories are told from other sources', () => {
+  for (const other of ['a.git', './x.git', 'https://h/a', 'dir/repo', 'ftp://h/x.git'])
+    assert.is(gitRefOf(other), undefined, other);
+  const ssh = gitRefOf('git@h:org/repo.git#v1:sub/../dir');
+  assert.equal(
+    [ssh?.id, ssh?.remote, ssh?.ref, ssh?.subdir, ssh?.ssh],
+    ['h/org/repo.git', 'git@h:org/repo.git', 'v1', 'dir', true],
+  );
+  assert.is(gitRefOf('github.com/a/b')?.looksLocal, true);
+  assert.is(gitRefOf('https://h/a.git?branch=x')?.ref, 'refs/heads/x');
+});
+
+test.run();
