@@ -11,6 +11,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -260,6 +261,23 @@ function describeTests(test: Test): void {
     const two = await step(snapshotter, one, () => undefined);
     assert.is(two.layers.length, 2);
     assert.ok((await snapshotter.describe(two.layers[1]!)).empty);
+  });
+
+  test('a layer says only what differs from what is below it', async ({ snapshotter }) => {
+    const old = 1_600_000_000;
+    const base = await step(snapshotter, SCRATCH, (root) => {
+      mkdirSync(join(root, 'd'));
+      writeFileSync(join(root, 'd', 'f'), 'x');
+      utimesSync(join(root, 'd'), old, old);
+    });
+    const next = await step(snapshotter, base, (root) => {
+      for (const name of ['d/passing', 'passing']) {
+        writeFileSync(join(root, name), 'x');
+        rmSync(join(root, name));
+      }
+      utimesSync(join(root, 'd'), old, old);
+    });
+    assert.ok((await snapshotter.describe(next.layers[1]!)).empty);
   });
 
   test('what a layer is described as is kept', async ({ snapshotter, subject }) => {

@@ -9,6 +9,8 @@ import type { Store } from '../store/root.ts';
 import { unmount } from '../sys/mount.ts';
 import { mountOverlay } from '../sys/overlay.ts';
 import type { LayerTable } from './layers.ts';
+import { tidy } from './tidy.ts';
+import type { Views } from './views.ts';
 
 /**
  * The directories of a layer in the making, in our scratch space:
@@ -76,12 +78,14 @@ export class OverlayActive implements ActiveSnapshot {
   readonly parent: Snapshot;
   readonly #layer: ActiveLayer;
   readonly #table: LayerTable;
+  readonly #views: Views;
   #ended = false;
 
-  constructor(parent: Snapshot, layer: ActiveLayer, table: LayerTable) {
+  constructor(parent: Snapshot, layer: ActiveLayer, table: LayerTable, views: Views) {
     this.parent = parent;
     this.#layer = layer;
     this.#table = table;
+    this.#views = views;
   }
 
   get root(): string {
@@ -97,6 +101,7 @@ export class OverlayActive implements ActiveSnapshot {
     this.#ended = true;
     using layer = this.#layer;
     layer.strip();
+    await tidy(layer.upper, this.parent, this.#table, this.#views);
     const id = randomBytes(16).toString('hex') as LayerId;
     this.#table.add({ id, alone: true, created: Date.now(), boot: bootId() }, layer.directory);
     return { layers: [...this.parent.layers, id] };

@@ -45,7 +45,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
       layer[Symbol.dispose]();
       throw error;
     }
-    return new OverlayActive(parent, layer, this.#table);
+    return new OverlayActive(parent, layer, this.#table, this.#views);
   }
 
   async view(snapshot: Snapshot): Promise<View> {
