@@ -1,24 +1,38 @@
-import { homedir } from 'node:os';
+import { availableParallelism, homedir } from 'node:os';
 import { join } from 'node:path';
 import { KilnError } from '../base/errors.ts';
 import { openRooms, type Rooms } from '../snapshotter/overlay/open.ts';
+import { pooledJobs } from '../snapshotter/overlay/pooled-jobs.ts';
 import { openStore } from '../snapshotter/store/root.ts';
+import { createPool, type WorkerPool } from '../snapshotter/workers/pool.ts';
 
 /** The store of this command and the rooms over it. Opening costs a few milliseconds and no thread; closes with its scope. */
-export interface Session extends Rooms, AsyncDisposable {}
+export interface Session extends Rooms, AsyncDisposable {
+  /** Threads for work on bytes; none is started before it is needed. */
+  readonly pool: WorkerPool;
+}
 
 /** Opens the store at `root`, or where the environment says it is. */
 export function openSession(root?: string): Session {
   const store = openStore(root || storeRoot(process.env, process.getuid?.() ?? 0));
   for (const warning of store.warnings) process.stderr.write(`WARNING: ${warning}\n`);
-  const rooms = openRooms(store);
+  const pool = createPool({ entry: workerEntry(), threads: Math.max(2, availableParallelism()) });
+  const rooms = openRooms(store, pooledJobs(pool));
   return {
     ...rooms,
+    pool,
     async [Symbol.asyncDispose]() {
+      await pool[Symbol.asyncDispose]();
       await rooms.snapshotter[Symbol.asyncDispose]();
       store.close();
     },
   };
+}
+
+/** Beside the bundle, whose pieces lie one folder deeper, or this source file. */
+function workerEntry(): URL {
+  if (import.meta.url.endsWith('.ts')) return new URL('./worker.ts', import.meta.url);
+  return new URL(import.meta.url.includes('/chunks/') ? '../worker.js' : './worker.js', import.meta.url);
 }
 
 /** KILN_ROOT, or /var/lib/kiln for root, or the user's data directory. */

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ProgressSink, WarningEvent } from '../../base/progress.ts';
 import { createContentHasher } from '../../cache/contenthash/hasher.ts';
+import { hashFilesJob } from '../../cache/contenthash/jobs.ts';
 import type { TreeFilter } from '../../cache/contenthash.ts';
 import { createCacheMounts } from '../../cache/mounts.ts';
 import { openRecords } from '../../cache/records.ts';
@@ -15,6 +16,7 @@ import { type ImageSources, imageSources } from '../../registry/pull.ts';
 import { SCRATCH } from '../../snapshotter/snapshotter.ts';
 import type { LlbEdge } from '../../solver/llb/graph.ts';
 import { lowerGraphs } from '../../solver/lower.ts';
+import { copyFilesJob } from '../../solver/ops/file/jobs.ts';
 import { imageResolver } from '../../solver/ops/source-image.ts';
 import { type BuildResult, type DirectoryResult, resultCodec } from '../../solver/result.ts';
 import { createSolver } from '../../solver/solve.ts';
@@ -79,12 +81,17 @@ function openWorld(
   sources: ImageSources,
 ): World {
   const { root } = session.store;
-  const hasher = createContentHasher({ directory: ensured(join(root, 'statcache')) });
+  const { pool } = session;
+  const hasher = createContentHasher({
+    directory: ensured(join(root, 'statcache')),
+    pool: { threads: pool.threads, run: (job, signal) => pool.run(hashFilesJob, job, signal) },
+  });
   scope.defer(() => hasher.save());
   return {
     snapshotter: session.snapshotter,
     executor: scope.use(createExecutor({ stateDir: '/run/kiln' })),
     hasher,
+    copyPool: { threads: pool.threads, copy: (job, signal) => pool.run(copyFilesJob, job, signal) },
     sources,
     platform: hostPlatform(),
     forms: session.forms,

@@ -1,0 +1,116 @@
+import { promisify } from 'node:util';
+import { constants, crc32, deflateRaw, zstdCompress } from 'node:zlib';
+import type { WantedForm } from '../packer.ts';
+import { libdeflatePath, openDeflater } from './libdeflate.ts';
+
+/**
+ * Compresses a stream piece by piece; pieces are encoded on the threads of the libuv pool, several at once, and written in order.
+ * The same pieces always give the same bytes.
+ */
+export interface Encoder {
+  /** Bytes in one piece. */
+  readonly piece: number;
+  /** Encodes piece number `index`. The answer stays valid until the piece `index + slots` is begun. */
+  encode(piece: Buffer, index: number): Promise<Uint8Array>;
+  /** What ends the stream. */
+  finish(): Uint8Array;
+  /** How many pieces may be under way at once. */
+  readonly slots: number;
+}
+
+const MIB = 1 << 20;
+/** Two cores: one more than run at once, so that none waits for the writer. */
+const SLOTS = 4;
+const GZIP_LEVEL = 6;
+const ZSTD_LEVEL = 3;
+const NOTHING = new Uint8Array();
+
+/** Names compressor, version and level: what the bytes of a blob depend on besides the tar. */
+export function variantOf(wanted: WantedForm): string {
+  switch (wanted.compression) {
+    case 'uncompressed':
+      return 'tar';
+    case 'zstd':
+      return `zstd-${process.versions['zstd'] ?? 'none'}-${wanted.level ?? ZSTD_LEVEL}`;
+    case 'gzip':
+      return usesLibdeflate(wanted)
+        ? `libdeflate-${wanted.level ?? GZIP_LEVEL}`
+        : `zlib-${process.versions.zlib}-${wanted.level ?? GZIP_LEVEL}`;
+  }
+}
+
+/** Reproducible bytes come from the zlib that Kiln ships with, whatever the machine has installed. */
+function usesLibdeflate(wanted: WantedForm): boolean {
+  return wanted.compression === 'gzip' && !wanted.reproducible && wanted.level !== 0 && libdeflatePath() !== undefined;
+}
+
+export function createEncoder(wanted: WantedForm): Encoder {
+  switch (wanted.compression) {
+    case 'uncompressed':
+      return { piece: MIB, slots: 1, encode: async (piece) => piece, finish: () => NOTHING };
+    case 'zstd':
+      return zstdEncoder(wanted.level ?? ZSTD_LEVEL);
+    case 'gzip': {
+      const path = usesLibdeflate(wanted) ? libdeflatePath() : undefined;
+      const level = wanted.level ?? GZIP_LEVEL;
+      return path === undefined ? zlibEncoder(level) : libdeflateEncoder(path, level);
+    }
+  }
+}
+
+/** Each piece is a gzip member of its own (RFC 1952, section 2.2: members simply follow one another). */
+function libdeflateEncoder(path: string, level: number): Encoder {
+  const open = openDeflater(path, level);
+  const slots = Array.from({ length: SLOTS }, () => {
+    const deflater = open();
+    return { deflater, output: Buffer.allocUnsafeSlow(deflater.bound(MIB)) };
+  });
+  return {
+    piece: MIB,
+    slots: SLOTS,
+    async encode(piece, index) {
+      const { deflater, output } = slots[index % SLOTS]!;
+      return output.subarray(0, await deflater.member(piece, output));
+    },
+    finish: () => NOTHING,
+  };
+}
+
+const WINDOW = 32768;
+const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
+/** The last deflate block, empty (RFC 1951, section 3.2.6). */
+const LAST_BLOCK = Buffer.from([3, 0]);
+
+const deflate = promisify<Uint8Array, object, Buffer>(deflateRaw);
+const zstd = promisify<Uint8Array, object, Buffer>(zstdCompress);
+
+/** One gzip member: every piece is deflated with the 32 KB before it as dictionary, and ends at a byte boundary. */
+function zlibEncoder(level: number): Encoder {
+  let window: Buffer | undefined;
+  let sum = 0;
+  let size = 0;
+  return {
+    piece: MIB,
+    slots: SLOTS,
+    encode(piece, index) {
+      const options = { level, finishFlush: constants.Z_SYNC_FLUSH, ...(window && { dictionary: window }) };
+      window = Buffer.from(piece.subarray(-WINDOW));
+      sum = crc32(piece, sum);
+      size += piece.byteLength;
+      const packed = deflate(piece, options);
+      return index === 0 ? packed.then((body) => Buffer.concat([GZIP_HEADER, body])) : packed;
+    },
+    finish() {
+      const trailer = Buffer.alloc(8);
+      trailer.writeUInt32LE(sum, 0);
+      trailer.writeUInt32LE(size % 2 ** 32, 4);
+      return Buffer.concat([LAST_BLOCK, trailer]);
+    },
+  };
+}
+
+/** Frames follow one another (RFC 8878, section 3). Pieces of 4 MiB: smaller ones would cost some per cent. */
+function zstdEncoder(level: number): Encoder {
+  const options = { params: { [constants.ZSTD_c_compressionLevel]: level } };
+  return { piece: 4 * MIB, slots: SLOTS, encode: (piece) => zstd(piece, options), finish: () => NOTHING };
+}

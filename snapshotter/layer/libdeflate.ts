@@ -1,0 +1,64 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+
+/** Where distributions put it. Asked by name, so that looking costs no library load. */
+const PLACES = ['x86_64-linux-gnu', 'aarch64-linux-gnu']
+  .flatMap((triple) => [`/usr/lib/${triple}`, `/lib/${triple}`])
+  .concat('/usr/lib64', '/usr/lib', '/usr/local/lib');
+const SONAME = 'libdeflate.so.0';
+
+let found: string | null | undefined;
+
+/** The library's path, or undefined when it is not installed. */
+export function libdeflatePath(): string | undefined {
+  found ??= PLACES.map((place) => `${place}/${SONAME}`).find((path) => existsSync(path)) ?? null;
+  return found ?? undefined;
+}
+
+/** One compressor: not to be used by two calls at once. */
+export interface Deflater {
+  /** Compresses `input` to a whole gzip member in `output`, on a thread of the libuv pool; answers its length. */
+  member(input: Uint8Array, output: Uint8Array): Promise<number>;
+  /** Bytes that `output` must have for `size` bytes of input. */
+  bound(size: number): number;
+}
+
+interface Func {
+  (...args: unknown[]): unknown;
+  async(...args: unknown[]): void;
+}
+
+interface Koffi {
+  load(path: string): { func(prototype: string): Func };
+}
+
+/** Makes compressors of `level` 1..12. */
+export function openDeflater(path: string, level: number): () => Deflater {
+  const koffi = createRequire(import.meta.url)('koffi') as Koffi;
+  const library = koffi.load(path);
+  const alloc = library.func('void *libdeflate_alloc_compressor(int)');
+  const compress = library.func('size_t libdeflate_gzip_compress(void *, const void *, size_t, void *, size_t)');
+  const bound = library.func('size_t libdeflate_gzip_compress_bound(void *, size_t)');
+  return () => {
+    // Lives as long as the process: a handful of them, 1 MB each at most.
+    const compressor = alloc(level);
+    return {
+      bound: (size) => Number(bound(compressor, size)),
+      member: (input, output) =>
+        new Promise((resolve, reject) => {
+          compress.async(
+            compressor,
+            input,
+            input.byteLength,
+            output,
+            output.byteLength,
+            (error: Error | null, length: number | bigint) => {
+              if (error) reject(error);
+              else if (Number(length) === 0) reject(new Error('libdeflate found its output buffer too small'));
+              else resolve(Number(length));
+            },
+          );
+        }),
+    };
+  };
+}

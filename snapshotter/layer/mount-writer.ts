@@ -1,0 +1,132 @@
+import { closeSync, writeSync } from 'node:fs';
+import { makedev, type Timespec, tryStat, utimensat } from '../sys/calls.ts';
+import { AT, O } from '../sys/constants.ts';
+import { openRoot, type Root } from '../sys/rooted.ts';
+import { fdPath } from '../sys/xattr.ts';
+import { applyToFd, applyToName } from './attributes.ts';
+import { entryPath, whiteoutOf } from './entry-path.ts';
+import type { TarEntry } from './tar.ts';
+import { malformed, type TarHandler } from './untar.ts';
+
+const TYPE = 0o170000;
+const DIRECTORY = 0o040000;
+const DEVICE = { char: 0o020000, block: 0o060000, fifo: 0o010000 } as const;
+
+/**
+ * Writes the entries of a layer over a mount of the layers below it, as ordinary changes to that tree: for the rare layer that cannot
+ * stand alone. Symlinks among the parents are followed inside the root, as other engines do; whiteouts remove.
+ */
+export class MountWriter implements TarHandler, Disposable {
+  readonly #root: Root;
+  /** What this layer has made: a whiteout or an opaque mark is not about it. */
+  readonly #made = new Set<string>();
+  readonly #times = new Map<string, Timespec>();
+  #file = -1;
+  #entry: TarEntry | undefined;
+
+  constructor(root: string) {
+    this.#root = openRoot(root);
+  }
+
+  entry(entry: TarEntry): void {
+    const { names, parent, name } = entryPath(entry.path);
+    if (names.length === 0) {
+      if (entry.type !== 'directory') throw malformed(`the root is a ${entry.type}`);
+      return this.#dress('', entry);
+    }
+    const mark = whiteoutOf(name);
+    if (mark.kind === 'skip') return;
+    const directory = this.#root.mkdirAll(parent, 0o755);
+    const at = (last: string) => (directory === '' || directory === '/' ? last : `${directory}/${last}`);
+    if (mark.kind === 'opaque') return this.#empty(directory);
+    if (mark.kind === 'whiteout') {
+      if (!this.#made.has(at(mark.name))) this.#root.remove(at(mark.name));
+      return;
+    }
+    this.#make(at(name), entry);
+    this.#made.add(at(name));
+  }
+
+  data(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
+  }
+
+  end(): void {
+    if (this.#file < 0 || !this.#entry) return;
+    applyToFd(this.#file, this.#entry, true);
+    closeSync(this.#file);
+    this.#file = -1;
+  }
+
+  finish(): void {
+    for (const [path, time] of [...this.#times].reverse()) {
+      const fd = this.#root.find(path === '' ? '/' : path, { follow: false });
+      if (fd === undefined) continue;
+      utimensat(AT.FDCWD, fdPath(fd), time, time, 0);
+      closeSync(fd);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#file >= 0) closeSync(this.#file);
+    this.#root[Symbol.dispose]();
+  }
+
+  /** Removes what lower layers have in a directory. */
+  #empty(directory: string): void {
+    for (const name of this.#root.readdir(directory === '' ? '/' : directory)) {
+      const path = directory === '' || directory === '/' ? name : `${directory}/${name}`;
+      if (!this.#made.has(path)) this.#root.remove(path);
+    }
+  }
+
+  #make(path: string, entry: TarEntry): void {
+    this.#entry = entry;
+    const there = this.#root.stat(path, { follow: false });
+    const isDirectory = there !== undefined && (there.mode & TYPE) === DIRECTORY;
+    if (entry.type === 'directory') {
+      if (there && !isDirectory) this.#root.remove(path);
+      this.#root.mkdirAll(path, 0o700);
+      return this.#dress(path, entry);
+    }
+    if (entry.type === 'hardlink') return this.#hardlink(path, entry, there !== undefined);
+    if (there) this.#root.remove(path);
+    if (entry.type === 'file') {
+      this.#file = this.#root.create(path, 0o600);
+      return;
+    }
+    if (entry.type === 'symlink') this.#root.symlink(entry.linkPath, path);
+    else {
+      if (entry.type === 'char' && entry.devMajor === 0 && entry.devMinor === 0) throw malformed('a device with the number 0:0');
+      this.#root.mknod(path, DEVICE[entry.type] | 0o600, makedev(entry.devMajor, entry.devMinor));
+    }
+    const { dir, name } = this.#root.parent(path);
+    try {
+      applyToName(dir, name, entry);
+    } finally {
+      closeSync(dir);
+    }
+  }
+
+  #hardlink(path: string, entry: TarEntry, taken: boolean): void {
+    const target = entryPath(entry.linkPath).names.join('/');
+    if (target === path) return;
+    const { dir, name } = this.#root.parent(target);
+    const there = tryStat(dir, name);
+    closeSync(dir);
+    if (typeof there === 'number') throw malformed(`a hard link to ${JSON.stringify(entry.linkPath)}, which is not there`);
+    if ((there.mode & TYPE) === DIRECTORY) throw malformed('a hard link to a directory');
+    if (taken) this.#root.remove(path);
+    this.#root.link(target, path);
+  }
+
+  #dress(path: string, entry: TarEntry): void {
+    const fd = this.#root.open(path === '' ? '/' : path, O.RDONLY | O.DIRECTORY, { follow: false });
+    try {
+      applyToFd(fd, entry, false);
+    } finally {
+      closeSync(fd);
+    }
+    this.#times.set(path, entry.mtime);
+  }
+}

@@ -1,0 +1,134 @@
+import { createHash, type Hash } from 'node:crypto';
+import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
+import type { Digest } from '../../base/digest.ts';
+import type { WantedForm } from '../packer.ts';
+import type { LayerInfo } from '../snapshotter.ts';
+import type { JobContext } from '../workers/job.ts';
+import { createEncoder, type Encoder } from './encoder.ts';
+import { PIECE, type TarStats, tarStream } from './tarstream.ts';
+
+export interface DescribeInput {
+  readonly files: string;
+  readonly clamp?: number | undefined;
+}
+
+export interface PackInput extends DescribeInput {
+  /** A new file. */
+  readonly to: string;
+  readonly wanted: WantedForm;
+}
+
+export interface Packed {
+  readonly info: LayerInfo;
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+/** What the tar of a layer directory is: one walk, no byte written. 20,000 files of 200 MB: see bench/RESULTS.md. */
+export function describeLayer({ files, clamp }: DescribeInput, { check }: JobContext): LayerInfo {
+  const hash = createHash('sha256');
+  const buffer = Buffer.allocUnsafeSlow(PIECE);
+  const stats: TarStats = { entries: 0, size: 0 };
+  for (const piece of tarStream(files, { clamp, check, buffer: () => buffer }, stats)) hash.update(piece);
+  return { diffId: digestOf(hash), tarSize: stats.size, empty: stats.entries === 0 };
+}
+
+/** Writes the tar of a layer directory in the wanted form to a new file, hashing tar and blob on the way. */
+export async function packLayer({ files, clamp, to, wanted }: PackInput, { check }: JobContext): Promise<Packed> {
+  const stats: TarStats = { entries: 0, size: 0 };
+  const encoder = createEncoder(wanted);
+  const ring = new Ring(encoder.slots + 2, encoder.piece);
+  const written = await encodeTo(to, tarStream(files, { clamp, check, buffer: () => ring.take() }, stats), encoder, ring, check);
+  return { ...written, info: { diffId: written.diffId, tarSize: stats.size, empty: stats.entries === 0 } };
+}
+
+interface Written {
+  readonly diffId: Digest;
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+/** Encodes pieces of a tar, as many at once as the encoder likes, and writes them in order. */
+export async function encodeTo(
+  to: string,
+  pieces: Iterable<Buffer> | AsyncIterable<Buffer>,
+  encoder: Encoder,
+  ring: Pick<Ring, 'give'>,
+  check: () => void,
+): Promise<Written> {
+  const out = new HashedFile(to);
+  try {
+    const tar = createHash('sha256');
+    const waiting: Promise<Uint8Array>[] = [];
+    const write = async () => out.write(await waiting.shift()!);
+    let index = 0;
+    for await (const piece of pieces) {
+      check();
+      const encoded = encoder.encode(piece, index++);
+      // Never unhandled: a later failure is thrown where it is awaited.
+      encoded.catch(() => {});
+      waiting.push(encoded);
+      // Hashed while the pool encodes.
+      tar.update(piece);
+      if (waiting.length >= encoder.slots) await write();
+      ring.give(index - waiting.length);
+    }
+    while (waiting.length > 0) await write();
+    out.write(encoder.finish());
+    return { diffId: digestOf(tar), ...out.finish() };
+  } finally {
+    out.close();
+  }
+}
+
+function digestOf(hash: Hash): Digest {
+  return `sha256:${hash.digest('hex')}` as Digest;
+}
+
+/** Buffers in turn: one is filled while the others are encoded. */
+export class Ring {
+  readonly #buffers: readonly Buffer[];
+  #taken = 0;
+  #given = 0;
+
+  constructor(count: number, size: number) {
+    this.#buffers = Array.from({ length: count }, () => Buffer.allocUnsafeSlow(size));
+  }
+
+  take(): Buffer {
+    if (this.#taken - this.#given >= this.#buffers.length) throw new Error('no buffer is free');
+    return this.#buffers[this.#taken++ % this.#buffers.length]!;
+  }
+
+  /** The first `count` buffers ever taken may be filled again. */
+  give(count: number): void {
+    this.#given = count;
+  }
+}
+
+class HashedFile {
+  readonly #fd: number;
+  readonly #hash = createHash('sha256');
+  #size = 0;
+  #open = true;
+
+  constructor(path: string) {
+    this.#fd = openSync(path, 'w', 0o600);
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#hash.update(bytes);
+    this.#size += bytes.byteLength;
+    for (let at = 0; at < bytes.byteLength; ) at += writeSync(this.#fd, bytes, at);
+  }
+
+  finish(): { digest: Digest; size: number } {
+    fsyncSync(this.#fd);
+    return { digest: digestOf(this.#hash), size: this.#size };
+  }
+
+  close(): void {
+    if (this.#open) closeSync(this.#fd);
+    this.#open = false;
+  }
+}

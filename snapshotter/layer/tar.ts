@@ -1,0 +1,171 @@
+import type { Timespec } from '../sys/calls.ts';
+import { nameBytes } from '../sys/names.ts';
+
+/** The words of the tar format that writer and reader share: POSIX.1-2024 pax, "ustar Interchange Format" and "pax Header Block". */
+export const BLOCK = 512;
+
+export type EntryType = 'file' | 'directory' | 'symlink' | 'hardlink' | 'char' | 'block' | 'fifo';
+
+/** One member of an archive. Paths are text as names.ts makes it, so that names that are not UTF-8 survive. */
+export interface TarEntry {
+  readonly type: EntryType;
+  readonly path: string;
+  /** Target of a symlink (as it is) or of a hard link (a path in the archive); '' otherwise. */
+  readonly linkPath: string;
+  /** Permission bits with setuid, setgid and sticky; no file type. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Bytes of a file's content; 0 for everything else. */
+  readonly size: number;
+  readonly mtime: Timespec;
+  readonly devMajor: number;
+  readonly devMinor: number;
+  /** Extended attributes (`SCHILY.xattr.*` records). */
+  readonly xattrs: ReadonlyMap<string, Buffer>;
+}
+
+export const NO_XATTRS: ReadonlyMap<string, Buffer> = new Map();
+
+const TYPE_FLAG: Record<EntryType, string> = {
+  file: '0',
+  hardlink: '1',
+  symlink: '2',
+  char: '3',
+  block: '4',
+  directory: '5',
+  fifo: '6',
+};
+
+/** Bytes that follow `size` bytes of content up to the next block. */
+export function padding(size: number): number {
+  return (BLOCK - (size % BLOCK)) % BLOCK;
+}
+
+/** The end of an archive: two blocks of zeros. */
+export const END_OF_ARCHIVE = Buffer.alloc(2 * BLOCK);
+
+/**
+ * The header blocks of one entry: plain ustar wherever that can say it, else a pax header with only the records that are needed,
+ * sorted by key. Byte for byte what Go's archive/tar writes when asked for PAX (and so BuildKit and containerd): no user or group
+ * names, times in whole seconds. A directory's path ends in `/`. Golden: testdata, made by Docker 28.5.
+ */
+export function encodeHeader(entry: TarEntry): Buffer {
+  const name = nameBytes(entry.path);
+  const link = nameBytes(entry.linkPath);
+  const records = paxRecords(entry, name, link);
+  const split = splitPath(name);
+  if (records.size === 0) return headerBlock(entry, split?.suffix ?? name, link, split?.prefix);
+  // A long path that ustar could split needs no pax header unless something else does.
+  if (records.size === 1 && split && records.has('path')) return headerBlock(entry, split.suffix, link, split.prefix);
+  return Buffer.concat([...paxBlocks(name, records), headerBlock(entry, ascii(name), ascii(link), undefined)]);
+}
+
+const ASCII_ONLY = /^[\x00-\x7f]*$/;
+
+function isAscii(bytes: Buffer): boolean {
+  return ASCII_ONLY.test(bytes.toString('latin1'));
+}
+
+function ascii(bytes: Buffer): Buffer {
+  return isAscii(bytes) ? bytes : (bytes.filter((byte) => byte < 0x80) as Buffer);
+}
+
+/** The largest value of an octal field of `width` bytes with its NUL. */
+function fits(value: number, width: number): boolean {
+  return value >= 0 && value < 8 ** (width - 1);
+}
+
+function paxRecords(entry: TarEntry, name: Buffer, link: Buffer): Map<string, Buffer> {
+  const records = new Map<string, Buffer>();
+  if (name.length > 100 || !isAscii(name)) records.set('path', name);
+  if (link.length > 100 || !isAscii(link)) records.set('linkpath', link);
+  const number = (key: string, value: number, width: number) => {
+    if (!fits(value, width)) records.set(key, Buffer.from(String(value)));
+  };
+  number('uid', entry.uid, 8);
+  number('gid', entry.gid, 8);
+  number('size', entry.size, 12);
+  number('mtime', entry.mtime.sec, 12);
+  for (const [key, value] of entry.xattrs) records.set(`SCHILY.xattr.${key}`, value);
+  return records;
+}
+
+/** Divides a path of up to 256 bytes at a slash into ustar's prefix and name. */
+function splitPath(name: Buffer): { prefix: Buffer; suffix: Buffer } | undefined {
+  if (name.length <= 100 || !isAscii(name)) return undefined;
+  let length = name.length;
+  if (length > 156) length = 156;
+  else if (name[length - 1] === 0x2f) length -= 1;
+  const slash = name.subarray(0, length).lastIndexOf(0x2f);
+  const rest = name.length - slash - 1;
+  if (slash <= 0 || rest > 100 || rest === 0 || slash > 155) return undefined;
+  return { prefix: name.subarray(0, slash), suffix: name.subarray(slash + 1) };
+}
+
+function paxBlocks(name: Buffer, records: ReadonlyMap<string, Buffer>): Buffer[] {
+  const body = Buffer.concat([...records.keys()].sort().map((key) => paxRecord(key, records.get(key)!)));
+  const header = Buffer.alloc(BLOCK);
+  putString(header, 0, 100, paxName(name));
+  for (const at of [100, 108, 116]) putOctal(header, at, 8, 0);
+  putOctal(header, 124, 12, body.length);
+  putOctal(header, 136, 12, 0);
+  seal(header, 'x');
+  return [header, body, Buffer.alloc(padding(body.length))];
+}
+
+/** Where the pax header itself claims to be: `dir/PaxHeaders.0/file`, as far as it fits. */
+function paxName(name: Buffer): Buffer {
+  const slash = name.lastIndexOf(0x2f) + 1;
+  const file = name.subarray(slash);
+  const dir = name.subarray(0, slash);
+  let full = ascii(Buffer.concat([dir, Buffer.from('PaxHeaders.0'), Buffer.from(file.length > 0 ? '/' : ''), file]));
+  full = full.subarray(0, 100);
+  while (full[full.length - 1] === 0x2f) full = full.subarray(0, -1);
+  return full;
+}
+
+/** `<length> <key>=<value>\n`, where the length counts its own digits. */
+function paxRecord(key: string, value: Buffer): Buffer {
+  const rest = Buffer.byteLength(key) + value.length + 3;
+  let length = rest + String(rest).length;
+  if (rest + String(length).length !== length) length = rest + String(length).length;
+  return Buffer.concat([Buffer.from(`${length} ${key}=`), value, Buffer.of(0x0a)]);
+}
+
+function headerBlock(entry: TarEntry, name: Buffer, link: Buffer, prefix: Buffer | undefined): Buffer {
+  const block = Buffer.alloc(BLOCK);
+  putString(block, 0, 100, name);
+  putOctal(block, 100, 8, entry.mode);
+  putOctal(block, 108, 8, entry.uid);
+  putOctal(block, 116, 8, entry.gid);
+  putOctal(block, 124, 12, entry.size);
+  putOctal(block, 136, 12, entry.mtime.sec);
+  putString(block, 157, 100, link);
+  putOctal(block, 329, 8, entry.devMajor);
+  putOctal(block, 337, 8, entry.devMinor);
+  if (prefix) putString(block, 345, 155, prefix);
+  return seal(block, TYPE_FLAG[entry.type]);
+}
+
+/** A text that is cut must not end in a slash, which old readers would take for a directory. */
+function putString(block: Buffer, at: number, width: number, text: Buffer): void {
+  text.copy(block, at, 0, Math.min(width, text.length));
+  if (text.length <= width) return;
+  for (let end = at + width - 1; end >= at && block[end] === 0x2f; end--) block[end] = 0;
+}
+
+function putOctal(block: Buffer, at: number, width: number, value: number): void {
+  const digits = fits(value, width) ? value.toString(8) : '0';
+  block.write(digits.padStart(width - 1, '0'), at, width - 1, 'latin1');
+}
+
+/** Type, magic, version and checksum: the last things written. */
+function seal(block: Buffer, typeFlag: string): Buffer {
+  block.write(typeFlag, 156, 1, 'latin1');
+  block.write('ustar\x0000', 257, 8, 'latin1');
+  let sum = 8 * 0x20;
+  for (let at = 0; at < BLOCK; at++) sum += block[at]!;
+  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 8, 'latin1');
+  return block;
+}

@@ -1,0 +1,231 @@
+import { closeSync, readSync } from 'node:fs';
+import { KilnError } from '../../base/errors.ts';
+import { openat, readlinkat, type Stat, tryStat } from '../sys/calls.ts';
+import { AT, O } from '../sys/constants.ts';
+import { compareNames, decodeName } from '../sys/names.ts';
+import { SysError } from '../sys/native.ts';
+import { listDirectory } from '../sys/rooted.ts';
+import { fdPath, getXattr } from '../sys/xattr.ts';
+import { END_OF_ARCHIVE, type EntryType, encodeHeader, NO_XATTRS, padding, type TarEntry } from './tar.ts';
+
+const TYPES: ReadonlyMap<number, EntryType> = new Map([
+  [0o100000, 'file'],
+  [0o040000, 'directory'],
+  [0o120000, 'symlink'],
+  [0o020000, 'char'],
+  [0o060000, 'block'],
+  [0o010000, 'fifo'],
+]);
+const TYPE = 0o170000;
+/** Bytes in one piece of the stream. Large enough that a call per piece costs nothing, and a unit for the compressors. */
+export const PIECE = 1 << 20;
+/** Deeper trees cannot be unpacked by anybody: a path is 4096 bytes at most. */
+const MAX_DEPTH = 2048;
+const CAPABILITY = 'security.capability';
+const OPAQUE = ['trusted.overlay.opaque', 'user.overlay.opaque'] as const;
+const EPOCH = { sec: 0, nsec: 0 };
+
+export interface TarOptions {
+  /** Times after this many seconds since 1970 become it (SOURCE_DATE_EPOCH with rewrite-timestamp). */
+  readonly clamp?: number | undefined;
+  /** Called every few entries; throws to stop. */
+  readonly check: () => void;
+  /** Where the next piece is put; asked again for each. A piece belongs to the consumer until it gives the buffer back. */
+  readonly buffer: () => Buffer;
+}
+
+/** What was seen, complete when the stream has ended. */
+export interface TarStats {
+  entries: number;
+  size: number;
+}
+
+/**
+ * The tar of a layer directory, as BuildKit and containerd write it (image-spec layer.md): names sorted by bytes, pax headers where
+ * needed, whole seconds, hard links by inode, `.wh.NAME` for a whiteout and `.wh..wh..opq` in a directory that hides what is below;
+ * sockets are left out. The last piece may be short.
+ */
+export function* tarStream(files: string, options: TarOptions, stats: TarStats): Generator<Buffer, void> {
+  const out = new Pieces(options.buffer);
+  const links = new Map<number, string>();
+  const top = openat(AT.FDCWD, files, O.RDONLY | O.DIRECTORY);
+  const stack: Frame[] = [frame(top, '')];
+  try {
+    for (let at = stack.at(-1); at; at = stack.at(-1)) {
+      const name = at.names[at.next++];
+      if (name === undefined) {
+        closeSync(at.fd);
+        stack.pop();
+        continue;
+      }
+      if ((stats.entries++ & 63) === 0) options.check();
+      const stat = statOf(at.fd, name);
+      const path = at.path + name;
+      const entry = entryOf(at.fd, name, path, stat, links, options);
+      if (!entry) {
+        stats.entries--;
+        continue;
+      }
+      if (entry.type === 'directory') {
+        const fd = openat(at.fd, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+        if (stack.length >= MAX_DEPTH) {
+          closeSync(fd);
+          throw new KilnError('KILN_LAYER_LIMIT', `the layer has directories more than ${MAX_DEPTH} deep`);
+        }
+        stack.push(frame(fd, `${path}/`));
+        yield* out.put(encodeHeader({ ...entry, xattrs: xattrsOf(fd) }));
+        if (isOpaque(fd)) {
+          stats.entries++;
+          yield* out.put(encodeHeader(whiteout(`${path}/.wh..wh..opq`)));
+        }
+      } else if (entry.type === 'file' && entry.path === path) {
+        yield* putFile(out, at.fd, name, entry);
+      } else yield* out.put(encodeHeader(entry));
+    }
+  } finally {
+    for (const { fd } of stack) closeSync(fd);
+  }
+  yield* out.put(END_OF_ARCHIVE);
+  const last = out.rest();
+  stats.size = out.total;
+  if (last.length > 0) yield last;
+}
+
+interface Frame {
+  readonly fd: number;
+  readonly path: string;
+  readonly names: readonly string[];
+  next: number;
+}
+
+function frame(fd: number, path: string): Frame {
+  return { fd, path, names: listDirectory(fd).sort(compareNames), next: 0 };
+}
+
+function statOf(dir: number, name: string): Stat {
+  const stat = tryStat(dir, name);
+  if (typeof stat === 'number') throw new SysError('statx', stat, name);
+  return stat;
+}
+
+/** The header's content; undefined for what a layer cannot hold (a socket). */
+function entryOf(
+  dir: number,
+  name: string,
+  path: string,
+  stat: Stat,
+  links: Map<number, string>,
+  { clamp }: TarOptions,
+): TarEntry | undefined {
+  const type = TYPES.get(stat.mode & TYPE);
+  if (type === undefined) return undefined;
+  if (type === 'char' && stat.rdevMajor === 0 && stat.rdevMinor === 0)
+    return whiteout(`${path.slice(0, -name.length)}.wh.${name}`);
+  const first = type !== 'directory' && stat.nlink > 1 ? links.get(stat.ino) : undefined;
+  if (type !== 'directory' && stat.nlink > 1 && first === undefined) links.set(stat.ino, path);
+  const isDevice = type === 'char' || type === 'block';
+  return {
+    type: first === undefined ? type : 'hardlink',
+    path: type === 'directory' ? `${path}/` : path,
+    linkPath: first ?? (type === 'symlink' ? decodeName(readlinkat(dir, name)) : ''),
+    mode: stat.mode & 0o7777,
+    uid: stat.uid,
+    gid: stat.gid,
+    size: type === 'file' && first === undefined ? stat.size : 0,
+    mtime: clamp !== undefined && stat.mtime.sec >= clamp ? { sec: clamp, nsec: 0 } : { sec: stat.mtime.sec, nsec: 0 },
+    devMajor: isDevice ? stat.rdevMajor : 0,
+    devMinor: isDevice ? stat.rdevMinor : 0,
+    xattrs: NO_XATTRS,
+  };
+}
+
+/** As containerd writes it: an empty file of mode 0 from 1970. */
+function whiteout(path: string): TarEntry {
+  return {
+    type: 'file',
+    path,
+    linkPath: '',
+    mode: 0,
+    uid: 0,
+    gid: 0,
+    size: 0,
+    mtime: EPOCH,
+    devMajor: 0,
+    devMinor: 0,
+    xattrs: NO_XATTRS,
+  };
+}
+
+function isOpaque(fd: number): boolean {
+  return OPAQUE.some((name) => getXattr(fdPath(fd), name, { follow: true })?.toString() === 'y');
+}
+
+/** File capabilities are the only attribute that layers carry. */
+function xattrsOf(fd: number): ReadonlyMap<string, Buffer> {
+  const capability = getXattr(fdPath(fd), CAPABILITY, { follow: true });
+  return capability ? new Map([[CAPABILITY, capability]]) : NO_XATTRS;
+}
+
+function* putFile(out: Pieces, dir: number, name: string, entry: TarEntry): Generator<Buffer, void> {
+  if (entry.size === 0 && entry.mode === 0) return yield* out.put(encodeHeader(entry));
+  const fd = openat(dir, name, O.RDONLY | O.NOFOLLOW);
+  try {
+    yield* out.put(encodeHeader({ ...entry, xattrs: xattrsOf(fd) }));
+    for (let left = entry.size; left > 0; ) {
+      const room = out.room();
+      const count = readSync(fd, room, 0, Math.min(left, room.length), null);
+      if (count === 0)
+        throw new KilnError('KILN_STORE_DAMAGED', `a file of a layer is shorter than it was: ${entry.path}`, {
+          hint: "remove the image and build it again; another process must not write in Kiln's store",
+        });
+      left -= count;
+      yield* out.used(count);
+    }
+  } finally {
+    closeSync(fd);
+  }
+  const pad = padding(entry.size);
+  if (pad > 0) yield* out.put(ZEROS.subarray(0, pad));
+}
+
+const ZEROS = Buffer.alloc(512);
+
+/** Fills buffers to the brim and gives them out. */
+class Pieces {
+  readonly #next: () => Buffer;
+  #buffer: Buffer;
+  #filled = 0;
+  total = 0;
+
+  constructor(next: () => Buffer) {
+    this.#next = next;
+    this.#buffer = next();
+  }
+
+  *put(bytes: Buffer): Generator<Buffer, void> {
+    for (let at = 0; at < bytes.length; ) {
+      const count = bytes.copy(this.#buffer, this.#filled, at);
+      at += count;
+      yield* this.used(count);
+    }
+  }
+
+  /** Free space of at least one byte, to be filled from its beginning. */
+  room(): Buffer {
+    return this.#buffer.subarray(this.#filled);
+  }
+
+  /** Says that `count` bytes of `room` were filled. */
+  *used(count: number): Generator<Buffer, void> {
+    this.#filled += count;
+    this.total += count;
+    if (this.#filled < this.#buffer.length) return;
+    yield this.#buffer;
+    this.#buffer = this.#next();
+    this.#filled = 0;
+  }
+
+  rest(): Buffer {
+    return this.#buffer.subarray(0, this.#filled);
+  }
+}

@@ -1,0 +1,77 @@
+import { createHash } from 'node:crypto';
+import type { Digest } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
+import type { LayerInfo } from '../snapshotter.ts';
+import type { JobContext } from '../workers/job.ts';
+import { inflate, magicOf } from './inflate.ts';
+import { MountWriter } from './mount-writer.ts';
+import type { TarEntry } from './tar.ts';
+import { type TarHandler, TarReader } from './untar.ts';
+import { LayerWriter, NeedsBelow } from './writer.ts';
+
+export interface UnpackInput {
+  readonly blob: string;
+  readonly diffId: Digest;
+  /** The empty directory of the new layer. */
+  readonly files: string;
+  /** A mount of the layers below with `files` on top: entries are written there, with whiteouts as removals. */
+  readonly root?: string | undefined;
+}
+
+/**
+ * Unpacks a layer's blob into a directory in the form that overlay reads, and verifies the tar against `diffId`. Undefined when the
+ * layer cannot stand alone and there is no `root`; what was written until then is the caller's to remove.
+ * Throws KILN_DIGEST_MISMATCH, KILN_LAYER_MALFORMED, KILN_LAYER_LIMIT.
+ */
+export async function unpackLayer(
+  { blob, diffId, files, root }: UnpackInput,
+  { check }: JobContext,
+): Promise<LayerInfo | undefined> {
+  using writer = root === undefined ? new LayerWriter(files) : new MountWriter(root);
+  const counted = new Counted(writer);
+  const reader = new TarReader(counted);
+  const hash = createHash('sha256');
+  let size = 0;
+  try {
+    for await (const bytes of inflate(blob, magicOf(blob))) {
+      check();
+      hash.update(bytes);
+      size += bytes.length;
+      reader.push(bytes);
+    }
+    reader.finish();
+  } catch (error) {
+    if (error instanceof NeedsBelow) return undefined;
+    throw error;
+  }
+  writer.finish();
+  const found = `sha256:${hash.digest('hex')}`;
+  if (found !== diffId) {
+    throw new KilnError('KILN_DIGEST_MISMATCH', `a layer unpacks to ${found}, not to ${diffId} as its image says`, {
+      hint: 'the image is damaged where it comes from: pull it again or choose another',
+    });
+  }
+  return { diffId, tarSize: size, empty: counted.entries === 0 };
+}
+
+class Counted implements TarHandler {
+  entries = 0;
+  readonly #inner: TarHandler;
+
+  constructor(inner: TarHandler) {
+    this.#inner = inner;
+  }
+
+  entry(entry: TarEntry): void {
+    this.entries++;
+    this.#inner.entry(entry);
+  }
+
+  data(bytes: Buffer): void {
+    this.#inner.data(bytes);
+  }
+
+  end(): void {
+    this.#inner.end();
+  }
+}

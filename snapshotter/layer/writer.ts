@@ -1,0 +1,203 @@
+import { closeSync, writeSync } from 'node:fs';
+import {
+  linkat,
+  makedev,
+  mkdirat,
+  mknodat,
+  openat,
+  symlinkat,
+  type Timespec,
+  tryMkdirat,
+  tryOpenat,
+  tryStat,
+  utimensat,
+} from '../sys/calls.ts';
+import { AT, O } from '../sys/constants.ts';
+import { removeAt } from '../sys/rooted.ts';
+import { fdPath, setXattr } from '../sys/xattr.ts';
+import { applyToFd, applyToName } from './attributes.ts';
+import { type EntryPath, entryPath, whiteoutOf } from './entry-path.ts';
+import type { TarEntry } from './tar.ts';
+import { malformed, type TarHandler } from './untar.ts';
+
+/** The layer refers to what is below it: a parent it does not list, a hard link into a lower layer, a path through a symlink. */
+export class NeedsBelow extends Error {}
+
+const TYPE = 0o170000;
+const DIRECTORY = 0o040000;
+const S_IFCHR = 0o020000;
+const S_IFBLK = 0o060000;
+const S_IFIFO = 0o010000;
+const OPAQUE = 'trusted.overlay.opaque';
+/** Open directories kept for the entries that follow: archives are written directory by directory. */
+const OPEN_DIRECTORIES = 64;
+
+/**
+ * Writes the entries of a layer into a directory of its own, in overlay's form. Every parent must be a real directory that the layer has
+ * made itself, opened component by component without following anything; so no entry can lead outside, whatever came before it.
+ */
+export class LayerWriter implements TarHandler, Disposable {
+  readonly #top: number;
+  /** Most recently used last. */
+  readonly #open = new Map<string, number>();
+  readonly #times = new Map<string, Timespec>();
+  #file = -1;
+  #entry: TarEntry | undefined;
+
+  constructor(files: string) {
+    this.#top = openat(AT.FDCWD, files, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+  }
+
+  entry(entry: TarEntry): void {
+    const path = entryPath(entry.path);
+    if (path.names.length === 0) return this.#root(entry);
+    const dir = this.#directory(path.parent);
+    const mark = whiteoutOf(path.name);
+    if (mark.kind === 'skip') return;
+    if (mark.kind === 'opaque') return setXattr(fdPath(dir), OPAQUE, Buffer.from('y'), { follow: true });
+    if (mark.kind === 'whiteout') return whiteout(dir, mark.name);
+    this.#make(dir, path, entry);
+  }
+
+  data(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
+  }
+
+  end(): void {
+    if (this.#file < 0 || !this.#entry) return;
+    applyToFd(this.#file, this.#entry, true);
+    closeSync(this.#file);
+    this.#file = -1;
+  }
+
+  /** Gives directories the times that their entries have changed, deepest first. */
+  finish(): void {
+    for (const [path, time] of [...this.#times].reverse()) {
+      const dir = this.#directory(path);
+      utimensat(AT.FDCWD, fdPath(dir), time, time, 0);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#file >= 0) closeSync(this.#file);
+    this.#file = -1;
+    for (const fd of this.#open.values()) closeSync(fd);
+    this.#open.clear();
+    closeSync(this.#top);
+  }
+
+  /** The root's entry gives it owner, mode and time; as anything but a directory it is an attack. */
+  #root(entry: TarEntry): void {
+    if (entry.type !== 'directory') throw malformed(`the root is a ${entry.type}`);
+    applyToFd(this.#top, entry, false);
+    this.#times.set('', entry.mtime);
+  }
+
+  #directory(path: string): number {
+    if (path === '') return this.#top;
+    const known = this.#open.get(path);
+    if (known !== undefined) {
+      this.#open.delete(path);
+      this.#open.set(path, known);
+      return known;
+    }
+    const slash = path.lastIndexOf('/');
+    const parent = this.#directory(slash < 0 ? '' : path.slice(0, slash));
+    const fd = tryOpenat(parent, path.slice(slash + 1), O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+    if (fd < 0) throw new NeedsBelow(path);
+    this.#open.set(path, fd);
+    if (this.#open.size > OPEN_DIRECTORIES) this.#close(this.#open.keys().next().value!);
+    return fd;
+  }
+
+  #close(path: string): void {
+    closeSync(this.#open.get(path)!);
+    this.#open.delete(path);
+  }
+
+  /** Forgets a directory that is about to be replaced, and all below it. */
+  #forget(path: string): void {
+    for (const known of [...this.#open.keys()]) if (known === path || known.startsWith(`${path}/`)) this.#close(known);
+    for (const known of [...this.#times.keys()]) if (known === path || known.startsWith(`${path}/`)) this.#times.delete(known);
+  }
+
+  #make(dir: number, path: EntryPath, entry: TarEntry): void {
+    const { name } = path;
+    const full = path.names.join('/');
+    this.#entry = entry;
+    switch (entry.type) {
+      case 'directory':
+        return this.#makeDirectory(dir, name, full, entry);
+      case 'file':
+        this.#file = this.#fresh(dir, name, full, () => tryOpenat(dir, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o600));
+        return;
+      case 'hardlink':
+        return this.#hardlink(dir, name, full, entry);
+      case 'symlink':
+        this.#clear(dir, name, full);
+        symlinkat(entry.linkPath, dir, name);
+        break;
+      case 'fifo':
+        this.#clear(dir, name, full);
+        mknodat(dir, name, S_IFIFO | 0o600);
+        break;
+      case 'char':
+      case 'block':
+        // 0:0 is overlay's whiteout: an archive says that by name.
+        if (entry.type === 'char' && entry.devMajor === 0 && entry.devMinor === 0)
+          throw malformed('a device with the number 0:0');
+        this.#clear(dir, name, full);
+        mknodat(dir, name, (entry.type === 'char' ? S_IFCHR : S_IFBLK) | 0o600, makedev(entry.devMajor, entry.devMinor));
+        break;
+    }
+    applyToName(dir, name, entry);
+  }
+
+  #makeDirectory(dir: number, name: string, full: string, entry: TarEntry): void {
+    if (!tryMkdirat(dir, name, 0o700)) {
+      const there = tryStat(dir, name);
+      if (typeof there === 'number' || (there.mode & TYPE) !== DIRECTORY) {
+        this.#clear(dir, name, full);
+        mkdirat(dir, name, 0o700);
+      }
+    }
+    const fd = this.#directory(full);
+    applyToFd(fd, entry, false);
+    this.#times.set(full, entry.mtime);
+  }
+
+  /** Tries to make something new; takes away what is in its place and tries again. */
+  #fresh(dir: number, name: string, full: string, make: () => number): number {
+    const fd = make();
+    if (fd >= 0) return fd;
+    this.#clear(dir, name, full);
+    return openat(dir, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o600);
+  }
+
+  #clear(dir: number, name: string, full: string): void {
+    if (typeof tryStat(dir, name) === 'number') return;
+    this.#forget(full);
+    removeAt(dir, name);
+  }
+
+  /** To a file of this layer, by a path without symlinks; the target is a path in the archive, not on this host. */
+  #hardlink(dir: number, name: string, full: string, entry: TarEntry): void {
+    const target = entryPath(entry.linkPath);
+    if (target.names.length === 0) throw malformed('a hard link to the root');
+    if (target.names.join('/') === full) return;
+    const from = this.#directory(target.parent);
+    const there = tryStat(from, target.name);
+    if (typeof there === 'number') throw new NeedsBelow(entry.linkPath);
+    if ((there.mode & TYPE) === DIRECTORY) throw malformed('a hard link to a directory');
+    if ((there.mode & TYPE) === S_IFCHR && there.rdevMajor === 0 && there.rdevMinor === 0)
+      throw malformed('a hard link to what the layer removes');
+    this.#clear(dir, name, full);
+    linkat(from, target.name, dir, name);
+  }
+}
+
+/** Hides what is below. What the layer itself has put there stays: a whiteout is about lower layers only. */
+function whiteout(dir: number, name: string): void {
+  if (typeof tryStat(dir, name) !== 'number') return;
+  mknodat(dir, name, S_IFCHR, 0n);
+}

@@ -1,0 +1,44 @@
+import { lstatSync, readdirSync } from 'node:fs';
+import { variantOf } from '../layer/encoder.ts';
+import { convertJob, describeJob, packJob, syncJob, unpackJob } from '../layer/jobs.ts';
+import type { Job } from '../workers/job.ts';
+import { runInline, type WorkerPool } from '../workers/pool.ts';
+import type { LayerJobs } from './jobs.ts';
+
+/** Below these a job is done before a thread would have started (30 ms). */
+const SMALL_ENTRIES = 200;
+const SMALL_BYTES = 8 << 20;
+const SMALL_BLOB = 1 << 20;
+const SLASH = Buffer.from('/');
+
+/** Layer work on worker threads, and small work at once on this one. */
+export function pooledJobs(pool: WorkerPool): LayerJobs {
+  const run = <I, O>(small: boolean, job: Job<I, O>, input: I, signal?: AbortSignal) =>
+    small ? runInline(job, input, signal) : pool.run(job, input, signal);
+  return {
+    describe: (files, signal) => run(isSmall(files), describeJob, { files }, signal),
+    unpack: ({ blob, diffId, files, root }, signal) =>
+      run(lstatSync(blob).size <= SMALL_BLOB, unpackJob, { blob, diffId, files, root }, signal),
+    pack: (files, to, wanted, signal) => run(isSmall(files), packJob, { files, to, wanted }, signal),
+    convert: (blob, _mediaType, to, wanted, signal) =>
+      run(lstatSync(blob).size <= SMALL_BLOB, convertJob, { blob, to, wanted }, signal),
+    variant: variantOf,
+    sync: (path) => pool.run(syncJob, path),
+  };
+}
+
+/** Looks no further than it must. Only names and sizes are read, and no link is followed. */
+function isSmall(files: string): boolean {
+  let entries = 0;
+  let bytes = 0;
+  const directories = [Buffer.from(files)];
+  for (let directory = directories.pop(); directory !== undefined; directory = directories.pop()) {
+    for (const entry of readdirSync(directory, { withFileTypes: true, encoding: 'buffer' })) {
+      const path = Buffer.concat([directory, SLASH, entry.name]);
+      if (entry.isDirectory()) directories.push(path);
+      else if (entry.isFile()) bytes += lstatSync(path).size;
+      if (++entries > SMALL_ENTRIES || bytes > SMALL_BYTES) return false;
+    }
+  }
+  return true;
+}

@@ -1,0 +1,133 @@
+import { Worker } from 'node:worker_threads';
+import { CancelledError } from '../../base/errors.ts';
+import type { Job } from './job.ts';
+import { fromFailure, type JobReply, type JobRequest } from './wire.ts';
+
+/** Worker threads that do jobs, one each at a time, the rest in the order they came. */
+export interface WorkerPool extends AsyncDisposable {
+  readonly threads: number;
+  /** Runs `job` on a thread. An aborted job rejects with CancelledError as soon as the job has noticed. */
+  run<I, O>(job: Job<I, O>, input: I, signal?: AbortSignal): Promise<O>;
+}
+
+export interface PoolOptions {
+  /** The module that calls `serveJobs`. */
+  readonly entry: URL;
+  readonly threads: number;
+}
+
+/** Runs a job on this thread: for work that is smaller than the 30 ms a thread takes to start. */
+export async function runInline<I, O>(job: Job<I, O>, input: I, signal?: AbortSignal): Promise<O> {
+  const check = () => {
+    if (signal?.aborted) throw new CancelledError(signal.reason);
+  };
+  check();
+  return await job.run(input, { check });
+}
+
+/** A pool whose threads start with the first job that needs them. Idle threads do not keep the process alive. */
+export function createPool(options: PoolOptions): WorkerPool {
+  return new Pool(options);
+}
+
+interface Task {
+  readonly request: JobRequest;
+  readonly resolve: (output: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  task: Task | undefined;
+}
+
+class Pool implements WorkerPool {
+  readonly threads: number;
+  readonly #entry: URL;
+  readonly #all: Thread[] = [];
+  readonly #waiting: Task[] = [];
+  #nextId = 1;
+  #closed = false;
+
+  constructor({ entry, threads }: PoolOptions) {
+    this.#entry = entry;
+    this.threads = threads;
+  }
+
+  async run<I, O>(job: Job<I, O>, input: I, signal?: AbortSignal): Promise<O> {
+    if (signal?.aborted) throw new CancelledError(signal.reason);
+    if (this.#closed) throw new Error('the worker pool is closed');
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const cancelled = new Int32Array(new SharedArrayBuffer(4));
+    const task: Task = { request: { id: this.#nextId++, job: job.name, input, cancelled }, resolve, reject };
+    const abort = () => this.#cancel(task);
+    signal?.addEventListener('abort', abort, { once: true });
+    this.#waiting.push(task);
+    this.#assign();
+    try {
+      return (await promise) as O;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    for (const task of this.#waiting.splice(0)) task.reject(new CancelledError());
+    await Promise.all(this.#all.splice(0).map((thread) => thread.worker.terminate()));
+  }
+
+  /** A task that waits is taken out; one that runs is told. */
+  #cancel(task: Task): void {
+    const at = this.#waiting.indexOf(task);
+    if (at >= 0) {
+      this.#waiting.splice(at, 1);
+      task.reject(new CancelledError());
+    } else Atomics.store(task.request.cancelled, 0, 1);
+  }
+
+  #assign(): void {
+    while (this.#waiting.length > 0) {
+      const thread =
+        this.#all.find((candidate) => candidate.task === undefined) ??
+        (this.#all.length < this.threads ? this.#start() : undefined);
+      if (!thread) return;
+      const task = this.#waiting.shift()!;
+      thread.task = task;
+      thread.worker.ref();
+      thread.worker.postMessage(task.request);
+    }
+  }
+
+  #start(): Thread {
+    const worker = new Worker(this.#entry, {
+      // Descriptors are opened and closed through libc, which Node's bookkeeping does not see.
+      trackUnmanagedFds: false,
+      resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16 },
+    });
+    const thread: Thread = { worker, task: undefined };
+    this.#all.push(thread);
+    worker.unref();
+    worker.on('message', (reply: JobReply) => this.#done(thread, reply));
+    worker.on('error', (error) => this.#lost(thread, error instanceof Error ? error : new Error(String(error))));
+    worker.on('exit', () => this.#lost(thread, new Error('a worker thread ended')));
+    return thread;
+  }
+
+  #done(thread: Thread, reply: JobReply): void {
+    const { task } = thread;
+    thread.task = undefined;
+    thread.worker.unref();
+    if (task) 'failure' in reply ? task.reject(fromFailure(reply.failure)) : task.resolve(reply.output);
+    this.#assign();
+  }
+
+  /** A thread that died takes its task with it and nothing else. */
+  #lost(thread: Thread, error: Error): void {
+    const at = this.#all.indexOf(thread);
+    if (at >= 0) this.#all.splice(at, 1);
+    thread.task?.reject(error);
+    thread.task = undefined;
+    if (!this.#closed) this.#assign();
+  }
+}

@@ -1,0 +1,54 @@
+import { CancelledError, KilnError, type KilnErrorOptions, messageOf } from '../../base/errors.ts';
+
+/** What goes to a worker: which job, its input, and a flag that turns 1 when the caller has aborted. */
+export interface JobRequest {
+  readonly id: number;
+  readonly job: string;
+  readonly input: unknown;
+  readonly cancelled: Int32Array<SharedArrayBuffer>;
+}
+
+export type JobReply = { readonly id: number; readonly output: unknown } | { readonly id: number; readonly failure: Failure };
+
+/** An error as plain data: structured clone would lose its class and its code. */
+export type Failure =
+  | { readonly kind: 'cancelled' }
+  | { readonly kind: 'kiln'; readonly code: `KILN_${string}`; readonly message: string; readonly options: KilnErrorOptions }
+  | {
+      readonly kind: 'other';
+      readonly name: string;
+      readonly message: string;
+      readonly stack: string | undefined;
+      readonly code: unknown;
+    };
+
+export function toFailure(error: unknown): Failure {
+  if (error instanceof CancelledError) return { kind: 'cancelled' };
+  if (error instanceof KilnError) {
+    const { code, message, place, hint, exitCode, notes } = error;
+    return { kind: 'kiln', code, message, options: { place, hint, exitCode, notes } };
+  }
+  const { name, stack, code } = (error instanceof Error ? error : {}) as { name?: string; stack?: string; code?: unknown };
+  return {
+    kind: 'other',
+    name: name ?? 'Error',
+    message: messageOf(error),
+    stack,
+    code: typeof code === 'string' ? code : undefined,
+  };
+}
+
+export function fromFailure(failure: Failure): Error {
+  switch (failure.kind) {
+    case 'cancelled':
+      return new CancelledError();
+    case 'kiln':
+      return new KilnError(failure.code, failure.message, failure.options);
+    case 'other': {
+      const error = Object.assign(new Error(failure.message), failure.code === undefined ? {} : { code: failure.code });
+      error.name = failure.name;
+      if (failure.stack !== undefined) error.stack = failure.stack;
+      return error;
+    }
+  }
+}
