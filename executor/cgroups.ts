@@ -28,7 +28,7 @@ export interface Placement {
   /** Arguments of crun before its command; runc takes none of them. */
   readonly manager: 'cgroupfs' | 'disabled';
   readonly path: string | undefined;
-  /** Reads the counters and removes what `place` made. Call once, when the process is gone. */
+  /** Reads the counters and removes what `place` made, when the process is gone. Zeros when called again. */
   finish(): Counters;
 }
 

@@ -78,15 +78,13 @@ async function runBundle(
   const bundle = `${house.directory}/${id}`;
   mkdirSync(bundle, { mode: 0o700 });
   const place = house.cgroups.place(id, { own: spec.security === 'insecure', parent: spec.cgroupParent });
-  const guarded = house.cgroups.guardDevices ? guardRootfs(spec.rootfs, `${bundle}/rootfs`) : undefined;
-  try {
-    const rootfs = guarded?.path ?? spec.rootfs;
-    writeFileSync(`${bundle}/config.json`, configFor(house, { ...spec, rootfs }, user, place, io));
-    return await supervise(house, { id, bundle, place, args: spec.args }, io, signal);
-  } finally {
-    guarded?.[Symbol.dispose]();
-    rmSync(bundle, { recursive: true, force: true });
-  }
+  using scope = new DisposableStack();
+  // Also when the runtime was never started; a second time there is nothing left to do.
+  scope.defer(() => void place.finish());
+  scope.defer(() => rmSync(bundle, { recursive: true, force: true }));
+  const staged = stageMounts(house, spec, bundle, scope);
+  writeFileSync(`${bundle}/config.json`, configFor(house, staged, user, place, io));
+  return await supervise(house, { id, bundle, place, args: spec.args }, io, signal);
 }
 
 function configFor(house: House, spec: ProcessSpec, user: ResolvedUser, place: Placement, io: ProcessIO): string {
@@ -188,13 +186,30 @@ function readLines(path: string): readonly string[] {
   return existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : [];
 }
 
-/** The same tree at a path of its own, where no device node works: for hosts without control groups. */
-function guardRootfs(rootfs: string, path: string): Disposable & { readonly path: string } {
-  mkdirSync(path, { mode: 0o700 });
-  using copy = cloneMount(rootfs, { recursive: true });
-  changeMount(copy.fd, { set: MOUNT_ATTR.NODEV, recursive: true });
+/** The spec with those of its sources that the runtime could not use as they are mounted below `bundle`, until `scope` ends. */
+function stageMounts(house: House, spec: ProcessSpec, bundle: string, scope: DisposableStack): ProcessSpec {
+  const { guardDevices } = house.cgroups;
+  const rootfs = guardDevices ? stage(spec.rootfs, `${bundle}/rootfs`, scope, MOUNT_ATTR.NODEV) : spec.rootfs;
+  const mounts = spec.mounts.map((mount, at) =>
+    mount.kind === 'bind' && DESCRIPTOR.test(mount.source)
+      ? { ...mount, source: stage(mount.source, `${bundle}/${at}`, scope) }
+      : mount,
+  );
+  return { ...spec, rootfs, mounts };
+}
+
+/** A source by descriptor is in our mount namespace; a bind mount made from within the sandbox's own would be refused. */
+const DESCRIPTOR = /^\/proc\/(self|\d+)\/fd\/\d+$/;
+
+function stage(source: string, path: string, scope: DisposableStack, attributes = 0): string {
+  if (isFile(source)) writeFileSync(path, '', { mode: 0o600 });
+  else mkdirSync(path, { mode: 0o700 });
+  using copy = cloneMount(source, { recursive: true });
+  if (attributes !== 0) changeMount(copy.fd, { set: attributes, recursive: true });
   copy.attach(path);
-  return { path, [Symbol.dispose]: () => unmount(path) };
+  // Taken away before the bundle is removed: the stack unwinds from the top.
+  scope.defer(() => unmount(path));
+  return path;
 }
 
 /** Targets as the mount table will show them: absolute, without `.`, `..` and doubled slashes. */
