@@ -4,11 +4,12 @@ import { openContent } from '../store/content.ts';
 import { openBlobForms } from '../store/forms.ts';
 import { openImages } from '../store/images.ts';
 import type { Store } from '../store/root.ts';
+import { runInline } from '../workers/pool.ts';
 import type { LayerJobs } from './jobs.ts';
 import { LayerTable } from './layers.ts';
 import { OverlayPacker } from './packer.ts';
+import { pooledJobs } from './pooled-jobs.ts';
 import { OverlaySnapshotter } from './snapshotter.ts';
-import { systemJobs } from './system-jobs.ts';
 
 /** The rooms over one store. Opening them reads a few rows; nothing is mounted and no worker started before it is needed. */
 export interface Rooms {
@@ -20,12 +21,19 @@ export interface Rooms {
   readonly packer: OverlayPacker;
 }
 
-/** Opens every room of `store`. Dispose the snapshotter before the store is closed. */
-export function openRooms(store: Store, jobs: LayerJobs = systemJobs): Rooms {
+/**
+ * Opens every room of `store`. Dispose the snapshotter before the store is closed. `jobs`: `pooledJobs(pool)` for anything that is
+ * more than a look; without it the work on bytes is done on this thread.
+ */
+export function openRooms(store: Store, jobs: LayerJobs = inlineJobs()): Rooms {
   const content = openContent(store);
   const forms = openBlobForms(store, content);
   const images = openImages(store);
   const table = new LayerTable(store, ({ form }) => form && forms.record(form));
   const snapshotter = new OverlaySnapshotter(store, table, content, forms, jobs);
   return { store, content, forms, images, snapshotter, packer: new OverlayPacker(table, content, forms, jobs) };
+}
+
+function inlineJobs(): LayerJobs {
+  return pooledJobs({ threads: 0, run: runInline, [Symbol.asyncDispose]: async () => undefined });
 }

@@ -2,21 +2,25 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { variantOf } from '../layer/encoder.ts';
+import { convertJob, describeJob, packJob, syncJob, unpackJob } from '../layer/jobs.ts';
 import { type SnapshotterUnderTest, snapshotterContract } from '../snapshotter.contract.ts';
 import { thisOwner } from '../store/owner.ts';
 import { openStore } from '../store/root.ts';
+import { createPool, runInline } from '../workers/pool.ts';
+import type { LayerJobs } from './jobs.ts';
 import { openRooms } from './open.ts';
 
-async function open(root: string, keep: boolean): Promise<SnapshotterUnderTest> {
+async function open(root: string, keep: boolean, jobs?: LayerJobs): Promise<SnapshotterUnderTest> {
   const store = openStore(root);
   await store.swept;
-  const { content, snapshotter } = openRooms(store);
+  const { content, snapshotter } = openRooms(store, jobs);
   const mine = join(store.tmp, thisOwner());
   return {
     snapshotter,
     content,
     root,
-    reopen: () => open(root, true),
+    reopen: () => open(root, true, jobs),
     scratch: () => (existsSync(mine) ? readdirSync(mine).filter((name) => !/^(empty|trash)/.test(name)) : []),
     [Symbol.asyncDispose]: async () => {
       await snapshotter[Symbol.asyncDispose]();
@@ -28,7 +32,20 @@ async function open(root: string, keep: boolean): Promise<SnapshotterUnderTest> 
   };
 }
 
-snapshotterContract('overlay snapshotter', {
-  make: () => open(mkdtempSync(join(tmpdir(), 'kiln-overlay-')), false),
-  crashChild: fileURLToPath(new URL('crash.child.ts', import.meta.url)),
-});
+const temporary = () => mkdtempSync(join(tmpdir(), 'kiln-overlay-'));
+const crashChild = fileURLToPath(new URL('crash.child.ts', import.meta.url));
+
+snapshotterContract('overlay snapshotter', { make: () => open(temporary(), false), crashChild });
+
+// The same with every job on a thread, however small it is.
+const pool = createPool({ entry: new URL('worker.fixture.ts', import.meta.url), threads: 2 });
+const threaded: LayerJobs = {
+  describe: (files, signal) => pool.run(describeJob, { files }, signal),
+  unpack: (request, signal) =>
+    request.root === undefined ? pool.run(unpackJob, request, signal) : runInline(unpackJob, request, signal),
+  pack: (files, to, wanted, signal) => pool.run(packJob, { files, to, wanted }, signal),
+  convert: (blob, _, to, wanted, signal) => pool.run(convertJob, { blob, to, wanted }, signal),
+  variant: variantOf,
+  sync: (path) => pool.run(syncJob, path),
+};
+snapshotterContract('overlay snapshotter with worker threads', { make: () => open(temporary(), false, threaded), crashChild });
