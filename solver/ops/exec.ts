@@ -8,7 +8,7 @@ import type { Op, RunContext } from '../solver.ts';
 import type { World } from '../world.ts';
 import { inputKeys, keyParts } from './exec/key.ts';
 import { LastOutput } from './exec/last-output.ts';
-import { openMounts } from './exec/mounts.ts';
+import { openMounts, outputOf } from './exec/mounts.ts';
 import { processSpec } from './exec/process.ts';
 
 /**
@@ -84,7 +84,7 @@ function hintFor({ exitCode, oomKilled }: ProcessResult): string | undefined {
 
 /** The graph may come from outside: every index in it is checked once, here. */
 function checkMounts(op: ExecOp, inputCount: number): void {
-  const outputs = op.mounts.map(({ output }) => output).filter((output) => output !== -1);
+  const outputs = op.mounts.map(outputOf).filter((output) => output !== -1);
   const wrongInput = op.mounts.some(({ input }) => !Number.isInteger(input) || input < -1 || input >= inputCount);
   const wrongOutput =
     outputs.some((output) => !Number.isInteger(output) || output < 0 || output >= outputs.length) ||

@@ -5,6 +5,7 @@ import type { BuildResult } from '../../result.ts';
 import type { InputKey } from '../../solver.ts';
 import type { World } from '../../world.ts';
 import { treeOf } from '../file/run.ts';
+import { outputOf } from './mounts.ts';
 
 const MOUNT_KINDS = ['bind', 'secret', 'ssh', 'cache', 'tmpfs'] as const;
 const CACHE = 3;
@@ -48,7 +49,7 @@ function mountIdentity(mount: Mount): unknown {
     MOUNT_KINDS[mount.mountType ?? 0],
     mount.input,
     mount.dest,
-    mount.output,
+    outputOf(mount),
     mount.readonly ?? false,
     mount.tmpfs?.size ?? 0,
     mount.secret ? [mount.secret.id, mount.secret.uid, mount.secret.gid, mount.secret.mode, mount.secret.optional] : null,
@@ -61,7 +62,8 @@ export function inputKeys(op: ExecOp, inputCount: number, world: World): InputKe
   return Array.from({ length: inputCount }, (_, input) => {
     const mounts = op.mounts.filter((mount) => mount.input === input);
     const byContent =
-      mounts.length > 0 && mounts.every((mount) => mount.dest !== '/' && mount.output === -1 && (mount.mountType ?? 0) !== CACHE);
+      mounts.length > 0 &&
+      mounts.every((mount) => mount.dest !== '/' && outputOf(mount) === -1 && (mount.mountType ?? 0) !== CACHE);
     if (!byContent) return { by: 'definition' };
     const sources = [...new Set(mounts.map((mount) => mount.selector || '/'))].sort();
     return {

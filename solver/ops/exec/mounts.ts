@@ -29,6 +29,11 @@ const CACHE = 3;
 const TMPFS = 4;
 const SHARING: readonly CacheSharing[] = ['shared', 'private', 'locked'];
 
+/** The output that a mount becomes; -1 for none. Only a bind mount becomes one: others leave the field unset, which reads as 0. */
+export function outputOf(mount: Mount): number {
+  return (mount.mountType ?? BIND) === BIND ? mount.output : -1;
+}
+
 export async function openMounts(
   op: ExecOp,
   inputs: readonly BuildResult[],
@@ -47,13 +52,13 @@ export async function openMounts(
       const opened = await opener.tree(mount);
       root = opened.root;
       readonlyRoot = mount.readonly === true;
-      if (opened.active && mount.output !== -1) outputs.set(mount.output, opened.active);
+      if (opened.active && outputOf(mount) !== -1) outputs.set(outputOf(mount), opened.active);
     } else if (mount.mountType === TMPFS && mount.dest === '/dev/shm') {
       shmSize = mount.tmpfs?.size ?? 0;
     } else {
       const opened = await opener.open(mount);
       if (opened) specs.push(opened.spec);
-      if (opened?.active && mount.output !== -1) outputs.set(mount.output, opened.active);
+      if (opened?.active && outputOf(mount) !== -1) outputs.set(outputOf(mount), opened.active);
     }
   }
   const held = scope.move();
@@ -110,7 +115,7 @@ class Opener {
     const input = mount.input === -1 ? undefined : this.#inputs[mount.input];
     if (input?.kind === 'directory') return await this.#copied(input, mount);
     const snapshot: Snapshot = input?.snapshot ?? SCRATCH;
-    if (mount.readonly && mount.output === -1)
+    if (mount.readonly && outputOf(mount) === -1)
       return { root: this.#scope.use(await this.#world.snapshotter.view(snapshot)).root };
     const active = this.#scope.use(await this.#world.snapshotter.prepare(snapshot));
     return { root: active.root, active };
