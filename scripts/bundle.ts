@@ -4,13 +4,13 @@
  */
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { build } from 'esbuild';
+import { type BuildOptions, build } from 'esbuild';
 
 const root = join(import.meta.dirname, '..');
 const version = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version as string;
 
 rmSync(join(root, 'dist'), { recursive: true, force: true });
-const common = {
+const common: BuildOptions = {
   absWorkingDir: root,
   bundle: true,
   format: 'esm',
@@ -24,7 +24,7 @@ const common = {
   // CommonJS packages in the bundle call require for Node's own modules.
   banner: { js: "import{createRequire as __kilnRequire}from'node:module';const require=__kilnRequire(import.meta.url);" },
   logLevel: 'warning',
-} as const;
+};
 await build({
   ...common,
   entryPoints: { main: 'cli/main.ts', worker: 'cli/worker.ts' },
@@ -38,5 +38,4 @@ await build({
   outdir: 'dist',
   format: 'esm',
   minify: true,
-  external: ['./main.js'],
 });

@@ -32,6 +32,7 @@ import { type FileOpWorld, fileOp } from '../file.ts';
 import { NO_OVERRIDES } from './attributes.ts';
 import { copyFiles } from './copytree.ts';
 import { copyFilesJob } from './jobs.ts';
+import type { CopyJob } from './perform.ts';
 import { type CopyingSnapshotter, copyingSnapshotter, listTree } from './testing.ts';
 
 interface World {

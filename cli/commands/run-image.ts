@@ -1,0 +1,105 @@
+import type { ImageConfig } from '../../base/oci.ts';
+import type { ProcessSpec } from '../../executor/executor.ts';
+import { createExecutor } from '../../executor/run.ts';
+import { hostPlatform, parsePlatform } from '../../registry/platforms.ts';
+import { imageSources } from '../../registry/pull.ts';
+import { unpackImage } from '../../registry/unpack.ts';
+import { collect, newCommand, parseArguments } from '../arguments.ts';
+import { cancelOnSignals } from '../cancel.ts';
+import { findImage } from '../image/find.ts';
+import { registryOptions } from '../registry-options.ts';
+import { openSession, requireRoot } from '../session.ts';
+
+interface Flags {
+  readonly env?: string[];
+  readonly workdir?: string;
+  readonly user?: string;
+  readonly entrypoint?: string;
+  readonly network: string;
+  readonly interactive?: boolean;
+  readonly tty?: boolean;
+  readonly platform?: string;
+}
+
+/** `kiln run [-it] [-e K=V] [-w DIR] [-u USER] [--entrypoint PROG] IMAGE [CMD…]`: what it writes is gone afterwards. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = newCommand('run', 'Run a command in a new container of an image, to look at a result')
+    .argument('<image>')
+    .argument('[command...]')
+    .option('-e, --env <name=value>', 'set a variable', collect)
+    .option('-w, --workdir <dir>', 'start in this directory')
+    .option('-u, --user <user>', 'run as this user')
+    .option('--entrypoint <program>', "instead of the image's ENTRYPOINT")
+    .option('--network <mode>', 'default, none or host', 'default')
+    .option('--platform <platform>', 'this platform of the image')
+    .option('-i, --interactive', 'lend standard input')
+    .option('-t, --tty', 'lend the terminal')
+    .option('--rm', 'taken for compatibility: nothing is ever kept')
+    .passThroughOptions();
+  if (!parseArguments(command, argv)) return 0;
+  requireRoot('kiln run');
+  const [name = '', ...args] = command.args;
+  const flags = command.opts<Flags>();
+  await using session = openSession();
+  using cancel = cancelOnSignals();
+  const image = findImage(session.images, name);
+  const platform = flags.platform === undefined ? hostPlatform() : parsePlatform(flags.platform);
+  await using sources = imageSources({
+    content: session.content,
+    images: session.images,
+    registry: await registryOptions(process.env),
+  });
+  const source = await sources.resolve(
+    image.name.startsWith('sha256:') ? `kiln.local/image@${image.name}` : image.name,
+    platform,
+    { pull: false, signal: cancel.signal },
+  );
+  const snapshot = await unpackImage({ ...session, sources }, source, cancel.signal);
+  await using active = await session.snapshotter.prepare(snapshot);
+  await using executor = createExecutor({ stateDir: '/run/kiln' });
+  const interactive = flags.interactive === true || flags.tty === true;
+  const result = await executor.run(
+    specOf(source.config, active.root, args, flags),
+    {
+      output: (stream, data) => (stream === 1 ? process.stdout : process.stderr).write(data),
+      ...(interactive && { inherit: true }),
+    },
+    cancel.signal,
+  );
+  return result.exitCode;
+}
+
+function specOf(image: ImageConfig, rootfs: string, args: readonly string[], flags: Flags): ProcessSpec {
+  const config = image.config ?? {};
+  const entrypoint =
+    flags.entrypoint === undefined ? (config.Entrypoint ?? []) : flags.entrypoint === '' ? [] : [flags.entrypoint];
+  const command = args.length > 0 ? args : flags.entrypoint === undefined ? (config.Cmd ?? []) : [];
+  const env = new Map((config.Env ?? []).map((entry) => [entry.split('=', 1)[0] ?? '', entry]));
+  for (const entry of flags.env ?? []) {
+    const variable = entry.split('=', 1)[0] ?? '';
+    const value = entry.includes('=')
+      ? entry
+      : process.env[variable] === undefined
+        ? undefined
+        : `${variable}=${process.env[variable]}`;
+    if (value !== undefined) env.set(variable, value);
+  }
+  if (!env.has('PATH')) env.set('PATH', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin');
+  if (flags.tty && !env.has('TERM')) env.set('TERM', `TERM=${process.env['TERM'] ?? 'xterm'}`);
+  return {
+    rootfs,
+    args: [...entrypoint, ...command],
+    env: [...env.values()],
+    cwd: flags.workdir ?? (config.WorkingDir || '/'),
+    user: flags.user ?? config.User ?? '',
+    hostname: 'kiln',
+    network: flags.network === 'none' || flags.network === 'host' ? flags.network : 'default',
+    security: 'sandbox',
+    mounts: [],
+    extraHosts: [],
+    ulimits: [],
+    shmSize: 0,
+    cgroupParent: '',
+    readonlyRootfs: false,
+  };
+}
