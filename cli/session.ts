@@ -4,6 +4,7 @@ import { KilnError } from '../base/errors.ts';
 import { openRooms, type Rooms } from '../snapshotter/overlay/open.ts';
 import { pooledJobs } from '../snapshotter/overlay/pooled-jobs.ts';
 import { openStore } from '../snapshotter/store/root.ts';
+import { enterPrivateMounts } from '../snapshotter/sys/namespace.ts';
 import { createPool, type WorkerPool } from '../snapshotter/workers/pool.ts';
 
 /** The store of this command and the rooms over it. Opening costs a few milliseconds and no thread; closes with its scope. */
@@ -16,7 +17,7 @@ export interface Session extends Rooms, AsyncDisposable {
 export function openSession(root?: string): Session {
   const store = openStore(root || storeRoot(process.env, process.getuid?.() ?? 0));
   for (const warning of store.warnings) process.stderr.write(`WARNING: ${warning}\n`);
-  const pool = createPool({ entry: workerEntry(), threads: Math.max(2, availableParallelism()) });
+  const pool = createPool({ entry: workerEntry(), threads: Math.max(2, availableParallelism()), prepare: enterPrivateMounts });
   const rooms = openRooms(store, pooledJobs(pool));
   return {
     ...rooms,

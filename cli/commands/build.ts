@@ -63,7 +63,9 @@ async function build(
   const context = { session, progress, signal, scope, host: contextHost(session, scope, signal) };
   const built = await solveBuild(options, context);
   for (const warning of built.warnings) progress(warning);
-  return await exportBuild(built.targets, options, context);
+  // Written back to disk while the result is packed: then the cache outlives a power cut.
+  const [response] = await Promise.all([exportBuild(built.targets, options, context), session.snapshotter.settle()]);
+  return response;
 }
 
 function finish(options: BuildOptions, response: ExportResponse, warnings: readonly WarningEvent[]): void {

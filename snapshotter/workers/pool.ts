@@ -14,6 +14,8 @@ export interface PoolOptions {
   /** The module that calls `serveJobs`. */
   readonly entry: URL;
   readonly threads: number;
+  /** Called before each thread starts: what threads inherit from this one must be in place (a mount namespace). */
+  readonly prepare?: () => void;
 }
 
 /** Runs a job on this thread: for work that is smaller than the 30 ms a thread takes to start. */
@@ -44,13 +46,15 @@ interface Thread {
 class Pool implements WorkerPool {
   readonly threads: number;
   readonly #entry: URL;
+  readonly #prepare: () => void;
   readonly #all: Thread[] = [];
   readonly #waiting: Task[] = [];
   #nextId = 1;
   #closed = false;
 
-  constructor({ entry, threads }: PoolOptions) {
+  constructor({ entry, threads, prepare }: PoolOptions) {
     this.#entry = entry;
+    this.#prepare = prepare ?? (() => {});
     this.threads = threads;
   }
 
@@ -100,6 +104,7 @@ class Pool implements WorkerPool {
   }
 
   #start(): Thread {
+    this.#prepare();
     const worker = new Worker(this.#entry, {
       // Descriptors are opened and closed through libc, which Node's bookkeeping does not see.
       trackUnmanagedFds: false,
