@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, statfsSync, writeFileSync } from 'node:fs';
 import { unmount } from '../snapshotter/sys/mount.ts';
+import { mayRaiseLimits } from './rlimits.ts';
 
 /**
  * # Control groups
@@ -63,7 +64,8 @@ export function hideHybrid(): void {
 
 /** Sets up what all sandboxes of this process share; `name` is unique on this host. The runtime `runc` always makes groups itself. */
 export function enterCgroups(mode: CgroupMode, runtime: 'crun' | 'runc', name: string): Cgroups {
-  if (mode === 'v2') return unified(name) ?? unguarded(mode);
+  // crun (1.8) raises the memory-lock limit before it loads a device program, and fails where it may not.
+  if (mode === 'v2') return unified(name, runtime === 'crun' && !mayRaiseLimits()) ?? unguarded(mode);
   if (mode === 'none') return unguarded(mode);
   if (runtime === 'runc') return perProcess(mode);
   return sharedDevices(mode, name) ?? unguarded(mode);
@@ -135,7 +137,7 @@ function sharedDevices(mode: CgroupMode, name: string): Cgroups | undefined {
   };
 }
 
-function unified(name: string): Cgroups | undefined {
+function unified(name: string, guardDevices: boolean): Cgroups | undefined {
   const directory = `${ROOT}/${name}`;
   try {
     mkdirSync(directory);
@@ -146,7 +148,7 @@ function unified(name: string): Cgroups | undefined {
   for (const group of [ROOT, directory]) attempt(() => writeFileSync(`${group}/cgroup.subtree_control`, '+memory'));
   return {
     mode: 'v2',
-    guardDevices: false,
+    guardDevices,
     directories: [directory],
     place(id, wish) {
       if (wish.parent !== '') return ownGroup(id, wish.parent);

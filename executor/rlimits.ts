@@ -37,7 +37,7 @@ const CAP_SYS_RESOURCE = 24n;
  */
 export function rlimitsOf(ulimits: ProcessSpec['ulimits']): readonly Rlimit[] {
   if (ulimits.length === 0) return [];
-  const ceiling = mayRaise() ? undefined : readFileSync('/proc/self/limits', 'latin1');
+  const ceiling = mayRaiseLimits() ? undefined : readFileSync('/proc/self/limits', 'latin1');
   return ulimits.map(({ name, soft, hard }) => {
     const row = ROWS[name];
     if (row === undefined) {
@@ -55,7 +55,8 @@ function unlimited(value: number): number {
   return value < 0 ? Number.POSITIVE_INFINITY : value;
 }
 
-function mayRaise(): boolean {
+/** Whether this process has CAP_SYS_RESOURCE. */
+export function mayRaiseLimits(): boolean {
   const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
   return ((BigInt(`0x${effective}`) >> CAP_SYS_RESOURCE) & 1n) === 1n;
 }

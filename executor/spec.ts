@@ -107,7 +107,7 @@ export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
     linux: {
       namespaces: namespacesOf(spec),
       ...(context.cgroupsPath === undefined ? {} : { cgroupsPath: context.cgroupsPath }),
-      resources: { devices: [{ allow: insecure, access: 'rwm' }] },
+      ...(context.guardDevices ? {} : { resources: { devices: [{ allow: insecure, access: 'rwm' }] } }),
       ...(seccomp ? { seccomp } : {}),
       ...(insecure ? {} : { maskedPaths: MASKED_PATHS, readonlyPaths: READONLY_PATHS }),
     },
