@@ -29,6 +29,8 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
   const { cache, codec } = options;
   const nodes = new Map<string, Node<R>>();
   const leaders = new Map<Digest, Node<R>>();
+  /** Cancelled executions that are not over, with the nodes that wait for their end. */
+  const endings = new Map<Digest, Set<Node<R>>>();
   const watchers = new Set<() => void>();
   const reporter = createReporter<R>(options.progress);
   const limits = createLimits(options.limits);
@@ -109,6 +111,10 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
     lead(key, node) {
       leaders.set(key, node);
       node.leads = key;
+    },
+    isEnding(key, node) {
+      endings.get(key)?.add(node);
+      return endings.has(key);
     },
     startMap(node) {
       fly(
@@ -253,6 +259,7 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
     if (node.state.kind === 'running' && hasFollowers(node)) return [];
     const leader = node.state.kind === 'following' ? node.state.leader : undefined;
     if (node.leads && leaders.get(node.leads) === node) leaders.delete(node.leads);
+    if (node.leads && node.state.kind === 'running') awaitEnd(node.leads, node);
     nodes.delete(node.id);
     const old = node.abort;
     node.abort = new AbortController();
@@ -266,6 +273,16 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
       flights.push(...giveUp(leader));
     }
     return flights;
+  }
+
+  function awaitEnd(key: Digest, node: Node<R>): void {
+    const waiting = new Set<Node<R>>();
+    endings.set(key, waiting);
+    void Promise.all(node.flights).then(() => {
+      endings.delete(key);
+      for (const waiter of waiting) enqueue(waiter);
+      pump();
+    });
   }
 
   return {

@@ -251,6 +251,24 @@ test('on a cold cache a copied-from stage and the copying stage run side by side
   await solved;
 });
 
+test('two copied-from stages that were edited run side by side, though the key of the one waits for the bytes of the other', async () => {
+  const at = [gate(), gate()] as const;
+  const build = (edit: string, run: (which: 0 | 1) => Promise<readonly string[]> | readonly string[]) => {
+    const stage = (which: 0 | 1) =>
+      step(`stage ${which}`, [step('base')], { key: `stage ${which} ${edit}`, run: () => run(which) });
+    const copy = (name: string, root: Fake, from: Fake) =>
+      step(name, [root, from], { reads: ['definition', { content: 'out' }] });
+    const first = copy('copy 0', step('root'), stage(0));
+    return copy('copy 1', step('run', [first]), stage(1));
+  };
+  const { cache } = rig();
+  await rig(cache).solve(build('v1', () => ['out=1']));
+  const solved = rig(cache).solve(build('v2', (which) => at[which].answer(['out=2'])));
+  await Promise.all([at[0].reached, at[1].reached]);
+  for (const one of at) one.open();
+  await solved;
+});
+
 test('a limit holds: one process at a time runs when the limit is one', async () => {
   const gates = [gate(), gate(), gate()];
   let now = 0;
@@ -409,6 +427,30 @@ test('cancelling the build that leads an execution leaves it running for a follo
   abort.abort();
   assert.instance(await rejection(one), CancelledError);
   at.open();
+  assert.equal(await two, ['copied']);
+  assert.equal(runs(a, b), [1, 0]);
+});
+
+test('an execution that is being cancelled is over before another of its key begins, which then takes its record', async () => {
+  const { solver } = rig();
+  const at = gate();
+  const copy = (name: string) =>
+    step(`copy ${name}`, [step(name, [], { run: () => ['same'] })], {
+      key: 'copy',
+      reads: [{ content: '' }],
+      // Deaf to the signal: it finishes.
+      run: () => at.answer(['copied']),
+    });
+  const [a, b] = [copy('a'), copy('b')];
+  const abort = new AbortController();
+  const one = rejection(solver.solve([a.edge], abort.signal));
+  await at.reached;
+  abort.abort();
+  const two = solver.solve([b.edge], never());
+  await new Promise(setImmediate);
+  assert.equal(runs(a, b), [1, 0]);
+  at.open();
+  assert.instance(await one, CancelledError);
   assert.equal(await two, ['copied']);
   assert.equal(runs(a, b), [1, 0]);
 });

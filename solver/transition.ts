@@ -15,6 +15,8 @@ export interface Effects<R> {
   /** The vertex that executes `key` in this solver, or has done so. */
   leader(key: Digest): Node<R> | undefined;
   lead(key: Digest, node: Node<R>): void;
+  /** True while a cancelled execution of `key` is not over yet; `node` is looked at again when it is. */
+  isEnding(key: Digest, node: Node<R>): boolean;
 }
 
 /**
@@ -101,6 +103,8 @@ function keyed<R>(node: Node<R>, identity: Identity, effects: Effects<R>): State
     leader.observers.add(node);
     return { kind: 'following', identity, leader };
   }
+  // It may still finish and save its record, and must not run beside another of the same key.
+  if (effects.isEnding(key, node)) return node.state;
   const results = fresh ? undefined : effects.load(key, node);
   if (results) return { kind: 'done', identity, results, how: 'cached' };
   effects.lead(key, node);
