@@ -39,10 +39,7 @@ export class MountWriter implements TarHandler, Disposable {
     const directory = this.#root.mkdirAll(parent, 0o755);
     const at = (last: string) => (directory === '' || directory === '/' ? last : `${directory}/${last}`);
     if (mark.kind === 'opaque') return this.#empty(directory);
-    if (mark.kind === 'whiteout') {
-      if (!this.#made.has(at(mark.name))) this.#root.remove(at(mark.name));
-      return;
-    }
+    if (mark.kind === 'whiteout') return this.#hide(at(mark.name));
     this.#make(at(name), entry);
     this.#made.add(at(name));
   }
@@ -72,11 +69,15 @@ export class MountWriter implements TarHandler, Disposable {
     this.#root[Symbol.dispose]();
   }
 
-  /** Removes what lower layers have in a directory. */
+  /** Removes what lower layers have under a name, and keeps what this layer has made there. */
+  #hide(path: string): void {
+    if (!this.#made.has(path)) this.#root.remove(path);
+    else if (((this.#root.stat(path, { follow: false })?.mode ?? 0) & TYPE) === DIRECTORY) this.#empty(path);
+  }
+
   #empty(directory: string): void {
     for (const name of this.#root.readdir(directory === '' ? '/' : directory)) {
-      const path = directory === '' || directory === '/' ? name : `${directory}/${name}`;
-      if (!this.#made.has(path)) this.#root.remove(path);
+      this.#hide(directory === '' || directory === '/' ? name : `${directory}/${name}`);
     }
   }
 

@@ -1,9 +1,9 @@
 import { closeSync } from 'node:fs';
-import { fstat, openat, type Stat, tryOpenat, tryStat, tryUnlinkat, utimensat } from '../sys/calls.ts';
+import { fstat, openat, type Stat, tryStat, tryUnlinkat, utimensat } from '../sys/calls.ts';
 import { AT, O } from '../sys/constants.ts';
 import { listDirectory } from '../sys/rooted.ts';
 import { fdPath, getXattr, removeXattr } from '../sys/xattr.ts';
-import { sameContent } from './same-content.ts';
+import { sameCapability, sameContent } from './same-content.ts';
 
 const TYPE = 0o170000;
 const DIRECTORY = 0o040000;
@@ -14,8 +14,9 @@ const OPAQUE = ['trusted.overlay.opaque', 'user.overlay.opaque'] as const;
 /**
  * Makes the upper directory of an unmounted overlay say only what differs from `base` (a mount of the layers below): takes away what
  * was copied up and is as it was (a directory in which a file was made and removed again, a file opened for writing), and overlay's
- * "opaque" mark on directories that hide nothing. So the layer packs to what BuildKit's differ gives, and can be put on other layers.
- * Only directories that are in both trees are entered: what is new is not looked at.
+ * "opaque" mark on directories that hide nothing. So the layer packs to what BuildKit's differ gives (which names what an opaque
+ * directory hides, where ours has `.wh..wh..opq`), and can be put on other layers. Only directories that are in both trees are
+ * entered: what is new is not looked at.
  */
 export function normalise(upper: string, base: string): void {
   const dir = openat(AT.FDCWD, upper, O.RDONLY | O.DIRECTORY);
@@ -61,28 +62,33 @@ function keep(dir: number, below: number, name: string): boolean {
     if (isDirectory(ours)) clearOpaque(dir, name);
     return true;
   }
-  if (isDirectory(ours)) return isDirectory(theirs) ? keepDirectory(dir, below, name, ours, theirs) : true;
+  if (isDirectory(ours)) {
+    if (isDirectory(theirs)) return keepDirectory(dir, below, name);
+    clearOpaque(dir, name);
+    return true;
+  }
   if (isWhiteout(ours) || !sameMetadata(ours, theirs)) return true;
   if (!sameContent({ dir, stat: ours }, { dir: below, stat: theirs }, name)) return true;
   return remove(dir, name, 0);
 }
 
-function keepDirectory(dir: number, below: number, name: string, ours: Stat, theirs: Stat): boolean {
+function keepDirectory(dir: number, below: number, name: string): boolean {
   const child = openat(dir, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
-  const childBelow = tryOpenat(below, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+  const childBelow = openat(below, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
   try {
-    if (childBelow < 0) return true;
     if (isOpaque(child)) {
+      // Kept as a mark, not spelt out as whiteouts: overlay lists those by name in a directory that only one layer has.
       if (listDirectory(childBelow).length > 0) return true;
       clearOpaque(dir, name);
     }
-    if (visit(child, childBelow)) return true;
+    const differs = visit(child, childBelow);
+    // A directory's time alone is no difference: it tells that something was there for a while.
+    if (differs || !sameOwner(fstat(child), fstat(childBelow)) || !sameCapability(child, childBelow)) return true;
   } finally {
     closeSync(child);
-    if (childBelow >= 0) closeSync(childBelow);
+    closeSync(childBelow);
   }
-  // Taking its entries away has left the times as they were.
-  return sameMetadata(ours, theirs) ? remove(dir, name, AT.REMOVEDIR) : true;
+  return remove(dir, name, AT.REMOVEDIR);
 }
 
 function remove(dir: number, name: string, flags: number): boolean {
@@ -116,15 +122,16 @@ function clearOpaque(dir: number, name: string): void {
   }
 }
 
+function sameOwner(a: Stat, b: Stat): boolean {
+  return a.mode === b.mode && a.uid === b.uid && a.gid === b.gid;
+}
+
+/**
+ * As BuildKit's differ: of a directory the time does not count, for it changes whenever something in it comes and goes; of a file the
+ * number of its names does not.
+ */
 function sameMetadata(a: Stat, b: Stat): boolean {
-  return (
-    a.mode === b.mode &&
-    a.uid === b.uid &&
-    a.gid === b.gid &&
-    a.mtime.sec === b.mtime.sec &&
-    a.mtime.nsec === b.mtime.nsec &&
-    a.rdevMajor === b.rdevMajor &&
-    a.rdevMinor === b.rdevMinor &&
-    ((a.mode & TYPE) !== REGULAR || (a.size === b.size && a.nlink === b.nlink))
-  );
+  const same = sameOwner(a, b) && a.rdevMajor === b.rdevMajor && a.rdevMinor === b.rdevMinor;
+  if (!same || isDirectory(a)) return same;
+  return a.mtime.sec === b.mtime.sec && a.mtime.nsec === b.mtime.nsec && ((a.mode & TYPE) !== REGULAR || a.size === b.size);
 }

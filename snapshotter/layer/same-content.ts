@@ -28,7 +28,7 @@ export function sameContent(a: Place, b: Place, name: string): boolean {
   }
 }
 
-function sameCapability(left: number, right: number): boolean {
+export function sameCapability(left: number, right: number): boolean {
   const of = (fd: number) => getXattr(fdPath(fd), 'security.capability', { follow: true });
   return Buffer.compare(of(left) ?? Buffer.alloc(0), of(right) ?? Buffer.alloc(0)) === 0;
 }

@@ -17,6 +17,7 @@ const TYPES: ReadonlyMap<number, EntryType> = new Map([
   [0o010000, 'fifo'],
 ]);
 const TYPE = 0o170000;
+const REGULAR = 0o100000;
 /** Bytes in one piece of the stream. Large enough that a call per piece costs nothing, and a unit for the compressors. */
 export const PIECE = 1 << 20;
 /** Deeper trees cannot be unpacked by anybody: a path is 4096 bytes at most. */
@@ -80,6 +81,9 @@ export function* tarStream(files: string, options: TarOptions, stats: TarStats):
         }
       } else if (entry.type === 'file' && entry.path === path) {
         yield* putFile(out, at.fd, name, entry);
+      } else if (entry.type === 'hardlink' && (stat.mode & TYPE) === REGULAR) {
+        // Said again for each link: who unpacks may set the owner anew, which clears capabilities.
+        yield* out.put(encodeHeader({ ...entry, xattrs: withFile(at.fd, name, xattrsOf) }));
       } else yield* out.put(encodeHeader(entry));
     }
   } finally {
@@ -164,6 +168,15 @@ function isOpaque(fd: number): boolean {
 function xattrsOf(fd: number): ReadonlyMap<string, Buffer> {
   const capability = getXattr(fdPath(fd), CAPABILITY, { follow: true });
   return capability ? new Map([[CAPABILITY, capability]]) : NO_XATTRS;
+}
+
+function withFile<T>(dir: number, name: string, use: (fd: number) => T): T {
+  const fd = openat(dir, name, O.RDONLY | O.NOFOLLOW);
+  try {
+    return use(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function* putFile(out: Pieces, dir: number, name: string, entry: TarEntry): Generator<Buffer, void> {

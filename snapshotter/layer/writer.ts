@@ -13,6 +13,7 @@ import {
   utimensat,
 } from '../sys/calls.ts';
 import { AT, O } from '../sys/constants.ts';
+import { ERRNO, SysError } from '../sys/native.ts';
 import { removeAt } from '../sys/rooted.ts';
 import { fdPath, setXattr } from '../sys/xattr.ts';
 import { applyToFd, applyToName } from './attributes.ts';
@@ -49,12 +50,13 @@ export class LayerWriter implements TarHandler, Disposable {
   }
 
   entry(entry: TarEntry): void {
+    this.#trim();
     const path = entryPath(entry.path);
     if (path.names.length === 0) return this.#root(entry);
     const dir = this.#directory(path.parent);
     const mark = whiteoutOf(path.name);
     if (mark.kind === 'skip') return;
-    if (mark.kind === 'opaque') return setXattr(fdPath(dir), OPAQUE, Buffer.from('y'), { follow: true });
+    if (mark.kind === 'opaque') return makeOpaque(dir);
     if (mark.kind === 'whiteout') return whiteout(dir, mark.name);
     this.#make(dir, path, entry);
   }
@@ -73,6 +75,7 @@ export class LayerWriter implements TarHandler, Disposable {
   /** Gives directories the times that their entries have changed, deepest first. */
   finish(): void {
     for (const [path, time] of [...this.#times].reverse()) {
+      this.#trim();
       const dir = this.#directory(path);
       utimensat(AT.FDCWD, fdPath(dir), time, time, 0);
     }
@@ -103,11 +106,18 @@ export class LayerWriter implements TarHandler, Disposable {
     }
     const slash = path.lastIndexOf('/');
     const parent = this.#directory(slash < 0 ? '' : path.slice(0, slash));
-    const fd = tryOpenat(parent, path.slice(slash + 1), O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
-    if (fd < 0) throw new NeedsBelow(path);
+    const fd = openDirectory(parent, path.slice(slash + 1));
+    if (fd === undefined) throw new NeedsBelow(path);
     this.#open.set(path, fd);
-    if (this.#open.size > OPEN_DIRECTORIES) this.#close(this.#open.keys().next().value!);
     return fd;
+  }
+
+  /**
+   * Closes the directories used longest ago. Only between entries: in the middle of one, a number that an entry's code still holds could
+   * come to mean another directory, of another thread even.
+   */
+  #trim(): void {
+    while (this.#open.size > OPEN_DIRECTORIES) this.#close(this.#open.keys().next().value!);
   }
 
   #close(path: string): void {
@@ -153,15 +163,19 @@ export class LayerWriter implements TarHandler, Disposable {
     applyToName(dir, name, entry);
   }
 
+  /** A directory in the place of a whiteout (or of a file) hides what lower layers have under its name. */
   #makeDirectory(dir: number, name: string, full: string, entry: TarEntry): void {
+    let replaced = false;
     if (!tryMkdirat(dir, name, 0o700)) {
       const there = tryStat(dir, name);
       if (typeof there === 'number' || (there.mode & TYPE) !== DIRECTORY) {
         this.#clear(dir, name, full);
         mkdirat(dir, name, 0o700);
+        replaced = true;
       }
     }
     const fd = this.#directory(full);
+    if (replaced) makeOpaque(fd);
     applyToFd(fd, entry, false);
     this.#times.set(full, entry.mtime);
   }
@@ -196,8 +210,31 @@ export class LayerWriter implements TarHandler, Disposable {
   }
 }
 
-/** Hides what is below. What the layer itself has put there stays: a whiteout is about lower layers only. */
+/**
+ * Hides what is below. What the layer itself has put there stays, as a whiteout is about lower layers only (image-spec
+ * layer.md#whiteouts): a directory then hides what it would have been merged with.
+ */
 function whiteout(dir: number, name: string): void {
-  if (typeof tryStat(dir, name) !== 'number') return;
-  mknodat(dir, name, S_IFCHR, 0n);
+  const there = tryStat(dir, name);
+  if (typeof there === 'number') return mknodat(dir, name, S_IFCHR, 0n);
+  if ((there.mode & TYPE) !== DIRECTORY) return;
+  const fd = openDirectory(dir, name);
+  if (fd === undefined) return;
+  try {
+    makeOpaque(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function makeOpaque(fd: number): void {
+  setXattr(fdPath(fd), OPAQUE, Buffer.from('y'), { follow: true });
+}
+
+/** Undefined when there is no such directory: nothing, a symlink, or another kind of file. */
+function openDirectory(dir: number, name: string): number | undefined {
+  const fd = tryOpenat(dir, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+  if (fd >= 0) return fd;
+  if ([ERRNO['ENOENT'], ERRNO['ENOTDIR'], ERRNO['ELOOP']].includes(-fd)) return undefined;
+  throw new SysError('openat', -fd, name);
 }

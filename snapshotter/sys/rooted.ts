@@ -1,5 +1,6 @@
 import { closeSync, readdirSync, readSync } from 'node:fs';
 import {
+  fchmod,
   fstat,
   linkat,
   mknodat,
@@ -51,7 +52,7 @@ export interface Root extends Disposable {
   parent(path: string): { readonly dir: number; readonly name: string };
   /** A new empty regular file, never through a symlink; EEXIST when the name is taken. Returns a descriptor for writing. */
   create(path: string, mode: number): number;
-  /** `mkdir -p`. Existing symlinks to directories are followed inside the root, dangling ones to where they point. */
+  /** `mkdir -p` with exactly `mode`. Existing symlinks to directories are followed inside the root, dangling ones to where they point. */
   mkdirAll(path: string, mode: number, onMade?: (made: MadeDirectory) => void): string;
   symlink(target: string, path: string): void;
   /** A second name for a file that is not a directory. Neither name is followed when it is a symlink. */
@@ -247,7 +248,11 @@ function mkdirAll(root: number, path: string, mode: number, onMade?: (made: Made
   try {
     for (const [at, name] of parts.entries()) {
       const made = parts.slice(0, at + 1).join('/');
-      if (tryMkdirat(dir, name, mode)) onMade?.({ path: made, dir, name });
+      const fresh = tryMkdirat(dir, name, mode);
+      if (fresh) {
+        setMode(dir, name, mode);
+        onMade?.({ path: made, dir, name });
+      }
       // From the root again, so that a link that appears in between is still resolved inside it.
       const next = openIn(root, made, O.PATH | O.DIRECTORY);
       closeSync(dir);
@@ -257,6 +262,12 @@ function mkdirAll(root: number, path: string, mode: number, onMade?: (made: Made
     closeSync(dir);
   }
   return resolved;
+}
+
+/** The mode that was asked for, whatever the umask of this process. What has taken the directory's place since keeps its own. */
+function setMode(dir: number, name: string, mode: number): void {
+  const fd = tryOpenat(dir, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+  if (fd >= 0) using(fd, (made) => fchmod(made, mode));
 }
 
 function removeIn(root: number, path: string): boolean {
