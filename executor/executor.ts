@@ -2,9 +2,11 @@
  * # One process in a sandbox
  *
  * `run` starts `spec.args` in a fresh set of namespaces over the mounted tree `spec.rootfs` and answers when it, and everything it
- * started, is gone. Aborting the signal kills the sandbox's pid namespace with SIGKILL and resolves only when nothing is left.
+ * started, is gone. Aborting the signal kills the sandbox's pid namespace with SIGKILL; `run` then rejects with CancelledError, only
+ * when nothing is left. A process that could not be started at all rejects with KILN_PROCESS_START.
  * Nothing of the builder's environment or file descriptors is inside. What the executor puts into the tree for the time of the
- * run (mount points, /etc/resolv.conf, /etc/hosts) is gone from it when `run` answers, and parents' times are as they were.
+ * run (mount points, /etc/resolv.conf, /etc/hosts) is gone from it when `run` answers, and parents' times are as they were. Only the
+ * directories /proc, /sys, /dev and `cwd` stay where the tree had none, as with BuildKit.
  */
 export interface Executor {
   run(spec: ProcessSpec, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult>;
@@ -35,7 +37,8 @@ export interface ProcessSpec {
   readonly readonlyRootfs: boolean;
 }
 
-/** What is mounted where, besides the root. `source` is a host path that the executor may trust: resolved by whoever made the spec. */
+/** What is mounted where, besides the root. `source` is a host path that the executor may trust: resolved by whoever
+ * made the spec. `/proc/self/fd/N`, or with this process's number, names what the descriptor is open on. */
 export type MountSpec =
   | { readonly kind: 'bind'; readonly source: string; readonly target: string; readonly readonly: boolean }
   | { readonly kind: 'tmpfs'; readonly target: string; readonly size: number };

@@ -1,4 +1,14 @@
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ProcessResult, ProcessSpec } from './executor.ts';
@@ -84,7 +94,12 @@ export interface Outcome extends ProcessResult {
 }
 
 /** Runs a shell script in the tree and collects what it says. */
-export async function shell(executor: RuntimeExecutor, root: string, script: string, more: Partial<ProcessSpec> = {}): Promise<Outcome> {
+export async function shell(
+  executor: RuntimeExecutor,
+  root: string,
+  script: string,
+  more: Partial<ProcessSpec> = {},
+): Promise<Outcome> {
   const texts: [string, string] = ['', ''];
   const output = (stream: 1 | 2, data: Uint8Array) => {
     texts[stream - 1] += Buffer.from(data).toString();

@@ -64,7 +64,7 @@ test('versions with published vulnerabilities are named, mended ones are not', (
   assert.is(count('crun', '1.8.1'), 0);
 });
 
-test('the install command is the distribution\'s own', () => {
+test("the install command is the distribution's own", () => {
   assert.is(installCommand('crun', 'ID=debian\n'), 'apt-get install -y crun');
   assert.is(installCommand('crun', 'NAME=x\nID=ubuntu\nID_LIKE=debian\n'), 'apt-get install -y crun');
   assert.is(installCommand('crun', 'ID="rocky"\nID_LIKE="rhel centos fedora"\n'), 'dnf install -y crun');

@@ -53,7 +53,8 @@ const ORACLE: readonly [string, number, number, number[], string][] = [
 
 test('users and groups are looked up as BuildKit does', () => {
   inTree(usual, (user) => {
-    for (const [spec, uid, gid, additionalGids, home] of ORACLE) assert.equal(user(spec), { uid, gid, additionalGids, home }, spec);
+    for (const [spec, uid, gid, additionalGids, home] of ORACLE)
+      assert.equal(user(spec), { uid, gid, additionalGids, home }, spec);
   });
 });
 
@@ -62,14 +63,21 @@ test('an unknown name is named in the error', () => {
     assert.throws(() => user('bogus'), /unable to find user bogus/);
     assert.throws(() => user('alice:bogus'), /unable to find group bogus/);
     assert.throws(() => user('alice:alice:x'), /unable to find group alice:x/);
-    assert.is(codeOf(() => user('bogus')), 'KILN_USER_UNKNOWN');
+    assert.is(
+      codeOf(() => user('bogus')),
+      'KILN_USER_UNKNOWN',
+    );
   });
 });
 
 test('ids outside of 0 to 2147483647 are refused', () => {
   inTree(usual, (user) => {
     for (const spec of ['-1', '2147483648', '4294967295', '99999999999', '0:-1', '0:2147483648'])
-      assert.is(codeOf(() => user(spec)), 'KILN_USER_UNKNOWN', spec);
+      assert.is(
+        codeOf(() => user(spec)),
+        'KILN_USER_UNKNOWN',
+        spec,
+      );
     assert.is(user('2147483647').uid, 2147483647);
   });
 });
@@ -80,7 +88,10 @@ test('a tree without passwd and group has numbers only', () => {
     (user) => {
       assert.equal(user(''), { uid: 0, gid: 0, additionalGids: [0], home: '/' });
       assert.equal(user('7:8'), { uid: 7, gid: 8, additionalGids: [8], home: '/' });
-      assert.is(codeOf(() => user('root')), 'KILN_USER_UNKNOWN');
+      assert.is(
+        codeOf(() => user('root')),
+        'KILN_USER_UNKNOWN',
+      );
     },
   );
 });
@@ -98,7 +109,12 @@ test('a passwd that is huge, a FIFO or a device is refused without being read', 
   for (const [name, make] of Object.entries(hostile)) {
     inTree(
       (etc) => make(join(etc, 'passwd')),
-      (user) => assert.is(codeOf(() => user('alice')), 'KILN_USER_FILE', name),
+      (user) =>
+        assert.is(
+          codeOf(() => user('alice')),
+          'KILN_USER_FILE',
+          name,
+        ),
     );
   }
 });
@@ -113,7 +129,11 @@ test('a passwd that is a link leads to a file of the tree, never of the host', (
   );
   inTree(
     (etc) => symlinkSync('../../../../../../etc/passwd', join(etc, 'passwd')),
-    (user) => assert.is(codeOf(() => user('root')), 'KILN_USER_FILE'),
+    (user) =>
+      assert.is(
+        codeOf(() => user('root')),
+        'KILN_USER_FILE',
+      ),
   );
 });
 

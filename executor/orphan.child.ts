@@ -1,0 +1,17 @@
+import { specFor } from './fixture.ts';
+import { createExecutor } from './run.ts';
+
+/** For watchdog.test.ts: `node orphan.child.ts STATE_DIR ROOT MARK` starts sandboxes that sleep, and says so when all run. */
+const [stateDir = '', root = '', mark = ''] = process.argv.slice(2);
+const SANDBOXES = 3;
+
+const executor = createExecutor({ stateDir });
+let ready = 0;
+const output = () => {
+  if (++ready === SANDBOXES) process.stdout.write('ready\n');
+};
+const script = `trap '' TERM HUP INT; sleep ${mark} & echo up; sleep ${mark}`;
+const runs = Array.from({ length: SANDBOXES }, () =>
+  executor.run(specFor(root, ['/bin/sh', '-c', script]), { output }, new AbortController().signal),
+);
+await Promise.all(runs);

@@ -1,0 +1,385 @@
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { KilnError } from '../base/errors.ts';
+import { utimensat } from '../snapshotter/sys/calls.ts';
+import { AT } from '../snapshotter/sys/constants.ts';
+import type { ProcessSpec } from './executor.ts';
+import { makeTree, processesWith, shell, specFor, type TestTree, until, whyNot } from './fixture.ts';
+import { createExecutor, type RuntimeExecutor } from './run.ts';
+
+const reason = whyNot();
+if (reason) console.log(`SKIP executor run: ${reason}`);
+
+const test = suite('run');
+let tree: TestTree;
+let executor: RuntimeExecutor;
+
+test.before(() => {
+  tree = makeTree();
+  executor = createExecutor({ stateDir: tree.stateDir });
+});
+test.after(async () => {
+  await executor[Symbol.asyncDispose]();
+  assert.equal(
+    readdirSync(tree.stateDir).filter((name) => !name.startsWith('seccomp-')),
+    ['runtime'],
+  );
+  assert.equal(readdirSync(join(tree.stateDir, 'runtime')), []);
+  tree[Symbol.dispose]();
+});
+
+const sh = (script: string, more: Partial<ProcessSpec> = {}) => shell(executor, tree.root, script, more);
+
+/** Without a shell, which changes what it starts. */
+async function direct(...args: readonly string[]): Promise<{ readonly stdout: string }> {
+  const chunks: Uint8Array[] = [];
+  await executor.run(specFor(tree.root, args), { output: (_, data) => chunks.push(data) }, new AbortController().signal);
+  return { stdout: Buffer.concat(chunks).toString() };
+}
+
+async function codeOf(action: Promise<unknown>): Promise<string> {
+  try {
+    await action;
+  } catch (error) {
+    if (error instanceof KilnError) return error.code;
+    throw error;
+  }
+  return 'nothing thrown';
+}
+
+test('exit codes come through, and 128 + n for a signal', async () => {
+  assert.is((await sh('exit 0')).exitCode, 0);
+  assert.is((await sh('exit 7')).exitCode, 7);
+  assert.is((await sh("sh -c 'kill -9 $$; :'; exit $?")).exitCode, 137);
+  assert.is((await sh('nonesuch')).exitCode, 127);
+});
+
+test('the process has the default capabilities, none inheritable or ambient, and a seccomp filter', async () => {
+  const { stdout } = await direct('/bin/cat', '/proc/self/status');
+  const field = (name: string) => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(stdout)?.[1];
+  for (const name of ['CapPrm', 'CapEff', 'CapBnd']) assert.is(field(name), '00000000a80425fb', name);
+  for (const name of ['CapInh', 'CapAmb']) assert.is(field(name), '0000000000000000', name);
+  assert.is(field('Seccomp'), '2');
+  assert.is(field('NoNewPrivs'), '0');
+  assert.is(field('SigIgn'), '0000000000000000');
+  assert.is(field('Umask'), '0022');
+});
+
+test('the seccomp filter is in force', async () => {
+  const { stdout, stderr } = await sh('mount -t tmpfs x /tmp || echo refused');
+  assert.is(stdout, 'refused\n');
+  assert.match(stderr, /not permitted|denied/);
+});
+
+test('it has descriptors 0, 1 and 2 and no other; output can be opened again by name', async () => {
+  // The fourth is the one ls itself reads the directory with.
+  const { stdout } = await sh('set -- $(ls /proc/self/fd); echo $# $*; echo again >/dev/stdout', { user: '1234' });
+  assert.is(stdout, '4 0 1 2 3\nagain\n');
+  assert.match((await sh('readlink /proc/self/fd/1; readlink /proc/self/fd/2')).stdout, /^pipe:.*\npipe:/);
+});
+
+test('the environment is exactly what was asked for, with HOME from passwd', async () => {
+  const env = ['PATH=/bin', 'A=1 2', 'EMPTY='];
+  const run = async (more: Partial<ProcessSpec>) => {
+    const chunks: Uint8Array[] = [];
+    const spec = specFor(tree.root, ['/bin/env'], { env, ...more });
+    await executor.run(spec, { output: (_, data) => chunks.push(data) }, new AbortController().signal);
+    return Buffer.concat(chunks).toString();
+  };
+  assert.is(await run({}), 'PATH=/bin\nA=1 2\nEMPTY=\nHOME=/root\n');
+  assert.is(await run({ user: 'alice' }), 'PATH=/bin\nA=1 2\nEMPTY=\nHOME=/home/alice\n');
+  assert.is(await run({ env: ['HOME='] }), 'HOME=\n');
+});
+
+test("namespaces are its own; the network is the host's, or none", async () => {
+  const links = async (more: Partial<ProcessSpec>) =>
+    (await sh('for n in pid mnt ipc uts cgroup net user; do readlink /proc/self/ns/$n; done', more)).stdout
+      .split('\n')
+      .slice(0, -1);
+  const ours = ['pid', 'mnt', 'ipc', 'uts', 'cgroup', 'net', 'user'].map((name) => readlink(`/proc/self/ns/${name}`));
+  const shared = (found: readonly string[]) => found.filter((link) => ours.includes(link)).map((link) => link.split(':')[0]);
+  assert.equal(shared(await links({})), ['net', 'user']);
+  assert.equal(shared(await links({ network: 'none' })), ['user']);
+  assert.is((await sh('echo $$; hostname')).stdout, '1\nbuildkitsandbox\n');
+});
+
+test('it sees no process, and no environment, of the builder', async () => {
+  const { stdout } = await sh('cat /proc/[0-9]*/environ | tr "\\0" "\\n"; ls -d /proc/[0-9]* | wc -l', {
+    env: ['PATH=/bin', 'MINE=1'],
+  });
+  assert.equal(
+    [...new Set(stdout.split('\n'))].filter((line) => line.includes('=') && !/^(PATH|MINE|HOME|SHLVL|PWD|_)=/.test(line)),
+    [],
+  );
+});
+
+test('kernel files are masked or read-only', async () => {
+  const { stdout, stderr } = await sh(
+    'cat /proc/keys /proc/timer_list | wc -c; ls /sys/firmware | wc -l; echo x >/proc/sys/kernel/domainname',
+  );
+  assert.is(stdout, '0\n0\n');
+  assert.match(stderr, /domainname: Read-only file system/);
+  assert.not.match((await sh('grep -E " /(sys|sys/fs/cgroup/[a-z]+) " /proc/mounts')).stdout, / rw,/);
+});
+
+test("a device node of the host's disks can be made but not opened", async () => {
+  const disk = readdirSync('/sys/class/block')[0];
+  if (disk === undefined) return console.log('SKIP device: this host has no block device');
+  const [major, minor] = readFileSync(`/sys/class/block/${disk}/dev`, 'utf8').trim().split(':');
+  const { stderr, stdout } = await sh(
+    `mknod /dev/disk b ${major} ${minor}; mknod /tmp/disk b ${major} ${minor}; head -c 1 /dev/disk; head -c 1 /tmp/disk; head -c 1 /dev/zero | wc -c; rm -f /tmp/disk`,
+  );
+  assert.is(stdout, '1\n');
+  assert.ok((stderr.match(/not permitted|No such file|denied/g)?.length ?? 0) >= 2, stderr);
+});
+
+test('without control groups no device node can be made or used at all', async () => {
+  await using other = createExecutor({ stateDir: tree.stateDir, cgroups: 'none' });
+  const { stdout, stderr } = await shell(other, tree.root, 'mknod /dev/x b 7 0 || echo refused; head -c 1 /dev/zero | wc -c');
+  assert.is(stdout, 'refused\n1\n', stderr);
+});
+
+test('output arrives while the process runs, in order, on its stream', async () => {
+  const seen: string[] = [];
+  mkdirSync(tree.at('tmp/live'), { recursive: true });
+  const script = 'echo one; while [ ! -e /live/go ]; do :; done; echo two >&2; echo three';
+  const spec = specFor(tree.root, ['/bin/sh', '-c', script], {
+    mounts: [{ kind: 'bind', source: tree.at('tmp/live'), target: '/live', readonly: false }],
+  });
+  const output = (stream: 1 | 2, data: Uint8Array) => {
+    seen.push(`${stream}:${Buffer.from(data).toString().trim()}`);
+    // The process goes on only when its first line has come out.
+    if (seen.length === 1) writeFileSync(tree.at('tmp/live/go'), '');
+  };
+  assert.is((await executor.run(spec, { output }, new AbortController().signal)).exitCode, 0);
+  assert.is(seen[0], '1:one');
+  assert.equal(seen.toSorted(), ['1:one', '1:three', '2:two']);
+});
+
+test('standard input is empty, or what was given', async () => {
+  assert.is((await sh('cat; echo end')).stdout, 'end\n');
+  let text = '';
+  const io = { stdin: Buffer.from('hello'.repeat(50_000)), output: (_: 1 | 2, data: Uint8Array) => (text += Buffer.from(data)) };
+  await executor.run(specFor(tree.root, ['/bin/wc', '-c']), io, new AbortController().signal);
+  assert.is(text.trim(), '250000');
+});
+
+test('a large output is complete', async () => {
+  const { stdout } = await sh('yes 0123456789abcde | head -c 4000000');
+  assert.is(stdout.length, 4_000_000);
+});
+
+test('an abort kills everything in the sandbox, also what left its session and ignores signals', async () => {
+  const mark = `86${process.pid}`;
+  const controller = new AbortController();
+  const script = `trap '' TERM INT HUP; for i in 1 2 3 4 5 6 7 8; do sh -c "sleep ${mark} & sleep ${mark}" & done; echo ready; wait`;
+  const running = executor.run(
+    specFor(tree.root, ['/bin/sh', '-c', script]),
+    { output: () => controller.abort() },
+    controller.signal,
+  );
+  assert.is(await codeOf(running), 'KILN_CANCELLED');
+  assert.equal(processesWith(mark), []);
+  assert.equal(readdirSync(join(tree.stateDir, 'runtime')), []);
+});
+
+test('an abort at any moment of the start leaves nothing', async () => {
+  const mark = `87${process.pid}`;
+  for (let ms = 0; ms < 16; ms += 2) {
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), ms);
+    const running = executor.run(specFor(tree.root, ['/bin/sleep', mark]), { output: () => {} }, controller.signal);
+    assert.is(await codeOf(running), 'KILN_CANCELLED');
+    assert.equal(processesWith(mark), []);
+  }
+  assert.equal(readdirSync(join(tree.stateDir, 'runtime')), []);
+});
+
+test('what a process leaves running ends with it', async () => {
+  const mark = `88${process.pid}`;
+  await sh(`sleep ${mark} >/dev/null 2>&1 & exit 0`);
+  assert.equal(processesWith(mark), []);
+});
+
+test('many at once are kept apart', async () => {
+  const numbers = Array.from({ length: 32 }, (_, at) => at);
+  const outcomes = await Promise.all(numbers.map((at) => sh(`echo ${at}; exit ${at}`)));
+  assert.equal(
+    outcomes.map(({ stdout, exitCode }) => [Number(stdout), exitCode]),
+    numbers.map((at) => [at, at]),
+  );
+});
+
+test('no descriptor of ours is left open', async () => {
+  await sh('true');
+  const before = readdirSync('/proc/self/fd').length;
+  for (let at = 0; at < 5; at++) await sh('true');
+  assert.is(readdirSync('/proc/self/fd').length, before);
+});
+
+test("the working directory is made when absent, inside the tree, 0755 and root's", async () => {
+  symlinkSync('/made', tree.at('leads'));
+  assert.is((await sh('pwd -P', { cwd: '/leads/deep', user: 'alice' })).stdout, '/made/deep\n');
+  const stat = lstatSync(tree.at('made/deep'));
+  assert.equal([stat.mode & 0o7777, stat.uid, stat.gid], [0o755, 0, 0]);
+  rmSync(tree.at('made'), { recursive: true });
+  rmSync(tree.at('leads'));
+});
+
+test('a working directory through a link to the host makes nothing there', async () => {
+  const canary = join(tree.directory, 'canary');
+  mkdirSync(canary);
+  symlinkSync(canary, tree.at('absolute'));
+  symlinkSync(`../${'../'.repeat(20)}${canary}`, tree.at('relative'));
+  for (const name of ['absolute', 'relative']) assert.is((await sh('true', { cwd: `/${name}/new` })).exitCode, 0);
+  assert.equal(readdirSync(canary), []);
+  for (const name of ['absolute', 'relative', 'tmp/kiln-executor']) rmSync(tree.at(name), { force: true });
+});
+
+test('CVE-2024-21626: a working directory among the descriptors of the runtime is refused', async () => {
+  symlinkSync('/proc/self/fd', tree.at('sly'));
+  for (let fd = 3; fd <= 40; fd++) {
+    assert.is(await codeOf(sh('true', { cwd: `/proc/self/fd/${fd}` })), 'KILN_CWD');
+    assert.is(await codeOf(sh('true', { cwd: `/sly/${fd}/../..` })), 'KILN_CWD');
+  }
+  assert.is(await codeOf(sh('true', { cwd: '/etc/passwd' })), 'KILN_CWD');
+  assert.is(await codeOf(sh('true', { cwd: 'relative' })), 'KILN_CWD');
+  rmSync(tree.at('sly'));
+});
+
+test('a tree whose /proc, /sys or /dev is a link is refused', async () => {
+  for (const name of ['proc', 'sys', 'dev']) {
+    using other = makeTree();
+    symlinkSync('/etc', other.at(name));
+    assert.is(await codeOf(shell(executor, other.root, 'true')), 'KILN_ROOT_UNSAFE', name);
+  }
+});
+
+test('links among the device names of the image have no effect', async () => {
+  using other = makeTree();
+  const canary = join(other.directory, 'canary');
+  writeFileSync(canary, 'unharmed');
+  mkdirSync(other.at('dev'));
+  for (const name of ['null', 'console', 'ptmx']) symlinkSync(canary, other.at(`dev/${name}`));
+  assert.is((await shell(executor, other.root, 'echo gone >/dev/null')).exitCode, 0);
+  assert.is(readFileSync(canary, 'utf8'), 'unharmed');
+  assert.is(lstatSync(canary).nlink, 1);
+});
+
+const AGED = { sec: 1_000_000_000, nsec: 987_654_321 };
+const mtimeOf = (path: string) => lstatSync(path, { bigint: true }).mtimeNs;
+
+test('hosts, resolv.conf and mount points are there for the process and leave no trace', async () => {
+  using other = makeTree();
+  const source = join(other.directory, 'source');
+  mkdirSync(source);
+  writeFileSync(join(source, 'secret'), 'hush');
+  await shell(executor, other.root, 'true');
+  for (const path of ['', 'etc', 'tmp']) utimensat(AT.FDCWD, other.at(path), AGED, AGED);
+  const { stdout, exitCode } = await shell(
+    executor,
+    other.root,
+    'cat /etc/hosts /run/secrets/s; test -s /etc/resolv.conf && stat -c %Y /etc; ls /var/cache/x; echo y >/var/cache/x/written; echo z >/etc/hosts',
+    {
+      extraHosts: [{ host: 'db', ip: '10.0.0.7' }],
+      mounts: [
+        { kind: 'bind', source: join(source, 'secret'), target: '/run/secrets/s', readonly: true },
+        { kind: 'bind', source, target: '/var/cache/x', readonly: false },
+        { kind: 'tmpfs', target: '/scratch', size: 1 << 20 },
+      ],
+    },
+  );
+  assert.match(stdout, /^127\.0\.0\.1\tlocalhost buildkitsandbox\n::1\t.*\n10\.0\.0\.7\tdb\nhush1000000000\nsecret\n$/);
+  assert.not.equal(exitCode, 0, '/etc/hosts is read-only');
+  assert.ok(existsSync(join(source, 'written')));
+  assert.equal(readdirSync(other.root).toSorted(), ['bin', 'dev', 'etc', 'proc', 'sys', 'tmp']);
+  assert.equal(readdirSync(other.at('etc')).toSorted(), ['group', 'passwd']);
+  for (const path of ['', 'etc']) assert.is(mtimeOf(other.at(path)), 1_000_000_000_987_654_321n, path);
+});
+
+test("CVE-2024-23652: a process that puts a link to the host in place of a mount point's parent removes nothing there", async () => {
+  const canary = join(tree.directory, 'canary-parent');
+  mkdirSync(join(canary, 'sub'), { recursive: true });
+  const { stdout } = await sh(`mv /mnt /moved && ln -s ${canary} /mnt && echo done`, {
+    mounts: [{ kind: 'tmpfs', target: '/mnt/sub', size: 0 }],
+  });
+  assert.is(stdout, 'done\n');
+  assert.ok(existsSync(join(canary, 'sub')));
+  assert.ok(lstatSync(tree.at('mnt')).isSymbolicLink());
+  assert.equal(readdirSync(tree.at('moved')), []);
+  for (const path of ['mnt', 'moved']) rmSync(tree.at(path), { recursive: true });
+});
+
+test('mounts are read-only when asked, and tmpfs has its size', async () => {
+  const { stdout, stderr } = await sh('echo x >/ro/file; grep " /t tmpfs" /proc/mounts', {
+    mounts: [
+      { kind: 'bind', source: tree.at('etc'), target: '/ro', readonly: true },
+      { kind: 'tmpfs', target: '/a/../t/', size: 65536 },
+    ],
+  });
+  assert.match(stderr, /Read-only file system/);
+  assert.match(stdout, /size=64k/);
+});
+
+test('a read-only root is one', async () => {
+  const { stderr, stdout } = await sh('echo x >/file; pwd', { readonlyRootfs: true, cwd: '/tmp' });
+  assert.match(stderr, /Read-only file system/);
+  assert.is(stdout, '/tmp\n');
+});
+
+test('limits are set, and clamped to what this process may give', async () => {
+  const ulimits = [
+    { name: 'nofile', soft: 100, hard: 200 },
+    { name: 'core', soft: -1, hard: -1 },
+    { name: 'nproc', soft: 2 ** 40, hard: 2 ** 40 },
+  ];
+  const { stdout, exitCode } = await sh('cat /proc/self/limits', { ulimits });
+  assert.is(exitCode, 0);
+  assert.match(stdout, /^Max open files +100 +200 /m);
+  assert.is(await codeOf(sh('true', { ulimits: [{ name: 'bogus', soft: 1, hard: 1 }] })), 'KILN_ULIMIT');
+});
+
+test('/dev/shm has the size asked for, 64 MiB unless told', async () => {
+  const size = async (shmSize: number) =>
+    /size=(\d+)k/.exec((await sh('grep " /dev/shm " /proc/mounts', { shmSize })).stdout)?.[1];
+  assert.is(await size(0), '65536');
+  assert.is(await size(1 << 20), '1024');
+});
+
+test('insecure means every capability and no filter', async () => {
+  const { stdout } = await sh('cat /proc/self/status', { security: 'insecure' });
+  const bounding = /^CapBnd:.*$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[0];
+  assert.is(/^CapBnd:.*$/m.exec(stdout)?.[0], bounding);
+  assert.match(stdout, /^Seccomp:\t0$/m);
+  assert.match(stdout, /^CapInh:\t0+$/m);
+});
+
+test('a program that is not there is named', async () => {
+  const run = executor.run(specFor(tree.root, ['/bin/nonesuch']), { output: () => {} }, new AbortController().signal);
+  assert.is(await codeOf(run), 'KILN_PROCESS_START');
+  assert.is(await codeOf(sh('true', { user: 'nobody-knows' })), 'KILN_USER_UNKNOWN');
+});
+
+test('an aborted signal starts nothing', async () => {
+  const run = executor.run(specFor(tree.root, ['/bin/true']), { output: () => {} }, AbortSignal.abort());
+  assert.is(await codeOf(run), 'KILN_CANCELLED');
+});
+
+test('a state directory that others can write to is refused', async () => {
+  const open = join(tree.directory, 'open');
+  mkdirSync(open, { mode: 0o777 });
+  const { chmodSync } = await import('node:fs');
+  chmodSync(open, 0o777);
+  await using other = createExecutor({ stateDir: open });
+  assert.is(await codeOf(shell(other, tree.root, 'true')), 'KILN_STATE_DIR');
+  assert.ok(await until(() => readdirSync(open).length === 0));
+});
+
+function readlink(path: string): string {
+  const { readlinkSync } = process.getBuiltinModule('node:fs');
+  return readlinkSync(path);
+}
+
+if (!reason) test.run();
