@@ -72,6 +72,8 @@ export function openHouse(options: HouseOptions): House {
   // Before the control group is joined, so that the watchdog is outside of it and can remove it.
   const watchdog = startWatchdog({ runtime: runtime.path, state: runtimeRoot, house: directory, stale: staleHouses(stateDir) });
   const cgroups = enterCgroups(options.cgroups === 'none' ? 'none' : cgroupMode(), runtime.name, unique);
+  for (const group of cgroups.directories) watchdog.own(group);
+  // For whoever collects after us and it.
   writeFileSync(`${directory}/cgroups`, cgroups.directories.map((path) => `${path}\n`).join(''));
   return makeHouse({ runtime, runtimeRoot, directory, unique, cgroups, watchdog, stateDir });
 }

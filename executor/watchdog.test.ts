@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -60,6 +60,15 @@ test('a builder that ends without a word is cleaned up after as well', async () 
   await withOrphans(async (tree, child, mark) => {
     child.kill('SIGTERM');
     await allGone(tree, mark);
+  });
+});
+
+test('sandboxes die with the builder even when someone removed the state before', async () => {
+  await withOrphans(async (tree, child, mark) => {
+    rmSync(tree.stateDir, { recursive: true });
+    child.kill('SIGKILL');
+    assert.ok(await until(() => processesWith(mark).length === 0), 'no process is left');
+    assert.ok(await until(() => processesWith(tree.stateDir).length === 0), 'no runtime is left');
   });
 });
 

@@ -8,7 +8,7 @@ import { launch, reap } from './spawn.ts';
  * same for what earlier processes left behind that had no one to do it.
  *
  * A sandbox that is just being made has no state yet that the runtime could use to kill it, so the runtime itself is looked for too,
- * by the path of its bundle in its arguments; both again until nothing is found.
+ * by the path of its bundle in its arguments, and killed after its children; both again until nothing is found.
  */
 const SCRIPT = `
 trap '' HUP INT TERM
@@ -23,28 +23,35 @@ collect() {
     found=
     for file in $(printf '%s/' "$1" | grep -lsF -f - /proc/[0-9]*/cmdline); do
       pid=\${file#/proc/}; pid=\${pid%/cmdline}
+      children=
+      read -r children 2>/dev/null < "/proc/$pid/task/$pid/children"
+      [ -z "$children" ] || kill -9 $children 2>/dev/null
       kill -9 "$pid" 2>/dev/null && found=yes
     done
     [ -n "$found" ] || break
     rounds=$((rounds + 1))
     sleep 0.02
   done
-  clean "$1"
+  clean "$1" "$2"
 }
 clean() {
-  while read -r group; do
+  for group in $2 $(cat "$1/cgroups"); do
     [ -d "$group" ] && rmdir "$group"/*/* "$group"/* "$group"
-  done < "$1/cgroups"
+  done
   rm -rf "$1"
 } 2>/dev/null
 for stale in $STALE; do collect "$stale"; done
+owned=
 while read -r word; do
-  if [ "$word" = bye ]; then clean "$HOUSE"; exit 0; fi
+  if [ "$word" = bye ]; then clean "$HOUSE" "$owned"; exit 0; fi
+  owned="$owned $word"
 done
-collect "$HOUSE"
+collect "$HOUSE" "$owned"
 `;
 
 export interface Watchdog {
+  /** Tells it of a control group that it is to remove at the end. */
+  own(group: string): void;
   /** Tells it that all is done: it removes the directory of this process and ends. Resolves when it has. */
   dismiss(): Promise<void>;
 }
@@ -66,6 +73,7 @@ export function startWatchdog(options: WatchdogOptions): Watchdog {
   const pid = launch({ path: '/bin/sh', args: ['-c', SCRIPT], env: environment(options), stdio: [input.read, nothing, nothing] });
   closeAll([input.read, nothing]);
   return {
+    own: (group) => void writeSync(input.write, `${group}\n`),
     async dismiss() {
       writeSync(input.write, 'bye\n');
       closeAll([input.write]);
