@@ -1,6 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { LlbEdge, LlbVertex } from './llb/graph.ts';
+import { diffOp } from './ops/diff.ts';
 import { execOp } from './ops/exec.ts';
 import { fileOp } from './ops/file.ts';
 import { mergeOp } from './ops/merge.ts';
@@ -64,6 +65,7 @@ function opOf({ op, inputs }: LlbVertex, world: World): Op<BuildResult> {
     case 'merge':
       return mergeOp(op.merge, inputs.length);
     case 'diff':
+      return diffOp(op.diff, inputs.length);
     case 'build':
       throw new KilnError('KILN_OP_UNSUPPORTED', `the build graph has a ${op.kind} op, which is not supported yet`);
   }

@@ -23,6 +23,8 @@ export interface World {
   readonly locals: ReadonlyMap<string, DirectoryResult>;
   /** Paths of OCI layouts by their store name. */
   readonly layouts: ReadonlyMap<string, string>;
+  /** What steps may do beyond the sandbox: `network.host`, `security.insecure`. */
+  readonly allowed: ReadonlySet<string>;
   /** The bytes of a secret, or undefined when none of that id was given. Asked only when a step needs it. */
   readonly secret: (id: string) => Promise<Uint8Array | undefined>;
   /** A new private directory in memory for secret files, gone when disposed. */

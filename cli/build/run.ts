@@ -98,6 +98,8 @@ function openWorld(
     caches: createCacheMounts(ensured(join(root, 'caches'))),
     locals: new Map([...prepared.locals].map(([name, source]) => [name, directoryOf(source)])),
     layouts: prepared.layouts,
+    // Asking for the host's network for all steps allows it.
+    allowed: new Set(options.network === 'host' ? [...options.allow, 'network.host'] : options.allow),
     secret: (id) => readSecret(options.secrets, id),
     secretDirectory: () => secretDirectory(session.store),
     onLayer: (layer) => {
@@ -147,16 +149,16 @@ async function solveEdges(
     progress,
     limits: { process: options.maxParallelism, network: 4, cpu: options.maxParallelism },
   });
-  const results = await solved(edges, () => solver.solve(lowerGraphs(edges, world), signal), signal);
+  const results = await solved(edges, () => solver.solve(lowerGraphs(edges, world), signal), session.store.root, signal);
   const byEdge = new Map(edges.map((edge, index) => [edge, results[index]]));
   return targets.map((target) => target.edge && byEdge.get(target.edge));
 }
 
-async function solved<T>(edges: readonly LlbEdge[], solve: () => Promise<T>, signal: AbortSignal): Promise<T> {
+async function solved<T>(edges: readonly LlbEdge[], solve: () => Promise<T>, store: string, signal: AbortSignal): Promise<T> {
   try {
     return await solve();
   } catch (error) {
-    throw explainFailure(error, edges, signal);
+    throw explainFailure(error, edges, store, signal);
   }
 }
 

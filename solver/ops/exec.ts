@@ -6,9 +6,10 @@ import type { ExecOp } from '../llb/ops.ts';
 import type { BuildResult } from '../result.ts';
 import type { Op, RunContext } from '../solver.ts';
 import type { World } from '../world.ts';
+import { checkExec } from './exec/checks.ts';
 import { inputKeys, keyParts } from './exec/key.ts';
 import { LastOutput } from './exec/last-output.ts';
-import { openMounts, outputOf } from './exec/mounts.ts';
+import { openMounts } from './exec/mounts.ts';
 import { processSpec } from './exec/process.ts';
 
 /**
@@ -16,7 +17,7 @@ import { processSpec } from './exec/process.ts';
  * mounted only to be read counts by content.
  */
 export function execOp(op: ExecOp, inputCount: number, platform: Platform | undefined, world: World): Op<BuildResult> {
-  checkMounts(op, inputCount);
+  checkExec(op, inputCount, world.allowed);
   return {
     resource: 'process',
     cacheMap: async () => ({ parts: keyParts(op, platform), inputs: inputKeys(op, inputCount, world), volatile: false }),
@@ -46,7 +47,11 @@ async function runExec(
   );
   if (result.usage) context.usage?.(result.usage);
   const wanted = op.meta.validExitCodes?.length ? op.meta.validExitCodes : [0];
-  if (!wanted.includes(result.exitCode)) throw stepFailed(op, result, last);
+  if (!wanted.includes(result.exitCode)) {
+    // Killed because the build ended: its exit code is no news.
+    signal.throwIfAborted();
+    throw stepFailed(op, result, last);
+  }
   return await commitOutputs(mounts.outputs, world);
 }
 
@@ -80,17 +85,4 @@ function hintFor({ exitCode, oomKilled }: ProcessResult): string | undefined {
   if (exitCode === 127) return 'the command was not found: is it installed in this stage, and spelled right?';
   if (exitCode === 126) return 'the command cannot be run: is it executable, and made for this platform?';
   return undefined;
-}
-
-/** The graph may come from outside: every index in it is checked once, here. */
-function checkMounts(op: ExecOp, inputCount: number): void {
-  const outputs = op.mounts.map(outputOf).filter((output) => output !== -1);
-  const wrongInput = op.mounts.some(({ input }) => !Number.isInteger(input) || input < -1 || input >= inputCount);
-  const wrongOutput =
-    outputs.some((output) => !Number.isInteger(output) || output < 0 || output >= outputs.length) ||
-    new Set(outputs).size !== outputs.length;
-  const root = op.mounts.filter(({ dest }) => dest === '/');
-  if (wrongInput || wrongOutput || root.length !== 1) {
-    throw new KilnError('KILN_GRAPH_INVALID', 'the build graph has a process with mounts that cannot be');
-  }
 }

@@ -1,0 +1,103 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { digestOf } from '../base/digest.ts';
+import type { LayerId } from '../snapshotter/snapshotter.ts';
+import type { LlbEdge, LlbVertex } from './llb/graph.ts';
+import type { Op } from './llb/ops.ts';
+import { lowerGraphs } from './lower.ts';
+import type { BuildResult } from './result.ts';
+import type { RunContext } from './solver.ts';
+import type { World } from './world.ts';
+
+const layer = (id: string) => id as LayerId;
+const snapshot = (...ids: string[]): BuildResult => ({ kind: 'snapshot', snapshot: { layers: ids.map(layer) } });
+const local: BuildResult = { kind: 'directory', root: '/somewhere' };
+
+/** Nothing here runs an op that looks further than this. */
+const world = { locals: new Map([['context', local]]), allowed: new Set() } as unknown as World;
+const context: RunContext = {
+  signal: new AbortController().signal,
+  progress: () => {},
+  vertex: digestOf('vertex'),
+};
+
+function llb(op: Op, inputs: readonly LlbEdge[] = [], more: Partial<LlbVertex['metadata']> = {}): LlbEdge {
+  const bytes = Buffer.from(JSON.stringify([op, inputs.map((input) => [input.vertex.digest, input.output])]));
+  const metadata = { description: {}, caps: [], locations: [], ...more };
+  return { vertex: { digest: digestOf(bytes), bytes, op, inputs, metadata }, output: 0 };
+}
+
+const source = (identifier: string) => llb({ kind: 'source', source: { identifier, attrs: {} } });
+const merge = (inputs: readonly LlbEdge[], order = inputs.map((_, input) => ({ input }))) =>
+  llb({ kind: 'merge', merge: { inputs: order } }, inputs);
+const diff = (lower: number, upper: number, inputs: readonly LlbEdge[]) =>
+  llb({ kind: 'diff', diff: { lower: { input: lower }, upper: { input: upper } } }, inputs);
+
+async function ran(edge: LlbEdge, inputs: readonly BuildResult[]): Promise<readonly BuildResult[]> {
+  const [lowered] = lowerGraphs([edge], world);
+  return await lowered!.vertex.op.run(inputs, context);
+}
+
+async function rejected(promise: Promise<unknown>, message: RegExp): Promise<void> {
+  try {
+    await promise;
+  } catch (error) {
+    assert.match(String(error), message);
+    return;
+  }
+  assert.unreachable('expected a rejection');
+}
+
+test('equal vertices of several graphs become one, with the names that users see', () => {
+  const one = merge([source('local://context')]);
+  const two = llb(one.vertex.op, [source('local://context')], {
+    description: { 'llb.customname': '[a] merge' },
+    ignoreCache: true,
+  });
+  const [first, second, third] = lowerGraphs([two, one, source('local://context')], world);
+  assert.is(first!.vertex, second!.vertex);
+  assert.is(first!.vertex.inputs[0]!.vertex, third!.vertex);
+  assert.is(first!.vertex.name, '[a] merge');
+  assert.is(first!.vertex.ignoreCache, true);
+  assert.is(third!.vertex.name, 'local://context');
+});
+
+test('a graph ten thousand vertices deep is lowered', () => {
+  let edge = source('local://context');
+  for (let depth = 0; depth < 10_000; depth++) edge = merge([edge]);
+  assert.is(lowerGraphs([edge], world).length, 1);
+});
+
+test('a source of an unknown kind is an error', () => {
+  assert.throws(() => lowerGraphs([source('ftp://x')], world), /sources of the kind ftp/);
+});
+
+test('a local source is the directory as it lies, and volatile', async () => {
+  const edge = source('local://context');
+  const [lowered] = lowerGraphs([edge], world);
+  assert.is((await lowered!.vertex.op.cacheMap(context.signal)).volatile, true);
+  assert.equal(await ran(edge, []), [local]);
+  await rejected(ran(source('local://other'), []), /"other" that was not given/);
+});
+
+test('a merge concatenates stacks in its own order; nothing may be merged but layers', async () => {
+  const inputs = [source('local://a'), source('local://b')];
+  assert.equal(await ran(merge(inputs), [snapshot('a', 'b'), snapshot('c')]), [snapshot('a', 'b', 'c')]);
+  const turned = merge(inputs, [{ input: 1 }, { input: -1 }, { input: 0 }]);
+  assert.equal(await ran(turned, [snapshot('a', 'b'), snapshot('c')]), [snapshot('c', 'a', 'b')]);
+  await rejected(ran(merge(inputs), [snapshot('a'), local]), /cannot be merged/);
+  assert.throws(() => lowerGraphs([merge(inputs, [{ input: 2 }])], world), /input that is not there/);
+});
+
+test('a diff of what was built on the other is the layers above it', async () => {
+  const inputs = [source('local://a'), source('local://b')];
+  const both = [snapshot('a', 'b'), snapshot('a', 'b', 'c', 'd')];
+  assert.equal(await ran(diff(0, 1, inputs), both), [snapshot('c', 'd')]);
+  assert.equal(await ran(diff(-1, 1, inputs), both), [both[1]]);
+  assert.equal(await ran(diff(0, 0, inputs), both), [snapshot()]);
+  await rejected(ran(diff(1, 0, inputs), both), /not supported yet/);
+  await rejected(ran(diff(0, 1, inputs), [snapshot('a'), snapshot('x')]), /not supported yet/);
+  assert.throws(() => lowerGraphs([diff(0, 2, inputs)], world), /input that is not there/);
+});
+
+test.run();

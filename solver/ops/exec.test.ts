@@ -1,0 +1,449 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { KilnError } from '../../base/errors.ts';
+import type { ProgressEvent } from '../../base/progress.ts';
+import { createContentHasher } from '../../cache/contenthash/hasher.ts';
+import { createCacheMounts } from '../../cache/mounts.ts';
+import type { MountSpec, ProcessResult, ProcessSpec } from '../../executor/executor.ts';
+import type { LayerId, Snapshot } from '../../snapshotter/snapshotter.ts';
+import type { ExecMeta, ExecOp, Mount } from '../llb/ops.ts';
+import type { BuildResult } from '../result.ts';
+import type { CacheMap, RunContext } from '../solver.ts';
+import type { World } from '../world.ts';
+import { execOp } from './exec.ts';
+import { type CopyingSnapshotter, copyingSnapshotter } from './file/testing.ts';
+
+/** What a fake process does: it is given its spec, and answers its exit code. */
+type Process = (spec: ProcessSpec, output: (text: string) => void) => number | Promise<number>;
+
+interface Bench extends Disposable {
+  readonly snapshots: CopyingSnapshotter;
+  readonly world: World;
+  readonly layers: LayerId[];
+  readonly events: ProgressEvent[];
+  tree(make: (root: string) => void): BuildResult;
+  /** Runs the op and answers its outputs. */
+  run(op: ExecOp, inputs: readonly BuildResult[], process: Process, signal?: AbortSignal): Promise<readonly BuildResult[]>;
+}
+
+const unused = (name: string) => () => {
+  throw new Error(`no test here uses ${name}`);
+};
+
+function bench(
+  options: { readonly secrets?: Readonly<Record<string, string>>; readonly allowed?: readonly string[] } = {},
+): Bench {
+  const snapshots = copyingSnapshotter();
+  const scratch = snapshots.at(snapshots.add(() => {}));
+  let behave: Process = () => 0;
+  const layers: LayerId[] = [];
+  const events: ProgressEvent[] = [];
+  const world: World = {
+    snapshotter: snapshots,
+    executor: {
+      async run(spec, io): Promise<ProcessResult> {
+        return { exitCode: await behave(spec, (text) => io.output(1, Buffer.from(text))), oomKilled: false };
+      },
+      probe: unused('the runtime'),
+    },
+    hasher: createContentHasher({ directory: scratch }),
+    sources: { open: unused('images'), resolve: unused('images') } as unknown as World['sources'],
+    platform: { os: 'linux', architecture: 'amd64' },
+    forms: { record: unused('forms'), find: unused('forms'), all: unused('forms') },
+    caches: createCacheMounts(scratch),
+    locals: new Map(),
+    layouts: new Map(),
+    allowed: new Set(options.allowed ?? []),
+    secret: async (id) => (options.secrets?.[id] === undefined ? undefined : Buffer.from(options.secrets[id])),
+    secretDirectory: () => ({ path: snapshots.at(snapshots.add(() => {})), [Symbol.dispose]: () => {} }),
+    onLayer: (layer) => layers.push(layer),
+  };
+  return {
+    snapshots,
+    world,
+    layers,
+    events,
+    tree: (make) => ({ kind: 'snapshot', snapshot: snapshots.add(make) }),
+    async run(op, inputs, process, signal = new AbortController().signal) {
+      behave = process;
+      const context: RunContext = {
+        signal,
+        progress: (event) => events.push(event),
+        vertex: 'sha256:vertex' as RunContext['vertex'],
+      };
+      return await execOp(op, inputs.length, undefined, world).run(inputs, context);
+    },
+    [Symbol.dispose]: () => snapshots[Symbol.dispose](),
+  };
+}
+
+const ROOT: Mount = { input: 0, dest: '/', output: 0 };
+
+function exec(meta: Partial<ExecMeta> = {}, more: Partial<ExecOp> = {}): ExecOp {
+  return { meta: { args: ['make'], env: [], cwd: '/', ...meta }, mounts: [ROOT], network: 0, security: 0, ...more };
+}
+
+function snapshotOf(result: BuildResult | undefined): Snapshot {
+  assert.is(result?.kind, 'snapshot');
+  return result?.kind === 'snapshot' ? result.snapshot : { layers: [] };
+}
+
+async function failure(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await promise;
+  } catch (error) {
+    return error;
+  }
+  return assert.unreachable('expected a rejection');
+}
+
+function bindAt(spec: ProcessSpec, target: string): MountSpec & { kind: 'bind' } {
+  const found = spec.mounts.find((mount) => mount.target === target);
+  assert.is(found?.kind, 'bind', `a bind mount at ${target}`);
+  return found as MountSpec & { kind: 'bind' };
+}
+
+async function mapOf(world: World, op: ExecOp, inputs = 1): Promise<CacheMap<BuildResult>> {
+  return await execOp(op, inputs, undefined, world).cacheMap(new AbortController().signal);
+}
+
+async function partsOf(world: World, op: ExecOp, inputs = 1): Promise<string> {
+  return JSON.stringify((await mapOf(world, op, inputs)).parts);
+}
+
+test('what the process writes to its root becomes a layer on the input, and is told of', async () => {
+  using b = bench();
+  const base = b.tree((root) => writeFileSync(join(root, 'old'), '1'));
+  const [result] = await b.run(exec(), [base], (spec) => {
+    assert.is(readFileSync(join(spec.rootfs, 'old'), 'utf8'), '1');
+    writeFileSync(join(spec.rootfs, 'new'), '2');
+    return 0;
+  });
+  const { layers } = snapshotOf(result);
+  assert.equal(layers.slice(0, -1), snapshotOf(base).layers);
+  assert.equal(b.layers, layers.slice(-1));
+  assert.equal(readdirSync(b.snapshots.at({ layers })).sort(), ['new', 'old']);
+});
+
+test('the process gets its command, environment, proxies, user, hosts and limits', async () => {
+  using b = bench();
+  const meta: Partial<ExecMeta> = {
+    args: ['/bin/sh', '-c', 'x'],
+    env: ['A=1'],
+    cwd: '/work',
+    user: 'alice',
+    proxyEnv: { httpProxy: 'http://p' },
+    extraHosts: [{ host: 'h', ip: '10.0.0.1' }],
+    ulimit: [{ name: 'nofile', soft: 1, hard: 2 }],
+  };
+  await b.run(exec(meta, { network: 2 }), [b.tree(() => {})], (spec) => {
+    assert.equal(spec.args, meta.args);
+    assert.equal(spec.env, ['A=1', 'HTTP_PROXY=http://p', 'http_proxy=http://p']);
+    assert.equal([spec.cwd, spec.user, spec.hostname, spec.network], ['/work', 'alice', 'buildkitsandbox', 'none']);
+    assert.equal(spec.extraHosts, meta.extraHosts);
+    assert.equal(spec.ulimits, meta.ulimit);
+    return 0;
+  });
+});
+
+test('its output is passed on as it is written', async () => {
+  using b = bench();
+  await b.run(exec(), [b.tree(() => {})], (_, output) => {
+    output('a\n');
+    output('b\n');
+    return 0;
+  });
+  const logs = b.events.map((event) => event.kind === 'log' && Buffer.from(event.data).toString());
+  assert.equal(logs, ['a\n', 'b\n']);
+});
+
+test('a process that fails fails the step with its exit code and the end of its output, and leaves no layer', async () => {
+  using b = bench();
+  const error = await failure(
+    b.run(exec({ args: ['/bin/sh', '-c', 'make'] }), [b.tree(() => {})], (_, output) => {
+      for (let line = 1; line <= 100; line++) output(`line ${line}\n`);
+      return 2;
+    }),
+  );
+  assert.instance(error, KilnError);
+  if (!(error instanceof KilnError)) return;
+  assert.is(error.code, 'KILN_STEP_FAILED');
+  assert.is(error.message, 'process "/bin/sh -c make" did not complete successfully: exit code: 2');
+  assert.is(error.notes.at(-1), 'line 100');
+  assert.ok(error.notes.length < 100);
+  assert.equal(b.layers, []);
+});
+
+test('an exit code that the op calls valid is no failure', async () => {
+  using b = bench();
+  const results = await b.run(exec({ validExitCodes: [3] }), [b.tree(() => {})], () => 3);
+  assert.is(results.length, 1);
+});
+
+test('a process killed by a cancellation is a cancellation, not a failed step', async () => {
+  using b = bench();
+  const abort = new AbortController();
+  const reason = new Error('over');
+  const error = await failure(
+    b.run(
+      exec(),
+      [b.tree(() => {})],
+      () => {
+        abort.abort(reason);
+        return 137;
+      },
+      abort.signal,
+    ),
+  );
+  assert.is(error, reason);
+});
+
+test('a read-only bind mount shows the selected directory of its input', async () => {
+  using b = bench();
+  const from = b.tree((root) => writeFileSync(join(root, 'file'), 'text'));
+  const bind: Mount = { input: 1, dest: '/mnt', output: -1, readonly: true };
+  await b.run(exec({}, { mounts: [ROOT, bind] }), [b.tree(() => {}), from], (spec) => {
+    const mount = bindAt(spec, '/mnt');
+    assert.is(mount.readonly, true);
+    assert.is(readFileSync(join(mount.source, 'file'), 'utf8'), 'text');
+    return 0;
+  });
+});
+
+test('a bind mount whose source is not there is an error that names it', async () => {
+  using b = bench();
+  const bind: Mount = { input: 0, selector: '/no/such', dest: '/mnt', output: -1, readonly: true };
+  const error = await failure(b.run(exec({}, { mounts: [ROOT, bind] }), [b.tree(() => {})], () => 0));
+  assert.match(String(error), /no\/such/);
+});
+
+test('what is written to a writable bind mount is dropped, unless it is an output', async () => {
+  using b = bench();
+  const from = b.tree((root) => writeFileSync(join(root, 'file'), 'old'));
+  const write: Process = (spec) => {
+    writeFileSync(join(bindAt(spec, '/mnt').source, 'file'), 'new');
+    return 0;
+  };
+  const dropped = await b.run(
+    exec({}, { mounts: [ROOT, { input: 1, dest: '/mnt', output: -1 }] }),
+    [b.tree(() => {}), from],
+    write,
+  );
+  assert.is(dropped.length, 1);
+  assert.is(readFileSync(join(b.snapshots.at(snapshotOf(from)), 'file'), 'utf8'), 'old');
+  const kept = await b.run(exec({}, { mounts: [ROOT, { input: 1, dest: '/mnt', output: 1 }] }), [b.tree(() => {}), from], write);
+  assert.is(readFileSync(join(b.snapshots.at(snapshotOf(kept[1])), 'file'), 'utf8'), 'new');
+});
+
+test('a local directory is mounted as a copy, without what is ignored', async () => {
+  using b = bench();
+  const host = b.snapshots.at(
+    b.snapshots.add((root) => {
+      for (const name of ['kept', 'ignored']) writeFileSync(join(root, name), name);
+    }),
+  );
+  const local: BuildResult = {
+    kind: 'directory',
+    root: host,
+    filter: { id: 'f', includes: (path) => path !== 'ignored', prune: () => true },
+  };
+  const bind: Mount = { input: 1, dest: '/ctx', output: -1, readonly: true };
+  await b.run(exec({}, { mounts: [ROOT, bind] }), [b.tree(() => {}), local], (spec) => {
+    const { source } = bindAt(spec, '/ctx');
+    assert.is.not(source, host);
+    assert.equal(readdirSync(source), ['kept']);
+    return 0;
+  });
+});
+
+test('a cache mount keeps what one step writes for the next, by id', async () => {
+  using b = bench();
+  const cache = (id: string): Mount => ({ input: -1, dest: '/c', output: -1, mountType: 3, cache: { id, sharing: 2 } });
+  const steps = exec({}, { mounts: [ROOT, cache('../../escape')] });
+  await b.run(steps, [b.tree(() => {})], (spec) => {
+    writeFileSync(join(bindAt(spec, '/c').source, 'kept'), '1');
+    return 0;
+  });
+  await b.run(steps, [b.tree(() => {})], (spec) => {
+    assert.equal(readdirSync(bindAt(spec, '/c').source), ['kept']);
+    return 0;
+  });
+  await b.run(exec({}, { mounts: [ROOT, cache('other')] }), [b.tree(() => {})], (spec) => {
+    assert.equal(readdirSync(bindAt(spec, '/c').source), []);
+    return 0;
+  });
+});
+
+test('a secret is a read-only file or a variable, and never there when it is not given and optional', async () => {
+  using b = bench({ secrets: { token: 'hunter2' } });
+  const secret = (id: string, optional: boolean): Mount => ({
+    input: -1,
+    dest: `/run/secrets/${id}`,
+    output: 0,
+    mountType: 1,
+    secret: { id, uid: 0, gid: 0, mode: 0o400, optional },
+  });
+  const op = exec(
+    {},
+    {
+      mounts: [ROOT, secret('token', false), secret('none', true)],
+      secretenv: [
+        { id: 'token', name: 'TOKEN', optional: false },
+        { id: 'none', name: 'NONE', optional: true },
+      ],
+    },
+  );
+  await b.run(op, [b.tree(() => {})], (spec) => {
+    assert.equal(spec.env, ['TOKEN=hunter2']);
+    assert.equal(
+      spec.mounts.map((mount) => mount.target),
+      ['/run/secrets/token'],
+    );
+    const file = bindAt(spec, '/run/secrets/token');
+    assert.is(file.readonly, true);
+    assert.is(readFileSync(file.source, 'utf8'), 'hunter2');
+    return 0;
+  });
+  assert.not(JSON.stringify((await mapOf(b.world, op)).parts).includes('hunter2'));
+  const missing = await failure(b.run(exec({}, { mounts: [ROOT, secret('none', false)] }), [b.tree(() => {})], () => 0));
+  assert.match(String(missing), /secret none: not found/);
+});
+
+test('tmpfs mounts have their size, and one on /dev/shm is its size', async () => {
+  using b = bench();
+  const tmpfs = (dest: string, size: number): Mount => ({ input: -1, dest, output: -1, mountType: 4, tmpfs: { size } });
+  await b.run(exec({}, { mounts: [ROOT, tmpfs('/t', 5), tmpfs('/dev/shm', 7)] }), [b.tree(() => {})], (spec) => {
+    assert.equal(spec.mounts, [{ kind: 'tmpfs', target: '/t', size: 5 }]);
+    assert.is(spec.shmSize, 7);
+    return 0;
+  });
+});
+
+test('an ssh agent is not there yet: needed it is an error, optional it is left out', async () => {
+  using b = bench();
+  const ssh = (optional: boolean): Mount => ({
+    input: -1,
+    dest: '/ssh',
+    output: 0,
+    mountType: 2,
+    ssh: { id: 'default', uid: 0, gid: 0, mode: 0o600, optional },
+  });
+  await b.run(exec({}, { mounts: [ROOT, ssh(true)] }), [b.tree(() => {})], (spec) => {
+    assert.equal(spec.mounts, []);
+    return 0;
+  });
+  const error = await failure(b.run(exec({}, { mounts: [ROOT, ssh(false)] }), [b.tree(() => {})], () => 0));
+  assert.match(String(error), /ssh/);
+});
+
+test('the key tells command, environment, place, user, network and mounts, each change apart', async () => {
+  using b = bench({ allowed: ['network.host', 'security.insecure'] });
+  const bind: Mount = { input: 0, dest: '/mnt', output: -1, readonly: true };
+  const ops = [
+    exec(),
+    exec({ args: ['make', 'all'] }),
+    exec({ env: ['A=1'] }),
+    exec({ env: ['A=2'] }),
+    exec({ cwd: '/src' }),
+    exec({ user: 'alice' }),
+    exec({ hostname: 'h' }),
+    exec({ extraHosts: [{ host: 'h', ip: '10.0.0.1' }] }),
+    exec({ validExitCodes: [1] }),
+    exec({}, { network: 1 }),
+    exec({}, { network: 2 }),
+    exec({}, { security: 1 }),
+    exec({}, { mounts: [ROOT, bind] }),
+    exec({}, { mounts: [ROOT, { ...bind, dest: '/other' }] }),
+    exec({}, { mounts: [ROOT, { ...bind, readonly: false }] }),
+    exec({}, { secretenv: [{ id: 's', name: 'S', optional: false }] }),
+  ];
+  const keys = await Promise.all(ops.map((op) => partsOf(b.world, op)));
+  assert.is(new Set(keys).size, ops.length);
+  const names = (await mapOf(b.world, exec({ env: ['FOO=1'] }))).parts.map((part) => part.name);
+  assert.ok(names.includes('command') && names.includes('environment FOO') && names.includes('mount /'));
+});
+
+test('proxies, addresses of extra hosts and identities of caches are not in the key', async () => {
+  using b = bench();
+  const cache = (id: string): Mount => ({ input: -1, dest: '/c', output: -1, mountType: 3, cache: { id, sharing: 0 } });
+  const same = async (one: ExecOp, two: ExecOp) => assert.is(await partsOf(b.world, one), await partsOf(b.world, two));
+  await same(exec(), exec({ proxyEnv: { httpProxy: 'http://user:pass@p' } }));
+  await same(exec({ extraHosts: [{ host: 'h', ip: '10.0.0.1' }] }), exec({ extraHosts: [{ host: 'h', ip: '10.0.0.2' }] }));
+  await same(exec({}, { mounts: [ROOT, cache('a')] }), exec({}, { mounts: [ROOT, cache('b')] }));
+});
+
+test('the root counts by definition, and what is only read by the bytes below its source', async () => {
+  using b = bench();
+  const bind = (selector: string): Mount => ({ input: 1, selector, dest: `/m${selector}`, output: -1 });
+  const { inputs } = await mapOf(b.world, exec({}, { mounts: [ROOT, bind('/src'), bind('/lib')] }), 2);
+  assert.equal(
+    inputs.map(({ by, selector }) => [by, selector]),
+    [
+      ['definition', undefined],
+      ['content', '["/lib","/src"]'],
+    ],
+  );
+  const read = inputs[1]!;
+  if (read.by !== 'content') return assert.unreachable();
+  const tree = (src: string, doc: string) =>
+    b.tree((root) => {
+      writeFileSync(join(root, 'src'), src);
+      writeFileSync(join(root, 'lib'), 'lib');
+      writeFileSync(join(root, 'doc'), doc);
+    });
+  const digests = await Promise.all(
+    [tree('1', '1'), tree('1', '2'), tree('2', '1')].map(
+      async (input) => (await read.digest(input, new AbortController().signal)).digest,
+    ),
+  );
+  assert.is(digests[0], digests[1]);
+  assert.is.not(digests[0], digests[2]);
+});
+
+test('an input that is the root and mounted elsewhere too, or an output, counts by definition', async () => {
+  using b = bench();
+  const by = async (mounts: readonly Mount[], inputs: number) =>
+    (await mapOf(b.world, exec({}, { mounts }), inputs)).inputs.map((input) => input.by);
+  assert.equal(await by([ROOT, { input: 0, dest: '/again', output: -1, readonly: true }], 1), ['definition']);
+  assert.equal(await by([ROOT, { input: 1, dest: '/out', output: 1 }], 2), ['definition', 'definition']);
+});
+
+test('a step gets the host network or an unconfined process only when the build allows it', () => {
+  using strict = bench();
+  using open = bench({ allowed: ['network.host', 'security.insecure'] });
+  for (const op of [exec({}, { network: 1 }), exec({}, { security: 1 })]) {
+    assert.throws(() => execOp(op, 1, undefined, strict.world), /which this build is not allowed/);
+    execOp(op, 1, undefined, open.world);
+  }
+});
+
+test('a graph with modes or indices that cannot be is refused, not taken for the default', () => {
+  using b = bench({ allowed: ['network.host', 'security.insecure'] });
+  const wrong = [
+    exec({}, { network: 3 as never }),
+    exec({}, { security: 2 as never }),
+    exec({}, { mounts: [] }),
+    exec({}, { mounts: [ROOT, { ...ROOT, output: -1 }] }),
+    exec({}, { mounts: [{ ...ROOT, input: 1 }] }),
+    exec({}, { mounts: [{ ...ROOT, input: -2 }] }),
+    exec({}, { mounts: [{ ...ROOT, input: 0.5 }] }),
+    exec({}, { mounts: [{ ...ROOT, output: 1 }] }),
+    exec({}, { mounts: [{ ...ROOT, mountType: 4 }] }),
+    exec({}, { mounts: [ROOT, { input: -1, dest: '/x', output: -1, mountType: 9 as never }] }),
+    exec({}, { mounts: [ROOT, { input: -1, dest: '/x', output: -1, mountType: 3, cache: { id: 'x', sharing: 3 as never } }] }),
+  ];
+  for (const op of wrong) assert.throws(() => execOp(op, 1, undefined, b.world), /the build graph has a process with/);
+});
+
+test('a failed step leaves no descriptor open', async () => {
+  using b = bench();
+  const before = readdirSync('/proc/self/fd').length;
+  const from = b.tree((root) => writeFileSync(join(root, 'f'), ''));
+  const bind: Mount = { input: 1, selector: '/f', dest: '/mnt', output: -1, readonly: true };
+  await failure(b.run(exec({}, { mounts: [ROOT, bind] }), [b.tree(() => {}), from], () => 1));
+  assert.is(readdirSync('/proc/self/fd').length, before);
+});
+
+test.run();
