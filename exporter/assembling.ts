@@ -3,7 +3,7 @@ import type { BuiltTarget, ExportContext, ExportResponse } from './exporter.ts';
 import { type AssembledImage, assemble, type LayerPart } from './image.ts';
 import { layoutIndex } from './layout.ts';
 import type { ImageOptions } from './options.ts';
-import { packedParts, wantedForm } from './parts.ts';
+import { clampOf, packedParts, wantedForm } from './parts.ts';
 import type { Report } from './progress.ts';
 import type { ExportRooms } from './rooms.ts';
 
@@ -33,7 +33,10 @@ export function packedImage(
   ociTypes: boolean,
   report: Report,
 ): Promise<AssembledImage> {
-  const part = packedParts({ ...rooms, ociTypes, signal: context.signal }, wantedForm(image, context.epoch));
+  const part = packedParts(
+    { ...rooms, ociTypes, signal: context.signal, clamp: clampOf(image, context.epoch) },
+    wantedForm(image, context.epoch),
+  );
   return assembledImage(targets, context, report, { image, ociTypes, part });
 }
 

@@ -3,7 +3,7 @@ import { assembledImage, imageResponse, packedImage } from './assembling.ts';
 import type { Exporter } from './exporter.ts';
 import type { AssembledImage } from './image.ts';
 import type { ImageOptions } from './options.ts';
-import { namedParts } from './parts.ts';
+import { clampOf, namedParts } from './parts.ts';
 import { reported } from './progress.ts';
 import type { ExportRooms } from './rooms.ts';
 
@@ -20,7 +20,7 @@ export function imageStoreExporter(rooms: ExportRooms, spec: { readonly image: I
     export: (targets, context) =>
       reported(name, context, async (report) => {
         const packed = options.compression !== undefined || options.forceCompression;
-        const part = namedParts({ ...rooms, ociTypes, signal: context.signal });
+        const part = namedParts({ ...rooms, ociTypes, signal: context.signal, clamp: clampOf(options, context.epoch) });
         const image = packed
           ? await packedImage(rooms, options, targets, context, ociTypes, report)
           : await assembledImage(targets, context, report, { image: options, ociTypes, part });

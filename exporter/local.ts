@@ -62,7 +62,7 @@ async function copyTo(
       target: place,
       overrides,
       replace: true,
-      socketsAsFiles: false,
+      fromContext: false,
     };
     const begun = beginTree(job);
     for (let at = 0; at < begun.files.length; at += BATCH) {

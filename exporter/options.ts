@@ -16,6 +16,8 @@ export interface ImageOptions {
   readonly annotations: readonly Annotation[];
   /** Write an index even for one platform. */
   readonly alwaysIndex: boolean;
+  /** With SOURCE_DATE_EPOCH, no time in a layer built here is after it: what makes two builds the same bytes. True unless told. */
+  readonly rewriteTimestamp: boolean;
 }
 
 /** Where bytes go. A stream is somebody else's: standard input of `docker load`, a connection. */
@@ -94,6 +96,7 @@ function imageOptions(reader: Attributes, tags: readonly string[]): ImageOptions
     ociTypes: reader.flag('oci-mediatypes'),
     annotations: reader.annotations(),
     alwaysIndex: reader.flag('multi-platform') ?? false,
+    rewriteTimestamp: reader.flag('rewrite-timestamp') ?? true,
   };
 }
 

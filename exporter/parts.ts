@@ -29,11 +29,16 @@ export interface PartsContext {
   readonly snapshotter: Snapshotter;
   readonly ociTypes: boolean;
   readonly signal: AbortSignal;
+  /** Seconds since 1970 after which no time in a layer built here may be. */
+  readonly clamp?: number | undefined;
 }
 
 /** Names each layer by a blob that is in the content store, packing what is not. */
 export function packedParts(context: PartsContext, wanted: WantedForm): (layer: LayerId) => Promise<LayerPart> {
-  return async (layer) => partOf(context, layer, await context.packer.pack(layer, wanted, context.signal));
+  return async (id) => {
+    const layer = clampedLayer(context, id);
+    return partOf(context, layer, await context.packer.pack(layer, wanted, context.signal));
+  };
 }
 
 /**
@@ -41,13 +46,23 @@ export function packedParts(context: PartsContext, wanted: WantedForm): (layer: 
  * directory gives it again, bit by bit.
  */
 export function namedParts(context: PartsContext): (layer: LayerId) => Promise<LayerPart> {
-  return async (layer) => {
+  return async (id) => {
+    const layer = clampedLayer(context, id);
     const pulled = await context.packer.pulled(layer);
     if (pulled) return partOf(context, layer, pulled);
     const { diffId, tarSize } = await context.snapshotter.describe(layer, context.signal);
     const mediaType = layerType('uncompressed', context.ociTypes);
     return { diffId, created: context.packer.created(layer), descriptor: { mediaType, digest: diffId, size: tarSize } };
   };
+}
+
+function clampedLayer({ snapshotter, clamp }: PartsContext, layer: LayerId): LayerId {
+  return clamp === undefined ? layer : snapshotter.clamped(layer, clamp);
+}
+
+/** SOURCE_DATE_EPOCH, unless `rewrite-timestamp=false` says that layers keep their times. */
+export function clampOf(image: ImageOptions, epoch: number | undefined): number | undefined {
+  return image.rewriteTimestamp ? epoch : undefined;
 }
 
 function partOf({ packer, ociTypes }: PartsContext, layer: LayerId, form: BlobForm): LayerPart {

@@ -46,6 +46,12 @@ export interface Snapshotter {
    */
   describe(layer: LayerId, signal?: AbortSignal): Promise<LayerInfo>;
 
+  /**
+   * The same layer with no time after `second` (since 1970) in its tar: SOURCE_DATE_EPOCH. Another id over the same files; costs nothing. A
+   * layer that came as a blob is what it is and stays so.
+   */
+  clamped(layer: LayerId, second: number): LayerId;
+
   /** Marks layers as used now, for collection by last use. */
   touch(snapshot: Snapshot): void;
 }

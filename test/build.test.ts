@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -49,8 +50,6 @@ RUN echo final > /which
   assert.is(await cat(rig, 'tools', '/which'), 'tools\n');
   await rig.build('c', '-t', 'final');
   assert.is(await cat(rig, 'final', '/which'), 'final\n');
-  await rig.build('c', '-t', 'numbered', '--target', '1');
-  assert.is(await cat(rig, 'numbered', '/which'), 'tools\n');
 });
 
 test('build arguments reach the stages that declare them, and a global ARG serves FROM', async () => {
@@ -170,12 +169,15 @@ test('what a RUN sees of hosts and resolv.conf never reaches the image', async (
 
 test('secrets are there for the step that asks and nowhere else', async () => {
   await using rig = await Rig.create('busybox');
-  writeFileSync(rig.path('token'), 'PLANTED-TOKEN-1234');
+  const token = `PLANTED-TOKEN-${Math.random()}`;
+  const word = `PLANTED-WORD-${Math.random()}`;
+  const sum = (text: string) => createHash('md5').update(text).digest('hex');
+  writeFileSync(rig.path('token'), token);
   rig.write('c', {
     Dockerfile: `
 FROM busybox
-RUN --mount=type=secret,id=token test "$(cat /run/secrets/token)" = PLANTED-TOKEN-1234
-RUN --mount=type=secret,id=word,env=WORD test "$WORD" = PLANTED-WORD-5678
+RUN --mount=type=secret,id=token test "$(md5sum < /run/secrets/token)" = "${sum(token)}  -"
+RUN --mount=type=secret,id=word,env=WORD test "$(printf %s "$WORD" | md5sum)" = "${sum(word)}  -"
 RUN test ! -e /run/secrets && test -z "$WORD"
 `,
   });
@@ -194,7 +196,7 @@ RUN test ! -e /run/secrets && test -z "$WORD"
       'c',
     ],
     {
-      env: { MY_WORD: 'PLANTED-WORD-5678' },
+      env: { MY_WORD: word },
       expect: 0,
     },
   );

@@ -1,11 +1,17 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { mountsBelow, processesWith, Rig, steps } from './rig.ts';
 
 /** Entries of the store's scratch space: empty when nothing was left behind. */
 function leftovers(rig: Rig): string[] {
-  return readdirSync(`${rig.store}/tmp`);
+  // The directory for lock files stays; what it holds goes with its holders.
+  return [...readdirSync(`${rig.store}/tmp`).filter((name) => name !== 'locks'), ...lockFiles(rig)];
+}
+
+function lockFiles(rig: Rig): string[] {
+  const directory = `${rig.store}/tmp/locks`;
+  return existsSync(directory) ? readdirSync(directory) : [];
 }
 
 async function untilGone(text: string): Promise<string[]> {

@@ -41,13 +41,14 @@ test('A20 and A21: both forms of ENV', async () => {
 });
 
 test('A22 to A25: where an ARG before FROM is seen', async () => {
-  await using rig = await Rig.create('busybox');
   for (const [name, says] of [
     ['A22', '+ echo$'],
     ['A23', '+ echo library'],
     ['A24', '+ echo 2'],
     ['A25', '+ echo library'],
   ] as const) {
+    // A store for each: A23 and A25 end in the same step.
+    await using rig = await Rig.create('busybox');
     const plain = await build(rig, seed(name));
     assert.match(plain, new RegExp(says.replace('+', '\\+'), 'm'), name);
     assert.not.match(plain, '+ echo 1\n');
@@ -69,11 +70,8 @@ test('A34: SHELL changes RUN: the first goes on after an error, the second fails
   rig.write('c', { Dockerfile: `FROM busybox\n${seed('A34')}` });
   const ran = await rig.kiln(['build', '--progress=plain', 'c']);
   assert.is(ran.code, 1);
-  const ends = [...steps(ran.stderr).values()];
-  assert.equal(
-    ends.filter((end) => end === 'DONE' || end === 'ERROR'),
-    ['DONE', 'ERROR'],
-  );
+  const ends = [...steps(ran.stderr)].filter(([name]) => name.includes('RUN')).map(([, end]) => end);
+  assert.equal(ends, ['DONE', 'ERROR']);
   assert.match(ran.stderr, '+ lll');
 });
 

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { KilnError } from '../../base/errors.ts';
+import { parseReference } from '../../registry/names.ts';
 import { hostPlatform, parsePlatform } from '../../registry/platforms.ts';
 import { type Command, collect, keyValues, newCommand, Option, parseArguments, parseBytes, splitCsv } from '../arguments.ts';
 import { PROGRESS_MODES, type ProgressMode } from '../progress/view.ts';
@@ -83,11 +84,13 @@ export function parseBuildFlags(
     options: {
       context: command.args[0] ?? '.',
       file: text('file'),
-      tags: list('tag'),
+      tags: list('tag').map((name) => asFlag('--tag', () => checkedName(name))),
       target: text('target') || undefined,
       buildArgs,
       labels: namedValues(list('label'), {}),
-      platforms: platforms.map((value) => (value === 'local' ? hostPlatform() : parsePlatform(value))),
+      platforms: platforms.map((value) =>
+        value === 'local' ? hostPlatform() : asFlag('--platform', () => parsePlatform(value)),
+      ),
       outputs: outputs(list('output'), flags, host),
       noCache: flags['cache'] === false ? 'all' : noCacheFilter(list('nocacheFilter')),
       pull: flags['pull'] === true,
@@ -109,6 +112,22 @@ export function parseBuildFlags(
       notes: notes(flags),
     },
   };
+}
+
+/** What is wrong with a flag's value is a usage error with the flag as its place. */
+function asFlag<T>(flag: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof KilnError)) throw error;
+    throw new KilnError(error.code, error.message, { place: { kind: 'flag', flag }, hint: error.hint, exitCode: 2 });
+  }
+}
+
+function checkedName(name: string): string {
+  const reference = parseReference(name);
+  if (reference.digest) throw new KilnError('KILN_REFERENCE_INVALID', `a tag cannot have a digest: ${JSON.stringify(name)}`);
+  return name;
 }
 
 /** `NAME=value`, or `NAME` alone for the value it has in `env` (nothing when it has none). */

@@ -1,17 +1,31 @@
 import type { Digest } from '../../base/digest.ts';
 import { CancelledError, KilnError, messageOf, type Place } from '../../base/errors.ts';
+import { fullDiskError, isFull } from '../../snapshotter/store/errors.ts';
 import { VertexError } from '../../solver/failure.ts';
 import type { LlbEdge, LlbVertex } from '../../solver/llb/graph.ts';
 
 /** A failed build as the user meets it: what failed, with the place in the Dockerfile that the failed vertex comes from. */
-export function explainFailure(error: unknown, edges: readonly LlbEdge[], signal: AbortSignal): unknown {
+export function explainFailure(error: unknown, edges: readonly LlbEdge[], store: string, signal: AbortSignal): unknown {
   if (signal.aborted) return new CancelledError(error);
   if (!(error instanceof VertexError)) return error;
-  const cause = error.cause;
+  const cause = fullDiskError(error.cause, store);
   const place = placeOf(findVertex(edges, error.vertex.digest));
-  if (cause instanceof KilnError) return cause.at(place);
+  if (cause instanceof KilnError) return withDiskHint(cause, store).at(place);
   // Not a failure we know: report it as the bug it is, but say where it happened.
   return new Error(`${error.vertex.name}: ${messageOf(cause)}`, { cause });
+}
+
+/** A step that failed on a full disk says so in its own words, if at all: then the hint does. */
+function withDiskHint(error: KilnError, store: string): KilnError {
+  if (error.code !== 'KILN_STEP_FAILED' || !isFull(store)) return error;
+  const { code, message, place, exitCode, notes, cause } = error;
+  return new KilnError(code, message, {
+    place,
+    exitCode,
+    notes,
+    cause,
+    hint: `the disk that holds ${store} is full: make room, or name another store with KILN_ROOT`,
+  });
 }
 
 function findVertex(edges: readonly LlbEdge[], digest: Digest): LlbVertex | undefined {

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { KilnError, messageOf } from '../../base/errors.ts';
 import type { ProgressSink, WarningEvent } from '../../base/progress.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
+import { fullDiskError } from '../../snapshotter/store/errors.ts';
 import { exportBuild } from '../build/export.ts';
 import { parseBuildFlags } from '../build/flags.ts';
 import { contextHost } from '../build/host.ts';
@@ -47,7 +48,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     view.close();
     finish(options, response, warnings);
     return 0;
-  } catch (error) {
+  } catch (thrown) {
+    const error = fullDiskError(thrown, session.store.root);
     log.end({ error: messageOf(error), ...(error instanceof KilnError && { code: error.code }) });
     return await failed(error, view, options, warnings);
   }

@@ -157,7 +157,7 @@ export function findTarget(list: StageList, target: string | undefined): StageNo
   const found = list.find(target);
   if (found) return found;
   const names = list.names();
-  throw new KilnError('KILN_TARGET_NOT_FOUND', `there is no stage ${JSON.stringify(target)}${didYouMean(target, names)}`, {
+  throw new KilnError('KILN_TARGET_NOT_FOUND', `target stage ${JSON.stringify(target)} could not be found${didYouMean(target, names)}`, {
     place: { kind: 'flag', flag: '--target' },
     hint: `the stages are: ${names.join(', ')}`,
   });

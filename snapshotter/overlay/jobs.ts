@@ -4,22 +4,28 @@ import type { LayerInfo } from '../snapshotter.ts';
 
 /** The work on bytes that snapshotter and packer hand to worker threads. */
 export interface LayerJobs {
-  /** Walks the layer directory `files` and answers what its tar is. */
-  describe(files: string, signal: AbortSignal): Promise<LayerInfo>;
+  /** Walks the layer directory and answers what its tar is. */
+  describe(layer: LayerFiles, signal: AbortSignal): Promise<LayerInfo>;
   /**
    * Unpacks the blob into the empty directory `files` and verifies it against `diffId`, KILN_DIGEST_MISMATCH when it is another.
    * With `root`, a mount of the layers below with `files` on top, the entries are written there. Answers undefined, and leaves
    * whatever it has written, when the layer needs a `root` and has none.
    */
   unpack(request: UnpackRequest, signal: AbortSignal): Promise<LayerInfo | undefined>;
-  /** Writes the tar of the layer directory `files`, in the form that is wanted, to the new file `to`, and syncs it. */
-  pack(files: string, to: string, wanted: WantedForm, signal: AbortSignal): Promise<PackedBlob>;
+  /** Writes the tar of the layer directory, in the form that is wanted, to the new file `to`, and syncs it. */
+  pack(layer: LayerFiles, to: string, wanted: WantedForm, signal: AbortSignal): Promise<PackedBlob>;
   /** The same from the blob of a layer, whose tar stays as it is. */
   convert(blob: string, mediaType: string, to: string, wanted: WantedForm, signal: AbortSignal): Promise<PackedBlob>;
   /** What BlobForm.variant of the bytes will be that `pack` and `convert` make. */
   variant(wanted: WantedForm): string;
   /** Writes back the file system that `path` is on. */
   sync(path: string): Promise<void>;
+}
+
+/** A layer's tree, and the second after which its times are cut to it, when they are (SOURCE_DATE_EPOCH). */
+export interface LayerFiles {
+  readonly files: string;
+  readonly clamp?: number | undefined;
 }
 
 export interface UnpackRequest {

@@ -6,7 +6,9 @@ import type { LayerId, LayerInfo } from '../snapshotter.ts';
 import { guarded } from '../store/errors.ts';
 import { bootId } from '../store/owner.ts';
 import type { Store } from '../store/root.ts';
-import { isLayerId, type LayerRecord, readSidecar, SIDECAR, sidecarOf } from './sidecar.ts';
+import type { LayerFiles } from './jobs.ts';
+import { missingLayer } from './missing.ts';
+import { clampedId, isLayerId, type LayerRecord, originalOf, readSidecar, SIDECAR, sidecarOf } from './sidecar.ts';
 
 const TABLES = [
   `CREATE TABLE layers (
@@ -54,7 +56,23 @@ export class LayerTable {
   }
 
   directory(id: LayerId): string {
-    return join(this.#store.layers, checked(id));
+    return join(this.#store.layers, checked(originalOf(id).id));
+  }
+
+  /** The layer with its times clamped: a row of its own over the same directory. */
+  clamped(id: LayerId, second: number): LayerId {
+    const clamped = clampedId(id, second);
+    if (this.#has(clamped)) return clamped;
+    const record = this.get(id);
+    if (!record) throw missingLayer(id);
+    this.#insert({ ...record, id: clamped, info: undefined });
+    this.#store.db.run('UPDATE layers SET settled = 1 WHERE id = ?', clamped);
+    return clamped;
+  }
+
+  /** What a tar of the layer is made from. */
+  source(id: LayerId): LayerFiles {
+    return { files: this.files(id), clamp: originalOf(id).clamp };
   }
 
   /** The layer's tree. */
@@ -107,11 +125,7 @@ export class LayerTable {
     const { db } = this.#store;
     const record = this.get(id);
     if (!record) return;
-    const temporary = this.#store.scratchPath('sidecar');
-    guarded(temporary, () => {
-      writeFileSync(temporary, sidecarOf({ ...record, info }));
-      renameSync(temporary, join(this.directory(id), SIDECAR));
-    });
+    if (originalOf(id).clamp === undefined) this.#keepSidecar({ ...record, info });
     db.run(
       'UPDATE layers SET diff_id = ?, tar_size = ?, empty = ? WHERE id = ?',
       info.diffId,
@@ -119,6 +133,14 @@ export class LayerTable {
       Number(info.empty),
       id,
     );
+  }
+
+  #keepSidecar(record: LayerRecord): void {
+    const temporary = this.#store.scratchPath('sidecar');
+    guarded(temporary, () => {
+      writeFileSync(temporary, sidecarOf(record));
+      renameSync(temporary, join(this.directory(record.id), SIDECAR));
+    });
   }
 
   touch(ids: Iterable<LayerId>): void {
@@ -152,8 +174,8 @@ export class LayerTable {
 
   /** Takes the layer away: first the row, then, out of sight, the files. */
   remove(id: LayerId): void {
-    this.#store.db.run('DELETE FROM layers WHERE id = ?', id);
-    this.#known.delete(id);
+    this.#store.db.run('DELETE FROM layers WHERE id = ? OR id GLOB ?', id, `${id}t*`);
+    this.#known.clear();
     this.#discard(this.directory(id));
   }
 
@@ -205,7 +227,7 @@ export class LayerTable {
     }
     db.transaction(() => {
       for (const record of orphans) this.#insert(record);
-      for (const id of inTable) if (!onDisk.has(id)) db.run('DELETE FROM layers WHERE id = ?', id);
+      for (const id of inTable) if (!onDisk.has(originalOf(id).id)) db.run('DELETE FROM layers WHERE id = ?', id);
     });
     return orphans;
   }

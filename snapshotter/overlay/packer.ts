@@ -6,8 +6,8 @@ import type { LayerId } from '../snapshotter.ts';
 import { Flights } from './flights.ts';
 import type { LayerJobs, PackedBlob } from './jobs.ts';
 import type { LayerTable } from './layers.ts';
+import { missingLayer } from './missing.ts';
 import { isUnpacked, type LayerRecord } from './sidecar.ts';
-import { missingLayer } from './stack.ts';
 
 const MEDIA_TYPE: Record<Compression, string> = {
   uncompressed: MEDIA.ociLayer,
@@ -72,7 +72,7 @@ export class OverlayPacker implements LayerPacker {
     using writer = this.#content.writer();
     const packed = source
       ? await this.#jobs.convert(this.#content.path(source.digest), source.mediaType, writer.path, wanted, signal)
-      : await this.#jobs.pack(this.#table.files(record.id), writer.path, wanted, signal);
+      : await this.#jobs.pack(this.#table.source(record.id), writer.path, wanted, signal);
     if (record.info && packed.info.diffId !== record.info.diffId) throw changed(record, packed);
     writer.adopt(packed.digest);
     if (!record.info) this.#table.describe(record.id, packed.info);
@@ -103,6 +103,6 @@ function changed(record: LayerRecord, packed: PackedBlob): KilnError {
   return new KilnError(
     'KILN_STORE_DAMAGED',
     `the files of layer ${record.id} have changed: they pack to ${packed.info.diffId} instead of ${record.info?.diffId}`,
-    { hint: 'run `kiln prune --all`, then build again' },
+    { hint: 'build it again with --no-cache' },
   );
 }

@@ -16,10 +16,10 @@ export function pooledJobs(pool: WorkerPool): LayerJobs {
   const run = <I, O>(small: boolean, job: Job<I, O>, input: I, signal?: AbortSignal) =>
     small ? runInline(job, input, signal) : pool.run(job, input, signal);
   return {
-    describe: (files, signal) => run(isSmall(files), describeJob, { files }, signal),
+    describe: (layer, signal) => run(isSmall(layer.files), describeJob, layer, signal),
     unpack: ({ blob, diffId, files, root }, signal) =>
       run(lstatSync(blob).size <= SMALL_BLOB, unpackJob, { blob, diffId, files, root }, signal),
-    pack: (files, to, wanted, signal) => run(isSmall(files), packJob, { files, to, wanted }, signal),
+    pack: (layer, to, wanted, signal) => run(isSmall(layer.files), packJob, { ...layer, to, wanted }, signal),
     convert: (blob, _mediaType, to, wanted, signal) =>
       run(lstatSync(blob).size <= SMALL_BLOB, convertJob, { blob, to, wanted }, signal),
     variant: variantOf,

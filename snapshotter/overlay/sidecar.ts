@@ -47,6 +47,20 @@ export function isLayerId(text: string): text is LayerId {
   return /^[a-z0-9]{8,80}$/.test(text);
 }
 
+/**
+ * A layer of a step with its times clamped to a second since 1970: the same directory under another id, with a tar of its own. Such an
+ * id is the layer's, the letter t and the second.
+ */
+export function clampedId(id: LayerId, second: number): LayerId {
+  return isUnpacked(id) ? id : (`${originalOf(id).id}t${second}` as LayerId);
+}
+
+/** The layer whose directory a layer has, and the second its times are clamped to, if they are. */
+export function originalOf(id: LayerId): { readonly id: LayerId; readonly clamp?: number } {
+  const match = /^([0-9a-f]{32})t(\d{1,12})$/.exec(id);
+  return match?.[1] ? { id: match[1] as LayerId, clamp: Number(match[2]) } : { id };
+}
+
 /** Whether the layer came as a blob: its id then has a letter and a sha256 (see snapshotter.ts); one of a step has 32 hex digits. */
 export function isUnpacked(id: LayerId): boolean {
   return id.length > 64;

@@ -40,10 +40,10 @@ snapshotterContract('overlay snapshotter', { make: () => open(temporary(), false
 // The same with every job on a thread, however small it is.
 const pool = createPool({ entry: new URL('worker.fixture.ts', import.meta.url), threads: 2 });
 const threaded: LayerJobs = {
-  describe: (files, signal) => pool.run(describeJob, { files }, signal),
+  describe: (layer, signal) => pool.run(describeJob, layer, signal),
   unpack: (request, signal) =>
     request.root === undefined ? pool.run(unpackJob, request, signal) : runInline(unpackJob, request, signal),
-  pack: (files, to, wanted, signal) => pool.run(packJob, { files, to, wanted }, signal),
+  pack: (layer, to, wanted, signal) => pool.run(packJob, { ...layer, to, wanted }, signal),
   convert: (blob, _, to, wanted, signal) => pool.run(convertJob, { blob, to, wanted }, signal),
   variant: variantOf,
   sync: (path) => pool.run(syncJob, path),

@@ -11,7 +11,8 @@ import { Flights } from './flights.ts';
 import type { LayerJobs, UnpackRequest } from './jobs.ts';
 import type { LayerTable } from './layers.ts';
 import { withLockFile } from './lockfile.ts';
-import { missingLayer, stackOf } from './stack.ts';
+import { missingLayer } from './missing.ts';
+import { stackOf } from './stack.ts';
 import { Views } from './views.ts';
 
 /** Snapshots as overlay mounts over `store.layers`. Needs CAP_SYS_ADMIN from the first mount on, and nothing before. */
@@ -76,10 +77,14 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     if (!record) throw missingLayer(layer);
     if (record.info) return record.info;
     return this.#describing.run(layer, signal, async (all) => {
-      const info = await this.#jobs.describe(this.#table.files(layer), all);
+      const info = await this.#jobs.describe(this.#table.source(layer), all);
       this.#table.describe(layer, info);
       return info;
     });
+  }
+
+  clamped(layer: LayerId, second: number): LayerId {
+    return this.#table.clamped(layer, second);
   }
 
   touch(snapshot: Snapshot): void {

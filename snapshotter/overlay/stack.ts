@@ -1,6 +1,6 @@
-import { KilnError } from '../../base/errors.ts';
-import type { LayerId, Snapshot } from '../snapshotter.ts';
+import type { Snapshot } from '../snapshotter.ts';
 import type { LayerTable } from './layers.ts';
+import { missingLayer } from './missing.ts';
 
 /**
  * The directories of a snapshot's layers, bottom first, each once: overlay refuses a directory that occurs twice, as a merge of
@@ -10,18 +10,12 @@ import type { LayerTable } from './layers.ts';
 export function stackOf(table: LayerTable, snapshot: Snapshot): string[] {
   const missing = table.missing(snapshot.layers);
   if (missing) throw missingLayer(missing);
-  const seen = new Set<LayerId>();
+  const seen = new Set<string>();
   const stack: string[] = [];
   for (const id of snapshot.layers.toReversed()) {
-    if (seen.has(id)) continue;
-    seen.add(id);
-    stack.push(table.files(id));
+    const files = table.files(id);
+    if (!seen.has(files)) stack.push(files);
+    seen.add(files);
   }
   return stack.reverse();
-}
-
-export function missingLayer(id: LayerId): KilnError {
-  return new KilnError('KILN_LAYER_MISSING', `the store has no layer ${id}`, {
-    hint: 'it was pruned while in use; run the build again',
-  });
 }

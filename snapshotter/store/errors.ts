@@ -20,11 +20,16 @@ export function storeError(error: unknown, path: string): unknown {
   }
 }
 
+/** As `storeError`, for an error met anywhere: only a full disk or quota is told apart. */
+export function fullDiskError(error: unknown, path: string): unknown {
+  return errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT' ? diskFull(path, error) : error;
+}
+
 /** KILN_DISK_FULL with what is left on the file system of `path`. */
 export function diskFull(path: string, cause?: unknown): KilnError {
   return new KilnError('KILN_DISK_FULL', `no space left for ${path}${freeSpace(path)}`, {
     place: { kind: 'path', path },
-    hint: 'free some space, run `kiln prune`, or put the store elsewhere with --root or KILN_ROOT; what is in the store is intact',
+    hint: 'free some space, or put the store elsewhere with --root or KILN_ROOT; what is in the store is intact',
     cause,
   });
 }

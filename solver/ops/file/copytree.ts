@@ -39,8 +39,11 @@ export interface TreeCopy {
   readonly overrides: Overrides;
   /** Whatever is in the way is replaced, even by something of another kind. */
   readonly replace: boolean;
-  /** A local directory: BuildKit's transfer turns sockets into empty files. */
-  readonly socketsAsFiles: boolean;
+  /**
+   * A local directory, which BuildKit transfers into a snapshot first: sockets become empty files, and the time of its top is that of
+   * the transfer, not of the user's directory.
+   */
+  readonly fromContext: boolean;
 }
 
 export interface Begun {
@@ -143,7 +146,7 @@ function makeNode(job: TreeCopy, to: OpenDirectory, entry: Entry, target: string
   const [parent, name] = splitPath(target);
   const dir = to.at(parent);
   if (entry.kind === 'symlink') symlinkat(entry.link ?? '', dir, name);
-  else if (entry.kind === 'socket' && job.socketsAsFiles) mknodat(dir, name, S_IFREG | 0o600);
+  else if (entry.kind === 'socket' && job.fromContext) mknodat(dir, name, S_IFREG | 0o600);
   else mknodat(dir, name, (entry.mode & S_IFMT) | 0o600, deviceOf(job, entry));
   applyToName(dir, name, {
     ...ownerOf(job, entry),
@@ -182,7 +185,7 @@ function finishDirectory(job: TreeCopy, entry: Entry, made: boolean): void {
   const fd = job.to.open(target, O.RDONLY | O.DIRECTORY, { noLinks: true });
   try {
     const source = sourceStat(job, entry);
-    const mtime = job.overrides.time ?? source.mtime;
+    const mtime = job.overrides.time ?? (job.fromContext && entry.path === '' ? now() : source.mtime);
     if (!made && entry.rel === '') futimens(fd, mtime, mtime);
     else if (!made && entry.implied) fchmod(fd, entry.mode & 0o7777);
     else applyToFd(fd, { ...ownerOf(job, entry), mode: modeOf(job, entry), mtime, xattrs: sourceXattrs(job, entry) });
@@ -198,6 +201,11 @@ function sourceXattrs(job: TreeCopy, entry: Entry): ReturnType<typeof contentXat
   } finally {
     closeSync(fd);
   }
+}
+
+function now(): Stat['mtime'] {
+  const ms = Date.now();
+  return { sec: Math.floor(ms / 1000), nsec: (ms % 1000) * 1_000_000 };
 }
 
 /** The exact time is not in the entry. */

@@ -94,7 +94,7 @@ async function copySource(task: CopyTask, from: Root, to: Root, source: Selected
     target: prepareTarget(to, copy.dest, shape, overrides),
     overrides,
     replace: copy.alwaysReplaceExistingDestPaths === true,
-    socketsAsFiles: tree.rootOwned === true,
+    fromContext: tree.rootOwned === true,
   };
   const parts = task.pool ? splitFiles(source, task.pool.threads) : 1;
   if (parts === 1 || !task.pool) copyTree(job);

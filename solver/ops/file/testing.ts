@@ -129,6 +129,7 @@ export function copyingSnapshotter(): CopyingSnapshotter {
     describe: unsupported,
     find: () => undefined,
     has: () => true,
+    clamped: (layer) => layer,
     touch: () => {},
     [Symbol.dispose]: () => rmSync(home, { recursive: true, force: true }),
   };

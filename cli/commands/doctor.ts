@@ -1,0 +1,243 @@
+import { readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { arch, release } from 'node:os';
+import { dirname } from 'node:path';
+import { messageOf } from '../../base/errors.ts';
+import { cgroupMode } from '../../executor/cgroups.ts';
+import { findRuntime, installCommand, type PackageNames, probeRuntime } from '../../executor/probe.ts';
+import { openLibrary } from '../../snapshotter/sys/native.ts';
+import { table } from '../table.ts';
+
+/** One thing that `kiln doctor` looked at. */
+export interface Finding {
+  readonly name: string;
+  readonly ok: boolean;
+  /** What is there, in a few words. */
+  readonly value: string;
+  /** True when Kiln cannot build without it; else it is only slower or can do less. */
+  readonly needed: boolean;
+  /** The one command, or the one thing, that mends it. */
+  readonly fix?: string;
+}
+
+/** Where the findings come from; tests put another host here. */
+export interface DoctorHost {
+  /** The text of a file, or undefined. */
+  read(path: string): string | undefined;
+  list(path: string): readonly string[];
+  hasLibrary(soname: string): boolean;
+  readonly kernel: string;
+  readonly uid: number;
+  readonly nodeVersion: string;
+  /** PATH: where runtimes are looked for. */
+  readonly searchPath: string | undefined;
+}
+
+const OLDEST_KERNEL = '5.6';
+const OLDEST_NODE = '22.19';
+const LITTLE_SPACE = 2 << 30;
+const CAP_SYS_ADMIN = 21n;
+
+/** What this host offers for builds with the store at `storePath`, and for what is missing the command that mends it. */
+export function doctor(storePath: string, host: DoctorHost = thisHost()): readonly Finding[] {
+  return [
+    nodeVersion(host),
+    kernel(host),
+    privileges(host),
+    overlay(host),
+    userNamespaces(host),
+    controlGroups(),
+    ...runtimes(host),
+    emulation(host),
+    library(host, 'libdeflate', 'libdeflate.so.0', 'gzip layers are compressed faster', {
+      apt: 'libdeflate0',
+      dnf: 'libdeflate',
+      apk: 'libdeflate',
+    }),
+    library(host, 'isa-l', 'libisal.so.2', 'gzip can be compressed faster still', {
+      apt: 'libisal2',
+      dnf: 'isa-l',
+      apk: 'isa-l',
+    }),
+    library(host, 'libseccomp', 'libseccomp.so.2', 'a step starts 20 ms sooner', {
+      apt: 'libseccomp2',
+      dnf: 'libseccomp',
+      apk: 'libseccomp',
+    }),
+    store(storePath),
+  ];
+}
+
+/** True when nothing that a build needs is missing. */
+export function isHealthy(findings: readonly Finding[]): boolean {
+  return findings.every((finding) => finding.ok || !finding.needed);
+}
+
+/** The findings as a table, then what to do about those that are not well. */
+export function doctorTable(findings: readonly Finding[]): string {
+  const mark = ({ ok, needed }: Finding) => (ok ? 'ok' : needed ? 'MISSING' : 'optional');
+  const rows = findings.map((finding) => [mark(finding), finding.name, finding.value]);
+  const fixes = findings.flatMap(({ name, fix }) => (fix === undefined ? [] : [[`${name}:`, fix]]));
+  return table(rows) + (fixes.length > 0 ? `\nTo mend:\n${table(fixes).replace(/^/gm, '  ').trimEnd()}\n` : '');
+}
+
+export function thisHost(): DoctorHost {
+  return {
+    read(path) {
+      try {
+        return readFileSync(path, 'utf8');
+      } catch {
+        return undefined;
+      }
+    },
+    list(path) {
+      try {
+        return readdirSync(path);
+      } catch {
+        return [];
+      }
+    },
+    hasLibrary: (soname) => openLibrary(soname) !== undefined,
+    kernel: release(),
+    uid: process.getuid?.() ?? -1,
+    nodeVersion: process.versions.node,
+    searchPath: process.env['PATH'],
+  };
+}
+
+function nodeVersion({ nodeVersion }: DoctorHost): Finding {
+  const ok = isAtLeast(nodeVersion, OLDEST_NODE);
+  const fix = ok ? {} : { fix: `npm ci --ignore-scripts in the checkout brings a Node that is new enough (${OLDEST_NODE})` };
+  return { name: 'node', ok, needed: true, value: `${nodeVersion} on ${arch()}`, ...fix };
+}
+
+function kernel({ kernel }: DoctorHost): Finding {
+  const ok = isAtLeast(kernel, OLDEST_KERNEL);
+  return { name: 'kernel', ok, needed: true, value: kernel, ...(ok ? {} : { fix: `a kernel of ${OLDEST_KERNEL} or newer` }) };
+}
+
+function privileges({ uid, read }: DoctorHost): Finding {
+  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(read('/proc/self/status') ?? '')?.[1] ?? '0';
+  const mayMount = ((BigInt(`0x${effective}`) >> CAP_SYS_ADMIN) & 1n) === 1n;
+  if (uid === 0 && mayMount) return { name: 'privileges', ok: true, needed: true, value: 'root' };
+  const value = uid === 0 ? 'root without CAP_SYS_ADMIN' : `user ${uid}`;
+  const fix = uid === 0 ? 'start the container or service around Kiln with CAP_SYS_ADMIN' : 'sudo kiln ...';
+  return { name: 'privileges', ok: false, needed: true, value, fix };
+}
+
+function overlay({ read }: DoctorHost): Finding {
+  const ok = /\toverlay$/m.test(read('/proc/filesystems') ?? '');
+  const value = ok ? 'known to the kernel' : 'not known to the kernel';
+  return { name: 'overlay', ok, needed: true, value, ...(ok ? {} : { fix: 'modprobe overlay' }) };
+}
+
+/** What keeps an ordinary user from making a user namespace: the setting, the value it must have, the value it has. */
+function userNamespaces({ read }: DoctorHost): Finding {
+  const settings: readonly [string, (value: number) => boolean, number][] = [
+    ['user.max_user_namespaces', (value) => value > 0, 15000],
+    ['kernel.unprivileged_userns_clone', (value) => value === 1, 1],
+    ['kernel.apparmor_restrict_unprivileged_userns', (value) => value === 0, 0],
+  ];
+  for (const [name, isWell, wanted] of settings) {
+    const text = read(`/proc/sys/${name.replaceAll('.', '/')}`);
+    if (text === undefined || isWell(Number(text))) continue;
+    return {
+      name: 'user namespaces',
+      ok: false,
+      needed: false,
+      value: `${name} is ${text.trim()}`,
+      fix: `sysctl -w ${name}=${wanted}`,
+    };
+  }
+  return { name: 'user namespaces', ok: true, needed: false, value: 'allowed' };
+}
+
+function controlGroups(): Finding {
+  const mode = cgroupMode();
+  if (mode !== 'none') return { name: 'control groups', ok: true, needed: false, value: mode };
+  const fix = 'mount -t cgroup2 cgroup2 /sys/fs/cgroup';
+  return { name: 'control groups', ok: false, needed: false, value: 'none are mounted', fix };
+}
+
+/** crun and runc, either will do. A version with published vulnerabilities is said, and is well enough to build. */
+function runtimes({ searchPath }: DoctorHost): readonly Finding[] {
+  const found = (['crun', 'runc'] as const).flatMap((name) => {
+    try {
+      const { path, version, warnings } = probeRuntime(findRuntime({ override: name, searchPath }));
+      return [{ name, path, version, warnings }];
+    } catch {
+      return [];
+    }
+  });
+  if (found.length === 0) {
+    return [{ name: 'runtime', ok: false, needed: true, value: 'neither crun nor runc', fix: installCommand('crun') }];
+  }
+  return found.flatMap(({ name, path, version, warnings }, at) => [
+    { name, ok: true, needed: false, value: `${version} (${path})${at === 0 ? ', used' : ''}` },
+    ...warnings.map((warning) => ({
+      name: `${name} warning`,
+      ok: false,
+      needed: false,
+      value: warning,
+      ...(/CVE/.test(warning) ? { fix: installCommand(name) } : {}),
+    })),
+  ]);
+}
+
+function emulation({ list }: DoctorHost): Finding {
+  const emulators = list('/proc/sys/fs/binfmt_misc').filter((name) => name.startsWith('qemu-'));
+  if (emulators.length > 0) {
+    const shown = emulators.map((name) => name.slice('qemu-'.length)).toSorted();
+    return { name: 'emulation', ok: true, needed: false, value: `qemu for ${summary(shown)}` };
+  }
+  const fix = installCommand({
+    apt: 'qemu-user-static binfmt-support',
+    dnf: 'qemu-user-static',
+    apk: 'qemu-aarch64 qemu-openrc',
+  });
+  return { name: 'emulation', ok: false, needed: false, value: 'steps for other CPUs cannot run', fix };
+}
+
+function summary(names: readonly string[]): string {
+  return names.length <= 4 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`;
+}
+
+function library(host: DoctorHost, name: string, soname: string, gain: string, names: PackageNames): Finding {
+  if (host.hasLibrary(soname)) return { name, ok: true, needed: false, value: soname };
+  return { name, ok: false, needed: false, value: `not there; with it ${gain}`, fix: installCommand(names) };
+}
+
+function store(path: string): Finding {
+  try {
+    const { bavail, bsize } = nearestFileSystem(path);
+    const free = bavail * bsize;
+    const ok = free >= LITTLE_SPACE;
+    const fix = ok ? {} : { fix: 'set KILN_ROOT to a directory with more space' };
+    return { name: 'store', ok, needed: false, value: `${path}, ${(free / 2 ** 30).toFixed(1)} GiB free`, ...fix };
+  } catch (error) {
+    return {
+      name: 'store',
+      ok: false,
+      needed: true,
+      value: `${path}: ${messageOf(error)}`,
+      fix: 'set KILN_ROOT to another directory',
+    };
+  }
+}
+
+/** Of the path, or of what it would be made in. */
+function nearestFileSystem(path: string): { readonly bavail: number; readonly bsize: number } {
+  for (let at = path; ; at = dirname(at)) {
+    try {
+      return statfsSync(at);
+    } catch (error) {
+      if (at === dirname(at)) throw error;
+    }
+  }
+}
+
+/** Compares the first two numbers: `6.18.44-x` is at least `5.6`. */
+function isAtLeast(version: string, least: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
+  const [wantedMajor = 0, wantedMinor = 0] = least.split('.').map(Number);
+  return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
+}

@@ -1,0 +1,8 @@
+import { KilnError } from '../../base/errors.ts';
+import type { LayerId } from '../snapshotter.ts';
+
+export function missingLayer(id: LayerId): KilnError {
+  return new KilnError('KILN_LAYER_MISSING', `the store has no layer ${id}`, {
+    hint: 'it was pruned while in use; run the build again',
+  });
+}
