@@ -95,14 +95,22 @@ function cgroupWarnings(name: 'crun' | 'runc'): readonly string[] {
     : ['No control groups are mounted and runc does not work without them: install crun.'];
 }
 
+/** What a package is called where: Debian's name, and those of others where they differ. */
+export interface PackageNames {
+  readonly apt: string;
+  readonly dnf?: string;
+  readonly apk?: string;
+}
+
 /** The one command that installs a package on this distribution. */
-export function installCommand(packageName: string, osRelease: string = readOsRelease()): string {
-  const ids = /^ID(?:_LIKE)?=.*$/gm;
-  const family = [...osRelease.matchAll(ids)].map((match) => match[0]).join(' ');
-  if (/fedora|rhel|centos|suse/.test(family)) return `${/suse/.test(family) ? 'zypper' : 'dnf'} install -y ${packageName}`;
-  if (/alpine/.test(family)) return `apk add ${packageName}`;
-  if (/arch/.test(family)) return `pacman -S --noconfirm ${packageName}`;
-  return `apt-get install -y ${packageName}`;
+export function installCommand(names: string | PackageNames, osRelease: string = readOsRelease()): string {
+  const { apt, dnf = apt, apk = apt } = typeof names === 'string' ? { apt: names } : names;
+  const family = [...osRelease.matchAll(/^ID(?:_LIKE)?=.*$/gm)].map((match) => match[0]).join(' ');
+  if (/suse/.test(family)) return `zypper install -y ${dnf}`;
+  if (/fedora|rhel|centos/.test(family)) return `dnf install -y ${dnf}`;
+  if (/alpine/.test(family)) return `apk add ${apk}`;
+  if (/arch/.test(family)) return `pacman -S --noconfirm ${dnf}`;
+  return `apt-get install -y ${apt}`;
 }
 
 function readOsRelease(): string {
