@@ -1,5 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
+import { type FailedVertex, VertexError } from './failure.ts';
 import type { LlbEdge, LlbVertex } from './llb/graph.ts';
 import { diffOp } from './ops/diff.ts';
 import { execOp } from './ops/exec.ts';
@@ -13,7 +14,7 @@ import type { World } from './world.ts';
 
 /**
  * Turns LLB graphs into the solver's vertices, with the ops that do the work on `world`. Equal vertices of all the graphs become one.
- * Throws KILN_GRAPH_INVALID or KILN_SOURCE_UNSUPPORTED.
+ * Throws a VertexError over KILN_GRAPH_INVALID, KILN_NOT_ALLOWED, KILN_OP_UNSUPPORTED or KILN_SOURCE_UNSUPPORTED.
  */
 export function lowerGraphs(edges: readonly LlbEdge[], world: World): Edge<BuildResult>[] {
   const lowered = new Map<Digest, Vertex<BuildResult>>();
@@ -41,13 +42,24 @@ function lowerEdge(edge: LlbEdge, lowered: ReadonlyMap<Digest, Vertex<BuildResul
 }
 
 function lowerVertex(vertex: LlbVertex, lowered: ReadonlyMap<Digest, Vertex<BuildResult>>, world: World): Vertex<BuildResult> {
+  const { digest } = vertex;
+  const name = vertex.metadata.description['llb.customname'] ?? defaultName(vertex);
   return {
-    digest: vertex.digest,
-    name: vertex.metadata.description['llb.customname'] ?? defaultName(vertex),
+    digest,
+    name,
     inputs: vertex.inputs.map((input) => lowerEdge(input, lowered)),
-    op: opOf(vertex, world),
+    op: namingVertex({ digest, name }, () => opOf(vertex, world)),
     ignoreCache: vertex.metadata.ignoreCache ?? false,
   };
+}
+
+/** A failure says which vertex it is about, as one while solving does. */
+function namingVertex<T>(vertex: FailedVertex, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw new VertexError(vertex, error);
+  }
 }
 
 function opOf({ op, inputs }: LlbVertex, world: World): Op<BuildResult> {
