@@ -35,6 +35,7 @@ export interface DoctorHost {
 const OLDEST_KERNEL = '5.6';
 const OLDEST_NODE = '22.19';
 const LITTLE_SPACE = 2 << 30;
+const BINFMT = '/proc/sys/fs/binfmt_misc';
 const CAP_SYS_ADMIN = 21n;
 
 /** What this host offers for builds with the store at `storePath`, and for what is missing the command that mends it. */
@@ -53,7 +54,7 @@ export function doctor(storePath: string, host: DoctorHost = thisHost()): readon
       dnf: 'libdeflate',
       apk: 'libdeflate',
     }),
-    library(host, 'isa-l', 'libisal.so.2', 'gzip can be compressed faster still', {
+    library(host, 'isa-l', 'libisal.so.2', undefined, {
       apt: 'libisal2',
       dnf: 'isa-l',
       apk: 'isa-l',
@@ -184,26 +185,36 @@ function runtimes({ searchPath }: DoctorHost): readonly Finding[] {
 }
 
 function emulation({ list }: DoctorHost): Finding {
-  const emulators = list('/proc/sys/fs/binfmt_misc').filter((name) => name.startsWith('qemu-'));
+  const emulators = list(BINFMT).filter((name) => name.startsWith('qemu-'));
   if (emulators.length > 0) {
     const shown = emulators.map((name) => name.slice('qemu-'.length)).toSorted();
     return { name: 'emulation', ok: true, needed: false, value: `qemu for ${summary(shown)}` };
   }
-  const fix = installCommand({
-    apt: 'qemu-user-static binfmt-support',
-    dnf: 'qemu-user-static',
-    apk: 'qemu-aarch64 qemu-openrc',
-  });
-  return { name: 'emulation', ok: false, needed: false, value: 'steps for other CPUs cannot run', fix };
+  return { name: 'emulation', ok: false, needed: false, value: 'steps for other CPUs cannot run', fix: emulationFix(list) };
+}
+
+/** Emulators that are installed may only have to be made known to the kernel. */
+function emulationFix(list: DoctorHost['list']): string {
+  if (!list('/usr/bin').some((name) => /^qemu-\w+(-static)?$/.test(name)))
+    return installCommand({ apt: 'qemu-user-static binfmt-support', dnf: 'qemu-user-static', apk: 'qemu-aarch64 qemu-openrc' });
+  if (list(BINFMT).length === 0) return `mount -t binfmt_misc binfmt_misc ${BINFMT}`;
+  return 'systemctl restart systemd-binfmt';
 }
 
 function summary(names: readonly string[]): string {
   return names.length <= 4 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`;
 }
 
-function library(host: DoctorHost, name: string, soname: string, gain: string, names: PackageNames): Finding {
+/** `gain` says what is better with it; absent while nothing of Kiln uses it. */
+function library(host: DoctorHost, name: string, soname: string, gain: string | undefined, names: PackageNames): Finding {
   if (host.hasLibrary(soname)) return { name, ok: true, needed: false, value: soname };
-  return { name, ok: false, needed: false, value: `not there; with it ${gain}`, fix: installCommand(names) };
+  return {
+    name,
+    ok: false,
+    needed: false,
+    value: gain === undefined ? 'not there, not used yet' : `not there; with it ${gain}`,
+    fix: installCommand(names),
+  };
 }
 
 function store(path: string): Finding {
