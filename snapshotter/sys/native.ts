@@ -70,9 +70,33 @@ function errnoName(errno: number): string {
   return names.get(errno) ?? `E${errno}`;
 }
 
-/** The errno of the last bound call of this thread. */
+let failed = 0;
+
+/** The errno of the last bound call of this thread that failed. */
 export function lastErrno(): number {
-  return load().errno();
+  return failed;
+}
+
+/** How often a failed call is repeated at most. */
+const REPEATS = 4;
+
+/**
+ * Calls, and finds out why when the call fails. Between libc's return and our look at errno the engine may run (a collection, a finished
+ * compilation) and change it: seen once in some 10,000 failing calls under load, as EAGAIN. A failed call has changed nothing, so
+ * it is simply made again until it says the same twice.
+ */
+function settled(bound: Bound, args: Arg[]): number {
+  const result = Number(bound(...args));
+  if (result >= 0) return result;
+  failed = load().errno();
+  for (let repeat = 0; repeat < REPEATS; repeat++) {
+    const again = Number(bound(...args));
+    if (again >= 0) return again;
+    const errno = load().errno();
+    if (errno === failed) return again;
+    failed = errno;
+  }
+  return result;
 }
 
 /** A libc function by its C prototype; the symbol is looked up at the first call. The raw result comes back as a number. */
@@ -80,7 +104,7 @@ export function bind(prototype: string): (...args: Arg[]) => number {
   let bound: Bound | undefined;
   return (...args) => {
     bound ??= symbol(prototype);
-    return Number(bound(...args));
+    return settled(bound, args);
   };
 }
 
@@ -93,7 +117,7 @@ export function bindAsync(name: string, prototype: string): (...args: Arg[]) => 
       bound!.async(...args, (error, result) => {
         // koffi restores the errno of the pool thread before it calls back (checked by a test).
         if (error) reject(error);
-        else if (Number(result) < 0) reject(new SysError(name, lastErrno()));
+        else if (Number(result) < 0) reject(new SysError(name, load().errno()));
         else resolve(Number(result));
       });
     });
