@@ -1,3 +1,4 @@
+import { nameBytes } from '../sys/names.ts';
 import { malformed } from './untar.ts';
 
 const MAX_NAME = 255;
@@ -19,7 +20,7 @@ export function entryPath(path: string): EntryPath {
     if (name === '' || name === '.') continue;
     if (name === '..') throw malformed(`a path with .. in it: ${JSON.stringify(path)}`);
     if (name.includes('\0')) throw malformed('a path with a NUL in it');
-    if (name.length > MAX_NAME && Buffer.byteLength(name) > MAX_NAME) throw malformed(`a name of more than ${MAX_NAME} bytes`);
+    if (name.length * 3 > MAX_NAME && nameBytes(name).length > MAX_NAME) throw malformed(`a name of more than ${MAX_NAME} bytes`);
     names.push(name);
   }
   const name = names.at(-1) ?? '';

@@ -1,7 +1,8 @@
 import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
-import type { Readable } from 'node:stream';
-import { createGunzip, createZstdDecompress } from 'node:zlib';
+import { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
 import { KilnError } from '../../base/errors.ts';
+import { unzstd } from './zstd-frames.ts';
 
 const MIB = 1 << 20;
 /** What no honest layer exceeds: bytes of tar for each byte of blob, beyond a first gigabyte. */
@@ -38,12 +39,9 @@ export async function* inflate(blob: string, start: Uint8Array): AsyncGenerator<
 
 function opened(file: Readable, start: Uint8Array): Readable {
   const is = (...magic: number[]) => magic.every((byte, at) => start[at] === byte);
-  const decoder = is(0x1f, 0x8b)
-    ? createGunzip({ chunkSize: MIB })
-    : is(0x28, 0xb5, 0x2f, 0xfd)
-      ? createZstdDecompress({ chunkSize: MIB })
-      : undefined;
-  if (!decoder) return file;
+  if (is(0x28, 0xb5, 0x2f, 0xfd)) return Readable.from(unzstd(file as AsyncIterable<Buffer>, MIB), { highWaterMark: 1 });
+  if (!is(0x1f, 0x8b)) return file;
+  const decoder = createGunzip({ chunkSize: MIB });
   file.on('error', (error) => decoder.destroy(error));
   return file.pipe(decoder);
 }

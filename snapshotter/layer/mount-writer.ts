@@ -110,7 +110,9 @@ export class MountWriter implements TarHandler, Disposable {
   }
 
   #hardlink(path: string, entry: TarEntry, taken: boolean): void {
-    const target = entryPath(entry.linkPath).names.join('/');
+    const { names } = entryPath(entry.linkPath);
+    if (names.length === 0) throw malformed('a hard link to the root');
+    const target = names.join('/');
     if (target === path) return;
     const { dir, name } = this.#root.parent(target);
     const there = tryStat(dir, name);

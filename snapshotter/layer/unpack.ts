@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Digest } from '../../base/digest.ts';
-import { KilnError } from '../../base/errors.ts';
+import { errnoOf, KilnError, messageOf } from '../../base/errors.ts';
 import type { LayerInfo } from '../snapshotter.ts';
 import type { JobContext } from '../workers/job.ts';
 import { inflate, magicOf } from './inflate.ts';
@@ -54,6 +54,10 @@ export async function unpackLayer(
   return { diffId, tarSize: size, empty: counted.entries === 0 };
 }
 
+/** What the kernel says when entries contradict one another: a file in the place of a directory, a link to itself. */
+const UNMAKEABLE = new Set(['ENOTDIR', 'EISDIR', 'ELOOP', 'EEXIST', 'ENOENT', 'EINVAL', 'ENAMETOOLONG', 'ENOTEMPTY', 'EMLINK']);
+
+/** Counts the entries on their way. */
 class Counted implements TarHandler {
   entries = 0;
   readonly #inner: TarHandler;
@@ -64,7 +68,12 @@ class Counted implements TarHandler {
 
   entry(entry: TarEntry): void {
     this.entries++;
-    this.#inner.entry(entry);
+    try {
+      this.#inner.entry(entry);
+    } catch (error) {
+      if (!UNMAKEABLE.has(errnoOf(error) ?? '')) throw error;
+      throw new KilnError('KILN_LAYER_MALFORMED', `an entry of a layer cannot be made: ${messageOf(error)}`, { cause: error });
+    }
   }
 
   data(bytes: Buffer): void {

@@ -1,0 +1,414 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { digestOf } from '../../base/digest.ts';
+import { errnoOf } from '../../base/errors.ts';
+import { type Stat, stat, tryStat } from '../sys/calls.ts';
+import { AT, S } from '../sys/constants.ts';
+import { startSwapper } from '../sys/swapper.ts';
+import { getXattr, listXattrs } from '../sys/xattr.ts';
+import { archive, golden, type Member } from './archive.fixture.ts';
+import { describeLayer, packLayer } from './pack.ts';
+import { unpackLayer } from './unpack.ts';
+
+interface Context {
+  top: string;
+  /** The new layer, alone. */
+  files: string;
+  /** A tree that stands for a mount of lower layers. */
+  root: string;
+  canary: string;
+}
+
+const test = suite<Context>('unpacking layers');
+
+test.before.each((context) => {
+  context.top = mkdtempSync(join(tmpdir(), 'kiln-unpack-'));
+  for (const name of ['files', 'root', 'canary'] as const) {
+    context[name] = join(context.top, name);
+    mkdirSync(context[name]);
+  }
+  writeFileSync(join(context.canary, 'f'), 'outside');
+});
+test.after.each(({ top }) => rmSync(top, { recursive: true }));
+
+const job = { check: () => {} };
+
+async function unpack({ top, files }: Context, tar: Buffer, root?: string, bytes: Buffer = tar) {
+  const blob = join(top, 'blob');
+  writeFileSync(blob, bytes);
+  return await unpackLayer({ blob, diffId: digestOf(tar), files, root }, job);
+}
+
+/** Unpacks members as a layer of its own, which they must be able to be. */
+async function alone(context: Context, ...members: Member[]): Promise<void> {
+  const info = await unpack(context, archive(...members));
+  assert.is(info?.empty, false);
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string | undefined> {
+  try {
+    await promise;
+    return undefined;
+  } catch (error) {
+    return errnoOf(error) ?? String(error);
+  }
+}
+
+function lstat(...path: string[]): Stat {
+  return stat(AT.FDCWD, join(...path));
+}
+
+function isWhiteout(...path: string[]): boolean {
+  const found = tryStat(AT.FDCWD, join(...path));
+  return typeof found !== 'number' && (found.mode & S.IFMT) === S.IFCHR && found.rdevMajor === 0 && found.rdevMinor === 0;
+}
+
+function isOpaque(...path: string[]): boolean {
+  return getXattr(join(...path), 'trusted.overlay.opaque')?.toString() === 'y';
+}
+
+const dir = (path: string): Member => ({ path: `${path}/`, type: 'directory' });
+
+test('what BuildKit packed unpacks to a directory that packs to the same bytes', async (context) => {
+  for (const name of ['base', 'delta'] as const) {
+    const files = join(context.top, name);
+    mkdirSync(files);
+    const tar = golden(name);
+    assert.equal(await unpack({ ...context, files }, tar), { diffId: digestOf(tar), tarSize: tar.length, empty: false });
+    const to = join(context.top, 'packed');
+    const packed = await packLayer({ files, to, wanted: { compression: 'uncompressed' } }, job);
+    assert.ok(readFileSync(to).equals(tar), name);
+    assert.is(packed.info.diffId, digestOf(tar));
+    assert.equal(describeLayer({ files }, job), packed.info);
+  }
+});
+
+test('gzip in one member or in several, zstd in one frame or in several, and plain tar give the same tree', async (context) => {
+  const tar = golden('delta');
+  const cut = 10_000;
+  const parts = [tar.subarray(0, cut), tar.subarray(cut)];
+  const forms = {
+    plain: tar,
+    gzip: gzipSync(tar),
+    members: Buffer.concat(parts.map((part) => gzipSync(part))),
+    zstd: zstdCompressSync(tar),
+    frames: Buffer.concat(parts.map((part) => zstdCompressSync(part))),
+  };
+  for (const [name, bytes] of Object.entries(forms)) {
+    const files = join(context.top, name);
+    mkdirSync(files);
+    await unpack({ ...context, files }, tar, undefined, bytes);
+    assert.is(describeLayer({ files }, job).diffId, digestOf(tar), name);
+  }
+});
+
+test('a damaged or wrong blob is refused', async (context) => {
+  const tar = golden('delta');
+  const gzip = gzipSync(tar);
+  for (const [name, bytes] of [
+    ['cut', gzip.subarray(0, gzip.length - 20)],
+    ['changed', Buffer.concat([gzip.subarray(0, 100), Buffer.of(gzip[100]! ^ 0xff), gzip.subarray(101)])],
+    ['no-compression', Buffer.concat([gzip.subarray(0, 2), Buffer.alloc(600)])],
+  ] as const) {
+    const files = join(context.top, name);
+    mkdirSync(files);
+    assert.is(await codeOf(unpack({ ...context, files }, tar, undefined, bytes)), 'KILN_LAYER_MALFORMED', name);
+  }
+  const other = archive({ path: 'other' });
+  assert.is(await codeOf(unpack(context, tar, undefined, other)), 'KILN_DIGEST_MISMATCH');
+});
+
+test('owners, modes, times, capabilities and user attributes are those of the archive', async (context) => {
+  const capability = Buffer.from('0100000200040000000000000000000000000000', 'hex');
+  const xattrs = new Map([
+    ['security.capability', capability],
+    ['user.kiln', Buffer.from('v')],
+    ['trusted.overlay.redirect', Buffer.from('/etc')],
+    ['trusted.overlay.opaque', Buffer.from('y')],
+    ['user.overlay.opaque', Buffer.from('y')],
+  ]);
+  await alone(
+    context,
+    { ...dir('d'), mode: 0o3711, uid: 5, gid: 6, mtime: { sec: 1000, nsec: 0 }, xattrs },
+    { path: 'd/f', content: 'x', mode: 0o4755, uid: 1, gid: 2, mtime: { sec: -1000, nsec: 0 }, xattrs },
+    { path: 'd/l', type: 'symlink', linkPath: '/canary', uid: 3, gid: 4, mtime: { sec: 2000, nsec: 0 }, xattrs },
+    { path: 'd/p', type: 'fifo', mode: 0o640 },
+    { path: 'd/null', type: 'char', mode: 0o666, devMajor: 1, devMinor: 3 },
+    { path: 'd/disk', type: 'block', mode: 0o660, devMajor: 259, devMinor: 70_000 },
+  );
+  const file = lstat(context.files, 'd/f');
+  assert.equal([file.mode & 0o7777, file.uid, file.gid, file.mtime], [0o4755, 1, 2, { sec: -1000, nsec: 0 }]);
+  assert.equal(getXattr(join(context.files, 'd/f'), 'security.capability'), capability);
+  assert.equal(listXattrs(join(context.files, 'd/f')).sort(), ['security.capability', 'user.kiln']);
+  const directory = lstat(context.files, 'd');
+  assert.equal([directory.mode & 0o7777, directory.uid, directory.mtime], [0o3711, 5, { sec: 1000, nsec: 0 }]);
+  assert.not(isOpaque(context.files, 'd'));
+  const link = lstat(context.files, 'd/l');
+  assert.equal([link.mode & S.IFMT, link.uid, link.mtime], [S.IFLNK, 3, { sec: 2000, nsec: 0 }]);
+  const disk = lstat(context.files, 'd/disk');
+  assert.equal([disk.mode, disk.rdevMajor, disk.rdevMinor], [S.IFBLK | 0o660, 259, 70_000]);
+});
+
+test('hard links are one file, also to what another hard link names', async (context) => {
+  await alone(
+    context,
+    { path: 'a', content: 'x' },
+    dir('d'),
+    { path: 'd/b', type: 'hardlink', linkPath: './a' },
+    { path: 'c', type: 'hardlink', linkPath: '/d/b' },
+  );
+  assert.is(lstat(context.files, 'c').ino, lstat(context.files, 'a').ino);
+  assert.is(lstat(context.files, 'a').nlink, 3);
+});
+
+test('whiteouts hide what is below and nothing that the same layer has, in either order', async (context) => {
+  await alone(
+    context,
+    dir('d'),
+    { path: 'd/.wh.gone' },
+    { path: 'd/kept', content: 'x' },
+    { path: 'd/.wh.kept' },
+    dir('d/before'),
+    { path: 'd/before/new' },
+    { path: 'd/.wh.before' },
+    { path: 'd/.wh.after' },
+    dir('d/after'),
+    dir('d/opaque'),
+    { path: 'd/opaque/.wh..wh..opq' },
+    { path: 'd/.wh.file' },
+    { path: 'd/file', content: 'x' },
+    { path: 'd/.wh..wh.plnk' },
+  );
+  const path = join(context.files, 'd');
+  assert.equal(readdirSync(path).sort(), ['after', 'before', 'file', 'gone', 'kept', 'opaque']);
+  assert.ok(isWhiteout(path, 'gone'));
+  for (const name of ['kept', 'file']) assert.is(readFileSync(join(path, name), 'utf8'), 'x');
+  for (const name of ['before', 'after', 'opaque']) assert.ok(isOpaque(path, name), name);
+  assert.not(isOpaque(path));
+  assert.ok(existsSync(join(path, 'before/new')));
+});
+
+test('above lower layers, whiteouts remove what those have and nothing of this layer', async (context) => {
+  const { root } = context;
+  for (const name of ['d/sub', 'd/both', 'o/both', 'plain']) mkdirSync(join(root, name), { recursive: true });
+  for (const name of ['d/old', 'd/sub/x', 'd/both/old', 'o/old', 'o/both/old', 'plain/old'])
+    writeFileSync(join(root, name), 'old');
+  symlinkSync(join(context.canary), join(root, 'out'));
+  const tar = archive(
+    { path: 'd/.wh.old' },
+    { path: 'd/.wh.sub' },
+    dir('d/both'),
+    { path: 'd/both/new' },
+    { path: 'd/.wh.both' },
+    dir('o'),
+    dir('o/both'),
+    { path: 'o/both/new' },
+    { path: 'o/.wh..wh..opq' },
+    { path: '.wh.out' },
+    { path: 'plain/deep/er/f' },
+  );
+  assert.ok(await unpack(context, tar, root));
+  assert.equal(execFileSync('find', ['.', '-not', '-type', 'd'], { cwd: root, encoding: 'utf8' }).split('\n').sort().slice(1), [
+    './d/both/new',
+    './o/both/new',
+    './plain/deep/er/f',
+    './plain/old',
+  ]);
+  assert.is(readFileSync(join(context.canary, 'f'), 'utf8'), 'outside');
+});
+
+test('a layer that leans on lower ones says so', async (context) => {
+  for (const members of [
+    [{ path: 'unlisted/f' }],
+    [{ path: 'unlisted/.wh.f' }],
+    [{ path: 'l', type: 'symlink', linkPath: 'd' }, dir('d'), { path: 'l/f' }],
+    [{ path: 'f', type: 'hardlink', linkPath: 'below' }],
+    [{ path: 'f', content: 'x' }, { path: 'f/below' }],
+  ] satisfies Member[][]) {
+    const files = join(context.top, 'new');
+    mkdirSync(files);
+    assert.is(await unpack({ ...context, files }, archive(...members)), undefined, JSON.stringify(members));
+    rmSync(files, { recursive: true });
+  }
+});
+
+test('an entry takes the place of an earlier one of the same name', async (context) => {
+  await alone(
+    context,
+    dir('d'),
+    { path: 'd/inner', content: 'x' },
+    { path: 'd', content: 'file now' },
+    { path: 'f', content: '1' },
+    { path: 'f', content: '2' },
+    { path: 'g', content: 'x' },
+    dir('g'),
+    { path: 'g/h', content: 'y' },
+    { path: 's', type: 'symlink', linkPath: 'f' },
+    { path: 's', content: 'not through the link' },
+    dir('again'),
+    { path: 'again/kept', content: 'z' },
+    { ...dir('again'), mode: 0o700 },
+  );
+  const read = (name: string) => readFileSync(join(context.files, name), 'utf8');
+  assert.equal(
+    [read('d'), read('f'), read('g/h'), read('s'), read('again/kept')],
+    ['file now', '2', 'y', 'not through the link', 'z'],
+  );
+  assert.is(lstat(context.files, 'again').mode & 0o7777, 0o700);
+  assert.ok(isOpaque(context.files, 'g'), 'a directory that replaced a file hides what is below');
+});
+
+test('a hard link whose directories are many is made where it belongs', async (context) => {
+  const deep = Array.from({ length: 100 }, (_, at) => Array.from({ length: at + 1 }, () => 'x').join('/'));
+  const bottom = deep.at(-1)!;
+  const others = Array.from({ length: 80 }, (_, at) => dir(`other${at}`));
+  await alone(context, ...deep.map(dir), { path: `${bottom}/f`, content: 'deep' }, ...others, dir('y'), {
+    path: 'y/l',
+    type: 'hardlink',
+    linkPath: `${bottom}/f`,
+  });
+  assert.is(readFileSync(join(context.files, 'y/l'), 'utf8'), 'deep');
+});
+
+test('paths of 4096 bytes and names of 255 unpack; longer ones are refused', async (context) => {
+  const names = Array.from({ length: 15 }, () => 'n'.repeat(255));
+  const deep = names.map((_, at) => dir(names.slice(0, at + 1).join('/')));
+  await alone(context, ...deep, { path: `${names.join('/')}/${'m'.repeat(255)}`, content: 'x' });
+  assert.is(await codeOf(unpack(context, archive({ path: 'n'.repeat(256) }))), 'KILN_LAYER_MALFORMED');
+  assert.is(await codeOf(unpack(context, archive({ path: 'é'.repeat(128) }))), 'KILN_LAYER_MALFORMED');
+  assert.is(await codeOf(unpack(context, archive({ path: `${names.join('/')}/${'m'.repeat(257)}` }))), 'KILN_LAYER_LIMIT');
+});
+
+/** The tar breakout family: each either is refused or stays inside. `CANARY` stands for a directory outside. */
+const BREAKOUTS: Readonly<Record<string, readonly Member[]>> = {
+  'dots first': [{ path: '../canary/new', content: 'x' }],
+  'dots inside': [dir('a'), { path: 'a/../../canary/new', content: 'x' }],
+  absolute: [{ path: 'CANARY/new', content: 'x' }],
+  'the root as a link': [
+    { path: '.', type: 'symlink', linkPath: 'CANARY' },
+    { path: 'new', content: 'x' },
+  ],
+  'the root as a file': [{ path: './', content: 'x' }],
+  'beneath an absolute link': [
+    { path: 'l', type: 'symlink', linkPath: 'CANARY' },
+    { path: 'l/new', content: 'x' },
+  ],
+  'beneath a relative link': [
+    { path: 'l', type: 'symlink', linkPath: '../canary' },
+    { path: 'l/new', content: 'x' },
+  ],
+  'beneath chained links': [
+    { path: 'a', type: 'symlink', linkPath: 'b' },
+    { path: 'b', type: 'symlink', linkPath: '..' },
+    { path: 'a/canary/new', content: 'x' },
+  ],
+  'beneath a link to .': [
+    { path: 'l', type: 'symlink', linkPath: '.' },
+    { path: 'l/../../canary/new', content: 'x' },
+  ],
+  'beneath the working directory': [
+    { path: 'l', type: 'symlink', linkPath: '/proc/self/cwd' },
+    { path: 'l/new', content: 'x' },
+  ],
+  'over a link': [
+    { path: 'l', type: 'symlink', linkPath: 'CANARY/f' },
+    { path: 'l', content: 'x' },
+  ],
+  'a directory over a link': [{ path: 'l', type: 'symlink', linkPath: 'CANARY' }, dir('l'), { path: 'l/new', content: 'x' }],
+  'attributes through a link': [
+    { path: 'l', type: 'symlink', linkPath: 'CANARY/f', mode: 0o777, uid: 9, mtime: { sec: 5, nsec: 0 } },
+  ],
+  'a hard link out by dots': [
+    { path: 'h', type: 'hardlink', linkPath: '../canary/f' },
+    { path: 'h', content: 'x' },
+  ],
+  'a hard link out by its path': [{ path: 'h', type: 'hardlink', linkPath: 'CANARY/f' }],
+  'a hard link through a link': [
+    { path: 'l', type: 'symlink', linkPath: 'CANARY' },
+    { path: 'h', type: 'hardlink', linkPath: 'l/f' },
+    { path: 'h', content: 'x' },
+  ],
+  'a hard link to a link, then written': [
+    { path: 'l', type: 'symlink', linkPath: 'CANARY/f' },
+    { path: 'h', type: 'hardlink', linkPath: 'l' },
+    { path: 'h', content: 'x' },
+  ],
+  'a hard link to the root': [{ path: 'h', type: 'hardlink', linkPath: '.' }],
+  'a whiteout of dots': [{ path: '.wh...', content: '' }],
+  'a whiteout of the parent': [dir('a'), { path: 'a/.wh...' }],
+  'a whiteout of nothing': [{ path: '.wh.' }],
+  'a whiteout through a link': [{ path: 'l', type: 'symlink', linkPath: 'CANARY' }, { path: 'l/.wh.f' }],
+  'an opaque mark through a link': [{ path: 'l', type: 'symlink', linkPath: 'CANARY' }, { path: 'l/.wh..wh..opq' }],
+  'a whiteout of a whiteout': [{ path: '.wh..wh.x' }],
+  'a file, then below it': [
+    { path: 'f', content: 'x' },
+    { path: 'f/../../canary/new', content: 'x' },
+  ],
+  'a directory made a link between entries': [
+    dir('d'),
+    { path: 'd/in', content: 'x' },
+    { path: 'd', type: 'symlink', linkPath: 'CANARY' },
+    { path: 'd/new', content: 'x' },
+  ],
+  'a whiteout made by hand': [{ path: 'd', type: 'char', devMajor: 0, devMinor: 0 }],
+};
+
+/** All of the canary: names, contents and metadata. */
+function portrait(canary: string): string {
+  const { mode, uid, mtime, nlink, ino } = lstat(canary, 'f');
+  return JSON.stringify([
+    readdirSync(canary),
+    readFileSync(join(canary, 'f'), 'utf8'),
+    mode,
+    uid,
+    mtime,
+    nlink,
+    ino,
+    lstat(canary).mtime,
+  ]);
+}
+
+for (const [name, members] of Object.entries(BREAKOUTS)) {
+  test(`stays inside: ${name}`, async (context) => {
+    const { top, root, canary } = context;
+    const before = portrait(canary);
+    const outside = (text: string) => text.replace('CANARY', canary);
+    const tar = archive(...members.map((one) => ({ ...one, path: outside(one.path), linkPath: outside(one.linkPath ?? '') })));
+    const outcomes = [await codeOf(unpack(context, tar)), await codeOf(unpack(context, tar, root))];
+    for (const code of outcomes) {
+      assert.ok([undefined, 'KILN_LAYER_MALFORMED'].includes(code), String(code));
+    }
+    assert.is(portrait(canary), before);
+    assert.equal(readdirSync(top).sort(), ['blob', 'canary', 'files', 'root']);
+  });
+}
+
+const ROUNDS = process.env['KILN_SOAK'] ? 3_000 : 30;
+
+test('stays inside while another process swaps a directory of the tree for a link out', async (context) => {
+  const { root, canary } = context;
+  mkdirSync(join(root, 'd'));
+  symlinkSync('../canary', join(root, 's'));
+  const before = portrait(canary);
+  const tar = archive(
+    { path: 'd/f', content: 'x', mode: 0o777 },
+    dir('d/sub'),
+    { path: 'd/sub/g', content: 'y' },
+    { path: 'd/h', type: 'hardlink', linkPath: 'd/f' },
+    { path: 'd/.wh.f' },
+    { path: 'd/.wh..wh..opq' },
+  );
+  await using _ = await startSwapper(join(root, 'd'), join(root, 's'));
+  let refused = 0;
+  for (let round = 0; round < ROUNDS; round++) if ((await codeOf(unpack(context, tar, root))) !== undefined) refused++;
+  assert.ok(refused < ROUNDS);
+  assert.is(portrait(canary), before);
+});
+
+if (process.getuid?.() === 0) test.run();
+else console.log('SKIP unpacking layers: needs root');
