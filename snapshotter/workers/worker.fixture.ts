@@ -1,0 +1,4 @@
+import { fixtureJobs } from './jobs.fixture.ts';
+import { serveJobs } from './serve.ts';
+
+serveJobs(fixtureJobs);
