@@ -4,11 +4,7 @@ import type { Digest } from './digest.ts';
  * What a build tells while it runs. Rooms below the CLI only emit; views only consume. The shapes follow BuildKit's
  * SolveStatus (api/services/control), so that `--progress=rawjson` is a plain mapping. Times are milliseconds since 1970.
  */
-export type ProgressEvent =
-  | VertexEvent
-  | StatusEvent
-  | LogEvent
-  | WarningEvent;
+export type ProgressEvent = VertexEvent | StatusEvent | LogEvent | WarningEvent;
 
 /** A vertex was announced, started, or ended. The latest event of a digest wins; fields once set stay set. */
 export interface VertexEvent {

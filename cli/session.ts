@@ -30,10 +30,10 @@ export function openSession(root?: string): Session {
   };
 }
 
-/** Beside the bundle, whose pieces lie one folder deeper, or this source file. */
+/** Beside the bundle, or this source file. */
 function workerEntry(): URL {
   if (import.meta.url.endsWith('.ts')) return new URL('./worker.ts', import.meta.url);
-  return new URL(import.meta.url.includes('/chunks/') ? '../worker.js' : './worker.js', import.meta.url);
+  return new URL('./worker.cjs', import.meta.url);
 }
 
 /** KILN_ROOT, or /var/lib/kiln for root, or the user's data directory. */

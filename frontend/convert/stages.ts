@@ -157,10 +157,14 @@ export function findTarget(list: StageList, target: string | undefined): StageNo
   const found = list.find(target);
   if (found) return found;
   const names = list.names();
-  throw new KilnError('KILN_TARGET_NOT_FOUND', `target stage ${JSON.stringify(target)} could not be found${didYouMean(target, names)}`, {
-    place: { kind: 'flag', flag: '--target' },
-    hint: `the stages are: ${names.join(', ')}`,
-  });
+  throw new KilnError(
+    'KILN_TARGET_NOT_FOUND',
+    `target stage ${JSON.stringify(target)} could not be found${didYouMean(target, names)}`,
+    {
+      place: { kind: 'flag', flag: '--target' },
+      hint: `the stages are: ${names.join(', ')}`,
+    },
+  );
 }
 
 /** Finds what each instruction of each stage reads. Throws KILN_STAGE_CYCLE when stages read each other in a circle. */

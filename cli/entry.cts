@@ -1,5 +1,5 @@
 // The first code that runs, written so that any Node since 14 can read it: an old one is refused with a sentence, not a stack trace.
-const [major, minor] = process.versions.node.split('.').map(Number);
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 22 || (major === 22 && minor < 19)) {
   process.stderr.write(
     `kiln: Node ${process.versions.node} is too old: Kiln needs 22.19 or later. ` +
@@ -7,8 +7,6 @@ if (major < 22 || (major === 22 && minor < 19)) {
   );
   process.exit(1);
 }
-const { default: nodeModule } = await import('node:module');
-// Compiled code is kept next to the bundle; where that cannot be written Node goes on without.
-nodeModule.enableCompileCache?.(new URL('./.compile-cache', import.meta.url).pathname);
-const { main } = await import('./main.js');
-await main(process.argv.slice(2));
+// Compiled code is kept beside the bundle; where that cannot be written Node goes on without.
+require('node:module').enableCompileCache(`${__dirname}/.compile-cache`);
+require('./main.cjs').main(process.argv.slice(2));
