@@ -10,7 +10,7 @@ test('a C program is compiled in a Debian stage and copied into scratch', async 
   await using rig = await Rig.create('debian');
   rig.write('c', {
     Dockerfile: `
-FROM debian AS build
+FROM debian:12 AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev
 WORKDIR /src
 COPY hello.c .
@@ -46,11 +46,11 @@ test('a Node application gets its packages from a lock file', async () => {
   rig.write('app', {
     Dockerfile: `
 # syntax=docker/dockerfile:1
-FROM node AS packages
+FROM node:24 AS packages
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN --mount=type=cache,target=/root/.npm --mount=type=secret,id=ca,target=/run/ca.pem NODE_EXTRA_CA_CERTS=/run/ca.pem npm ci --no-audit --no-fund
-FROM node
+FROM node:24
 WORKDIR /app
 ENV NODE_ENV=production
 COPY --from=packages /app/node_modules ./node_modules
