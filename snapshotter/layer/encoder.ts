@@ -22,6 +22,11 @@ const MIB = 1 << 20;
 /** Two cores: one more than run at once, so that none waits for the writer. */
 const SLOTS = 4;
 const GZIP_LEVEL = 6;
+/**
+ * Of libdeflate: on a tree of headers, manuals and Python 0.1 % smaller than `gzip -6`, 20 % faster than its level 6 (which gives
+ * 0.6 % smaller blobs); level 4 is half as fast again and 1.5 % larger (2-core VM, November 2026).
+ */
+const LIBDEFLATE_LEVEL = 5;
 const ZSTD_LEVEL = 3;
 const NOTHING = new Uint8Array();
 
@@ -34,7 +39,7 @@ export function variantOf(wanted: WantedForm): string {
       return `zstd-${process.versions['zstd'] ?? 'none'}-${wanted.level ?? ZSTD_LEVEL}`;
     case 'gzip':
       return usesLibdeflate(wanted)
-        ? `libdeflate-${wanted.level ?? GZIP_LEVEL}`
+        ? `libdeflate-${wanted.level ?? LIBDEFLATE_LEVEL}`
         : `zlib-${process.versions.zlib}-${wanted.level ?? GZIP_LEVEL}`;
   }
 }
@@ -52,8 +57,9 @@ export function createEncoder(wanted: WantedForm): Encoder {
       return zstdEncoder(wanted.level ?? ZSTD_LEVEL);
     case 'gzip': {
       const path = usesLibdeflate(wanted) ? libdeflatePath() : undefined;
-      const level = wanted.level ?? GZIP_LEVEL;
-      return path === undefined ? zlibEncoder(level) : libdeflateEncoder(path, level);
+      return path === undefined
+        ? zlibEncoder(wanted.level ?? GZIP_LEVEL)
+        : libdeflateEncoder(path, wanted.level ?? LIBDEFLATE_LEVEL);
     }
   }
 }
@@ -77,6 +83,8 @@ function libdeflateEncoder(path: string, level: number): Encoder {
 }
 
 const WINDOW = 32768;
+/** Room for what a piece can become at worst, so that it is one errand of the pool and not one for every 16 KB. */
+const ROOM = MIB + (MIB >> 8);
 const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
 /** The last deflate block, empty (RFC 1951, section 3.2.6). */
 const LAST_BLOCK = Buffer.from([3, 0]);
@@ -93,7 +101,7 @@ function zlibEncoder(level: number): Encoder {
     piece: MIB,
     slots: SLOTS,
     encode(piece, index) {
-      const options = { level, finishFlush: constants.Z_SYNC_FLUSH, ...(window && { dictionary: window }) };
+      const options = { level, finishFlush: constants.Z_SYNC_FLUSH, chunkSize: ROOM, ...(window && { dictionary: window }) };
       window = Buffer.from(piece.subarray(-WINDOW));
       sum = crc32(piece, sum);
       size += piece.byteLength;
@@ -109,8 +117,8 @@ function zlibEncoder(level: number): Encoder {
   };
 }
 
-/** Frames follow one another (RFC 8878, section 3). Pieces of 4 MiB: smaller ones would cost some per cent. */
+/** Frames follow one another (RFC 8878, section 3). Pieces of 2 MiB, which is the window of level 3. */
 function zstdEncoder(level: number): Encoder {
-  const options = { params: { [constants.ZSTD_c_compressionLevel]: level } };
-  return { piece: 4 * MIB, slots: SLOTS, encode: (piece) => zstd(piece, options), finish: () => NOTHING };
+  const options = { params: { [constants.ZSTD_c_compressionLevel]: level }, chunkSize: MIB };
+  return { piece: 2 * MIB, slots: SLOTS, encode: (piece) => zstd(piece, options), finish: () => NOTHING };
 }

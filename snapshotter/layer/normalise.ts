@@ -2,7 +2,7 @@ import { closeSync } from 'node:fs';
 import { fstat, openat, type Stat, tryStat, tryUnlinkat, utimensat } from '../sys/calls.ts';
 import { AT, O } from '../sys/constants.ts';
 import { listDirectory } from '../sys/rooted.ts';
-import { fdPath, getXattr, removeXattr } from '../sys/xattr.ts';
+import { fdPath, getFdXattr, removeXattr } from '../sys/xattr.ts';
 import { sameCapability, sameContent } from './same-content.ts';
 
 const TYPE = 0o170000;
@@ -110,7 +110,7 @@ function isWhiteout(stat: Stat): boolean {
 }
 
 function isOpaque(fd: number): boolean {
-  return OPAQUE.some((name) => getXattr(fdPath(fd), name, { follow: true })?.toString() === 'y');
+  return OPAQUE.some((name) => getFdXattr(fd, name)?.toString() === 'y');
 }
 
 function clearOpaque(dir: number, name: string): void {

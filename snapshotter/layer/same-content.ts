@@ -1,7 +1,7 @@
 import { closeSync, readSync } from 'node:fs';
 import { openat, readlinkat, type Stat } from '../sys/calls.ts';
 import { O } from '../sys/constants.ts';
-import { fdPath, getXattr } from '../sys/xattr.ts';
+import { getFdXattr } from '../sys/xattr.ts';
 
 const TYPE = 0o170000;
 const REGULAR = 0o100000;
@@ -29,7 +29,7 @@ export function sameContent(a: Place, b: Place, name: string): boolean {
 }
 
 export function sameCapability(left: number, right: number): boolean {
-  const of = (fd: number) => getXattr(fdPath(fd), 'security.capability', { follow: true });
+  const of = (fd: number) => getFdXattr(fd, 'security.capability');
   return Buffer.compare(of(left) ?? Buffer.alloc(0), of(right) ?? Buffer.alloc(0)) === 0;
 }
 

@@ -5,7 +5,7 @@ import { AT, O } from '../sys/constants.ts';
 import { compareNames, decodeName } from '../sys/names.ts';
 import { SysError } from '../sys/native.ts';
 import { listDirectory } from '../sys/rooted.ts';
-import { fdPath, getXattr } from '../sys/xattr.ts';
+import { getFdXattr } from '../sys/xattr.ts';
 import { END_OF_ARCHIVE, type EntryType, encodeHeader, NO_XATTRS, padding, type TarEntry } from './tar.ts';
 
 const TYPES: ReadonlyMap<number, EntryType> = new Map([
@@ -161,12 +161,12 @@ function whiteout(path: string): TarEntry {
 }
 
 function isOpaque(fd: number): boolean {
-  return OPAQUE.some((name) => getXattr(fdPath(fd), name, { follow: true })?.toString() === 'y');
+  return OPAQUE.some((name) => getFdXattr(fd, name)?.toString() === 'y');
 }
 
 /** File capabilities are the only attribute that layers carry. */
 function xattrsOf(fd: number): ReadonlyMap<string, Buffer> {
-  const capability = getXattr(fdPath(fd), CAPABILITY, { follow: true });
+  const capability = getFdXattr(fd, CAPABILITY);
   return capability ? new Map([[CAPABILITY, capability]]) : NO_XATTRS;
 }
 

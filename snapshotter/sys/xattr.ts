@@ -15,6 +15,8 @@ const c = {
   set: bind('int setxattr(const char *, const char *, const void *, uint64_t, int)'),
   list: bind('int64_t listxattr(const char *, void *, uint64_t)'),
   remove: bind('int removexattr(const char *, const char *)'),
+  fget: bind('int64_t fgetxattr(int, const char *, void *, uint64_t)'),
+  flist: bind('int64_t flistxattr(int, void *, uint64_t)'),
 };
 
 /** The path that names an open descriptor of this process. Works for O_PATH descriptors, of symlinks too when joined with a name. */
@@ -58,6 +60,27 @@ export function listXattrs(path: string, options: XattrOptions = {}): string[] {
   const errno = lastErrno();
   if (absent(errno)) return [];
   throw new SysError('listxattr', errno, path);
+}
+
+/**
+ * The value of an attribute of an open file (not O_PATH), or undefined. Asks for the list first: most files have no attribute at all,
+ * and a call that succeeds is several times as fast as one that fails.
+ */
+export function getFdXattr(fd: number, name: string): Buffer | undefined {
+  scratch ??= Buffer.alloc(LIMIT);
+  const listed = c.flist(fd, scratch, LIMIT);
+  if (listed === 0) return undefined;
+  if (listed < 0) {
+    const errno = lastErrno();
+    if (absent(errno)) return undefined;
+    throw new SysError('flistxattr', errno);
+  }
+  if (!scratch.toString('latin1', 0, listed).split('\0').includes(name)) return undefined;
+  const length = c.fget(fd, name, scratch, LIMIT);
+  if (length >= 0) return Buffer.from(scratch.subarray(0, length));
+  const errno = lastErrno();
+  if (absent(errno)) return undefined;
+  throw new SysError('fgetxattr', errno);
 }
 
 /** Removing an attribute that is not there is no error. */
