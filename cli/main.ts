@@ -30,7 +30,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     return first === undefined ? 1 : 0;
   }
   if (!Object.hasOwn(COMMANDS, first)) {
-    const { nearest } = await import('../frontend/suggest.ts');
+    const { nearest } = await import('../base/suggest.ts');
     const close = nearest(first, Object.keys(COMMANDS));
     throw new KilnError('KILN_UNKNOWN_COMMAND', `unknown command: ${first}`, {
       hint: close ? `did you mean 'kiln ${close}'?` : "'kiln --help' lists the commands",

@@ -1,4 +1,5 @@
 import type { SourceText } from '../base/errors.ts';
+import { didYouMean, nearest } from '../base/suggest.ts';
 import { isJsonArray } from './command.ts';
 import { heredocsIn } from './heredoc.ts';
 import type {
@@ -14,7 +15,6 @@ import { LineReader, type LogicalLine } from './lines.ts';
 import { linesOf, problem } from './problem.ts';
 import { READERS, stageComment } from './readers.ts';
 import type { Reading } from './reading.ts';
-import { didYouMean, nearest } from './suggest.ts';
 import { splitStatement } from './tokens.ts';
 
 /**

@@ -1,9 +1,9 @@
 import type { KilnError, Place } from '../base/errors.ts';
+import { didYouMean, nearest } from '../base/suggest.ts';
 import type { SourceRange } from '../solver/llb/graph.ts';
 import type { Heredoc } from './instructions.ts';
 import type { LogicalLine } from './lines.ts';
 import { type DockerfileCode, placeOf, problem } from './problem.ts';
-import { didYouMean, nearest } from './suggest.ts';
 import type { FlagToken, Statement } from './tokens.ts';
 
 /** One instruction on its way from text to type: what its reader needs to know. */

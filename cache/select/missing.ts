@@ -1,4 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
+import { editDistance } from '../../base/suggest.ts';
 import type { Tree } from '../contenthash.ts';
 import { isDirectory, isSymlink } from './entry.ts';
 import { cleanPath } from './patterns.ts';
@@ -42,11 +43,12 @@ function danglingHint(view: TreeView, path: string): string {
 }
 
 function suggest(view: TreeView, directory: string, missing: string, rest: readonly string[]): string | undefined {
+  const most = Math.max(1, Math.floor(missing.length / 3));
   const near = view
     .names(directory)
     .filter((name) => view.lstat(below(directory, name)) !== undefined)
-    .map((name) => ({ name, far: distance(name.toLowerCase(), missing.toLowerCase()) }))
-    .filter(({ far }) => far <= Math.max(1, Math.floor(missing.length / 3)))
+    .map((name) => ({ name, far: distance(name.toLowerCase(), missing.toLowerCase(), most + 1) }))
+    .filter(({ far }) => far <= most)
     .sort((a, b) => a.far - b.far)
     .slice(0, 3);
   if (near.length === 0) return undefined;
@@ -54,16 +56,8 @@ function suggest(view: TreeView, directory: string, missing: string, rest: reado
   return `did you mean ${paths.join(' or ')}?`;
 }
 
-/** Levenshtein's distance; a longer name than 64 counts as far. */
-function distance(a: string, b: string): number {
+/** Names longer than 64 are not compared: they count as far. */
+function distance(a: string, b: string, limit: number): number {
   if (a.length > 64 || b.length > 64) return a === b ? 0 : 64;
-  let row = Array.from({ length: b.length + 1 }, (_, at) => at);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
+  return editDistance(a, b, limit);
 }

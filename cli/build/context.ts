@@ -1,8 +1,8 @@
 import { existsSync, lstatSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { errnoOf, KilnError, type SourceText } from '../../base/errors.ts';
+import { nearest } from '../../base/suggest.ts';
 import { type IgnoreFile, parseIgnore } from '../../frontend/ignore.ts';
-import { nearest } from '../../frontend/suggest.ts';
 import type { BuildOptions } from './options.ts';
 
 /** A Dockerfile larger than this is no Dockerfile. */

@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
-import { nearest } from '../../frontend/suggest.ts';
+import { nearest } from '../../base/suggest.ts';
 import { splitCsv } from '../arguments.ts';
 import type { OutputSpec } from './options.ts';
 

@@ -1,5 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
-import { nearest } from '../../frontend/suggest.ts';
+import { nearest } from '../../base/suggest.ts';
 import { familiarName, formatReference, parseReference } from '../../registry/names.ts';
 import type { ImageStore, StoredImage } from '../../snapshotter/images.ts';
 

@@ -1,10 +1,10 @@
 import { KilnError } from '../../base/errors.ts';
 import type { ImageConfig } from '../../base/oci.ts';
 import type { Platform } from '../../base/platform.ts';
+import { didYouMean } from '../../base/suggest.ts';
 import { imageSource } from '../../solver/llb/builder.ts';
 import type { ResolvedImage } from '../frontend.ts';
 import { placeOf } from '../problem.ts';
-import { didYouMean } from '../suggest.ts';
 import { findContext, loadContext, platformOfImage } from './contexts.ts';
 import type { Conversion } from './conversion.ts';
 import { placedAsync } from './errors.ts';

@@ -1,8 +1,8 @@
 import { KilnError } from '../../base/errors.ts';
+import { didYouMean } from '../../base/suggest.ts';
 import { type ExecMount, type ExecSecret, type ExecSsh, fileOp } from '../../solver/llb/builder.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { MountFlag, RunInstruction } from '../instructions.ts';
-import { didYouMean } from '../suggest.ts';
 import { parseBool, parseUint32 } from './goformat.ts';
 import { base, clean, isAbsolute, join } from './paths.ts';
 import { parseSize } from './size.ts';

@@ -1,10 +1,10 @@
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
+import { didYouMean } from '../../base/suggest.ts';
 import type { SourceRange } from '../../solver/llb/graph.ts';
 import type { FrontendRequest } from '../frontend.ts';
 import type { Dockerfile, Instruction, Stage, StageInstruction } from '../instructions.ts';
 import { placeOf } from '../problem.ts';
-import { didYouMean } from '../suggest.ts';
 import { findContext } from './contexts.ts';
 import type { Warn } from './conversion.ts';
 import { placed } from './errors.ts';

@@ -1,6 +1,6 @@
+import { didYouMean } from '../../base/suggest.ts';
 import type { StageInstruction } from '../instructions.ts';
 import { placeOf } from '../problem.ts';
-import { didYouMean } from '../suggest.ts';
 import type { Conversion } from './conversion.ts';
 import { lowerCopy } from './copy.ts';
 import { placed } from './errors.ts';
