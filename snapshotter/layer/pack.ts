@@ -24,7 +24,7 @@ export interface Packed {
   readonly size: number;
 }
 
-/** What the tar of a layer directory is: one walk, no byte written. 20,000 files of 200 MB: see bench/RESULTS.md. */
+/** What the tar of a layer directory is: one walk, no byte written. Numbers: README.md. */
 export function describeLayer({ files, clamp }: DescribeInput, { check }: JobContext): LayerInfo {
   const hash = createHash('sha256');
   const buffer = Buffer.allocUnsafeSlow(PIECE);
