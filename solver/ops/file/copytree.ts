@@ -52,6 +52,8 @@ export interface Begun {
   readonly links: readonly { readonly target: string; readonly first: string }[];
   /** By index into `entries`: was the directory made here? Undefined for what is no directory. */
   readonly made: readonly (boolean | undefined)[];
+  /** The directories that were made here, by their path in the destination: nothing was in them. */
+  readonly fresh: ReadonlySet<string>;
 }
 
 export function copyTree(job: TreeCopy): void {
@@ -64,13 +66,16 @@ export function beginTree(job: TreeCopy): Begun {
   const files: FileStep[] = [];
   const links: { target: string; first: string }[] = [];
   const made: (boolean | undefined)[] = [];
+  const fresh = new Set<string>();
   const firstNames = new Map<number, string>();
   using to = new OpenDirectory(job.to);
   for (const entry of job.entries) {
     const target = targetOf(job, entry);
-    made.push(entry.kind === 'directory' ? makeDirectory(job, to, target) : undefined);
+    const isMade = entry.kind === 'directory' ? makeDirectory(job, to, target) : undefined;
+    made.push(isMade);
+    if (isMade) fresh.add(target);
     if (entry.kind === 'directory') continue;
-    clearTheWay(job, to, target);
+    if (!fresh.has(splitPath(target)[0])) clearTheWay(job, to, target);
     if (entry.kind !== 'file') makeNode(job, to, entry, target);
     else {
       const first = entry.nlink > 1 ? firstNames.get(entry.ino) : undefined;
@@ -79,7 +84,7 @@ export function beginTree(job: TreeCopy): Begun {
       if (entry.nlink > 1 && first === undefined) firstNames.set(entry.ino, target);
     }
   }
-  return { files, links, made };
+  return { files, links, made, fresh };
 }
 
 /** Copies files onto names that are free, in directories that exist. Sorted by directory it is fastest. */

@@ -52,6 +52,8 @@ export interface CopyTask {
   readonly selected: SelectedContents;
   /** The mounted destination. */
   readonly to: string;
+  /** The directory that holds what is new in the destination (overlay upper), when it may be written to directly. */
+  readonly upper?: string | undefined;
   readonly overrides: Overrides;
   readonly pool: CopyPool | undefined;
 }
@@ -113,10 +115,27 @@ function splitFiles(source: SelectedSource, threads: number): number {
 async function copyInParts(task: CopyTask, job: TreeCopy, parts: number, signal: AbortSignal): Promise<void> {
   const begun: Begun = beginTree(job);
   const overrides = { owner: task.overrides.owner, mode: task.copy.modeStr ?? octal(task.copy.mode), time: task.overrides.time };
-  await Promise.all(
-    divide(begun.files, parts).map((files) => task.pool!.copy({ from: task.tree.root, to: task.to, files, overrides }, signal)),
-  );
+  const share = (files: readonly FileStep[], to: string) =>
+    divide(files, parts).map((part) => task.pool!.copy({ from: task.tree.root, to, files: part, overrides }, signal));
+  const { direct, mounted } = task.upper === undefined ? { direct: [], mounted: begun.files } : byRoute(begun);
+  await Promise.all([...share(direct, task.upper ?? ''), ...share(mounted, task.to)]);
   finishTree(job, begun);
+}
+
+/**
+ * A file that goes into a directory which was made a moment ago can be written past the overlay, straight into its upper directory: no lower
+ * layer has a say in it, and the overlay has looked up nothing there yet. It spares half the time of the kernel. A file with several
+ * names goes the long way: its other names are made through the mount.
+ */
+function byRoute({ files, links, fresh }: Begun): { direct: FileStep[]; mounted: FileStep[] } {
+  const linked = new Set(links.map(({ first }) => first));
+  const direct: FileStep[] = [];
+  const mounted: FileStep[] = [];
+  for (const file of files) {
+    const parent = file.target.slice(0, Math.max(0, file.target.lastIndexOf('/')));
+    (fresh.has(parent) && !linked.has(file.target) ? direct : mounted).push(file);
+  }
+  return { direct, mounted };
 }
 
 function octal(mode: number): string | undefined {
@@ -125,6 +144,7 @@ function octal(mode: number): string | undefined {
 
 /** Runs of like weight; neighbours stay together, as they are in the same directory. */
 function divide(files: readonly FileStep[], parts: number): FileStep[][] {
+  if (files.length === 0) return [];
   const weight = (file: FileStep) => 65536 + file.size;
   const share = files.reduce((sum, file) => sum + weight(file), 0) / parts;
   const out: FileStep[][] = [[]];

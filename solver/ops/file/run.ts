@@ -93,7 +93,7 @@ class Runner {
     const tree = treeOf(input);
     const selected = await world.hasher.read(tree, selectionOf(EVERYTHING), signal);
     const overrides = { owner: undefined, mode: undefined, time: undefined };
-    await performCopy({ copy: EVERYTHING, tree, selected, to: active.root, overrides, pool: world.pool }, signal);
+    await performCopy({ copy: EVERYTHING, tree, selected, to: active.root, upper: active.upper, overrides, pool: world.pool }, signal);
     return active;
   }
 
@@ -119,7 +119,7 @@ class Runner {
     await using scope = new AsyncDisposableStack();
     const tree = await this.#tree(source, scope);
     const selected = await this.#selected(index, copy, source, tree);
-    await performCopy({ copy, tree, selected, to: active.root, overrides, pool: world.pool }, signal);
+    await performCopy({ copy, tree, selected, to: active.root, upper: active.upper, overrides, pool: world.pool }, signal);
   }
 
   /** A context can change between key and copy, so what was hashed is what is copied; a snapshot cannot. */
