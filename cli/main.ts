@@ -8,6 +8,8 @@ export const VERSION: string = typeof KILN_VERSION === 'string' ? KILN_VERSION :
 
 /** Runs one command line (without `node` and the script). Sets the exit code; throws nothing. */
 export async function main(argv: readonly string[]): Promise<void> {
+  // Modes of what goes into an image are said in full; a stricter umask of the user's shell must not change them.
+  process.umask(0o022);
   // A reader that goes away (`kiln images | head`) ends the command, quietly.
   for (const stream of [process.stdout, process.stderr])
     stream.on('error', (error: NodeJS.ErrnoException) => error.code === 'EPIPE' && process.exit(0));

@@ -44,12 +44,14 @@ export async function run(argv: readonly string[]): Promise<number> {
   for (const note of options.notes) progress({ kind: 'warning', short: note, detail: [] });
   try {
     const response = await build(options, session, progress, cancel.signal);
+    session.snapshotter.settleLater();
     log.end({ digest: response['containerimage.digest'] });
     view.close();
     finish(options, response, warnings);
     return 0;
   } catch (thrown) {
     const error = fullDiskError(thrown, session.store.root);
+    if (!cancel.signal.aborted) session.snapshotter.settleLater();
     log.end({ error: messageOf(error), ...(error instanceof KilnError && { code: error.code }) });
     return await failed(error, view, options, warnings);
   }
@@ -65,9 +67,7 @@ async function build(
   const context = { session, progress, signal, scope, host: contextHost(session, scope, signal) };
   const built = await solveBuild(options, context);
   for (const warning of built.warnings) progress(warning);
-  // Written back to disk while the result is packed: then the cache outlives a power cut.
-  const [response] = await Promise.all([exportBuild(built.targets, options, context), session.snapshotter.settle()]);
-  return response;
+  return await exportBuild(built.targets, options, context);
 }
 
 function finish(options: BuildOptions, response: ExportResponse, warnings: readonly WarningEvent[]): void {

@@ -1,8 +1,6 @@
-import { closeSync, openSync } from 'node:fs';
 import type { Digest } from '../../base/digest.ts';
 import type { WantedForm } from '../packer.ts';
 import type { LayerInfo } from '../snapshotter.ts';
-import { syncfs } from '../sys/calls.ts';
 import type { AnyJob, Job } from '../workers/job.ts';
 import { createEncoder } from './encoder.ts';
 import { inflate, magicOf } from './inflate.ts';
@@ -18,7 +16,6 @@ export interface ConvertInput {
 export const describeJob: Job<DescribeInput, LayerInfo> = { name: 'layer.describe', run: describeLayer };
 export const packJob: Job<PackInput, Packed> = { name: 'layer.pack', run: packLayer };
 export const unpackJob: Job<UnpackInput, LayerInfo | undefined> = { name: 'layer.unpack', run: unpackLayer };
-export const syncJob: Job<string, void> = { name: 'layer.sync', run: syncFileSystem };
 
 /** The same tar in another compression. */
 export const convertJob: Job<ConvertInput, Packed> = {
@@ -56,13 +53,4 @@ async function* sized(blob: string, size: number, count: (size: number) => void)
   if (filled > 0) yield piece.subarray(0, filled);
 }
 
-function syncFileSystem(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    syncfs(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-export const layerJobs: readonly AnyJob[] = [describeJob, packJob, unpackJob, syncJob, convertJob];
+export const layerJobs: readonly AnyJob[] = [describeJob, packJob, unpackJob, convertJob];

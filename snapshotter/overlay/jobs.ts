@@ -18,8 +18,6 @@ export interface LayerJobs {
   convert(blob: string, mediaType: string, to: string, wanted: WantedForm, signal: AbortSignal): Promise<PackedBlob>;
   /** What BlobForm.variant of the bytes will be that `pack` and `convert` make. */
   variant(wanted: WantedForm): string;
-  /** Writes back the file system that `path` is on. */
-  sync(path: string): Promise<void>;
 }
 
 /** A layer's tree, and the second after which its times are cut to it, when they are (SOURCE_DATE_EPOCH). */

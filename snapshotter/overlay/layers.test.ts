@@ -72,6 +72,14 @@ test('after a reboot only layers that were settled are trusted', ({ store, table
   assert.equal(next.unsettled(), [fresh]);
 });
 
+test('layers made before the last write-back are trusted after a reboot', ({ root, store, table }) => {
+  const before = add(store, table, 1, 'an earlier boot');
+  writeFileSync(join(root, 'written-back'), String(Date.now() + 1));
+  const next = new LayerTable(store);
+  assert.is(next.missing([before]), undefined);
+  assert.equal(next.unsettled(), []);
+});
+
 test('settled layers of an earlier boot survive the loss of the database as well', ({ root, store, table }) => {
   const lost = add(store, table, 1, 'an earlier boot');
   const kept = add(store, table, 2, 'an earlier boot');

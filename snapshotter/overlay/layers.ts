@@ -8,6 +8,7 @@ import { bootId } from '../store/owner.ts';
 import type { Store } from '../store/root.ts';
 import type { LayerFiles } from './jobs.ts';
 import { missingLayer } from './missing.ts';
+import { writtenBack } from './write-back.ts';
 import { clampedId, isLayerId, type LayerRecord, originalOf, readSidecar, SIDECAR, sidecarOf } from './sidecar.ts';
 
 const TABLES = [
@@ -48,6 +49,7 @@ export class LayerTable {
   constructor(store: Store, adopted: (record: LayerRecord) => void = () => undefined) {
     this.#store = store;
     store.migrate('layers', TABLES);
+    this.#settleWrittenBack();
     this.#dropUnsettled();
     if (store.mustRecover('layers')) {
       for (const record of this.#recover()) adopted(record);
@@ -200,6 +202,15 @@ export class LayerTable {
       Date.now(),
       record.boot,
     );
+  }
+
+  /** Layers made before the last write-back are on disk. */
+  #settleWrittenBack(): void {
+    const unsettled = this.#store.db.all<{ id: LayerId; created: number }>('SELECT id, created FROM layers WHERE settled = 0');
+    if (unsettled.length === 0) return;
+    const time = writtenBack(this.#store.root);
+    const done = unsettled.filter(({ created }) => created < time).map(({ id }) => id);
+    if (done.length > 0) this.settled(done);
   }
 
   #dropUnsettled(): void {

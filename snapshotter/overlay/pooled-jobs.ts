@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync } from 'node:fs';
 import { variantOf } from '../layer/encoder.ts';
-import { convertJob, describeJob, packJob, syncJob, unpackJob } from '../layer/jobs.ts';
+import { convertJob, describeJob, packJob, unpackJob } from '../layer/jobs.ts';
 import type { Job } from '../workers/job.ts';
 import { runInline, type WorkerPool } from '../workers/pool.ts';
 import type { LayerJobs } from './jobs.ts';
@@ -23,7 +23,6 @@ export function pooledJobs(pool: WorkerPool): LayerJobs {
     convert: (blob, _mediaType, to, wanted, signal) =>
       run(lstatSync(blob).size <= SMALL_BLOB, convertJob, { blob, to, wanted }, signal),
     variant: variantOf,
-    sync: (path) => pool.run(syncJob, path),
   };
 }
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { variantOf } from '../layer/encoder.ts';
-import { convertJob, describeJob, packJob, syncJob, unpackJob } from '../layer/jobs.ts';
+import { convertJob, describeJob, packJob, unpackJob } from '../layer/jobs.ts';
 import { type SnapshotterUnderTest, snapshotterContract } from '../snapshotter.contract.ts';
 import { thisOwner } from '../store/owner.ts';
 import { openStore } from '../store/root.ts';
@@ -46,6 +46,5 @@ const threaded: LayerJobs = {
   pack: (layer, to, wanted, signal) => pool.run(packJob, { ...layer, to, wanted }, signal),
   convert: (blob, _, to, wanted, signal) => pool.run(convertJob, { blob, to, wanted }, signal),
   variant: variantOf,
-  sync: (path) => pool.run(syncJob, path),
 };
 snapshotterContract('overlay snapshotter with worker threads', { make: () => open(temporary(), false, threaded), crashChild });

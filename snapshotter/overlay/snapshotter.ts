@@ -14,6 +14,7 @@ import { withLockFile } from './lockfile.ts';
 import { missingLayer } from './missing.ts';
 import { stackOf } from './stack.ts';
 import { Views } from './views.ts';
+import { writeBackLater } from './write-back.ts';
 
 /** Snapshots as overlay mounts over `store.layers`. Needs CAP_SYS_ADMIN from the first mount on, and nothing before. */
 export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
@@ -92,14 +93,11 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   /**
-   * Waits until the layers made so far are on disk, so that they outlive a power cut. A layer for which this has not happened is
-   * dropped, not trusted, after a reboot.
+   * Has the layers made so far written back to disk, so that they outlive a power cut, by a process of its own that nobody waits for: that
+   * takes as long as the disk does. A layer for which it has not happened is dropped, not trusted, after a reboot.
    */
-  async settle(): Promise<void> {
-    const layers = this.#table.unsettled();
-    if (layers.length === 0) return;
-    await this.#jobs.sync(this.#store.root);
-    this.#table.settled(layers);
+  settleLater(): void {
+    if (this.#table.unsettled().length > 0) writeBackLater(this.#store.root);
   }
 
   /** Takes all views away and writes what `touch` collected. */

@@ -1,0 +1,29 @@
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { errnoOf } from '../../base/errors.ts';
+
+/** Holds the time, in milliseconds since 1970, before which everything in the store is on disk. */
+const MARK = 'written-back';
+
+/** $1 is the store, $2 the time: the mark is made only when the file system has said that all is written. */
+const SCRIPT = 'sync -f "$1" && printf %s "$2" >"$1/$3.$$" && mv "$1/$3.$$" "$1/$3"';
+
+/** Starts writing the store's file system back to disk, and leaves a mark when that is done. Answers at once and is not waited for. */
+export function writeBackLater(root: string): void {
+  const child = spawn('sh', ['-c', SCRIPT, 'kiln-write-back', root, String(Date.now()), MARK], { detached: true, stdio: 'ignore', cwd: '/' });
+  // Without a shell or sync(1) the layers stay unsettled, which costs no more than the cache after a reboot.
+  child.on('error', () => {});
+  child.unref();
+}
+
+/** The time of the last mark; 0 when there is none. */
+export function writtenBack(root: string): number {
+  try {
+    const time = Number(readFileSync(join(root, MARK), 'utf8'));
+    return Number.isFinite(time) ? time : 0;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return 0;
+    throw error;
+  }
+}
