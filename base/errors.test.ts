@@ -1,0 +1,44 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { codesIn, codesInDocument, codesInSources, ROOMS } from '../scripts/errors.ts';
+import { CancelledError, KilnError, type Place } from './errors.ts';
+
+const sources = codesInSources();
+const documented = codesInDocument();
+
+test('docs/errors.md explains every code of the sources', () => {
+  const known = new Set(documented.map(({ code }) => code));
+  assert.equal(
+    [...sources.keys()].filter((code) => !known.has(code)),
+    [],
+  );
+});
+
+test('docs/errors.md explains no code that the sources do not have, and none twice', () => {
+  const codes = documented.map(({ code }) => code);
+  assert.equal(
+    codes.filter((code, at) => !sources.has(code) || codes.indexOf(code) !== at),
+    [],
+  );
+});
+
+test('a code is explained under the lowest room that names it', () => {
+  const misplaced = documented.filter(({ code, room }) => ROOMS.find((name) => sources.get(code)?.has(name)) !== room);
+  assert.equal(misplaced, []);
+});
+
+test('a code in a list counts as one, the name of an environment variable does not', () => {
+  assert.equal(codesIn(`new Set(['KILN_A', "KILN_B2"]); env['KILN_ROOT']; // KILN_C, 'use KILN_D'`), ['KILN_A', 'KILN_B2']);
+});
+
+test('an error takes the first place it is given and keeps all else', () => {
+  const first: Place = { kind: 'flag', flag: '--tag' };
+  const bare = new KilnError('KILN_X', 'wrong', { hint: 'mend it', exitCode: 2, notes: ['a'], cause: 'why' });
+  const placed = bare.at(first).at({ kind: 'path', path: '/x' });
+  const { code, message, place, hint, exitCode, notes, cause } = placed;
+  assert.equal([code, message, place, hint, exitCode, notes, cause], ['KILN_X', 'wrong', first, 'mend it', 2, ['a'], 'why']);
+  assert.is(bare.place, undefined);
+  assert.is(new CancelledError().exitCode, 130);
+});
+
+test.run();

@@ -1,0 +1,51 @@
+/**
+ * The error codes that the sources can throw, by room: `node scripts/errors.ts` prints them. docs/errors.md explains each; the test
+ * base/errors.test.ts holds the two to each other. A code is found as a quoted `KILN_…` that is not the name of an environment variable.
+ */
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const ROOT = join(import.meta.dirname, '..');
+/** From the bottom up, as docs/errors.md has them. */
+export const ROOMS = ['base', 'snapshotter', 'registry', 'cache', 'executor', 'solver', 'exporter', 'frontend', 'cli'] as const;
+const TESTS = /\.(test|contract|fixture|child)\.ts$|\/(testing|testdata)\/|\/testing\.ts$/;
+
+/** Each code with the rooms whose sources name it. */
+export function codesInSources(): Map<string, Set<string>> {
+  const codes = new Map<string, Set<string>>();
+  for (const room of ROOMS) {
+    for (const file of globSync(`${room}/**/*.{ts,cts}`, { cwd: ROOT })) {
+      if (TESTS.test(file)) continue;
+      for (const code of codesIn(readFileSync(join(ROOT, file), 'utf8'))) {
+        codes.set(code, (codes.get(code) ?? new Set()).add(room));
+      }
+    }
+  }
+  return codes;
+}
+
+/** The codes quoted in one source text. `env['KILN_ROOT']` is none; a code in a list is. */
+export function codesIn(text: string): string[] {
+  return [...text.matchAll(/(?<!\w\[)(['"`])(KILN_[A-Z0-9_]*[A-Z0-9])\1/g)].map((match) => match[2]!);
+}
+
+/** What docs/errors.md explains, in order: each line of a list under the heading of a room. */
+export function codesInDocument(): { readonly code: string; readonly room: string }[] {
+  let room = '';
+  const found: { code: string; room: string }[] = [];
+  for (const line of readFileSync(join(ROOT, 'docs/errors.md'), 'utf8').split('\n')) {
+    room = /^## (\w+)/.exec(line)?.[1] ?? room;
+    const code = /^- `(KILN_\w+)`: \S/.exec(line)?.[1];
+    if (code) found.push({ code, room });
+  }
+  return found;
+}
+
+if (import.meta.main) {
+  const codes = codesInSources();
+  for (const room of ROOMS) {
+    console.log(`## ${room}`);
+    for (const [code, rooms] of [...codes].sort(([a], [b]) => (a < b ? -1 : 1)))
+      if ([...rooms][0] === room) console.log(`- \`${code}\`: ${[...rooms].join(' ')}`);
+  }
+}
