@@ -1,8 +1,8 @@
 import { digestOfParts } from '../base/digest.ts';
 import { KilnError, type Place, type SourceText } from '../base/errors.ts';
-import { cleanPath } from './gomatch.ts';
+import { cleanPath } from '../base/gopath.ts';
+import { compilePattern, type PathTest, SplitPath } from '../base/pathpattern.ts';
 import { trimSpace } from './gotext.ts';
-import { compilePattern, type PathTest } from './ignorepattern.ts';
 
 /**
  * # .dockerignore
@@ -122,8 +122,8 @@ function simpleWalk(rules: readonly Rule[]): { excludes(path: string): boolean }
   };
   const excludes = (path: string): boolean => {
     if (exact.has(path)) return true;
-    const names = path.split('/');
-    for (const test of tests) if (test.matches(path, names)) return true;
+    const split = new SplitPath(path);
+    for (const test of tests) if (test.matches(split)) return true;
     const slash = path.lastIndexOf('/');
     return slash > 0 && directory(path.slice(0, slash));
   };
@@ -154,13 +154,13 @@ function orderedWalk(rules: readonly Rule[]): { excludes(path: string): boolean;
     const slash = path.lastIndexOf('/');
     const above = slash > 0 ? directory(path.slice(0, slash)).matched : undefined;
     const matched = new Uint8Array(rules.length);
-    const names = path.split('/');
+    const split = new SplitPath(path);
     let excludedBy: Rule | undefined;
     for (let i = 0; i < rules.length; i++) {
       const rule = rules[i]!;
       if (above?.[i] !== 1) {
         if (rule.back !== (excludedBy !== undefined)) continue;
-        if (!rule.test.matches(path, names)) continue;
+        if (!rule.test.matches(split)) continue;
       }
       matched[i] = 1;
       excludedBy = rule.back ? undefined : rule;

@@ -1,8 +1,8 @@
 import { KilnError } from '../../base/errors.ts';
+import { cleanPath } from '../../base/gopath.ts';
 import { editDistance } from '../../base/suggest.ts';
 import type { Tree } from '../contenthash.ts';
 import { isDirectory, isSymlink } from './entry.ts';
-import { cleanPath } from './patterns.ts';
 import { below, type TreeView, viewTree } from './view.ts';
 
 /** `"/x": not found`, with the reason when the filter hides it, else with the names that look like it. */

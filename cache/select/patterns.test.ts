@@ -1,68 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { BadPatternError, compileGoPattern, hasWildcard } from './gomatch.ts';
-import { cleanPath, compilePatterns, ROOT } from './patterns.ts';
-
-/** From the table of Go's path/filepath match_test.go: pattern, name, matches; undefined where Go says ErrBadPattern. */
-const GO: readonly (readonly [string, string, boolean | undefined])[] = [
-  ['abc', 'abc', true],
-  ['*', 'abc', true],
-  ['*c', 'abc', true],
-  ['a*', 'a', true],
-  ['a*', 'ab/c', false],
-  ['a*/b', 'abc/b', true],
-  ['a*/b', 'a/c/b', false],
-  ['a*b*c*d*e*/f', 'axbxcxdxe/f', true],
-  ['a*b*c*d*e*/f', 'axbxcxdxexxx/fff', false],
-  ['a*b?c*x', 'abxbbxdbxebxczzx', true],
-  ['a*b?c*x', 'abxbbxdbxebxczzy', false],
-  ['ab[c]', 'abc', true],
-  ['ab[b-d]', 'abc', true],
-  ['ab[e-g]', 'abc', false],
-  ['ab[^c]', 'abc', false],
-  ['ab[^b-d]', 'abc', false],
-  ['ab[^e-g]', 'abc', true],
-  ['a\\*b', 'a*b', true],
-  ['a\\*b', 'ab', false],
-  ['a?b', 'a☺b', true],
-  ['a[^a]b', 'a☺b', true],
-  ['a???b', 'a☺b', false],
-  ['[a-ζ]*', 'α', true],
-  ['*[a-ζ]', 'A', false],
-  ['a?b', 'a/b', false],
-  ['a*b', 'a/b', false],
-  ['[\\]a]', ']', true],
-  ['[\\-]', '-', true],
-  ['[x\\-]', 'x', true],
-  ['[\\-x]', 'a', false],
-  ['[]a]', ']', undefined],
-  ['[-]', '-', undefined],
-  ['[x-]', 'x', undefined],
-  ['[-x]', '-', undefined],
-  ['[a-b-c]', 'a', undefined],
-  ['[', 'a', undefined],
-  ['[^', 'a', undefined],
-  ['[^bc', 'a', undefined],
-  ['a[', 'a', undefined],
-  ['\\', 'a', undefined],
-  ['*x', 'xxx', true],
-];
-
-test('matches as Go does', () => {
-  for (const [pattern, name, expected] of GO) {
-    if (expected === undefined)
-      assert.throws(
-        () => compileGoPattern(pattern),
-        (error: unknown) => error instanceof BadPatternError,
-      );
-    else assert.is(compileGoPattern(pattern).matches(name), expected, `${pattern} against ${name}`);
-  }
-});
-
-test('a wildcard counts unless it is escaped', () => {
-  for (const text of ['*', 'a?', 'x[y]', 'a\\\\*']) assert.ok(hasWildcard(text), text);
-  for (const text of ['', 'a', 'a\\*', '\\[x', 'a\\\\']) assert.not(hasWildcard(text), text);
-});
+import { compilePatterns, ROOT } from './patterns.ts';
 
 /** From the tables of moby/patternmatcher: pattern, path, matches. */
 const MOBY: readonly (readonly [string, string, boolean])[] = [
@@ -124,11 +62,6 @@ test('a walk is spared what cannot match, and never what can', () => {
   const list = compilePatterns(['src/*/test', 'docs/**/x']);
   const below = (path: string) => list.mayMatchBelow(path, list.match(path, ROOT).info);
   assert.equal(['src', 'src/a', 'src/a/b', 'docs', 'docs/a/b', 'lib'].map(below), [true, true, false, true, true, false]);
-});
-
-test('paths are cleaned as Go cleans them', () => {
-  const paths = ['', '.', '/', 'a//b', 'a/./b/', 'a/../../b', '/../a', '../..', 'a/..'];
-  assert.equal(paths.map(cleanPath), ['.', '.', '/', 'a/b', 'a/b', '../b', '/a', '../..', '.']);
 });
 
 test.run();

@@ -1,4 +1,6 @@
-import { BadPatternError, compileGoPattern, pieceToRegExp } from './gomatch.ts';
+import { badPattern } from '../../base/gomatch.ts';
+import { cleanPath } from '../../base/gopath.ts';
+import { compilePattern, type PathTest, SplitPath } from '../../base/pathpattern.ts';
 
 /**
  * A list of include or exclude patterns with the meaning that github.com/moby/patternmatcher gives them: `**` crosses slashes, a
@@ -8,7 +10,7 @@ import { BadPatternError, compileGoPattern, pieceToRegExp } from './gomatch.ts';
 export interface PatternList {
   /** Is `path` (relative, `/`-separated) matched? `parent` is what this returned for the directory above; ROOT for the top. */
   match(path: string, parent: Matched): { readonly matched: boolean; readonly info: Matched };
-  /** False when nothing at or below the directory `path` can match: no need to look. Never false when unsure. */
+  /** False when nothing below the directory `path` can match: no need to look. Never false when unsure. */
   mayMatchBelow(path: string, info: Matched): boolean;
 }
 
@@ -16,99 +18,51 @@ export interface PatternList {
 export type Matched = readonly boolean[];
 export const ROOT: Matched = [];
 
-/** Throws BadPatternError. Blank patterns are dropped, the others trimmed and cleaned as Go's filepath.Clean does. */
+/** Throws KILN_BAD_PATTERN. Blank patterns are dropped, the others trimmed and cleaned as Go's filepath.Clean does. */
 export function compilePatterns(patterns: readonly string[]): PatternList {
   const list = patterns.flatMap(parse);
   return {
     match: (path, parent) => matchAll(list, path, parent),
-    mayMatchBelow: (path, info) => list.some((one, at) => !one.negated && (info[at] === true || one.mayMatchBelow(path))),
+    mayMatchBelow: (path, info) => list.some(({ back, test }, at) => !back && (info[at] === true || test.reachesBelow(path))),
   };
 }
 
-interface One {
-  readonly negated: boolean;
-  readonly matches: (path: string) => boolean;
-  readonly mayMatchBelow: (directory: string) => boolean;
+interface Rule {
+  /** Brings back: `!pattern`. */
+  readonly back: boolean;
+  readonly test: PathTest;
 }
 
-function matchAll(list: readonly One[], path: string, parent: Matched): { matched: boolean; info: Matched } {
+function matchAll(list: readonly Rule[], path: string, parent: Matched): { matched: boolean; info: Matched } {
   const info: boolean[] = new Array(list.length).fill(false);
   let matched = false;
+  const split = new SplitPath(path);
   for (let at = 0; at < list.length; at++) {
-    const one = list[at]!;
+    const { back, test } = list[at]!;
     let hit = parent[at] === true;
     // What cannot change the verdict is not tried, and so is not known further down either: that is patternmatcher's rule.
-    if (!hit && one.negated === matched) hit = one.matches(path) || (parent.length === 0 && parentMatches(one, path));
+    if (!hit && back === matched) hit = test.matches(split) || (parent.length === 0 && parentMatches(test, path));
     info[at] = hit;
-    if (hit) matched = !one.negated;
+    if (hit) matched = !back;
   }
   return { matched, info };
 }
 
 /** Without results for the directories above, they are tried one by one. */
-function parentMatches(one: One, path: string): boolean {
+function parentMatches(test: PathTest, path: string): boolean {
   for (let slash = path.indexOf('/'); slash > 0; slash = path.indexOf('/', slash + 1)) {
-    if (one.matches(path.slice(0, slash))) return true;
+    if (test.matches(new SplitPath(path.slice(0, slash)))) return true;
   }
   return false;
 }
 
-function parse(raw: string): One[] {
+function parse(raw: string): Rule[] {
   let pattern = raw.trim();
   if (pattern === '') return [];
   pattern = cleanPath(pattern);
-  const negated = pattern.startsWith('!');
-  if (negated) pattern = pattern.slice(1);
-  if (pattern === '') throw new BadPatternError(raw);
-  compileGoPattern(pattern);
-  return [{ negated, matches: compileMatch(pattern), mayMatchBelow: compilePrefix(pattern) }];
-}
-
-function compileMatch(pattern: string): (path: string) => boolean {
-  if (!/[*?[\]\\]/.test(pattern)) return (path) => path === pattern;
-  const regexp = new RegExp(`^${toRegExp(pattern)}$`, 'su');
-  return (path) => regexp.test(path);
-}
-
-/** `**` (with a following slash, if any) is any run, everything else as in gomatch.ts. */
-function toRegExp(pattern: string): string {
-  const chars = [...pattern];
-  let out = '';
-  for (let at = 0; at < chars.length; ) {
-    if (chars[at] === '*' && chars[at + 1] === '*') {
-      at += chars[at + 2] === '/' ? 3 : 2;
-      out += at >= chars.length ? '.*' : '(?:.*/)?';
-      continue;
-    }
-    const [text, next] = pieceToRegExp(pattern, chars, at);
-    out += text;
-    at = next;
-  }
-  return out;
-}
-
-/** Can anything below `directory` match? Component by component, up to the first `**`. */
-function compilePrefix(pattern: string): (directory: string) => boolean {
-  const parts = pattern.split('/');
-  const deep = parts.findIndex((part) => part.includes('**'));
-  const fixed = (deep < 0 ? parts : parts.slice(0, deep)).map(compileMatch);
-  return (directory) => {
-    const names = directory.split('/');
-    if (deep < 0 && names.length >= parts.length) return false;
-    for (let at = 0; at < names.length && at < fixed.length; at++) if (!fixed[at]!(names[at]!)) return false;
-    return true;
-  };
-}
-
-/** Go's filepath.Clean: no doubled slashes, no `.`, `..` taken against what is before it. The empty path is `.`. */
-export function cleanPath(path: string): string {
-  const rooted = path.startsWith('/');
-  const out: string[] = [];
-  for (const part of path.split('/')) {
-    if (part === '' || part === '.') continue;
-    if (part !== '..') out.push(part);
-    else if (out.length > 0 && out.at(-1) !== '..') out.pop();
-    else if (!rooted) out.push('..');
-  }
-  return rooted ? `/${out.join('/')}` : out.join('/') || '.';
+  const back = pattern.startsWith('!');
+  if (back) pattern = pattern.slice(1);
+  const test = pattern === '' ? undefined : compilePattern(pattern);
+  if (!test) throw badPattern(pattern || raw);
+  return [{ back, test }];
 }

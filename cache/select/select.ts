@@ -1,9 +1,10 @@
 import { KilnError } from '../../base/errors.ts';
+import { hasWildcard } from '../../base/gomatch.ts';
+import { cleanPath } from '../../base/gopath.ts';
 import type { Selection, Tree } from '../contenthash.ts';
 import { type Entry, isDirectory, isSymlink, type Meta, makeEntry } from './entry.ts';
-import { BadPatternError, hasWildcard } from './gomatch.ts';
 import { missingSource } from './missing.ts';
-import { cleanPath, compilePatterns, type Matched, type PatternList, ROOT } from './patterns.ts';
+import { compilePatterns, type Matched, type PatternList, ROOT } from './patterns.ts';
 import { resolveVisible } from './resolve.ts';
 import { below, type TreeView, viewTree } from './view.ts';
 import { expandWildcards } from './wildcard.ts';
@@ -30,7 +31,8 @@ export function select(tree: Tree, selection: Selection): readonly SelectedSourc
   try {
     return selectAll(tree, selection);
   } catch (error) {
-    if (error instanceof BadPatternError) throw new KilnError('KILN_COPY_BAD_PATTERN', error.message, { cause: error });
+    if (error instanceof KilnError && error.code === 'KILN_BAD_PATTERN')
+      throw new KilnError('KILN_COPY_BAD_PATTERN', error.message, { cause: error });
     throw error;
   }
 }

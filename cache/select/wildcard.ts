@@ -1,6 +1,6 @@
+import { compileMatch, hasWildcard } from '../../base/gomatch.ts';
+import { cleanPath } from '../../base/gopath.ts';
 import { isDirectory } from './entry.ts';
-import { compileGoPattern, type GoPattern, hasWildcard } from './gomatch.ts';
-import { cleanPath } from './patterns.ts';
 import { resolveVisible } from './resolve.ts';
 import { below, type TreeView } from './view.ts';
 
@@ -13,7 +13,7 @@ export function expandWildcards(view: TreeView, source: string, followLinks: boo
   const parts = cleanPath(`/${source}`).slice(1).split('/');
   const first = parts.findIndex(hasWildcard);
   if (first < 0) return [parts.join('/')];
-  const patterns = parts.slice(first).map(compileGoPattern);
+  const patterns = parts.slice(first).map(compileMatch);
   const base = resolveVisible(view, parts.slice(0, first).join('/'), followLinks);
   if (base === undefined || !isDirectoryAt(view, base)) return undefined;
   const found: string[] = [];
@@ -21,10 +21,12 @@ export function expandWildcards(view: TreeView, source: string, followLinks: boo
   return found;
 }
 
-function search(view: TreeView, directory: string, patterns: readonly GoPattern[], depth: number, found: string[]): void {
+type NameTest = (name: string) => boolean;
+
+function search(view: TreeView, directory: string, patterns: readonly NameTest[], depth: number, found: string[]): void {
   const pattern = patterns[depth]!;
   for (const name of view.names(directory)) {
-    if (!pattern.matches(name)) continue;
+    if (!pattern(name)) continue;
     const path = below(directory, name);
     const stat = view.lstat(path);
     if (stat === undefined) continue;

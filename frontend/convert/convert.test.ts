@@ -98,7 +98,9 @@ test('a stage that nothing needs may be wrong in what only its base would show',
 
 test('a target that is not there is answered with the stages there are', async () => {
   const text = 'FROM a AS build\nFROM b AS final\n';
-  await refuses(text, 'KILN_TARGET_NOT_FOUND', /target stage "biuld" could not be found \(did you mean build\?\)/, { request: { target: 'biuld' } });
+  await refuses(text, 'KILN_TARGET_NOT_FOUND', /target stage "biuld" could not be found \(did you mean build\?\)/, {
+    request: { target: 'biuld' },
+  });
 });
 
 test('an image that is not there may be a misspelled stage', async () => {

@@ -1,5 +1,6 @@
 import { digestOf, isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
+import { hasWildcard } from '../../base/gomatch.ts';
 import { type FileStep, fileOp, gitSource, httpSource, merge, type Note } from '../../solver/llb/builder.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { FileActionCopy } from '../../solver/llb/ops.ts';
@@ -10,7 +11,7 @@ import { warnIgnored } from './ignored.ts';
 import { commit } from './image.ts';
 import { instructionText, stepName } from './names.ts';
 import { chownOf } from './owner.ts';
-import { base, destination, hasWildcards, join, sourcePath } from './paths.ts';
+import { base, destination, join, sourcePath } from './paths.ts';
 import type { Step } from './step.ts';
 
 /** COPY and ADD with everything expanded. */
@@ -187,7 +188,7 @@ function withParents(source: string): { src: string; includePatterns: readonly s
   const pivot = source.indexOf('/./');
   const src = pivot < 0 ? '/' : source.slice(0, pivot);
   const pattern = sourcePath(pivot < 0 ? source : source.slice(pivot + 3));
-  const required = !hasWildcards(src) && !hasWildcards(pattern);
+  const required = !hasWildcard(src) && !hasWildcard(pattern);
   return { src, includePatterns: [pattern.slice(1)], ...(required && { requiredPaths: [join('/', src, pattern)] }) };
 }
 

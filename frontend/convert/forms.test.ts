@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { parsePorts } from './expose.ts';
 import { gitRefOf } from './gitref.ts';
 import { duration, quoteRune } from './goformat.ts';
-import { base, clean, destination, hasWildcards, join, workingDirectory } from './paths.ts';
+import { base, destination, join, workingDirectory } from './paths.ts';
 import { formatPlatform, parsePlatform } from './platforms.ts';
 import { familiarName, fullName, parseReference, pinnedName, tryParseReference } from './reference.ts';
 import { signalNumber } from './signals.ts';
@@ -45,8 +45,7 @@ test('image names get what Docker leaves out, and lose it again for people', () 
     assert.is(tryParseReference(wrong), undefined, wrong);
 });
 
-test('paths are joined and cleaned as Go does it', () => {
-  assert.equal(['', '/', 'a//b/', '/..', './a/../..'].map(clean), ['.', '/', 'a/b', '/', '..']);
+test('paths are joined as Go does it', () => {
   assert.equal([join('', ''), join('/', '../a'), join('/a', '', './b/')], ['', '/a', '/a/b']);
   assert.equal(['', '/', '/a/', 'b'].map(base), ['.', '/', 'a', 'b']);
   assert.equal(
@@ -54,7 +53,6 @@ test('paths are joined and cleaned as Go does it', () => {
     ['/w/', '/w/', '/w/', '/w/x/.', '/y/', '/.'],
   );
   assert.equal([workingDirectory('', ''), workingDirectory('/a', '../b'), workingDirectory('/a', '/c//d')], ['/', '/b', '/c//d']);
-  assert.equal(['a*', 'a\\*', 'x?', 'b[', 'plain'].map(hasWildcards), [true, false, true, true, false]);
 });
 
 test('durations, characters, sizes and signals are read and written as Docker does it', () => {

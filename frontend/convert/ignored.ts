@@ -1,5 +1,5 @@
+import { cleanPath } from '../../base/gopath.ts';
 import { ignoreFilter } from '../ignore.ts';
-import { clean } from './paths.ts';
 import type { Step } from './step.ts';
 
 /**
@@ -9,7 +9,7 @@ import type { Step } from './step.ts';
 export function warnIgnored({ conversion, command }: Step, isAdd: boolean, source: string): void {
   const { ignore } = conversion.request.mainContext;
   if (ignore.length === 0 || ignore.some((pattern) => pattern.startsWith('!'))) return;
-  const path = clean(source);
+  const path = cleanPath(source);
   const isRoot = path === '.' || path === '/';
   if (isRoot && !ignore.some((pattern) => ['*', '**', '**/*'].includes(pattern))) return;
   if (!isRoot && ignoreFilter(ignore).includes(path, false)) return;

@@ -1,10 +1,11 @@
 import { KilnError } from '../../base/errors.ts';
+import { cleanPath } from '../../base/gopath.ts';
 import { didYouMean } from '../../base/suggest.ts';
 import { type ExecMount, type ExecSecret, type ExecSsh, fileOp } from '../../solver/llb/builder.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { MountFlag, RunInstruction } from '../instructions.ts';
 import { parseBool, parseUint32 } from './goformat.ts';
-import { base, clean, isAbsolute, join } from './paths.ts';
+import { base, isAbsolute, join } from './paths.ts';
 import { parseSize } from './size.ts';
 import type { StageNode } from './stage.ts';
 import type { Step } from './step.ts';
@@ -217,7 +218,7 @@ function lowerSsh(spec: MountSpec): ExecSsh {
 
 function lowerMount(step: Step, spec: MountSpec, source: StageNode | undefined): ExecMount {
   const { stage } = step;
-  const dest = isAbsolute(clean(spec.target)) ? spec.target : join('/', stage.state.dir, spec.target);
+  const dest = isAbsolute(cleanPath(spec.target)) ? spec.target : join('/', stage.state.dir, spec.target);
   if (dest === '/') throw mountError(spec, 'it would cover the whole file system', 'add target=…');
   const selected = join('/', spec.source);
   if (spec.type === 'tmpfs') {
@@ -238,7 +239,7 @@ function lowerMount(step: Step, spec: MountSpec, source: StageNode | undefined):
     ...(makeDir ? { selector: '/cache' } : selected !== '/' ? { selector: selected } : {}),
   };
   if (spec.type === 'bind') return { ...common, type: 'bind', readonly: spec.readonly ?? true };
-  const id = `${step.conversion.request.buildArgs.get('BUILDKIT_CACHE_MOUNT_NS') ?? ''}/${spec.id || clean(spec.target)}`;
+  const id = `${step.conversion.request.buildArgs.get('BUILDKIT_CACHE_MOUNT_NS') ?? ''}/${spec.id || cleanPath(spec.target)}`;
   const sharing = SHARING.indexOf(spec.sharing ?? 'shared') as 0 | 1 | 2;
   return { ...common, type: 'cache', readonly: spec.readonly ?? false, id, sharing };
 }

@@ -1,17 +1,11 @@
-import { posix } from 'node:path';
+import { cleanPath } from '../../base/gopath.ts';
 
 /* Paths inside an image, by the rules of Go's package path: always with `/`, and cleaned of `.`, `..` and doubled slashes. */
-
-/** Go's path.Clean: the shortest equal path, without a trailing slash; `.` for an empty one. */
-export function clean(path: string): string {
-  const normal = posix.normalize(path);
-  return normal.length > 1 && normal.endsWith('/') ? normal.slice(0, -1) : normal;
-}
 
 /** Go's path.Join: empty parts do not count, the result is clean, and empty when all parts are. */
 export function join(...parts: readonly string[]): string {
   const given = parts.filter((part) => part !== '');
-  return given.length === 0 ? '' : clean(given.join('/'));
+  return given.length === 0 ? '' : cleanPath(given.join('/'));
 }
 
 /** Go's path.Base: the last element; `/` for a root, `.` for nothing. */
@@ -38,7 +32,7 @@ export function workingDirectory(current: string, next: string): string {
  */
 export function destination(directory: string, path: string): string {
   const written = path === '' || path === '.' ? './' : path;
-  const found = isAbsolute(written) ? clean(written) : join('/', directory, written);
+  const found = isAbsolute(written) ? cleanPath(written) : join('/', directory, written);
   if (written.endsWith('/') && !found.endsWith('/')) return `${found}/`;
   if (written.endsWith('/.')) return found === '/' ? '/.' : `${found}/.`;
   return found;
@@ -47,9 +41,4 @@ export function destination(directory: string, path: string): string {
 /** A source path: absolute and clean. `..` cannot leave the root. */
 export function sourcePath(path: string): string {
   return join('/', path);
-}
-
-/** Go's filepath.Match has `*`, `?` and `[...]`; a backslash takes the meaning from the next character. */
-export function hasWildcards(pattern: string): boolean {
-  return /^(?:[^*?[\\]|\\[\s\S])*[*?[]/.test(pattern);
 }

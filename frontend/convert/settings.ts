@@ -1,4 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
+import { cleanPath } from '../../base/gopath.ts';
 import type { Healthcheck } from '../../base/oci.ts';
 import { fileOp } from '../../solver/llb/builder.ts';
 import { checkPort } from '../check/usage.ts';
@@ -8,7 +9,7 @@ import { duration, quoteList, quoteRune } from './goformat.ts';
 import { commit, setEnv } from './image.ts';
 import { instructionText, stepName } from './names.ts';
 import { chownOf, createdTime } from './owner.ts';
-import { clean, isAbsolute, workingDirectory } from './paths.ts';
+import { isAbsolute, workingDirectory } from './paths.ts';
 import { signalNumber } from './signals.ts';
 import type { StageNode } from './stage.ts';
 import { withEnv } from './state.ts';
@@ -195,7 +196,7 @@ export function lowerWorkdir(step: Step, instruction: ins.WorkdirInstruction): v
   }
   const text = instructionText(instruction.original, conversion.words, env, 'plain');
   const name = stepName(stage, text, conversion.showPlatform, stage.platform, env);
-  const mkdir = { path: clean(dir), mode: 0o755, makeParents: true, timestamp: createdTime(conversion) };
+  const mkdir = { path: cleanPath(dir), mode: 0o755, makeParents: true, timestamp: createdTime(conversion) };
   const owner = stage.image.config.User ? chownOf(stage.image.config.User) : undefined;
   const tree = fileOp(stage.state.tree, [{ kind: 'mkdir', mkdir, owner }], { name, locations: [instruction.range] });
   stage.state = { ...stage.state, tree };

@@ -1,6 +1,6 @@
 import { closeSync, ftruncateSync, writeSync } from 'node:fs';
 import { errnoOf, KilnError } from '../../../base/errors.ts';
-import { cleanPath } from '../../../cache/select/patterns.ts';
+import { cleanPath } from '../../../base/gopath.ts';
 import { viewTree } from '../../../cache/select/view.ts';
 import { expandWildcards } from '../../../cache/select/wildcard.ts';
 import { fstat } from '../../../snapshotter/sys/calls.ts';

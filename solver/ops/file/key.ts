@@ -1,8 +1,8 @@
 import { basename } from 'node:path/posix';
 import { digestOf, digestOfParts } from '../../../base/digest.ts';
+import { cleanPath } from '../../../base/gopath.ts';
 import type { KeyPart } from '../../../cache/cache.ts';
 import type { Selection } from '../../../cache/contenthash.ts';
-import { cleanPath } from '../../../cache/select/patterns.ts';
 import type { ChownOpt, FileAction, FileOp, UserOpt } from '../../llb/ops.ts';
 import { selectionOf } from './perform.ts';
 

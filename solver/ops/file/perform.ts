@@ -1,8 +1,8 @@
 import { basename } from 'node:path/posix';
 import { KilnError } from '../../../base/errors.ts';
+import { hasWildcard } from '../../../base/gomatch.ts';
 import type { SelectedContents } from '../../../cache/contenthash/hasher.ts';
 import type { Selection, Tree } from '../../../cache/contenthash.ts';
-import { hasWildcard } from '../../../cache/select/gomatch.ts';
 import type { SelectedSource } from '../../../cache/select/select.ts';
 import { openRoot, type Root } from '../../../snapshotter/sys/rooted.ts';
 import type { FileActionCopy } from '../../llb/ops.ts';

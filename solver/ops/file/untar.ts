@@ -1,8 +1,8 @@
 import { closeSync, writeSync } from 'node:fs';
 import { KilnError } from '../../../base/errors.ts';
+import { cleanPath } from '../../../base/gopath.ts';
 import { xattrCounts } from '../../../cache/contenthash/xattrs.ts';
 import { isDirectoryMode } from '../../../cache/select/entry.ts';
-import { cleanPath } from '../../../cache/select/patterns.ts';
 import type { TarEntry } from '../../../snapshotter/layer/tar.ts';
 import type { TarHandler } from '../../../snapshotter/layer/untar.ts';
 import { makedev, type Timespec } from '../../../snapshotter/sys/calls.ts';

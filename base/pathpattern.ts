@@ -1,12 +1,26 @@
 import { compileMatch } from './gomatch.ts';
-import { compileName, compileNames } from './ignorenames.ts';
+import { compileNames, isPlain } from './pathnames.ts';
 
-/** One pattern of a .dockerignore, compiled. */
+/** A path relative to the root, split at `/` once and only if a pattern asks. */
+export class SplitPath {
+  readonly text: string;
+  #names: readonly string[] | undefined;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  get names(): readonly string[] {
+    this.#names ??= this.text.split('/');
+    return this.#names;
+  }
+}
+
+/** One pattern of a .dockerignore, of `COPY --exclude` or of an include list, compiled. */
 export interface PathTest {
   /** Set when the pattern matches this one path and no other. */
   readonly exact?: string;
-  /** `names` is `path` split at `/`. */
-  matches(path: string, names: readonly string[]): boolean;
+  matches(path: SplitPath): boolean;
   /** False when the pattern can match nothing below the directory `path`. May be true when it cannot either. */
   reachesBelow(path: string): boolean;
 }
@@ -19,21 +33,43 @@ export interface PathTest {
 export function compilePattern(pattern: string): PathTest | undefined {
   if (!isWellFormed(pattern)) return undefined;
   const { kind, expression, quantifiers } = translate(pattern);
-  const reachesBelow = (path: string) => mayReachBelow(pattern, path);
-  if (kind === 'exact') return { exact: pattern, matches: (path) => path === pattern, reachesBelow };
+  const reachesBelow = belowTest(pattern);
+  if (kind === 'exact') return { exact: pattern, matches: ({ text }) => text === pattern, reachesBelow };
   if (kind === 'prefix') {
     const prefix = pattern.slice(0, -2);
-    return { matches: (path) => path.startsWith(prefix), reachesBelow };
+    return { matches: ({ text }) => text.startsWith(prefix), reachesBelow };
   }
   if (kind === 'suffix') {
     const suffix = pattern.slice(2);
     const bare = suffix.startsWith('/') ? suffix.slice(1) : undefined;
-    return { matches: (path) => path.endsWith(suffix) || path === bare, reachesBelow };
+    return { matches: ({ text }) => text.endsWith(suffix) || text === bare, reachesBelow };
+  }
+  // A class whose range runs backwards is well-formed and yet no expression.
+  const plain = isPlain(pattern) && (!pattern.includes('[') || tryRegExp(expression, 'u') !== undefined);
+  if (plain) return { matches: plainTest(pattern), reachesBelow };
+  const expressionTest = compileExpression(expression, quantifiers);
+  return expressionTest && { matches: ({ text }) => expressionTest(text), reachesBelow };
+}
+
+/** The quickest test of a pattern that `isPlain`. Splitting a path costs more than most tests. */
+function plainTest(pattern: string): PathTest['matches'] {
+  const rest = pattern.startsWith('**/') ? pattern.slice(3) : pattern;
+  if (!rest.includes('**')) {
+    const matches = compileMatch(rest);
+    if (rest === pattern) return ({ text }) => matches(text);
+    if (!rest.includes('/')) return ({ text }) => matches(text.slice(text.lastIndexOf('/') + 1));
   }
   const byNames = compileNames(pattern);
-  if (byNames) return { matches: (_, names) => byNames(names), reachesBelow };
-  const expressionTest = compileExpression(expression, quantifiers);
-  return expressionTest && { matches: expressionTest, reachesBelow };
+  const [head, tail] = fixedEnds(pattern);
+  return (path) => path.text.startsWith(head) && path.text.endsWith(tail) && byNames(path.names);
+}
+
+/** What every path that matches begins and ends with. */
+function fixedEnds(pattern: string): readonly [string, string] {
+  const head = /^[^*?[]*/.exec(pattern)![0];
+  const tail = /[^*?\]]*$/.exec(pattern)![0];
+  // The slash behind `**` belongs to it.
+  return [head, tail.startsWith('/') && pattern.endsWith(`**${tail}`) ? tail.slice(1) : tail];
 }
 
 function isWellFormed(pattern: string): boolean {
@@ -162,15 +198,20 @@ function runSteps(steps: readonly Step[], path: string): boolean {
   return at[steps.length] === 1;
 }
 
-/** Compares the pattern's names with the directory's, and gives up (true) at the first that could be several. */
-function mayReachBelow(pattern: string, directory: string): boolean {
-  if (pattern.includes('[')) return true;
+/** Compares the pattern's names with a directory's, and gives up (true) at the first that could be several. */
+function belowTest(pattern: string): (directory: string) => boolean {
+  // A class can take a slash, also one that splits it here.
+  if (pattern.includes('[')) return () => true;
   const names = pattern.split('/');
-  for (const [i, name] of directory.split('/').entries()) {
-    const wanted = names[i];
-    if (wanted === undefined) return false;
-    if (wanted.includes('**') || wanted.includes('\\')) return true;
-    if (!wanted.includes('?') && !compileName(wanted)(name)) return false;
-  }
-  return names.length > directory.split('/').length;
+  const open = names.findIndex((name) => /\*\*|[\\^]/.test(name));
+  const fixed = names.slice(0, open < 0 ? names.length : open).map(compileMatch);
+  return (directory) => {
+    const path = directory.split('/');
+    for (let i = 0; i < path.length; i++) {
+      const test = fixed[i];
+      if (!test) return open >= 0;
+      if (!test(path[i]!)) return false;
+    }
+    return names.length > path.length;
+  };
 }
