@@ -1,6 +1,6 @@
 import { type Digest, hexOf } from '../base/digest.ts';
 import { type Descriptor, MEDIA } from '../base/oci.ts';
-import { familiarName, parseReference } from '../registry/names.ts';
+import { familiarName, parseReference } from '../base/reference.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 import type { ArchiveEntry } from './archive.ts';
 import { compactJson, layoutIndexJson } from './documents.ts';

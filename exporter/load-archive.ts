@@ -1,9 +1,9 @@
 import { asDigest, type Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { type Descriptor, type Manifest, MEDIA } from '../base/oci.ts';
+import { formatReference, parseReference } from '../base/reference.ts';
 import { MAX_CONFIG, MAX_MANIFEST, parseConfig, parseDocument } from '../registry/documents.ts';
 import { type Layout, openLayout } from '../registry/layout.ts';
-import { formatReference, parseReference } from '../registry/names.ts';
 import type { BlobForms, ContentStore } from '../snapshotter/content.ts';
 import type { ImageStore } from '../snapshotter/images.ts';
 import { compressionOf } from '../snapshotter/store/forms.ts';

@@ -2,9 +2,9 @@ import { closeSync, constants, openSync, readSync } from 'node:fs';
 import type { Digest } from '../base/digest.ts';
 import { CancelledError, KilnError, messageOf } from '../base/errors.ts';
 import { type Descriptor, MEDIA } from '../base/oci.ts';
+import { formatReference, parseReference } from '../base/reference.ts';
 import { indexArchive, type Member } from '../registry/archive.ts';
 import { MAX_CONFIG, MAX_MANIFEST, parseConfig } from '../registry/documents.ts';
-import { formatReference, parseReference } from '../registry/names.ts';
 import { manifestJson } from './documents.ts';
 import type { LoadedImage, LoadOptions, LoadRooms } from './load-archive.ts';
 

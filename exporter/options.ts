@@ -1,5 +1,5 @@
 import { KilnError } from '../base/errors.ts';
-import { formatReference, parseReference } from '../registry/names.ts';
+import { formatReference, parseReference } from '../base/reference.ts';
 import type { Compression } from '../snapshotter/content.ts';
 import { type Annotation, parseAnnotation } from './annotations.ts';
 

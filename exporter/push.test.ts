@@ -8,7 +8,7 @@ import * as assert from 'uvu/assert';
 import { digestOf, hexOf } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { type Descriptor, MEDIA } from '../base/oci.ts';
-import { parseReference } from '../registry/names.ts';
+import { parseReference } from '../base/reference.ts';
 import { never, quickClient } from '../registry/testing/client.ts';
 import { memoryContent } from '../registry/testing/content.ts';
 import { faultServer } from '../registry/testing/faults.ts';

@@ -2,9 +2,9 @@ import { createReadStream } from 'node:fs';
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { Descriptor } from '../base/oci.ts';
+import { formatReference, type Reference } from '../base/reference.ts';
 import type { RegistryClient, Repository } from '../registry/client.ts';
 import { parseDocument } from '../registry/documents.ts';
-import { formatReference, type Reference } from '../registry/names.ts';
 import type { UploadOutcome } from '../registry/upload.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { errnoOf, KilnError, messageOf } from '../base/errors.ts';
+import { DEFAULT_DOMAIN } from '../base/reference.ts';
 import { printable } from './failures.ts';
-import { DEFAULT_DOMAIN } from './names.ts';
 
 /** A login for one registry host. An identity token is an OAuth2 refresh token. */
 export type Credential =

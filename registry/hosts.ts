@@ -1,5 +1,5 @@
 import { KilnError } from '../base/errors.ts';
-import { DEFAULT_DOMAIN } from './names.ts';
+import { DEFAULT_DOMAIN } from '../base/reference.ts';
 
 /** Where the requests for one registry go. Plain data; one domain has several when there are mirrors. */
 export interface Endpoint {

@@ -1,4 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
+import { parseReference } from '../../base/reference.ts';
 import { imageResponse, packedImage } from '../../exporter/assembling.ts';
 import type { Exporter } from '../../exporter/exporter.ts';
 import { putDocuments } from '../../exporter/image-store.ts';
@@ -6,7 +7,6 @@ import type { ImageOptions } from '../../exporter/options.ts';
 import { reported } from '../../exporter/progress.ts';
 import { pushImage, storedImage } from '../../exporter/push.ts';
 import { RegistryClient } from '../../registry/client.ts';
-import { parseReference } from '../../registry/names.ts';
 import { registryOptions } from '../registry-options.ts';
 import type { Session } from '../session.ts';
 

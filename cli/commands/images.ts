@@ -1,4 +1,4 @@
-import { familiarName, parseReference } from '../../registry/names.ts';
+import { familiarName, parseReference } from '../../base/reference.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { isUntagged } from '../image/find.ts';

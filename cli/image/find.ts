@@ -1,6 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
+import { familiarName, formatReference, parseReference } from '../../base/reference.ts';
 import { nearest } from '../../base/suggest.ts';
-import { familiarName, formatReference, parseReference } from '../../registry/names.ts';
 import type { ImageStore, StoredImage } from '../../snapshotter/images.ts';
 
 /**

@@ -1,5 +1,5 @@
 import type { Platform } from '../../base/platform.ts';
-import { formatReference, nameOf, parseReference } from '../../registry/names.ts';
+import { formatReference, nameOf, parseReference } from '../../base/reference.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { imageSources } from '../../registry/pull.ts';
 import { unpackImage } from '../../registry/unpack.ts';

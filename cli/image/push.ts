@@ -4,7 +4,7 @@ import { indexJson, manifestJson } from '../../exporter/documents.ts';
 import { pushImage, storedImage } from '../../exporter/push.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { parseDocument } from '../../registry/documents.ts';
-import { parseReference } from '../../registry/names.ts';
+import { parseReference } from '../../base/reference.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import { registryOptions } from '../registry-options.ts';
 import type { Session } from '../session.ts';

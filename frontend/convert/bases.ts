@@ -1,6 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
 import type { ImageConfig } from '../../base/oci.ts';
 import type { Platform } from '../../base/platform.ts';
+import { formatReference, type Reference } from '../../base/reference.ts';
 import { didYouMean } from '../../base/suggest.ts';
 import { imageSource } from '../../solver/llb/builder.ts';
 import type { ResolvedImage } from '../frontend.ts';
@@ -9,10 +10,10 @@ import { findContext, loadContext, platformOfImage } from './contexts.ts';
 import type { Conversion } from './conversion.ts';
 import { placedAsync } from './errors.ts';
 import { emptyImage, imageOn } from './image.ts';
+import { imageNamed } from './imagename.ts';
 import { stepName } from './names.ts';
 import { triggersOf } from './onbuild.ts';
 import { formatPlatform, normalizePlatform } from './platforms.ts';
-import { fullName, parseReference, pinnedName } from './reference.ts';
 import type { StageNode } from './stage.ts';
 import { addDependencies, reachable, toCommand } from './stages.ts';
 import { emptyState } from './state.ts';
@@ -62,9 +63,9 @@ async function replaceStage(conversion: Conversion, stage: StageNode): Promise<v
 async function resolveImage(conversion: Conversion, stage: StageNode): Promise<void> {
   const { request } = conversion;
   const written = stage.baseName;
-  const reference = parseReference(written);
+  const reference = imageNamed(written);
   const platform = stage.platform ?? conversion.target;
-  stage.baseName = fullName(reference);
+  stage.baseName = formatReference(reference);
   const context = findContext(request, stage.baseName, platform);
   if (context) {
     const { state, config } = await loadContext(request, context, platform, () => stage.paths);
@@ -81,7 +82,7 @@ async function resolveImage(conversion: Conversion, stage: StageNode): Promise<v
 
 interface Found {
   readonly resolved: ResolvedImage;
-  readonly reference: ReturnType<typeof parseReference>;
+  readonly reference: Reference;
   readonly platform: Platform;
   readonly written: string;
 }
@@ -92,7 +93,7 @@ function takeImage(conversion: Conversion, stage: StageNode, { resolved, referen
   stage.image = imageOn(config);
   const implicit = stage.platform === undefined && conversion.implicitTarget;
   const chosen = implicit ? detectPlatform(config, platform, conversion.request.buildPlatform) : platform;
-  stage.baseName = pinnedName(reference, resolved.digest);
+  stage.baseName = formatReference({ ...reference, digest: resolved.digest });
   stage.platform = chosen;
   if (hasNoLayers(config)) {
     stage.state = emptyState(undefined);

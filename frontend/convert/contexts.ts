@@ -1,12 +1,13 @@
 import { KilnError } from '../../base/errors.ts';
 import type { ImageConfig } from '../../base/oci.ts';
 import type { Platform } from '../../base/platform.ts';
+import { familiarName, formatReference, tryParseReference, withoutLatest } from '../../base/reference.ts';
 import { imageSource, localSource, ociLayoutSource } from '../../solver/llb/builder.ts';
 import type { FrontendRequest, NamedContext } from '../frontend.ts';
 import { followPaths } from './conversion.ts';
 import { splitEnv } from './image.ts';
+import { imageNamed } from './imagename.ts';
 import { formatPlatform, normalizePlatform } from './platforms.ts';
-import { familiarName, fullName, parseReference, tryParseReference } from './reference.ts';
 import type { FoundContext } from './stage.ts';
 import { emptyState, type State, withEnv } from './state.ts';
 
@@ -25,7 +26,7 @@ export function findContext(request: FrontendRequest, name: string, platform: Pl
 
 function shortName(name: string): string | undefined {
   const reference = tryParseReference(name);
-  return reference && familiarName(reference);
+  return reference && familiarName(withoutLatest(reference));
 }
 
 function contextKey(key: string): string {
@@ -72,7 +73,7 @@ export async function loadContext(
 
 async function loadImage(request: FrontendRequest, name: string, ref: string, platform: Platform): Promise<LoadedContext> {
   if (ref === 'scratch') return { state: emptyState(undefined), config: undefined };
-  const full = fullName(parseReference(ref));
+  const full = formatReference(imageNamed(ref));
   const { config } = await request.resolveImage(full, platform, { pull: request.pull, stageName: name });
   const tree = imageSource(full, { platform, note: { name: `[context ${name}] ${ref}` } });
   return { state: imageState(emptyState(tree, platform), config), config };
@@ -88,7 +89,7 @@ async function loadLayout(
   const { config, digest } = await request.resolveImage(ref, platform, { pull: false, stageName: name });
   const reference = tryParseReference(name.replace(/::.*$/, ''));
   if (!reference) throw new KilnError('KILN_CONTEXT_NAME', `${JSON.stringify(name)} cannot name an image`);
-  const tree = ociLayoutSource(fullName({ ...reference, digest }), {
+  const tree = ociLayoutSource(formatReference({ ...withoutLatest(reference), digest }), {
     platform,
     sessionId: request.mainContext.sessionId,
     store: context.store,

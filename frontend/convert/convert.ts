@@ -1,4 +1,5 @@
 import type { Platform } from '../../base/platform.ts';
+import { tryParseReference } from '../../base/reference.ts';
 import { localSource } from '../../solver/llb/builder.ts';
 import { seal } from '../../solver/llb/draft.ts';
 import type { FrontendRequest, FrontendResult, TargetResult } from '../frontend.ts';
@@ -13,7 +14,6 @@ import { placed } from './errors.ts';
 import { wordsFor } from './expansion.ts';
 import { cloneImage, DEFAULT_PATH, finishImage, type Image, setEnv, splitEnv } from './image.ts';
 import { normalizePlatform } from './platforms.ts';
-import { tryParseReference } from './reference.ts';
 import { setWorkdir } from './settings.ts';
 import type { StageNode } from './stage.ts';
 import { findTarget, linkStages, listStages } from './stages.ts';

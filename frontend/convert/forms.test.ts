@@ -5,14 +5,12 @@ import { gitRefOf } from './gitref.ts';
 import { duration, quoteRune } from './goformat.ts';
 import { base, destination, join, workingDirectory } from './paths.ts';
 import { formatPlatform, parsePlatform } from './platforms.ts';
-import { familiarName, fullName, parseReference, pinnedName, tryParseReference } from './reference.ts';
 import { signalNumber } from './signals.ts';
 import { parseSize } from './size.ts';
 
 /* The small written forms: what they mean, and how they are written back. */
 
 const HOST = { os: 'linux', architecture: 'amd64' };
-const DIGEST = `sha256:${'0'.repeat(64)}`;
 
 test('platforms are normalised, and what is left out is the host', () => {
   const forms: Readonly<Record<string, string>> = {
@@ -28,21 +26,6 @@ test('platforms are normalised, and what is left out is the host', () => {
   for (const [written, meant] of Object.entries(forms)) assert.is(formatPlatform(parsePlatform(written, HOST)), meant, written);
   for (const wrong of ['', 'foo', 'linux/', 'a/b/c/d', 'linux/am d64'])
     assert.throws(() => parsePlatform(wrong, HOST), undefined, wrong);
-});
-
-test('image names get what Docker leaves out, and lose it again for people', () => {
-  const full = (text: string) => fullName(parseReference(text));
-  assert.is(full('busybox'), 'docker.io/library/busybox:latest');
-  assert.is(full('me/app:1'), 'docker.io/me/app:1');
-  assert.is(full('localhost/app'), 'localhost/app:latest');
-  assert.is(full('h:5000/a/b'), 'h:5000/a/b:latest');
-  assert.is(full(`busybox@${DIGEST}`), `docker.io/library/busybox@${DIGEST}`);
-  assert.is(pinnedName(parseReference('a'), DIGEST), `docker.io/library/a:latest@${DIGEST}`);
-  assert.is(pinnedName(parseReference(`a@${DIGEST}`), DIGEST), `docker.io/library/a@${DIGEST}`);
-  assert.is(familiarName(parseReference('docker.io/library/a:latest')), 'a');
-  assert.is(familiarName(parseReference('docker.io/me/a:2')), 'me/a:2');
-  for (const wrong of ['', 'A', 'a b', 'a:', 'a/', '-a', `a@sha256:1`, '0'.repeat(64)])
-    assert.is(tryParseReference(wrong), undefined, wrong);
 });
 
 test('paths are joined as Go does it', () => {

@@ -4,12 +4,12 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { asDigest } from '../../base/digest.ts';
 import type { ImageConfig } from '../../base/oci.ts';
+import { formatReference, parseReference } from '../../base/reference.ts';
 import { definitionJson, type JsonVertex } from '../../solver/llb/definition.ts';
 import type { FrontendRequest, FrontendResult } from '../frontend.ts';
 import { parseDockerfile } from '../parse.ts';
 import { convertDockerfile } from './convert.ts';
 import { formatPlatform, parsePlatform } from './platforms.ts';
-import { fullName, parseReference } from './reference.ts';
 import { parseSize } from './size.ts';
 import type { OracleOptions } from './testdata/cases.ts';
 
@@ -65,7 +65,7 @@ function request({ dockerfile, options, images, session }: Golden): FrontendRequ
     namedContexts: new Map(contexts),
     mainContext: { kind: 'local', sessionId: session, sharedKeyHint: 'context', ignore: options.ignore ?? [] },
     resolveImage: async (ref) => {
-      const name = fullName(parseReference(ref));
+      const name = formatReference(parseReference(ref));
       const found = images[name];
       if (!found) throw new Error(`${name} is not among the images of the case`);
       return { name, digest: asDigest(found.digest), config: found.config, local: true };

@@ -1,5 +1,5 @@
-import { type Digest, isDigest } from '../base/digest.ts';
-import { KilnError } from '../base/errors.ts';
+import { type Digest, isDigest } from './digest.ts';
+import { KilnError } from './errors.ts';
 
 /**
  * An image reference in full form. The grammar and the Docker Hub rules are those of distribution/reference: a first component
@@ -62,13 +62,26 @@ export function parseReference(text: string): Reference {
   return { domain, path, ...(effectiveTag === undefined ? {} : { tag: effectiveTag }), ...(digest ? { digest } : {}) };
 }
 
+/** As `parseReference`; undefined for what is no reference. */
+export function tryParseReference(text: string): Reference | undefined {
+  try {
+    return parseReference(text);
+  } catch (error) {
+    if (error instanceof KilnError) return undefined;
+    throw error;
+  }
+}
+
 function splitDomain(named: string): { domain: string; rest: string } {
   const slash = named.indexOf('/');
   const first = slash < 0 ? '' : named.slice(0, slash);
-  const isHost = /[.:]/.test(first) || first === 'localhost' || first !== first.toLowerCase();
-  if (!isHost) return { domain: DEFAULT_DOMAIN, rest: named };
+  if (!looksLikeHost(first)) return { domain: DEFAULT_DOMAIN, rest: named };
   const domain = first === 'index.docker.io' ? DEFAULT_DOMAIN : first;
   return { domain, rest: named.slice(slash + 1) };
+}
+
+function looksLikeHost(first: string): boolean {
+  return /[.:]/.test(first) || first === 'localhost' || first !== first.toLowerCase();
 }
 
 function checkPath(path: string, fail: (why: string, hint?: string) => never): void {
@@ -110,13 +123,25 @@ export function repositoryOf(reference: Reference): string {
   return `${reference.domain}/${reference.path}`;
 }
 
+/** Without the tag `latest`, which nobody has to write, unless a digest stands behind it. */
+export function withoutLatest(reference: Reference): Reference {
+  const { tag, ...named } = reference;
+  return tag === DEFAULT_TAG && !reference.digest ? named : reference;
+}
+
 /** The short form people write: `busybox:latest`, `team/app:1`, `localhost:5000/x:latest`. */
 export function familiarName(reference: Reference): string {
-  let name = repositoryOf(reference);
-  if (reference.domain === DEFAULT_DOMAIN) {
-    const tail = reference.path.startsWith('library/') ? reference.path.slice('library/'.length) : reference.path;
-    // `library/a/b` must keep its prefix: without it the name would be docker.io/a/b.
-    name = tail.includes('/') && tail !== reference.path ? reference.path : tail;
-  }
+  const name = shortRepository(reference);
   return name + (reference.tag === undefined ? '' : `:${reference.tag}`) + (reference.digest ? `@${reference.digest}` : '');
+}
+
+function shortRepository(reference: Reference): string {
+  const { domain, path } = reference;
+  if (domain !== DEFAULT_DOMAIN) return repositoryOf(reference);
+  const [first, second, ...more] = path.split('/') as [string, ...string[]];
+  if (second === undefined) return path;
+  // Without docker.io the first component would be taken for a host.
+  if (looksLikeHost(first)) return repositoryOf(reference);
+  // `library/a/b` must keep its prefix: without it the name would be docker.io/a/b.
+  return first === 'library' && more.length === 0 ? second : path;
 }

@@ -1,8 +1,9 @@
 import * as fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { KilnError } from '../base/errors.ts';
-import { familiarName, formatReference, nameOf, parseReference } from './names.ts';
+import { asDigest } from './digest.ts';
+import { KilnError } from './errors.ts';
+import { familiarName, formatReference, nameOf, parseReference, tryParseReference, withoutLatest } from './reference.ts';
 
 const D = `sha256:${'f'.repeat(64)}`;
 
@@ -14,6 +15,8 @@ const full: readonly [string, string][] = [
   ['team/app', 'docker.io/team/app:latest'],
   ['docker.io/busybox', 'docker.io/library/busybox:latest'],
   ['index.docker.io/library/busybox', 'docker.io/library/busybox:latest'],
+  ['me/app:1', 'docker.io/me/app:1'],
+  ['h:5000/a/b', 'h:5000/a/b:latest'],
   ['localhost/app', 'localhost/app:latest'],
   ['localhost:5000/app', 'localhost:5000/app:latest'],
   ['test.com:5000', 'docker.io/library/test.com:5000'],
@@ -80,11 +83,37 @@ test('the short form names the same image', () => {
     ['docker.io/team/app:1', 'team/app:1'],
     ['localhost:5000/x', 'localhost:5000/x:latest'],
     ['docker.io/library/a/b', 'library/a/b:latest'],
+    ['docker.io/docker.io/a', 'docker.io/docker.io/a:latest'],
+    ['docker.io/localhost/a', 'docker.io/localhost/a:latest'],
+    ['docker.io/library/x.y', 'x.y:latest'],
     [`busybox@${D}`, `busybox@${D}`],
   ] as const) {
     assert.is(familiarName(parseReference(text)), short);
     assert.equal(parseReference(short), parseReference(text));
   }
+});
+
+test('a reference is pinned by giving it a digest', () => {
+  const pinned = (text: string) => formatReference({ ...parseReference(text), digest: asDigest(D) });
+  assert.is(pinned('a'), `docker.io/library/a:latest@${D}`);
+  assert.is(pinned(`a@sha256:${'0'.repeat(64)}`), `docker.io/library/a@${D}`);
+});
+
+test('what is no reference is undefined for those who ask first', () => {
+  assert.is(tryParseReference('busybox')?.path, 'library/busybox');
+  for (const wrong of ['', 'A', 'a b', 'a:', 'a/', '-a', `a@sha256:1`, '0'.repeat(64)])
+    assert.is(tryParseReference(wrong), undefined, wrong);
+});
+
+test('the tag latest can be left out where no digest stands behind it', () => {
+  const short = (text: string) => familiarName(withoutLatest(parseReference(text)));
+  assert.equal(['docker.io/library/a:latest', 'a', 'docker.io/me/a:2', `a:latest@${D}`, `a@${D}`].map(short), [
+    'a',
+    'a',
+    'me/a:2',
+    `a:latest@${D}`,
+    `a@${D}`,
+  ]);
 });
 
 test('a stored name has no digest', () => {
