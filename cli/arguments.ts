@@ -5,13 +5,14 @@ export { Command, InvalidArgumentError, Option };
 
 /**
  * A commander command with the manners of Docker's: flags may follow arguments, boolean flags take `=true` and `=false`, a wrong flag is
- * a KilnError with a suggestion. `kiln NAME --help` prints to stdout and ends with 0.
+ * a KilnError with a suggestion. Every command takes --root, which goes before KILN_ROOT. `kiln NAME --help` prints to stdout and ends with 0.
  */
 export function newCommand(name: string, summary: string): Command {
   return new Command(`kiln ${name}`)
     .description(summary)
     .exitOverride()
     .configureOutput({ writeErr: () => {}, writeOut: (text) => process.stdout.write(text) })
+    .option('--root <dir>', 'the store (default: KILN_ROOT, /var/lib/kiln for root)')
     .showSuggestionAfterError(true)
     .allowExcessArguments(false);
 }
@@ -20,6 +21,8 @@ export function newCommand(name: string, summary: string): Command {
 export function parseArguments(command: Command, argv: readonly string[]): boolean {
   try {
     command.parse(withoutBooleanValues(command, argv), { from: 'user' });
+    const { root } = command.opts<{ root?: string }>();
+    if (root !== undefined) process.env['KILN_ROOT'] = root;
     return true;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;

@@ -13,11 +13,11 @@ export interface Session extends Rooms, AsyncDisposable {
   readonly pool: WorkerPool;
 }
 
-/** Opens the store at `root`, or where the environment says it is. */
-export function openSession(root?: string): Session {
-  const store = openStore(root || storeRoot(process.env, process.getuid?.() ?? 0));
+/** Opens the store where the environment says it is. */
+export function openSession(): Session {
+  const store = openStore(storeRoot(process.env, process.getuid?.() ?? 0));
   for (const warning of store.warnings) process.stderr.write(`WARNING: ${warning}\n`);
-  const pool = createPool({ entry: workerEntry(), threads: Math.max(2, availableParallelism()), prepare: enterPrivateMounts });
+  const pool = createPool({ entry: workerEntry(), threads: Math.max(2, availableParallelism()), prepare: enterMountsAsRoot });
   const rooms = openRooms(store, pooledJobs(pool));
   return {
     ...rooms,
@@ -34,6 +34,11 @@ export function openSession(root?: string): Session {
 function workerEntry(): URL {
   if (import.meta.url.endsWith('.ts')) return new URL('./worker.ts', import.meta.url);
   return new URL('./worker.cjs', import.meta.url);
+}
+
+/** An ordinary user has nothing mounted, and may not. */
+function enterMountsAsRoot(): void {
+  if (process.getuid?.() === 0) enterPrivateMounts();
 }
 
 /** KILN_ROOT, or /var/lib/kiln for root, or the user's data directory. */

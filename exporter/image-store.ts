@@ -26,7 +26,9 @@ export function imageStoreExporter(rooms: ExportRooms, spec: { readonly image: I
           : await assembledImage(targets, context, report, { image: options, ociTypes, part });
         putDocuments(rooms.content, image);
         const configs = image.manifests.map(({ config }) => config.digest);
-        for (const full of options.names) {
+        // Without a name it is kept under its digest, so that it can be run and looked at by its ID.
+        const names = options.names.length > 0 ? options.names : [image.target.digest];
+        for (const full of names) {
           rooms.images.put({ name: full, target: image.target, configs, created: Date.now() });
           report.done(`naming to ${full}`);
         }

@@ -47,8 +47,7 @@ function buildCommand(): Command {
       .option('--pull', 'ask the registry for a newer base even when the store has one')
       .option('--push', 'the same as --output=type=registry')
       .option('-q, --quiet', 'print only the image ID')
-      .option('--root <dir>', 'the store (default: KILN_ROOT, /var/lib/kiln for root)')
-      .option('--secret <spec>', 'a secret for RUN: id=NAME[,src=FILE|,env=NAME]', collect)
+        .option('--secret <spec>', 'a secret for RUN: id=NAME[,src=FILE|,env=NAME]', collect)
       .option('--shm-size <bytes>', 'size of /dev/shm in the steps')
       .option('--ssh <spec>', 'an ssh agent or keys for RUN: default or NAME=PATH', collect)
       .option('-t, --tag <name>', 'name the image; may be given several times', collect)
@@ -63,7 +62,7 @@ function buildCommand(): Command {
 export function parseBuildFlags(
   argv: readonly string[],
   host: Host,
-): { options: BuildOptions; root: string | undefined } | undefined {
+): { options: BuildOptions } | undefined {
   const command = buildCommand();
   const spelled = argv.map((argument) => argument.replace(/^--no-cache-filter(?==|$)/, '--nocache-filter'));
   if (!parseArguments(command, spelled)) return undefined;
@@ -80,7 +79,6 @@ export function parseBuildFlags(
   const fallback = host.env['DOCKER_DEFAULT_PLATFORM'];
   if (platforms.length === 0 && fallback) platforms.push(fallback);
   return {
-    root: text('root'),
     options: {
       context: command.args[0] ?? '.',
       file: text('file'),

@@ -23,9 +23,9 @@ export async function run(argv: readonly string[]): Promise<number> {
     cpus: availableParallelism(),
   });
   if (!parsed) return 0;
-  const { options, root } = parsed;
+  const { options } = parsed;
   requireRoot('kiln build');
-  await using session = openSession(root);
+  await using session = openSession();
   using cancel = cancelOnSignals();
   const view = await createView(options.progress, process.stderr, process.env['NO_COLOR'] === undefined);
   using log = new BuildLog(session.store.logs, {

@@ -32,7 +32,7 @@ export interface DoctorHost {
   readonly searchPath: string | undefined;
 }
 
-const OLDEST_KERNEL = '5.6';
+const OLDEST_KERNEL = '5.12';
 const OLDEST_NODE = '22.19';
 const LITTLE_SPACE = 2 << 30;
 const BINFMT = '/proc/sys/fs/binfmt_misc';
@@ -246,7 +246,7 @@ function nearestFileSystem(path: string): { readonly bavail: number; readonly bs
   }
 }
 
-/** Compares the first two numbers: `6.18.44-x` is at least `5.6`. */
+/** Compares the first two numbers: `6.18.44-x` is at least `5.12`. */
 function isAtLeast(version: string, least: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
   const [wantedMajor = 0, wantedMinor = 0] = least.split('.').map(Number);

@@ -5,6 +5,7 @@ import { loadArchive } from '../../exporter/load-archive.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { shownName } from '../image/find.ts';
+import { readAllPlatforms } from '../image/read.ts';
 import { openSession, type Session } from '../session.ts';
 import { shownTransfer } from '../transfers.ts';
 
@@ -32,7 +33,12 @@ export async function run(argv: readonly string[]): Promise<number> {
   for (const image of loaded) {
     for (const name of image.names) process.stdout.write(`Loaded image: ${shownName(name)}\n`);
     if (image.names.length > 0) continue;
-    session.images.put({ name: image.target.digest, target: image.target, configs: [], created: Date.now() });
+    session.images.put({
+      name: image.target.digest,
+      target: image.target,
+      configs: readAllPlatforms(session.content, image.target).map(({ manifest }) => manifest.config.digest),
+      created: Date.now(),
+    });
     process.stdout.write(`Loaded image ID: ${image.target.digest}\n`);
   }
   return 0;

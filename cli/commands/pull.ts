@@ -3,10 +3,10 @@ import { newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { fullName, shownName } from '../image/find.ts';
 import { pullImage } from '../image/pull.ts';
-import { openSession } from '../session.ts';
+import { openSession, requireRoot } from '../session.ts';
 import { shownTransfer } from '../transfers.ts';
 
-/** `kiln pull NAME`: fetches an image for one platform, or with --all-platforms for each that it has. */
+/** `kiln pull NAME`: fetches an image for one platform. */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = newCommand('pull', 'Fetch an image from a registry')
     .argument('<name>')
@@ -16,6 +16,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const flags = command.opts<{ platform?: string; quiet?: boolean }>();
   const [name = ''] = command.args;
   const full = fullName(name);
+  requireRoot('kiln pull');
   await using session = openSession();
   using cancel = cancelOnSignals();
   const image = await shownTransfer(`pulling ${full}`, flags.quiet === true, (report) =>

@@ -1,10 +1,10 @@
 import type { Digest } from '../../base/digest.ts';
 import { type Descriptor, type Index, type Manifest, MEDIA } from '../../base/oci.ts';
+import { parseReference } from '../../base/reference.ts';
 import { indexJson, manifestJson } from '../../exporter/documents.ts';
 import { pushImage, storedImage } from '../../exporter/push.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { parseDocument } from '../../registry/documents.ts';
-import { parseReference } from '../../base/reference.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import { registryOptions } from '../registry-options.ts';
 import type { Session } from '../session.ts';
@@ -57,7 +57,8 @@ async function compressedManifest(
 }
 
 async function compressedLayer(session: Session, layer: Descriptor, signal: AbortSignal): Promise<Descriptor> {
-  if (session.content.size(layer.digest) !== undefined) return layer;
+  const isPlain = layer.mediaType === MEDIA.ociLayer || layer.mediaType === MEDIA.dockerLayer;
+  if (!isPlain && session.content.size(layer.digest) !== undefined) return layer;
   const id = session.snapshotter.find(layer.digest);
   if (id === undefined) return layer;
   const form = await session.packer.pack(id, { compression: 'gzip' }, signal);

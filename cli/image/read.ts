@@ -1,8 +1,9 @@
 import { KilnError } from '../../base/errors.ts';
 import type { Descriptor, ImageConfig, Manifest } from '../../base/oci.ts';
 import type { Platform } from '../../base/platform.ts';
+import { bestManifest, offeredPlatforms } from '../../base/platformmatch.ts';
 import { parseConfig, parseDocument } from '../../registry/documents.ts';
-import { bestManifest, hostPlatform, offeredPlatforms } from '../../registry/platforms.ts';
+import { hostPlatform } from '../../registry/platforms.ts';
 import type { ContentStore } from '../../snapshotter/content.ts';
 
 /** One platform of an image in the store. */

@@ -67,8 +67,8 @@ class Pool implements WorkerPool {
     const abort = () => this.#cancel(task);
     signal?.addEventListener('abort', abort, { once: true });
     this.#waiting.push(task);
-    this.#assign();
     try {
+      this.#assign();
       return (await promise) as O;
     } finally {
       signal?.removeEventListener('abort', abort);

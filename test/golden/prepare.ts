@@ -33,8 +33,6 @@ interface Comparable {
  * from the context stay), digests of layers hold such times and are left out.
  */
 export function comparable(image: Comparable): Comparable {
-  // BuildKit leaves the mount points that its runtime makes in a base without them; Kiln leaves no trace of a mount.
-  for (const path of ['/proc', '/sys']) delete image.tree[path];
   for (const entry of Object.values(image.tree)) {
     if (entry && entry['mtime'] !== CONTEXT_TIME) entry['mtime'] = 'build time';
   }

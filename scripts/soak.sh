@@ -1,0 +1,16 @@
+#!/bin/sh
+# The long proofs: every test file that has a long form, run with KILN_SOAK=1 (fuzzing, random graphs, racing processes, killed builds).
+#   npm run soak [-- SUBSTRING...]     only files whose path contains one of them
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+sh scripts/setup.sh tests
+sh scripts/test-images.sh busybox
+files=$(grep -rl KILN_SOAK --include='*.test.ts' base frontend solver cache snapshotter executor exporter registry cli test)
+for file in $files; do
+  wanted=${1:+no}
+  for part in "$@"; do case $file in *"$part"*) wanted=yes ;; esac; done
+  [ "$wanted" = no ] && continue
+  say "$file"
+  KILN_SOAK=1 node_modules/.bin/node "$file"
+done
