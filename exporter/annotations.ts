@@ -1,6 +1,7 @@
 import { KilnError } from '../base/errors.ts';
 import type { Platform } from '../base/platform.ts';
-import { parsePlatform, samePlatform } from '../registry/platforms.ts';
+import { samePlatform } from '../base/platformmatch.ts';
+import { parsePlatform } from '../registry/platforms.ts';
 
 /** Where an annotation goes, in BuildKit's words (docs/annotations.md). */
 export type AnnotationTarget = 'manifest' | 'manifest-descriptor' | 'index' | 'index-descriptor';

@@ -1,8 +1,9 @@
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { Descriptor, Manifest } from '../base/oci.ts';
+import { bestManifest } from '../base/platformmatch.ts';
 import { MAX_MANIFEST, parseDocument } from '../registry/documents.ts';
-import { bestManifest, hostPlatform } from '../registry/platforms.ts';
+import { hostPlatform } from '../registry/platforms.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 import type { StoredImage } from '../snapshotter/images.ts';
 import { compressionOf } from '../snapshotter/store/forms.ts';

@@ -2,7 +2,7 @@ import { type Digest, isDigest } from '../base/digest.ts';
 import { KilnError, messageOf } from '../base/errors.ts';
 import { type Descriptor, type ImageConfig, type Index, type Manifest, MEDIA } from '../base/oci.ts';
 import type { Platform } from '../base/platform.ts';
-import { normalisePlatform } from './platforms.ts';
+import { normalisePlatform } from '../base/platform.ts';
 
 /**
  * Manifests, indexes and configs as they come from outside: every field we use is checked once, here. A document that could be

@@ -1,14 +1,14 @@
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { type Descriptor, type ImageConfig, type Manifest, MEDIA } from '../base/oci.ts';
-import type { Platform } from '../base/platform.ts';
+import { formatPlatform, type Platform } from '../base/platform.ts';
+import { bestManifest, compatiblePlatforms, offeredPlatforms, samePlatform } from '../base/platformmatch.ts';
 import { formatReference, nameOf, parseReference, type Reference } from '../base/reference.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 import type { ImageStore } from '../snapshotter/images.ts';
 import type { RegistryClient, RegistryOptions, Repository } from './client.ts';
 import { MAX_CONFIG, MAX_MANIFEST, parseConfig, parseDocument } from './documents.ts';
 import { openLayout, parseLayoutReference } from './layout.ts';
-import { bestManifest, compatiblePlatforms, formatPlatform, offeredPlatforms, samePlatform } from './platforms.ts';
 import { Transfers } from './transfers.ts';
 
 /** An image that is known but not necessarily here: its documents are in the content store, its layers come when they are fetched. */

@@ -1,9 +1,8 @@
-import type { Platform } from '../../base/platform.ts';
+import { formatPlatformInFull, type Platform } from '../../base/platform.ts';
 import type { ProxyEnv } from '../../solver/llb/ops.ts';
 import type { ArgInstruction } from '../instructions.ts';
 import { placeOf } from '../problem.ts';
 import { placed } from './errors.ts';
-import { formatPlatform } from './platforms.ts';
 import type { Env, Words } from './words.ts';
 
 /** The ARGs that are there without being declared, in the global scope: what is built, where, and which stage. */
@@ -14,7 +13,7 @@ export function platformArgs(
   overrides: ReadonlyMap<string, string>,
 ): Map<string, string> {
   const of = (prefix: string, platform: Platform): [string, string][] => [
-    [`${prefix}PLATFORM`, formatPlatform(platform)],
+    [`${prefix}PLATFORM`, formatPlatformInFull(platform)],
     [`${prefix}OS`, platform.os],
     [`${prefix}OSVERSION`, platform.osVersion ?? ''],
     [`${prefix}ARCH`, platform.architecture],

@@ -1,6 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import type { ImageConfig } from '../../base/oci.ts';
-import type { Platform } from '../../base/platform.ts';
+import { formatPlatformInFull, normalisePlatform, type Platform } from '../../base/platform.ts';
 import { formatReference, type Reference } from '../../base/reference.ts';
 import { didYouMean } from '../../base/suggest.ts';
 import { imageSource } from '../../solver/llb/builder.ts';
@@ -13,7 +13,6 @@ import { emptyImage, imageOn } from './image.ts';
 import { imageNamed } from './imagename.ts';
 import { stepName } from './names.ts';
 import { triggersOf } from './onbuild.ts';
-import { formatPlatform, normalizePlatform } from './platforms.ts';
 import type { StageNode } from './stage.ts';
 import { addDependencies, reachable, toCommand } from './stages.ts';
 import { emptyState } from './state.ts';
@@ -109,7 +108,7 @@ function takeImage(conversion: Conversion, stage: StageNode, { resolved, referen
   });
   stage.state = emptyState(tree, chosen);
   if (config.os !== chosen.os || config.architecture !== chosen.architecture) {
-    const [expected, actual] = [chosen, platformOfImage(config)].map((p) => formatPlatform(normalizePlatform(p)));
+    const [expected, actual] = [chosen, platformOfImage(config)].map((p) => formatPlatformInFull(normalisePlatform(p)));
     const message = `Base image ${written} was pulled with platform "${actual}", expected "${expected}" for current build`;
     conversion.warn('InvalidBaseImagePlatform', message, stage.errorRange);
   }

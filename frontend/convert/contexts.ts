@@ -1,13 +1,12 @@
 import { KilnError } from '../../base/errors.ts';
 import type { ImageConfig } from '../../base/oci.ts';
-import type { Platform } from '../../base/platform.ts';
+import { formatPlatformInFull, normalisePlatform, type Platform } from '../../base/platform.ts';
 import { familiarName, formatReference, tryParseReference, withoutLatest } from '../../base/reference.ts';
 import { imageSource, localSource, ociLayoutSource } from '../../solver/llb/builder.ts';
 import type { FrontendRequest, NamedContext } from '../frontend.ts';
 import { followPaths } from './conversion.ts';
 import { splitEnv } from './image.ts';
 import { imageNamed } from './imagename.ts';
-import { formatPlatform, normalizePlatform } from './platforms.ts';
 import type { FoundContext } from './stage.ts';
 import { emptyState, type State, withEnv } from './state.ts';
 
@@ -17,7 +16,7 @@ export function findContext(request: FrontendRequest, name: string, platform: Pl
   const short = shortName(name);
   if (short === undefined) return undefined;
   const contexts = new Map([...request.namedContexts].map(([key, context]) => [contextKey(key), context]));
-  for (const key of [`${short}::${formatPlatform(normalizePlatform(platform))}`, short]) {
+  for (const key of [`${short}::${formatPlatformInFull(normalisePlatform(platform))}`, short]) {
     const context = contexts.get(key);
     if (context) return { name: key, context };
   }

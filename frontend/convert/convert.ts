@@ -1,4 +1,4 @@
-import type { Platform } from '../../base/platform.ts';
+import { normalisePlatform, type Platform } from '../../base/platform.ts';
 import { tryParseReference } from '../../base/reference.ts';
 import { localSource } from '../../solver/llb/builder.ts';
 import { seal } from '../../solver/llb/draft.ts';
@@ -13,7 +13,6 @@ import { type Conversion, followPaths, type Warn } from './conversion.ts';
 import { placed } from './errors.ts';
 import { wordsFor } from './expansion.ts';
 import { cloneImage, DEFAULT_PATH, finishImage, type Image, setEnv, splitEnv } from './image.ts';
-import { normalizePlatform } from './platforms.ts';
 import { setWorkdir } from './settings.ts';
 import type { StageNode } from './stage.ts';
 import { findTarget, linkStages, listStages } from './stages.ts';
@@ -57,7 +56,7 @@ async function convertFor(
 }
 
 function begin(request: FrontendRequest, dockerfile: Dockerfile, asked: Platform | undefined, warn: Warn): Conversion {
-  const target = normalizePlatform(asked ?? request.buildPlatform);
+  const target = normalisePlatform(asked ?? request.buildPlatform);
   const words = wordsFor(dockerfile.escape);
   const { buildArgs } = request;
   const stageName = request.target ?? dockerfile.stages.at(-1)?.from.name ?? '';
@@ -146,7 +145,7 @@ function finish({ request, implicitTarget, target }: Conversion, image: Image): 
     if (target.osVersion) image['os.version'] = target.osVersion;
     else if (!same) delete image['os.version'];
   }
-  const { variant } = normalizePlatform(platformOfImage(image));
+  const { variant } = normalisePlatform(platformOfImage(image));
   if (variant) image.variant = variant;
   else delete image.variant;
   return finishImage(image);

@@ -4,29 +4,10 @@ import { parsePorts } from './expose.ts';
 import { gitRefOf } from './gitref.ts';
 import { duration, quoteRune } from './goformat.ts';
 import { base, destination, join, workingDirectory } from './paths.ts';
-import { formatPlatform, parsePlatform } from './platforms.ts';
 import { signalNumber } from './signals.ts';
 import { parseSize } from './size.ts';
 
 /* The small written forms: what they mean, and how they are written back. */
-
-const HOST = { os: 'linux', architecture: 'amd64' };
-
-test('platforms are normalised, and what is left out is the host', () => {
-  const forms: Readonly<Record<string, string>> = {
-    'linux/aarch64': 'linux/arm64',
-    'linux/arm64/v8': 'linux/arm64',
-    arm: 'linux/arm/v7',
-    armel: 'linux/arm/v6',
-    'Linux/x86_64': 'linux/amd64',
-    'linux/arm/6': 'linux/arm/v6',
-    windows: 'windows/amd64',
-    'windows(10.0.17763)/amd64': 'windows(10.0.17763)/amd64',
-  };
-  for (const [written, meant] of Object.entries(forms)) assert.is(formatPlatform(parsePlatform(written, HOST)), meant, written);
-  for (const wrong of ['', 'foo', 'linux/', 'a/b/c/d', 'linux/am d64'])
-    assert.throws(() => parsePlatform(wrong, HOST), undefined, wrong);
-});
 
 test('paths are joined as Go does it', () => {
   assert.equal([join('', ''), join('/', '../a'), join('/a', '', './b/')], ['', '/a', '/a/b']);

@@ -1,5 +1,4 @@
-import type { Platform } from '../../base/platform.ts';
-import { formatPlatform, normalizePlatform, parsePlatform } from './platforms.ts';
+import { formatPlatformInFull, normalisePlatform, type Platform, parsePlatform } from '../../base/platform.ts';
 import type { StageNode } from './stage.ts';
 import type { Env, WordMode, Words } from './words.ts';
 
@@ -13,7 +12,7 @@ export function stepName(
 ): string {
   if (stage.total === 0) return what;
   stage.shown++;
-  const shownPlatform = showPlatform && platform ? `${formatPlatform(platform)}${crossTarget(platform, env)} ` : '';
+  const shownPlatform = showPlatform && platform ? `${formatPlatformInFull(platform)}${crossTarget(platform, env)} ` : '';
   const label = stage.label ? `${stage.label} ` : '';
   const number = String(stage.shown).padStart(String(stage.total).length);
   const onBuild = stage.onBuildStep ? 'ONBUILD ' : '';
@@ -24,7 +23,7 @@ export function stepName(
 function crossTarget(platform: Platform, env: Env): string {
   const target = targetOf(env, platform);
   if (!target) return '';
-  if (target.os !== platform.os) return `->${formatPlatform(target)}`;
+  if (target.os !== platform.os) return `->${formatPlatformInFull(target)}`;
   if (target.architecture === platform.architecture) return '';
   return `->${target.architecture}${target.variant ? `/${target.variant}` : ''}`;
 }
@@ -40,7 +39,7 @@ function targetOf(env: Env, platform: Platform): Platform | undefined {
   }
   const [os, architecture, variant] = ['TARGETOS', 'TARGETARCH', 'TARGETVARIANT'].map((key) => env.get(key));
   if (os === undefined && architecture === undefined && variant === undefined) return undefined;
-  return normalizePlatform({
+  return normalisePlatform({
     os: os || platform.os,
     architecture: architecture || platform.architecture,
     ...(variant && { variant }),

@@ -4,12 +4,12 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { asDigest } from '../../base/digest.ts';
 import type { ImageConfig } from '../../base/oci.ts';
+import { formatPlatformInFull, parsePlatform } from '../../base/platform.ts';
 import { formatReference, parseReference } from '../../base/reference.ts';
 import { definitionJson, type JsonVertex } from '../../solver/llb/definition.ts';
 import type { FrontendRequest, FrontendResult } from '../frontend.ts';
 import { parseDockerfile } from '../parse.ts';
 import { convertDockerfile } from './convert.ts';
-import { formatPlatform, parsePlatform } from './platforms.ts';
 import { parseSize } from './size.ts';
 import type { OracleOptions } from './testdata/cases.ts';
 
@@ -99,7 +99,9 @@ const sorted = (value: unknown): unknown => {
 function check(golden: Golden, result: FrontendResult): void {
   assert.is(result.targets.length, golden.targets.length);
   for (const theirs of golden.targets) {
-    const ours = result.targets.find((target) => theirs.platform === '' || formatPlatform(target.platform) === theirs.platform);
+    const ours = result.targets.find(
+      (target) => theirs.platform === '' || formatPlatformInFull(target.platform) === theirs.platform,
+    );
     assert.ok(ours, `a result for ${theirs.platform}`);
     assert.equal(sorted(withoutChance(definitionJson(ours.edge))), sorted(withoutChance(theirs.ops)), 'ops');
     assert.is(ours.edge && `${ours.edge.vertex.digest}:${ours.edge.output}`, theirs.result);

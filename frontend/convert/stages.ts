@@ -1,5 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
-import type { Platform } from '../../base/platform.ts';
+import { type Platform, parsePlatform } from '../../base/platform.ts';
 import { didYouMean } from '../../base/suggest.ts';
 import type { SourceRange } from '../../solver/llb/graph.ts';
 import type { FrontendRequest } from '../frontend.ts';
@@ -8,7 +8,6 @@ import { placeOf } from '../problem.ts';
 import { findContext } from './contexts.ts';
 import type { Warn } from './conversion.ts';
 import { placed } from './errors.ts';
-import { parsePlatform } from './platforms.ts';
 import { type Command, newStage, type StageNode } from './stage.ts';
 import { type ExpandedWord, emptyEnv, type Words } from './words.ts';
 

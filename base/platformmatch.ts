@@ -1,0 +1,84 @@
+import type { Descriptor, Index } from './oci.ts';
+import { formatPlatform, normalisePlatform, type Platform } from './platform.ts';
+
+/* Which image of several runs on a platform, with the rules of containerd/platforms. */
+
+/** True when `candidate` is exactly `wanted` after normalising (os features of the candidate may be a subset). */
+export function samePlatform(wanted: Platform, candidate: Platform): boolean {
+  const a = normalisePlatform(wanted);
+  const b = normalisePlatform(candidate);
+  return (
+    a.os === b.os &&
+    a.architecture === b.architecture &&
+    (a.variant ?? '') === (b.variant ?? '') &&
+    (a.os !== 'windows' || sameWindows(a.osVersion, b.osVersion)) &&
+    (b.osFeatures ?? []).every((feature) => a.osFeatures?.includes(feature))
+  );
+}
+
+/** Windows containers need the build number of their host: the first three numbers of the version. */
+function sameWindows(wanted: string | undefined, candidate: string | undefined): boolean {
+  if (!wanted || !candidate) return true;
+  const head = (version: string) => version.split('.').slice(0, 3).join('.');
+  return head(wanted) === head(candidate);
+}
+
+/** What runs on `platform`, best first: arm64 also runs arm/v8 … v5, amd64 also 386, arm/v7 also v6 and v5. */
+export function compatiblePlatforms(platform: Platform): readonly Platform[] {
+  const wanted = normalisePlatform(platform);
+  const like = (architecture: string, variant?: string): Platform => {
+    const { variant: _, ...rest } = wanted;
+    return { ...rest, architecture, ...(variant ? { variant } : {}) };
+  };
+  const list: Platform[] = [wanted];
+  const armDown = (from: number) => {
+    for (let version = from; version >= 5; version--) list.push(like('arm', `v${version}`));
+  };
+  if (wanted.architecture === 'amd64') {
+    for (let version = Number(wanted.variant?.slice(1) ?? 1) - 1; version >= 1; version--)
+      list.push(like('amd64', `v${version}`));
+    list.push(like('386'));
+  } else if (wanted.architecture === 'arm') {
+    armDown(Number(wanted.variant?.slice(1)) - 1);
+  } else if (wanted.architecture === 'arm64') {
+    list.push(...arm64Down(wanted.variant ?? 'v8').map((variant) => like('arm64', variant)));
+    armDown(8);
+  }
+  return list.map(normalisePlatform);
+}
+
+/** arm64 v9.x contains every v9 below it and v8.(x+5), which contains every v8 below it. */
+function arm64Down(variant: string): string[] {
+  const parsed = /^v([89])(?:\.(\d))?$/.exec(variant);
+  if (!parsed) return [];
+  const name = (major: number, minor: number) => (minor === 0 ? `v${major}` : `v${major}.${minor}`);
+  const out: string[] = [];
+  let minor = Number(parsed[2] ?? 0);
+  if (parsed[1] === '9') {
+    for (let lower = minor - 1; lower >= 0; lower--) out.push(name(9, lower));
+    minor += 5;
+    out.push(name(8, minor));
+  }
+  for (let lower = minor - 1; lower >= 0; lower--) out.push(name(8, lower));
+  return out;
+}
+
+/**
+ * The manifest of an index that fits `platform` best; the first one among equals. Attestation manifests (platform
+ * unknown/unknown) never match. An entry without a platform counts as the last resort when it is the only manifest.
+ */
+export function bestManifest(index: Index, platform: Platform): Descriptor | undefined {
+  for (const accepted of compatiblePlatforms(platform)) {
+    const found = index.manifests.find((entry) => entry.platform && samePlatform(accepted, entry.platform));
+    if (found) return found;
+  }
+  const [only, ...more] = index.manifests;
+  return only && more.length === 0 && !only.platform ? only : undefined;
+}
+
+/** The platforms an index offers, for error messages. */
+export function offeredPlatforms(index: Index): readonly string[] {
+  return index.manifests.flatMap((entry) =>
+    entry.platform && entry.platform.os !== 'unknown' ? [formatPlatform(entry.platform)] : [],
+  );
+}
