@@ -1,7 +1,7 @@
 /**
  * Measures Kiln and its peers on the same work in one session; prints a table with ratios and writes bench/RESULTS.md.
  *
- *   node bench/run.ts [--peer NAME='command prefix']… [--runs N] [--only SUBSTRING]… [--no-write]
+ *   node bench/run.ts [--peer NAME='command prefix']… [--runs N] [--only SUBSTRING]… [--without PEER]… [--no-write]
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -29,6 +29,7 @@ const { values } = parseArgs({
     peer: { type: 'string', multiple: true, default: [] },
     runs: { type: 'string', default: '3' },
     only: { type: 'string', multiple: true, default: [] },
+    without: { type: 'string', multiple: true, default: [] },
     'no-write': { type: 'boolean', default: false },
   },
 });
@@ -48,9 +49,10 @@ function peers(): Engine[] {
     return spawnSync(prefix[0]!, [...prefix.slice(1), ...probe], { stdio: 'ignore' }).status === 0 ? prefix : undefined;
   };
   const engines: Engine[] = [];
-  const dockerPrefix = found('docker', ['version']);
+  const wanted = (name: string) => !values.without.includes(name);
+  const dockerPrefix = wanted('docker') && found('docker', ['version']);
   if (dockerPrefix) engines.push(docker(dockerPrefix));
-  const buildahPrefix = found('buildah', ['--version']);
+  const buildahPrefix = wanted('buildah') && found('buildah', ['--version']);
   if (buildahPrefix) engines.push(buildah(buildahPrefix));
   for (const name of given.keys())
     if (!['docker', 'buildah'].includes(name)) throw new Error(`--peer ${name}: only docker and buildah are known`);
@@ -120,6 +122,7 @@ function table(engines: readonly Engine[], rows: ReadonlyMap<Case, ReadonlyMap<s
 }
 
 const work = mkdtempSync(join(tmpdir(), 'kiln-bench-'));
+using _work = { [Symbol.dispose]: () => rmSync(work, { recursive: true, force: true, maxRetries: 3 }) };
 await using store = mountStore(join(work, 'store'));
 await using registry = await startRegistry(join(work, 'registry'));
 if (registry)
@@ -147,7 +150,6 @@ const result = table(engines, rows);
 console.log(result);
 for (const failure of failures) console.log(`not measured: ${failure.split('\n')[0]}`);
 if (!values['no-write'] && values.only.length === 0) writeFileSync(join(ROOT, 'bench/RESULTS.md'), report(result));
-rmSync(work, { recursive: true, force: true, maxRetries: 3 });
 if (engines.length > 0 && [...rows.values()].some((cells) => typeof cells.get('Kiln') === 'string')) process.exitCode = 1;
 
 function report(body: string): string {
