@@ -13,6 +13,7 @@ import { absoluteMode, parseMode } from './chmod.ts';
 import { ownerOfAction } from './key.ts';
 import { lookupGroup, lookupUser, type Owner } from './owner.ts';
 import { type CopyPool, performCopy, selectionOf } from './perform.ts';
+import { copyWhole } from './whole.ts';
 import type { Wiring } from './wiring.ts';
 
 export interface FileOpWorld {
@@ -90,10 +91,8 @@ class Runner {
   async #fromDirectory(input: BuildResult & { kind: 'directory' }): Promise<ActiveSnapshot> {
     const { world, signal } = this.#run;
     const active = this.#open.use(await world.snapshotter.prepare(SCRATCH));
-    const tree = treeOf(input);
-    const selected = await world.hasher.read(tree, selectionOf(EVERYTHING), signal);
-    const overrides = { owner: undefined, mode: undefined, time: undefined };
-    await performCopy({ copy: EVERYTHING, tree, selected, to: active.root, upper: active.upper, overrides, pool: world.pool }, signal);
+    const { hasher, pool } = world;
+    await copyWhole({ tree: treeOf(input), path: '/', to: active.root, upper: active.upper, hasher, pool }, signal);
     return active;
   }
 
@@ -175,19 +174,6 @@ class Runner {
     return find(root);
   }
 }
-
-const EVERYTHING: FileActionCopy = {
-  src: '/',
-  dest: '/',
-  mode: -1,
-  followSymlink: false,
-  dirCopyContents: true,
-  attemptUnpackDockerCompatibility: false,
-  createDestPath: true,
-  allowWildcard: false,
-  allowEmptyWildcard: false,
-  timestamp: -1,
-};
 
 /** A local directory as a tree: its files belong to root in the image, whoever owns them on the host. */
 export function treeOf(input: BuildResult & { readonly kind: 'directory' }): Tree {
