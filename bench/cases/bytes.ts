@@ -7,8 +7,8 @@ function gigabyte(context: CaseContext, run: number): void {
   const script = [
     'BEGIN {',
     '  srand(42)',
-    '  for (i = 0; i < 4096; i++) { s = ""; for (j = 0; j < 16; j++) s = s sprintf("%c", 33 + int(rand() * 90)); word[i] = s }',
-    '  for (n = 0; n < 60000; n++) { l = ""; for (j = 0; j < 12; j++) l = l word[int(rand() * 4096)] " " sprintf("%d ", rand() * 100000000); print l }',
+    '  for (i = 0; i < 2048; i++) { s = ""; for (j = 0; j < 10; j++) s = s sprintf("%c", 97 + int(rand() * 26)); word[i] = s }',
+    '  for (n = 0; n < 60000; n++) { l = ""; for (j = 0; j < 12; j++) l = l word[int(rand() * 2048)] " " sprintf("%d ", rand() * 10000); print l }',
     '}',
   ].join('\n');
   writeFileSync(join(context.directory, 'data.awk'), `${script}\n`);
