@@ -119,10 +119,14 @@ function matchChunks(chunks: readonly Chunk[], name: string): boolean {
 function findChunk(items: readonly Item[], name: string, from: number, last: boolean): number {
   const first = items[0];
   const text = first?.kind === 'text' ? first.text : '';
-  const slash = name.indexOf('/', from);
-  const limit = slash < 0 ? name.length : slash;
-  if (text !== '' && items.length === 1 && last) return endsAfter(name, text, from, limit);
-  for (let at = name.indexOf(text, from); at >= 0 && at <= limit; at = name.indexOf(text, at + widthAt(name, at))) {
+  if (text !== '' && items.length === 1 && last) {
+    const at = name.length - text.length;
+    return at >= from && name.endsWith(text) && at <= endOfStar(name, from) ? name.length : -1;
+  }
+  let limit = -1;
+  for (let at = name.indexOf(text, from); at >= 0; at = name.indexOf(text, at + widthAt(name, at))) {
+    if (limit < 0) limit = endOfStar(name, from);
+    if (at > limit) return -1;
     const end = fits(items, name, at);
     if (end >= 0 && (!last || end === name.length)) return end;
     if (at === name.length) return -1;
@@ -130,9 +134,10 @@ function findChunk(items: readonly Item[], name: string, from: number, last: boo
   return -1;
 }
 
-function endsAfter(name: string, text: string, from: number, limit: number): number {
-  const at = name.length - text.length;
-  return at >= from && at <= limit && name.endsWith(text) ? name.length : -1;
+/** How far a star that begins at `from` can go. */
+function endOfStar(name: string, from: number): number {
+  const slash = name.indexOf('/', from);
+  return slash < 0 ? name.length : slash;
 }
 
 /** Where the items end when they fit at `at`, or -1. */
