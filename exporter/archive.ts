@@ -1,6 +1,7 @@
+import { once } from 'node:events';
 import { closeSync, openSync, readSync } from 'node:fs';
+import type { Header, Pack } from 'tar-stream';
 import { KilnError } from '../base/errors.ts';
-import { END_OF_ARCHIVE, encodeHeader, NO_XATTRS, padding } from '../snapshotter/layer/tar.ts';
 import type { ByteSink } from './destination.ts';
 
 /** One member of an archive of ours: a directory, bytes we hold, or a file of the store. */
@@ -22,14 +23,46 @@ export async function writeArchive(
   const total = members.reduce((sum, entry) => sum + (entry.kind === 'file' ? entry.size : 0), 0);
   let current = 0;
   const written = (bytes: number) => progress((current += bytes), total);
-  for (const entry of members) {
-    await sink.write(header(entry));
-    const size = sizeOf(entry);
-    if (entry.kind === 'bytes') await sink.write(entry.bytes);
-    else if (entry.kind === 'file') await copyFile(entry.path, size, sink, written);
-    if (padding(size) > 0) await sink.write(Buffer.alloc(padding(size)));
+  // Loaded here: nothing but an archive needs it.
+  const { pack } = await import('tar-stream');
+  const archive = pack();
+  const sent = send(archive, sink);
+  try {
+    for (const entry of members) await add(archive, entry, written);
+    archive.finalize();
+  } catch (error) {
+    archive.destroy(error instanceof Error ? error : new Error(String(error)));
+    await sent.catch(() => undefined);
+    throw error;
   }
-  await sink.write(END_OF_ARCHIVE);
+  await sent;
+}
+
+/** Hands on what the archive gives, as fast as the sink takes it. */
+async function send(archive: Pack, sink: ByteSink): Promise<void> {
+  try {
+    for await (const bytes of archive as AsyncIterable<Uint8Array>) await sink.write(bytes);
+  } catch (error) {
+    // Whoever is adding an entry must not wait for a reader that is gone.
+    archive.destroy(error instanceof Error ? error : new Error(String(error)));
+    throw error;
+  }
+}
+
+/** Adds one member and waits until it is taken. */
+async function add(archive: Pack, entry: ArchiveEntry, written: (bytes: number) => void): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const member = archive.entry(header(entry), (error) => (error ? reject(error) : resolve()));
+  // A failed archive is told by `send`; here nothing may wait for ever.
+  archive.once('error', reject);
+  try {
+    if (entry.kind === 'bytes') member.write(entry.bytes);
+    else if (entry.kind === 'file') await copyFile(entry.path, entry.size, member, written);
+    member.end(undefined);
+    await promise;
+  } finally {
+    archive.off('error', reject);
+  }
 }
 
 export function sorted(entries: readonly ArchiveEntry[]): ArchiveEntry[] {
@@ -37,29 +70,19 @@ export function sorted(entries: readonly ArchiveEntry[]): ArchiveEntry[] {
   return [...byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function sizeOf(entry: ArchiveEntry): number {
-  if (entry.kind === 'directory') return 0;
-  return entry.kind === 'bytes' ? entry.bytes.byteLength : entry.size;
-}
-
-function header(entry: ArchiveEntry): Buffer {
-  return encodeHeader({
-    type: entry.kind === 'directory' ? 'directory' : 'file',
-    path: entry.name,
-    linkPath: '',
-    mode: entry.kind === 'directory' ? 0o755 : entry.mode,
-    uid: 0,
-    gid: 0,
-    size: sizeOf(entry),
-    mtime: { sec: 0, nsec: 0 },
-    devMajor: 0,
-    devMinor: 0,
-    xattrs: NO_XATTRS,
-  });
+function header(entry: ArchiveEntry): Pick<Header, 'name' | 'type' | 'mode' | 'uid' | 'gid' | 'mtime' | 'size'> {
+  const common = { name: entry.name, uid: 0, gid: 0, mtime: new Date(0) };
+  if (entry.kind === 'directory') return { ...common, type: 'directory', mode: 0o755, size: 0 };
+  return { ...common, type: 'file', mode: entry.mode, size: entry.kind === 'bytes' ? entry.bytes.byteLength : entry.size };
 }
 
 /** Copies exactly `size` bytes: the header has told how many there are. */
-async function copyFile(path: string, size: number, sink: ByteSink, written: (bytes: number) => void): Promise<void> {
+async function copyFile(
+  path: string,
+  size: number,
+  member: ReturnType<Pack['entry']>,
+  written: (bytes: number) => void,
+): Promise<void> {
   const fd = openSync(path, 'r');
   try {
     for (let left = size; left > 0; ) {
@@ -71,7 +94,7 @@ async function copyFile(path: string, size: number, sink: ByteSink, written: (by
           place: { kind: 'path', path },
         });
       }
-      await sink.write(buffer.subarray(0, length));
+      if (!member.write(buffer.subarray(0, length))) await once(member, 'drain');
       left -= length;
       written(length);
     }

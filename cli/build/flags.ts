@@ -47,7 +47,7 @@ function buildCommand(): Command {
       .option('--pull', 'ask the registry for a newer base even when the store has one')
       .option('--push', 'the same as --output=type=registry')
       .option('-q, --quiet', 'print only the image ID')
-        .option('--secret <spec>', 'a secret for RUN: id=NAME[,src=FILE|,env=NAME]', collect)
+      .option('--secret <spec>', 'a secret for RUN: id=NAME[,src=FILE|,env=NAME]', collect)
       .option('--shm-size <bytes>', 'size of /dev/shm in the steps')
       .option('--ssh <spec>', 'an ssh agent or keys for RUN: default or NAME=PATH', collect)
       .option('-t, --tag <name>', 'name the image; may be given several times', collect)
@@ -59,10 +59,7 @@ function buildCommand(): Command {
 }
 
 /** Parses `kiln build`'s arguments; undefined when only help was asked for. */
-export function parseBuildFlags(
-  argv: readonly string[],
-  host: Host,
-): { options: BuildOptions } | undefined {
+export function parseBuildFlags(argv: readonly string[], host: Host): { options: BuildOptions } | undefined {
   const command = buildCommand();
   const spelled = argv.map((argument) => argument.replace(/^--no-cache-filter(?==|$)/, '--nocache-filter'));
   if (!parseArguments(command, spelled)) return undefined;

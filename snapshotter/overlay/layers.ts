@@ -8,8 +8,8 @@ import { bootId } from '../store/owner.ts';
 import type { Store } from '../store/root.ts';
 import type { LayerFiles } from './jobs.ts';
 import { missingLayer } from './missing.ts';
-import { writtenBack } from './write-back.ts';
 import { clampedId, isLayerId, type LayerRecord, originalOf, readSidecar, SIDECAR, sidecarOf } from './sidecar.ts';
+import { writtenBack } from './write-back.ts';
 
 const TABLES = [
   `CREATE TABLE layers (

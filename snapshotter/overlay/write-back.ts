@@ -11,7 +11,11 @@ const SCRIPT = 'sync -f "$1" && [ -f "$1/VERSION" ] && printf %s "$2" >"$1/$3.$$
 
 /** Starts writing the store's file system back to disk, and leaves a mark when that is done. Answers at once and is not waited for. */
 export function writeBackLater(root: string): void {
-  const child = spawn('sh', ['-c', SCRIPT, 'kiln-write-back', root, String(Date.now()), MARK], { detached: true, stdio: 'ignore', cwd: '/' });
+  const child = spawn('sh', ['-c', SCRIPT, 'kiln-write-back', root, String(Date.now()), MARK], {
+    detached: true,
+    stdio: 'ignore',
+    cwd: '/',
+  });
   // Without a shell or sync(1) the layers stay unsettled, which costs no more than the cache after a reboot.
   child.on('error', () => {});
   child.unref();

@@ -27,7 +27,8 @@ export function checkExec(op: ExecOp, inputCount: number, allowed: ReadonlySet<s
     );
   }
   const device = op.cdiDevices?.find(({ optional }) => !optional);
-  if (device) throw new KilnError('KILN_DEVICE_UNSUPPORTED', `a step needs the device ${device.name}: devices are not supported yet`);
+  if (device)
+    throw new KilnError('KILN_DEVICE_UNSUPPORTED', `a step needs the device ${device.name}: devices are not supported yet`);
   if (op.network === NETWORK.host) mustAllow('network.host', allowed);
   if (op.security === SECURITY.insecure) mustAllow('security.insecure', allowed);
 }
