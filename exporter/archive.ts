@@ -26,13 +26,17 @@ export async function writeArchive(
   // Loaded here: nothing but an archive needs it.
   const { pack } = await import('tar-stream');
   const archive = pack();
+  // What went wrong is thrown where it is awaited, not as an event.
+  archive.on('error', () => undefined);
   const sent = send(archive, sink);
+  sent.catch(() => undefined);
   try {
     for (const entry of members) await add(archive, entry, written);
     archive.finalize();
   } catch (error) {
     archive.destroy(error instanceof Error ? error : new Error(String(error)));
-    await sent.catch(() => undefined);
+    // When the sink failed that is the reason, and the archive's complaint only follows from it.
+    await sent;
     throw error;
   }
   await sent;
@@ -54,6 +58,7 @@ async function add(archive: Pack, entry: ArchiveEntry, written: (bytes: number) 
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const member = archive.entry(header(entry), (error) => (error ? reject(error) : resolve()));
   // A failed archive is told by `send`; here nothing may wait for ever.
+  member.on('error', reject);
   archive.once('error', reject);
   try {
     if (entry.kind === 'bytes') member.write(entry.bytes);
