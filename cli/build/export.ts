@@ -1,38 +1,18 @@
 import type { BuiltTarget, Exporter, ExportResponse } from '../../exporter/exporter.ts';
 import { imageStoreExporter } from '../../exporter/image-store.ts';
-import { localExporter } from '../../exporter/local.ts';
-import { dockerExporter, ociExporter } from '../../exporter/oci.ts';
 import { type OutputSpec as ExportSpec, parseOutput } from '../../exporter/options.ts';
-import { tarExporter } from '../../exporter/tar.ts';
 import type { Session } from '../session.ts';
-import { engineExporter } from './engine.ts';
 import type { BuildOptions, OutputSpec } from './options.ts';
-import { pushExporter } from './push.ts';
 import type { BuildContext } from './run.ts';
 
-/** Exports the targets as every `--output` asks, one after the other, and answers what they told, merged. */
-export async function exportBuild(
-  targets: readonly BuiltTarget[],
-  options: BuildOptions,
-  { session, progress, signal }: BuildContext,
-): Promise<ExportResponse> {
-  const response: Record<string, unknown> = {};
-  for (const exporter of exportersFor(options, session)) {
-    Object.assign(response, await exporter.export(targets, { signal, progress, epoch: options.epoch }));
-  }
-  return response;
-}
-
-function exportersFor(options: BuildOptions, session: Session): Exporter[] {
+/** Every `--output` as the exporters read it. Asked before anything is built: so a wrong attribute costs no build. */
+export function exportSpecs(options: BuildOptions): ExportSpec[] {
   const outputs: readonly OutputSpec[] =
     options.outputs.length > 0 ? options.outputs : [{ type: 'image', dest: undefined, attributes: new Map() }];
-  return outputs
-    .filter(({ type }) => type !== 'cacheonly')
-    .map((output) => exporterFor(exportSpec(output, options.tags), session));
+  return outputs.filter(({ type }) => type !== 'cacheonly').map((output) => exportSpec(output, options.tags));
 }
 
-/** The exporter's own reading of one `--output`; checked when flags are parsed, so a wrong attribute is told before anything is built. */
-export function exportSpec(output: OutputSpec, tags: readonly string[]): ExportSpec {
+function exportSpec(output: OutputSpec, tags: readonly string[]): ExportSpec {
   const attributes = new Map([
     ['type', output.type],
     ...(output.dest === undefined ? [] : [['dest', output.dest] as const]),
@@ -41,19 +21,36 @@ export function exportSpec(output: OutputSpec, tags: readonly string[]): ExportS
   return parseOutput(attributes, tags);
 }
 
-function exporterFor(spec: ExportSpec, session: Session): Exporter {
+/** Exports the targets as the specs ask, one after the other, and answers what they told, merged. */
+export async function exportBuild(
+  targets: readonly BuiltTarget[],
+  specs: readonly ExportSpec[],
+  epoch: number | undefined,
+  { session, progress, signal }: BuildContext,
+): Promise<ExportResponse> {
+  const response: Record<string, unknown> = {};
+  for (const spec of specs) {
+    const exporter = await exporterFor(spec, session);
+    Object.assign(response, await exporter.export(targets, { signal, progress, epoch }));
+  }
+  return response;
+}
+
+/** Each is loaded when it is asked for: what most builds need is the local store alone. */
+async function exporterFor(spec: ExportSpec, session: Session): Promise<Exporter> {
   switch (spec.type) {
     case 'image':
-      return spec.push ? pushExporter(session, spec) : imageStoreExporter(session, spec);
+      return spec.push ? (await import('./push.ts')).pushExporter(session, spec) : imageStoreExporter(session, spec);
     case 'oci':
-      return ociExporter(session, spec);
-    case 'docker':
-      return spec.destination
-        ? dockerExporter(session, { image: spec.image, destination: spec.destination })
-        : engineExporter(session, spec.image);
+      return (await import('../../exporter/oci.ts')).ociExporter(session, spec);
+    case 'docker': {
+      if (!spec.destination) return (await import('./engine.ts')).engineExporter(session, spec.image);
+      const { dockerExporter } = await import('../../exporter/oci.ts');
+      return dockerExporter(session, { image: spec.image, destination: spec.destination });
+    }
     case 'tar':
-      return tarExporter(session, spec);
+      return (await import('../../exporter/tar.ts')).tarExporter(session, spec);
     case 'local':
-      return localExporter(session, spec);
+      return (await import('../../exporter/local.ts')).localExporter(session, spec);
   }
 }

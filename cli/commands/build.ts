@@ -4,7 +4,7 @@ import { KilnError, messageOf } from '../../base/errors.ts';
 import type { ProgressSink, WarningEvent } from '../../base/progress.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import { fullDiskError } from '../../snapshotter/store/errors.ts';
-import { exportBuild } from '../build/export.ts';
+import { exportBuild, exportSpecs } from '../build/export.ts';
 import { parseBuildFlags } from '../build/flags.ts';
 import { contextHost } from '../build/host.ts';
 import { BuildLog } from '../build/log.ts';
@@ -65,9 +65,10 @@ async function build(
 ): Promise<ExportResponse> {
   await using scope = new AsyncDisposableStack();
   const context = { session, progress, signal, scope, host: contextHost(session, scope, signal) };
+  const specs = exportSpecs(options);
   const built = await solveBuild(options, context);
   for (const warning of built.warnings) progress(warning);
-  return await exportBuild(built.targets, options, context);
+  return await exportBuild(built.targets, specs, options.epoch, context);
 }
 
 function finish(options: BuildOptions, response: ExportResponse, warnings: readonly WarningEvent[]): void {
