@@ -8,5 +8,5 @@ say 'types'
 node_modules/.bin/tsc -p .
 say 'lint and format'
 node_modules/.bin/biome check --error-on-warnings .
-say 'import directions, unsafe joins, licences'
+say 'import directions, licences'
 node_modules/.bin/node scripts/directions.ts

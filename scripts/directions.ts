@@ -1,6 +1,6 @@
 /**
- * Holds the house to its plan: an import never points upwards (docs/architecture.md), nothing is a default export, a hostile path is
- * never joined outside the safe path module, and each dependency's licence is one we accept. Prints each breach; exit 1 when there is one.
+ * Holds the house to its plan: an import never points upwards (docs/architecture.md), and each dependency's licence is one we
+ * accept. Prints each breach; exit 1 when there is one.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';

@@ -2,6 +2,7 @@ import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { type FailedVertex, VertexError } from './failure.ts';
 import type { LlbEdge, LlbVertex } from './llb/graph.ts';
+import { topological } from './llb/walk.ts';
 import { diffOp } from './ops/diff.ts';
 import { execOp } from './ops/exec.ts';
 import { fileOp } from './ops/file.ts';
@@ -18,21 +19,8 @@ import type { World } from './world.ts';
  */
 export function lowerGraphs(edges: readonly LlbEdge[], world: World): Edge<BuildResult>[] {
   const lowered = new Map<Digest, Vertex<BuildResult>>();
-  // Inputs before what needs them, without recursion: a graph may be thousands of vertices deep.
-  const stack: { readonly vertex: LlbVertex; next: number }[] = [];
-  const visit = (vertex: LlbVertex) => {
-    if (!lowered.has(vertex.digest)) stack.push({ vertex, next: 0 });
-  };
-  for (const edge of edges) {
-    visit(edge.vertex);
-    for (let top = stack.at(-1); top; top = stack.at(-1)) {
-      const input = top.vertex.inputs[top.next++];
-      if (input) visit(input.vertex);
-      else {
-        stack.pop();
-        if (!lowered.has(top.vertex.digest)) lowered.set(top.vertex.digest, lowerVertex(top.vertex, lowered, world));
-      }
-    }
+  for (const vertex of edges.flatMap(topological)) {
+    if (!lowered.has(vertex.digest)) lowered.set(vertex.digest, lowerVertex(vertex, lowered, world));
   }
   return edges.map((edge) => lowerEdge(edge, lowered));
 }

@@ -35,7 +35,7 @@ export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Arra
   const sources = scope.use(
     imageSources({ content: session.content, images: session.images, registry: await registryOptions(process.env) }),
   );
-  const { request } = prepareRequest(options, context, new Map(), imageResolver(sources, signal), signal);
+  const { request } = prepareRequest(options, context, imageResolver(sources, signal), signal);
   const { targets } = await convertDockerfile(request, parseDockerfile(context.dockerfile));
   const edge = targets[0]?.edge;
   if (flags.format === 'binary') return marshalDefinition(toDefinition(edge));

@@ -1,15 +1,15 @@
-import type { Digest } from '../../base/digest.ts';
 import { CancelledError, KilnError, messageOf, type Place } from '../../base/errors.ts';
 import { fullDiskError, isFull } from '../../snapshotter/store/errors.ts';
 import { VertexError } from '../../solver/failure.ts';
 import type { LlbEdge, LlbVertex } from '../../solver/llb/graph.ts';
+import { topological } from '../../solver/llb/walk.ts';
 
 /** A failed build as the user meets it: what failed, with the place in the Dockerfile that the failed vertex comes from. */
 export function explainFailure(error: unknown, edges: readonly LlbEdge[], store: string, signal: AbortSignal): unknown {
   if (signal.aborted) return new CancelledError(error);
   if (!(error instanceof VertexError)) return error;
   const cause = fullDiskError(error.cause, store);
-  const place = placeOf(findVertex(edges, error.vertex.digest));
+  const place = placeOf(edges.flatMap(topological).find(({ digest }) => digest === error.vertex.digest));
   if (cause instanceof KilnError) return withDiskHint(cause, store).at(place);
   // Not a failure we know: report it as the bug it is, but say where it happened.
   return new Error(`${error.vertex.name}: ${messageOf(cause)}`, { cause });
@@ -26,18 +26,6 @@ function withDiskHint(error: KilnError, store: string): KilnError {
     cause,
     hint: `the disk that holds ${store} is full: make room, or name another store with KILN_ROOT`,
   });
-}
-
-function findVertex(edges: readonly LlbEdge[], digest: Digest): LlbVertex | undefined {
-  const seen = new Set<LlbVertex>();
-  const queue = edges.map((edge) => edge.vertex);
-  for (let vertex = queue.pop(); vertex; vertex = queue.pop()) {
-    if (vertex.digest === digest) return vertex;
-    if (seen.has(vertex)) continue;
-    seen.add(vertex);
-    queue.push(...vertex.inputs.map((input) => input.vertex));
-  }
-  return undefined;
 }
 
 function placeOf(vertex: LlbVertex | undefined): Place | undefined {

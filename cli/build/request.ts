@@ -25,8 +25,6 @@ export interface LocalSource {
 export interface PreparedRequest {
   readonly request: FrontendRequest;
   readonly locals: ReadonlyMap<string, LocalSource>;
-  /** Paths of OCI layouts by the store name in the graph. */
-  readonly layouts: ReadonlyMap<string, string>;
 }
 
 /** Paths of the OCI layouts among `--build-context`, by the name of their context. */
@@ -38,7 +36,6 @@ export function layoutsOf(options: BuildOptions): ReadonlyMap<string, string> {
 export function prepareRequest(
   options: BuildOptions,
   context: LoadedContext,
-  layouts: ReadonlyMap<string, string>,
   resolveImage: ImageResolver,
   signal: AbortSignal,
 ): PreparedRequest {
@@ -72,7 +69,7 @@ export function prepareRequest(
     epoch: options.epoch,
     signal,
   };
-  return { request, locals, layouts };
+  return { request, locals };
 }
 
 /** One `--build-context NAME=VALUE`: an image, an OCI layout or a directory. */

@@ -54,10 +54,10 @@ export async function solveBuild(options: BuildOptions, context: BuildContext): 
   );
   const layouts = layoutsOf(options);
   const resolve = announcedResolver(imageResolver(sources, signal, layouts), progress);
-  const prepared = prepareRequest(options, loaded, layouts, resolve, signal);
+  const prepared = prepareRequest(options, loaded, resolve, signal);
   const dockerfile = parseDockerfile(loaded.dockerfile);
   const { targets, warnings } = await convertDockerfile(prepared.request, dockerfile);
-  const world = openWorld(options, context, prepared, sources);
+  const world = openWorld(options, context, prepared, sources, layouts);
   const results = await solveEdges(options, context, targets, world);
   return { warnings, targets: targets.map((target, index) => builtTarget(target, results[index])) };
 }
@@ -79,6 +79,7 @@ function openWorld(
   { session, scope, signal }: BuildContext,
   prepared: PreparedRequest,
   sources: ImageSources,
+  layouts: ReadonlyMap<string, string>,
 ): World {
   const { root } = session.store;
   const { pool } = session;
@@ -97,7 +98,7 @@ function openWorld(
     forms: session.forms,
     caches: createCacheMounts(ensured(join(root, 'caches'))),
     locals: new Map([...prepared.locals].map(([name, source]) => [name, directoryOf(source)])),
-    layouts: prepared.layouts,
+    layouts,
     // Asking for the host's network for all steps allows it.
     allowed: new Set(options.network === 'host' ? [...options.allow, 'network.host'] : options.allow),
     secret: (id) => readSecret(options.secrets, id),

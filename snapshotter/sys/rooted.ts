@@ -16,7 +16,7 @@ import {
   unlinkat,
 } from './calls.ts';
 import { AT, O, RESOLVE, S } from './constants.ts';
-import { decodeName, nameBytes } from './names.ts';
+import { decodeName } from './names.ts';
 import { ERRNO, SysError } from './native.ts';
 import { fdPath } from './xattr.ts';
 
@@ -315,10 +315,4 @@ export function statAt(dir: number, name: string): Stat | undefined {
   if (typeof found !== 'number') return found;
   if (found === ERRNO['ENOENT']) return undefined;
   throw new SysError('statx', found, name);
-}
-
-/** True when a name can stand as one path component: not empty, no `/`, not `.` or `..`, no NUL, at most 255 bytes. */
-export function isComponent(name: string): boolean {
-  if (name === '' || name === '.' || name === '..' || name.includes('/') || name.includes('\0')) return false;
-  return name.length <= 63 || nameBytes(name).length <= 255;
 }
