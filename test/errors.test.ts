@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Rig } from './rig.ts';
+import { KILN, Rig, ROOT, run } from './rig.ts';
 
 interface Expected {
   readonly code: string;
@@ -187,10 +187,15 @@ test('a store from a newer version is left alone', async () => {
 test('an ordinary user is told what is missing', async () => {
   await using rig = await Rig.create();
   rig.write('c', { Dockerfile: 'FROM busybox\n' });
+  // A copy that anybody may read: this checkout may lie in a directory that only root can enter.
+  cpSync(KILN, rig.path('bin/kiln'));
+  cpSync(join(ROOT, 'dist'), rig.path('bin/dist'), { recursive: true });
+  cpSync(process.execPath, rig.path('bin/node'));
   execFileSync('chmod', ['-R', 'a+rX', rig.directory]);
-  const { KILN, run } = await import('./rig.ts');
-  const ran = await run(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', KILN, 'build', rig.path('c')], {
-    env: { KILN_ROOT: '', XDG_DATA_HOME: '/tmp/nobody-data', HOME: '/' },
+  const user = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+  const ran = await run([...user, rig.path('bin/kiln'), 'build', rig.path('c')], {
+    cwd: '/',
+    env: { KILN_ROOT: '', KILN_NODE: rig.path('bin/node'), XDG_DATA_HOME: '/tmp/nobody-data', HOME: '/' },
   });
   assert.is(ran.code, 1, ran.stderr);
   assert.match(ran.stderr, 'KILN_NEEDS_ROOT');
