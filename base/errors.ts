@@ -4,6 +4,9 @@ export type Place =
   | { readonly kind: 'flag'; readonly flag: string }
   | { readonly kind: 'path'; readonly path: string };
 
+/** A place in a text. */
+export type SourcePlace = Extract<Place, { readonly kind: 'source' }>;
+
 /** `line` and `column` count from 1; a column counts UTF-16 units. `column` 0 means the whole line. */
 export interface Position {
   readonly line: number;

@@ -10,26 +10,28 @@ export async function printError(error: unknown): Promise<void> {
     process.stderr.write(`ERROR: this is a bug in Kiln, please report it: ${messageOf(error)}\n${stack}${cause}\n`);
     return;
   }
-  const { excerpt, placeName } = await import('../frontend/diagnostics.ts');
-  const { place, notes, hint } = error;
-  const lines: string[] = [];
-  if (notes.length > 0) lines.push('------', ...notes, '------');
-  if (place) lines.push(placeName(place));
-  if (place?.kind === 'source') lines.push(...excerpt(place));
-  lines.push(`ERROR: ${error.message} [${error.code}]`);
-  if (hint) lines.push(`hint: ${hint}`);
-  process.stderr.write(`${lines.join('\n')}\n`);
+  const { renderError } = await import('../frontend/diagnostics.ts');
+  process.stderr.write(`${renderError(error)}\n`);
 }
 
-/** Warnings after a build, each with the lines it is about, as buildx shows them. */
-export function printWarnings(warnings: readonly WarningEvent[]): void {
+/** Warnings whose lines are shown; of the rest only what they say. */
+const SHOWN_IN_FULL = 5;
+
+/** Warnings after a build, as buildx shows them, with the lines they are about. */
+export async function printWarnings(warnings: readonly WarningEvent[]): Promise<void> {
   if (warnings.length === 0) return;
+  const { markedLines } = await import('../frontend/diagnostics.ts');
+  const ofChecks = warnings.some(({ source }) => source !== undefined);
   const count = warnings.length === 1 ? '1 warning' : `${warnings.length} warnings`;
-  const lines = ['', `${count} found:`];
-  for (const { short, detail, url, source } of warnings) {
-    lines.push(` - ${short}${source ? ` (${source.name}:${source.startLine})` : ''}`);
-    for (const line of detail) lines.push(`   ${line}`);
-    if (url) lines.push(`   more: ${url}`);
+  const lines = ['', `${count} found${ofChecks ? " ('kiln build --check' says more)" : ''}:`];
+  for (const [index, { short, detail, url, source }] of warnings.entries()) {
+    lines.push(` - ${short}`);
+    if (index >= SHOWN_IN_FULL) continue;
+    if (source) {
+      const start = { line: source.startLine, column: 0 };
+      lines.push(...markedLines({ kind: 'source', source, start, end: { line: source.endLine, column: 0 } }));
+    } else lines.push(...detail.map((line) => `   ${line}`));
+    if (url) lines.push(`   ${url}`);
   }
   process.stderr.write(`${lines.join('\n')}\n`);
 }

@@ -24,7 +24,7 @@ test('an error shows its line among its neighbours, what is wrong, and what to d
     '   4 |     CMD x',
     '   5 |',
     '--------------------',
-    'error: unknown instruction: COPPY (did you mean COPY?)',
+    'ERROR: unknown instruction: COPPY (did you mean COPY?) [KILN_DOCKERFILE_UNKNOWN_INSTRUCTION]',
     'hint: write COPY',
   ]);
 });
@@ -49,10 +49,10 @@ test('tabs before the mark stay tabs, so that it stands under the word', () => {
 });
 
 test('errors without a place, or at a flag, are told without an excerpt', () => {
-  assert.is(renderError(new KilnError('KILN_X', 'a is b')), 'error: a is b');
+  assert.is(renderError(new KilnError('KILN_X', 'a is b')), 'ERROR: a is b [KILN_X]');
   assert.is(
     renderError(new KilnError('KILN_X', 'a is b', { place: { kind: 'flag', flag: '--a' }, notes: ['more'] })),
-    '--a\nerror: a is b\nmore',
+    '------\nmore\n------\n--a\nERROR: a is b [KILN_X]',
   );
 });
 

@@ -1,4 +1,4 @@
-import type { KilnError, Place } from '../base/errors.ts';
+import type { KilnError, Place, SourcePlace } from '../base/errors.ts';
 
 /**
  * # Errors as a person reads them
@@ -10,15 +10,18 @@ import type { KilnError, Place } from '../base/errors.ts';
  *    2 | >>> COPPY a b
  *      |     ^^^^^
  * --------------------
- * error: unknown instruction: COPPY (did you mean COPY?)
+ * ERROR: unknown instruction: COPPY (did you mean COPY?) [KILN_DOCKERFILE_UNKNOWN_INSTRUCTION]
  * hint: write COPY
  * ```
- * The excerpt looks as buildx prints it, with one line more when the columns are known.
+ * The excerpt looks as buildx prints it, with one line more when the columns are known. The end of a failed step's output comes first.
  */
-export function renderError(error: KilnError): string {
-  const lines = error.place ? renderPlace(error.place) : [];
-  lines.push(`error: ${error.message}`, ...error.notes);
-  if (error.hint) lines.push(`hint: ${error.hint}`);
+export function renderError({ notes, place, message, code, hint }: KilnError): string {
+  const lines: string[] = [];
+  if (notes.length > 0) lines.push('------', ...notes, '------');
+  if (place) lines.push(placeName(place));
+  if (place?.kind === 'source') lines.push(...excerpt(place));
+  lines.push(`ERROR: ${message} [${code}]`);
+  if (hint) lines.push(`hint: ${hint}`);
   return lines.join('\n');
 }
 
@@ -29,10 +32,6 @@ export function placeName(place: Place): string {
   return `${place.source.name}:${place.start.line}`;
 }
 
-function renderPlace(place: Place): string[] {
-  return place.kind === 'source' ? [placeName(place), ...excerpt(place)] : [placeName(place)];
-}
-
 const RULE = '--------------------';
 /** Marked lines shown at most; a heredoc may have thousands. */
 const MAX_MARKED = 12;
@@ -40,7 +39,7 @@ const MAX_MARKED = 12;
 const MAX_WIDTH = 200;
 
 /** The lines of a place and a few around it: four when one line is marked, two otherwise. Empty when the source has no such line. */
-export function excerpt(place: Place & { readonly kind: 'source' }): string[] {
+export function excerpt(place: SourcePlace): string[] {
   const lines = place.source.text.replace(/^\ufeff/, '').split('\n');
   const from = place.start.line;
   const to = Math.min(Math.max(place.end.line, from), lines.length);
@@ -62,6 +61,11 @@ export function excerpt(place: Place & { readonly kind: 'source' }): string[] {
   return [...out, RULE];
 }
 
+/** Only the lines of a place, as an excerpt has them: for a list of warnings. */
+export function markedLines(place: SourcePlace): string[] {
+  return excerpt(place).filter((line) => /^ *\d* \| (?:>>>| {4}…)/.test(line));
+}
+
 /** One line more at either end in turn, as long as there are any. */
 function widened(from: number, to: number, count: number): [number, number] {
   let [first, last] = [from, to];
@@ -78,7 +82,7 @@ function widened(from: number, to: number, count: number): [number, number] {
   return [first, last];
 }
 
-function underline(place: Place & { readonly kind: 'source' }, line: string): string[] {
+function underline(place: SourcePlace, line: string): string[] {
   const { start, end } = place;
   if (start.column === 0 || start.column > MAX_WIDTH) return [];
   const stop = end.line === start.line ? end.column : line.length + 1;

@@ -4,6 +4,7 @@ import type { ImageConfig } from '../base/oci.ts';
 import type { Platform } from '../base/platform.ts';
 import type { WarningEvent } from '../base/progress.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
+import type { IgnoreFile } from './ignore.ts';
 
 /**
  * # The Dockerfile frontend
@@ -46,8 +47,10 @@ export interface MainContext {
   /** Unique per build: keeps a local source from being equal to that of another build. */
   readonly sessionId: string;
   readonly sharedKeyHint: string;
-  /** The `.dockerignore` patterns in force, in order, and the text they come from. */
+  /** The `.dockerignore` patterns in force, in order. */
   readonly ignore: readonly string[];
+  /** The file they come from, for checks and errors; absent when there is none. */
+  readonly ignoreFile?: IgnoreFile | undefined;
 }
 
 export type NamedContext =

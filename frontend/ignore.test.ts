@@ -76,13 +76,13 @@ test('equal patterns are the same filter, whatever their file', () => {
   assert.is.not(filterOf('a\nb').id, filterOf('ab').id);
 });
 
-test('a comment behind a pattern is part of the pattern, and is pointed out', () => {
-  const file = parseIgnore({ name: '.dockerignore', text: '.env  # secret\n#ok\na#b\n' });
-  assert.ok(ignoreFilter(file).includes('.env', false));
-  assert.equal(
-    suspiciousPatterns(file).map(({ line }) => line),
-    [1],
-  );
+test('a comment behind a pattern is part of the pattern, and is pointed out; so are quotes, .. and an exception of nothing', () => {
+  const suspicious = (text: string) =>
+    suspiciousPatterns(parseIgnore({ name: '.dockerignore', text })).map(({ pattern }) => pattern.line);
+  const text = '.env  # secret\n#ok\na#b\n';
+  assert.ok(ignoreFilter(parseIgnore({ name: '.dockerignore', text })).includes('.env', false));
+  assert.equal(suspicious(text), [1]);
+  assert.equal(suspicious('!a\n!b\n"c d"\n../d\n..e\n'), [1, 3, 4]);
 });
 
 test('patterns made to make an engine backtrack are matched at once', () => {

@@ -171,7 +171,24 @@ function orderedWalk(rules: readonly Rule[]): { excludes(path: string): boolean;
   return { decider, excludes: (path) => decider(path) !== undefined };
 }
 
-/** Patterns that hold what looks like a comment: Docker knows none behind a pattern, so such a line ignores nothing that it means to. */
-export function suspiciousPatterns(file: IgnoreFile): readonly IgnorePattern[] {
-  return file.patterns.filter(({ text }) => /\s#/.test(text));
+export interface SuspiciousPattern {
+  readonly pattern: IgnorePattern;
+  /** What it seems to mean and does not, as the end of a sentence. */
+  readonly why: string;
+}
+
+/** Patterns that cannot do what whoever wrote them seems to want. Docker takes them without a word. */
+export function suspiciousPatterns(file: IgnoreFile): readonly SuspiciousPattern[] {
+  return file.patterns.flatMap((pattern, index) => {
+    const why = suspicion(pattern.text, index === 0);
+    return why === undefined ? [] : [{ pattern, why }];
+  });
+}
+
+function suspicion(text: string, isFirst: boolean): string | undefined {
+  if (/\s#/.test(text)) return 'there are no comments behind a pattern: the whole line is taken for a path';
+  if (/^!?(["']).*\1$/.test(text)) return 'the quotes are taken for a part of the path';
+  if (/^!?\.\.(?:\/|$)/.test(text)) return 'no path of the context begins with ..';
+  if (isFirst && text.startsWith('!')) return 'an exception in the first line has nothing to bring back';
+  return undefined;
 }

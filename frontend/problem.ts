@@ -1,4 +1,4 @@
-import { KilnError, type Place, type SourceText } from '../base/errors.ts';
+import { KilnError, type Place, type SourcePlace, type SourceText } from '../base/errors.ts';
 import type { SourceRange } from '../solver/llb/graph.ts';
 
 /** The ways in which a Dockerfile can be wrong, one code each. */
@@ -25,7 +25,7 @@ export function linesOf(source: SourceText, start: number, end: number): SourceR
   return { source, start: { line: start, character: 0 }, end: { line: Math.max(start, end), character: 0 } };
 }
 
-export function placeOf(range: SourceRange): Place {
+export function placeOf(range: SourceRange): SourcePlace {
   return {
     kind: 'source',
     source: range.source,

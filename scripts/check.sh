@@ -8,5 +8,6 @@ say 'types'
 node_modules/.bin/tsc -p .
 say 'lint and format'
 node_modules/.bin/biome check --error-on-warnings .
-say 'import directions, licences'
+say 'import directions, licences, pages of the build checks'
 node_modules/.bin/node scripts/directions.ts
+node_modules/.bin/node scripts/rules.ts --check

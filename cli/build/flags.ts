@@ -5,6 +5,7 @@ import { parseReference } from '../../base/reference.ts';
 import { hostPlatform, parsePlatform } from '../../registry/platforms.ts';
 import { type Command, collect, keyValues, newCommand, Option, parseArguments, parseBytes, splitCsv } from '../arguments.ts';
 import { PROGRESS_MODES, type ProgressMode } from '../progress/view.ts';
+import { parseCall } from './callspec.ts';
 import type { BuildOptions, OutputSpec, SecretSpec, SshSpec } from './options.ts';
 import { parseOutput } from './outputs.ts';
 
@@ -23,6 +24,8 @@ function buildCommand(): Command {
       .option('--allow <entitlement>', 'allow network.host or security.insecure', collect)
       .option('--build-arg <name=value>', 'set a build argument', collect)
       .option('--build-context <name=path>', 'an additional build context', collect)
+      .option('--call <method>', 'answer a question about the Dockerfile: check, outline or targets, with ,format=json')
+      .option('--check', 'the same as --call=check')
       .addOption(new Option('--builder <name>', 'taken for compatibility: Kiln has one builder'))
       .option('--cache-from <source>', 'taken for compatibility: the local cache is always used', collect)
       .option('--cache-to <dest>', 'taken for compatibility: the cache stays in the local store', collect)
@@ -104,6 +107,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
       allow: list('allow'),
       epoch: epoch(buildArgs.get('SOURCE_DATE_EPOCH')),
       maxParallelism: parallelism(text('maxParallelism'), host.cpus),
+      call: flags['check'] === true ? parseCall('check') : parseCall(text('call') ?? ''),
       notes: notes(flags),
     },
   };

@@ -32,8 +32,18 @@ export interface BuildOptions {
   readonly epoch: number | undefined;
   /** How many steps run at once. */
   readonly maxParallelism: number;
+  /** A question about the Dockerfile, asked instead of building it. */
+  readonly call?: CallSpec | undefined;
   /** Sentences about flags that were given and mean nothing here yet; shown as warnings. */
   readonly notes: readonly string[];
+}
+
+/** `--call`, or `--check`. */
+export interface CallSpec {
+  readonly method: 'check' | 'outline' | 'targets';
+  readonly format: 'text' | 'json';
+  /** Warnings of a check do not count for the exit code. */
+  readonly ignoreStatus: boolean;
 }
 
 /** One `--output`. */

@@ -64,6 +64,7 @@ export function prepareRequest(
       sessionId: randomBytes(12).toString('hex'),
       sharedKeyHint: context.directory,
       ignore: context.ignore?.patterns.map((pattern) => pattern.text) ?? [],
+      ignoreFile: context.ignore,
     },
     resolveImage,
     epoch: options.epoch,

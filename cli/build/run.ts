@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ProgressSink, WarningEvent } from '../../base/progress.ts';
+import type { Digest } from '../../base/digest.ts';
+import type { ProgressSink } from '../../base/progress.ts';
 import { createContentHasher } from '../../cache/contenthash/hasher.ts';
 import { hashFilesJob } from '../../cache/contenthash/jobs.ts';
 import type { TreeFilter } from '../../cache/contenthash.ts';
@@ -8,7 +9,9 @@ import { createCacheMounts } from '../../cache/mounts.ts';
 import { openRecords } from '../../cache/records.ts';
 import { createExecutor } from '../../executor/run.ts';
 import type { BuiltTarget } from '../../exporter/exporter.ts';
+import { Findings } from '../../frontend/convert/checks.ts';
 import { convertDockerfile } from '../../frontend/convert/convert.ts';
+import { unusedBuildArgs } from '../../frontend/convert/unused.ts';
 import type { TargetResult } from '../../frontend/frontend.ts';
 import { parseDockerfile } from '../../frontend/parse.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
@@ -30,12 +33,6 @@ import { explainFailure } from './outcome.ts';
 import { announcedResolver, type LocalSource, layoutsOf, type PreparedRequest, prepareRequest } from './request.ts';
 import { readSecret, secretDirectory } from './secrets.ts';
 
-/** What a build came to, before it is exported. */
-export interface Built {
-  readonly targets: readonly BuiltTarget[];
-  readonly warnings: readonly WarningEvent[];
-}
-
 export interface BuildContext {
   readonly session: Session;
   readonly progress: ProgressSink;
@@ -45,31 +42,59 @@ export interface BuildContext {
   readonly scope: AsyncDisposableStack;
 }
 
-/** From options to solved targets: load, parse, lower, solve. Everything that runs reports to `progress`. */
-export async function solveBuild(options: BuildOptions, context: BuildContext): Promise<Built> {
+/** What the frontend is asked, with what the graph that it answers will need. */
+export interface OpenedFrontend extends PreparedRequest {
+  readonly sources: ImageSources;
+  readonly layouts: ReadonlyMap<string, string>;
+  /** The step that read the Dockerfile: warnings about its text are shown there. */
+  readonly vertex: Digest;
+}
+
+/** Finds the context, the Dockerfile and where images come from. */
+export async function openFrontend(options: BuildOptions, context: BuildContext): Promise<OpenedFrontend> {
   const { session, progress, signal, scope } = context;
-  const loaded = await loadAnnounced(options, context);
+  const { loaded, vertex } = await loadAnnounced(options, context);
   const sources = scope.use(
     imageSources({ content: session.content, images: session.images, registry: await registryOptions(process.env) }),
   );
   const layouts = layoutsOf(options);
   const resolve = announcedResolver(imageResolver(sources, signal, layouts), progress);
-  const prepared = prepareRequest(options, loaded, resolve, signal);
-  const dockerfile = parseDockerfile(loaded.dockerfile);
-  const { targets, warnings } = await convertDockerfile(prepared.request, dockerfile);
-  const world = openWorld(options, context, prepared, sources, layouts);
-  const results = await solveEdges(options, context, targets, world);
-  return { warnings, targets: targets.map((target, index) => builtTarget(target, results[index])) };
+  return { ...prepareRequest(options, loaded, resolve, signal), sources, layouts, vertex };
 }
 
-async function loadAnnounced(options: BuildOptions, { progress, host }: BuildContext): Promise<LoadedContext> {
+/** From options to solved targets: load, parse, lower, solve. Everything that runs reports to `progress`. */
+export async function solveBuild(options: BuildOptions, context: BuildContext): Promise<readonly BuiltTarget[]> {
+  const opened = await openFrontend(options, context);
+  const targets = await lower(opened, context.progress);
+  const world = openWorld(options, context, opened);
+  const results = await solveEdges(options, context, targets, world);
+  return targets.map((target, index) => builtTarget(target, results[index]));
+}
+
+/** Parses and lowers the Dockerfile; what its checks find is told at once, and also when the lowering fails. */
+async function lower({ request, vertex }: OpenedFrontend, progress: ProgressSink): Promise<readonly TargetResult[]> {
+  const dockerfile = parseDockerfile(request.dockerfile);
+  const findings = new Findings(request, dockerfile);
+  try {
+    return (await convertDockerfile(request, dockerfile, findings)).targets;
+  } finally {
+    for (const event of findings.events()) progress({ ...event, vertex });
+    const unused = unusedBuildArgs(dockerfile, request.buildArgs);
+    if (unused) progress(unused);
+  }
+}
+
+async function loadAnnounced(
+  options: BuildOptions,
+  { progress, host }: BuildContext,
+): Promise<{ readonly loaded: LoadedContext; readonly vertex: Digest }> {
   return await internalStep(
     progress,
     `[internal] load build definition from ${options.file === '-' || options.file === undefined ? 'Dockerfile' : options.file}`,
     async (step) => {
       const loaded = await loadContext(options, host);
       step.done(`transferring dockerfile: ${Buffer.byteLength(loaded.dockerfile.text)}B`);
-      return loaded;
+      return { loaded, vertex: step.vertex };
     },
   );
 }
@@ -77,9 +102,7 @@ async function loadAnnounced(options: BuildOptions, { progress, host }: BuildCon
 function openWorld(
   options: BuildOptions,
   { session, scope, signal }: BuildContext,
-  prepared: PreparedRequest,
-  sources: ImageSources,
-  layouts: ReadonlyMap<string, string>,
+  { locals, sources, layouts }: OpenedFrontend,
 ): World {
   const { root } = session.store;
   const { pool } = session;
@@ -97,7 +120,7 @@ function openWorld(
     platform: hostPlatform(),
     forms: session.forms,
     caches: createCacheMounts(ensured(join(root, 'caches'))),
-    locals: new Map([...prepared.locals].map(([name, source]) => [name, directoryOf(source)])),
+    locals: new Map([...locals].map(([name, source]) => [name, directoryOf(source)])),
     layouts,
     // Asking for the host's network for all steps allows it.
     allowed: new Set(options.network === 'host' ? [...options.allow, 'network.host'] : options.allow),

@@ -8,7 +8,7 @@ import { exportBuild, exportSpecs } from '../build/export.ts';
 import { parseBuildFlags } from '../build/flags.ts';
 import { contextHost } from '../build/host.ts';
 import { BuildLog } from '../build/log.ts';
-import type { BuildOptions } from '../build/options.ts';
+import type { BuildOptions, CallSpec } from '../build/options.ts';
 import { solveBuild } from '../build/run.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { createView, type ProgressView } from '../progress/view.ts';
@@ -24,6 +24,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   });
   if (!parsed) return 0;
   const { options } = parsed;
+  if (options.call) return await answer(options, options.call);
   requireRoot('kiln build');
   await using session = openSession();
   using cancel = cancelOnSignals();
@@ -47,12 +48,37 @@ export async function run(argv: readonly string[]): Promise<number> {
     session.snapshotter.settleLater();
     log.end({ digest: response['containerimage.digest'] });
     view.close();
-    finish(options, response, warnings);
+    await finish(options, response, warnings);
     return 0;
   } catch (thrown) {
     const error = fullDiskError(thrown, session.store.root);
     if (!cancel.signal.aborted) session.snapshotter.settleLater();
     log.end({ error: messageOf(error), ...(error instanceof KilnError && { code: error.code }) });
+    return await failed(error, view, options, warnings);
+  }
+}
+
+/** `--call`: the answer on standard output, progress and errors on standard error. Needs no root and leaves no log. */
+async function answer(options: BuildOptions, call: CallSpec): Promise<number> {
+  await using session = openSession();
+  await using scope = new AsyncDisposableStack();
+  using cancel = cancelOnSignals();
+  const view = await createView(options.progress, process.stderr, process.env['NO_COLOR'] === undefined);
+  const warnings: WarningEvent[] = [];
+  const progress: ProgressSink = (event) => {
+    if (event.kind === 'warning') warnings.push(event);
+    view.event(event);
+  };
+  try {
+    const { answerCall } = await import('../build/call.ts');
+    const host = contextHost(session, scope, cancel.signal);
+    const found = await answerCall(call, options, { session, progress, signal: cancel.signal, scope, host });
+    view.close();
+    if (options.progress !== 'quiet' && options.progress !== 'rawjson') await printWarnings(warnings);
+    process.stdout.write(found.text);
+    if (found.error) await printError(found.error);
+    return found.exitCode;
+  } catch (error) {
     return await failed(error, view, options, warnings);
   }
 }
@@ -66,19 +92,18 @@ async function build(
   await using scope = new AsyncDisposableStack();
   const context = { session, progress, signal, scope, host: contextHost(session, scope, signal) };
   const specs = exportSpecs(options);
-  const built = await solveBuild(options, context);
-  for (const warning of built.warnings) progress(warning);
-  return await exportBuild(built.targets, specs, options.epoch, context);
+  const targets = await solveBuild(options, context);
+  return await exportBuild(targets, specs, options.epoch, context);
 }
 
-function finish(options: BuildOptions, response: ExportResponse, warnings: readonly WarningEvent[]): void {
+async function finish(options: BuildOptions, response: ExportResponse, warnings: readonly WarningEvent[]): Promise<void> {
   const id = response['containerimage.config.digest'] ?? response['containerimage.digest'];
   if (options.iidFile !== undefined && id !== undefined) writeFileSync(options.iidFile, String(id));
   if (options.metadataFile !== undefined)
     writeFileSync(options.metadataFile, `${JSON.stringify(response, Object.keys(response).sort(), 2)}\n`);
   if (options.progress === 'quiet') {
     if (id !== undefined) process.stdout.write(`${id}\n`);
-  } else if (options.progress !== 'rawjson' && options.progress !== 'none') printWarnings(warnings);
+  } else if (options.progress !== 'rawjson' && options.progress !== 'none') await printWarnings(warnings);
 }
 
 async function failed(
@@ -88,7 +113,7 @@ async function failed(
   warnings: readonly WarningEvent[],
 ): Promise<number> {
   view.close();
-  if (options.progress !== 'quiet' && options.progress !== 'rawjson') printWarnings(warnings);
+  if (options.progress !== 'quiet' && options.progress !== 'rawjson') await printWarnings(warnings);
   await printError(error);
   return error instanceof KilnError ? error.exitCode : 70;
 }

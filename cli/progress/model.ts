@@ -1,5 +1,5 @@
 import type { Digest } from '../../base/digest.ts';
-import type { LogEvent, ProgressEvent, StatusEvent, VertexEvent, WarningEvent } from '../../base/progress.ts';
+import type { LogEvent, ProgressEvent, StatusEvent, VertexEvent } from '../../base/progress.ts';
 
 /** Everything known about one vertex so far, folded from its events. */
 export interface VertexState {
@@ -51,7 +51,6 @@ export function cleanLine(line: string): string {
 /** Folds events into states. Views read `vertices`; they are told nothing twice. */
 export class ProgressModel {
   readonly vertices = new Map<Digest, VertexState>();
-  readonly warnings: WarningEvent[] = [];
 
   apply(event: ProgressEvent): VertexState | undefined {
     switch (event.kind) {
@@ -65,8 +64,7 @@ export class ProgressModel {
       case 'log':
         return this.#log(event);
       case 'warning':
-        this.warnings.push(event);
-        return undefined;
+        return event.vertex && this.vertices.get(event.vertex);
     }
   }
 

@@ -18,6 +18,8 @@ class PlainView implements ProgressView {
   readonly #model = new ProgressModel();
   readonly #pending = new Map<VertexState, PendingVertex>();
   #current: VertexState | undefined;
+  /** Whose line was printed last: its next one needs no heading. */
+  #last: VertexState | undefined;
   #turnEnds = 0;
 
   constructor(output: Output) {
@@ -29,6 +31,7 @@ class PlainView implements ProgressView {
     if (!state) return;
     const pending = this.#of(state);
     if (event.kind === 'log') pending.log(event, state);
+    if (event.kind === 'warning') pending.lines.push(`WARN: ${event.short}`);
     if (event.kind === 'status' && event.completed !== undefined) pending.lines.push(statusLine(event));
     if (event.kind === 'vertex' && state.completed !== undefined && !pending.ended) pending.end(state);
     if (pending.lines.length > 0 || (state.started !== undefined && !pending.announced)) this.#flush(state);
@@ -63,10 +66,13 @@ class PlainView implements ProgressView {
   }
 
   #print(state: VertexState, pending: PendingVertex): void {
-    if (this.#current !== state || !pending.announced) {
+    if (this.#last !== state) {
       this.#output.write(`${this.#started ? '\n' : ''}#${state.index} ${state.name}\n`);
       this.#started = true;
       pending.announced = true;
+      this.#last = state;
+    }
+    if (this.#current !== state) {
       this.#current = state;
       this.#turnEnds = Date.now() + TURN_MS;
     }

@@ -50,6 +50,16 @@ test('plain: a step has its name, its output with times, and its end', () => {
   );
 });
 
+test('plain: warnings of a step stand under it, also those that come after its end', () => {
+  const text = written((send) => {
+    send(vertex(A, 'load', { started: 1, completed: 1001 }));
+    send({ kind: 'warning', vertex: A, short: 'Rule: one (line 1)', detail: [] });
+    send({ kind: 'warning', vertex: A, short: 'Rule: two (line 2)', detail: [] });
+    send({ kind: 'warning', short: 'of no step', detail: [] });
+  });
+  assert.is(text, '#1 load\n#1 DONE 1.0s\n#1 WARN: Rule: one (line 1)\n#1 WARN: Rule: two (line 2)\n');
+});
+
 test('plain: a failed and a cancelled step say so', () => {
   const text = written((send) => {
     send(vertex(A, 'a', { started: 1, completed: 2, error: 'exit code: 1' }));

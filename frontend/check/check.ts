@@ -1,8 +1,11 @@
 import type { KilnError } from '../../base/errors.ts';
+import type { IgnoreFile } from '../ignore.ts';
 import type { Dockerfile } from '../instructions.ts';
 import { problem } from '../problem.ts';
+import { ignoreFileCheck } from './ignorefile.ts';
 import { namingChecks } from './naming.ts';
 import { type CheckOptions, DEFAULT_OPTIONS, parseCheckOptions } from './options.ts';
+import { pitfallChecks } from './pitfalls.ts';
 import type { Rule } from './rules.ts';
 import { usageChecks } from './usage.ts';
 import type { Check, Warning } from './warning.ts';
@@ -10,7 +13,7 @@ import type { Check, Warning } from './warning.ts';
 export type { Check, Warning } from './warning.ts';
 
 /** All checks that the text alone can answer. The converter has those that need to know what variables and images turn out to be. */
-export const CHECKS: readonly Check[] = [...namingChecks, ...usageChecks];
+export const CHECKS: readonly Check[] = [...namingChecks, ...usageChecks, ...pitfallChecks];
 
 /** The options in force: those of the file unless `override` (BUILDKIT_DOCKERFILE_CHECK) is given. */
 export function checkOptionsOf(dockerfile: Dockerfile, override?: string): CheckOptions {
@@ -21,9 +24,10 @@ export function checkOptionsOf(dockerfile: Dockerfile, override?: string): Check
 
 const FIRST = { line: 1, character: 0 };
 
-/** What the checks find, from the top of the file, without what `options` skip. */
-export function checkDockerfile(dockerfile: Dockerfile, options = checkOptionsOf(dockerfile)): Warning[] {
-  return orderWarnings(CHECKS.flatMap((check) => check(dockerfile)).filter(({ rule }) => isEnabled(rule, options)));
+/** What the checks find, from the top of the file, without what `options` skip; `ignore` is the `.dockerignore` in force. */
+export function checkDockerfile(dockerfile: Dockerfile, options = checkOptionsOf(dockerfile), ignore?: IgnoreFile): Warning[] {
+  const found = [...CHECKS.flatMap((check) => check(dockerfile)), ...(ignore ? ignoreFileCheck(ignore) : [])];
+  return orderWarnings(found.filter(({ rule }) => isEnabled(rule, options)));
 }
 
 export function isEnabled(rule: Rule, options: CheckOptions): boolean {
@@ -42,10 +46,15 @@ export function orderWarnings(warnings: readonly Warning[]): Warning[] {
     .sort((a, b) => a.range.start.line - b.range.start.line);
 }
 
-/** With `error=true` findings fail the build: the error to throw, if there is one. */
+/**
+ * With `error=true` findings fail the build: the error to throw, if there is one. Those of Kiln's own rules do so only where the file asks
+ * for the rule by name: what Docker builds, Kiln builds.
+ */
 export function violation(warnings: readonly Warning[], options: CheckOptions): KilnError | undefined {
-  const [first] = warnings;
+  const named = (rule: Rule) => options.experimental !== 'all' && options.experimental.has(rule.name);
+  const counting = warnings.filter(({ rule }) => rule.by === 'buildkit' || named(rule));
+  const [first] = counting;
   if (!options.error || !first) return undefined;
-  const names = [...new Set(warnings.map(({ rule }) => rule.name))].join(', ');
+  const names = [...new Set(counting.map(({ rule }) => rule.name))].join(', ');
   return problem('KILN_DOCKERFILE_CHECK', `lint violation found for rules: ${names}`, first.range, `see ${first.rule.url}`);
 }

@@ -1,21 +1,28 @@
 /**
  * # The build checks
  *
- * One value per rule, with the names and addresses that Docker's users know; documentation and output are made from this list.
+ * One value per rule: BuildKit's, with the names and addresses that Docker's users know, and Kiln's own, for what people trip over.
+ * Output and the pages in docs/rules/ are made from this list (examples.ts has the rest of a page).
  * https://docs.docker.com/reference/build-checks/
  */
 export interface Rule {
   readonly name: RuleName;
+  /** Findings of Kiln's own rules never fail a build that Docker would let pass, unless `experimental=` names the rule. */
+  readonly by: 'buildkit' | 'kiln';
+  /** The name of its page in docs/rules/. */
+  readonly slug: string;
   /** `experimental` rules speak only when asked for by `# check=experimental=…`. */
   readonly level: 'warning' | 'experimental';
   readonly description: string;
   readonly url: string;
 }
 
-export type RuleName = keyof typeof TEXTS;
+export type RuleName = keyof typeof BUILDKIT | keyof typeof KILN;
+
+type Texts = Record<string, readonly [string, string] | readonly [string, string, 'experimental']>;
 
 /** Slug of the documentation page, description, and the level when it is not `warning`. */
-const TEXTS = {
+const BUILDKIT = {
   StageNameCasing: ['stage-name-casing', 'Stage names should be lowercase'],
   FromAsCasing: ['from-as-casing', "The 'as' keyword should match the case of the 'from' keyword"],
   NoEmptyContinuation: ['no-empty-continuation', 'Empty continuation lines will become errors in a future release'],
@@ -58,7 +65,7 @@ const TEXTS = {
     'from-platform-flag-const-disallowed',
     'FROM --platform flag should not use a constant value',
   ],
-  CopyIgnoredFile: ['copy-ignored-file', 'Attempting to Copy file that is excluded by .dockerignore'],
+  CopyIgnoredFile: ['copy-ignored-file', 'Attempting to Copy file that is excluded by .dockerignore', 'experimental'],
   InvalidDefinitionDescription: [
     'invalid-definition-description',
     'Comment for build stage or argument should follow the format: `# <arg/stage name> <description>`. If this is not intended to be a description comment, add an empty line or comment between the instruction and the comment.',
@@ -66,11 +73,29 @@ const TEXTS = {
   ],
   ExposeProtoCasing: ['expose-proto-casing', 'Protocol in EXPOSE instruction should be lowercase'],
   ExposeInvalidFormat: ['expose-invalid-format', 'IP address and host-port mapping should not be used in EXPOSE instruction'],
-} as const satisfies Record<string, readonly [string, string] | readonly [string, string, 'experimental']>;
+} as const satisfies Texts;
 
-export const RULES: Readonly<Record<RuleName, Rule>> = Object.fromEntries(
-  Object.entries(TEXTS).map(([name, [slug, description, level]]) => [
-    name,
-    { name, level: level ?? 'warning', description, url: `https://docs.docker.com/go/dockerfile/rule/${slug}/` },
-  ]),
-) as Record<RuleName, Rule>;
+/** Those that are a matter of taste, or right in many files, are experimental. */
+const KILN = {
+  SuspiciousIgnorePattern: ['suspicious-ignore-pattern', 'A line of .dockerignore cannot mean what it seems to say'],
+  ShellStateLost: ['shell-state-lost', 'A change of directory or of the environment ends with its RUN'],
+  SecretInText: ['secret-in-text', 'Secrets should not stand in a Dockerfile: they stay in the image and its history'],
+  PackageUpdateAlone: ['package-update-alone', 'Package lists should be updated in the RUN that installs from them'],
+  InstallAfterCopyAll: ['install-after-copy-all', 'Dependencies should be installed before the whole context is copied'],
+  AddForPlainFile: ['add-for-plain-file', 'COPY should be used for files that need no unpacking or fetching', 'experimental'],
+  UnpinnedBaseImage: ['unpinned-base-image', 'Base images should be named with a version', 'experimental'],
+} as const satisfies Texts;
+
+export const RULES: Readonly<Record<RuleName, Rule>> = {
+  ...rules(BUILDKIT, 'buildkit', (slug) => `https://docs.docker.com/go/dockerfile/rule/${slug}/`),
+  ...rules(KILN, 'kiln', (slug) => `docs/rules/${slug}.md`),
+} as Record<RuleName, Rule>;
+
+function rules(texts: Texts, by: Rule['by'], url: (slug: string) => string): Record<string, Rule> {
+  return Object.fromEntries(
+    Object.entries(texts).map(([name, [slug, description, level]]) => [
+      name,
+      { name: name as RuleName, by, slug, level: level ?? 'warning', description, url: url(slug) },
+    ]),
+  );
+}

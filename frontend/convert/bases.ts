@@ -19,13 +19,13 @@ import { emptyState } from './state.ts';
 import { emptyEnv } from './words.ts';
 
 /**
- * Asks what the images are on which the target is built, all at once, and puts the ONBUILD triggers they carry in front of the
+ * Asks what the images are on which the targets are built, all at once, and puts the ONBUILD triggers they carry in front of the
  * instructions of their stage. A trigger may copy from a further image, so this goes on until nothing new is needed. Stages
- * that the target does not need are not asked about.
+ * that no target needs are not asked about.
  */
-export async function resolveBases(conversion: Conversion, target: StageNode): Promise<Set<StageNode>> {
+export async function resolveBases(conversion: Conversion, targets: readonly StageNode[]): Promise<Set<StageNode>> {
   for (;;) {
-    const needed = reachable(target);
+    const needed = reachable(targets);
     const open = conversion.stages.all.filter(
       (stage) => needed.has(stage) && !stage.base && !stage.dispatched && !stage.resolved,
     );

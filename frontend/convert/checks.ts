@@ -1,7 +1,9 @@
+import type { KilnError } from '../../base/errors.ts';
 import type { WarningEvent } from '../../base/progress.ts';
 import { checkDockerfile, checkOptionsOf, isEnabled, orderWarnings, violation } from '../check/check.ts';
+import type { CheckOptions } from '../check/options.ts';
 import type { RuleName } from '../check/rules.ts';
-import { type Warning, warning } from '../check/warning.ts';
+import { toEvent, type Warning, warning } from '../check/warning.ts';
 import type { FrontendRequest } from '../frontend.ts';
 import type { Dockerfile } from '../instructions.ts';
 import type { Warn } from './conversion.ts';
@@ -9,33 +11,39 @@ import type { Warn } from './conversion.ts';
 /** Checks that the lowering makes more exactly than the text alone can: a base may have a SHELL, a stage may not be needed. */
 const OURS: ReadonlySet<RuleName> = new Set(['JSONArgsRecommended', 'WorkdirRelativePath', 'MultipleInstructionsDisallowed']);
 
-/** Gathers what the lowering finds, for all platforms together. */
+/**
+ * What the checks of one build find: those that the text alone answers, and what the lowering adds while it runs, for all platforms
+ * together. May be asked at any time, also after a lowering that failed. Making one throws KILN_DOCKERFILE_CHECK for options that
+ * make no sense.
+ */
 export class Findings {
-  private readonly found: Warning[] = [];
+  readonly #dockerfile: Dockerfile;
+  readonly #options: CheckOptions;
+  readonly #ignore: FrontendRequest['mainContext']['ignoreFile'];
+  readonly #lowered: Warning[] = [];
+
+  constructor({ buildArgs, mainContext }: FrontendRequest, dockerfile: Dockerfile) {
+    this.#dockerfile = dockerfile;
+    this.#ignore = mainContext.ignoreFile;
+    this.#options = checkOptionsOf(dockerfile, buildArgs.get('BUILDKIT_DOCKERFILE_CHECK'));
+  }
 
   readonly warn: Warn = (rule, message, range) => {
-    this.found.push(warning(rule, message, range));
+    this.#lowered.push(warning(rule, message, range));
   };
 
-  /** Everything to tell, with what the text alone shows. Throws KILN_DOCKERFILE_CHECK when the file asks for errors. */
-  finish({ buildArgs }: FrontendRequest, dockerfile: Dockerfile): WarningEvent[] {
-    const options = checkOptionsOf(dockerfile, buildArgs.get('BUILDKIT_DOCKERFILE_CHECK'));
-    const inText = checkDockerfile(dockerfile, options).filter(({ rule }) => !OURS.has(rule.name));
-    const warnings = orderWarnings([...inText, ...this.found.filter(({ rule }) => isEnabled(rule, options))]);
-    const error = violation(warnings, options);
-    if (error) throw error;
-    return warnings.map(toEvent);
+  /** By line, without what the options skip. */
+  warnings(): Warning[] {
+    const inText = checkDockerfile(this.#dockerfile, this.#options, this.#ignore).filter(({ rule }) => !OURS.has(rule.name));
+    return orderWarnings([...inText, ...this.#lowered.filter(({ rule }) => isEnabled(rule, this.#options))]);
   }
-}
 
-/** A warning as buildx shows it. */
-function toEvent({ rule, message, range }: Warning): WarningEvent {
-  const { source, start, end } = range;
-  return {
-    kind: 'warning',
-    short: `${rule.name}: ${message} (line ${start.line})`,
-    detail: [rule.description],
-    url: rule.url,
-    source: { name: source.name, text: source.text, startLine: start.line, endLine: end.line },
-  };
+  events(): WarningEvent[] {
+    return this.warnings().map(toEvent);
+  }
+
+  /** The error that the findings are, when the file asks for that. */
+  violation(): KilnError | undefined {
+    return violation(this.warnings(), this.#options);
+  }
 }

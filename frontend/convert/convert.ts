@@ -13,6 +13,7 @@ import { type Conversion, followPaths, type Warn } from './conversion.ts';
 import { placed } from './errors.ts';
 import { wordsFor } from './expansion.ts';
 import { cloneImage, DEFAULT_PATH, finishImage, type Image, setEnv, splitEnv } from './image.ts';
+import { type Outline, outlineOf } from './outline.ts';
 import { setWorkdir } from './settings.ts';
 import type { StageNode } from './stage.ts';
 import { findTarget, linkStages, listStages } from './stages.ts';
@@ -24,25 +25,54 @@ import type { Words } from './words.ts';
  * Lowers a Dockerfile to LLB: for each platform one edge and the image config that goes with it, as BuildKit's Dockerfile frontend does.
  * Asks `request.resolveImage` for the images that the target needs and for no others. Throws KilnErrors with their place.
  */
-export async function convertDockerfile(request: FrontendRequest, dockerfile: Dockerfile): Promise<FrontendResult> {
-  const platforms = request.platforms.length > 0 ? request.platforms : [undefined];
-  const findings = new Findings();
-  const targets = await Promise.all(platforms.map((platform) => convertFor(request, dockerfile, platform, findings.warn)));
-  return { targets, warnings: findings.finish(request, dockerfile) };
-}
-
-async function convertFor(
+export async function convertDockerfile(
   request: FrontendRequest,
   dockerfile: Dockerfile,
-  asked: Platform | undefined,
-  warn: Warn,
-): Promise<TargetResult> {
-  const conversion = begin(request, dockerfile, asked, warn);
-  const target = findTarget(conversion.stages, request.target);
-  linkStages(conversion.stages, conversion.words);
-  const needed = await resolveBases(conversion, target);
+  findings = new Findings(request, dockerfile),
+): Promise<FrontendResult> {
+  const targets = await Promise.all(
+    platformsOf(request).map(async (platform) => {
+      const conversion = begin(request, dockerfile, platform, findings.warn);
+      return resultOf(conversion, await lowerStages(conversion, 'target'));
+    }),
+  );
+  const error = findings.violation();
+  if (error) throw error;
+  return { targets, warnings: findings.events() };
+}
+
+/** Lowers all stages, needed or not, for what `findings` gather on the way. Throws what is wrong with any of them. */
+export async function checkStages(request: FrontendRequest, dockerfile: Dockerfile, findings: Findings): Promise<void> {
+  await Promise.all(
+    platformsOf(request).map((platform) => lowerStages(begin(request, dockerfile, platform, findings.warn), 'all')),
+  );
+}
+
+/** Lowers what the target needs, for the first platform, and says what can be given to it. */
+export async function outlineDockerfile(request: FrontendRequest, dockerfile: Dockerfile, findings: Findings): Promise<Outline> {
+  const conversion = begin(request, dockerfile, platformsOf(request)[0], findings.warn);
+  const target = await lowerStages(conversion, 'target');
+  const error = findings.violation();
+  if (error) throw error;
+  return outlineOf(target, dockerfile, conversion);
+}
+
+function platformsOf({ platforms }: FrontendRequest): readonly (Platform | undefined)[] {
+  return platforms.length > 0 ? platforms : [undefined];
+}
+
+/** Answers the target stage. */
+async function lowerStages(conversion: Conversion, which: 'target' | 'all'): Promise<StageNode> {
+  const { stages, request } = conversion;
+  const target = findTarget(stages, request.target);
+  linkStages(stages, conversion.words);
+  const needed = await resolveBases(conversion, which === 'all' ? stages.all.filter((stage) => stage.registered) : [target]);
   request.signal.throwIfAborted();
-  for (const stage of conversion.stages.all) if (needed.has(stage) && !stage.dispatched) lowerStage(conversion, stage);
+  for (const stage of stages.all) if (needed.has(stage) && !stage.dispatched) lowerStage(conversion, stage);
+  return target;
+}
+
+function resultOf(conversion: Conversion, target: StageNode): TargetResult {
   // The result is read as a whole.
   target.paths.add('/');
   const { tree } = target.state;

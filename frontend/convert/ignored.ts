@@ -13,6 +13,6 @@ export function warnIgnored({ conversion, command }: Step, isAdd: boolean, sourc
   const isRoot = path === '.' || path === '/';
   if (isRoot && !ignore.some((pattern) => ['*', '**', '**/*'].includes(pattern))) return;
   if (!isRoot && ignoreFilter(ignore).includes(path, false)) return;
-  const message = `Attempting to ${isAdd ? 'Add' : 'Copy'} file "${path}" that is excluded by .dockerignore`;
+  const message = `Attempting to ${isAdd ? 'Add' : 'Copy'} file "${source}" that is excluded by .dockerignore`;
   conversion.warn('CopyIgnoredFile', message, command.instruction.range);
 }

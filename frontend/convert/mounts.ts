@@ -5,6 +5,7 @@ import { type ExecMount, type ExecSecret, type ExecSsh, fileOp } from '../../sol
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { MountFlag, RunInstruction } from '../instructions.ts';
 import { parseBool, parseUint32 } from './goformat.ts';
+import { noteMount } from './outline.ts';
 import { base, isAbsolute, join } from './paths.ts';
 import { parseSize } from './size.ts';
 import type { StageNode } from './stage.ts';
@@ -17,15 +18,22 @@ export interface LoweredMounts {
 }
 
 /** The `--mount` flags of a RUN, in order. */
-export function lowerMounts(step: Step, { mounts: flags }: RunInstruction): LoweredMounts {
+export function lowerMounts(step: Step, { mounts: flags, range }: RunInstruction): LoweredMounts {
   const mounts: ExecMount[] = [];
   const secrets: ExecSecret[] = [];
   const ssh: ExecSsh[] = [];
   for (const [i, flag] of flags.entries()) {
     const mount = readMount(flag, step.expand);
-    if (mount.type === 'secret') secrets.push(lowerSecret(mount));
-    else if (mount.type === 'ssh') ssh.push(lowerSsh(mount));
-    else mounts.push(lowerMount(step, mount, step.command.sources[i]));
+    const { outline } = step.stage;
+    if (mount.type === 'secret') {
+      const secret = lowerSecret(mount);
+      secrets.push(secret);
+      noteMount(outline.secrets, secret.id, mount.required, range);
+    } else if (mount.type === 'ssh') {
+      ssh.push(lowerSsh(mount));
+      noteMount(outline.ssh, mount.id || 'default', mount.required, range);
+    } else mounts.push(lowerMount(step, mount, step.command.sources[i]));
+    if (mount.type === 'cache') noteMount(outline.caches, mount.id || cleanPath(mount.target), mount.required, range);
   }
   return { mounts, secrets, ssh };
 }

@@ -32,14 +32,17 @@ export function lowerEnv(step: Step, { entries }: ins.EnvInstruction): void {
 /** SBOM switches are for the builder, not for the commands it runs. */
 const NOT_IN_ENV = new Set(['BUILDKIT_SBOM_SCAN_CONTEXT', 'BUILDKIT_SBOM_SCAN_STAGE']);
 
-export function lowerArg(step: Step, { args }: ins.ArgInstruction): void {
+export function lowerArg(step: Step, { args, range }: ins.ArgInstruction): void {
   const { stage, conversion } = step;
   const shown: string[] = [];
-  for (const { key, value } of args) {
+  for (const { key, value, docComment } of args) {
     const inherited = value === undefined ? conversion.globals.get(key) : undefined;
     const found = conversion.request.buildArgs.get(key) ?? (value === undefined ? inherited : step.expand(value));
     if (found !== undefined && !NOT_IN_ENV.has(key)) stage.state = withEnv(stage.state, [[key, found]]);
     stage.buildArgs = [...stage.buildArgs, { key, value: found }];
+    stage.outline.used.add(key);
+    // One that takes its value from before the first FROM is that one.
+    if (inherited === undefined) stage.outline.args.set(key, { value: found ?? '', description: docComment, range });
     shown.push(found === undefined ? key : `${key}=${found}`);
   }
   remember(step, `ARG ${shown.join(' ')}`);

@@ -4,6 +4,7 @@ import type { SourceRange } from '../../solver/llb/graph.ts';
 import type { NamedContext } from '../frontend.ts';
 import type { Instruction, StageInstruction } from '../instructions.ts';
 import { emptyImage, type Image } from './image.ts';
+import { newStageOutline, type StageOutline } from './outline.ts';
 import { emptyState, type State } from './state.ts';
 
 /** One instruction of a stage with the stages it reads from. */
@@ -60,6 +61,8 @@ export interface StageNode {
   /** Paths that others read of this stage; matters when it is a local context. Shared with the base stage. */
   paths: Set<string>;
   workdirSet: boolean;
+  /** What the caller can give to it, for `--call=outline`. */
+  readonly outline: StageOutline;
   readonly seen: Map<'cmd' | 'entrypoint' | 'healthcheck', SourceRange>;
 }
 
@@ -95,6 +98,7 @@ export function newStage(described: Described, target: Platform): StageNode {
     buildArgs: [],
     paths: new Set(),
     workdirSet: false,
+    outline: newStageOutline(),
     seen: new Map(),
   };
 }

@@ -87,7 +87,12 @@ function addStage(
     { ...described, range: from.range, errorRange: from.range, label: from.name ?? `stage-${index}` },
     scope.target,
   );
-  if (from.platform !== undefined) node.platform = stagePlatform(from.platform, from.name ?? '', from.range, declared, scope);
+  for (const name of image.matched) node.outline.used.add(name);
+  if (from.platform !== undefined) {
+    const platform = stagePlatform(from.platform, from.name ?? '', from.range, declared, scope);
+    node.platform = platform.platform;
+    for (const name of platform.matched) node.outline.used.add(name);
+  }
   node.namedContext = from.name === undefined ? undefined : findContext(scope.request, from.name, node.platform ?? scope.target);
   list.add(node);
   if (node.namedContext) {
@@ -110,7 +115,7 @@ function stagePlatform(
   range: SourceRange,
   declared: ReadonlySet<string>,
   scope: FromScope,
-): Platform {
+): { readonly platform: Platform; readonly matched: ReadonlySet<string> } {
   const word = scope.words.word(written, scope.globals);
   warnUndeclared(word, declared, range, scope.warn);
   warnPlatform(written, word, name, range, scope);
@@ -119,7 +124,7 @@ function stagePlatform(
     const meant = unknown ? didYouMean(unknown, scope.globals.keys()) : '';
     throw new KilnError('KILN_PLATFORM_INVALID', `--platform=${written} names no platform: it expands to nothing${meant}`);
   }
-  return parsePlatform(word.result, scope.request.buildPlatform);
+  return { platform: parsePlatform(word.result, scope.request.buildPlatform), matched: word.matched };
 }
 
 function warnPlatform(written: string, word: ExpandedWord, name: string, range: SourceRange, scope: FromScope): void {
@@ -234,10 +239,10 @@ function refuseCycles(stages: readonly StageNode[]): void {
   }
 }
 
-/** The stage and all that it needs. */
-export function reachable(stage: StageNode): Set<StageNode> {
+/** The stages and all that they need. */
+export function reachable(stages: readonly StageNode[]): Set<StageNode> {
   const found = new Set<StageNode>();
-  const open = [stage];
+  const open = [...stages];
   for (let next = open.pop(); next; next = open.pop()) {
     if (found.has(next)) continue;
     found.add(next);

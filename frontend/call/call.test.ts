@@ -1,0 +1,127 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { KilnError } from '../../base/errors.ts';
+import type { FrontendRequest } from '../frontend.ts';
+import { parseIgnore } from '../ignore.ts';
+import { checkBuild, outlineBuild, targetsOf } from './call.ts';
+import { checkDocument, outlineDocument, targetsDocument } from './documents.ts';
+import { CASES, type CallCase } from './testdata/cases.ts';
+import { checkText, outlineText, targetsText } from './texts.ts';
+
+interface Answer {
+  readonly text: string;
+  readonly document: Record<string, unknown> | null;
+  readonly status: number;
+  readonly error?: string;
+}
+
+/** What `docker buildx build --call=…` of Docker 28.5 answers. */
+const ANSWERS: Record<string, Partial<Record<string, Answer>>> = JSON.parse(
+  readFileSync(join(import.meta.dirname, 'testdata/answers.json'), 'utf8'),
+);
+
+function requestFor({ dockerfile, ignore, target, buildArgs = {} }: CallCase): FrontendRequest {
+  const ignoreFile = ignore === undefined ? undefined : parseIgnore({ name: '.dockerignore', text: ignore });
+  const patterns = ignoreFile?.patterns.map(({ text }) => text) ?? [];
+  return {
+    dockerfile: { name: 'Dockerfile', text: dockerfile },
+    target,
+    buildArgs: new Map(Object.entries(buildArgs)),
+    labels: new Map(),
+    platforms: [],
+    buildPlatform: { os: 'linux', architecture: 'amd64' },
+    noCache: 'none',
+    pull: false,
+    network: 'default',
+    extraHosts: [],
+    shmSize: 0,
+    ulimits: [],
+    cgroupParent: '',
+    namedContexts: new Map(),
+    mainContext: { kind: 'local', sessionId: 's', sharedKeyHint: 'c', ignore: patterns, ignoreFile },
+    resolveImage: (ref) => Promise.reject(new KilnError('KILN_IMAGE_NOT_FOUND', `${ref} was asked for`)),
+    signal: new AbortController().signal,
+  };
+}
+
+async function ask(test: CallCase, call: CallCase['calls'][number]): Promise<Answer> {
+  const request = requestFor(test);
+  const { dockerfile: source } = request;
+  const plain = (document: unknown) => JSON.parse(JSON.stringify(document));
+  try {
+    if (call === 'targets') {
+      const targets = targetsOf(source);
+      return { text: targetsText(targets), document: plain(targetsDocument(targets, source)), status: 0 };
+    }
+    if (call === 'outline') {
+      const outline = await outlineBuild(request, () => {});
+      return { text: outlineText(outline), document: plain(outlineDocument(outline, source)), status: 0 };
+    }
+    const report = await checkBuild(request);
+    const { error } = report;
+    return {
+      text: checkText(report, (name) => name),
+      document: plain(checkDocument(report)),
+      status: error || report.warnings.length > 0 ? 1 : 0,
+      ...(error && { error: error.message }),
+    };
+  } catch (error) {
+    assert.instance(error, KilnError);
+    return { text: '', document: null, status: 1, error: (error as KilnError).message };
+  }
+}
+
+/** Docker goes through maps: what stands on one line comes in any order. */
+function ordered(document: Answer['document']): unknown {
+  if (!document) return document;
+  const byPlace = (list: { name: string; location: { ranges: { start: { line: number } }[] } }[] | undefined) =>
+    list?.toSorted((a, b) => a.location.ranges[0]!.start.line - b.location.ranges[0]!.start.line || (a.name < b.name ? -1 : 1));
+  const { args, secrets, ssh, buildError, ...rest } = document as Record<string, never>;
+  return { ...rest, args: byPlace(args), secrets: byPlace(secrets), ssh: byPlace(ssh) };
+}
+
+const trimmed = (text: string) => text.replaceAll(/[^\S\n]+$/gm, '');
+/** Errors are worded otherwise; that there is one, and its lines, is the same. */
+const placeOf = (document: Answer['document']) => (document?.['buildError'] as { location?: unknown } | undefined)?.location;
+
+for (const one of CASES) {
+  for (const call of one.calls) {
+    const wanted = ANSWERS[one.name]?.[call];
+    test(`--call=${call} of ${one.name} answers what Docker answers`, async () => {
+      assert.ok(wanted);
+      const found = await ask(one, call);
+      assert.is(trimmed(found.text), wanted!.text);
+      assert.equal(ordered(found.document), ordered(wanted!.document));
+      assert.equal(placeOf(found.document), placeOf(wanted!.document));
+      assert.is(found.status, wanted!.status);
+      assert.is(found.error === undefined, wanted!.error === undefined, `${found.error} / ${wanted!.error}`);
+    });
+  }
+}
+
+test('caches are told beside what Docker tells', async () => {
+  const dockerfile = 'FROM scratch\nRUN --mount=type=cache,target=/root/.cache x\nRUN --mount=type=cache,id=own,target=/x x\n';
+  const one: CallCase = { name: '', dockerfile, calls: [] };
+  const outline = await outlineBuild(requestFor(one), () => {});
+  assert.is(outlineText(outline), 'CACHE\n/root/.cache\nown\n\n');
+  const { cache } = outlineDocument(outline, { name: 'Dockerfile', text: dockerfile }) as { cache: { ID: string }[] };
+  assert.equal(
+    cache.map(({ ID }) => ID),
+    ['/root/.cache', 'own'],
+  );
+});
+
+test('a finding in .dockerignore has that file as its source', async () => {
+  const report = await checkBuild(requestFor({ name: '', dockerfile: 'FROM scratch\n', ignore: 'a\nb # c\n', calls: [] }));
+  const document = checkDocument(report) as { warnings: { location: object }[]; sources: { filename: string }[] };
+  assert.equal(document.warnings[0]?.location, { sourceIndex: 1, ranges: [{ start: { line: 2 }, end: { line: 2 } }] });
+  assert.is(document.sources[1]?.filename, '.dockerignore');
+  assert.match(
+    checkText(report, (name) => name),
+    /WARNING: SuspiciousIgnorePattern .*\n.*\n\.dockerignore:2\n/,
+  );
+});
+
+test.run();

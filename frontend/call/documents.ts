@@ -1,0 +1,97 @@
+import type { KilnError, SourceText } from '../../base/errors.ts';
+import type { SourceRange } from '../../solver/llb/graph.ts';
+import type { Outline } from '../convert/outline.ts';
+import type { CheckReport, Target } from './call.ts';
+
+/* The answers as JSON documents, with the fields that buildx prints (frontend/subrequests of BuildKit): what is empty is left out. */
+
+interface Location {
+  readonly sourceIndex?: number;
+  readonly ranges?: readonly { readonly start: { readonly line: number }; readonly end: { readonly line: number } }[];
+}
+
+function lines(start: number, end: number): Location {
+  return { ranges: [{ start: { line: start }, end: { line: end } }] };
+}
+
+function locationOf({ start, end }: SourceRange): Location {
+  return lines(start.line, end.line);
+}
+
+/** Unlike BuildKit's, sources have no `definition`: there is no graph that would read them. */
+export function checkDocument({ source, warnings, error }: CheckReport): unknown {
+  const sources: SourceText[] = [source];
+  const indexOf = (text: SourceText): number => {
+    const index = sources.findIndex((known) => known.name === text.name && known.text === text.text);
+    return index < 0 ? sources.push(text) - 1 : index;
+  };
+  const found = warnings.map(({ rule, message, range }) => {
+    const sourceIndex = indexOf(range.source);
+    return {
+      ruleName: rule.name,
+      description: rule.description,
+      url: rule.url,
+      detail: message,
+      location: { ...(sourceIndex > 0 && { sourceIndex }), ...locationOf(range) },
+    };
+  });
+  return {
+    warnings: found.length > 0 ? found : null,
+    sources: sources.map(({ name, text }) => ({
+      filename: name,
+      data: base64(text),
+      ...(text === source.text && name === source.name && { language: 'Dockerfile' }),
+    })),
+    ...(error && { buildError: { message: error.message, location: placeOf(error, source) } }),
+  };
+}
+
+/** Findings that fail the build have places of their own. */
+function placeOf({ code, place }: KilnError, source: SourceText): Location {
+  if (code === 'KILN_DOCKERFILE_CHECK' || place?.kind !== 'source' || place.source.name !== source.name) return {};
+  return lines(place.start.line, place.end.line);
+}
+
+export function outlineDocument({ name, description, args, secrets, ssh, caches }: Outline, source: SourceText): unknown {
+  const mounts = (found: Outline['secrets']) =>
+    found.map((mount) => ({
+      name: mount.name,
+      ...(mount.required && { required: true }),
+      location: locationOf(mount.range),
+    }));
+  return {
+    ...(name && { name }),
+    ...(description && { description }),
+    ...(args.length > 0 && {
+      args: args.map((arg) => ({
+        name: arg.name,
+        ...(arg.description && { description: arg.description }),
+        ...(arg.value && { value: arg.value }),
+        location: locationOf(arg.range),
+      })),
+    }),
+    ...(secrets.length > 0 && { secrets: mounts(secrets) }),
+    ...(ssh.length > 0 && { ssh: mounts(ssh) }),
+    // BuildKit's document has a place for these too, but BuildKit never fills it.
+    ...(caches.length > 0 && { cache: caches.map((cache) => ({ ID: cache.name, location: locationOf(cache.range) })) }),
+    sources: [base64(source.text)],
+  };
+}
+
+export function targetsDocument(targets: readonly Target[], source: SourceText): unknown {
+  return {
+    targets: targets.map((target) => ({
+      ...(target.name && { name: target.name }),
+      ...(target.isDefault && { default: true }),
+      ...(target.description && { description: target.description }),
+      base: target.base,
+      ...(target.platform && { platform: target.platform }),
+      location: lines(target.line, target.endLine),
+    })),
+    sources: [base64(source.text)],
+  };
+}
+
+function base64(text: string): string {
+  return Buffer.from(text).toString('base64');
+}

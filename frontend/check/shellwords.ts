@@ -1,0 +1,37 @@
+import type { RunInstruction } from '../instructions.ts';
+
+/** One command of a shell text: its words, quotes taken off, without assignments in front of it. */
+export type SimpleCommand = readonly string[];
+
+/** No check looks further into a script than this many characters. */
+const LIMIT = 16 * 1024;
+
+/** What a RUN hands to a shell; undefined for JSON form, and for a script that names its own interpreter. */
+export function shellTextOf({ command, heredocs }: RunInstruction): string | undefined {
+  if (command.form === 'exec') return undefined;
+  const [script] = heredocs;
+  if (!script) return command.text.slice(0, LIMIT);
+  const isScript = /^\s*\d*<<-?\S+\s*$/.test(command.text) && !script.content.startsWith('#!');
+  return isScript ? script.content.slice(0, LIMIT) : undefined;
+}
+
+/**
+ * The commands of a shell text in order, as far as can be told without a shell: split at `;`, `&&`, `||`, `|`, `&` and line breaks outside
+ * quotes. What is nested (subshells, loops) comes out as commands whose first word is no command name; that is enough for a check.
+ */
+export function commandsOf(text: string): SimpleCommand[] {
+  const commands: SimpleCommand[] = [];
+  let words: string[] = [];
+  for (const [token] of text.matchAll(TOKEN)) {
+    if (/^[;&|\n]/.test(token)) {
+      if (words.length > 0) commands.push(words);
+      words = [];
+    } else if (/^\S/.test(token) && !token.startsWith('#') && (words.length > 0 || !ASSIGNMENT.test(token)))
+      words.push(token.replace(/["']/g, ''));
+  }
+  if (words.length > 0) commands.push(words);
+  return commands;
+}
+
+const TOKEN = /[;&|\n]+|[^\S\n]+|#[^\n]*|(?:"(?:[^"\\]|\\[\s\S])*"?|'[^']*'?|\\[\s\S]|[^\s;&|"'\\])+|\\$/g;
+const ASSIGNMENT = /^[A-Za-z_]\w*=/;

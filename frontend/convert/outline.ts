@@ -1,0 +1,124 @@
+import type { SourceRange } from '../../solver/llb/graph.ts';
+import type { Dockerfile } from '../instructions.ts';
+import type { Conversion } from './conversion.ts';
+import type { StageNode } from './stage.ts';
+
+/**
+ * # What can be given to a target
+ *
+ * The build arguments that the target and the stages it needs use, and the secrets, ssh sockets and caches that they mount: what
+ * `--call=outline` answers. The lowering notes them in each stage on its way.
+ */
+export interface Outline {
+  /** The target's name; undefined when it has none. */
+  readonly name: string | undefined;
+  readonly description: string;
+  readonly args: readonly OutlineArg[];
+  readonly secrets: readonly OutlineMount[];
+  readonly ssh: readonly OutlineMount[];
+  readonly caches: readonly OutlineMount[];
+}
+
+export interface OutlineArg extends ArgInfo {
+  readonly name: string;
+}
+
+export interface OutlineMount extends MountInfo {
+  readonly name: string;
+}
+
+interface ArgInfo {
+  readonly value: string;
+  /** From `# NAME description` above the ARG. */
+  readonly description: string;
+  readonly range: SourceRange;
+}
+
+interface MountInfo {
+  readonly required: boolean;
+  readonly range: SourceRange;
+}
+
+/** What one stage says of itself. */
+export interface StageOutline {
+  /** Declared in the stage, with a value that is not that of a global ARG. */
+  readonly args: Map<string, ArgInfo>;
+  /** Names that its FROM or an ARG of it mentions. */
+  readonly used: Set<string>;
+  readonly secrets: Map<string, MountInfo>;
+  readonly ssh: Map<string, MountInfo>;
+  readonly caches: Map<string, MountInfo>;
+}
+
+export function newStageOutline(): StageOutline {
+  return { args: new Map(), used: new Set(), secrets: new Map(), ssh: new Map(), caches: new Map() };
+}
+
+/** The first mount of an id is the one that is told. */
+export function noteMount(known: Map<string, MountInfo>, id: string, required: boolean, range: SourceRange): void {
+  if (!known.has(id)) known.set(id, { required, range });
+}
+
+/** The outline of a target whose stages are lowered. A name is told once: for the stage nearest to the target. */
+export function outlineOf(target: StageNode, dockerfile: Dockerfile, conversion: Conversion): Outline {
+  const globals = globalInfos(dockerfile, conversion);
+  const stages = outward(target);
+  const args = new Map<string, ArgInfo>();
+  for (const { outline } of stages) {
+    const use = (name: string): void => {
+      const info = outline.args.get(name) ?? globals.get(name);
+      if (!info || args.has(name)) return;
+      args.set(name, info);
+      for (const dependency of globals.get(name)?.dependencies ?? []) use(dependency);
+    };
+    for (const name of outline.used) use(name);
+  }
+  const mounts = (kind: 'secrets' | 'ssh' | 'caches') => {
+    const found = new Map<string, MountInfo>();
+    for (const { outline } of stages) for (const [id, info] of outline[kind]) if (!found.has(id)) found.set(id, info);
+    return byLine(found);
+  };
+  const stage = dockerfile.stages.find(({ from }) => from.range === target.range);
+  return {
+    name: target.name,
+    description: stage?.docComment ?? '',
+    args: byLine(args),
+    secrets: mounts('secrets'),
+    ssh: mounts('ssh'),
+    caches: mounts('caches'),
+  };
+}
+
+interface GlobalInfo extends ArgInfo {
+  /** Other ARGs that the default is made of; none when the value comes from outside. */
+  readonly dependencies: ReadonlySet<string>;
+}
+
+function globalInfos({ globalArgs }: Dockerfile, { globals, words, request }: Conversion): Map<string, GlobalInfo> {
+  const infos = new Map<string, GlobalInfo>();
+  for (const { args, range } of globalArgs) {
+    for (const { key, value, docComment } of args) {
+      const isDefault = value !== undefined && !request.buildArgs.has(key);
+      const dependencies: ReadonlySet<string> = isDefault ? words.word(value, globals).matched : new Set();
+      infos.set(key, { value: globals.get(key) ?? '', description: docComment, range, dependencies });
+    }
+  }
+  return infos;
+}
+
+/** The stage, the one it is built on, and those it reads from, each once and nearest first. */
+function outward(target: StageNode): StageNode[] {
+  const found = new Set<StageNode>();
+  const visit = (stage: StageNode): void => {
+    if (found.has(stage)) return;
+    found.add(stage);
+    if (stage.base) visit(stage.base);
+    for (const dependency of stage.deps.keys()) visit(dependency);
+  };
+  visit(target);
+  return [...found];
+}
+
+function byLine<T extends { readonly range: SourceRange }>(entries: ReadonlyMap<string, T>): (T & { readonly name: string })[] {
+  return [...entries].map(([name, info]) => ({ ...info, name })).sort((a, b) => a.range.start.line - b.range.start.line);
+}

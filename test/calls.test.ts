@@ -1,0 +1,59 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Rig } from './rig.ts';
+
+const BAD = 'FROM scratch AS Foo\nCMD ["a"]\n';
+
+test('--check ends with 1 when something is found, unless told to ignore that, and with 0 otherwise', async () => {
+  await using rig = await Rig.create();
+  rig.write('bad', { Dockerfile: BAD });
+  rig.write('good', { Dockerfile: 'FROM scratch\nCMD ["a"]\n' });
+  const bad = await rig.kiln(['build', '--check', 'bad'], { expect: 1 });
+  assert.match(
+    bad.stdout,
+    /^Check complete, 1 warning has been found!\n\nWARNING: StageNameCasing - https:.*\n.*\nbad\/Dockerfile:1\n/,
+  );
+  const ignored = await rig.kiln(['build', '--call=check,ignorestatus=true', 'bad'], { expect: 0 });
+  assert.is(ignored.stdout, bad.stdout);
+  assert.is((await rig.kiln(['build', '--call=lint', 'good'], { expect: 0 })).stdout, 'Check complete, no warnings found.\n');
+});
+
+test('an answer in JSON is all that comes on standard output; the error of the file comes on the other', async () => {
+  await using rig = await Rig.create();
+  rig.write('c', { Dockerfile: 'FROM scratch\nRUM a\n' });
+  const check = await rig.kiln(['build', '--call=check,format=json', 'c'], { expect: 1 });
+  assert.is(JSON.parse(check.stdout).buildError.location.ranges[0].start.line, 2);
+  assert.match(check.stderr, /c?Dockerfile:2\n[\s\S]*RUM[\s\S]*\[KILN_DOCKERFILE_UNKNOWN_INSTRUCTION\]/);
+  rig.write('d', { Dockerfile: BAD });
+  const targets = await rig.kiln(['build', '--call=targets,format=json', 'd'], { expect: 0 });
+  assert.is(JSON.parse(targets.stdout).targets[0].name, 'foo');
+});
+
+test('warnings are shown with their lines after a build, and also when it fails', async () => {
+  await using rig = await Rig.create();
+  rig.write('c', { Dockerfile: '# check=error=true\nFROM scratch AS Foo\nCOPY Dockerfile /\n' });
+  const failed = await rig.kiln(['build', '--progress=plain', 'c'], { expect: 1 });
+  for (const stderr of [failed.stderr, await rig.build('c', '--build-arg', 'BUILDKIT_DOCKERFILE_CHECK=error=false')]) {
+    assert.match(stderr, "#1 WARN: StageNameCasing: Stage name 'Foo' should be lowercase (line 2)\n");
+    assert.match(stderr, / - StageNameCasing: .* \(line 2\)\n {3}2 \| >>> FROM scratch AS Foo\n/);
+  }
+  assert.match(failed.stderr, 'ERROR: lint violation found for rules: StageNameCasing [KILN_DOCKERFILE_CHECK]');
+});
+
+test('a build argument that nothing takes is named, with what was meant', async () => {
+  await using rig = await Rig.create();
+  rig.write('c', { Dockerfile: 'FROM scratch\nARG VERSION\nCOPY Dockerfile /\n' });
+  const plain = await rig.build('c', '--build-arg', 'VERSOIN=1', '--build-arg', 'HTTP_PROXY=x', '--build-arg', 'VERSION=2');
+  assert.match(
+    plain,
+    'One or more build-args [VERSOIN] were not consumed\n   no ARG of the Dockerfile is named VERSOIN (did you mean VERSION?)',
+  );
+});
+
+test('what cannot be called is refused with what can', async () => {
+  await using rig = await Rig.create();
+  const ran = await rig.kiln(['build', '--call=outlin', '.'], { expect: 2 });
+  assert.match(ran.stderr, /^--call\nERROR: "outlin" cannot be called \[KILN_FLAG_VALUE\]\nhint: write --call=outline\n/);
+});
+
+test.run();
