@@ -1,8 +1,8 @@
-import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { digestOfParts, hexOf } from '../base/digest.ts';
-import { withLockFile } from '../snapshotter/overlay/lockfile.ts';
-import { tryLock } from '../snapshotter/sys/lock.ts';
+import { errnoOf } from '../base/errors.ts';
+import { type HeldLock, lockFile, tryLockFile } from '../snapshotter/overlay/filelock.ts';
 
 /** How several steps share one cache mount (Dockerfile reference, RUN --mount=type=cache). */
 export type CacheSharing = 'shared' | 'private' | 'locked';
@@ -13,6 +13,8 @@ export interface CacheRequest {
   readonly sharing: CacheSharing;
   /** Identity of the tree the cache begins with; '' when it begins empty. */
   readonly base: string;
+  /** `--no-cache`: begin anew, once in a build, unless somebody is using it. */
+  readonly fresh?: boolean;
   /** Fills a new cache. */
   readonly fill: (directory: string) => Promise<void>;
 }
@@ -26,76 +28,126 @@ export interface CacheLease extends AsyncDisposable {
  * # Cache mounts
  *
  * Directories that outlive builds, by id and by what they begin with, under `caches/` of the store. `shared`: any number of users at
- * once. `locked`: one at a time, the others wait. `private`: each gets a directory of its own; one that is free is used again.
- * Across processes as well: a lease holds a lock file, which goes with the process.
+ * once. `locked`: one at a time, the others wait in a queue. `private`: each gets a directory of its own; one that is free is used again.
+ * Across processes as well: a lease holds a lock file, shared or exclusive, which goes with the process. Whoever collects takes the
+ * exclusive one, so nothing in use is ever removed.
+ *
+ *     caches/NAME/about.json     what it is: id, base, when it was made
+ *     caches/NAME/N.lock         its time is that of the last use
+ *     caches/NAME/N/data         the directory; N/ready when it is filled. N is 0 but for private ones
  */
 export interface CacheMounts {
   lease(request: CacheRequest, signal: AbortSignal): Promise<CacheLease>;
 }
 
-/** The cache mounts under `directory` (`caches/` of the store). */
+/** What `about.json` says. */
+export interface CacheAbout {
+  readonly id: string;
+  readonly base: string;
+  /** Milliseconds since 1970. */
+  readonly created: number;
+}
+
+/** The cache mounts under `directory` (`caches/` of the store), for one build. */
 export function createCacheMounts(directory: string): CacheMounts {
+  const begunAnew = new Set<string>();
   return {
     async lease(request, signal) {
-      const name = hexOf(digestOfParts([request.id, request.base]));
-      const home = join(directory, name);
-      mkdirSync(home, { recursive: true, mode: 0o700 });
-      switch (request.sharing) {
-        case 'shared':
-          return leased(await filled(join(home, '0'), request, () => holdLock(join(home, '0.lock'), signal)));
-        case 'locked': {
-          const held = await holdLock(join(home, '0.lock'), signal);
-          return leased(await filled(join(home, '0'), request), held);
-        }
-        case 'private': {
-          for (let number = 0; ; number++) {
-            const held = tryHoldLock(join(home, `${number}.lock`));
-            if (held) return leased(await filled(join(home, `${number}`), request), held);
-          }
+      const home = join(directory, cacheName(request));
+      if (request.fresh && !begunAnew.has(home)) {
+        begunAnew.add(home);
+        beginAnew(home);
+      }
+      for (;;) {
+        describeCache(home, request);
+        try {
+          return request.sharing === 'private' ? await leasePrivate(home, request) : await leaseFirst(home, request, signal);
+        } catch (error) {
+          // Collected between our making it and our locking it.
+          if (errnoOf(error) !== 'ENOENT' || existsSync(home)) throw error;
         }
       }
     },
   };
 }
 
-/** Holds the lock file `path` until disposed; waits for whoever holds it. */
-function holdLock(path: string, signal: AbortSignal): Promise<AsyncDisposable> {
-  const acquired = Promise.withResolvers<AsyncDisposable>();
-  const released = Promise.withResolvers<void>();
-  const over = withLockFile(path, signal, async () => {
-    acquired.resolve({
-      async [Symbol.asyncDispose]() {
-        released.resolve();
-        await over;
-      },
-    });
-    await released.promise;
-  });
-  over.catch(acquired.reject);
-  return acquired.promise;
+/** The directory of a cache mount within `caches/`. */
+export function cacheName({ id, base }: Pick<CacheRequest, 'id' | 'base'>): string {
+  return hexOf(digestOfParts([id, base]));
 }
 
-/** The same, or undefined when somebody holds it. The file stays: its lock goes with the descriptor. */
-function tryHoldLock(path: string): AsyncDisposable | undefined {
-  const fd = openSync(path, 'a', 0o600);
-  if (tryLock(fd, 'exclusive')) return { [Symbol.asyncDispose]: async () => closeSync(fd) };
-  closeSync(fd);
-  return undefined;
+/** What the cache mount in `home` is; undefined when that cannot be told any more. */
+export function readAbout(home: string): CacheAbout | undefined {
+  try {
+    const about = JSON.parse(readFileSync(join(home, 'about.json'), 'utf8')) as Partial<CacheAbout>;
+    if (typeof about.id !== 'string' || typeof about.base !== 'string' || typeof about.created !== 'number') return undefined;
+    return about as CacheAbout;
+  } catch {
+    return undefined;
+  }
 }
 
-function leased(directory: string, held?: AsyncDisposable): CacheLease {
-  return { directory, [Symbol.asyncDispose]: async () => held?.[Symbol.asyncDispose]() };
+/** Makes `home`, and says what it is. */
+export function describeCache(home: string, { id, base }: Pick<CacheRequest, 'id' | 'base'>): void {
+  const path = join(home, 'about.json');
+  if (existsSync(path)) return;
+  mkdirSync(home, { recursive: true, mode: 0o700 });
+  const about: CacheAbout = { id, base, created: Date.now() };
+  const temporary = `${path}.${process.pid}`;
+  writeFileSync(temporary, `${JSON.stringify(about)}\n`, { mode: 0o600 });
+  renameSync(temporary, path);
 }
 
-/** The directory for data, made and filled at its first use. A fill that was cut short is begun again: `ready` marks a whole one. */
-async function filled(place: string, request: CacheRequest, guard?: () => Promise<AsyncDisposable>): Promise<string> {
-  const data = join(place, 'data');
+async function leaseFirst(home: string, request: CacheRequest, signal: AbortSignal): Promise<CacheLease> {
+  const lock = join(home, '0.lock');
+  const place = join(home, '0');
+  if (request.sharing === 'locked') return await filled(place, request, await lockFile(lock, 'exclusive', signal));
+  for (;;) {
+    const held = await lockFile(lock, 'shared', signal);
+    if (existsSync(join(place, 'ready'))) return leaseOf(place, held);
+    held[Symbol.dispose]();
+    // Filled by one while the others wait.
+    using _filling = await lockFile(lock, 'exclusive', signal);
+    await fill(place, request);
+  }
+}
+
+async function leasePrivate(home: string, request: CacheRequest): Promise<CacheLease> {
+  for (let number = 0; ; number++) {
+    const held = tryLockFile(join(home, `${number}.lock`), 'exclusive');
+    if (held) return await filled(join(home, `${number}`), request, held);
+  }
+}
+
+async function filled(place: string, request: CacheRequest, held: HeldLock): Promise<CacheLease> {
+  try {
+    await fill(place, request);
+  } catch (error) {
+    held[Symbol.dispose]();
+    throw error;
+  }
+  return leaseOf(place, held);
+}
+
+function leaseOf(place: string, held: HeldLock): CacheLease {
+  return { directory: join(place, 'data'), [Symbol.asyncDispose]: async () => held[Symbol.dispose]() };
+}
+
+/** Makes and fills the directory at its first use. A fill that was cut short is begun again: `ready` marks a whole one. */
+async function fill(place: string, request: CacheRequest): Promise<void> {
   const ready = join(place, 'ready');
-  if (existsSync(ready)) return data;
-  await using _held = guard && (await guard());
-  if (existsSync(ready)) return data;
+  if (existsSync(ready)) return;
+  const data = join(place, 'data');
+  rmSync(data, { recursive: true, force: true });
   mkdirSync(data, { recursive: true });
   await request.fill(data);
   mkdirSync(ready);
-  return data;
+}
+
+/** Empties what nobody uses. */
+function beginAnew(home: string): void {
+  for (let number = 0; existsSync(join(home, `${number}.lock`)); number++) {
+    using held = tryLockFile(join(home, `${number}.lock`), 'exclusive');
+    if (held) rmSync(join(home, `${number}`), { recursive: true, force: true });
+  }
 }

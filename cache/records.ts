@@ -10,6 +10,11 @@ const TABLES = [
      created INTEGER NOT NULL, duration REAL NOT NULL, used INTEGER NOT NULL
    );
    CREATE TABLE link (definition TEXT PRIMARY KEY, key TEXT NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID`,
+  // For explaining misses (explain/): whose step it is, what a copy read, and what was pruned.
+  `ALTER TABLE record ADD COLUMN scope TEXT NOT NULL DEFAULT '';
+   CREATE INDEX record_by_step ON record (scope, description, created);
+   CREATE TABLE content_index (key TEXT NOT NULL, input INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (key, input));
+   CREATE TABLE pruned (key TEXT PRIMARY KEY, at INTEGER NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID`,
 ];
 
 /** A use is written only when the one on disk is this old: a build that is all cached writes nothing the second time. */
@@ -29,8 +34,13 @@ interface RecordRow {
  * share the tables: whoever saves last wins, which is as good as any.
  */
 export function openRecords(store: Pick<Store, 'db' | 'migrate'>): CacheStore {
-  store.migrate('cache-records', TABLES);
+  prepareRecords(store);
   return new Records(store.db);
+}
+
+/** The tables of records, for whoever reads them beside this file. */
+export function prepareRecords(store: Pick<Store, 'migrate'>): void {
+  store.migrate('cache-records', TABLES);
 }
 
 class Records implements CacheStore {

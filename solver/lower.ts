@@ -50,12 +50,12 @@ function namingVertex<T>(vertex: FailedVertex, make: () => T): T {
   }
 }
 
-function opOf({ op, inputs }: LlbVertex, world: World): Op<BuildResult> {
+function opOf({ op, inputs, metadata }: LlbVertex, world: World): Op<BuildResult> {
   switch (op.kind) {
     case 'source':
       return sourceOp(op, world);
     case 'exec':
-      return execOp(op.exec, inputs.length, op.platform, world);
+      return execOp(op.exec, inputs.length, op.platform, world, metadata.ignoreCache);
     case 'file':
       return fileOp(op.file, inputs.length, {
         snapshotter: world.snapshotter,

@@ -45,14 +45,14 @@ export async function run(argv: readonly string[]): Promise<number> {
   for (const note of options.notes) progress({ kind: 'warning', short: note, detail: [] });
   try {
     const response = await build(options, session, progress, cancel.signal);
-    session.snapshotter.settleLater();
+    await afterwards(session);
     log.end({ digest: response['containerimage.digest'] });
     view.close();
     await finish(options, response, warnings);
     return 0;
   } catch (thrown) {
     const error = fullDiskError(thrown, session.store.root);
-    if (!cancel.signal.aborted) session.snapshotter.settleLater();
+    if (!cancel.signal.aborted) await afterwards(session);
     log.end({ error: messageOf(error), ...(error instanceof KilnError && { code: error.code }) });
     return await failed(error, view, options, warnings);
   }
@@ -94,6 +94,13 @@ async function build(
   const specs = exportSpecs(options);
   const targets = await solveBuild(options, context);
   return await exportBuild(targets, specs, options.epoch, context);
+}
+
+/** What new layers entail, done by processes that nobody waits for: they are written back, and now and then the store is collected. */
+async function afterwards({ snapshotter, store }: Session): Promise<void> {
+  if (!snapshotter.settleLater()) return;
+  const { collectLater } = await import('../gc-later.ts');
+  collectLater(store);
 }
 
 async function finish(options: BuildOptions, response: ExportResponse, warnings: readonly WarningEvent[]): Promise<void> {

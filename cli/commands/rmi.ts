@@ -1,10 +1,12 @@
 import { KilnError } from '../../base/errors.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
+import { cancelOnSignals } from '../cancel.ts';
 import { findImage, shownName } from '../image/find.ts';
+import { bytes } from '../progress/model.ts';
 import { printError } from '../report.ts';
-import { openSession } from '../session.ts';
+import { openSession, type Session } from '../session.ts';
 
-/** `kiln rmi IMAGE…`: removes names; an image ID removes each name it has. Bytes that nothing names go with the next collection. */
+/** `kiln rmi IMAGE…`: removes names; an image ID removes each name it has. What nothing refers to any more is removed with them. */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = newCommand('rmi', 'Remove names of images')
     .argument('<image...>')
@@ -13,6 +15,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const { force } = command.opts<{ force?: boolean }>();
   await using session = openSession();
   let code = 0;
+  let untagged = 0;
   for (const text of command.args) {
     try {
       const image = findImage(session.images, text);
@@ -26,6 +29,7 @@ export async function run(argv: readonly string[]): Promise<number> {
           : [image.name];
       for (const name of names) {
         session.images.remove(name);
+        untagged++;
         process.stdout.write(`Untagged: ${shownName(name)}\n`);
       }
     } catch (error) {
@@ -35,5 +39,15 @@ export async function run(argv: readonly string[]): Promise<number> {
       code = 1;
     }
   }
+  if (untagged > 0) await freeUnused(session);
   return code;
+}
+
+/** Layers that are still build cache stay: 'kiln prune' removes those. */
+async function freeUnused(session: Session): Promise<void> {
+  const [{ prune }, { sizeOf }] = await Promise.all([import('../../cache/gc/collect.ts'), import('../../cache/gc/plan.ts')]);
+  using cancel = cancelOnSignals();
+  const victims = await prune(session, [], cancel.signal);
+  const freed = sizeOf(victims.map(({ item }) => item));
+  if (freed > 0) process.stdout.write(`Freed: ${bytes(freed)}\n`);
 }

@@ -4,6 +4,7 @@ import { asDigest, type Digest } from '../../base/digest.ts';
 import { errnoOf } from '../../base/errors.ts';
 import type { LayerId, LayerInfo } from '../snapshotter.ts';
 import { guarded } from '../store/errors.ts';
+import { condemnedNames } from '../store/leases.ts';
 import { bootId } from '../store/owner.ts';
 import type { Store } from '../store/root.ts';
 import type { LayerFiles } from './jobs.ts';
@@ -18,6 +19,7 @@ const TABLES = [
    ) WITHOUT ROWID`,
   'CREATE INDEX layers_by_diff ON layers (diff_id) WHERE diff_id IS NOT NULL',
   'CREATE INDEX layers_unsettled ON layers (boot) WHERE settled = 0',
+  'ALTER TABLE layers ADD COLUMN disk INTEGER',
 ];
 
 /** An empty file in the directory of a layer that is known to be on disk: the row's `settled`, should the row be lost. */
@@ -89,13 +91,15 @@ export class LayerTable {
   add(record: LayerRecord, directory: string): void {
     guarded(directory, () => {
       writeFileSync(join(directory, SIDECAR), sidecarOf(record));
-      try {
-        renameSync(directory, this.directory(record.id));
-      } catch (error) {
-        if (!existsSync(join(this.directory(record.id), SIDECAR))) throw error;
-      }
+      this.#store.lease.claim([layerHold(record.id)], 'restore', () => {
+        try {
+          renameSync(directory, this.directory(record.id));
+        } catch (error) {
+          if (!existsSync(join(this.directory(record.id), SIDECAR))) throw error;
+        }
+        this.#insert(record);
+      });
     });
-    this.#insert(record);
     this.#known.add(record.id);
   }
 
@@ -104,15 +108,24 @@ export class LayerTable {
     return row && fromRow(row);
   }
 
+  /** A layer of that diffID that stands alone; it stays while this process uses the store. */
   find(diffId: Digest): LayerId | undefined {
-    return this.#store.db.get<{ id: LayerId }>(
-      'SELECT id FROM layers WHERE diff_id = ? AND alone = 1 ORDER BY id LIMIT 1',
-      diffId,
-    )?.id;
+    const look = () =>
+      this.#store.db.get<{ id: LayerId }>('SELECT id FROM layers WHERE diff_id = ? AND alone = 1 ORDER BY id LIMIT 1', diffId)
+        ?.id;
+    for (let id = look(); id !== undefined; id = look()) if (this.missing([id]) === undefined) return id;
+    return undefined;
   }
 
-  /** The first of `ids` that is not there. 4 µs for each at first, then a set look-up while no other process writes to the store. */
-  missing(ids: Iterable<LayerId>): LayerId | undefined {
+  /**
+   * The first of `ids` that is not there; if none, all of them stay while this process uses the store. 4 µs for each at first, then a
+   * set look-up while no other process writes to the store.
+   */
+  missing(ids: readonly LayerId[]): LayerId | undefined {
+    return this.#store.lease.claim(ids.map(layerHold), 'look', () => this.#missing(ids));
+  }
+
+  #missing(ids: Iterable<LayerId>): LayerId | undefined {
     const version = this.#store.db.version();
     if (version !== this.#version) {
       this.#known.clear();
@@ -228,9 +241,11 @@ export class LayerTable {
     const { db } = this.#store;
     const onDisk = new Set(readdirSync(this.#store.layers));
     const inTable = new Set(db.all<{ id: LayerId }>('SELECT id FROM layers').map((row) => row.id));
+    const condemned = new Set(condemnedNames(db));
     const orphans: LayerRecord[] = [];
     for (const name of onDisk) {
-      if (inTable.has(name as LayerId)) continue;
+      // One whose removal was decided and not finished waits for the next collection.
+      if (inTable.has(name as LayerId) || condemned.has(`l${name}`)) continue;
       const directory = join(this.#store.layers, name);
       const record = readSidecar(join(directory, SIDECAR), name);
       if (record && (record.boot === bootId() || existsSync(join(directory, SETTLED)))) orphans.push(record);
@@ -252,6 +267,11 @@ export class LayerTable {
     }
     rmSync(trash, { recursive: true, force: true });
   }
+}
+
+/** A layer's name in leases: that of its directory. */
+export function layerHold(id: LayerId): string {
+  return `l${originalOf(id).id}`;
 }
 
 function fromRow(row: Row): LayerRecord {

@@ -94,10 +94,12 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 
   /**
    * Has the layers made so far written back to disk, so that they outlive a power cut, by a process of its own that nobody waits for: that
-   * takes as long as the disk does. A layer for which it has not happened is dropped, not trusted, after a reboot.
+   * takes as long as the disk does. A layer for which it has not happened is dropped, not trusted, after a reboot. False when there is none.
    */
-  settleLater(): void {
-    if (this.#table.unsettled().length > 0) writeBackLater(this.#store.root);
+  settleLater(): boolean {
+    if (this.#table.unsettled().length === 0) return false;
+    writeBackLater(this.#store.root);
+    return true;
   }
 
   /** Takes all views away and writes what `touch` collected. */

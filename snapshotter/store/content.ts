@@ -5,6 +5,7 @@ import { asDigest, type Digest, digestOf, hexOf } from '../../base/digest.ts';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import type { BlobWriter, ContentStore } from '../content.ts';
 import { guarded, storeError } from './errors.ts';
+import { blobHold } from './leases.ts';
 import type { Store } from './root.ts';
 
 /** A document (manifest, index, config) that is read whole may be this large; image-spec asks for 4 MiB, some are larger. */
@@ -23,18 +24,19 @@ class BlobDirectory implements ContentStore {
   }
 
   size(digest: Digest): number | undefined {
-    return statSync(this.#file(digest), { throwIfNoEntry: false })?.size;
+    const path = this.#file(digest);
+    return this.#store.lease.claim([blobHold(digest)], 'restore', () => statSync(path, { throwIfNoEntry: false })?.size);
   }
 
   path(digest: Digest): string {
     const path = this.#file(digest);
-    if (statSync(path, { throwIfNoEntry: false }) === undefined) throw missing(digest, path);
+    if (this.size(digest) === undefined) throw missing(digest, path);
     return path;
   }
 
   read(digest: Digest): Buffer {
     const path = this.#file(digest);
-    const size = statSync(path, { throwIfNoEntry: false })?.size;
+    const size = this.size(digest);
     if (size === undefined) throw missing(digest, path);
     if (size > MAX_DOCUMENT) throw corrupt(digest, path, `it is ${size} bytes long, too long for a document`);
     const bytes = readFileSync(path);
@@ -52,7 +54,9 @@ class BlobDirectory implements ContentStore {
   }
 
   writer(): BlobWriter {
-    return new FileWriter(this.#store.scratchPath('blob'), (digest) => this.#file(digest));
+    return new FileWriter(this.#store.scratchPath('blob'), (path, digest) =>
+      this.#store.lease.claim([blobHold(digest)], 'restore', () => renameSync(path, this.#file(digest))),
+    );
   }
 
   remove(digest: Digest): void {
@@ -75,15 +79,15 @@ class BlobDirectory implements ContentStore {
 
 class FileWriter implements BlobWriter {
   readonly path: string;
-  readonly #target: (digest: Digest) => string;
+  readonly #move: (path: string, digest: Digest) => void;
   readonly #hash: Hash = createHash('sha256');
   #fd: number | undefined;
   #size = 0;
   #done = false;
 
-  constructor(path: string, target: (digest: Digest) => string) {
+  constructor(path: string, move: (path: string, digest: Digest) => void) {
     this.path = path;
-    this.#target = target;
+    this.#move = move;
   }
 
   get size(): number {
@@ -120,7 +124,7 @@ class FileWriter implements BlobWriter {
   }
 
   adopt(digest: Digest): void {
-    guarded(this.path, () => renameSync(this.path, this.#target(digest)));
+    guarded(this.path, () => this.#move(this.path, digest));
     this.#done = true;
   }
 

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { Database, damageMarker } from './database.ts';
 import { guarded, unwritable } from './errors.ts';
+import { CONDEMNED_TABLES, Lease } from './leases.ts';
 import { thisOwner } from './owner.ts';
 import { leftovers, Scratch, type ScratchDir, sweep } from './scratch.ts';
 
@@ -20,6 +21,7 @@ const DATABASE = 'kiln.db';
  *     layers/ID/       committed layers: fs/ and layer.json (../overlay/)
  *     tmp/OWNER/       what a live process is working on; a dead owner's is removed at the next open
  *     logs/            one file for each build
+ *     leases/          what each live process uses (leases.ts)
  *
  * Truth is what lies in blobs/ and layers/, which becomes visible only by rename. The database can be rebuilt from it.
  */
@@ -31,6 +33,8 @@ export interface Store extends Disposable {
   readonly tmp: string;
   readonly logs: string;
   readonly db: Database;
+  /** What this process uses, so that no other takes it away. */
+  readonly lease: Lease;
   /** Sentences for the user about what opening had to mend. */
   readonly warnings: readonly string[];
   /** Settles when the leftovers of dead processes, if there were any, are gone. Nothing has to wait for it. */
@@ -75,6 +79,7 @@ class OpenStore implements Store {
   readonly tmp: string;
   readonly logs: string;
   readonly db: Database;
+  readonly lease: Lease;
   readonly warnings: readonly string[];
   readonly swept: Promise<void>;
   readonly #scratch: Scratch;
@@ -97,6 +102,8 @@ class OpenStore implements Store {
     this.#rooms = new Map(rooms.map((row) => [row.room, row.version]));
     this.#recovery = readRecovery(db);
     this.swept = dead.length > 0 ? sweep(dead) : Promise.resolve();
+    this.migrate('collection', CONDEMNED_TABLES);
+    this.lease = new Lease(root, db);
   }
 
   migrate(room: string, statements: readonly string[]): void {
@@ -131,6 +138,7 @@ class OpenStore implements Store {
 
   close(): void {
     this.#scratch.clear();
+    this.lease.close();
     this.db.close();
   }
 
@@ -161,7 +169,8 @@ function createStore(root: string): { db: Database; warning: undefined } {
   refuseForeign(root);
   guarded(root, () => {
     mkdirSync(root, { recursive: true, mode: 0o700 });
-    for (const name of ['blobs/sha256', 'layers', 'tmp', 'logs']) mkdirSync(join(root, name), { recursive: true, mode: 0o700 });
+    for (const name of ['blobs/sha256', 'layers', 'tmp', 'logs', 'leases'])
+      mkdirSync(join(root, name), { recursive: true, mode: 0o700 });
   });
   const db = openTables(join(root, DATABASE), true);
   guarded(root, () => {
@@ -186,7 +195,7 @@ function readVersion(root: string): number | undefined {
 }
 
 /** What a store may hold before its VERSION is there (another process is just making it), and what a fresh file system holds. */
-const HARMLESS = /^(VERSION\..*|blobs|layers|tmp|logs|kiln\.db.*|lost\+found)$/;
+const HARMLESS = /^(VERSION\..*|blobs|layers|tmp|logs|leases|kiln\.db.*|lost\+found)$/;
 
 function refuseForeign(root: string): void {
   let names: string[];

@@ -14,14 +14,20 @@ import { processSpec } from './exec/process.ts';
 
 /**
  * A RUN: one process over a root file system, with mounts. The root and every writable mount that is an output become layers; what is
- * mounted only to be read counts by content.
+ * mounted only to be read counts by content. `fresh`: the caches that it mounts begin anew (`--no-cache`).
  */
-export function execOp(op: ExecOp, inputCount: number, platform: Platform | undefined, world: World): Op<BuildResult> {
+export function execOp(
+  op: ExecOp,
+  inputCount: number,
+  platform: Platform | undefined,
+  world: World,
+  fresh = false,
+): Op<BuildResult> {
   checkExec(op, inputCount, world.allowed);
   return {
     resource: 'process',
     cacheMap: async () => ({ parts: keyParts(op, platform), inputs: inputKeys(op, inputCount, world), volatile: false }),
-    run: (inputs, context) => runExec(op, inputs, world, context),
+    run: (inputs, context) => runExec(op, inputs, world, context, fresh),
   };
 }
 
@@ -30,9 +36,10 @@ async function runExec(
   inputs: readonly BuildResult[],
   world: World,
   context: RunContext,
+  fresh: boolean,
 ): Promise<readonly BuildResult[]> {
   const { signal, vertex } = context;
-  await using mounts = await openMounts(op, inputs, world, signal);
+  await using mounts = await openMounts(op, inputs, world, signal, fresh);
   const last = new LastOutput();
   const spec = await processSpec(op, mounts, world);
   const result = await world.executor.run(

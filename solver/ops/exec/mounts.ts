@@ -1,13 +1,14 @@
 import { chmodSync, chownSync, closeSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KilnError } from '../../../base/errors.ts';
-import type { CacheSharing } from '../../../cache/mounts.ts';
+import { type CacheLease, type CacheRequest, type CacheSharing, cacheName } from '../../../cache/mounts.ts';
 import type { MountSpec } from '../../../executor/executor.ts';
 import { type ActiveSnapshot, SCRATCH, type Snapshot } from '../../../snapshotter/snapshotter.ts';
 import { openRoot } from '../../../snapshotter/sys/rooted.ts';
 import type { ExecOp, Mount } from '../../llb/ops.ts';
 import type { BuildResult } from '../../result.ts';
 import type { World } from '../../world.ts';
+import { cacheBase } from './cache-base.ts';
 import { copyTree } from './copied.ts';
 import { secretMissing } from './process.ts';
 
@@ -28,6 +29,8 @@ const SSH = 2;
 const CACHE = 3;
 const TMPFS = 4;
 const SHARING: readonly CacheSharing[] = ['shared', 'private', 'locked'];
+/** The later, the fewer at once. */
+const STRICT: readonly CacheSharing[] = ['shared', 'locked', 'private'];
 
 /** The output that a mount becomes; -1 for none. Only a bind mount becomes one: others leave the field unset, which reads as 0. */
 export function outputOf(mount: Mount): number {
@@ -39,14 +42,16 @@ export async function openMounts(
   inputs: readonly BuildResult[],
   world: World,
   signal: AbortSignal,
+  fresh = false,
 ): Promise<OpenMounts> {
   await using scope = new AsyncDisposableStack();
-  const opener = new Opener(inputs, world, signal, scope);
+  const opener = new Opener(inputs, world, signal, scope, fresh);
   let root = '';
   let readonlyRoot = false;
   let shmSize = 0;
   const specs: MountSpec[] = [];
   const outputs = new Map<number, ActiveSnapshot>();
+  await opener.leaseCaches(op.mounts);
   for (const mount of op.mounts) {
     if (mount.dest === '/') {
       const opened = await opener.tree(mount);
@@ -82,8 +87,11 @@ class Opener {
   readonly #world: World;
   readonly #signal: AbortSignal;
   readonly #scope: AsyncDisposableStack;
+  readonly #fresh: boolean;
+  readonly #caches = new Map<Mount, CacheLease>();
 
-  constructor(inputs: readonly BuildResult[], world: World, signal: AbortSignal, scope: AsyncDisposableStack) {
+  constructor(inputs: readonly BuildResult[], world: World, signal: AbortSignal, scope: AsyncDisposableStack, fresh: boolean) {
+    this.#fresh = fresh;
     this.#inputs = inputs;
     this.#world = world;
     this.#signal = signal;
@@ -147,21 +155,45 @@ class Opener {
     return `/proc/${process.pid}/fd/${fd}`;
   }
 
-  async #cache(mount: Mount): Promise<Opened> {
-    const base = mount.input === -1 ? undefined : this.#inputs[mount.input];
-    const lease = this.#scope.use(
-      await this.#world.caches.lease(
-        {
-          id: mount.cache?.id ?? mount.dest,
-          sharing: SHARING[mount.cache?.sharing ?? 0] ?? 'shared',
-          base: base?.kind === 'snapshot' ? base.snapshot.layers.join(' ') : '',
-          fill: async (directory) => {
-            if (base) await copyTree(base, '/', directory, this.#world, this.#signal);
-          },
-        },
-        this.#signal,
-      ),
+  /**
+   * Leases every cache of the step, in one order for all steps, so that two of them never wait for each other. Where one cache is mounted
+   * twice the stricter sharing counts.
+   */
+  async leaseCaches(mounts: readonly Mount[]): Promise<void> {
+    const requests = await Promise.all(
+      mounts
+        .filter(({ mountType }) => mountType === CACHE)
+        .map(async (mount) => {
+          const request = await this.#cacheRequest(mount);
+          return { mount, request, name: cacheName(request) };
+        }),
     );
+    const strict = (request: CacheRequest) => STRICT.indexOf(request.sharing);
+    const leases = new Map<string, CacheLease>();
+    for (const { mount, request, name } of requests.sort(
+      (a, b) => compare(a.name, b.name) || strict(b.request) - strict(a.request),
+    )) {
+      const lease = leases.get(name) ?? this.#scope.use(await this.#world.caches.lease(request, this.#signal));
+      leases.set(name, lease);
+      this.#caches.set(mount, lease);
+    }
+  }
+
+  async #cacheRequest(mount: Mount): Promise<CacheRequest> {
+    const base = mount.input === -1 ? undefined : this.#inputs[mount.input];
+    return {
+      id: mount.cache?.id ?? mount.dest,
+      sharing: SHARING[mount.cache?.sharing ?? 0] ?? 'shared',
+      base: base === undefined ? '' : await cacheBase(base, this.#world, this.#signal),
+      fresh: this.#fresh,
+      fill: async (directory) => {
+        if (base) await copyTree(base, '/', directory, this.#world, this.#signal);
+      },
+    };
+  }
+
+  async #cache(mount: Mount): Promise<Opened> {
+    const lease = this.#caches.get(mount)!;
     const source = this.#inside(lease.directory, mount.selector || '/');
     return { spec: { kind: 'bind', source, target: mount.dest, readonly: mount.readonly === true } };
   }
@@ -179,4 +211,8 @@ class Opener {
     chmodSync(source, mode & 0o777);
     return { spec: { kind: 'bind', source, target: mount.dest, readonly: true } };
   }
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

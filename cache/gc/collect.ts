@@ -1,0 +1,139 @@
+import { renameSync, rmSync, statfsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import type { Digest } from '../../base/digest.ts';
+import { errnoOf } from '../../base/errors.ts';
+import type { ImageStore } from '../../snapshotter/images.ts';
+import { type Condemned, collect, type Deciding, layersInUse, usedNow } from '../../snapshotter/overlay/collection.ts';
+import { tryLockFile } from '../../snapshotter/overlay/filelock.ts';
+import { originalOf } from '../../snapshotter/overlay/sidecar.ts';
+import type { LayerId } from '../../snapshotter/snapshotter.ts';
+import type { Store } from '../../snapshotter/store/root.ts';
+import { prepareRecords } from '../records.ts';
+import { isNamed, type RecordUse, takeInventory } from './inventory.ts';
+import type { Item } from './item.ts';
+import { otherItems } from './others.ts';
+import { plan, type Victim } from './plan.ts';
+import type { Disk, PrunePolicy } from './policy.ts';
+
+/** What a collection needs of the store. */
+export interface Collectable {
+  readonly store: Store;
+  readonly images: Pick<ImageStore, 'list' | 'remove'>;
+}
+
+/** What is there now: for `du` and for a dry run. Nothing is locked, so another process may change it at once. */
+export function survey({ store, images }: Collectable, now = Date.now()): Item[] {
+  prepareRecords(store);
+  return inventory({ store, images }, otherItems(store), usedNow(store), now);
+}
+
+/** The file system that the store is on. */
+export function diskOf(root: string): Disk {
+  const { bsize, blocks, bavail } = statfsSync(root);
+  return { total: bsize * blocks, free: bsize * bavail };
+}
+
+/**
+ * Removes what nothing refers to and what the policies choose, and answers it. What another process begins to use before the decision stays; the protocol is in
+ * docs/decisions/008. The disk is walked before anything is locked; the decision takes milliseconds, the removal what it takes.
+ */
+export async function prune(
+  collectable: Collectable,
+  policies: readonly PrunePolicy[],
+  signal: AbortSignal,
+  now = Date.now(),
+): Promise<readonly Victim[]> {
+  const { store } = collectable;
+  prepareRecords(store);
+  // Sizes that are not known yet are measured here, where nobody waits.
+  layersInUse(store);
+  const others = policies.length === 0 ? [] : otherItems(store);
+  let victims: readonly Victim[] = [];
+  await collect(store, signal, ({ inUse }) => {
+    victims = plan(inventory(collectable, others, inUse, now), policies, diskOf(store.root), now);
+    return condemnedBy(collectable, victims, policies);
+  });
+  const gone: Victim[] = [];
+  for (const victim of victims) if (await removePaths(store, victim.item)) gone.push(victim);
+  return gone;
+}
+
+function inventory({ store, images }: Collectable, others: readonly Item[], inUse: Deciding['inUse'], now: number): Item[] {
+  return takeInventory({ store, images, layers: layersInUse(store), records: readRecords(store), others, inUse, now });
+}
+
+/** Inside the transaction: the rows of the victims go, and with them every record and nameless image that rests on them. */
+function condemnedBy({ store, images }: Collectable, victims: readonly Victim[], policies: readonly PrunePolicy[]): Condemned {
+  const layers = new Map<LayerId, string>();
+  const blobs = new Set<Digest>();
+  for (const { item, reason } of victims) {
+    if (item.content.layer) layers.set(item.content.layer, reason);
+    for (const blob of item.content.blobs ?? []) blobs.add(blob);
+  }
+  const everything = policies.some((policy) => policy.name === '' && policy.all && isUnlimited(policy));
+  forgetRecords(store, layers, everything);
+  for (const image of images.list()) if (!isNamed(image) && blobs.has(image.target.digest)) images.remove(image.name);
+  return { layers: [...layers.keys()], blobs: [...blobs] };
+}
+
+function isUnlimited({ reserved, maxUsed, minFree, keepMs }: PrunePolicy): boolean {
+  return reserved === 0 && maxUsed === 0 && minFree === 0 && keepMs === 0;
+}
+
+/** Records of victims and of layers that are not there, each with a note of why it went; `all`: those of layers that images keep, too. */
+function forgetRecords(store: Store, victims: ReadonlyMap<LayerId, string>, all: boolean): void {
+  const { db } = store;
+  const there = new Set(db.all<{ id: LayerId }>('SELECT id FROM layers').map(({ id }) => originalOf(id).id));
+  const now = Date.now();
+  for (const { key, layers } of readRecords(store)) {
+    const victim = layers.find((layer) => victims.has(layer));
+    const lost = layers.some((layer) => !there.has(layer));
+    if (victim === undefined && !lost && !all) continue;
+    const reason = victim === undefined ? (lost ? 'its layers were gone' : 'asked for') : victims.get(victim)!;
+    db.run('DELETE FROM record WHERE key = ?', key);
+    db.run('INSERT OR REPLACE INTO pruned (key, at, reason) VALUES (?, ?, ?)', key, now, reason);
+  }
+  db.run('DELETE FROM link WHERE key NOT IN (SELECT key FROM record)');
+  db.run('DELETE FROM content_index WHERE key NOT IN (SELECT key FROM record)');
+  // Notes are for explaining a later miss, which is asked soon or never.
+  db.run('DELETE FROM pruned WHERE at < ?', now - 60 * 24 * 3_600_000);
+}
+
+/** Records with the layers that they name, whatever their form: a record from a registry has none here. */
+function readRecords({ db }: Store): RecordUse[] {
+  const rows = db.all<{ key: string; outputs: string; description: string; used: number }>(
+    'SELECT key, outputs, description, used FROM record',
+  );
+  return rows.map(({ key, outputs, description, used }) => ({ key, layers: layersOf(outputs), description, used }));
+}
+
+function layersOf(outputs: string): LayerId[] {
+  const values = JSON.parse(outputs) as readonly { readonly layers?: unknown }[];
+  return values.flatMap((value) =>
+    Array.isArray(value?.layers)
+      ? value.layers.filter((id) => typeof id === 'string').map((id) => originalOf(id as LayerId).id)
+      : [],
+  );
+}
+
+/** Files of an item that are no blob and no layer. False when somebody began to use it meanwhile. */
+async function removePaths(store: Store, { content }: Item): Promise<boolean> {
+  if (!content.paths) return true;
+  using held = content.lock === undefined ? undefined : tryLockFile(content.lock, 'exclusive', 'unused');
+  if (content.lock !== undefined && !held) return false;
+  for (const path of content.paths) {
+    if (path === content.lock) {
+      rmSync(path, { force: true });
+      continue;
+    }
+    const trash = store.scratchPath('trash');
+    try {
+      renameSync(path, trash);
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') continue;
+      throw error;
+    }
+    await rm(trash, { recursive: true, force: true });
+  }
+  return true;
+}

@@ -1,0 +1,45 @@
+import { asDigest, type Digest, isDigest } from '../../base/digest.ts';
+
+/** Longer ones are no documents (image-spec asks for 4 MiB at most). */
+export const MAX_DOCUMENT = 4 << 20;
+
+/** What a document of an image names; nothing for one that is no such document. */
+export interface NamedBy {
+  /** Manifests of an index, config of a manifest. */
+  readonly documents: readonly Digest[];
+  /** Blobs of a manifest's layers. */
+  readonly layers: readonly Digest[];
+  /** Of a config, bottom first. */
+  readonly diffIds: readonly Digest[];
+}
+
+/** Reads a manifest, index or config leniently: whatever names something keeps it. Undefined for what is no JSON object. */
+export function namedBy(text: string): NamedBy | undefined {
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!isObject(document)) return undefined;
+  const rootfs = isObject(document['rootfs']) ? document['rootfs']['diff_ids'] : undefined;
+  return {
+    documents: [...descriptors(document['manifests']), ...descriptors([document['config']])],
+    layers: descriptors(document['layers']),
+    diffIds: list(rootfs).filter((value): value is Digest => typeof value === 'string' && isDigest(value)),
+  };
+}
+
+function descriptors(value: unknown): Digest[] {
+  return list(value).flatMap((entry) =>
+    isObject(entry) && typeof entry['digest'] === 'string' && isDigest(entry['digest']) ? [asDigest(entry['digest'])] : [],
+  );
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

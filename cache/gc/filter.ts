@@ -1,0 +1,117 @@
+import { KilnError } from '../../base/errors.ts';
+import type { Item } from './item.ts';
+
+export type Filter = (item: Item) => boolean;
+
+const FIELDS: Readonly<Record<string, (item: Item) => string | undefined>> = {
+  id: (item) => item.id,
+  type: (item) => item.type,
+  parents: (item) => item.parents.join(';'),
+  description: (item) => item.description,
+  inuse: (item) => flag(item.inUse),
+  mutable: (item) => flag(item.mutable),
+  immutable: (item) => flag(!item.mutable),
+  shared: (item) => flag(item.shared),
+  private: (item) => flag(!item.shared),
+};
+
+/** Present, without a value, when true: as containerd's adaptors do. */
+function flag(value: boolean): string | undefined {
+  return value ? '' : undefined;
+}
+
+/**
+ * Filters in containerd's syntax (`pkg/filters`), as buildkitd.toml and buildx have them: terms joined by commas must all hold, and of
+ * several texts one must. A term is FIELD, FIELD==VALUE, FIELD!=VALUE or FIELD~=REGEXP. Throws KILN_FILTER_INVALID.
+ */
+export function parseFilters(texts: readonly string[]): Filter {
+  if (texts.length === 0) return () => true;
+  const filters = texts.map((text) => text.split(',').filter(Boolean).map(parseTerm));
+  return (item) => filters.some((terms) => terms.every((term) => term(item)));
+}
+
+/**
+ * The `--filter` values of `du` and `prune`: buildx's KEY=VALUE, where all must hold, and containerd's operators besides. `until` (or
+ * `unused-for`) is a duration and no filter: its milliseconds are answered apart.
+ */
+export function parseFilterFlags(values: readonly string[]): { readonly filter: Filter; readonly keepMs: number } {
+  let keepMs = 0;
+  const terms: Filter[] = [];
+  for (const value of values) {
+    const match = /^(until|unused-for)=(.*)$/.exec(value);
+    if (match) keepMs = parseDuration(match[2] ?? '', '--filter');
+    else terms.push(parseTerm(withOperator(value)));
+  }
+  return { filter: (item) => terms.every((term) => term(item)), keepMs };
+}
+
+/** `type=regular` means `type==regular`, `id=abc` an id that has abc in it, `inuse=true` the flag. */
+function withOperator(text: string): string {
+  const match = /^(\w+)=([^=~].*)$/.exec(text);
+  if (!match) return text;
+  const [, key = '', value = ''] = match;
+  if (key === 'id') return `id~=${value}`;
+  const isFlag = /^(inuse|mutable|immutable|shared|private)$/.test(key);
+  if (isFlag && /^(true|1)$/.test(value)) return key;
+  if (isFlag && /^(false|0)$/.test(value)) return `${key}!=`;
+  return `${key}==${value}`;
+}
+
+function parseTerm(text: string): Filter {
+  const match = /^\s*(\w+)\s*(?:(==|!=|~=)\s*(.*?)\s*)?$/.exec(text);
+  const read = match?.[1] === undefined ? undefined : FIELDS[match[1]];
+  if (!match || !read) throw invalid(text, `the fields are ${Object.keys(FIELDS).join(', ')} and until`);
+  const [, , operator] = match;
+  const value = unquoted(match[3] ?? '');
+  switch (operator) {
+    case undefined:
+      return (item) => read(item) !== undefined;
+    case '==':
+      return (item) => read(item) === value;
+    case '!=':
+      return (item) => read(item) !== value;
+    default: {
+      const pattern = regexp(text, value);
+      return (item) => pattern.test(read(item) ?? '');
+    }
+  }
+}
+
+function unquoted(value: string): string {
+  return /^".*"$/.test(value) ? value.slice(1, -1) : value;
+}
+
+function regexp(text: string, value: string): RegExp {
+  try {
+    return new RegExp(value);
+  } catch {
+    throw invalid(text, 'what follows ~= is a regular expression');
+  }
+}
+
+function invalid(text: string, hint: string): KilnError {
+  return new KilnError('KILN_FILTER_INVALID', `${JSON.stringify(text)} is no filter`, { hint, exitCode: 2 });
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** A duration as Go writes it (`48h`, `1h30m`), with `d` for days, or a number of seconds. Milliseconds. Throws KILN_FILTER_INVALID. */
+export function parseDuration(text: string, what: string): number {
+  if (/^\d+$/.test(text)) return Number(text) * 1000;
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)/g)];
+  if (parts.length === 0 || parts.map(([part]) => part).join('') !== text)
+    throw new KilnError('KILN_FILTER_INVALID', `${what}: ${JSON.stringify(text)} is no duration`, {
+      hint: 'write it like 48h or 7d',
+      exitCode: 2,
+    });
+  return parts.reduce((sum, [, number, unit]) => sum + Number(number) * (UNITS[unit ?? ''] ?? 0), 0);
+}

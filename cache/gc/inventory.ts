@@ -1,0 +1,251 @@
+import { lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { asDigest, type Digest, hexOf } from '../../base/digest.ts';
+import type { ImageStore, StoredImage } from '../../snapshotter/images.ts';
+import type { Deciding, LayerUse } from '../../snapshotter/overlay/collection.ts';
+import type { LayerId } from '../../snapshotter/snapshotter.ts';
+import type { Store } from '../../snapshotter/store/root.ts';
+import { MAX_DOCUMENT, type NamedBy, namedBy } from './documents.ts';
+import type { Item } from './item.ts';
+import { type Stack, type Standing, standings } from './stacks.ts';
+
+/** A cache record as a collector sees it. */
+export interface RecordUse {
+  readonly key: string;
+  readonly layers: readonly LayerId[];
+  readonly description: string;
+  readonly used: number;
+}
+
+/** What the inventory is made from. */
+export interface Stock {
+  readonly store: Store;
+  readonly images: Pick<ImageStore, 'list'>;
+  readonly layers: readonly LayerUse[];
+  readonly records: readonly RecordUse[];
+  /** Items that are neither layers nor blobs. */
+  readonly others: readonly Item[];
+  readonly inUse: Deciding['inUse'];
+  readonly now: number;
+}
+
+/** A document that nothing refers to is kept this long: a base image that was looked up and not needed yet. */
+const DOCUMENT_MS = 48 * 3_600_000;
+
+/** Everything in the store that takes room, each byte in one item. */
+export function takeInventory(stock: Stock): Item[] {
+  return new Inventory(stock).items();
+}
+
+/** An image without a name of its own is a result that nobody asked to keep: it goes with its layers. */
+export function isNamed(image: StoredImage): boolean {
+  return !image.name.startsWith('sha256:');
+}
+
+interface Blob {
+  readonly digest: Digest;
+  readonly disk: number;
+  readonly size: number;
+  readonly modified: number;
+}
+
+class Inventory {
+  readonly #stock: Stock;
+  readonly #blobs: Map<Digest, Blob>;
+  readonly #documents = new Map<Digest, NamedBy | undefined>();
+  readonly #byDiff = new Map<Digest, LayerUse[]>();
+  readonly #layers: Map<LayerId, LayerUse>;
+  /** Blobs and layers that an image with a name needs. */
+  readonly #pinned = new Set<string>();
+  /** The layer with which a blob goes. */
+  readonly #owner = new Map<Digest, LayerId>();
+
+  constructor(stock: Stock) {
+    this.#stock = stock;
+    this.#blobs = new Map(readBlobs(stock.store).map((blob) => [blob.digest, blob]));
+    this.#layers = new Map(stock.layers.map((layer) => [layer.id, layer]));
+    for (const layer of [...stock.layers].sort((a, b) => (a.id < b.id ? -1 : 1)))
+      if (layer.diffId) this.#known(layer.diffId, layer);
+    for (const { diffId, id } of clampedLayers(stock.store)) {
+      const layer = this.#layers.get(id);
+      if (layer) this.#known(diffId, layer);
+    }
+  }
+
+  items(): Item[] {
+    const { images, records } = this.#stock;
+    const stored = images.list();
+    for (const image of stored) if (isNamed(image)) this.#pin(image.target.digest);
+    this.#ownForms();
+    const weak = stored.filter((image) => !isNamed(image)).map((image) => this.#weakStack(image));
+    this.#ownDocuments();
+    const stacks = [...records, ...weak];
+    const standing = standings(stacks, (id) => this.#layers.get(id)?.used ?? 0);
+    return [...this.#layerItems(standing), ...this.#blobItems(), ...this.#stock.others];
+  }
+
+  #known(diffId: Digest, layer: LayerUse): void {
+    const known = this.#byDiff.get(diffId);
+    if (known) known.push(layer);
+    else this.#byDiff.set(diffId, [layer]);
+  }
+
+  #read(digest: Digest): NamedBy | undefined {
+    if (this.#documents.has(digest)) return this.#documents.get(digest);
+    const blob = this.#blobs.get(digest);
+    const named = blob && blob.size <= MAX_DOCUMENT ? readDocument(join(this.#stock.store.blobs, hexOf(digest))) : undefined;
+    this.#documents.set(digest, named);
+    return named;
+  }
+
+  /** Everything below a document of an image. Of several layers with one diffID the image needs those that it may be mounted from. */
+  #pin(digest: Digest): void {
+    if (this.#pinned.has(digest)) return;
+    this.#pinned.add(digest);
+    const named = this.#read(digest);
+    if (!named) return;
+    for (const layer of named.layers) this.#pinned.add(layer);
+    for (const diffId of named.diffIds) for (const layer of neededOf(this.#byDiff.get(diffId))) this.#pinned.add(layer.id);
+    for (const document of named.documents) this.#pin(document);
+  }
+
+  /** Blobs that hold a layer go with it; of several layers with that diffID, with the one an image needs. */
+  #ownForms(): void {
+    const forms = this.#stock.store.db.all<{ diff_id: string; digest: string }>('SELECT diff_id, digest FROM forms');
+    for (const form of forms) {
+      const layers = this.#byDiff.get(form.diff_id as Digest);
+      const owner = layers?.find(({ id }) => this.#pinned.has(id)) ?? layers?.[0];
+      if (owner) this.#owner.set(form.digest as Digest, owner.id);
+    }
+  }
+
+  /** The stack of an image without a name. Its documents go with its topmost layer. */
+  #weakStack(image: StoredImage): Stack {
+    const diffIds = image.configs.flatMap((config) => this.#read(config)?.diffIds ?? []);
+    const layers = diffIds.flatMap((diffId) => this.#byDiff.get(diffId)?.slice(0, 1) ?? []).map(({ id }) => id);
+    const top = layers.at(-1);
+    if (top !== undefined) this.#ownBelow(image.target.digest, top);
+    return { layers, used: image.created, description: 'image without a name' };
+  }
+
+  #ownBelow(digest: Digest, top: LayerId): void {
+    if (this.#pinned.has(digest) || this.#owner.has(digest)) return;
+    this.#owner.set(digest, top);
+    for (const document of this.#read(digest)?.documents ?? []) this.#ownBelow(document, top);
+  }
+
+  /** Documents of a base image whose layers are here go with its topmost layer: without them it could not be used without a network. */
+  #ownDocuments(): void {
+    for (const { digest, size } of this.#blobs.values()) {
+      if (size > MAX_DOCUMENT || this.#pinned.has(digest) || this.#owner.has(digest)) continue;
+      const top = this.#topOf(digest);
+      if (top !== undefined) this.#ownBelow(digest, top);
+    }
+  }
+
+  /** The topmost layer of the first image below a document whose layers are all here. */
+  #topOf(digest: Digest): LayerId | undefined {
+    const named = this.#read(digest);
+    if (!named) return undefined;
+    if (named.diffIds.length > 0) {
+      const layers = named.diffIds.map((diffId) => this.#byDiff.get(diffId)?.[0]);
+      return layers.every((layer) => layer !== undefined) ? layers.at(-1)?.id : undefined;
+    }
+    for (const document of named.documents) {
+      const top = this.#topOf(document);
+      if (top !== undefined) return top;
+    }
+    return undefined;
+  }
+
+  #layerItems(standing: ReadonlyMap<LayerId, Standing>): Item[] {
+    const blobs = new Map<LayerId, Blob[]>();
+    for (const [digest, owner] of this.#owner) {
+      const blob = this.#blobs.get(digest);
+      if (!blob) continue;
+      const known = blobs.get(owner);
+      if (known) known.push(blob);
+      else blobs.set(owner, [blob]);
+    }
+    return this.#stock.layers.map((layer) => this.#layerItem(layer, standing.get(layer.id), blobs.get(layer.id) ?? []));
+  }
+
+  #layerItem(layer: LayerUse, standing: Standing | undefined, blobs: readonly Blob[]): Item {
+    const { inUse } = this.#stock;
+    const shared = this.#pinned.has(layer.id);
+    return {
+      id: layer.id,
+      type: 'regular',
+      parents: standing?.parent === undefined ? [] : [standing.parent],
+      description: standing?.description ?? (shared ? 'layer of an image' : 'unused layer'),
+      size: layer.disk + blobs.reduce((sum, { disk }) => sum + disk, 0),
+      created: layer.created,
+      used: Math.max(standing?.used ?? 0, layer.used),
+      inUse: inUse({ layer: layer.id }) || blobs.some(({ digest }) => inUse({ blob: digest })),
+      shared,
+      mutable: false,
+      garbage: !shared && standing === undefined,
+      fixed: false,
+      content: { layer: layer.id, blobs: blobs.map(({ digest }) => digest).filter((digest) => !this.#pinned.has(digest)) },
+    };
+  }
+
+  /** Blobs that go with no layer: documents of images, layers that were fetched and not unpacked, and what nobody needs. */
+  #blobItems(): Item[] {
+    return [...this.#blobs.values()].filter(({ digest }) => !this.#owner.has(digest)).map((blob) => this.#blobItem(blob));
+  }
+
+  #blobItem({ digest, disk, modified }: Blob): Item {
+    const shared = this.#pinned.has(digest);
+    const isDocument = this.#read(digest) !== undefined;
+    return {
+      id: hexOf(digest),
+      type: 'internal',
+      parents: [],
+      description: isDocument ? 'document of an image' : shared ? 'layer of an image, not unpacked' : 'unused blob',
+      size: disk,
+      created: modified,
+      used: modified,
+      inUse: this.#stock.inUse({ blob: digest }),
+      shared,
+      mutable: false,
+      garbage: !shared && !(isDocument && modified > this.#stock.now - DOCUMENT_MS),
+      fixed: false,
+      content: { blobs: [digest] },
+    };
+  }
+}
+
+/** A layer that stands alone serves every image; those that stand on others each serve some. */
+function neededOf(layers: readonly LayerUse[] | undefined): readonly LayerUse[] {
+  if (!layers) return [];
+  const alone = layers.find(({ id }) => !id.startsWith('c'));
+  return alone ? [alone] : layers;
+}
+
+function clampedLayers({ db }: Store): { diffId: Digest; id: LayerId }[] {
+  return db
+    .all<{ id: string; diff_id: string }>("SELECT id, diff_id FROM layers WHERE id GLOB '*t*' AND diff_id IS NOT NULL")
+    .flatMap(({ id, diff_id }) => {
+      const original = /^([0-9a-f]{32})t\d+$/.exec(id)?.[1];
+      return original === undefined ? [] : [{ diffId: diff_id as Digest, id: original as LayerId }];
+    });
+}
+
+function readBlobs({ blobs }: Store): Blob[] {
+  return readdirSync(blobs).flatMap((name) => {
+    if (!/^[0-9a-f]{64}$/.test(name)) return [];
+    const stat = lstatSync(join(blobs, name), { throwIfNoEntry: false });
+    if (!stat) return [];
+    return [{ digest: asDigest(`sha256:${name}`), disk: stat.blocks * 512, size: stat.size, modified: stat.mtimeMs }];
+  });
+}
+
+function readDocument(path: string): NamedBy | undefined {
+  try {
+    const bytes = readFileSync(path);
+    return bytes[0] === 0x7b ? namedBy(bytes.toString('utf8')) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,118 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseFilterFlags, parseFilters } from './filter.ts';
+import type { Item } from './item.ts';
+import { plan } from './plan.ts';
+import { type Disk, defaultLimits, defaultPolicies, keepBytes, type PrunePolicy } from './policy.ts';
+
+const DAY = 86_400_000;
+const NOW = 1000 * DAY;
+const DISK: Disk = { total: 1000, free: 500 };
+
+function item(id: string, more: Partial<Item> = {}): Item {
+  return {
+    id,
+    type: 'regular',
+    parents: [],
+    description: id,
+    size: 100,
+    created: 0,
+    used: NOW - DAY,
+    inUse: false,
+    shared: false,
+    mutable: false,
+    garbage: false,
+    fixed: false,
+    content: {},
+    ...more,
+  };
+}
+
+function policy(more: Partial<PrunePolicy> = {}): PrunePolicy {
+  return { name: '', filter: () => true, all: false, keepMs: 0, reserved: 0, maxUsed: 0, minFree: 0, ...more };
+}
+
+function ids(items: readonly Item[], ...policies: PrunePolicy[]): string[] {
+  return plan(items, policies, DISK, NOW).map((victim) => victim.item.id);
+}
+
+test('without a limit everything goes but what is in use, shared, internal or part of the store', () => {
+  const items = [
+    item('free'),
+    item('used', { inUse: true }),
+    item('image', { shared: true }),
+    item('internal', { type: 'internal' }),
+    item('index', { type: 'internal', fixed: true }),
+  ];
+  assert.equal(ids(items, policy()), ['free']);
+  assert.equal(ids(items, policy({ all: true })).sort(), ['free', 'internal']);
+});
+
+test('the longest unused goes first, and no more than the limit asks', () => {
+  const items = [item('new', { used: NOW }), item('old', { used: 1 }), item('middle', { used: 5 })];
+  assert.equal(ids(items, policy({ maxUsed: 200 })), ['old']);
+  assert.equal(ids(items, policy({ maxUsed: 150 })), ['old', 'middle']);
+  assert.equal(ids(items, policy({ maxUsed: 300 })), []);
+});
+
+test('what stays protects what it stands on, and goes before it', () => {
+  const items = [item('base', { used: 9 }), item('top', { used: 9, parents: ['base'] })];
+  assert.equal(ids(items, policy({ maxUsed: 100 })), ['top']);
+  assert.equal(ids(items, policy()), ['top', 'base']);
+  assert.equal(ids([items[0]!, item('top', { parents: ['base'], inUse: true })], policy()), []);
+});
+
+test('what nothing refers to goes with every collection, unless it is in use', () => {
+  const items = [item('lost', { garbage: true }), item('busy', { garbage: true, inUse: true }), item('kept')];
+  assert.equal(ids(items), ['lost']);
+});
+
+test('shared bytes count against no limit', () => {
+  assert.equal(ids([item('image', { shared: true, size: 900 }), item('cache')], policy({ maxUsed: 100 })), []);
+});
+
+test('limits come to one number as with BuildKit', () => {
+  assert.is(keepBytes(policy(), 500, DISK), undefined);
+  assert.is(keepBytes(policy({ maxUsed: 300 }), 500, DISK), 300);
+  assert.is(keepBytes(policy({ maxUsed: 300, reserved: 400 }), 500, DISK), 400);
+  // 100 too few are free.
+  assert.is(keepBytes(policy({ minFree: 600 }), 500, DISK), 400);
+  assert.is(keepBytes(policy({ minFree: 600, maxUsed: 300 }), 500, DISK), 300);
+  assert.is(keepBytes(policy({ minFree: 600, reserved: 450 }), 500, DISK), 450);
+  assert.is(keepBytes(policy({ minFree: 100 }), 500, DISK), Number.POSITIVE_INFINITY);
+  assert.is(keepBytes(policy({ reserved: 200 }), 500, DISK), 200);
+});
+
+test('the default policies take cache mounts of three days first, and leave recent ones', () => {
+  const disk = { total: 1e12, free: 9e11 };
+  const items = [
+    item('new mount', { type: 'exec.cachemount', size: 400e6 }),
+    item('old mount', { type: 'exec.cachemount', size: 400e6, used: NOW - 3 * DAY }),
+    item('old layer', { size: 400e6, used: NOW - 30 * DAY }),
+  ];
+  const victims = plan(items, defaultPolicies(defaultLimits(disk)), disk, NOW);
+  assert.equal(
+    victims.map(({ item, reason }) => `${item.id}: ${reason}`),
+    ['old mount: not used for 48 h, the cache is larger than the 512.0 MB it may have (policy 1)'],
+  );
+});
+
+test('filters of buildkitd.toml: commas join, several texts are alternatives', () => {
+  const filter = parseFilters(['type==exec.cachemount,mutable', 'id~=^ab']);
+  assert.ok(filter(item('x', { type: 'exec.cachemount', mutable: true })));
+  assert.not(filter(item('x', { type: 'exec.cachemount' })));
+  assert.ok(filter(item('abc')));
+  assert.not(filter(item('cab')));
+});
+
+test('filters of the command line: KEY=VALUE, and until is a time', () => {
+  const { filter, keepMs } = parseFilterFlags(['type=regular', 'inuse=false', 'until=24h']);
+  assert.is(keepMs, DAY);
+  assert.ok(filter(item('a')));
+  assert.not(filter(item('a', { inUse: true })));
+  assert.not(filter(item('a', { type: 'internal' })));
+  assert.throws(() => parseFilterFlags(['colour=red']), /no filter/);
+  assert.throws(() => parseFilterFlags(['until=soon']), /no duration/);
+});
+
+test.run();

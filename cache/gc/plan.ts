@@ -1,0 +1,92 @@
+import type { Item } from './item.ts';
+import { type Disk, keepBytes, type PrunePolicy } from './policy.ts';
+
+export interface Victim {
+  readonly item: Item;
+  /** Why it goes, in the user's words. */
+  readonly reason: string;
+}
+
+/**
+ * What goes, in this order, when the policies are applied one after the other. First what nothing refers to. Never what is in use, and
+ * never what something stands on that stays. What an image with a name needs stays too: its removal would free nothing.
+ */
+export function plan(items: readonly Item[], policies: readonly PrunePolicy[], disk: Disk, now: number): Victim[] {
+  const victims = new Map<string, Victim>();
+  for (const item of items) if (item.garbage && !item.inUse) victims.set(item.id, { item, reason: 'nothing refers to it' });
+  const order = leavesFirst(items);
+  const children = childrenOf(items);
+  let free = disk.free + sizeOf([...victims.values()].map(({ item }) => item));
+  for (const policy of policies) {
+    const left = items.filter((item) => !victims.has(item.id));
+    let used = sizeOf(left.filter((item) => !item.shared && !item.fixed));
+    const keep = keepBytes(policy, used, { ...disk, free });
+    for (const item of order) {
+      if (keep !== undefined && used <= keep) break;
+      if (victims.has(item.id) || !isCandidate(item, policy, now)) continue;
+      if (children.get(item.id)?.some((child) => !victims.has(child))) continue;
+      victims.set(item.id, { item, reason: reasonFor(policy, keep) });
+      used -= item.size;
+      free += item.size;
+    }
+  }
+  return [...victims.values()];
+}
+
+function isCandidate(item: Item, policy: PrunePolicy, now: number): boolean {
+  if (item.fixed || item.inUse || item.shared) return false;
+  if (item.type === 'internal' && !policy.all) return false;
+  return item.used <= now - policy.keepMs && policy.filter(item);
+}
+
+function reasonFor(policy: PrunePolicy, keep: number | undefined): string {
+  const parts: string[] = [];
+  if (policy.keepMs > 0) parts.push(`not used for ${span(policy.keepMs)}`);
+  if (keep !== undefined) parts.push(`the cache is larger than the ${gigabytes(keep)} it may have`);
+  if (parts.length === 0) parts.push('asked for');
+  return `${parts.join(', ')}${policy.name === '' ? '' : ` (${policy.name})`}`;
+}
+
+function span(ms: number): string {
+  const hours = ms / 3_600_000;
+  return hours >= 72 ? `${Math.round(hours / 24)} days` : hours >= 1 ? `${Math.round(hours)} h` : `${Math.round(ms / 1000)} s`;
+}
+
+export function gigabytes(bytes: number): string {
+  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+export function sizeOf(items: readonly Item[]): number {
+  return items.reduce((sum, item) => sum + item.size, 0);
+}
+
+/** Longest unused first; of two used at the same time the one that stands on the other. */
+function leavesFirst(items: readonly Item[]): Item[] {
+  const byId = new Map(items.map((item) => [item.id, item]));
+  const depths = new Map<string, number>();
+  // Parents make no circle: see stacks.ts.
+  const depth = (item: Item): number => {
+    const known = depths.get(item.id);
+    if (known !== undefined) return known;
+    let deepest = 0;
+    for (const id of item.parents) {
+      const parent = byId.get(id);
+      if (parent) deepest = Math.max(deepest, 1 + depth(parent));
+    }
+    depths.set(item.id, deepest);
+    return deepest;
+  };
+  return [...items].sort((a, b) => a.used - b.used || depth(b) - depth(a) || (a.id < b.id ? -1 : 1));
+}
+
+function childrenOf(items: readonly Item[]): Map<string, string[]> {
+  const children = new Map<string, string[]>();
+  for (const item of items) {
+    for (const parent of item.parents) {
+      const known = children.get(parent);
+      if (known) known.push(item.id);
+      else children.set(parent, [item.id]);
+    }
+  }
+  return children;
+}

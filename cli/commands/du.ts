@@ -1,0 +1,89 @@
+import { survey } from '../../cache/gc/collect.ts';
+import { parseFilterFlags } from '../../cache/gc/filter.ts';
+import type { Item } from '../../cache/gc/item.ts';
+import { sizeOf } from '../../cache/gc/plan.ts';
+import { collect, newCommand, parseArguments } from '../arguments.ts';
+import { bytes } from '../progress/model.ts';
+import { openSession } from '../session.ts';
+import { since, table } from '../table.ts';
+
+/** `kiln du`: what takes room in the store. Each byte is counted once; sizes are what the disk gives for it. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = newCommand('du', 'Show what takes room in the store')
+    .option('--verbose', 'everything that is known of each item')
+    .option('--filter <filter>', 'only what matches: type=, id=, until=, inuse, shared, mutable, description~=', collect)
+    .option('--format <format>', 'json: one object a line');
+  if (!parseArguments(command, argv)) return 0;
+  const flags = command.opts<{ verbose?: boolean; filter?: string[]; format?: string }>();
+  const { filter, keepMs } = parseFilterFlags(flags.filter ?? []);
+  await using session = openSession();
+  const now = Date.now();
+  const items = survey(session, now)
+    .filter((item) => filter(item) && item.used <= now - keepMs)
+    .sort((a, b) => b.used - a.used);
+  if (flags.format === 'json') for (const item of items) process.stdout.write(`${JSON.stringify(jsonOf(item))}\n`);
+  else if (flags.verbose) process.stdout.write(items.map(verbose).join('\n'));
+  else process.stdout.write(itemTable(items));
+  if (flags.format !== 'json') process.stdout.write(`\n${totals(items)}`);
+  return 0;
+}
+
+/** The items as buildx prints them: `*` marks what can change, and sizes that an image shares. */
+export function itemTable(items: readonly Item[], more: (item: Item) => string = (item) => item.description): string {
+  const rows = items.map((item) => [
+    item.id.slice(0, 26) + (item.mutable ? '*' : ''),
+    String(isReclaimable(item)),
+    bytes(item.size) + (item.shared ? '*' : ''),
+    since(item.used),
+    more(item).replace(/\s+/g, ' ').slice(0, 70),
+  ]);
+  return table([['ID', 'RECLAIMABLE', 'SIZE', 'LAST ACCESSED', 'DESCRIPTION'], ...rows]);
+}
+
+function isReclaimable(item: Item): boolean {
+  return !item.inUse && !item.shared && !item.fixed;
+}
+
+function totals(items: readonly Item[]): string {
+  const shared = items.filter((item) => item.shared);
+  const rows = [
+    ['Shared:', bytes(sizeOf(shared))],
+    ['Private:', bytes(sizeOf(items) - sizeOf(shared))],
+    ['Reclaimable:', bytes(sizeOf(items.filter(isReclaimable)))],
+    ['Total:', bytes(sizeOf(items))],
+  ];
+  return rows.map(([name = '', size]) => `${name.padEnd(14)}${size}\n`).join('');
+}
+
+function verbose(item: Item): string {
+  const lines: [string, unknown][] = [
+    ['ID', item.id],
+    ...(item.parents.length > 0 ? [['Parent', item.parents.join(',')] as [string, unknown]] : []),
+    ['Created at', new Date(item.created).toISOString()],
+    ['Mutable', item.mutable],
+    ['Reclaimable', isReclaimable(item)],
+    ['In use', item.inUse],
+    ['Shared', item.shared],
+    ['Size', `${bytes(item.size)} (${item.size} bytes)`],
+    ['Description', item.description],
+    ['Last used', since(item.used)],
+    ['Type', item.type],
+  ];
+  return lines.map(([name, value]) => `${`${name}:`.padEnd(16)}${value}\n`).join('');
+}
+
+function jsonOf(item: Item): object {
+  return {
+    ID: item.id,
+    Parents: item.parents,
+    CreatedAt: new Date(item.created).toISOString(),
+    LastUsedAt: new Date(item.used).toISOString(),
+    Mutable: item.mutable,
+    Reclaimable: isReclaimable(item),
+    InUse: item.inUse,
+    Shared: item.shared,
+    Size: item.size,
+    Description: item.description,
+    Type: item.type,
+  };
+}

@@ -1,0 +1,87 @@
+import { createInterface } from 'node:readline/promises';
+import { diskOf, prune, survey } from '../../cache/gc/collect.ts';
+import { parseFilterFlags } from '../../cache/gc/filter.ts';
+import { plan, sizeOf, type Victim } from '../../cache/gc/plan.ts';
+import type { PrunePolicy } from '../../cache/gc/policy.ts';
+import { collect, newCommand, parseArguments, parseBytes } from '../arguments.ts';
+import { cancelOnSignals } from '../cancel.ts';
+import { configPath, readGcPolicies } from '../gc-config.ts';
+import { bytes } from '../progress/model.ts';
+import { openSession, type Session } from '../session.ts';
+import { itemTable } from './du.ts';
+
+interface Flags {
+  readonly all?: boolean;
+  readonly filter?: string[];
+  readonly keepStorage?: string;
+  readonly reservedSpace?: string;
+  readonly maxUsedSpace?: string;
+  readonly minFreeSpace?: string;
+  readonly force?: boolean;
+  readonly dryRun?: boolean;
+  readonly auto?: boolean;
+  readonly verbose?: boolean;
+}
+
+/** `kiln prune`: removes build cache, never what a running process uses nor what an image with a name needs. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = newCommand('prune', 'Remove build cache')
+    .option('-a, --all', 'also internal things, and the records of steps whose layers an image keeps')
+    .option('--filter <filter>', 'only what matches: type=, id=, until=24h, inuse, mutable, description~=', collect)
+    .option('--reserved-space <size>', 'this much may always stay')
+    .option('--keep-storage <size>', 'the old name of --reserved-space')
+    .option('--max-used-space <size>', 'the most that may stay')
+    .option('--min-free-space <size>', 'remove until this much of the disk is free')
+    .option('-f, --force', 'do not ask')
+    .option('--dry-run', 'only say what would go, and why')
+    .option('--auto', 'by the policies of kiln.toml, as it happens after builds')
+    .option('--verbose', 'accepted for compatibility');
+  if (!parseArguments(command, argv)) return 0;
+  const flags = command.opts<Flags>();
+  await using session = openSession();
+  using cancel = cancelOnSignals();
+  const policies = await policiesOf(flags, session);
+  if (flags.dryRun) {
+    report(plan(survey(session), policies, diskOf(session.store.root), Date.now()), 'Would free');
+    return 0;
+  }
+  if (!flags.force && !flags.auto && !(await confirmed(flags.all === true))) return 0;
+  report(await prune(session, policies, cancel.signal), 'Freed');
+  return 0;
+}
+
+async function policiesOf(flags: Flags, session: Session): Promise<readonly PrunePolicy[]> {
+  if (flags.auto) return (await readGcPolicies(configPath(process.env), diskOf(session.store.root))) ?? [];
+  const size = (text: string | undefined, flag: string) => (text === undefined ? 0 : parseBytes(text, flag));
+  return [
+    {
+      name: '',
+      ...parseFilterFlags(flags.filter ?? []),
+      all: flags.all === true,
+      reserved: size(flags.reservedSpace ?? flags.keepStorage, '--reserved-space'),
+      maxUsed: size(flags.maxUsedSpace, '--max-used-space'),
+      minFree: size(flags.minFreeSpace, '--min-free-space'),
+    },
+  ];
+}
+
+/** Asked only where somebody can answer; a script says --force. */
+async function confirmed(all: boolean): Promise<boolean> {
+  process.stdout.write(
+    `WARNING! This will remove ${all ? 'all' : 'all dangling'} build cache. Are you sure you want to continue? [y/N] `,
+  );
+  const lines = createInterface({ input: process.stdin });
+  try {
+    for await (const line of lines) return /^y(es)?$/i.test(line.trim());
+    return false;
+  } finally {
+    lines.close();
+  }
+}
+
+function report(victims: readonly Victim[], what: string): void {
+  const reasons = new Map(victims.map(({ item, reason }) => [item, `${item.description}: ${reason}`]));
+  const items = victims.map(({ item }) => item);
+  if (items.length > 0) process.stdout.write(`${itemTable(items, (item) => reasons.get(item) ?? '')}\n`);
+  process.stdout.write(`${what} ${bytes(sizeOf(items))}\n`);
+}

@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs';
+import { errnoOf, KilnError, messageOf } from '../base/errors.ts';
+import { parseDuration, parseFilters } from '../cache/gc/filter.ts';
+import { type Disk, defaultLimits, defaultPolicies, type Limits, type PrunePolicy } from '../cache/gc/policy.ts';
+import { parseBytes } from './arguments.ts';
+
+/** The configuration of the host, which is also that of the registries. */
+export function configPath(env: Readonly<Record<string, string | undefined>>): string {
+  return env['KILN_CONFIG'] || '/etc/kiln/kiln.toml';
+}
+
+/** When and how the store is collected by itself: undefined when it is not. */
+export type GcPolicies = readonly PrunePolicy[] | undefined;
+
+/**
+ * Automatic collection, in the form of buildkitd.toml:
+ *
+ *     [worker.oci]
+ *       gc = true
+ *       reservedSpace = "10GB"     # also gckeepstorage
+ *       maxUsedSpace = "75%"
+ *       minFreeSpace = "20%"
+ *       [[worker.oci.gcpolicy]]    # in the place of the four default ones
+ *         filters = ["type==exec.cachemount"]
+ *         keepDuration = "48h"
+ *         maxUsedSpace = "512MB"
+ *         all = false
+ *
+ * A missing file gives the default policies. Throws KILN_GC_CONFIG_INVALID.
+ */
+export async function readGcPolicies(path: string, disk: Disk): Promise<GcPolicies> {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return defaultPolicies(defaultLimits(disk));
+    throw error;
+  }
+  return parseGcPolicies(text, path, disk);
+}
+
+export async function parseGcPolicies(text: string, path: string, disk: Disk): Promise<GcPolicies> {
+  const { parse } = await import('smol-toml');
+  try {
+    const workers = table(parse(text)['worker']);
+    const worker = table(workers['oci'] ?? workers['containerd']);
+    if (worker['gc'] === false) return undefined;
+    if (worker['gcpolicy'] === undefined) return defaultPolicies(limitsOf(worker, disk));
+    if (!Array.isArray(worker['gcpolicy'])) throw new Error('gcpolicy is not a list of tables');
+    return worker['gcpolicy'].map((policy, index) => policyOf(table(policy), `policy ${index + 1}`, disk));
+  } catch (error) {
+    throw new KilnError('KILN_GC_CONFIG_INVALID', `${path} is not valid: ${messageOf(error).split('\n', 1)[0]}`, {
+      place: { kind: 'path', path },
+      hint: 'write it as buildkitd.toml has it: [worker.oci] and [[worker.oci.gcpolicy]]',
+      cause: error,
+    });
+  }
+}
+
+/** What is given goes before the defaults; as with BuildKit, one that is given switches all the defaults off. */
+function limitsOf(worker: Table, disk: Disk): Limits {
+  const given = {
+    reserved: size(worker['reservedSpace'] ?? worker['gckeepstorage'], disk),
+    maxUsed: size(worker['maxUsedSpace'], disk),
+    minFree: size(worker['minFreeSpace'], disk),
+  };
+  return given.reserved + given.maxUsed + given.minFree === 0 ? defaultLimits(disk) : given;
+}
+
+function policyOf(policy: Table, name: string, disk: Disk): PrunePolicy {
+  const filters = policy['filters'] ?? [];
+  if (!Array.isArray(filters) || !filters.every((filter) => typeof filter === 'string'))
+    throw new Error(`${name}: filters is not a list of strings`);
+  return {
+    name,
+    filter: parseFilters(filters),
+    all: policy['all'] === true,
+    keepMs: duration(policy['keepDuration'], name),
+    reserved: size(policy['reservedSpace'] ?? policy['keepBytes'], disk),
+    maxUsed: size(policy['maxUsedSpace'], disk),
+    minFree: size(policy['minFreeSpace'], disk),
+  };
+}
+
+/** Bytes, as a number or like `10GB`, or a share of the disk like `20%`. */
+function size(value: unknown, disk: Disk): number {
+  if (value === undefined) return 0;
+  if (typeof value === 'number' || typeof value === 'bigint') return Number(value);
+  if (typeof value !== 'string') throw new Error(`${String(value)} is no size`);
+  const percent = /^(\d+)%$/.exec(value)?.[1];
+  return percent === undefined ? parseBytes(value, 'kiln.toml') : Math.floor((disk.total * Number(percent)) / 100);
+}
+
+/** Seconds, or like `48h`. */
+function duration(value: unknown, name: string): number {
+  if (value === undefined) return 0;
+  return parseDuration(String(value), `keepDuration of ${name}`);
+}
+
+type Table = Readonly<Record<string, unknown>>;
+
+function table(value: unknown): Table {
+  if (value === undefined) return {};
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Table;
+  throw new Error(`${JSON.stringify(value)} is not a table`);
+}

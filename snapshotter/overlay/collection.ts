@@ -1,0 +1,121 @@
+import { existsSync, renameSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Digest } from '../../base/digest.ts';
+import { errnoOf } from '../../base/errors.ts';
+import type { LayerId } from '../snapshotter.ts';
+import { blobHold, heldNames, raiseGate } from '../store/leases.ts';
+import type { Store } from '../store/root.ts';
+import { diskUsage } from '../store/usage.ts';
+import { layerHold } from './layers.ts';
+import { withLockFile } from './lockfile.ts';
+import { originalOf } from './sidecar.ts';
+
+/** A layer as a collector sees it. Several ids may share a directory: those with clamped times are left out. */
+export interface LayerUse {
+  readonly id: LayerId;
+  readonly diffId: Digest | undefined;
+  readonly created: number;
+  readonly used: number;
+  /** Bytes of its directory on disk. */
+  readonly disk: number;
+}
+
+/** What a collection takes away. */
+export interface Condemned {
+  readonly layers: readonly LayerId[];
+  readonly blobs: readonly Digest[];
+}
+
+/** What is asked of a collector inside the one transaction in which it decides. */
+export interface Deciding {
+  /** True when a live process uses the layer or blob. */
+  inUse(thing: { readonly layer: LayerId } | { readonly blob: Digest }): boolean;
+}
+
+/** Layers with the size of their directory; a size that is not known yet is measured, and kept. */
+export function layersInUse(store: Store): LayerUse[] {
+  const rows = store.db.all<{ id: LayerId; diff_id: Digest | null; created: number; used: number; disk: number | null }>(
+    'SELECT id, diff_id, created, used, disk FROM layers',
+  );
+  return rows
+    .filter(({ id }) => originalOf(id).clamp === undefined)
+    .map(({ id, diff_id, created, used, disk }) => ({
+      id,
+      diffId: diff_id ?? undefined,
+      created,
+      used,
+      disk: disk ?? measure(store, id),
+    }));
+}
+
+function measure(store: Store, id: LayerId): number {
+  const bytes = diskUsage(join(store.layers, originalOf(id).id));
+  store.db.run('UPDATE layers SET disk = ? WHERE id = ?', bytes, id);
+  return bytes;
+}
+
+/**
+ * One collection, after any other that is going on. `decide` runs inside a write transaction while the gate is up (see leases.ts): it
+ * reads what is there, removes its own rows and answers what goes. Layers and blobs that it names are then moved out of sight, each in a
+ * transaction in which a process that wants it back may come first, and removed when nobody looks for them any more.
+ */
+export async function collect(store: Store, signal: AbortSignal, decide: (deciding: Deciding) => Condemned): Promise<void> {
+  await withLockFile(join(store.tmp, 'locks', 'collector'), signal, async () => {
+    const trash: string[] = [];
+    {
+      using _gate = raiseGate(store.root);
+      // What an earlier collector could not finish.
+      trash.push(...reclaim(store));
+      store.db.transaction(() => {
+        condemn(store, decide({ inUse: usedNow(store) }));
+      });
+      trash.push(...reclaim(store));
+    }
+    for (const path of trash) await rm(path, { recursive: true, force: true });
+  });
+}
+
+/** What live processes use at this moment. */
+export function usedNow(store: Store): Deciding['inUse'] {
+  const held = heldNames(store.root);
+  return (thing) => held.has('layer' in thing ? layerHold(thing.layer) : blobHold(thing.blob));
+}
+
+function condemn({ db }: Store, { layers, blobs }: Condemned): void {
+  const remember = (name: string) => db.run('INSERT OR IGNORE INTO condemned (name) VALUES (?)', name);
+  for (const id of layers) {
+    db.run('DELETE FROM layers WHERE id = ? OR id GLOB ?', id, `${id}t*`);
+    remember(layerHold(id));
+  }
+  for (const digest of blobs) {
+    db.run('DELETE FROM forms WHERE digest = ?', digest);
+    remember(blobHold(digest));
+  }
+}
+
+/** Moves what is condemned into our scratch space. A killed process leaves it to the sweep of the next open. */
+function reclaim(store: Store): string[] {
+  const { db } = store;
+  return db.all<{ name: string }>('SELECT name FROM condemned').flatMap(({ name }) =>
+    db.transaction(() => {
+      if (db.run('DELETE FROM condemned WHERE name = ?', name) === 0) return [];
+      const layer = name.slice(1);
+      if (name.startsWith('l') && db.get('SELECT 1 FROM layers WHERE id = ?', layer) !== undefined) return [];
+      const path = name.startsWith('l') ? join(store.layers, layer) : join(store.blobs, layer);
+      const trash = store.scratchPath('trash');
+      return moved(path, trash) ? [trash] : [];
+    }),
+  );
+}
+
+function moved(from: string, to: string): boolean {
+  if (!existsSync(from)) return false;
+  try {
+    renameSync(from, to);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw error;
+  }
+}

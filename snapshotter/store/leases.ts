@@ -1,0 +1,130 @@
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Digest, hexOf } from '../../base/digest.ts';
+import { errnoOf } from '../../base/errors.ts';
+import type { Database } from './database.ts';
+import { guarded } from './errors.ts';
+import { isAlive, thisOwner } from './owner.ts';
+
+/**
+ * # Leases: what nobody may take away
+ *
+ * A process writes the name of a layer or blob into its lease file *before* it looks whether the thing is there. A collector puts up the
+ * *gate* before it reads the leases, and decides within one write transaction. So of a user and a collector at the same time, one sees
+ * the other: either the gate was not up yet, then the collector reads a lease with the name in it; or it was, then the user looks inside
+ * a transaction of its own, which is before the decision (the collector reads the lease after) or after it (the thing counts as gone).
+ * A file goes with its owner: that of a dead process means nothing (owner.ts). See docs/decisions/008.
+ *
+ *     leases/OWNER-N     a line for each name: `l` and a layer's id, `b` and a blob's 64 hex digits
+ *     leases/gate        there while a collection decides
+ *
+ * *Condemned* names are decided and not yet removed: their rows are gone, their files not.
+ */
+export const CONDEMNED_TABLES = ['CREATE TABLE condemned (name TEXT PRIMARY KEY) WITHOUT ROWID'];
+
+const GATE = 'gate';
+
+export function blobHold(digest: Digest): string {
+  return `b${hexOf(digest)}`;
+}
+
+export function condemnedNames(db: Database): string[] {
+  return db.all<{ name: string }>('SELECT name FROM condemned').map(({ name }) => name);
+}
+
+/** Two stores opened in one process have a lease each. */
+let counter = 0;
+
+/** What this process uses. The file is made with the first name; a name costs some 5 µs, and nothing when it is held already. */
+export class Lease {
+  readonly #directory: string;
+  readonly #db: Database;
+  readonly #held = new Set<string>();
+  #fd: number | undefined;
+  #path = '';
+
+  constructor(root: string, db: Database) {
+    this.#directory = join(root, 'leases');
+    this.#db = db;
+  }
+
+  /**
+   * Runs `body`, which looks for the things called `names` or puts them there; what it finds stays while the lease is open. `restore`: a
+   * thing that is condemned is as good as any, and is kept; `look`: it is gone. `body` may run inside a transaction.
+   */
+  claim<T>(names: readonly string[], purpose: 'look' | 'restore', body: () => T): T {
+    const fresh = names.filter((name) => !this.#held.has(name));
+    if (fresh.length > 0) {
+      this.#write(fresh);
+      for (const name of fresh) this.#held.add(name);
+    } else if (purpose === 'look') return body();
+    if (!existsSync(join(this.#directory, GATE))) return body();
+    return this.#db.transaction(() => {
+      if (purpose === 'restore') for (const name of names) this.#db.run('DELETE FROM condemned WHERE name = ?', name);
+      return body();
+    });
+  }
+
+  close(): void {
+    if (this.#fd === undefined) return;
+    closeSync(this.#fd);
+    rmSync(this.#path, { force: true });
+    this.#fd = undefined;
+    this.#held.clear();
+  }
+
+  #write(names: readonly string[]): void {
+    guarded(this.#directory, () => {
+      this.#fd ??= this.#open();
+      writeSync(this.#fd, `${names.join('\n')}\n`);
+    });
+  }
+
+  #open(): number {
+    this.#path = join(this.#directory, `${thisOwner()}-${counter++}`);
+    try {
+      return openSync(this.#path, 'ax', 0o600);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      mkdirSync(this.#directory, { mode: 0o700 });
+      return openSync(this.#path, 'ax', 0o600);
+    }
+  }
+}
+
+/**
+ * Puts up the gate until disposed. One collector at a time: the caller holds the collector's lock. One that was left behind by a killed
+ * collector makes look-ups a little dearer, no more.
+ */
+export function raiseGate(root: string): Disposable {
+  const gate = join(root, 'leases', GATE);
+  mkdirSync(join(root, 'leases'), { recursive: true, mode: 0o700 });
+  closeSync(openSync(gate, 'w', 0o600));
+  return { [Symbol.dispose]: () => rmSync(gate, { force: true }) };
+}
+
+/** Everything that live processes use. Files of dead owners are removed. */
+export function heldNames(root: string): Set<string> {
+  const held = new Set<string>();
+  const directory = join(root, 'leases');
+  if (!existsSync(directory)) return held;
+  for (const name of readdirSync(directory)) {
+    if (name === GATE) continue;
+    const path = join(directory, name);
+    if (!isAlive(name.replace(/-\d+$/, ''), path)) {
+      rmSync(path, { force: true });
+      continue;
+    }
+    for (const line of linesOf(path)) held.add(line);
+  }
+  return held;
+}
+
+function linesOf(path: string): string[] {
+  try {
+    return readFileSync(path, 'latin1').split('\n').filter(Boolean);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}

@@ -1,0 +1,147 @@
+import { globSync, readdirSync, writeFileSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Rig, run, steps } from './rig.ts';
+
+interface Shown {
+  readonly ID: string;
+  readonly Type: string;
+  readonly Size: number;
+  readonly Description: string;
+  readonly Reclaimable: boolean;
+  readonly Shared: boolean;
+  readonly InUse: boolean;
+}
+
+async function du(rig: Rig, ...args: string[]): Promise<Shown[]> {
+  const { stdout } = await rig.kiln(['du', '--format=json', ...args], { expect: 0 });
+  return stdout
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Shown);
+}
+
+function total(items: readonly Shown[]): number {
+  return items.reduce((sum, { Size }) => sum + Size, 0);
+}
+
+async function prepared(): Promise<Rig> {
+  const rig = await Rig.create('busybox');
+  rig.write('c', {
+    Dockerfile: `
+FROM busybox
+COPY a /a
+RUN --mount=type=cache,target=/cc head -c 2000000 /dev/urandom > /r && cp /r /cc/r && ln /r /r2
+RUN echo hi > /b
+`,
+    a: 'a',
+  });
+  return rig;
+}
+
+test('du counts what is on the disk, each byte once', async () => {
+  await using rig = await prepared();
+  await rig.build('c', '-t', 'x');
+  const items = await du(rig);
+  const { stdout } = await run(['du', '-s', '--block-size=1', rig.store], { expect: 0 });
+  // The store's own directories are nobody's; the index may have grown by a page.
+  assert.ok(Math.abs(Number(/^\d+/.exec(stdout)?.[0]) - total(items)) < 64 * 1024, `${stdout} ${total(items)}`);
+  const step = items.find(({ Description }) => /RUN --mount/.test(Description))!;
+  assert.ok(step.Size > 2_000_000 && step.Size < 2_100_000, 'hard links count once');
+  assert.ok(step.Shared && !step.Reclaimable);
+  assert.ok(items.some(({ Type, Reclaimable }) => Type === 'exec.cachemount' && Reclaimable));
+});
+
+test('prune leaves what images need, and all of the cache when nothing needs it', async () => {
+  await using rig = await prepared();
+  await rig.build('c', '-t', 'x');
+  const dry = await rig.kiln(['prune', '--dry-run'], { expect: 0 });
+  assert.match(dry.stdout, /cache mount .*: asked for/);
+  assert.not.match(dry.stdout, /RUN/);
+  await rig.kiln(['prune', '--force'], { expect: 0 });
+  assert.is((await rig.kiln(['run', 'x', 'cat', '/b'], { expect: 0 })).stdout, 'hi\n');
+  assert.equal(new Set(steps(await rig.build('c')).values()), new Set(['CACHED']));
+  await rig.kiln(['rmi', 'x'], { expect: 0 });
+  const { stdout } = await rig.kiln(['prune', '--force'], { expect: 0 });
+  assert.match(stdout, /RUN echo hi > \/b: asked for[\s\S]*Freed 2\.\d+MB/);
+  assert.equal(readdirSync(`${rig.store}/layers`).length, 1, 'the base of the named image');
+  assert.is(steps(await rig.build('c')).get('[stage-0 4/4] RUN echo hi > /b') ?? 'no', 'DONE');
+});
+
+test('prune without --force asks, and takes silence for no', async () => {
+  await using rig = await prepared();
+  await rig.build('c');
+  const { stdout } = await rig.kiln(['prune'], { expect: 0, stdin: '' });
+  assert.match(stdout, /Are you sure/);
+  assert.not.match(stdout, /Freed/);
+  assert.match((await rig.kiln(['prune'], { expect: 0, stdin: 'y\n' })).stdout, /Freed 4\.\d+MB/);
+});
+
+test('a limit is kept, and the longest unused goes first', async () => {
+  await using rig = await prepared();
+  for (const name of ['one', 'two', 'three']) {
+    rig.write(name, { Dockerfile: `FROM busybox\nRUN head -c 1000000 /dev/urandom > /${name}\n` });
+    await rig.build(name);
+  }
+  const before = await du(rig, '--filter', 'private');
+  assert.ok(total(before) > 3_000_000);
+  await rig.kiln(['prune', '--force', '--max-used-space', '2200k'], { expect: 0 });
+  const left = (await du(rig, '--filter', 'private')).filter(({ Type }) => Type === 'regular');
+  assert.ok(total(left) <= 2200 * 1024);
+  assert.equal(left.map(({ Description }) => /\/(\w+)$/.exec(Description)?.[1]).sort(), ['three', 'two']);
+});
+
+test('rmi frees what only that image needed', async () => {
+  await using rig = await prepared();
+  await rig.build('c', '-t', 'x');
+  const { stdout } = await rig.kiln(['rmi', 'busybox'], { expect: 0 });
+  assert.match(stdout, 'Untagged: busybox:latest');
+  assert.is((await rig.kiln(['run', 'x', 'cat', '/b'], { expect: 0 })).stdout, 'hi\n');
+  await rig.kiln(['prune', '--all', '--force'], { expect: 0 });
+  assert.is((await rig.kiln(['run', 'x', 'cat', '/a'], { expect: 0 })).stdout, 'a');
+  await rig.kiln(['rmi', 'x'], { expect: 0 });
+  assert.equal(readdirSync(`${rig.store}/layers`), []);
+  await rig.kiln(['prune', '--all', '--force'], { expect: 0 });
+  assert.equal(readdirSync(`${rig.store}/blobs/sha256`), []);
+});
+
+test('a running build loses nothing to a prune beside it', async () => {
+  await using rig = await prepared();
+  await rig.build('c');
+  rig.write('d', {
+    Dockerfile: `
+FROM busybox
+COPY a /a
+RUN --mount=type=cache,target=/cc head -c 2000000 /dev/urandom > /r && cp /r /cc/r && ln /r /r2
+RUN echo hi > /b
+RUN --mount=type=cache,id=gate,target=/gate echo started; until [ -e /gate/go ]; do sleep 0.02; done; cat /b > /c
+RUN cat /c /a > /d
+`,
+    a: 'a',
+  });
+  let pruned: Promise<unknown> | undefined;
+  const built = rig.kiln(['build', '--progress=plain', '-t', 'y', 'd'], {
+    expect: 0,
+    watch: (output) => {
+      if (pruned || !/ started$/m.test(output)) return;
+      pruned = rig.kiln(['prune', '--all', '--force'], { expect: 0 }).finally(() => {
+        for (const data of globSync(`${rig.store}/caches/*/0/data`)) writeFileSync(`${data}/go`, '');
+      });
+    },
+  });
+  const ran = await built;
+  assert.ok(pruned, ran.stderr);
+  await pruned;
+  assert.is((await rig.kiln(['run', 'y', 'cat', '/d'], { expect: 0 })).stdout, 'hi\na');
+});
+
+test('policies of kiln.toml decide what an automatic collection takes', async () => {
+  await using rig = await prepared();
+  await rig.build('c');
+  const config = `${rig.write('etc', { 'kiln.toml': '[[worker.oci.gcpolicy]]\nfilters = ["type==exec.cachemount"]\n' })}/kiln.toml`;
+  const { stdout } = await rig.kiln(['prune', '--auto'], { expect: 0, env: { KILN_CONFIG: config } });
+  assert.match(stdout, /cache mount .*: asked for \(policy 1\)/);
+  assert.not.match(stdout, /RUN/);
+});
+
+test.run();
