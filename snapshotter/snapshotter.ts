@@ -52,6 +52,12 @@ export interface Snapshotter {
    */
   clamped(layer: LayerId, second: number): LayerId;
 
+  /**
+   * The directory that holds the files of a committed layer, in overlay's form; undefined when there is no such layer. To be read, or linked
+   * from, and never written to. Hostile, as every tree.
+   */
+  files(layer: LayerId): string | undefined;
+
   /** Marks layers as used now, for collection by last use. */
   touch(snapshot: Snapshot): void;
 }

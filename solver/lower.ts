@@ -61,6 +61,7 @@ function opOf({ op, inputs, metadata }: LlbVertex, world: World): Op<BuildResult
         snapshotter: world.snapshotter,
         hasher: world.hasher,
         ...(world.copyPool && { pool: world.copyPool }),
+        earlier: world.earlierCopies,
       });
     case 'merge':
       return mergeOp(op.merge, inputs.length);

@@ -5,7 +5,8 @@ import type { Executor } from '../executor/executor.ts';
 import type { ImageSources } from '../registry/pull.ts';
 import type { BlobForms } from '../snapshotter/content.ts';
 import type { LayerId, Snapshotter } from '../snapshotter/snapshotter.ts';
-import type { CopyPool } from './ops/file/perform.ts';
+import type { EarlierCopies } from './ops/file/earlier.ts';
+import type { CopyPool } from './ops/file/inparts.ts';
 import type { DirectoryResult } from './result.ts';
 
 /** The services that ops run on, and what the caller of the build lends it. */
@@ -14,6 +15,7 @@ export interface World {
   readonly executor: Executor;
   readonly hasher: SelectionHasher;
   readonly copyPool?: CopyPool;
+  readonly earlierCopies?: EarlierCopies;
   readonly sources: ImageSources;
   /** What an image source without a platform means. */
   readonly platform: Platform;

@@ -15,13 +15,14 @@ export class FrameHash {
 
   u8(value: number): this {
     this.#reserve(1);
-    this.#at = this.#buffer.writeUInt8(value, this.#at);
+    this.#buffer[this.#at++] = value;
     return this;
   }
 
   u32(value: number): this {
     this.#reserve(4);
-    this.#at = this.#buffer.writeUInt32LE(value, this.#at);
+    this.#putU32(this.#at, value);
+    this.#at += 4;
     return this;
   }
 
@@ -31,13 +32,20 @@ export class FrameHash {
     return this;
   }
 
-  /** A file name or link target, in the text form of names.ts. */
-  name(value: string): this {
-    if (!value.isWellFormed() || value.length > 4096) return this.bytes(nameBytes(value));
-    this.#reserve(4 + value.length * 3);
-    const length = this.#buffer.write(value, this.#at + 4, 'utf8');
-    this.#buffer.writeUInt32LE(length, this.#at);
-    this.#at += 4 + length;
+  /** A file name or link target, in the text form of names.ts; the part from `start` on. */
+  name(value: string, start = 0): this {
+    const length = value.length - start;
+    if (length > 4096) return this.bytes(nameBytes(value.slice(start)));
+    this.#reserve(4 + length);
+    const at = this.#at + 4;
+    // Names are short and mostly ASCII: a call into the engine for each would take longer than this.
+    for (let i = 0; i < length; i++) {
+      const code = value.charCodeAt(start + i);
+      if (code > 0x7f) return this.bytes(nameBytes(value.slice(start)));
+      this.#buffer[at + i] = code;
+    }
+    this.#putU32(this.#at, length);
+    this.#at = at + length;
     return this;
   }
 
@@ -58,6 +66,14 @@ export class FrameHash {
   digest(): Digest {
     this.#flush();
     return asDigest(`sha256:${this.#hash.digest('hex')}`);
+  }
+
+  #putU32(at: number, value: number): void {
+    const buffer = this.#buffer;
+    buffer[at] = value;
+    buffer[at + 1] = value >>> 8;
+    buffer[at + 2] = value >>> 16;
+    buffer[at + 3] = value >>> 24;
   }
 
   #reserve(count: number): void {

@@ -34,6 +34,8 @@ export interface HasherOptions {
 export interface HashPool {
   readonly threads: number;
   run(job: HashJob, signal?: AbortSignal): Promise<Contents>;
+  /** Starts the threads. */
+  warm?(): void;
 }
 
 /** Less than this is hashed at once, here: a thread costs 30 ms to start, and a message its copy. */
@@ -58,6 +60,8 @@ export function createContentHasher(options: HasherOptions): SelectionHasher {
     const contents = makeContents((sources.at(-1)?.entries.at(-1)?.index ?? -1) + 1);
     const missing: Entry[] = [];
     for (const source of sources) for (const entry of source.entries) lookup(entry, cache, contents, missing);
+    // Something has changed, so there will be a copy, and the files are many: threads start while the few are hashed here.
+    if (missing.length > 0 && contents.flags.length > INLINE_FILES) options.pool?.warm?.();
     if (missing.length > 0) await hashMissing(tree, missing, cache, contents, options.pool, signal);
     return { digest: digestSelection(sources, contents), sources, contents };
   };

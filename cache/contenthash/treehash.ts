@@ -29,7 +29,7 @@ function addEntry(hash: FrameHash, entry: Entry, first: number, contents: Conten
   // Where it is: a rename changes this. Parents come first, so an index says as much as the path, in less.
   hash
     .u32(entry.parent < 0 ? 0 : entry.parent - first + 1)
-    .name(entry.parent < 0 ? '' : entry.rel.slice(entry.rel.lastIndexOf('/') + 1));
+    .name(entry.parent < 0 ? '' : entry.rel, entry.parent < 0 ? 0 : entry.rel.lastIndexOf('/') + 1);
   // What of the metadata a copy keeps.
   hash
     .u32(top ? 0 : entry.mode & 0o7777)

@@ -19,7 +19,8 @@ import { type ImageSources, imageSources } from '../../registry/pull.ts';
 import { SCRATCH } from '../../snapshotter/snapshotter.ts';
 import type { LlbEdge } from '../../solver/llb/graph.ts';
 import { lowerGraphs } from '../../solver/lower.ts';
-import { copyFilesJob } from '../../solver/ops/file/jobs.ts';
+import { openEarlierCopies } from '../../solver/ops/file/earlier.ts';
+import { copyFilesJob, linkFilesJob } from '../../solver/ops/file/jobs.ts';
 import { imageResolver } from '../../solver/ops/source-image.ts';
 import { type BuildResult, type DirectoryResult, resultCodec } from '../../solver/result.ts';
 import { createSolver } from '../../solver/solve.ts';
@@ -108,14 +109,19 @@ function openWorld(
   const { pool } = session;
   const hasher = createContentHasher({
     directory: ensured(join(root, 'statcache')),
-    pool: { threads: pool.threads, run: (job, signal) => pool.run(hashFilesJob, job, signal) },
+    pool: { threads: pool.threads, run: (job, signal) => pool.run(hashFilesJob, job, signal), warm: () => pool.warm() },
   });
   scope.defer(() => hasher.save());
   return {
     snapshotter: session.snapshotter,
     executor: scope.use(createExecutor({ stateDir: '/run/kiln' })),
     hasher,
-    copyPool: { threads: pool.threads, copy: (job, signal) => pool.run(copyFilesJob, job, signal) },
+    copyPool: {
+      threads: pool.threads,
+      copy: (job, signal) => pool.run(copyFilesJob, job, signal),
+      link: (job, signal) => pool.run(linkFilesJob, job, signal),
+    },
+    earlierCopies: openEarlierCopies(join(root, 'copies'), session.snapshotter),
     sources,
     platform: hostPlatform(),
     forms: session.forms,

@@ -5,6 +5,7 @@ import type { WantedForm } from '../packer.ts';
 import type { LayerInfo } from '../snapshotter.ts';
 import type { JobContext } from '../workers/job.ts';
 import { createEncoder, type Encoder } from './encoder.ts';
+import { hashPieces } from './hash.ts';
 import { PIECE, type TarStats, tarStream } from './tarstream.ts';
 
 export interface DescribeInput {
@@ -24,13 +25,13 @@ export interface Packed {
   readonly size: number;
 }
 
-/** What the tar of a layer directory is: one walk, no byte written. Numbers: README.md. */
-export function describeLayer({ files, clamp }: DescribeInput, { check }: JobContext): LayerInfo {
-  const hash = createHash('sha256');
-  const buffer = Buffer.allocUnsafeSlow(PIECE);
+/** What the tar of a layer directory is: one walk, no byte written. A piece is hashed while the next is read. Numbers: README.md. */
+export async function describeLayer({ files, clamp }: DescribeInput, { check }: JobContext): Promise<LayerInfo> {
+  const ring = new Ring(2, PIECE);
   const stats: TarStats = { entries: 0, size: 0 };
-  for (const piece of tarStream(files, { clamp, check, buffer: () => buffer }, stats)) hash.update(piece);
-  return { diffId: digestOf(hash), tarSize: stats.size, empty: stats.entries === 0 };
+  const tar = tarStream(files, { clamp, check, buffer: () => ring.take() }, stats);
+  const diffId = await hashPieces(tar, (count) => ring.give(count));
+  return { diffId, tarSize: stats.size, empty: stats.entries === 0 };
 }
 
 /** Writes the tar of a layer directory in the wanted form to a new file, hashing tar and blob on the way. */

@@ -51,6 +51,11 @@ export const END_OF_ARCHIVE = Buffer.alloc(2 * BLOCK);
  * names, times in whole seconds. A directory's path ends in `/`. Golden: testdata, made by Docker 28.5.
  */
 export function encodeHeader(entry: TarEntry): Buffer {
+  return plainHeader(entry) ?? extendedHeader(entry);
+}
+
+/** Any entry; what `encodeHeader` does where the short way does not reach. */
+export function extendedHeader(entry: TarEntry): Buffer {
   const name = nameBytes(entry.path);
   const link = nameBytes(entry.linkPath);
   const records = paxRecords(entry, name, link);
@@ -59,6 +64,65 @@ export function encodeHeader(entry: TarEntry): Buffer {
   // A long path that ustar could split needs no pax header unless something else does.
   if (records.size === 1 && split && records.has('path')) return headerBlock(entry, split.suffix, link, split.prefix);
   return Buffer.concat([...paxBlocks(name, records), headerBlock(entry, ascii(name), ascii(link), undefined)]);
+}
+
+const TEMPLATE = plainTemplate();
+/** The bytes of the template and of a checksum field of spaces, summed. */
+const TEMPLATE_SUM = TEMPLATE.reduce((sum, byte) => sum + byte, 8 * 0x20);
+
+/** What all plain headers have in common: all numbers zero, so that only digits need to be put in. */
+function plainTemplate(): Buffer {
+  const block = Buffer.alloc(BLOCK);
+  for (const at of [100, 108, 116, 329, 337]) putOctal(block, at, 8, 0);
+  for (const at of [124, 136]) putOctal(block, at, 12, 0);
+  block.write('ustar\x0000', 257, 8, 'latin1');
+  return block;
+}
+
+/**
+ * The header of nearly every entry there is, in one go: a short ASCII path, no link, numbers that fit, no attributes. Undefined for any
+ * other. A twentieth of the time that the general way takes, which was a quarter of that of hashing a layer of small files.
+ */
+function plainHeader(entry: TarEntry): Buffer | undefined {
+  const { path, mode, uid, gid, size, mtime } = entry;
+  if (path.length > 100 || entry.linkPath !== '' || entry.xattrs.size > 0 || entry.devMajor !== 0 || entry.devMinor !== 0)
+    return undefined;
+  if (!fits(uid, 8) || !fits(gid, 8) || !fits(size, 12) || !fits(mtime.sec, 12)) return undefined;
+  const block = Buffer.allocUnsafe(BLOCK);
+  block.set(TEMPLATE);
+  let sum = TEMPLATE_SUM;
+  for (let at = 0; at < path.length; at++) {
+    const code = path.charCodeAt(at);
+    if (code > 0x7f) return undefined;
+    block[at] = code;
+    sum += code;
+  }
+  sum += putDigits(block, 106, mode) + putDigits(block, 114, uid) + putDigits(block, 122, gid);
+  sum += putDigits(block, 134, size) + putDigits(block, 146, mtime.sec);
+  const flag = TYPE_FLAG[entry.type].charCodeAt(0);
+  block[156] = flag;
+  putChecksum(block, sum + flag);
+  return block;
+}
+
+/** Octal digits over zeros, the last at `end`. Answers by how much that raises the sum of the bytes. */
+function putDigits(block: Buffer, end: number, value: number): number {
+  let sum = 0;
+  for (let at = end, rest = value; rest > 0; at--) {
+    const digit = rest % 8;
+    block[at] = 0x30 + digit;
+    sum += digit;
+    rest = (rest - digit) / 8;
+  }
+  return sum;
+}
+
+/** Six digits, a NUL and a space. */
+function putChecksum(block: Buffer, sum: number): void {
+  block.fill('0', 148, 154);
+  putDigits(block, 153, sum);
+  block[154] = 0;
+  block[155] = 0x20;
 }
 
 const ASCII_ONLY = /^[\x00-\x7f]*$/;
@@ -166,6 +230,6 @@ function seal(block: Buffer, typeFlag: string): Buffer {
   block.write('ustar\x0000', 257, 8, 'latin1');
   let sum = 8 * 0x20;
   for (let at = 0; at < BLOCK; at++) sum += block[at]!;
-  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 8, 'latin1');
+  putChecksum(block, sum);
   return block;
 }

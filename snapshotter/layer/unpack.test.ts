@@ -103,7 +103,7 @@ test('gzip in one member or in several, zstd in one frame or in several, and pla
     const files = join(context.top, name);
     mkdirSync(files);
     await unpack({ ...context, files }, tar, undefined, bytes);
-    assert.is(describeLayer({ files }, job).diffId, digestOf(tar), name);
+    assert.is((await describeLayer({ files }, job)).diffId, digestOf(tar), name);
   }
 });
 

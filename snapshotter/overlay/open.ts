@@ -35,5 +35,5 @@ export function openRooms(store: Store, jobs: LayerJobs = inlineJobs()): Rooms {
 }
 
 function inlineJobs(): LayerJobs {
-  return pooledJobs({ threads: 0, run: runInline, [Symbol.asyncDispose]: async () => undefined });
+  return pooledJobs({ threads: 0, run: runInline, warm: () => undefined, [Symbol.asyncDispose]: async () => undefined });
 }

@@ -12,6 +12,7 @@ import type { LayerJobs, UnpackRequest } from './jobs.ts';
 import type { LayerTable } from './layers.ts';
 import { withLockFile } from './lockfile.ts';
 import { missingLayer } from './missing.ts';
+import { isLayerId } from './sidecar.ts';
 import { stackOf } from './stack.ts';
 import { Views } from './views.ts';
 import { writeBackLater } from './write-back.ts';
@@ -86,6 +87,10 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 
   clamped(layer: LayerId, second: number): LayerId {
     return this.#table.clamped(layer, second);
+  }
+
+  files(layer: LayerId): string | undefined {
+    return isLayerId(layer) && this.#table.missing([layer]) === undefined ? this.#table.files(layer) : undefined;
   }
 
   touch(snapshot: Snapshot): void {

@@ -92,6 +92,11 @@ export function linkat(fromDir: number, from: string, toDir: number, to: string,
   check(c.linkat(fromDir, cName(from), toDir, cName(to), flags), 'linkat', to);
 }
 
+/** Zero when done, else a negative errno. Never follows a final symlink. */
+export function tryLinkat(fromDir: number, from: string, toDir: number, to: string): number {
+  return c.linkat(fromDir, cName(from), toDir, cName(to), 0) < 0 ? -lastErrno() : 0;
+}
+
 export function symlinkat(target: string, dir: number, path: string): void {
   check(c.symlinkat(cName(target), dir, cName(path)), 'symlinkat', path);
 }

@@ -31,8 +31,8 @@ function load(): Koffi {
   return koffi;
 }
 
-/** A shared library by path or soname, or undefined when the system has none such. */
-export function openLibrary(name: string): Library | undefined {
+/** A shared library by path or soname, or undefined when the system has none such. null: what this process has loaded already. */
+export function openLibrary(name: string | null): Library | undefined {
   try {
     return load().load(name);
   } catch {

@@ -8,6 +8,8 @@ export interface WorkerPool extends AsyncDisposable {
   readonly threads: number;
   /** Runs `job` on a thread. An aborted job rejects with CancelledError as soon as the job has noticed. */
   run<I, O>(job: Job<I, O>, input: I, signal?: AbortSignal): Promise<O>;
+  /** Starts all threads now: for who knows that there will be work for them soon. */
+  warm(): void;
 }
 
 export interface PoolOptions {
@@ -73,6 +75,10 @@ class Pool implements WorkerPool {
     } finally {
       signal?.removeEventListener('abort', abort);
     }
+  }
+
+  warm(): void {
+    while (!this.#closed && this.#all.length < this.threads) this.#start();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -14,6 +14,7 @@ import {
   mknodat,
   type Stat,
   symlinkat,
+  tryLinkat,
   tryMkdirat,
   unlinkat,
 } from '../../../snapshotter/sys/calls.ts';
@@ -96,6 +97,29 @@ export function copyFiles(from: Root, to: Root, files: readonly FileStep[], over
     const [path, name] = splitPath(file.target);
     if (last?.path !== path) last = { path, directory: new TargetDirectory(target.at(path)) };
     copyFile(source, file, last.directory, name, overrides);
+  }
+}
+
+/** Gives files of `from` the same paths in `to`, where the directories exist. Answers the indexes of those for which that failed. */
+export function linkFiles(from: Root, to: Root, paths: readonly string[]): number[] {
+  using source = new OpenDirectory(from);
+  using target = new OpenDirectory(to);
+  const failed: number[] = [];
+  for (const [index, path] of paths.entries()) {
+    const [directory, name] = splitPath(path);
+    // Removed meanwhile (ENOENT), as many names as a file can have (EMLINK): whatever it is, a copy does it too.
+    if (!isThere(source, directory) || tryLinkat(source.at(directory), name, target.at(directory), name) !== 0)
+      failed.push(index);
+  }
+  return failed;
+}
+
+/** A layer may be removed while we look. */
+function isThere(source: OpenDirectory, directory: string): boolean {
+  try {
+    return source.at(directory) >= 0;
+  } catch {
+    return false;
   }
 }
 

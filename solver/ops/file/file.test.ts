@@ -22,7 +22,7 @@ import * as assert from 'uvu/assert';
 import { digestOf } from '../../../base/digest.ts';
 import { KilnError } from '../../../base/errors.ts';
 import type { ProgressEvent } from '../../../base/progress.ts';
-import { createContentHasher } from '../../../cache/contenthash/hasher.ts';
+import { createContentHasher, type SelectionHasher } from '../../../cache/contenthash/hasher.ts';
 import { SCRATCH, type Snapshot } from '../../../snapshotter/snapshotter.ts';
 import { openRoot } from '../../../snapshotter/sys/rooted.ts';
 import { getXattr, setXattr } from '../../../snapshotter/sys/xattr.ts';
@@ -31,8 +31,9 @@ import type { BuildResult } from '../../result.ts';
 import { type FileOpWorld, fileOp } from '../file.ts';
 import { NO_OVERRIDES } from './attributes.ts';
 import { copyFiles } from './copytree.ts';
-import { copyFilesJob } from './jobs.ts';
-import type { CopyJob } from './perform.ts';
+import { openEarlierCopies } from './earlier.ts';
+import type { CopyJob, CopyPool, LinkJob } from './inparts.ts';
+import { copyFilesJob, linkFilesJob } from './jobs.ts';
 import { type CopyingSnapshotter, copyingSnapshotter, listTree } from './testing.ts';
 
 interface World {
@@ -108,6 +109,7 @@ async function run(
   base: Snapshot,
   actions: readonly FileAction[],
   more: Partial<FileOpWorld> = {},
+  memory?: string,
 ): Promise<string> {
   const op = fileOp({ actions }, 2, {
     snapshotter: world.snapshotter,
@@ -116,7 +118,7 @@ async function run(
   });
   const inputs: BuildResult[] = [
     { kind: 'snapshot', snapshot: base },
-    { kind: 'directory', root: world.context },
+    { kind: 'directory', root: world.context, ...(memory !== undefined && { memory }) },
   ];
   const signal = new AbortController().signal;
   await keyOf(world, actions);
@@ -410,17 +412,72 @@ test('a large copy is shared out and comes out the same', async (world) => {
   }
   execFileSync('ln', [join(world.context, 'x/f1'), join(world.context, 'z/hard')]);
   const alone = listTree(await run(world, SCRATCH, chain(copy('/', '/all', { mode: 0o640 }))));
-  let jobs = 0;
+  const { pool, jobs } = countingPool();
+  const shared = listTree(await run(world, SCRATCH, chain(copy('/', '/all', { mode: 0o640 })), { pool }));
+  assert.ok(jobs.copied.length > 400);
+  assert.equal(shared, alone);
+});
+
+/** Runs jobs at once, and remembers which files they were for. */
+function countingPool(): { pool: CopyPool; jobs: { copied: string[]; linked: string[] } } {
+  const jobs = { copied: [] as string[], linked: [] as string[] };
   const pool = {
     threads: 2,
     async copy(job: CopyJob) {
-      jobs++;
+      jobs.copied.push(...job.files.map(({ target }) => target));
       copyFilesJob.run(structuredClone(job), { check() {} });
     },
+    async link(job: LinkJob) {
+      const failed = (await linkFilesJob.run(structuredClone(job), { check() {} })) as number[];
+      jobs.linked.push(...job.paths.filter((_, index) => !failed.includes(index)));
+      return failed;
+    },
   };
-  const shared = listTree(await run(world, SCRATCH, chain(copy('/', '/all', { mode: 0o640 })), { pool }));
-  assert.ok(jobs > 1);
-  assert.equal(shared, alone);
+  return { pool, jobs };
+}
+
+/** Takes all files for old ones, whose time stamps tell when they change. */
+function agedHasher(): SelectionHasher {
+  const hasher = createContentHasher({ directory: undefined });
+  return {
+    ...hasher,
+    async read(tree, selection, signal) {
+      const read = await hasher.read(tree, selection, signal);
+      read.contents.flags.fill(0);
+      return read;
+    },
+  };
+}
+
+test('a large copy that is made again links to what has not changed, and copies the rest', async (world) => {
+  const write = (file: string, text: string) => {
+    writeFileSync(join(world.context, file), text);
+    // A time stamp of this very moment would prove nothing about the file.
+    utimesSync(join(world.context, file), 1_600_000_000, 1_600_000_000);
+  };
+  mkdirSync(join(world.context, 'x'));
+  for (let at = 0; at < 450; at++) write(`x/f${at}`, `first ${at}`);
+  const earlier = openEarlierCopies(join(world.home, 'copies'), world.snapshotter);
+  const build = async (...kinds: Kind[]) => {
+    const { pool, jobs } = countingPool();
+    const hasher = agedHasher();
+    const out = listTree(await run(world, SCRATCH, chain(...kinds), { pool, earlier, hasher }, 'the context'));
+    return { ...jobs, out };
+  };
+  const all = copy('/', '/all', { mode: 0o640 });
+  assert.is((await build(all)).linked.length, 0);
+  write('x/f7', 'second 7');
+  const again = await build(all);
+  assert.equal(again.copied, ['all/x/f7']);
+  assert.is(again.linked.length, 449);
+  assert.equal(again.out, listTree(await run(world, SCRATCH, chain(all))));
+  // Another mode is another copy; several actions in one layer never link.
+  assert.is((await build(copy('/', '/all', { mode: 0o600 }))).linked.length, 0);
+  assert.is((await build(all, mkfile('/all/x/f8', 'over it'))).linked.length, 0);
+  // What is not there any more is copied.
+  await build(all);
+  rmSync(join(world.snapshotter.last(), 'all/x/f9'));
+  assert.equal((await build(all)).copied, ['all/x/f9']);
 });
 
 test('an archive cannot leave the directory that it is added to', async (world) => {

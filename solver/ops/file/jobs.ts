@@ -1,8 +1,8 @@
 import { openRoot } from '../../../snapshotter/sys/rooted.ts';
 import type { Job } from '../../../snapshotter/workers/job.ts';
 import { parseMode } from './chmod.ts';
-import { copyFiles } from './copytree.ts';
-import type { CopyJob } from './perform.ts';
+import { copyFiles, linkFiles } from './copytree.ts';
+import type { CopyJob, LinkJob } from './inparts.ts';
 
 /** What a worker thread does for a copy: its share of the files, into directories that are there already. */
 function copyShare(job: CopyJob): void {
@@ -13,3 +13,11 @@ function copyShare(job: CopyJob): void {
 }
 
 export const copyFilesJob: Job<CopyJob, void> = { name: 'file.copy', run: copyShare };
+
+function linkShare(job: LinkJob): number[] {
+  using from = openRoot(job.from);
+  using to = openRoot(job.to);
+  return linkFiles(from, to, job.paths);
+}
+
+export const linkFilesJob: Job<LinkJob, number[]> = { name: 'file.link', run: linkShare };

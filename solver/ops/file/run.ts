@@ -1,3 +1,4 @@
+import type { Digest } from '../../../base/digest.ts';
 import { contextChanged } from '../../../cache/contenthash/filehash.ts';
 import type { SelectedContents, SelectionHasher } from '../../../cache/contenthash/hasher.ts';
 import { HAS_XATTRS, makeContents } from '../../../cache/contenthash/statcache.ts';
@@ -10,9 +11,12 @@ import type { BuildResult } from '../../result.ts';
 import { makeDirectory, makeFile, makeSymlink, remove } from './actions.ts';
 import { type Overrides, timeOf } from './attributes.ts';
 import { absoluteMode, parseMode } from './chmod.ts';
+import { type EarlierCopies, placeOf } from './earlier.ts';
+import type { CopyPool } from './inparts.ts';
 import { ownerOfAction } from './key.ts';
 import { lookupGroup, lookupUser, type Owner } from './owner.ts';
-import { type CopyPool, performCopy, selectionOf } from './perform.ts';
+import { performCopy, selectionOf } from './perform.ts';
+import type { FileStep } from './steps.ts';
 import { copyWhole } from './whole.ts';
 import type { Wiring } from './wiring.ts';
 
@@ -21,6 +25,8 @@ export interface FileOpWorld {
   readonly hasher: SelectionHasher;
   /** Without it everything is copied on this thread. */
   readonly pool?: CopyPool;
+  /** Without it every copy is made anew. */
+  readonly earlier?: EarlierCopies | undefined;
 }
 
 export interface FileRun {
@@ -50,6 +56,8 @@ class Runner {
   /** Written by actions and not yet committed, by position. */
   readonly #active = new Map<number, ActiveSnapshot>();
   readonly #committed = new Map<number, Snapshot>();
+  /** The large copy that is all this op does. */
+  #made: { readonly place: Digest; readonly files: readonly FileStep[] } | undefined;
 
   constructor(run: FileRun, open: AsyncDisposableStack) {
     this.#run = run;
@@ -73,6 +81,7 @@ class Runner {
     if (!active) throw new Error(`position ${position} was not made`);
     const snapshot = await active.commit();
     this.#committed.set(position, snapshot);
+    if (this.#made) this.#run.world.earlier?.keep(this.#made.place, snapshot.layers.at(-1)!, this.#made.files);
     return snapshot;
   }
 
@@ -118,7 +127,12 @@ class Runner {
     await using scope = new AsyncDisposableStack();
     const tree = await this.#tree(source, scope);
     const selected = await this.#selected(index, copy, source, tree);
-    await performCopy({ copy, tree, selected, to: active.root, upper: active.upper, overrides, pool: world.pool }, signal);
+    // Only when this is all that is written to the layer: what it holds at a path then comes from this copy.
+    const earlier = tree.memory !== undefined && this.#run.op.actions.length === 1 ? world.earlier : undefined;
+    const place = placeOf(tree.memory ?? '', copy, overrides);
+    const task = { copy, tree, selected, to: active.root, upper: active.upper, overrides, pool: world.pool };
+    const files = await performCopy({ ...task, earlier: earlier?.find(place) }, signal);
+    if (earlier && files.length > 0) this.#made = { place, files };
   }
 
   /** A context can change between key and copy, so what was hashed is what is copied; a snapshot cannot. */

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
+  existsSync,
   lchownSync,
   linkSync,
   lstatSync,
@@ -92,6 +93,8 @@ export interface CopyingSnapshotter extends Snapshotter, Disposable {
   add(make: (root: string) => void): Snapshot;
   /** Where the tree of a snapshot is. */
   at(snapshot: Snapshot): string;
+  /** Where the layer that was made last is. */
+  last(): string;
 }
 
 export function copyingSnapshotter(): CopyingSnapshotter {
@@ -108,6 +111,7 @@ export function copyingSnapshotter(): CopyingSnapshotter {
   const unsupported = () => Promise.reject(new Error('not in this test'));
   return {
     at,
+    last: () => place(`layer${count - 1}`),
     add(make) {
       const id = fresh();
       make(place(id));
@@ -130,6 +134,7 @@ export function copyingSnapshotter(): CopyingSnapshotter {
     find: () => undefined,
     has: () => true,
     clamped: (layer) => layer,
+    files: (layer) => (existsSync(place(layer)) ? place(layer) : undefined),
     touch: () => {},
     [Symbol.dispose]: () => rmSync(home, { recursive: true, force: true }),
   };

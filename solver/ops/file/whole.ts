@@ -1,7 +1,8 @@
 import type { SelectionHasher } from '../../../cache/contenthash/hasher.ts';
 import type { Tree } from '../../../cache/contenthash.ts';
 import type { FileActionCopy } from '../../llb/ops.ts';
-import { type CopyPool, performCopy, selectionOf } from './perform.ts';
+import type { CopyPool } from './inparts.ts';
+import { performCopy, selectionOf } from './perform.ts';
 
 export interface WholeCopy {
   readonly tree: Tree;
