@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { closeSync, openSync, rmSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import type { Exporter } from '../../exporter/exporter.ts';
 import { imageStoreExporter } from '../../exporter/image-store.ts';
@@ -43,9 +43,16 @@ function engineRuns(): boolean {
 }
 
 async function dockerLoad(archive: string, signal: AbortSignal): Promise<void> {
-  const child = spawn('docker', ['load', '--quiet', '--input', archive], { stdio: ['ignore', 'ignore', 'pipe'], signal });
+  // Through its standard input: the client may see other files than we do (a snap package, a container).
+  const input = openSync(archive, 'r');
+  let code: number | null;
   let stderr = '';
-  child.stderr.setEncoding('utf8').on('data', (text) => (stderr += text));
-  const code = await new Promise<number | null>((done, fail) => child.once('error', fail).once('close', done));
+  try {
+    const child = spawn('docker', ['load', '--quiet'], { stdio: [input, 'ignore', 'pipe'], signal });
+    child.stderr?.setEncoding('utf8').on('data', (text) => (stderr += text));
+    code = await new Promise<number | null>((done, fail) => child.once('error', fail).once('close', done));
+  } finally {
+    closeSync(input);
+  }
   if (code !== 0) throw new KilnError('KILN_ENGINE_LOAD', `the Docker engine did not take the image: ${stderr.trim()}`);
 }
