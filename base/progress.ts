@@ -4,7 +4,7 @@ import type { Digest } from './digest.ts';
  * What a build tells while it runs. Rooms below the CLI only emit; views only consume. The shapes follow BuildKit's
  * SolveStatus (api/services/control), so that `--progress=rawjson` is a plain mapping. Times are milliseconds since 1970.
  */
-export type ProgressEvent = VertexEvent | StatusEvent | LogEvent | WarningEvent;
+export type ProgressEvent = VertexEvent | StatusEvent | LogEvent | WarningEvent | MissEvent;
 
 /** A vertex was announced, started, or ended. The latest event of a digest wins; fields once set stay set. */
 export interface VertexEvent {
@@ -19,7 +19,7 @@ export interface VertexEvent {
   /** Set when the vertex failed; `cancelled` when only because the build ended. */
   readonly error?: string;
   readonly cancelled?: boolean;
-  /** Why a vertex was not cached and what it cost, for `--explain` and the build record. */
+  /** What it cost, for the build record. */
   readonly usage?: { readonly cpuMs?: number; readonly peakMemory?: number };
 }
 
@@ -54,6 +54,15 @@ export interface WarningEvent {
   readonly detail: readonly string[];
   readonly url?: string;
   readonly source?: { readonly name: string; readonly text: string; readonly startLine: number; readonly endLine: number };
+}
+
+/** Why a vertex was not cached, told when it starts to run: for `--explain` and `kiln explain`. */
+export interface MissEvent {
+  readonly kind: 'miss';
+  readonly vertex: Digest;
+  readonly name: string;
+  /** One sentence without a period, in the user's words. */
+  readonly reason: string;
 }
 
 /** Where events go. Must not throw and must not block. */

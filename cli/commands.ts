@@ -24,6 +24,7 @@ export const COMMANDS = {
   load: { summary: 'Read images from an archive', load: () => import('./commands/load.ts') },
   pull: { summary: 'Fetch an image from a registry', load: () => import('./commands/pull.ts') },
   push: { summary: 'Send an image to a registry', load: () => import('./commands/push.ts') },
+  explain: { summary: 'Say why the steps of a build were not cached', load: () => import('./commands/explain.ts') },
   du: { summary: 'Show what takes room in the store', load: () => import('./commands/du.ts') },
   prune: { summary: 'Remove build cache', load: () => import('./commands/prune.ts') },
   logs: { summary: 'Print the full log of a build', load: () => import('./commands/logs.ts') },

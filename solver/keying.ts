@@ -77,7 +77,17 @@ export function identityByContent<R>(node: Node<R>, keying: Keying<R>): Identity
     fresh: keying.fresh,
     links: definition ? [definition, ...newSightings(node, keying)] : newSightings(node, keying),
     parts: partsOf(node, keying),
+    indexes: indexesOf(keying),
   };
+}
+
+function indexesOf<R>(keying: Keying<R>): ReadonlyMap<number, () => Buffer> {
+  const indexes = new Map<number, () => Buffer>();
+  for (const input of keying.contents.keys()) {
+    const index = contentAt(keying, input)?.index;
+    if (index) indexes.set(input, index);
+  }
+  return indexes;
 }
 
 /** The parts of the key, the op's own first, for explaining a later miss. */

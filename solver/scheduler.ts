@@ -1,6 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import { CancelledError } from '../base/errors.ts';
 import type { CacheStore } from '../cache/cache.ts';
+import { createExplaining } from './explain/explaining.ts';
 import { VertexError } from './failure.ts';
 import { vertexId } from './graph.ts';
 import { startKeying } from './keying.ts';
@@ -33,6 +34,7 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
   const endings = new Map<Digest, Set<Node<R>>>();
   const watchers = new Set<() => void>();
   const reporter = createReporter<R>(options.progress);
+  const explain = createExplaining<R>(options);
   const limits = createLimits(options.limits);
   let queue: Node<R>[] = [];
   let pumping = false;
@@ -131,7 +133,7 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
         node,
         (signal) => reported(node, () => read.digest(input, signal)),
         (content) => {
-          keying.contents[index] = { digest: content.digest, parts: content.parts ?? [] };
+          keying.contents[index] = { digest: content.digest, parts: content.parts ?? [], index: content.index };
           enqueue(node);
         },
       );
@@ -155,6 +157,7 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
       let usage: Parameters<NonNullable<RunContext['usage']>>[0] | undefined;
       reporter.started(vertex, started);
       node.reported = true;
+      const explained = explain(node, identity);
       try {
         const inputs = node.inputs.map((input, index) => outputOf(input, vertex.inputs[index]!.output));
         const context: RunContext = {
@@ -166,6 +169,7 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
         const results = await vertex.op.run(inputs, context);
         // Also when the build is being cancelled: what is finished stays finished.
         if (identity.key) save(node, identity, results, performance.now() - clock);
+        explained.ran();
         reporter.completed(vertex, started, usage);
         return results;
       } catch (error) {

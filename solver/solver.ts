@@ -1,6 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import type { ProgressSink, VertexEvent } from '../base/progress.ts';
 import type { CacheStore, KeyPart } from '../cache/cache.ts';
+import type { MissMemory } from '../cache/explain/memory.ts';
 
 /**
  * # The solver: from an edge to its result
@@ -77,7 +78,12 @@ export type InputKey<R> =
       readonly digest: (
         input: R,
         signal: AbortSignal,
-      ) => Promise<{ readonly digest: Digest; readonly parts?: readonly KeyPart[] }>;
+      ) => Promise<{
+        readonly digest: Digest;
+        readonly parts?: readonly KeyPart[];
+        /** What was read, for explaining a later miss; made only when the op runs. See cache/explain/contentindex.ts. */
+        readonly index?: () => Buffer;
+      }>;
     };
 
 export interface RunContext {
@@ -100,5 +106,7 @@ export interface SolverOptions<R> {
   readonly cache: CacheStore;
   readonly codec: ResultCodec<R>;
   readonly progress: ProgressSink;
+  /** Explains why what runs was not cached; nothing is explained without it. */
+  readonly memory?: MissMemory | undefined;
   readonly limits: { readonly process: number; readonly network: number; readonly cpu: number };
 }

@@ -70,6 +70,8 @@ export interface Identity {
   /** Links to save beside a record: the definition key and the sightings that the cache does not have yet. */
   readonly links: readonly Digest[];
   readonly parts: readonly KeyPart[];
+  /** What the inputs that were read by content hold, by input. */
+  readonly indexes?: ReadonlyMap<number, () => Buffer>;
 }
 
 /** The parts of a key so far. Mutable: it belongs to one node's `keying` state. */
@@ -93,6 +95,7 @@ export interface Keying<R> {
 export interface Content {
   readonly digest: Digest;
   readonly parts: readonly KeyPart[];
+  readonly index?: (() => Buffer) | undefined;
 }
 
 /** The identity of a node as far as it is known. */

@@ -12,7 +12,7 @@ import { prepareRecords } from '../records.ts';
 import { isNamed, type RecordUse, takeInventory } from './inventory.ts';
 import type { Item } from './item.ts';
 import { otherItems } from './others.ts';
-import { plan, type Victim } from './plan.ts';
+import { ASKED, plan, type Victim } from './plan.ts';
 import type { Disk, PrunePolicy } from './policy.ts';
 
 /** What a collection needs of the store. */
@@ -89,9 +89,10 @@ function forgetRecords(store: Store, victims: ReadonlyMap<LayerId, string>, all:
     const victim = layers.find((layer) => victims.has(layer));
     const lost = layers.some((layer) => !there.has(layer));
     if (victim === undefined && !lost && !all) continue;
-    const reason = victim === undefined ? (lost ? 'its layers were gone' : 'asked for') : victims.get(victim)!;
+    const reason = victim === undefined ? (lost ? 'its layers were gone' : ASKED) : victims.get(victim)!;
     db.run('DELETE FROM record WHERE key = ?', key);
-    db.run('INSERT OR REPLACE INTO pruned (key, at, reason) VALUES (?, ?, ?)', key, now, reason);
+    const why = reason === ASKED ? "'kiln prune' was called" : reason;
+    db.run('INSERT OR REPLACE INTO pruned (key, at, reason) VALUES (?, ?, ?)', key, now, why);
   }
   db.run('DELETE FROM link WHERE key NOT IN (SELECT key FROM record)');
   db.run('DELETE FROM content_index WHERE key NOT IN (SELECT key FROM record)');

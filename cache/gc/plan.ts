@@ -1,6 +1,9 @@
 import type { Item } from './item.ts';
 import { type Disk, keepBytes, type PrunePolicy } from './policy.ts';
 
+/** The reason of a victim that no limit chose. */
+export const ASKED = 'asked for';
+
 export interface Victim {
   readonly item: Item;
   /** Why it goes, in the user's words. */
@@ -43,7 +46,7 @@ function reasonFor(policy: PrunePolicy, keep: number | undefined): string {
   const parts: string[] = [];
   if (policy.keepMs > 0) parts.push(`not used for ${span(policy.keepMs)}`);
   if (keep !== undefined) parts.push(`the cache is larger than the ${gigabytes(keep)} it may have`);
-  if (parts.length === 0) parts.push('asked for');
+  if (parts.length === 0) parts.push(ASKED);
   return `${parts.join(', ')}${policy.name === '' ? '' : ` (${policy.name})`}`;
 }
 

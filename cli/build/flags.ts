@@ -35,6 +35,7 @@ function buildCommand(): Command {
       .option('--label <name=value>', 'set a label of the image', collect)
       .option('--load', 'the result goes into the local store, and into a running Docker engine if there is one')
       .option('--max-parallelism <count>', 'how many steps run at once')
+      .option('--explain', 'say at the end why each step that ran was not cached')
       .option('--metadata-file <file>', 'write what was built as JSON to a file')
       .option('--network <mode>', 'network of RUN steps: default, none or host', 'default')
       .option('--no-cache', 'run every step again')
@@ -94,6 +95,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
       pull: flags['pull'] === true,
       progress: (flags['quiet'] ? 'quiet' : (text('progress') ?? host.env['BUILDKIT_PROGRESS'] ?? 'auto')) as ProgressMode,
       quiet: flags['quiet'] === true,
+      explain: flags['explain'] === true,
       iidFile: text('iidfile'),
       metadataFile: text('metadataFile'),
       network: network(text('network') ?? 'default'),

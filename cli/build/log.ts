@@ -72,6 +72,15 @@ export function logNames(directory: string): string[] {
     .sort();
 }
 
+/** The ID of the build that `wanted` is the beginning of; the last one's without it. Throws KILN_LOG_NOT_FOUND when there is none. */
+export function findLog(directory: string, wanted: string | undefined): string {
+  const names = logNames(directory);
+  const id = wanted === undefined ? names.at(-1) : (names.find((name) => name.startsWith(wanted)) ?? wanted);
+  if (id === undefined)
+    throw new KilnError('KILN_LOG_NOT_FOUND', 'there is no log of a build yet', { hint: "'kiln build' makes one" });
+  return id;
+}
+
 /** A kept log: its first line, its events, and how it ended (undefined when the build was killed). */
 export function readLog(
   directory: string,

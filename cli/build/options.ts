@@ -17,6 +17,8 @@ export interface BuildOptions {
   readonly pull: boolean;
   readonly progress: ProgressMode;
   readonly quiet: boolean;
+  /** Say at the end why steps were not cached. */
+  readonly explain: boolean;
   readonly iidFile: string | undefined;
   readonly metadataFile: string | undefined;
   readonly network: 'default' | 'none' | 'host';

@@ -1,10 +1,11 @@
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import type { Digest } from '../../base/digest.ts';
+import { join, resolve } from 'node:path';
+import { type Digest, digestOfParts } from '../../base/digest.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import { createContentHasher } from '../../cache/contenthash/hasher.ts';
 import { hashFilesJob } from '../../cache/contenthash/jobs.ts';
 import type { TreeFilter } from '../../cache/contenthash.ts';
+import { openMissMemory } from '../../cache/explain/memory.ts';
 import { createCacheMounts } from '../../cache/mounts.ts';
 import { openRecords } from '../../cache/records.ts';
 import { createExecutor } from '../../executor/run.ts';
@@ -173,15 +174,26 @@ async function solveEdges(
   world: World,
 ): Promise<(BuildResult | undefined)[]> {
   const edges = targets.flatMap((target) => (target.edge ? [target.edge] : []));
+  const scope = projectOf(options);
+  const memory = openMissMemory(session.store, scope);
   const solver = createSolver<BuildResult>({
-    cache: openRecords(session.store),
+    cache: openRecords(session.store, scope),
+    memory,
     codec: resultCodec(session.snapshotter),
     progress,
     limits: { process: options.maxParallelism, network: 4, cpu: options.maxParallelism },
   });
-  const results = await solved(edges, () => solver.solve(lowerGraphs(edges, world), signal), session.store.root, signal);
+  const results = await solved(edges, () => solver.solve(lowerGraphs(edges, world), signal), session.store.root, signal).finally(
+    () => memory.settle(),
+  );
   const byEdge = new Map(edges.map((edge, index) => [edge, results[index]]));
   return targets.map((target) => target.edge && byEdge.get(target.edge));
+}
+
+/** A name for what is built: explanations compare a step with its earlier results in the same project. */
+function projectOf({ context, file, target }: BuildOptions): string {
+  const place = /^(-|[a-z+]+:\/\/.*|git@.*)$/.test(context) ? context : resolve(context);
+  return digestOfParts([place, file ?? '', target ?? '']);
 }
 
 async function solved<T>(edges: readonly LlbEdge[], solve: () => Promise<T>, store: string, signal: AbortSignal): Promise<T> {

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { KilnError, messageOf } from '../../base/errors.ts';
-import type { ProgressSink, WarningEvent } from '../../base/progress.ts';
+import type { ProgressEvent, ProgressSink, WarningEvent } from '../../base/progress.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import { fullDiskError } from '../../snapshotter/store/errors.ts';
 import { exportBuild, exportSpecs } from '../build/export.ts';
@@ -37,9 +37,11 @@ export async function run(argv: readonly string[]): Promise<number> {
     tags: options.tags,
   });
   const warnings: WarningEvent[] = [];
+  const events: ProgressEvent[] = [];
   const progress: ProgressSink = (event) => {
     log.event(event);
     if (event.kind === 'warning') warnings.push(event);
+    if (options.explain) events.push(event);
     view.event(event);
   };
   for (const note of options.notes) progress({ kind: 'warning', short: note, detail: [] });
@@ -49,13 +51,21 @@ export async function run(argv: readonly string[]): Promise<number> {
     log.end({ digest: response['containerimage.digest'] });
     view.close();
     await finish(options, response, warnings);
+    if (options.explain) await explain(events);
     return 0;
   } catch (thrown) {
     const error = fullDiskError(thrown, session.store.root);
     if (!cancel.signal.aborted) await afterwards(session);
     log.end({ error: messageOf(error), ...(error instanceof KilnError && { code: error.code }) });
-    return await failed(error, view, options, warnings);
+    const code = await failed(error, view, options, warnings);
+    if (options.explain) await explain(events);
+    return code;
   }
+}
+
+async function explain(events: readonly ProgressEvent[]): Promise<void> {
+  const { renderExplanation } = await import('../explain.ts');
+  process.stderr.write(`\n${renderExplanation(events)}`);
 }
 
 /** `--call`: the answer on standard output, progress and errors on standard error. Needs no root and leaves no log. */

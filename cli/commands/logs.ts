@@ -1,6 +1,5 @@
-import { KilnError } from '../../base/errors.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
-import { logNames, readLog } from '../build/log.ts';
+import { findLog, logNames, readLog } from '../build/log.ts';
 import { createPlainView } from '../progress/plain.ts';
 import { createRawJsonView } from '../progress/rawjson.ts';
 import { openSession } from '../session.ts';
@@ -27,11 +26,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     );
     return 0;
   }
-  const wanted = command.args[0];
-  const names = logNames(directory);
-  const id = wanted === undefined ? names.at(-1) : (names.find((name) => name.startsWith(wanted)) ?? wanted);
-  if (id === undefined)
-    throw new KilnError('KILN_LOG_NOT_FOUND', 'there is no log of a build yet', { hint: "'kiln build' makes one" });
+  const id = findLog(directory, command.args[0]);
   const { events, ended } = readLog(directory, id);
   const view = flags.json ? createRawJsonView(process.stdout) : createPlainView(process.stdout);
   for (const event of events) view.event(event);

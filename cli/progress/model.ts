@@ -65,6 +65,8 @@ export class ProgressModel {
         return this.#log(event);
       case 'warning':
         return event.vertex && this.vertices.get(event.vertex);
+      case 'miss':
+        return undefined;
     }
   }
 

@@ -14,6 +14,9 @@ const time = (ms: number) => new Date(ms).toISOString();
 /** The SolveStatus that says the same as `event`. */
 export function toSolveStatus(event: ProgressEvent): unknown {
   switch (event.kind) {
+    // Not BuildKit's: 'kiln explain' tells it.
+    case 'miss':
+      return {};
     case 'vertex':
       return {
         vertexes: [

@@ -2,6 +2,7 @@ import { type Digest, digestOf, digestOfParts } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { SelectedContents } from '../../cache/contenthash/hasher.ts';
 import type { Selection } from '../../cache/contenthash.ts';
+import { contentIndex } from '../../cache/explain/contentindex.ts';
 import type { FileOp } from '../llb/ops.ts';
 import type { BuildResult } from '../result.ts';
 import type { InputKey, Op, RunContext } from '../solver.ts';
@@ -53,15 +54,21 @@ function inputKey(reads: InputReads, world: FileOpWorld, hashed: Map<number, Sel
       const tree =
         input.kind === 'directory' ? treeOf(input) : { root: scope.use(await world.snapshotter.view(input.snapshot)).root };
       const digests: Digest[] = [];
+      const selected: SelectedContents[] = [];
       for (const { action, selection } of reads.selections) {
         const optional = selection === PASSWD || selection === GROUP;
         const read = await (optional
           ? orNothing(world.hasher.read(tree, selection, signal))
           : world.hasher.read(tree, selection, signal));
         digests.push(read?.digest ?? NOTHING);
+        if (read) selected.push(read);
         if (input.kind === 'directory' && read && !optional) hashed.set(action, read);
       }
-      return { digest: digests.length === 1 ? digests[0]! : digestOfParts(digests), parts: partsOf(reads, digests) };
+      return {
+        digest: digests.length === 1 ? digests[0]! : digestOfParts(digests),
+        parts: partsOf(reads, digests),
+        index: () => contentIndex(selected),
+      };
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { Platform } from '../../../base/platform.ts';
 import type { KeyPart } from '../../../cache/cache.ts';
+import { contentIndex } from '../../../cache/explain/contentindex.ts';
 import type { ExecOp, Mount } from '../../llb/ops.ts';
 import type { BuildResult } from '../../result.ts';
 import type { InputKey } from '../../solver.ts';
@@ -73,8 +74,9 @@ export function inputKeys(op: ExecOp, inputCount: number, world: World): InputKe
         await using scope = new AsyncDisposableStack();
         const tree =
           result.kind === 'directory' ? treeOf(result) : { root: scope.use(await world.snapshotter.view(result.snapshot)).root };
-        const digest = await world.hasher.digest(tree, { paths: sources, wildcard: false, followLinks: true }, signal);
-        return { digest, parts: [{ name: `content of ${sources.join(' ')}`, value: digest }] };
+        const read = await world.hasher.read(tree, { paths: sources, wildcard: false, followLinks: true }, signal);
+        const { digest } = read;
+        return { digest, parts: [{ name: `content of ${sources.join(' ')}`, value: digest }], index: () => contentIndex([read]) };
       },
     };
   });

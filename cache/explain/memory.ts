@@ -1,0 +1,130 @@
+import { promisify } from 'node:util';
+import { deflateRaw, inflateRawSync } from 'node:zlib';
+import { type Digest, hexOf } from '../../base/digest.ts';
+import type { Store } from '../../snapshotter/store/root.ts';
+import type { KeyPart } from '../cache.ts';
+import { prepareRecords } from '../records.ts';
+
+/** An earlier result, as far as an explanation needs it. */
+export interface EarlierRecord {
+  readonly key: Digest;
+  readonly description: string;
+  readonly parts: readonly KeyPart[];
+}
+
+/**
+ * What is remembered so that a miss can be explained: earlier records of the same step of the same project, what copies have read, and
+ * which records were pruned. Asked only when a step runs; a build that is all cached never comes here.
+ */
+export interface MissMemory {
+  /** True when this project was never built here. */
+  readonly isEmpty: boolean;
+  /** Records of the step called `description`, or else at its place in the Dockerfile; newest first. */
+  earlier(description: string): readonly EarlierRecord[];
+  /** What the record of a key was called. */
+  nameOf(key: Digest): string | undefined;
+  /** True when there is a record of that key, usable or not. */
+  has(key: Digest): boolean;
+  /** Why and when (milliseconds since 1970) the record of a key was pruned. */
+  pruned(key: Digest): { readonly at: number; readonly reason: string } | undefined;
+  /** What input `input` of the step of that key held: see contentindex.ts. */
+  index(key: Digest, input: number): Buffer | undefined;
+  /** Keeps an index, compressed in the background. */
+  keepIndex(key: Digest, input: number, index: Buffer): void;
+  /** Writes what `keepIndex` was given; at the end of the build. */
+  settle(): Promise<void>;
+}
+
+/** More records than these of one step say nothing new. */
+const ENOUGH = 20;
+/** An index larger than this (some 100,000 files) is not kept: the explanation then only says that files changed. */
+const LARGEST = 8 << 20;
+
+const compress = promisify(deflateRaw) as (bytes: Buffer, options: { level: number }) => Promise<Buffer>;
+
+/** The memory in the tables of the records. `scope` names the project: see openRecords. */
+export function openMissMemory(store: Store, scope: string): MissMemory {
+  prepareRecords(store);
+  return new TableMemory(store, scope);
+}
+
+interface Row {
+  readonly key: string;
+  readonly description: string;
+  readonly parts: string;
+}
+
+class TableMemory implements MissMemory {
+  readonly #store: Store;
+  readonly #scope: string;
+  readonly #keeping: Promise<void>[] = [];
+  /** As it was when first asked: the records of this very build explain nothing. */
+  #empty: boolean | undefined;
+
+  constructor(store: Store, scope: string) {
+    this.#store = store;
+    this.#scope = scope;
+  }
+
+  get isEmpty(): boolean {
+    this.#empty ??= this.#store.db.get('SELECT 1 FROM record WHERE scope = ? LIMIT 1', this.#scope) === undefined;
+    return this.#empty;
+  }
+
+  earlier(description: string): readonly EarlierRecord[] {
+    const instruction = description.replace(/^\[[^\]]*\] /, '');
+    const place = /^\[[^\]]*?\d+\//.exec(description)?.[0];
+    const rows =
+      this.#rows('description = ?', description) ??
+      this.#rows("description LIKE '[%' AND substr(description, instr(description, '] ') + 2) = ?", instruction) ??
+      (place === undefined ? undefined : this.#rows('description >= ? AND description < ?', place, `${place}\uffff`));
+    return (rows ?? []).map(({ key, description: name, parts }) => ({
+      key: `sha256:${key}` as Digest,
+      description: name,
+      parts: JSON.parse(parts) as KeyPart[],
+    }));
+  }
+
+  nameOf(key: Digest): string | undefined {
+    return this.#store.db.get<{ description: string }>('SELECT description FROM record WHERE key = ?', hexOf(key))?.description;
+  }
+
+  has(key: Digest): boolean {
+    return this.nameOf(key) !== undefined;
+  }
+
+  pruned(key: Digest): { at: number; reason: string } | undefined {
+    return this.#store.db.get<{ at: number; reason: string }>('SELECT at, reason FROM pruned WHERE key = ?', hexOf(key));
+  }
+
+  index(key: Digest, input: number): Buffer | undefined {
+    const sql = 'SELECT data FROM content_index WHERE key = ? AND input = ?';
+    const row = this.#store.db.get<{ data: Uint8Array }>(sql, hexOf(key), input);
+    if (!row) return undefined;
+    try {
+      return inflateRawSync(row.data, { maxOutputLength: LARGEST });
+    } catch {
+      return undefined;
+    }
+  }
+
+  keepIndex(key: Digest, input: number, index: Buffer): void {
+    if (index.length > LARGEST) return;
+    const kept = compress(index, { level: 1 }).then((data) => {
+      const sql = 'INSERT OR REPLACE INTO content_index (key, input, data) VALUES (?, ?, ?)';
+      this.#store.db.run(sql, hexOf(key), input, data);
+    });
+    // A full disk: the next miss is explained less well.
+    this.#keeping.push(kept.catch(() => {}));
+  }
+
+  async settle(): Promise<void> {
+    await Promise.all(this.#keeping.splice(0));
+  }
+
+  #rows(where: string, ...values: string[]): Row[] | undefined {
+    const sql = `SELECT key, description, parts FROM record WHERE scope = ? AND ${where} ORDER BY created DESC LIMIT ${ENOUGH}`;
+    const rows = this.#store.db.all<Row>(sql, this.#scope, ...values);
+    return rows.length === 0 ? undefined : rows;
+  }
+}
