@@ -3,7 +3,14 @@ import { rm } from 'node:fs/promises';
 import type { Digest } from '../../base/digest.ts';
 import { errnoOf } from '../../base/errors.ts';
 import type { ImageStore } from '../../snapshotter/images.ts';
-import { type Condemned, collect, type Deciding, layersInUse, usedNow } from '../../snapshotter/overlay/collection.ts';
+import {
+  type Condemned,
+  collect,
+  type Deciding,
+  layerSizes,
+  layersInUse,
+  usedNow,
+} from '../../snapshotter/overlay/collection.ts';
 import { tryLockFile } from '../../snapshotter/overlay/filelock.ts';
 import { originalOf } from '../../snapshotter/overlay/sidecar.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
@@ -24,7 +31,7 @@ export interface Collectable {
 /** What is there now: for `du` and for a dry run. Nothing is locked, so another process may change it at once. */
 export function survey({ store, images }: Collectable, now = Date.now()): Item[] {
   prepareRecords(store);
-  return inventory({ store, images }, otherItems(store), usedNow(store), now);
+  return inventory({ store, images }, otherItems(store), usedNow(store), now, layerSizes(store));
 }
 
 /** The file system that the store is on. */
@@ -45,12 +52,12 @@ export async function prune(
 ): Promise<readonly Victim[]> {
   const { store } = collectable;
   prepareRecords(store);
-  // Sizes that are not known yet are measured here, where nobody waits.
-  layersInUse(store);
+  // Measured here, where nobody waits.
+  const sizes = layerSizes(store);
   const others = policies.length === 0 ? [] : otherItems(store);
   let victims: readonly Victim[] = [];
   await collect(store, signal, ({ inUse }) => {
-    victims = plan(inventory(collectable, others, inUse, now), policies, diskOf(store.root), now);
+    victims = plan(inventory(collectable, others, inUse, now, sizes), policies, diskOf(store.root), now);
     return condemnedBy(collectable, victims, policies);
   });
   const gone: Victim[] = [];
@@ -58,8 +65,14 @@ export async function prune(
   return gone;
 }
 
-function inventory({ store, images }: Collectable, others: readonly Item[], inUse: Deciding['inUse'], now: number): Item[] {
-  return takeInventory({ store, images, layers: layersInUse(store), records: readRecords(store), others, inUse, now });
+function inventory(
+  { store, images }: Collectable,
+  others: readonly Item[],
+  inUse: Deciding['inUse'],
+  now: number,
+  sizes: ReadonlyMap<LayerId, number>,
+): Item[] {
+  return takeInventory({ store, images, layers: layersInUse(store, sizes), records: readRecords(store), others, inUse, now });
 }
 
 /** Inside the transaction: the rows of the victims go, and with them every record and nameless image that rests on them. */

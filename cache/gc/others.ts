@@ -11,7 +11,8 @@ export function otherItems({ root }: Pick<Store, 'root'>): Item[] {
   return [
     ...cacheMountItems(join(root, 'caches')),
     ...gitItems(join(root, 'git')),
-    ...memoryItems(join(root, 'statcache')),
+    ...memoryItems(join(root, 'statcache'), 'digests of the files of a context'),
+    ...memoryItems(join(root, 'copies'), 'what a large copy made'),
     ...fixedItems(root),
   ];
 }
@@ -68,11 +69,9 @@ function gitItems(directory: string): Item[] {
     });
 }
 
-/** Digests of files of a context, by their time stamps: without them a context is read again, once. */
-function memoryItems(directory: string): Item[] {
-  return names(directory).map((name) =>
-    plain(name.slice(0, 24), 'source.local', 'digests of the files of a context', [join(directory, name)]),
-  );
+/** What is remembered of a context, by the time stamps of its files: without it the files are read, and copied, once more. */
+function memoryItems(directory: string, description: string): Item[] {
+  return names(directory).map((name) => plain(name.slice(0, 24), 'source.local', description, [join(directory, name)]));
 }
 
 function fixedItems(root: string): Item[] {
@@ -93,7 +92,7 @@ function plain(id: string, type: ItemType, description: string, paths: readonly 
     type,
     parents: [],
     description,
-    size: paths.reduce((sum, path) => sum + diskUsage(path), 0),
+    size: paths.reduce((sum, path) => sum + diskUsage(path).bytes, 0),
     created: used,
     used,
     inUse: false,

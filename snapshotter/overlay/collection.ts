@@ -33,26 +33,52 @@ export interface Deciding {
   inUse(thing: { readonly layer: LayerId } | { readonly blob: Digest }): boolean;
 }
 
-/** Layers with the size of their directory; a size that is not known yet is measured, and kept. */
-export function layersInUse(store: Store): LayerUse[] {
-  const rows = store.db.all<{ id: LayerId; diff_id: Digest | null; created: number; used: number; disk: number | null }>(
-    'SELECT id, diff_id, created, used, disk FROM layers',
+/** Layers with the size of their directory; `sizes` are those that are known already. */
+export function layersInUse(store: Store, sizes: ReadonlyMap<LayerId, number> = layerSizes(store)): LayerUse[] {
+  const rows = store.db.all<{ id: LayerId; diff_id: Digest | null; created: number; used: number }>(
+    'SELECT id, diff_id, created, used FROM layers',
   );
   return rows
     .filter(({ id }) => originalOf(id).clamp === undefined)
-    .map(({ id, diff_id, created, used, disk }) => ({
+    .map(({ id, diff_id, created, used }) => ({
       id,
       diffId: diff_id ?? undefined,
       created,
       used,
-      disk: disk ?? measure(store, id),
+      disk: sizes.get(id) ?? diskUsage(join(store.layers, id)).bytes,
     }));
 }
 
-function measure(store: Store, id: LayerId): number {
-  const bytes = diskUsage(join(store.layers, originalOf(id).id));
-  store.db.run('UPDATE layers SET disk = ? WHERE id = ?', bytes, id);
-  return bytes;
+/** Of a layer that shares files with others: its size depends on which of them are there. */
+const LINKED = -1;
+
+/**
+ * Bytes on disk of each layer's directory. Measured once and kept in the row, but for layers that share files (a large copy that was made
+ * again has hard links into the earlier one): there a file counts for the layer that was used last, which is collected last, so that what a
+ * layer is said to take is what its removal frees.
+ */
+export function layerSizes(store: Store): Map<LayerId, number> {
+  const { db } = store;
+  const read = () =>
+    db
+      .all<{ id: LayerId; disk: number | null; used: number; created: number }>('SELECT id, disk, used, created FROM layers')
+      .filter(({ id }) => originalOf(id).clamp === undefined);
+  let rows = read();
+  const measured = new Map<LayerId, number>();
+  const measure = ({ id }: { readonly id: LayerId }) => {
+    const { bytes, outside } = diskUsage(join(store.layers, id));
+    measured.set(id, outside ? LINKED : bytes);
+  };
+  rows.filter(({ disk }) => disk === null).forEach(measure);
+  // A new layer with links into others: what was measured of those before does not hold any more.
+  if ([...measured.values()].includes(LINKED)) rows.filter(({ disk }) => disk !== null && disk !== LINKED).forEach(measure);
+  for (const [id, bytes] of measured) db.run('UPDATE layers SET disk = ? WHERE id = ?', bytes, id);
+  if (measured.size > 0) rows = read();
+  const sizes = new Map(rows.map(({ id, disk }) => [id, disk ?? 0]));
+  const seen = new Set<string>();
+  const linked = rows.filter(({ disk }) => disk === LINKED).sort((a, b) => b.used - a.used || b.created - a.created);
+  for (const { id } of linked) sizes.set(id, diskUsage(join(store.layers, id), seen).bytes);
+  return sizes;
 }
 
 /**
