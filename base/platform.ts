@@ -1,4 +1,5 @@
 import { KilnError } from './errors.ts';
+import { didYouMean } from './suggest.ts';
 
 /** An OCI platform (image-spec, image-index.md), normalised: `arm64` without variant `v8`, `arm` with one. */
 export interface Platform {
@@ -50,7 +51,8 @@ export function parsePlatform(text: string, host: Platform): Platform {
   const asOs = normalisePlatform({ os, ...ofHost, ...extra });
   if (KNOWN_OS.has(asOs.os)) return asOs;
   const asArch = normalisePlatform({ os: host.os, architecture: os });
-  if (!KNOWN_ARCH.has(asArch.architecture)) fail('unknown operating system or architecture');
+  if (!KNOWN_ARCH.has(asArch.architecture))
+    fail(`unknown operating system or architecture${didYouMean(os, [...KNOWN_OS, ...KNOWN_ARCH])}`);
   return asArch;
 }
 

@@ -1,4 +1,4 @@
-import type { SourceText } from '../base/errors.ts';
+import type { Place, SourceText } from '../base/errors.ts';
 import type { SourceRange } from '../solver/llb/graph.ts';
 
 /**
@@ -130,6 +130,8 @@ export interface RunInstruction extends Base {
 export interface MountFlag {
   readonly raw: string;
   readonly fields: readonly { readonly key: string; readonly value: string | undefined }[];
+  /** Where the flag stands, to the column. */
+  readonly place?: Place | undefined;
 }
 
 export interface CopyFlags {

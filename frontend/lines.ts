@@ -89,7 +89,8 @@ export class LineReader {
       throw problem(
         'KILN_DOCKERFILE_HEREDOC',
         `unterminated heredoc: no line is just ${head.name}`,
-        linesOf(this.source, startLine, this.#line),
+        // Without the text that follows: that may be all the rest of the file.
+        linesOf(this.source, startLine, startLine),
         `end the heredoc with a line that holds ${head.name} and nothing else`,
       );
     });

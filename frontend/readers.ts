@@ -1,4 +1,4 @@
-import { KilnError } from '../base/errors.ts';
+import { KilnError, type Place } from '../base/errors.ts';
 import { readArguments, readJsonArray } from './command.ts';
 import { DurationError, parseDuration } from './duration.ts';
 import { ARGUMENT_SPACE, isSpace, quote, trimSpace } from './gotext.ts';
@@ -16,7 +16,7 @@ import type {
   OnbuildInstruction,
   RunInstruction,
 } from './instructions.ts';
-import { problem } from './problem.ts';
+import { placeOf, problem } from './problem.ts';
 import { type FlagKind, type FlagValues, failure, type Reading, readFlags } from './reading.ts';
 import { parseKeyValues, splitLegacy, splitMount, splitStatement, splitWords } from './tokens.ts';
 
@@ -79,10 +79,18 @@ function needsArgument(reading: Reading, name: string, hint?: string): KilnError
   return failure(reading, 'KILN_DOCKERFILE_SYNTAX', `${name} requires at least one argument`, hint);
 }
 
+const EXAMPLES: Readonly<Record<string, string>> = {
+  MAINTAINER: 'name, or better LABEL org.opencontainers.image.authors=name',
+  STOPSIGNAL: 'SIGTERM',
+  USER: 'name or USER name:group',
+  WORKDIR: '/path',
+};
+
 /** The rest of the line as one argument, blanks inside included. */
 function readRest(reading: Reading, name: string): string {
   const { body } = reading.statement;
-  if (body === '') throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', `${name} requires exactly one argument`);
+  if (body === '')
+    throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', `${name} requires exactly one argument`, `write ${name} ${EXAMPLES[name]}`);
   return body;
 }
 
@@ -225,7 +233,7 @@ function readRun(reading: Reading): RunInstruction {
     ...base(reading),
     command,
     heredocs: reading.heredocs,
-    mounts: flags.strings('mount').map((raw) => readMount(reading, raw)),
+    mounts: flags.strings('mount').map((raw, index) => readMount(reading, raw, flags.placeOf('mount', index))),
     network: oneOf(flags, 'network', 'network mode', ['default', 'none', 'host']),
     security: oneOf(flags, 'security', 'security', ['sandbox', 'insecure']),
     devices: flags.strings('device'),
@@ -240,8 +248,8 @@ function oneOf(flags: FlagValues, flag: string, what: string, allowed: readonly 
 }
 
 /** Splits one --mount. Values are checked when they are expanded; only `from` must be known before the graph is. */
-function readMount(reading: Reading, raw: string): MountFlag {
-  const fields = fieldsOf(reading, raw).map((field) => {
+function readMount(reading: Reading, raw: string, place: Place | undefined): MountFlag {
+  const fields = fieldsOf(reading, raw, place).map((field) => {
     const at = field.indexOf('=');
     const key = (at < 0 ? field : field.slice(0, at)).toLowerCase();
     return { key, value: at < 0 ? undefined : field.slice(at + 1) };
@@ -251,16 +259,16 @@ function readMount(reading: Reading, raw: string): MountFlag {
     const dollar = value.indexOf('$');
     if (dollar < 0 || dollar === value.length - 1) continue;
     const message = `'from' doesn't support variable expansion, define alias stage instead`;
-    throw failure(reading, 'KILN_DOCKERFILE_FLAG', message, `add FROM ${value} AS name at the top and write from=name`);
+    throw problem('KILN_DOCKERFILE_FLAG', message, place, `add FROM ${value} AS name at the top and write from=name`);
   }
-  return { raw, fields };
+  return { raw, fields, place };
 }
 
-function fieldsOf(reading: Reading, raw: string): string[] {
+function fieldsOf(reading: Reading, raw: string, place: Place | undefined): string[] {
   try {
     return splitMount(raw);
   } catch (error) {
-    throw error instanceof KilnError ? error.at(failure(reading, 'KILN_DOCKERFILE_FLAG', '').place) : error;
+    throw error instanceof KilnError ? error.at(place ?? placeOf(reading.range)) : error;
   }
 }
 
@@ -271,7 +279,8 @@ function readShell(reading: Reading): Instruction {
   if (body === '' || shell?.length === 0) throw needsArgument(reading, 'SHELL', 'write SHELL ["/bin/bash", "-c"]');
   if (!shell) {
     const message = 'SHELL requires the arguments to be in JSON form';
-    throw failure(reading, 'KILN_DOCKERFILE_JSON', message, 'write SHELL ["/bin/bash", "-c"]');
+    const quotes = body.includes("'") ? '; JSON has double quotes only' : '';
+    throw failure(reading, 'KILN_DOCKERFILE_JSON', message, `write SHELL ["/bin/bash", "-c"]${quotes}`);
   }
   return { kind: 'shell', ...base(reading), shell };
 }
@@ -281,9 +290,12 @@ function readVolume(reading: Reading): Instruction {
   if (args.length === 0) throw needsArgument(reading, 'VOLUME', 'write VOLUME /data');
   readFlags(reading, NO_FLAGS);
   const paths = args.map(trimSpace);
-  if (paths.includes('')) throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', 'VOLUME specified can not be an empty string');
+  if (paths.includes(''))
+    throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', 'VOLUME specified can not be an empty string', 'write VOLUME ["/data"]');
   return { kind: 'volume', ...base(reading), paths };
 }
+
+const NO_TRIGGER = 'a trigger is any instruction but FROM, MAINTAINER and ONBUILD';
 
 /** The trigger's own flags and arguments are read when it fires; here it need only be a line that can be split. */
 function readOnbuild(reading: Reading): OnbuildInstruction {
@@ -294,9 +306,14 @@ function readOnbuild(reading: Reading): OnbuildInstruction {
   readFlags(reading, NO_FLAGS);
   const name = trigger.keyword.toUpperCase();
   if (name === 'ONBUILD')
-    throw failure(reading, 'KILN_DOCKERFILE_ONBUILD', "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
+    throw failure(
+      reading,
+      'KILN_DOCKERFILE_ONBUILD',
+      "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed",
+      'write ONBUILD once: a trigger runs in the build that is based on this image, and not in later ones',
+    );
   if (name === 'FROM' || name === 'MAINTAINER') {
-    throw failure(reading, 'KILN_DOCKERFILE_ONBUILD', `${name} isn't allowed as an ONBUILD trigger`);
+    throw failure(reading, 'KILN_DOCKERFILE_ONBUILD', `${name} isn't allowed as an ONBUILD trigger`, NO_TRIGGER);
   }
   const text = line.text.replace(/^[\t\n\f\r ]*ONBUILD[\t\n\f\r ]*/i, '');
   const bodies = reading.heredocs.map((heredoc) => `\n${heredoc.raw}${heredoc.name}`);
@@ -323,7 +340,12 @@ function readHealthcheck(reading: Reading): HealthcheckInstruction {
   const command = readCommand(reading, rest);
   if (type === 'NONE') {
     if (rest !== '' && !(command.form === 'exec' && command.args.length === 0)) {
-      throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', 'HEALTHCHECK NONE takes no arguments');
+      throw failure(
+        reading,
+        'KILN_DOCKERFILE_SYNTAX',
+        'HEALTHCHECK NONE takes no arguments',
+        'leave out what stands behind NONE, or write HEALTHCHECK CMD command',
+      );
     }
     return { kind: 'healthcheck', ...base(reading), test: undefined };
   }
@@ -333,7 +355,7 @@ function readHealthcheck(reading: Reading): HealthcheckInstruction {
     throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', message, 'write HEALTHCHECK CMD command or HEALTHCHECK NONE');
   }
   if (rest === '' || (command.form === 'exec' && command.args.length === 0)) {
-    throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', 'Missing command after HEALTHCHECK CMD');
+    throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', 'Missing command after HEALTHCHECK CMD', 'write HEALTHCHECK CMD command');
   }
   const durations = HEALTH_TIMES.flatMap(([flag, field]) => entryOf(field, readInterval(flags, flag)));
   const retries = entryOf('retries', readRetries(reading, flags.string('retries')));

@@ -27,25 +27,28 @@ export interface FlagValues {
   string(name: string): string | undefined;
   strings(name: string): readonly string[];
   boolean(name: string): boolean | undefined;
-  placeOf(name: string): Place | undefined;
+  /** Of the flag's first value, or of another. */
+  placeOf(name: string, index?: number): Place | undefined;
 }
 
 /** Checks an instruction's flags against those it knows. Throws KILN_DOCKERFILE_UNKNOWN_FLAG and KILN_DOCKERFILE_FLAG. */
 export function readFlags(reading: Reading, known: Readonly<Record<string, FlagKind>>): FlagValues {
-  const found = new Map<string, { readonly values: string[]; readonly token: FlagToken }>();
+  const found = new Map<string, { readonly values: string[]; readonly tokens: FlagToken[] }>();
   for (const token of reading.statement.flags) {
     const value = checkedValue(reading, token, known, found.has(token.name));
     const seen = found.get(token.name);
-    if (seen) seen.values.push(value);
-    else found.set(token.name, { values: [value], token });
+    if (seen) {
+      seen.values.push(value);
+      seen.tokens.push(token);
+    } else found.set(token.name, { values: [value], tokens: [token] });
   }
   const string = (name: string) => found.get(name)?.values[0];
   return {
     string,
     strings: (name) => found.get(name)?.values ?? [],
     boolean: (name) => (found.has(name) ? string(name) === 'true' : undefined),
-    placeOf: (name) => {
-      const token = found.get(name)?.token;
+    placeOf: (name, index = 0) => {
+      const token = found.get(name)?.tokens[index];
       return token && reading.line.placeOf(token.start, token.end);
     },
   };
@@ -68,9 +71,26 @@ function checkedValue(reading: Reading, token: FlagToken, known: Readonly<Record
   throw bad(`expecting boolean value for flag --${name}, not: ${value}`, `write --${name} or --${name}=false`);
 }
 
+/** Flags that are looked for at the wrong instruction. */
+const FLAGS_OF_OTHERS: Readonly<Record<string, string>> = {
+  from: 'COPY',
+  parents: 'COPY',
+  checksum: 'ADD',
+  unpack: 'ADD',
+  'keep-git-dir': 'ADD',
+  mount: 'RUN',
+  network: 'RUN',
+  platform: 'FROM',
+  interval: 'HEALTHCHECK, in front of CMD',
+  chown: 'COPY and ADD',
+  chmod: 'COPY and ADD',
+};
+
 function unknownFlag(name: string, keyword: string, known: readonly string[], place: Place): KilnError {
-  const near = nearest(name, known);
+  const near = nearest(name, known) ?? known.find((flag) => flag === name.toLowerCase());
   const flags = known.map((flag) => `--${flag}`).join(' ');
-  const hint = near ? `write --${near}` : known.length > 0 ? `${keyword} takes ${flags}` : `${keyword} takes no flags`;
+  const others = FLAGS_OF_OTHERS[name];
+  const taken = known.length > 0 ? `${keyword} takes ${flags}` : `${keyword} takes no flags`;
+  const hint = near ? `write --${near}` : others ? `--${name} is a flag of ${others}; ${taken}` : taken;
   return problem('KILN_DOCKERFILE_UNKNOWN_FLAG', `unknown flag: --${name}${didYouMean(name, known)}`, place, hint);
 }

@@ -4,10 +4,10 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
 import type { FrontendRequest } from '../frontend.ts';
-import { parseIgnore } from '../ignore.ts';
 import { checkBuild, outlineBuild, targetsOf } from './call.ts';
 import { checkDocument, outlineDocument, targetsDocument } from './documents.ts';
 import { CASES, type CallCase } from './testdata/cases.ts';
+import { requestOf } from './testing.ts';
 import { checkText, outlineText, targetsText } from './texts.ts';
 
 interface Answer {
@@ -23,27 +23,7 @@ const ANSWERS: Record<string, Partial<Record<string, Answer>>> = JSON.parse(
 );
 
 function requestFor({ dockerfile, ignore, target, buildArgs = {} }: CallCase): FrontendRequest {
-  const ignoreFile = ignore === undefined ? undefined : parseIgnore({ name: '.dockerignore', text: ignore });
-  const patterns = ignoreFile?.patterns.map(({ text }) => text) ?? [];
-  return {
-    dockerfile: { name: 'Dockerfile', text: dockerfile },
-    target,
-    buildArgs: new Map(Object.entries(buildArgs)),
-    labels: new Map(),
-    platforms: [],
-    buildPlatform: { os: 'linux', architecture: 'amd64' },
-    noCache: 'none',
-    pull: false,
-    network: 'default',
-    extraHosts: [],
-    shmSize: 0,
-    ulimits: [],
-    cgroupParent: '',
-    namedContexts: new Map(),
-    mainContext: { kind: 'local', sessionId: 's', sharedKeyHint: 'c', ignore: patterns, ignoreFile },
-    resolveImage: (ref) => Promise.reject(new KilnError('KILN_IMAGE_NOT_FOUND', `${ref} was asked for`)),
-    signal: new AbortController().signal,
-  };
+  return requestOf(dockerfile, { ignore, target, buildArgs: new Map(Object.entries(buildArgs)) });
 }
 
 async function ask(test: CallCase, call: CallCase['calls'][number]): Promise<Answer> {

@@ -1,51 +1,21 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { checkBuild } from '../call/call.ts';
-import type { FrontendRequest } from '../frontend.ts';
-import { parseIgnore } from '../ignore.ts';
+import { requestOf } from '../call/testing.ts';
 import { type Example, PAGES } from './examples.ts';
 import { RULES, type RuleName } from './rules.ts';
 
 /** The rules that a check of an example names; bases are empty images for linux/amd64, but for one. */
 async function rulesIn(example: Example, options = ''): Promise<RuleName[]> {
   const { dockerfile, ignore } = typeof example === 'string' ? { dockerfile: example, ignore: undefined } : example;
-  const ignoreFile = ignore === undefined ? undefined : parseIgnore({ name: '.dockerignore', text: ignore });
   const platform = /--platform=linux\/(\w+)$/m.exec(dockerfile.split('\n')[0]!)?.[1];
-  const request: FrontendRequest = {
-    dockerfile: { name: 'Dockerfile', text: dockerfile },
+  const request = requestOf(dockerfile, {
+    ignore,
     buildArgs: new Map(options === '' ? [] : [['BUILDKIT_DOCKERFILE_CHECK', options]]),
-    labels: new Map(),
     platforms: platform === undefined ? [] : [{ os: 'linux', architecture: platform }],
-    buildPlatform: { os: 'linux', architecture: 'amd64' },
-    noCache: 'none',
-    pull: false,
-    network: 'default',
-    extraHosts: [],
-    shmSize: 0,
-    ulimits: [],
-    cgroupParent: '',
-    namedContexts: new Map(),
-    mainContext: {
-      kind: 'local',
-      sessionId: 's',
-      sharedKeyHint: 'c',
-      ignore: ignoreFile?.patterns.map(({ text }) => text) ?? [],
-      ignoreFile,
-    },
-    resolveImage: async (ref, { architecture }) => ({
-      name: ref,
-      digest: digestOf(ref),
-      local: true,
-      config: {
-        os: 'linux',
-        architecture: ref === 'only-for-s390x' ? 's390x' : architecture,
-        rootfs: { type: 'layers', diff_ids: [digestOf('layer')] },
-      },
-    }),
-    signal: new AbortController().signal,
-  };
+    images: (ref) => (ref === 'only-for-s390x' ? 's390x' : true),
+  });
   const { warnings, error } = await checkBuild(request);
   // A base whose name is empty is told as an error too.
   if (error && !(error instanceof KilnError && error.code === 'KILN_IMAGE_NAME')) throw error;

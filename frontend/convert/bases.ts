@@ -2,7 +2,7 @@ import { KilnError } from '../../base/errors.ts';
 import type { ImageConfig } from '../../base/oci.ts';
 import { formatPlatformInFull, normalisePlatform, type Platform } from '../../base/platform.ts';
 import { formatReference, type Reference } from '../../base/reference.ts';
-import { didYouMean } from '../../base/suggest.ts';
+import { nearest } from '../../base/suggest.ts';
 import { imageSource } from '../../solver/llb/builder.ts';
 import type { ResolvedImage } from '../frontend.ts';
 import { placeOf } from '../problem.ts';
@@ -62,7 +62,7 @@ async function replaceStage(conversion: Conversion, stage: StageNode): Promise<v
 async function resolveImage(conversion: Conversion, stage: StageNode): Promise<void> {
   const { request } = conversion;
   const written = stage.baseName;
-  const reference = imageNamed(written);
+  const reference = await suggesting(conversion, written, async () => imageNamed(written));
   const platform = stage.platform ?? conversion.target;
   stage.baseName = formatReference(reference);
   const context = findContext(request, stage.baseName, platform);
@@ -129,12 +129,26 @@ async function suggesting<T>(conversion: Conversion, written: string, work: () =
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof KilnError) || error.code !== 'KILN_IMAGE_NOT_FOUND') throw error;
-    const meant = didYouMean(written, conversion.stages.names());
-    if (meant === '') throw error;
+    if (!(error instanceof KilnError) || !/^KILN_(?:IMAGE|REGISTRY)_/.test(error.code)) throw error;
+    const { registered, label } = nearestStage(conversion, written) ?? {};
+    if (label === undefined) throw error;
     const { code, message, place, hint, exitCode, notes, cause } = error;
-    throw new KilnError(code, message + meant, { place, hint, exitCode, notes, cause });
+    const meant =
+      registered && label === written.toLowerCase() ? ` (the stage ${label} comes later)` : ` (did you mean ${label}?)`;
+    throw new KilnError(code, message + meant, {
+      place,
+      hint: hint ?? `the stages are: ${conversion.stages.names().join(', ')}`,
+      exitCode,
+      notes,
+      cause,
+    });
   }
+}
+
+function nearestStage({ stages }: Conversion, written: string): StageNode | undefined {
+  const same = stages.all.find(({ name }) => name !== undefined && name === written.toLowerCase());
+  const near = same ? undefined : nearest(written.toLowerCase(), stages.names());
+  return same ?? stages.all.find(({ label }) => label !== '' && label === near);
 }
 
 /** True when a trigger reads from a stage or image. */

@@ -17,5 +17,7 @@ export function chmodOf(text: string): { mode: number; modeStr?: string } {
 }
 
 function bad(text: string, why: string): KilnError {
-  return new KilnError('KILN_CHMOD', `--chmod=${text} is not a mode: ${why}`);
+  return new KilnError('KILN_CHMOD', `--chmod=${text} is not a mode: ${why}`, {
+    hint: 'write --chmod=755 or --chmod=u=rwX,go=rX',
+  });
 }

@@ -110,9 +110,14 @@ test('an image that is not there may be a misspelled stage', async () => {
 });
 
 test('stages that read each other in a circle, or from below, are refused at the line that says so', async () => {
-  await refuses('FROM a AS x\nCOPY --from=y / /\nFROM a AS y\nCOPY --from=x / /\n', 'KILN_STAGE_CYCLE', /depends on itself/, {
-    line: 4,
-  });
+  await refuses(
+    'FROM a AS x\nCOPY --from=y / /\nFROM a AS y\nCOPY --from=x / /\n',
+    'KILN_STAGE_CYCLE',
+    /x depends on itself: x reads y reads x/,
+    {
+      line: 2,
+    },
+  );
   await refuses('FROM a AS x\nCOPY --from=1 / /\nFROM a AS y\nFROM x\n', 'KILN_STAGE_ORDER', /comes after/, { line: 2 });
   await refuses(
     'FROM a AS x\nRUN --mount=from=z,target=/z ls\nFROM a AS z\nRUN a\nFROM x\n',
@@ -247,14 +252,14 @@ test('the config of the base is not changed', async () => {
   assert.equal(base, before);
 });
 
-test('a trigger that cannot be one is refused with its own text, one that fails at the FROM that brings it', async () => {
+test('a trigger that cannot be one, or that fails, is quoted and refused at the FROM that brings it', async () => {
   const bad = (trigger: string, line: number): Ask & { line: number } => ({
     images: { a: { config: { OnBuild: [trigger] } } },
     line,
   });
-  await refuses('# x\nFROM a\n', 'KILN_DOCKERFILE_ONBUILD', /MAINTAINER/, bad('MAINTAINER x', 1));
-  await refuses('# x\nFROM a\n', 'KILN_DOCKERFILE_UNKNOWN_INSTRUCTION', /NOPE/, bad('NOPE x', 1));
-  await refuses('# x\nFROM a\n', 'KILN_CHMOD', /octal/, bad('COPY --chmod=9 a b', 2));
+  await refuses('# x\nFROM a\n', 'KILN_DOCKERFILE_ONBUILD', /trigger "ONBUILD MAINTAINER x"/, bad('MAINTAINER x', 2));
+  await refuses('# x\nFROM a\n', 'KILN_DOCKERFILE_UNKNOWN_INSTRUCTION', /trigger "ONBUILD NOPE x"/, bad('NOPE x', 2));
+  await refuses('# x\nFROM a\n', 'KILN_CHMOD', /octal.*trigger "ONBUILD COPY/, bad('COPY --chmod=9 a b', 2));
 });
 
 test('a trigger that copies from an image has that image asked about', async () => {

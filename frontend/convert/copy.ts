@@ -84,10 +84,14 @@ function fromTree({ stage, command, conversion }: Step, from: string | undefined
 function checkChecksum(checksum: string, isAdd: boolean, sources: readonly string[]): void {
   if (checksum === '') return;
   const [source = ''] = sources;
-  const bad = (why: string): KilnError => new KilnError('KILN_ADD_CHECKSUM', `--checksum ${why}`);
-  if (!isAdd) throw bad('goes with ADD, not with COPY');
-  if (sources.length !== 1) throw bad('needs exactly one source');
-  if (!isHttp(source) && !gitRefOf(source)) throw bad('needs a source that is fetched: a URL or a git repository');
+  const bad = (why: string, hint: string): KilnError => new KilnError('KILN_ADD_CHECKSUM', `--checksum ${why}`, { hint });
+  if (!isAdd) throw bad('goes with ADD, not with COPY', 'use ADD, or leave out --checksum');
+  if (sources.length !== 1) throw bad('needs exactly one source', 'write one ADD for each source');
+  if (!isHttp(source) && !gitRefOf(source))
+    throw bad(
+      'needs a source that is fetched: a URL or a git repository',
+      'leave out --checksum: local files are compared anyway',
+    );
 }
 
 function isHttp(source: string): boolean {

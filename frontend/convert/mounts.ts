@@ -4,6 +4,7 @@ import { didYouMean } from '../../base/suggest.ts';
 import { type ExecMount, type ExecSecret, type ExecSsh, fileOp } from '../../solver/llb/builder.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { MountFlag, RunInstruction } from '../instructions.ts';
+import { placed } from './errors.ts';
 import { parseBool, parseUint32 } from './goformat.ts';
 import { noteMount } from './outline.ts';
 import { base, isAbsolute, join } from './paths.ts';
@@ -23,7 +24,7 @@ export function lowerMounts(step: Step, { mounts: flags, range }: RunInstruction
   const secrets: ExecSecret[] = [];
   const ssh: ExecSsh[] = [];
   for (const [i, flag] of flags.entries()) {
-    const mount = readMount(flag, step.expand);
+    const mount = placed(flag.place, () => readMount(flag, step.expand));
     const { outline } = step.stage;
     if (mount.type === 'secret') {
       const secret = lowerSecret(mount);
@@ -32,7 +33,7 @@ export function lowerMounts(step: Step, { mounts: flags, range }: RunInstruction
     } else if (mount.type === 'ssh') {
       ssh.push(lowerSsh(mount));
       noteMount(outline.ssh, mount.id || 'default', mount.required, range);
-    } else mounts.push(lowerMount(step, mount, step.command.sources[i]));
+    } else mounts.push(placed(flag.place, () => lowerMount(step, mount, step.command.sources[i])));
     if (mount.type === 'cache') noteMount(outline.caches, mount.id || cleanPath(mount.target), mount.required, range);
   }
   return { mounts, secrets, ssh };
@@ -83,6 +84,12 @@ function mountError(spec: { readonly raw: string }, what: string, hint?: string)
   return new KilnError('KILN_RUN_MOUNT', `--mount=${spec.raw}: ${what}`, { hint });
 }
 
+/** The types a field is for; the type has to be said before it. */
+function goesWith(key: string): string {
+  const types = { size: 'tmpfs', env: 'secret', sharing: 'cache', required: 'secret or ssh' }[key] ?? 'cache, secret or ssh';
+  return `${key} is for type=${types}, which has to be named before it`;
+}
+
 /** Expands the values, checks them, and fills in what the type implies. */
 function readMount(flag: MountFlag, expand: (text: string) => string): MountSpec {
   const spec: MountSpec = {
@@ -116,12 +123,19 @@ function setField(spec: MountSpec, key: string, value: string | undefined): void
   };
   const truth = (): boolean => {
     const found = value === undefined ? true : parseBool(value);
-    if (found === undefined) throw mountError(spec, `${key}=${value} is neither true nor false`);
+    if (found === undefined) throw mountError(spec, `${key}=${value} is neither true nor false`, `write ${key} or ${key}=false`);
     return found;
   };
   const number = (radix: 8 | 10): number => {
     const found = parseUint32(text(), radix);
-    if (found === undefined) throw mountError(spec, `${key}=${value} is not ${radix === 8 ? 'an octal number' : 'a number'}`);
+    if (found === undefined) {
+      const what = radix === 8 ? 'an octal number' : 'a number';
+      throw mountError(
+        spec,
+        `${key}=${value} is not ${what}`,
+        radix === 8 ? 'write mode=0755' : `write ${key}=1000: names are not known here`,
+      );
+    }
     return found;
   };
   switch (key) {
@@ -155,7 +169,8 @@ function setField(spec: MountSpec, key: string, value: string | undefined): void
       spec.sharing = oneOf(spec, 'sharing', text(), SHARING);
       return;
     case 'required':
-      if (spec.type !== 'secret' && spec.type !== 'ssh') throw mountError(spec, `required does not go with type ${spec.type}`);
+      if (spec.type !== 'secret' && spec.type !== 'ssh')
+        throw mountError(spec, `required does not go with type ${spec.type}`, goesWith('required'));
       spec.required = truth();
       return;
     case 'mode':
@@ -166,14 +181,14 @@ function setField(spec: MountSpec, key: string, value: string | undefined): void
       spec[key] = number(10);
       return;
     case 'size':
-      if (spec.type !== 'tmpfs') throw mountError(spec, `size does not go with type ${spec.type}`);
+      if (spec.type !== 'tmpfs') throw mountError(spec, `size does not go with type ${spec.type}`, goesWith('size'));
       spec.size = sizeOf(spec, text());
       return;
     case 'env':
       spec.env = text();
       return;
     default:
-      throw mountError(spec, `${key} is not known${didYouMean(key, KEYS)}`);
+      throw mountError(spec, `${key} is not known${didYouMean(key, KEYS)}`, `there is: ${KEYS.join(', ')}`);
   }
 }
 
@@ -193,14 +208,19 @@ function oneOf<T extends string>(spec: MountSpec, what: string, value: string, k
 function checkMount(spec: MountSpec): void {
   const owned = spec.type === 'secret' || spec.type === 'ssh' || spec.type === 'cache';
   for (const key of ['mode', 'uid', 'gid'] as const) {
-    if (!owned && spec[key] !== undefined) throw mountError(spec, `${key} does not go with type ${spec.type}`);
+    if (!owned && spec[key] !== undefined) throw mountError(spec, `${key} does not go with type ${spec.type}`, goesWith(key));
   }
-  if (spec.env !== undefined && spec.type !== 'secret') throw mountError(spec, `env does not go with type ${spec.type}`);
-  if (spec.sharing && spec.type !== 'cache') throw mountError(spec, `sharing does not go with type ${spec.type}`);
-  if (spec.type === 'ssh' && spec.source !== '') throw mountError(spec, 'source does not go with type ssh');
+  if (spec.env !== undefined && spec.type !== 'secret')
+    throw mountError(spec, `env does not go with type ${spec.type}`, goesWith('env'));
+  if (spec.sharing && spec.type !== 'cache')
+    throw mountError(spec, `sharing does not go with type ${spec.type}`, goesWith('sharing'));
+  if (spec.type === 'ssh' && spec.source !== '')
+    throw mountError(spec, 'source does not go with type ssh', 'name the key with id=…, and give it with --ssh');
   if (spec.type !== 'secret') return;
-  if (spec.from !== '') throw mountError(spec, 'from does not go with type secret');
-  if (spec.source !== '' && spec.id !== '') throw mountError(spec, 'source and id say the same thing; only one may be given');
+  if (spec.from !== '')
+    throw mountError(spec, 'from does not go with type secret', 'name the secret with id=…, and give it with --secret');
+  if (spec.source !== '' && spec.id !== '')
+    throw mountError(spec, 'source and id say the same thing; only one may be given', 'leave out source');
   if (spec.source === '' && spec.target === '' && spec.id === '')
     throw mountError(spec, 'it does not say which secret', 'add id=…');
 }
@@ -227,7 +247,7 @@ function lowerSsh(spec: MountSpec): ExecSsh {
 function lowerMount(step: Step, spec: MountSpec, source: StageNode | undefined): ExecMount {
   const { stage } = step;
   const dest = isAbsolute(cleanPath(spec.target)) ? spec.target : join('/', stage.state.dir, spec.target);
-  if (dest === '/') throw mountError(spec, 'it would cover the whole file system', 'add target=…');
+  if (dest === '/') throw mountError(spec, 'it would cover the whole file system', 'name the directory with target=…');
   const selected = join('/', spec.source);
   if (spec.type === 'tmpfs') {
     return {

@@ -1,13 +1,31 @@
+import { KilnError } from '../../base/errors.ts';
 import type { SourceRange } from '../../solver/llb/graph.ts';
 import type { StageInstruction } from '../instructions.ts';
 import { parseInstruction } from '../parse.ts';
 import { placeOf } from '../problem.ts';
-import { placed } from './errors.ts';
 
-/** The instructions that a base's ONBUILD triggers stand for. They are at the place of the FROM that brought them;
- * `base` names what they come from, for errors in their text. */
+/** The instructions that a base's ONBUILD triggers stand for. They, and what is wrong with them, are at the place of the FROM that
+ * brought them; errors quote the trigger. */
 export function triggersOf(expressions: readonly string[], base: string, range: SourceRange): StageInstruction[] {
   return expressions.map((expression) =>
-    placed(placeOf(range), () => ({ ...parseInstruction(expression, `ONBUILD of ${base}`), range })),
+    inTrigger(expression, range, () => ({ ...parseInstruction(expression, `ONBUILD of ${base}`), range })),
   );
+}
+
+/** Runs `work`; an error in it is told as one of the trigger, at the FROM. */
+export function inTrigger<T>(expression: string, range: SourceRange, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof KilnError)) throw error;
+    const { code, message, hint, exitCode, notes } = error;
+    const [line = ''] = expression.split('\n');
+    throw new KilnError(code, `${message}, in the base's trigger "ONBUILD ${line}"`, {
+      place: placeOf(range),
+      hint: `the base has to be mended${hint ? `: ${hint}` : ''}`,
+      exitCode,
+      notes,
+      cause: error,
+    });
+  }
 }

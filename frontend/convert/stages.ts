@@ -122,7 +122,9 @@ function stagePlatform(
   if (word.result === '') {
     const unknown = [...word.unmatched][0];
     const meant = unknown ? didYouMean(unknown, scope.globals.keys()) : '';
-    throw new KilnError('KILN_PLATFORM_INVALID', `--platform=${written} names no platform: it expands to nothing${meant}`);
+    throw new KilnError('KILN_PLATFORM_INVALID', `--platform=${written} names no platform: it expands to nothing${meant}`, {
+      hint: 'declare the ARG before the first FROM; BUILDPLATFORM and TARGETPLATFORM are there without one',
+    });
   }
   return { platform: parsePlatform(word.result, scope.request.buildPlatform), matched: word.matched };
 }
@@ -206,7 +208,10 @@ function sourcesOf(instruction: StageInstruction, list: StageList, words: Words)
   if (words.word(from, emptyEnv).result !== from) throw noVariable('--from');
   if (!/^[+-]?\d+$/.test(from)) return [list.find(from) ?? list.unregistered(from, instruction.range, instruction.range)];
   const stage = list.all[Number(from)];
-  if (!stage) throw new KilnError('KILN_STAGE_INDEX', `there is no stage number ${from}`, { hint: 'stages are counted from 0' });
+  if (!stage)
+    throw new KilnError('KILN_STAGE_INDEX', `there is no stage number ${from}`, {
+      hint: `stages are counted from 0, and the last one here is ${list.all.filter((one) => one.registered).length - 1}`,
+    });
   return [stage];
 }
 
@@ -216,27 +221,31 @@ function noVariable(where: string): KilnError {
   });
 }
 
+/** Shows the circle, at the first instruction in it. */
 function refuseCycles(stages: readonly StageNode[]): void {
   const done = new Set<StageNode>();
-  const path = new Set<StageNode>();
-  const visit = (stage: StageNode): Instruction | undefined => {
-    if (done.has(stage)) return undefined;
+  const path: { readonly stage: StageNode; readonly reads: Instruction }[] = [];
+  const visit = (stage: StageNode): void => {
     done.add(stage);
-    path.add(stage);
-    for (const [dependency, instruction] of stage.deps) {
-      const found = path.has(dependency) ? instruction : visit(dependency);
-      if (found) return found;
+    for (const [dependency, reads] of stage.deps) {
+      const begin = path.findIndex((step) => step.stage === dependency);
+      if (begin >= 0 || dependency === stage)
+        throw cycleError([...path.slice(begin < 0 ? path.length : begin), { stage, reads }]);
+      path.push({ stage, reads });
+      if (!done.has(dependency)) visit(dependency);
+      path.pop();
     }
-    path.delete(stage);
-    return undefined;
   };
-  for (const stage of stages) {
-    const instruction = visit(stage);
-    if (!instruction) continue;
-    throw new KilnError('KILN_STAGE_CYCLE', `stage ${stage.label || '0'} depends on itself`, {
-      place: placeOf(instruction.range),
-    });
-  }
+  for (const stage of stages) if (!done.has(stage)) visit(stage);
+}
+
+function cycleError(circle: readonly { readonly stage: StageNode; readonly reads: Instruction }[]): KilnError {
+  const [first] = circle;
+  const names = [...circle, first!].map(({ stage }) => stage.label || '0');
+  return new KilnError('KILN_STAGE_CYCLE', `stage ${names[0]} depends on itself: ${names.join(' reads ')}`, {
+    place: placeOf(first!.reads.range),
+    hint: 'put what both need into a stage of its own, above them',
+  });
 }
 
 /** The stages and all that they need. */

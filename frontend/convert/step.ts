@@ -4,6 +4,7 @@ import { placeOf } from '../problem.ts';
 import type { Conversion } from './conversion.ts';
 import { lowerCopy } from './copy.ts';
 import { placed } from './errors.ts';
+import { inTrigger } from './onbuild.ts';
 import { lowerRun } from './run.ts';
 import * as settings from './settings.ts';
 import type { Command, StageNode } from './stage.ts';
@@ -35,7 +36,9 @@ export function lowerStep(conversion: Conversion, stage: StageNode, command: Com
     },
     expandAll: (text) => conversion.words.words(text, stage.state.env),
   };
-  placed(placeOf(instruction.range), () => dispatch(step, instruction));
+  const lower = () => dispatch(step, instruction);
+  if (command.isOnBuild) inTrigger(instruction.original, instruction.range, lower);
+  else placed(placeOf(instruction.range), lower);
 }
 
 type Lower<K extends StageInstruction['kind']> = (step: Step, instruction: Extract<StageInstruction, { kind: K }>) => void;

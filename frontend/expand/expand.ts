@@ -60,9 +60,16 @@ export function expandWord(word: string, environment: Environment, options: Expa
     return new Expander(word, environment, { ...options, escape: escapeChar }).run();
   } catch (error) {
     if (error instanceof Fault)
-      throw problem(error.code, `failed to process ${quote(word)}: ${error.message}`, undefined, error.hint);
+      throw problem(error.code, `failed to process ${quote(word)}: ${error.message}`, undefined, error.hint ?? hintFor(error));
     throw error;
   }
+}
+
+function hintFor({ message }: Fault): string {
+  if (message.includes('looking for matching')) return 'close the quote, or put the escape character before it';
+  if (message.includes('(\ufffd)')) return 'close the { with a }';
+  if (message.includes('modifier')) return 'behind the name may stand one of :- :+ :? - + ? # ## % %% / and //';
+  return 'write ${NAME}, and a dollar that is no variable with the escape character before it';
 }
 
 /** A map made of `NAME=value` lines, as in an image config; a line without `=` sets its name to nothing; the last one wins. */

@@ -1,0 +1,45 @@
+import { digestOf } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
+import type { FrontendRequest } from '../frontend.ts';
+import { parseIgnore } from '../ignore.ts';
+
+/** A build for linux/amd64 with nothing special about it, and no image but those that `images` names. For tests. */
+export function requestOf(
+  dockerfile: string,
+  { ignore, images = () => false, ...request }: Partial<FrontendRequest> & RequestExtras = {},
+): FrontendRequest {
+  const ignoreFile = ignore === undefined ? undefined : parseIgnore({ name: '.dockerignore', text: ignore });
+  const patterns = ignoreFile?.patterns.map(({ text }) => text) ?? [];
+  return {
+    dockerfile: { name: 'Dockerfile', text: dockerfile },
+    buildArgs: new Map(),
+    labels: new Map(),
+    platforms: [],
+    buildPlatform: { os: 'linux', architecture: 'amd64' },
+    noCache: 'none',
+    pull: false,
+    network: 'default',
+    extraHosts: [],
+    shmSize: 0,
+    ulimits: [],
+    cgroupParent: '',
+    namedContexts: new Map(),
+    mainContext: { kind: 'local', sessionId: 's', sharedKeyHint: 'c', ignore: patterns, ignoreFile },
+    resolveImage: async (ref, { architecture }) => {
+      const there = images(ref);
+      if (!there) throw new KilnError('KILN_IMAGE_NOT_FOUND', `${ref} is not there`);
+      const rootfs = { type: 'layers' as const, diff_ids: [digestOf('layer')] };
+      const config = { os: 'linux', architecture: there === true ? architecture : there, rootfs };
+      return { name: ref, digest: digestOf(ref), local: true, config };
+    },
+    signal: new AbortController().signal,
+    ...request,
+  };
+}
+
+interface RequestExtras {
+  /** The text of a `.dockerignore`. */
+  readonly ignore?: string | undefined;
+  /** Whether an image is there: for the platform asked for, or for the architecture named. */
+  readonly images?: (ref: string) => boolean | string;
+}
