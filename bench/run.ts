@@ -11,13 +11,14 @@ import { parseArgs } from 'node:util';
 import type { Case, CaseContext } from './case.ts';
 import { byteCases } from './cases/bytes.ts';
 import { fileCases } from './cases/files.ts';
+import { graphCases } from './cases/graphs.ts';
 import { stepCases } from './cases/steps.ts';
 import { buildah, docker, type Engine, kiln } from './engines.ts';
 import { startRegistry } from './registry.ts';
 import { mountStore } from './store.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-const CASES: readonly Case[] = [...stepCases, ...fileCases, ...byteCases];
+const CASES: readonly Case[] = [...stepCases, ...graphCases, ...fileCases, ...byteCases];
 
 interface Cell {
   readonly ms: number;

@@ -141,12 +141,23 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
     startRun(node, identity) {
       fly(
         node,
-        (signal) => execute(node, identity, signal),
-        (results) => set(node, { kind: 'done', identity, results, how: 'ran' }),
+        (signal) => runOnce(node, identity, signal),
+        ({ results, how }) => set(node, { kind: 'done', identity, results, how }),
       );
     },
     load: (key, node) => loadRecord(cache, codec, key, outputsWanted(node)),
   };
+
+  /** Runs the op, unless another process is doing so: then its record is waited for. */
+  async function runOnce(node: Node<R>, identity: Identity, signal: AbortSignal): Promise<Run<R>> {
+    const { key, fresh } = identity;
+    const run = async (): Promise<Run<R>> => ({ results: await execute(node, identity, signal), how: 'ran' });
+    if (!options.alone || !key || fresh) return await run();
+    return await options.alone(key, signal, async () => {
+      const results = loadRecord(cache, codec, key, outputsWanted(node));
+      return results ? { results, how: 'cached' } : await run();
+    });
+  }
 
   /** Runs the op where there is a place for it, and saves its record. */
   async function execute(node: Node<R>, identity: Identity, signal: AbortSignal): Promise<readonly R[]> {
@@ -326,6 +337,11 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
       }
     },
   };
+}
+
+interface Run<R> {
+  readonly results: readonly R[];
+  readonly how: 'ran' | 'cached';
 }
 
 function hasFollowers<R>(leader: Node<R>): boolean {

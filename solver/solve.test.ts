@@ -1,7 +1,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Digest } from '../base/digest.ts';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import { VertexError } from './failure.ts';
+import type { SolverOptions } from './solver.ts';
 import { type Fake, gate, rig, step } from './testing.ts';
 
 async function rejection(promise: Promise<unknown>): Promise<unknown> {
@@ -453,6 +455,45 @@ test('an execution that is being cancelled is over before another of its key beg
   assert.instance(await one, CancelledError);
   assert.equal(await two, ['copied']);
   assert.equal(runs(a, b), [1, 0]);
+});
+
+test('equal steps of two solvers over one cache run once, and the second takes the record of the first', async () => {
+  const held = new Map<Digest, Promise<unknown>>();
+  const alone: SolverOptions<string>['alone'] = async (key, _signal, body) => {
+    const mine = (held.get(key) ?? Promise.resolve()).then(body, body);
+    held.set(key, mine);
+    return await mine;
+  };
+  const { cache } = rig();
+  const [one, two] = [rig(cache, undefined, undefined, alone), rig(cache, undefined, undefined, alone)];
+  const at = gate();
+  const make = () => step('a', [], { run: (_, { signal }) => at.answer(['random'], signal) });
+  const [a, b] = [make(), make()];
+  const first = one.solve(a);
+  await at.reached;
+  const second = two.solve(b);
+  at.open();
+  assert.equal([await first, await second], [['random'], ['random']]);
+  assert.equal(runs(a, b), [1, 0]);
+  assert.is(two.last().get('a')?.cached, true);
+});
+
+test('a step that fails in one solver is tried by the other that waited for it', async () => {
+  let last: Promise<unknown> = Promise.resolve();
+  const alone: SolverOptions<string>['alone'] = async (_key, _signal, body) => {
+    const mine = last.then(body, body);
+    last = mine;
+    return await mine;
+  };
+  const { cache } = rig();
+  const failing = step('a', [], { run: () => Promise.reject(new Error('no')) });
+  const good = step('a', [], { run: () => ['yes'] });
+  const [failed, done] = await Promise.allSettled([
+    rig(cache, undefined, undefined, alone).solve(failing),
+    rig(cache, undefined, undefined, alone).solve(good),
+  ]);
+  assert.is(failed.status, 'rejected');
+  assert.equal(done.status === 'fulfilled' && done.value, ['yes']);
 });
 
 test('a failing cache fails the build instead of hanging it', async () => {

@@ -109,4 +109,6 @@ export interface SolverOptions<R> {
   /** Explains why what runs was not cached; nothing is explained without it. */
   readonly memory?: MissMemory | undefined;
   readonly limits: { readonly process: number; readonly network: number; readonly cpu: number };
+  /** Runs `body` while nobody else, in any process on the same cache, runs one for the same key. Without it steps of two processes may both run. */
+  readonly alone?: <T>(key: Digest, signal: AbortSignal, body: () => Promise<T>) => Promise<T>;
 }

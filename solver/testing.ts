@@ -2,7 +2,7 @@ import { type Digest, digestOf } from '../base/digest.ts';
 import type { ProgressEvent, VertexEvent } from '../base/progress.ts';
 import type { CacheRecord, CacheStore } from '../cache/cache.ts';
 import { createSolver } from './solve.ts';
-import type { Edge, InputKey, Op, RunContext, Solver, Vertex } from './solver.ts';
+import type { Edge, InputKey, Op, RunContext, Solver, SolverOptions, Vertex } from './solver.ts';
 
 /** Fakes for tests of the solver core: results are strings, a step joins what it reads, and everything is counted. */
 
@@ -102,6 +102,7 @@ export function rig(
   cache = memoryCache(),
   gone: ReadonlySet<string> = new Set(),
   limits = { process: 4, network: 4, cpu: 4 },
+  alone?: SolverOptions<string>['alone'],
 ): Rig {
   const events: ProgressEvent[] = [];
   const solver = createSolver<string>({
@@ -109,6 +110,7 @@ export function rig(
     codec: { encode: (result) => result, decode: (value) => (typeof value === 'string' && !gone.has(value) ? value : undefined) },
     progress: (event) => events.push(event),
     limits,
+    ...(alone && { alone }),
   });
   return {
     cache,

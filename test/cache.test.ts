@@ -57,6 +57,13 @@ test('an edited file rebuilds exactly the steps that read it', async () => {
   assert.equal({ ...back, plain: '' }, { ...cold, plain: '' }, 'the earlier bytes hit the earlier record');
 });
 
+test('two builds at once in one store run each step once', async () => {
+  await using rig = await prepared();
+  const both = await Promise.all([rig.build('c', '-t', 'x'), rig.build('c', '-t', 'y')]);
+  for (const file of ['/random-a', '/random-b', '/random-c'])
+    assert.is(await cat(rig, 'x', file), await cat(rig, 'y', file), both.join('\n\n'));
+});
+
 test('a file that no step reads can change freely', async () => {
   await using rig = await prepared();
   const cold = await randoms(rig);

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type Digest, digestOfParts } from '../../base/digest.ts';
+import { type Digest, digestOfParts, hexOf } from '../../base/digest.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import { createContentHasher } from '../../cache/contenthash/hasher.ts';
 import { hashFilesJob } from '../../cache/contenthash/jobs.ts';
@@ -17,6 +17,7 @@ import type { TargetResult } from '../../frontend/frontend.ts';
 import { parseDockerfile } from '../../frontend/parse.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { type ImageSources, imageSources } from '../../registry/pull.ts';
+import { withLockFile } from '../../snapshotter/overlay/lockfile.ts';
 import { SCRATCH } from '../../snapshotter/snapshotter.ts';
 import type { LlbEdge } from '../../solver/llb/graph.ts';
 import { lowerGraphs } from '../../solver/lower.ts';
@@ -182,6 +183,7 @@ async function solveEdges(
     codec: resultCodec(session.snapshotter),
     progress,
     limits: { process: options.maxParallelism, network: 4, cpu: options.maxParallelism },
+    alone: (key, signal, body) => withLockFile(join(session.store.tmp, 'locks', `k${hexOf(key)}`), signal, body),
   });
   const results = await solved(edges, () => solver.solve(lowerGraphs(edges, world), signal), session.store.root, signal).finally(
     () => memory.settle(),
