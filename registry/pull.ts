@@ -97,7 +97,7 @@ export function imageSources(options: ImageSourcesOptions): ImageSources {
       return answer;
     },
     async fetch(image, blob, { signal, onProgress }) {
-      if (options.content.size(blob.digest) !== undefined) return;
+      if (isWhole(options.content, blob)) return;
       await transfers.run(blob.digest, signal, onProgress, (shared, report) =>
         bring(options.content, registry, image.origin, blob, shared, report),
       );
@@ -113,6 +113,13 @@ function parseImage(text: string): Reference {
   return parseReference(text.replace(/^docker-image:\/\//, ''));
 }
 
+/** One that was cut short is not there. */
+function isWhole(content: ContentStore, { digest, size }: Descriptor): boolean {
+  const there = content.size(digest);
+  if (there !== undefined && there !== size) content.remove(digest);
+  return there === size;
+}
+
 async function bring(
   content: ContentStore,
   registry: () => Promise<RegistryClient>,
@@ -121,7 +128,7 @@ async function bring(
   signal: AbortSignal,
   report: (received: number) => void,
 ): Promise<void> {
-  if (content.size(blob.digest) !== undefined) return;
+  if (isWhole(content, blob)) return;
   if (origin.kind === 'registry') return (await registry()).fetchBlob(origin.repository, blob, content, signal, report);
   using layout = openLayout(origin.path);
   using writer = content.writer();
@@ -160,7 +167,7 @@ async function resolveName(
 }
 
 /** Why a local image does not do, so that the registry is asked. */
-const NOT_HERE = new Set(['KILN_PLATFORM_NOT_FOUND', 'KILN_BLOB_MISSING']);
+const NOT_HERE = new Set(['KILN_PLATFORM_NOT_FOUND', 'KILN_BLOB_MISSING', 'KILN_BLOB_CORRUPT']);
 
 function alsoLocally(cause: unknown, local: KilnError): unknown {
   if (!(cause instanceof KilnError) || cause.code === 'KILN_CANCELLED') return cause;

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Digest } from '../base/digest.ts';
+import { KilnError } from '../base/errors.ts';
 import type { Descriptor } from '../base/oci.ts';
 import type { BlobForms, Compression } from '../snapshotter/content.ts';
 import type { LayerId, Snapshot, Snapshotter } from '../snapshotter/snapshotter.ts';
@@ -55,9 +56,16 @@ async function place(
   const known = snapshotter.find(diffId);
   if (known) return known;
   const tell = (phase: LayerProgress['phase'], current: number) => report({ phase, layer, current, total: layer.size });
-  await sources.fetch(image, layer, { signal, onProgress: (received) => tell('download', received) });
-  tell('unpack', 0);
-  const id = await snapshotter.unpack({ diffId, blob: layer.digest, mediaType: layer.mediaType }, below, signal);
+  const bring = async () => {
+    await sources.fetch(image, layer, { signal, onProgress: (received) => tell('download', received) });
+    tell('unpack', 0);
+    return await snapshotter.unpack({ diffId, blob: layer.digest, mediaType: layer.mediaType }, below, signal);
+  };
+  const id = await bring().catch((error: unknown) => {
+    // Damaged on our own disk, and removed: once more.
+    if (error instanceof KilnError && error.code === 'KILN_BLOB_CORRUPT') return bring();
+    throw error;
+  });
   // Only now is it proven that these bytes unpack to this diffID: an exporter may use them as they are.
   const { digest, size, mediaType } = layer;
   forms.record({ diffId, digest, size, mediaType, compression: compressionOf(mediaType), variant: 'pulled' });

@@ -94,7 +94,7 @@ function isUnlimited({ reserved, maxUsed, minFree, keepMs }: PrunePolicy): boole
 }
 
 /** Records of victims and of layers that are not there, each with a note of why it went; `all`: those of layers that images keep, too. */
-function forgetRecords(store: Store, victims: ReadonlyMap<LayerId, string>, all: boolean): void {
+export function forgetRecords(store: Store, victims: ReadonlyMap<LayerId, string>, all: boolean): void {
   const { db } = store;
   const there = new Set(db.all<{ id: LayerId }>('SELECT id FROM layers').map(({ id }) => originalOf(id).id));
   const now = Date.now();

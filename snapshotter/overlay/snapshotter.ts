@@ -1,5 +1,8 @@
+import { createHash } from 'node:crypto';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Digest, digestOfParts, hexOf } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
 import type { BlobForm, BlobForms, ContentStore } from '../content.ts';
 import type { ActiveSnapshot, ImageLayer, LayerId, LayerInfo, Snapshot, Snapshotter, View } from '../snapshotter.ts';
 import { compressionOf } from '../store/forms.ts';
@@ -128,7 +131,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
       const known = this.#table.find(layer.diffId);
       if (known) return known;
       using made = new ActiveLayer(this.#store);
-      const info = await this.#jobs.unpack(this.#request(layer, made.upper), signal);
+      const info = await this.#unpackBlob(layer, this.#request(layer, made.upper), signal);
       return info && this.#keep(`d${hexOf(layer.diffId)}` as LayerId, layer, info, made);
     });
   }
@@ -140,10 +143,24 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
       enterPrivateMounts();
       using made = new ActiveLayer(this.#store);
       made.mount(stackOf(this.#table, below));
-      const info = await this.#jobs.unpack({ ...this.#request(layer, made.upper), root: made.root }, signal);
+      const info = await this.#unpackBlob(layer, { ...this.#request(layer, made.upper), root: made.root }, signal);
       if (!info) throw new Error(`layer ${layer.diffId} asked for parents that it had`);
       return this.#keep(idAbove(layer.diffId, below), layer, info, made);
     });
+  }
+
+  /** When it fails because the blob is damaged on our own disk, the blob is removed, so that it is fetched again. */
+  async #unpackBlob({ blob }: ImageLayer, request: UnpackRequest, signal: AbortSignal): Promise<LayerInfo | undefined> {
+    try {
+      return await this.#jobs.unpack(request, signal);
+    } catch (error) {
+      if (!(error instanceof KilnError) || error.code === 'KILN_CANCELLED' || hashOf(request.blob) === blob) throw error;
+      this.#content.remove(blob);
+      throw new KilnError('KILN_BLOB_CORRUPT', `the blob ${blob} is damaged: its bytes have another digest`, {
+        hint: 'it was removed: run the command again, and pull or load the image if it is still missed',
+        cause: error,
+      });
+    }
   }
 
   /** One process at a time unpacks a layer. */
@@ -171,6 +188,19 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     if (!this.#forms.all(diffId).some(({ digest }) => digest === blob)) this.#forms.record(form);
     return form;
   }
+}
+
+/** A look at bytes that did not unpack: rare, so they are read piece by piece, here. */
+function hashOf(path: string): string {
+  const hash = createHash('sha256');
+  const fd = openSync(path, 'r');
+  try {
+    const buffer = Buffer.allocUnsafe(1 << 20);
+    for (let count = readSync(fd, buffer); count > 0; count = readSync(fd, buffer)) hash.update(buffer.subarray(0, count));
+  } finally {
+    closeSync(fd);
+  }
+  return `sha256:${hash.digest('hex')}`;
 }
 
 /** The id of a layer that is only good above `below`. */

@@ -40,14 +40,16 @@ class BlobDirectory implements ContentStore {
     if (size === undefined) throw missing(digest, path);
     if (size > MAX_DOCUMENT) throw corrupt(digest, path, `it is ${size} bytes long, too long for a document`);
     const bytes = readFileSync(path);
-    if (digestOf(bytes) !== digest) throw corrupt(digest, path, 'its bytes have another digest');
+    if (digestOf(bytes) !== digest) {
+      this.remove(digest);
+      throw corrupt(digest, path, 'its bytes have another digest');
+    }
     return bytes;
   }
 
   put(bytes: Uint8Array): Digest {
     const digest = digestOf(bytes);
-    // An equal size is no proof, but the bytes are proven when they are read.
-    if (this.size(digest) === bytes.byteLength) return digest;
+    if (this.size(digest) === bytes.byteLength && readFileSync(this.#file(digest)).equals(bytes)) return digest;
     using writer = this.writer();
     writer.write(bytes);
     return writer.commit({ digest }).digest;
@@ -155,6 +157,6 @@ function missing(digest: Digest, path: string): KilnError {
 function corrupt(digest: Digest, path: string, why: string): KilnError {
   return new KilnError('KILN_BLOB_CORRUPT', `the blob ${digest} is damaged: ${why}`, {
     place: { kind: 'path', path },
-    hint: 'remove that file, then pull or load the image again',
+    hint: 'it was removed: run the command again, and pull or load the image if it is still missed',
   });
 }

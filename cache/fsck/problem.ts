@@ -1,0 +1,24 @@
+import type { Digest } from '../../base/digest.ts';
+import type { LayerId } from '../../snapshotter/snapshotter.ts';
+
+/** Something in the store that is not as it should be. */
+export interface Problem {
+  /** What is wrong, one sentence. */
+  readonly what: string;
+  /** What `--repair` does about it, such as `the layer was removed`. */
+  readonly repair: string;
+  /** Layers and blobs that have to go: removed by the collector's protocol, and not while a process uses them. */
+  readonly layer?: LayerId;
+  readonly blob?: Digest;
+  /** Anything else that mends it. */
+  readonly mend?: () => void;
+}
+
+/** What was looked at and found. */
+export interface Report {
+  readonly problems: Problem[];
+  /** How many of each kind were verified: `blobs`, `layers`, … */
+  readonly verified: Map<string, number>;
+  /** Layers whose bytes nothing here can prove. */
+  unproven: number;
+}

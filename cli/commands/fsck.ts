@@ -1,0 +1,29 @@
+import { fsck, repair } from '../../cache/fsck/fsck.ts';
+import { pooledJobs } from '../../snapshotter/overlay/pooled-jobs.ts';
+import { newCommand, parseArguments } from '../arguments.ts';
+import { cancelOnSignals } from '../cancel.ts';
+import { openSession } from '../session.ts';
+
+/** `kiln fsck [--repair]`: reads the whole store. Exit code 0 when all is well, or is again; 1 when something is wrong. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = newCommand('fsck', 'Verify the whole store').option(
+    '--repair',
+    'remove what is damaged: its steps run again, its images are pulled again',
+  );
+  if (!parseArguments(command, argv)) return 0;
+  const flags = command.opts<{ repair?: boolean }>();
+  await using session = openSession();
+  using cancel = cancelOnSignals();
+  const world = { ...session, jobs: pooledJobs(session.pool) };
+  const report = await fsck(world, cancel.signal);
+  const left = flags.repair && report.problems.length > 0 ? await repair(world, report, cancel.signal) : [];
+  for (const problem of report.problems) {
+    const { what, repair: mended } = problem;
+    const outcome = !flags.repair ? '' : left.includes(problem) ? ' (a process uses it: run this again later)' : ` (${mended})`;
+    process.stdout.write(`${what}${outcome}\n`);
+  }
+  const counts = [...report.verified].map(([kind, count]) => `${count} ${kind}`).join(', ');
+  process.stdout.write(`verified: ${counts}${report.unproven > 0 ? `; ${report.unproven} layers that nothing can prove` : ''}\n`);
+  process.stdout.write(report.problems.length === 0 ? 'the store is sound\n' : `${report.problems.length} wrong\n`);
+  return report.problems.length === 0 || (flags.repair && left.length === 0) ? 0 : 1;
+}

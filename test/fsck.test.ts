@@ -1,0 +1,85 @@
+import { appendFileSync, globSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { cat, Rig, steps } from './rig.ts';
+
+async function prepared(): Promise<Rig> {
+  const rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: 'FROM busybox\nCOPY a /a\nRUN head -c 100000 /dev/urandom > /r && md5sum /r > /sum\n', a: 'a' });
+  await rig.build('c', '-t', 'x');
+  return rig;
+}
+
+async function isSound(rig: Rig): Promise<void> {
+  const { stdout } = await rig.kiln(['fsck'], { expect: 0 });
+  assert.match(stdout, 'the store is sound');
+}
+
+/** The layer directories that steps made (those of images have longer names). */
+function stepLayers(rig: Rig): string[] {
+  return globSync(`${rig.store}/layers/*`).filter((path) => (path.split('/').at(-1) ?? '').length === 32);
+}
+
+test('a store that was only used is sound', async () => {
+  await using rig = await prepared();
+  const { stdout } = await rig.kiln(['fsck'], { expect: 0 });
+  assert.match(stdout, /verified: \d+ blobs, 3 layers, 3 records, 2 images\nthe store is sound/);
+});
+
+test('a changed file of a layer is found, and the next build is right after a repair', async () => {
+  await using rig = await prepared();
+  const file = stepLayers(rig)
+    .map((layer) => `${layer}/fs/r`)
+    .find((path) => statSync(path, { throwIfNoEntry: false }));
+  appendFileSync(file!, 'x');
+  const { stdout } = await rig.kiln(['fsck'], { expect: 1 });
+  assert.match(stdout, /the layer [0-9a-f]{32} has files that were changed after it was made\n[\s\S]*image docker\.io\/library\/x:latest lacks the layer[\s\S]*2 wrong/);
+  assert.match((await rig.kiln(['fsck', '--repair'], { expect: 0 })).stdout, /\(it was removed; its step runs again\)/);
+  await isSound(rig);
+  const plain = await rig.build('c', '-t', 'x');
+  assert.is([...steps(plain)].find(([name]) => /RUN/.test(name))?.[1], 'DONE');
+  assert.is([...steps(plain)].find(([name]) => /COPY/.test(name))?.[1], 'CACHED');
+  await rig.kiln(['run', 'x', 'md5sum', '-c', '/sum'], { expect: 0 });
+});
+
+test('a layer whose directory is gone is found and forgotten', async () => {
+  await using rig = await prepared();
+  for (const layer of stepLayers(rig)) rmSync(layer, { recursive: true });
+  assert.match((await rig.kiln(['fsck'], { expect: 1 })).stdout, /has no files/);
+  await rig.kiln(['fsck', '--repair'], { expect: 0 });
+  await isSound(rig);
+  await rig.build('c', '-t', 'x');
+  assert.is(await cat(rig, 'x', '/a'), 'a');
+});
+
+test('a truncated blob is found, and a damaged document of an image is written again by the next build', async () => {
+  await using rig = await prepared();
+  for (const path of globSync(`${rig.store}/blobs/sha256/*`)) if (statSync(path).size < 3000) truncateSync(path, 10);
+  const { stdout } = await rig.kiln(['fsck'], { expect: 1 });
+  assert.match(stdout, /the blob sha256:[0-9a-f]{64} has other bytes than its name says/);
+  assert.match(stdout, /the image docker\.io\/library\/x:latest lacks the document/);
+  await rig.kiln(['fsck', '--repair'], { expect: 0 });
+  await isSound(rig);
+  assert.equal((await rig.kiln(['images', '-q'], { expect: 0 })).stdout, '');
+});
+
+test('without its index the store is sound again, and images keep their names', async () => {
+  await using rig = await prepared();
+  for (const path of globSync(`${rig.store}/kiln.db*`)) rmSync(path);
+  const { stderr } = await rig.kiln(['images'], { expect: 0 });
+  assert.match(stderr, /the store's index was missing and has been rebuilt/);
+  await isSound(rig);
+  assert.is(await cat(rig, 'x', '/a'), 'a');
+});
+
+test('a directory that no row names is found and removed', async () => {
+  await using rig = await prepared();
+  rig.write('store/layers/00000000000000000000000000000000/fs', { stray: '' });
+  writeFileSync(`${rig.store}/layers/00000000000000000000000000000000/layer.json`, '{}');
+  assert.match((await rig.kiln(['fsck'], { expect: 1 })).stdout, /the index does not know the layer 0{32}/);
+  await rig.kiln(['fsck', '--repair'], { expect: 0 });
+  assert.not(readdirSync(`${rig.store}/layers`).includes('0'.repeat(32)));
+  await isSound(rig);
+});
+
+test.run();
