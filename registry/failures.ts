@@ -16,7 +16,7 @@ export class TransientFailure extends Error {
 }
 
 /** Answers of a server that say: not now. */
-const BUSY = new Set([408, 425, 429, 500, 502, 503, 504]);
+export const BUSY: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
 const UNREACHABLE = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN', 'EADDRNOTAVAIL']);
 const RESET = new Set([
   'ECONNRESET',
@@ -33,11 +33,32 @@ const TIMEOUT = new Map([
   ['UND_ERR_BODY_TIMEOUT', 'stopped sending in the middle of an answer'],
 ]);
 
+/** What the other side is called in messages, the codes of its failures, and the hints that are not the same for all. */
+export interface Party {
+  readonly noun: string;
+  readonly timeout: KilnError['code'];
+  readonly unreachable: KilnError['code'];
+  readonly tls: KilnError['code'];
+  readonly spelling: string;
+  readonly again: string;
+  readonly trust: string;
+}
+
+const REGISTRY: Party = {
+  noun: 'registry',
+  timeout: 'KILN_REGISTRY_TIMEOUT',
+  unreachable: 'KILN_REGISTRY_UNREACHABLE',
+  tls: 'KILN_REGISTRY_TLS',
+  spelling: 'check the spelling of the host in the image name, and DNS',
+  again: 'run the command again; finished layers are kept',
+  trust: 'set NODE_EXTRA_CA_CERTS to the CA file of the registry, or name it as ca in the registry configuration',
+};
+
 /**
  * Turns what a request threw into what Kiln throws: `TransientFailure` when another attempt may help, a KilnError otherwise.
  * Errors that are no network failure come back as they are.
  */
-export function networkFailure(error: unknown, url: URL, signal: AbortSignal): unknown {
+export function networkFailure(error: unknown, url: URL, signal: AbortSignal, party = REGISTRY): unknown {
   if (signal.aborted) return signal.reason instanceof KilnError ? signal.reason : new CancelledError(error);
   if (error instanceof KilnError || error instanceof TransientFailure) return error;
   const code = codeOf(error);
@@ -45,18 +66,18 @@ export function networkFailure(error: unknown, url: URL, signal: AbortSignal): u
   const timeout = TIMEOUT.get(code);
   if (timeout) {
     return new TransientFailure(
-      new KilnError('KILN_REGISTRY_TIMEOUT', `registry ${host} ${timeout}`, {
+      new KilnError(party.timeout, `${party.noun} ${host} ${timeout}`, {
         hint: 'check the network and the proxy settings, then run the command again',
         cause: error,
       }),
     );
   }
   if (UNREACHABLE.has(code)) {
-    const failure = new KilnError('KILN_REGISTRY_UNREACHABLE', `cannot reach registry ${host}: ${reason(code, error)}`, {
+    const failure = new KilnError(party.unreachable, `cannot reach ${party.noun} ${host}: ${reason(code, error)}`, {
       hint:
         code === 'ENOTFOUND'
-          ? 'check the spelling of the host in the image name, and DNS'
-          : 'check that the registry is up, and the proxy settings (HTTPS_PROXY, NO_PROXY)',
+          ? party.spelling
+          : `check that the ${party.noun} is up, and the proxy settings (HTTPS_PROXY, NO_PROXY)`,
       cause: error,
     });
     // A refusal or an unknown name is an answer; a name server that does not answer may do so later.
@@ -64,15 +85,15 @@ export function networkFailure(error: unknown, url: URL, signal: AbortSignal): u
   }
   if (RESET.has(code) || code.startsWith('HPE_')) {
     return new TransientFailure(
-      new KilnError('KILN_REGISTRY_UNREACHABLE', `the connection to registry ${host} broke: ${messageOf(error)}`, {
-        hint: 'run the command again; finished layers are kept',
+      new KilnError(party.unreachable, `the connection to ${party.noun} ${host} broke: ${messageOf(error)}`, {
+        hint: party.again,
         cause: error,
       }),
     );
   }
   if (isTlsError(error)) {
-    return new KilnError('KILN_REGISTRY_TLS', `no trusted TLS connection to registry ${host}: ${messageOf(error)}`, {
-      hint: 'set NODE_EXTRA_CA_CERTS to the CA file of the registry, or name it as ca in the registry configuration',
+    return new KilnError(party.tls, `no trusted TLS connection to ${party.noun} ${host}: ${messageOf(error)}`, {
+      hint: party.trust,
       cause: error,
     });
   }

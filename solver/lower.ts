@@ -9,6 +9,7 @@ import { fileOp } from './ops/file.ts';
 import { mergeOp } from './ops/merge.ts';
 import { isImageSource, sourceImageOp } from './ops/source-image.ts';
 import { sourceLocalOp } from './ops/source-local.ts';
+import { remoteSourceOp } from './ops/source-remote.ts';
 import type { BuildResult } from './result.ts';
 import type { Edge, Op, Vertex } from './solver.ts';
 import type { World } from './world.ts';
@@ -79,9 +80,11 @@ function sourceOp(op: LlbVertex['op'] & { kind: 'source' }, world: World): Op<Bu
     const platform = op.platform ?? world.platform;
     return sourceImageOp(op.source, platform, world);
   }
+  const remote = remoteSourceOp(op.source, world);
+  if (remote) return remote;
   const scheme = identifier.split('://', 1)[0];
-  throw new KilnError('KILN_SOURCE_UNSUPPORTED', `sources of the kind ${scheme}:// are not supported yet`, {
-    hint: 'fetch it in a RUN step, or beforehand into the context',
+  throw new KilnError('KILN_SOURCE_UNSUPPORTED', `sources of the kind ${scheme}:// are not supported`, {
+    hint: 'sources are docker-image://, oci-layout://, local://, git://, http:// and https://',
   });
 }
 

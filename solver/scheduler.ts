@@ -7,7 +7,7 @@ import { vertexId } from './graph.ts';
 import { startKeying } from './keying.ts';
 import { createLimits } from './limits.ts';
 import { createReporter } from './reporter.ts';
-import type { RunContext, SolverOptions, Vertex } from './solver.ts';
+import type { MapReport, RunContext, SolverOptions, Vertex } from './solver.ts';
 import { type Identity, identityOf, type Node, type State, WANT, type Want } from './state.ts';
 import { type Effects, transition } from './transition.ts';
 
@@ -121,7 +121,7 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
     startMap(node) {
       fly(
         node,
-        (signal) => reported(node, () => node.vertex.op.cacheMap(signal)),
+        (signal) => reported(node, () => node.vertex.op.cacheMap(signal, mapReport(node.vertex))),
         (map) => set(node, { kind: 'keying', keying: startKeying(node.vertex, map) }),
       );
     },
@@ -147,6 +147,10 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
     },
     load: (key, node) => loadRecord(cache, codec, key, outputsWanted(node)),
   };
+
+  function mapReport(vertex: Vertex<R>): MapReport {
+    return { progress: options.progress, vertex: vertex.digest, started: () => reporter.started(vertex, Date.now()) };
+  }
 
   /** Runs the op, unless another process is doing so: then its record is waited for. */
   async function runOnce(node: Node<R>, identity: Identity, signal: AbortSignal): Promise<Run<R>> {

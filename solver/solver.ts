@@ -52,11 +52,19 @@ export interface Vertex<R> {
 /** What a vertex does. One file per kind under ops/. */
 export interface Op<R> {
   /** What identifies the op itself and how it reads its inputs. May ask the network (a tag to a digest), never runs anything. */
-  cacheMap(signal: AbortSignal): Promise<CacheMap<R>>;
+  cacheMap(signal: AbortSignal, report?: MapReport): Promise<CacheMap<R>>;
   /** Runs the op. One result per output. Called at most once per key and solver. */
   run(inputs: readonly R[], context: RunContext): Promise<readonly R[]>;
   /** Which limit this op counts against. */
   readonly resource: 'process' | 'network' | 'cpu' | 'none';
+}
+
+/** How an op tells of what it does already for its key: a source that has to be fetched before it is known. */
+export interface MapReport {
+  readonly progress: ProgressSink;
+  readonly vertex: Digest;
+  /** Shows the vertex as one that has begun. */
+  readonly started: () => void;
 }
 
 export interface CacheMap<R> {

@@ -7,7 +7,15 @@ import type { BlobForms } from '../snapshotter/content.ts';
 import type { LayerId, Snapshotter } from '../snapshotter/snapshotter.ts';
 import type { EarlierCopies } from './ops/file/earlier.ts';
 import type { CopyPool } from './ops/file/inparts.ts';
+import type { SourceGitWorld } from './ops/source-git.ts';
+import type { SourceHttpWorld } from './ops/source-http.ts';
 import type { DirectoryResult } from './result.ts';
+
+/** What sources over the network need. Its modules are loaded with the first of them. */
+export interface Remotes {
+  readonly http: () => Promise<Pick<SourceHttpWorld, 'fetcher' | 'fetched' | 'answers'>>;
+  readonly git: () => Promise<Pick<SourceGitWorld, 'git' | 'refs'>>;
+}
 
 /** The services that ops run on, and what the caller of the build lends it. */
 export interface World {
@@ -31,6 +39,8 @@ export interface World {
   readonly secret: (id: string) => Promise<Uint8Array | undefined>;
   /** A new private directory in memory for secret files, gone when disposed. */
   readonly secretDirectory: () => Disposable & { readonly path: string };
+  /** What is fetched by http and from git repositories; made when a graph has such a source. Those graphs fail where it is not given. */
+  readonly remotes?: Remotes;
   /** Told of each layer that a step made, so that work which will be needed can begin. */
   readonly onLayer?: (layer: LayerId) => void;
 }

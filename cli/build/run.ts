@@ -33,6 +33,7 @@ import { type ContextHost, type LoadedContext, loadContext } from './context.ts'
 import { internalStep } from './internal.ts';
 import type { BuildOptions } from './options.ts';
 import { explainFailure } from './outcome.ts';
+import { openRemotes } from './remotes.ts';
 import { announcedResolver, type LocalSource, layoutsOf, type PreparedRequest, prepareRequest } from './request.ts';
 import { readSecret, secretDirectory } from './secrets.ts';
 
@@ -134,6 +135,7 @@ function openWorld(
     allowed: new Set(options.network === 'host' ? [...options.allow, 'network.host'] : options.allow),
     secret: (id) => readSecret(options.secrets, id),
     secretDirectory: () => secretDirectory(session.store),
+    remotes: openRemotes(session.store, options.ssh, process.env, scope),
     onLayer: (layer) => {
       // Packed while later steps run; whoever needs the answer asks again and meets this one.
       session.snapshotter.describe(layer, signal).catch(() => {});

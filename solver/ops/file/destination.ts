@@ -17,7 +17,8 @@ export function prepareTarget(to: Root, dest: string, source: SourceShape, overr
   const intoIt = source.isDirectory
     ? !source.contentsOnly && existing !== undefined
     : existing !== undefined && isDirectoryMode(existing.mode);
-  if (intoIt) target = below(target, source.name);
+  // The top of a tree has no name of its own: what is in it goes where it was told to go.
+  if (intoIt && source.name !== '') target = below(target, source.name);
   makeParents(to, source.isDirectory && source.contentsOnly && existing === undefined ? target : parentOf(target), overrides);
   return target;
 }

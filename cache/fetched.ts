@@ -1,0 +1,42 @@
+import type { Digest } from '../base/digest.ts';
+import type { Store } from '../snapshotter/store/root.ts';
+
+/**
+ * What was fetched by http(s): the layers that hold the file, and the validators by which the server tells that it is still the same
+ * (RFC 9110, 8.8). A request is told apart by the digest of all that decides about its result: see solver/ops/source-http.ts.
+ */
+export interface FetchedFile {
+  /** As sent, `W/` included. */
+  readonly etag?: string | undefined;
+  /** The Last-Modified header as sent. */
+  readonly modified?: string | undefined;
+  /** Of the bytes. */
+  readonly digest: Digest;
+  readonly filename: string;
+  readonly layers: readonly string[];
+}
+
+export interface FetchedFiles {
+  /** The last answer to this request. Whether its layers are still there is the caller's to see. */
+  find(request: Digest): FetchedFile | undefined;
+  save(request: Digest, file: FetchedFile): void;
+}
+
+/** Append-only: see Store.migrate. `used` is in milliseconds since 1970. */
+const TABLES = ['CREATE TABLE fetched (request TEXT PRIMARY KEY, file TEXT NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID'];
+
+/** Kept in the store's database. One row for each request; a lost row costs one download. */
+export function openFetchedFiles(store: Pick<Store, 'db' | 'migrate'>): FetchedFiles {
+  store.migrate('fetched-files', TABLES);
+  const { db } = store;
+  return {
+    find(request) {
+      const row = db.get<{ file: string }>('SELECT file FROM fetched WHERE request = ?', request);
+      return row && (JSON.parse(row.file) as FetchedFile);
+    },
+    save(request, file) {
+      const text = JSON.stringify(file);
+      db.run('INSERT OR REPLACE INTO fetched (request, file, used) VALUES (?, ?, ?)', request, text, Date.now());
+    },
+  };
+}

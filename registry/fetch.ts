@@ -1,0 +1,137 @@
+import { KilnError } from '../base/errors.ts';
+import { BUSY, networkFailure, type Party, printable, retryAfter, TransientFailure } from './failures.ts';
+import type { ProxySettings } from './proxy.ts';
+import { DEFAULT_RETRY, type RetryPolicy, retrying } from './retry.ts';
+import { DEFAULT_TIMEOUTS, discard, type HttpResponse, header, readLimited, type Timeouts, Transport } from './transport.ts';
+
+export interface FetchOptions {
+  readonly proxies: ProxySettings;
+  readonly timeouts?: Timeouts;
+  readonly retry?: RetryPolicy;
+}
+
+export interface FetchRequest {
+  /** http or https. Its user and password become an Authorization header, unless `headers` has one. */
+  readonly url: URL;
+  /** Lower-case names. `authorization` goes to the host of `url` only, whatever it redirects to. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+}
+
+/** Files by http(s), from any server. undici is loaded with the first request. */
+export interface Fetcher extends AsyncDisposable {
+  /**
+   * GETs the URL, follows redirects, and gives an answer of status 2xx or 304 to `consume`, which reads or discards its body. What may
+   * pass (a connection that breaks, 5xx, 429) is tried again from the beginning, `consume` included. Throws KILN_HTTP_STATUS,
+   * KILN_HTTP_UNREACHABLE, KILN_HTTP_TIMEOUT, KILN_HTTP_TLS, KILN_HTTP_REDIRECT.
+   */
+  get<T>(request: FetchRequest, consume: (response: HttpResponse) => Promise<T>): Promise<T>;
+}
+
+const SERVER: Party = {
+  noun: 'server',
+  timeout: 'KILN_HTTP_TIMEOUT',
+  unreachable: 'KILN_HTTP_UNREACHABLE',
+  tls: 'KILN_HTTP_TLS',
+  spelling: 'check the spelling of the host in the URL, and DNS',
+  again: 'run the command again',
+  trust: 'set NODE_EXTRA_CA_CERTS to the file of the CA that signed its certificate',
+};
+
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+/** As Go's client, and with it Docker. */
+const MAX_REDIRECTS = 10;
+const USER_AGENT = 'kiln/0.1';
+
+export function createFetcher({ proxies, timeouts = DEFAULT_TIMEOUTS, retry = DEFAULT_RETRY }: FetchOptions): Fetcher {
+  const transport = new Transport(proxies, timeouts);
+  return {
+    get: (request, consume) =>
+      retrying(retry, request.signal, async () => {
+        try {
+          return await consume(await follow(transport, request));
+        } catch (error) {
+          throw networkFailure(error, request.url, request.signal, SERVER);
+        }
+      }),
+    [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
+  };
+}
+
+async function follow(transport: Transport, request: FetchRequest): Promise<HttpResponse> {
+  const { signal } = request;
+  const { authorization = basicLogin(request.url), ...headers } = request.headers;
+  let url = request.url;
+  for (let redirects = 0; ; redirects++) {
+    // A login is for the host it was given for, and does not come back after a way through another one.
+    const trusted = authorization !== undefined && url.origin === request.url.origin;
+    const response = await send(transport, url, { ...headers, ...(trusted && { authorization }) }, signal);
+    if ((response.status >= 200 && response.status < 300) || response.status === 304) return response;
+    if (!REDIRECTS.has(response.status)) throw await statusFailure(response);
+    await discard(response);
+    if (redirects >= MAX_REDIRECTS) throw redirectFailure(request.url, `more than ${MAX_REDIRECTS} times`);
+    url = target(response, request.url);
+  }
+}
+
+async function send(
+  transport: Transport,
+  url: URL,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<HttpResponse> {
+  try {
+    return await transport.send({
+      url,
+      method: 'GET',
+      // The file as the server has it: its digest and its ETag are those of these bytes.
+      headers: { 'user-agent': USER_AGENT, 'accept-encoding': 'identity', ...headers },
+      tls: { verify: true, ca: [] },
+      signal,
+    });
+  } catch (error) {
+    throw networkFailure(error, url, signal, SERVER);
+  }
+}
+
+function target(response: HttpResponse, from: URL): URL {
+  const location = header(response, 'location');
+  const url = location !== undefined && URL.canParse(location, response.url.href) ? new URL(location, response.url) : undefined;
+  if (!url || !/^https?:$/.test(url.protocol)) throw redirectFailure(from, 'to no http or https URL');
+  return url;
+}
+
+function redirectFailure(url: URL, how: string): KilnError {
+  return new KilnError('KILN_HTTP_REDIRECT', `${withoutLogin(url)} redirects ${how}`, { hint: 'check the URL' });
+}
+
+async function statusFailure(response: HttpResponse): Promise<unknown> {
+  const { status, url } = response;
+  const said = printable((await readLimited(response, 4096).catch(() => undefined))?.toString() ?? '');
+  const words = said === '' || said.includes('<') ? '' : `: ${said}`;
+  const failure = new KilnError('KILN_HTTP_STATUS', `${withoutLogin(url)} answered ${status}${words}`, {
+    hint: statusHint(status, url),
+  });
+  return BUSY.has(status) ? new TransientFailure(failure, retryAfter(response)) : failure;
+}
+
+function statusHint(status: number, url: URL): string {
+  if (status === 404 || status === 410) return 'check the URL: the server has no such file';
+  if (status === 401 || status === 403)
+    return `if it needs a login, give it as a secret: --secret id=HTTP_AUTH_TOKEN_${url.hostname},env=TOKEN`;
+  return 'check the URL, or try again later';
+}
+
+function basicLogin(url: URL): string | undefined {
+  if (url.username === '' && url.password === '') return undefined;
+  const login = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  return `Basic ${Buffer.from(login).toString('base64')}`;
+}
+
+/** The URL for messages: what comes before the @ may be a password. */
+export function withoutLogin(url: URL): string {
+  const bare = new URL(url.href);
+  bare.username = '';
+  bare.password = '';
+  return bare.href;
+}

@@ -1,0 +1,19 @@
+/** What git sources use of this machine. */
+export interface GitHost {
+  /** Where the shared repositories are kept; made when first needed. */
+  readonly directory: string;
+  /** What git itself is given of the caller's environment: PATH, proxies, CA files. */
+  readonly env: Readonly<Record<string, string>>;
+  /**
+   * The ssh agent that the caller lends under this id (`default` unless a graph says otherwise), or undefined when there is none. Disposed
+   * when the command that uses it has ended.
+   */
+  readonly sshAgent: (id: string) => Promise<SshAgent | undefined>;
+  /** Files of known hosts, besides the one beside the shared repositories. Those that do not exist do no harm. */
+  readonly knownHosts: readonly string[];
+}
+
+export interface SshAgent extends AsyncDisposable {
+  /** The path of its socket, for this process's user. */
+  readonly socket: string;
+}

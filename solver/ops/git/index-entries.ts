@@ -1,0 +1,27 @@
+import { decodeName } from '../../../snapshotter/sys/names.ts';
+import type { Git } from './repository.ts';
+
+/** One file of a commit. */
+export interface IndexEntry {
+  /** `100644`, `100755`, `120000`, or `160000` for a submodule. */
+  readonly mode: string;
+  readonly id: string;
+  /** In the text form of names.ts. */
+  readonly path: string;
+}
+
+export const SUBMODULE = '160000';
+
+/** Reads the tree of `commit` into the index that `env` names, and answers what is in it. */
+export async function readIndex(git: Git, env: Readonly<Record<string, string>>, commit: string): Promise<readonly IndexEntry[]> {
+  await git.run(`read the tree of ${commit}`, ['read-tree', commit], { env });
+  const output = await git.run(`list the files of ${commit}`, ['ls-files', '--stage', '-z'], { env });
+  return decodeName(output)
+    .split('\0')
+    .filter((line) => line !== '')
+    .map((line) => {
+      const tab = line.indexOf('\t');
+      const [mode = '', id = ''] = line.slice(0, tab).split(' ');
+      return { mode, id, path: line.slice(tab + 1) };
+    });
+}

@@ -1,0 +1,80 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { withLockFile } from '../../../snapshotter/overlay/lockfile.ts';
+import { gitFailure, noSuchCommit } from './failures.ts';
+import type { GitHost } from './host.ts';
+import type { Git } from './repository.ts';
+
+/** A bare repository of the store that keeps what was fetched from one remote. Held by one process at a time. */
+export interface Mirror {
+  readonly directory: string;
+  /** The environment that makes git work on it. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** A commit, or the object of an annotated tag. */
+export interface Wanted {
+  readonly remote: string;
+  readonly object: string;
+}
+
+/**
+ * Runs `body` with the repository of `remote`, which has `object` and all below it: fetched before, or fetched now, alone and without
+ * its history when the server gives it so.
+ */
+export async function withObject<T>(
+  { remote, object }: Wanted,
+  host: GitHost,
+  git: Git,
+  signal: AbortSignal,
+  body: (mirror: Mirror) => Promise<T>,
+): Promise<T> {
+  const name = createHash('sha256').update(`${object.length} ${remote}`).digest('hex').slice(0, 32);
+  const directory = join(host.directory, name);
+  mkdirSync(host.directory, { recursive: true, mode: 0o700 });
+  return await withLockFile(`${directory}.lock`, signal, async () => {
+    const mirror: Mirror = { directory, env: { GIT_DIR: directory } };
+    await initialise(mirror, object, git);
+    await fetchObject(mirror, remote, object, git);
+    return await body(mirror);
+  });
+}
+
+async function initialise({ directory, env }: Mirror, object: string, git: Git): Promise<void> {
+  // What a killed git has left behind: nobody else is at work here.
+  for (const file of ['shallow.lock', 'packed-refs.lock', 'config.lock', 'HEAD.lock', 'kiln-index.lock'])
+    rmSync(join(directory, file), { force: true });
+  if (existsSync(join(directory, 'objects'))) return;
+  const format = object.length === 64 ? 'sha256' : 'sha1';
+  await git.run(`make ${directory}`, ['init', '--quiet', '--bare', '--template=', `--object-format=${format}`, '--', directory], {
+    env,
+  });
+}
+
+/** The ref that says that an object is there with all it needs: git writes it after it has checked that. */
+export function keepRef(object: string): string {
+  return `refs/kiln/${object}`;
+}
+
+async function fetchObject({ env, directory }: Mirror, remote: string, object: string, git: Git): Promise<void> {
+  const ref = keepRef(object);
+  const known = await git.tryRun(['rev-parse', '--quiet', '--verify', ref], { env });
+  if (known.code === 0) return;
+  const what = `fetch ${remote}`;
+  const fetch = (...args: string[]) =>
+    git.tryRun(['fetch', '--no-tags', '--no-recurse-submodules', '--no-write-fetch-head', '--force', ...args], {
+      env,
+      remote: true,
+    });
+  const alone = await fetch('--depth=1', '--', remote, `${object}:${ref}`);
+  if (alone.code === 0) return;
+  // An old server gives what a ref points to and nothing else, a plain file server no single commits.
+  if (!/not our ref|unadvertised object|shallow|couldn't find remote ref|no such remote ref/i.test(alone.stderr))
+    throw gitFailure(what, alone);
+  const whole = existsSync(join(directory, 'shallow')) ? ['--unshallow'] : [];
+  const all = await fetch(...whole, '--', remote, '+refs/heads/*:refs/remote/heads/*', '+refs/tags/*:refs/remote/tags/*');
+  if (all.code !== 0) throw gitFailure(what, all);
+  const update = await git.tryRun(['update-ref', ref, object], { env });
+  if (update.code !== 0) throw noSuchCommit(remote, object);
+}

@@ -1,0 +1,78 @@
+import { KilnError } from '../../../base/errors.ts';
+import type { Git } from './repository.ts';
+import { type GitSource, isCommitId } from './request.ts';
+
+/** What a ref of the remote is at the moment. */
+export interface Resolved {
+  /** What the ref points to: a commit, or the object of an annotated tag. */
+  readonly object: string;
+  /** The commit. The same as `object`, unless that is known to be a tag. */
+  readonly commit: string;
+  /** The full name, such as `refs/heads/main`; undefined for a commit that was named itself. */
+  readonly name: string | undefined;
+}
+
+/** Asks the remote, unless the ref is the id of a commit. Throws KILN_GIT_REF, KILN_GIT_CHECKSUM and what gitFailure makes. */
+export async function resolveRef(source: GitSource, git: Git): Promise<Resolved> {
+  const { ref, checksum } = source;
+  const resolved =
+    ref === undefined ? await defaultBranch(source, git) : isCommitId(ref) ? itself(ref) : await named(source, ref, git);
+  const { object, commit } = resolved;
+  if (checksum === undefined || object.startsWith(checksum) || commit.startsWith(checksum)) return resolved;
+  const got = object === commit ? object : `${object} (commit ${commit})`;
+  throw new KilnError('KILN_GIT_CHECKSUM', `${ref ?? 'the default branch'} of ${source.remote} is ${got}, expected ${checksum}`, {
+    hint: 'if the ref was moved on purpose, write its new commit; if not, do not trust it',
+  });
+}
+
+function itself(id: string): Resolved {
+  return { object: id, commit: id, name: undefined };
+}
+
+async function defaultBranch({ remote }: GitSource, git: Git): Promise<Resolved> {
+  const lines = await listRemote(git, remote, ['--symref'], ['HEAD']);
+  const object = lines.find(([id, name]) => isCommitId(id) && name === 'HEAD')?.[0];
+  if (object === undefined)
+    throw new KilnError('KILN_GIT_REF', `${remote} has no default branch`, { hint: 'name a branch: #BRANCH after the URL' });
+  const target = lines.find(([first, name]) => first.startsWith('ref: ') && name === 'HEAD')?.[0].slice('ref: '.length);
+  return { object, commit: object, name: target };
+}
+
+/** As git checkout, a branch goes before a tag of the same name. */
+async function named({ remote }: GitSource, ref: string, git: Git): Promise<Resolved> {
+  const lines = await listRemote(git, remote, [], [ref, `${ref}^{}`]);
+  const ids = new Map(lines.map(([id, name]) => [name, id]));
+  const short = ref.replace(/^refs\//, '');
+  const candidates = [
+    `refs/${short}`,
+    `refs/heads/${ref.replace(/^refs\/heads\//, '')}`,
+    `refs/tags/${ref.replace(/^refs\/tags\//, '')}`,
+  ];
+  const name = candidates.find((candidate) => ids.has(candidate));
+  if (name === undefined) {
+    const abbreviated = /^[0-9a-f]{4,39}$/.test(ref);
+    throw new KilnError('KILN_GIT_REF', `${remote} has no ref ${ref}`, {
+      hint: abbreviated
+        ? 'if this is a commit, write all 40 digits of it'
+        : `git ls-remote ${remote} lists the branches and tags there are`,
+    });
+  }
+  const object = ids.get(name)!;
+  return { object, commit: ids.get(`${name}^{}`) ?? object, name };
+}
+
+async function listRemote(
+  git: Git,
+  remote: string,
+  options: readonly string[],
+  patterns: readonly string[],
+): Promise<[string, string][]> {
+  const output = await git.run(`read ${remote}`, ['ls-remote', '--quiet', ...options, '--', remote, ...patterns], {
+    remote: true,
+  });
+  return output
+    .toString()
+    .split('\n')
+    .filter((line) => line.includes('\t'))
+    .map((line) => line.split('\t', 2) as [string, string]);
+}

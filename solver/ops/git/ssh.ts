@@ -1,0 +1,59 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { KilnError } from '../../../base/errors.ts';
+import type { GitHost } from './host.ts';
+import { type GitSource, withoutUserinfo } from './request.ts';
+
+/**
+ * How git calls ssh: with the caller's agent and no other key, no configuration, no question. Which host keys are good: those that the
+ * graph names and no others; or those that the caller knows, and the first one that a host shows, which is remembered.
+ */
+export async function sshCommand(
+  source: GitSource,
+  host: GitHost,
+): Promise<AsyncDisposable & { readonly env: Record<string, string> }> {
+  await using stack = new AsyncDisposableStack();
+  const agent = source.ssh === undefined ? undefined : await host.sshAgent(source.ssh);
+  if (!agent)
+    throw new KilnError(
+      'KILN_SSH_AGENT',
+      `no ssh agent ${JSON.stringify(source.ssh ?? 'default')} for ${withoutUserinfo(source.remote)}`,
+      {
+        hint: 'start ssh-agent, ssh-add a key, and build with --ssh default',
+      },
+    );
+  stack.use(agent);
+  const files = source.knownHosts === undefined ? remembered(host) : [given(source.knownHosts, stack)];
+  const options = [
+    'BatchMode=yes',
+    'ConnectTimeout=15',
+    'IdentityFile=none',
+    `StrictHostKeyChecking=${source.knownHosts === undefined ? 'accept-new' : 'yes'}`,
+    `UserKnownHostsFile=${files.map((file) => `"${file}"`).join(' ')}`,
+  ];
+  const command = ['ssh', '-F', '/dev/null', ...options.flatMap((option) => ['-o', option])].map(shellQuoted).join(' ');
+  const owned = stack.move();
+  return {
+    env: { SSH_AUTH_SOCK: agent.socket, GIT_SSH_COMMAND: command, GIT_SSH_VARIANT: 'ssh' },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** ssh adds new keys to the first file. */
+function remembered(host: GitHost): string[] {
+  mkdirSync(host.directory, { recursive: true, mode: 0o700 });
+  return [join(host.directory, 'known_hosts'), ...host.knownHosts];
+}
+
+function given(lines: string, stack: AsyncDisposableStack): string {
+  const directory = mkdtempSync(join(tmpdir(), 'kiln-ssh-'));
+  stack.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const file = join(directory, 'known_hosts');
+  writeFileSync(file, lines, { mode: 0o600 });
+  return file;
+}
+
+function shellQuoted(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}

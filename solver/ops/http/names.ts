@@ -1,0 +1,37 @@
+/** What a file is called for which neither the graph, nor the server, nor the URL has a name that can be one. */
+const FALLBACK = 'download';
+
+/**
+ * The name of a downloaded file: the one the graph asks for, else that of Content-Disposition, else the last element of the URL's path.
+ * Always a single path element, whatever the server sends.
+ */
+export function fileName(url: URL, wanted: string | undefined, disposition: string | undefined): string {
+  if (wanted) return safe(lastElement(wanted));
+  const offered = disposition === undefined ? '' : dispositionName(disposition);
+  if (offered !== '' && !offered.endsWith('/')) return safe(lastElement(offered));
+  return safe(lastElement(decoded(url.pathname)));
+}
+
+function lastElement(path: string): string {
+  return path.replace(/\/+$/, '').split('/').at(-1) ?? '';
+}
+
+function safe(name: string): string {
+  return name === '' || name === '.' || name === '..' || /[\0/]/.test(name) || Buffer.byteLength(name) > 255 ? FALLBACK : name;
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
+/** The `filename*` or `filename` parameter of Content-Disposition (RFC 6266); empty when there is none. */
+function dispositionName(text: string): string {
+  const extended = /;\s*filename\*\s*=\s*(?:utf-8)'[^']*'([^;\s]+)/i.exec(text)?.[1];
+  if (extended !== undefined) return decoded(extended);
+  const match = /;\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))/i.exec(text);
+  return match?.[1]?.replace(/\\(.)/g, '$1') ?? match?.[2] ?? '';
+}

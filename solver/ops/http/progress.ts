@@ -1,0 +1,22 @@
+import type { SourceContext } from '../source-context.ts';
+import type { OnBytes } from './receive.ts';
+
+/** At most this often, in milliseconds, the bytes of a download are told. */
+const INTERVAL = 100;
+
+/** Tells a download as a status of its vertex. */
+export function byteStatus({ progress, vertex }: Pick<SourceContext, 'progress' | 'vertex'>, name: string): OnBytes {
+  const started = Date.now();
+  const status = `downloading ${name}`;
+  let told = 0;
+  let ended = false;
+  return (current, total) => {
+    const timestamp = Date.now();
+    const over = total > 0 && current === total;
+    if (ended || (timestamp - told < INTERVAL && !over)) return;
+    ended = over;
+    told = timestamp;
+    const completed = over ? { completed: timestamp } : {};
+    progress({ kind: 'status', vertex, id: status, name: status, current, total, timestamp, started, ...completed });
+  };
+}

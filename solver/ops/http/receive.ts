@@ -1,0 +1,88 @@
+import { createHash } from 'node:crypto';
+import { closeSync, ftruncateSync, writeSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { asDigest, type Digest } from '../../../base/digest.ts';
+import { errnoOf, KilnError, messageOf } from '../../../base/errors.ts';
+import { withoutLogin } from '../../../registry/fetch.ts';
+import { type HttpResponse, header } from '../../../registry/transport.ts';
+import type { Snapshot, Snapshotter } from '../../../snapshotter/snapshotter.ts';
+import { openRoot } from '../../../snapshotter/sys/rooted.ts';
+import { applyToFd } from '../file/attributes.ts';
+import type { HttpSource } from './request.ts';
+
+export interface Received {
+  readonly digest: Digest;
+  readonly snapshot: Snapshot;
+}
+
+/** Told of bytes so far, and of how many there will be (0 when the server does not say). */
+export type OnBytes = (current: number, total: number) => void;
+
+/** The body as the one file of a new layer. Its digest is checked before the layer is committed. Throws KILN_HTTP_CHECKSUM. */
+export async function receive(
+  response: HttpResponse,
+  source: HttpSource,
+  name: string,
+  snapshotter: Snapshotter,
+  onBytes: OnBytes,
+): Promise<Received> {
+  await using active = await snapshotter.prepare({ layers: [] });
+  using root = openRoot(active.root);
+  const fd = root.create(name, 0o600);
+  let digest: Digest;
+  try {
+    digest = await writeBody(response, fd, onBytes);
+    checkDigest(source, digest);
+    applyToFd(fd, { uid: source.uid, gid: source.gid, mode: source.mode, mtime: modified(response), xattrs: undefined });
+  } finally {
+    closeSync(fd);
+  }
+  return { digest, snapshot: await active.commit() };
+}
+
+async function writeBody(response: HttpResponse, fd: number, onBytes: OnBytes): Promise<Digest> {
+  const packed = header(response, 'content-encoding') !== undefined;
+  const total = packed ? 0 : Number(header(response, 'content-length') ?? 0);
+  const hash = createHash('sha256');
+  let current = 0;
+  ftruncateSync(fd, 0);
+  for await (const bytes of decoded(response)) {
+    hash.update(bytes);
+    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+    current += bytes.length;
+    onBytes(current, total);
+  }
+  onBytes(current, current);
+  return asDigest(`sha256:${hash.digest('hex')}`);
+}
+
+/** Some servers pack a file for the way although they were asked not to: what counts is the file, as with Docker. */
+async function* decoded(response: HttpResponse): AsyncIterable<Buffer> {
+  const body = response.body as AsyncIterable<Buffer>;
+  if (header(response, 'content-encoding')?.toLowerCase() !== 'gzip') return yield* body;
+  const unpacked = Readable.from(body).compose(createGunzip());
+  try {
+    yield* unpacked as AsyncIterable<Buffer>;
+  } catch (error) {
+    if (!errnoOf(error)?.startsWith('Z_')) throw error;
+    const hint = 'try again; if it stays so, the fault is on the side of the server';
+    throw new KilnError('KILN_HTTP_BODY', `${withoutLogin(response.url)}: the answer cannot be unpacked: ${messageOf(error)}`, {
+      hint,
+      cause: error,
+    });
+  }
+}
+
+function checkDigest({ checksum, url }: HttpSource, got: Digest): void {
+  if (checksum === undefined || checksum === got) return;
+  throw new KilnError('KILN_HTTP_CHECKSUM', `${withoutLogin(url)} has the digest ${got}, expected ${checksum}`, {
+    hint: 'if the file was changed on purpose, write its new digest; if not, do not trust it',
+  });
+}
+
+/** When the file was changed, as the server says; 1970 when it does not say, so that the same bytes give the same layer. */
+function modified(response: HttpResponse): { sec: number; nsec: number } {
+  const ms = Date.parse(header(response, 'last-modified') ?? '');
+  return { sec: Number.isNaN(ms) ? 0 : Math.floor(ms / 1000), nsec: 0 };
+}

@@ -1,0 +1,71 @@
+import { type Digest, digestOfParts, isDigest } from '../../../base/digest.ts';
+import { KilnError } from '../../../base/errors.ts';
+import type { SourceOp } from '../../llb/ops.ts';
+
+/** An `http://` or `https://` source as the graph asks for it (BuildKit's solver/pb/attr.go, `http.*`). */
+export interface HttpSource {
+  readonly url: URL;
+  /** The digest that the bytes must have. */
+  readonly checksum: Digest | undefined;
+  readonly filename: string | undefined;
+  /** 0o7777 bits. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** The secret that holds an Authorization header; without it those are tried that are named after the host. */
+  readonly authSecret: string | undefined;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The only ones that a graph may set. */
+const HEADERS: ReadonlySet<string> = new Set(['accept', 'user-agent']);
+
+/** Throws KILN_GRAPH_INVALID, or KILN_HTTP_URL for a URL that is none. */
+export function readHttpSource({ identifier, attrs }: SourceOp): HttpSource {
+  if (!URL.canParse(identifier))
+    throw new KilnError('KILN_HTTP_URL', `${JSON.stringify(identifier)} is no URL`, { hint: 'check its spelling' });
+  const checksum = attrs['http.checksum'];
+  if (checksum !== undefined && !isDigest(checksum)) throw badAttribute('http.checksum', checksum);
+  const headers = Object.entries(attrs).flatMap(([key, value]) => {
+    const name = key.startsWith('http.header.') ? key.slice('http.header.'.length).toLowerCase() : '';
+    return HEADERS.has(name) ? [[name, value] as const] : [];
+  });
+  return {
+    url: new URL(identifier),
+    checksum,
+    filename: attrs['http.filename'] || undefined,
+    mode: numberOf(attrs, 'http.perm') || 0o600,
+    uid: numberOf(attrs, 'http.uid'),
+    gid: numberOf(attrs, 'http.gid'),
+    authSecret: attrs['http.authheadersecret'] || undefined,
+    headers: Object.fromEntries(headers.sort(([a], [b]) => (a < b ? -1 : 1))),
+  };
+}
+
+/** As Go's ParseInt with base 0 reads it: `0600` and `0x180` are the same. 0 when it is not there. */
+function numberOf(attrs: SourceOp['attrs'], name: string): number {
+  const text = attrs[name];
+  if (text === undefined) return 0;
+  const octal = /^0[0-7]+$/.test(text);
+  const value = octal ? Number.parseInt(text, 8) : Number(text);
+  if (!/^(0[xob])?[0-9a-f]+$/i.test(text) || !Number.isInteger(value) || value > 0xffff_ffff) throw badAttribute(name, text);
+  return value;
+}
+
+function badAttribute(name: string, value: string): KilnError {
+  return new KilnError('KILN_GRAPH_INVALID', `the build graph has ${name}=${JSON.stringify(value)}`);
+}
+
+/** Names the request among those that are remembered: all that decides which bytes come, and how they lie in the layer. */
+export function requestId({ url, filename, mode, uid, gid, authSecret, headers }: HttpSource): Digest {
+  const attributes = [mode, uid, gid].map(String);
+  return digestOfParts([
+    'kiln.http.v1',
+    url.href,
+    filename ?? '',
+    ...attributes,
+    authSecret ?? '',
+    ...Object.entries(headers).flat(),
+  ]);
+}

@@ -1,0 +1,76 @@
+import type { Snapshotter } from '../../snapshotter/snapshotter.ts';
+import type { SourceOp } from '../llb/ops.ts';
+import type { BuildResult } from '../result.ts';
+import type { Op } from '../solver.ts';
+import { gitAuthorization } from './git/auth.ts';
+import { type Checkout, checkOut } from './git/checkout.ts';
+import { cloneInto } from './git/gitdir.ts';
+import type { GitHost } from './git/host.ts';
+import { type GitRights, gitFor } from './git/repository.ts';
+import { type GitSource, readGitSource } from './git/request.ts';
+import { type Resolved, resolveRef } from './git/resolve.ts';
+import { commitTime, setTimes } from './git/times.ts';
+import type { Secrets } from './secret-text.ts';
+import { mapping, running, type SourceContext } from './source-context.ts';
+
+/** What git sources need of the World. */
+export interface SourceGitWorld {
+  readonly snapshotter: Snapshotter;
+  readonly git: GitHost;
+  /** What the refs of remotes are in this build, so that all its steps see the same commit. */
+  readonly refs: Map<string, Promise<Resolved>>;
+  readonly secret: Secrets;
+}
+
+/**
+ * A commit of a git repository as a file tree. Its key is the commit, and what of it is wanted: not the remote, as the same commit is the
+ * same tree everywhere. A branch or tag is looked up once in a build; a commit that is named itself needs no network for its key.
+ */
+export function sourceGitOp(op: SourceOp, world: SourceGitWorld): Op<BuildResult> {
+  const source = readGitSource(op);
+  const resolve = async (context: SourceContext): Promise<Resolved> => {
+    const id = JSON.stringify([source.remote, source.ref, source.checksum]);
+    const known = await world.refs.get(id)?.catch(() => undefined);
+    if (known) return known;
+    const asked = resolveRef(source, gitFor(source, await rightsOf(source, world), world.git, context));
+    world.refs.set(id, asked);
+    return await asked;
+  };
+  return {
+    resource: 'network',
+    async cacheMap(signal, report) {
+      const resolved = await resolve(mapping(signal, report));
+      return { parts: keyParts(source, resolved), inputs: [], volatile: false };
+    },
+    async run(_inputs, runContext) {
+      const context = running(runContext);
+      const resolved = await resolve(context);
+      const rights = await rightsOf(source, world);
+      const checkout: Checkout = { source, host: world.git, context, rights };
+      await using active = await world.snapshotter.prepare({ layers: [] });
+      // A directory of the repository has no .git, asked for or not.
+      const keeps = source.keepGitDir && source.subdir === '';
+      const commit = keeps
+        ? await cloneInto(checkout, resolved, active.root)
+        : await checkOut(checkout, resolved.object, active.root);
+      setTimes(active.root, commitTime(commit));
+
+      return [{ kind: 'snapshot', snapshot: await active.commit() }];
+    },
+  };
+}
+
+async function rightsOf(source: GitSource, { secret }: SourceGitWorld): Promise<GitRights> {
+  return { authorization: source.login ?? (await gitAuthorization(source, secret)), scope: source.remote };
+}
+
+function keyParts({ subdir, keepGitDir, submodules, remote }: GitSource, { object, commit, name }: Resolved) {
+  const kept = keepGitDir && subdir === '';
+  return [
+    { name: 'commit', value: commit },
+    { name: 'directory of the repository', value: subdir },
+    { name: 'submodules', value: String(submodules) },
+    // With its .git directory the tree also tells by which tag or branch it was fetched, and from where.
+    { name: '.git directory', value: kept ? JSON.stringify([object, name ?? '', remote]) : '' },
+  ];
+}

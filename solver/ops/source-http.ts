@@ -1,0 +1,125 @@
+import type { Digest } from '../../base/digest.ts';
+import type { FetchedFile, FetchedFiles } from '../../cache/fetched.ts';
+import type { Fetcher, FetchRequest } from '../../registry/fetch.ts';
+import { discard, type HttpResponse, header } from '../../registry/transport.ts';
+import type { LayerId, Snapshot, Snapshotter } from '../../snapshotter/snapshotter.ts';
+import type { SourceOp } from '../llb/ops.ts';
+import type { BuildResult } from '../result.ts';
+import type { CacheMap, Op } from '../solver.ts';
+import { authorization } from './http/auth.ts';
+import { fileName } from './http/names.ts';
+import { byteStatus } from './http/progress.ts';
+import { receive } from './http/receive.ts';
+import { type HttpSource, readHttpSource, requestId } from './http/request.ts';
+import type { Secrets } from './secret-text.ts';
+import { mapping, running, type SourceContext } from './source-context.ts';
+
+/** What http sources need of the World. */
+export interface SourceHttpWorld {
+  readonly snapshotter: Snapshotter;
+  readonly fetcher: Fetcher;
+  readonly fetched: FetchedFiles;
+  /** Answers of this build, so that each URL is asked once, whoever asks. */
+  readonly answers: Map<Digest, Promise<Answer>>;
+  readonly secret: Secrets;
+}
+
+/** A file as it is on the server now, and the layer that holds it. */
+export interface Answer {
+  readonly file: Omit<FetchedFile, 'layers'>;
+  readonly snapshot: Snapshot;
+}
+
+/**
+ * A file by http or https. With a checksum its key is known without a question. Else the server is asked whether the file is what it
+ * was (If-None-Match, If-Modified-Since), and it is downloaded when it is not: the key is that of its bytes, name, attributes and time,
+ * as with BuildKit. Throws KILN_HTTP_CHECKSUM and what `Fetcher.get` throws.
+ */
+export function sourceHttpOp(op: SourceOp, world: SourceHttpWorld): Op<BuildResult> {
+  const source = readHttpSource(op);
+  const answer = async (context: SourceContext): Promise<Answer> => {
+    const id = requestId(source);
+    // One that failed was told already; who asks again may have better luck.
+    const known = await world.answers.get(id)?.catch(() => undefined);
+    if (known && (source.checksum === undefined || source.checksum === known.file.digest)) return known;
+    const asked = ask(source, id, world, context);
+    world.answers.set(id, asked);
+    return await asked;
+  };
+  return {
+    resource: 'network',
+    async cacheMap(signal, report) {
+      if (source.checksum !== undefined) {
+        const filename = fileName(source.url, source.filename, undefined);
+        return keyOf(source, { filename, digest: source.checksum });
+      }
+      return keyOf(source, (await answer(mapping(signal, report))).file);
+    },
+    async run(_inputs, context) {
+      const { snapshot } = await answer(running(context));
+      world.snapshotter.touch(snapshot);
+      return [{ kind: 'snapshot', snapshot }];
+    },
+  };
+}
+
+function keyOf({ mode, uid, gid }: HttpSource, { filename, digest, modified }: Answer['file']): CacheMap<BuildResult> {
+  const parts = [
+    { name: 'downloaded file', value: digest },
+    { name: 'name of the downloaded file', value: filename },
+    { name: 'mode and owner of the downloaded file', value: [mode.toString(8), uid, gid].join(' ') },
+    // It becomes the file's time.
+    { name: 'Last-Modified', value: modified ?? '' },
+  ];
+  return { parts, inputs: [], volatile: false };
+}
+
+async function ask(source: HttpSource, id: Digest, world: SourceHttpWorld, context: SourceContext): Promise<Answer> {
+  const remembered = usable(world.fetched.find(id), source, world.snapshotter);
+  if (remembered && source.checksum !== undefined) return remembered;
+  const login = await authorization(source, world.secret);
+  const headers = { ...source.headers, ...(login !== undefined && { authorization: login }), ...validators(remembered) };
+  const request: FetchRequest = { url: source.url, headers, signal: context.signal };
+  return await world.fetcher.get(request, async (response) => {
+    if (remembered && isSame(response, remembered)) {
+      await discard(response);
+      return remembered;
+    }
+    context.started();
+    const filename = fileName(source.url, source.filename, header(response, 'content-disposition'));
+    const { digest, snapshot } = await receive(response, source, filename, world.snapshotter, byteStatus(context, filename));
+    const file = { digest, filename, etag: header(response, 'etag'), modified: header(response, 'last-modified') };
+    if (file.etag !== undefined || isStrong(response)) world.fetched.save(id, { ...file, layers: snapshot.layers });
+    return { file, snapshot };
+  });
+}
+
+function usable(file: FetchedFile | undefined, { checksum }: HttpSource, snapshotter: Snapshotter): Answer | undefined {
+  if (!file || (checksum !== undefined && checksum !== file.digest)) return undefined;
+  const snapshot = { layers: file.layers as LayerId[] };
+  return snapshotter.has(snapshot) ? { file, snapshot } : undefined;
+}
+
+function validators(remembered: Answer | undefined): Record<string, string> {
+  const { etag, modified } = remembered?.file ?? {};
+  if (etag !== undefined) return { 'if-none-match': etag };
+  return modified === undefined ? {} : { 'if-modified-since': modified };
+}
+
+/** Also a full answer with the ETag we have: some servers send ETags and do not understand questions about them. */
+function isSame(response: HttpResponse, { file }: Answer): boolean {
+  if (response.status === 304) return true;
+  const etag = header(response, 'etag');
+  return etag !== undefined && file.etag !== undefined && opaque(etag) === opaque(file.etag);
+}
+
+function opaque(etag: string): string {
+  return etag.replace(/^W\//, '');
+}
+
+/** Last-Modified counts in seconds: it tells two versions apart only when it is old enough (RFC 9110, 8.8.2.2). */
+function isStrong(response: HttpResponse): boolean {
+  const modified = Date.parse(header(response, 'last-modified') ?? '');
+  const date = Date.parse(header(response, 'date') ?? '');
+  return date - modified >= 60_000;
+}

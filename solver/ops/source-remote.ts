@@ -1,0 +1,32 @@
+import type { SourceOp } from '../llb/ops.ts';
+import type { BuildResult } from '../result.ts';
+import type { Op } from '../solver.ts';
+import type { World } from '../world.ts';
+
+/** The op of an http, https or git source; undefined for any other. What it needs is loaded when it is asked for its key. */
+export function remoteSourceOp(source: SourceOp, world: World): Op<BuildResult> | undefined {
+  const { remotes } = world;
+  if (!remotes) return undefined;
+  const { snapshotter, secret } = world;
+  if (/^https?:\/\//.test(source.identifier))
+    return late(async () => {
+      const [{ sourceHttpOp }, http] = await Promise.all([import('./source-http.ts'), remotes.http()]);
+      return sourceHttpOp(source, { snapshotter, secret, ...http });
+    });
+  if (source.identifier.startsWith('git://'))
+    return late(async () => {
+      const [{ sourceGitOp }, git] = await Promise.all([import('./source-git.ts'), remotes.git()]);
+      return sourceGitOp(source, { snapshotter, secret, ...git });
+    });
+  return undefined;
+}
+
+function late(make: () => Promise<Op<BuildResult>>): Op<BuildResult> {
+  let made: Promise<Op<BuildResult>> | undefined;
+  const op = () => (made ??= make());
+  return {
+    resource: 'network',
+    cacheMap: async (signal, report) => await (await op()).cacheMap(signal, report),
+    run: async (inputs, context) => await (await op()).run(inputs, context),
+  };
+}
