@@ -3,6 +3,7 @@ import type { SourceText } from '../base/errors.ts';
 import type { ImageConfig } from '../base/oci.ts';
 import type { Platform } from '../base/platform.ts';
 import type { WarningEvent } from '../base/progress.ts';
+import type { DraftEdge } from '../solver/llb/draft.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
 import type { IgnoreFile } from './ignore.ts';
 
@@ -40,20 +41,19 @@ export interface FrontendRequest {
   readonly signal: AbortSignal;
 }
 
-/** The build context as the graph names it. Only `listIgnored` may look at it. */
-export interface MainContext {
-  /** `local` (a directory or an unpacked tar), or a remote source op. */
-  readonly kind: 'local';
+/** The build context as the graph names it: a directory (or an unpacked tar) of the caller, or a tree of `convert/remote.ts`. */
+export type MainContext = {
   /** Unique per build: keeps a local source from being equal to that of another build. */
   readonly sessionId: string;
-  readonly sharedKeyHint: string;
   /** The `.dockerignore` patterns in force, in order. */
   readonly ignore: readonly string[];
   /** The file they come from, for checks and errors; absent when there is none. */
   readonly ignoreFile?: IgnoreFile | undefined;
-}
+} & ({ readonly kind: 'local'; readonly sharedKeyHint: string } | { readonly kind: 'remote'; readonly tree: DraftEdge });
 
 export type NamedContext =
+  | { readonly kind: 'git'; readonly url: string }
+  | { readonly kind: 'http'; readonly url: string }
   | { readonly kind: 'local'; readonly name: string; readonly ignore: readonly string[] }
   | { readonly kind: 'image'; readonly ref: string }
   | { readonly kind: 'oci-layout'; readonly ref: string; readonly store: string };

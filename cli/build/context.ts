@@ -3,19 +3,32 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { errnoOf, KilnError, type SourceText } from '../../base/errors.ts';
 import { nearest } from '../../base/suggest.ts';
 import { type IgnoreFile, parseIgnore } from '../../frontend/ignore.ts';
+import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { BuildOptions } from './options.ts';
 
 /** A Dockerfile larger than this is no Dockerfile. */
-const DOCKERFILE_LIMIT = 16 * 1024 * 1024;
+export const DOCKERFILE_LIMIT = 16 * 1024 * 1024;
 
-/** What a build reads from: a directory on this host, the Dockerfile's text and the `.dockerignore` in force. */
+/** What a build reads from: where its files are, the Dockerfile's text and the `.dockerignore` in force. */
 export interface LoadedContext {
-  /** Absolute path of the context directory; an empty one when only a Dockerfile was given. */
-  readonly directory: string;
+  readonly from: LocalContext | RemoteContext;
   readonly dockerfile: SourceText;
   readonly ignore: IgnoreFile | undefined;
+}
+
+/** A directory on this host. */
+export interface LocalContext {
+  readonly kind: 'local';
+  /** Absolute path; an empty directory when only a Dockerfile was given. */
+  readonly directory: string;
   /** The same directory in the next build? Then file digests are worth remembering. */
   readonly memory: string | undefined;
+}
+
+/** A tree that the graph fetches: a git repository, or what an http server has. */
+export interface RemoteContext {
+  readonly kind: 'remote';
+  readonly tree: DraftEdge;
 }
 
 /** Where standard input and temporary directories come from. */
@@ -28,29 +41,46 @@ export interface ContextHost {
   readonly unpackTar: (archive: Buffer, into: string) => Promise<void>;
 }
 
+/** The same, once there is something to fetch with. */
+export interface FetchingHost extends ContextHost {
+  /** Fetches a tree to look into it. */
+  readonly fetch: (tree: DraftEdge) => Promise<FetchedTree>;
+}
+
+export interface FetchedTree extends AsyncDisposable {
+  /** The bytes of a regular file, links followed inside the tree; undefined when there is nothing. Throws EFBIG above `max` bytes. */
+  readonly readFile: (path: string, max: number) => Buffer | undefined;
+  /** The first `length` bytes of a regular file that is there. */
+  readonly readStart: (path: string, length: number) => Buffer;
+}
+
 /** Finds the context and the Dockerfile as `docker buildx build` does. */
-export async function loadContext(options: BuildOptions, host: ContextHost): Promise<LoadedContext> {
+export async function loadContext(options: BuildOptions, host: FetchingHost): Promise<LoadedContext> {
   if (options.context === '-') return await fromStdin(options, host);
-  if (/^(https?|git|ssh):\/\/|^git@|^github\.com\//.test(options.context)) {
-    throw new KilnError(
-      'KILN_CONTEXT_UNSUPPORTED',
-      `a context at a URL is not supported yet: ${withoutUserinfo(options.context)}`,
-      {
-        hint: 'fetch it first and name the directory',
-        exitCode: 2,
-      },
-    );
+  if (isRemote(options.context)) {
+    const { loadRemote } = await import('./context-remote.ts');
+    return await loadRemote(options, host);
   }
   const directory = directoryAt(options.context);
-  if (options.file === '-')
-    return {
-      directory,
-      dockerfile: { name: 'Dockerfile', text: text(await host.readStdin(), '-') },
-      ignore: ignoreOf(directory, undefined),
-      memory: directory,
-    };
+  const from = { kind: 'local', directory, memory: directory } as const;
+  const elsewhere = await dockerfileElsewhere(options, host);
+  if (elsewhere) return { from, dockerfile: elsewhere, ignore: ignoreOf(directory, undefined) };
   const file = options.file === undefined ? defaultDockerfile(directory) : resolve(options.file);
-  return { directory, dockerfile: readDockerfile(file, options.file), ignore: ignoreOf(directory, file), memory: directory };
+  return { from, dockerfile: readDockerfile(file, options.file), ignore: ignoreOf(directory, file) };
+}
+
+/** True for a URL or the like, unless a directory has that name. */
+export function isRemote(context: string): boolean {
+  const looksRemote = /^(https?|git|ssh):\/\/|^[\w-]+@[\w.-]+:|^github\.com\//.test(context);
+  return looksRemote && !statSync(context, { throwIfNoEntry: false })?.isDirectory();
+}
+
+/** A Dockerfile that is neither in the context nor a file: on standard input, or at a URL. */
+export async function dockerfileElsewhere({ file }: BuildOptions, host: FetchingHost): Promise<SourceText | undefined> {
+  if (file === '-') return { name: 'Dockerfile', text: dockerfileText(await host.readStdin(), '-') };
+  if (file === undefined || !/^https?:\/\//.test(file)) return undefined;
+  const { fetchDockerfile } = await import('./context-remote.ts');
+  return await fetchDockerfile(file, host);
 }
 
 /** The absolute path of a context directory; throws KILN_CONTEXT_NOT_FOUND. */
@@ -98,7 +128,7 @@ function readDockerfile(file: string, asWritten: string | undefined): SourceText
       );
     if (target.size > DOCKERFILE_LIMIT)
       throw new KilnError('KILN_DOCKERFILE_TOO_LARGE', `the Dockerfile has ${target.size} bytes, more than ${DOCKERFILE_LIMIT}`);
-    return { name: asWritten === undefined ? basename(file) : asWritten, text: text(readFileSync(file), file) };
+    return { name: asWritten === undefined ? basename(file) : asWritten, text: dockerfileText(readFileSync(file), file) };
   } catch (error) {
     if (error instanceof KilnError) throw error;
     throw new KilnError(
@@ -121,7 +151,8 @@ function suggestion(file: string): string {
   return close ? `there is ${close}: name it with -f ${join(dirname(file), close)}` : 'name the Dockerfile with -f FILE';
 }
 
-function text(bytes: Buffer, name: string): string {
+/** Throws KILN_DOCKERFILE_TOO_LARGE. */
+export function dockerfileText(bytes: Buffer, name: string): string {
   if (bytes.byteLength > DOCKERFILE_LIMIT)
     throw new KilnError(
       'KILN_DOCKERFILE_TOO_LARGE',
@@ -152,8 +183,9 @@ async function fromStdin(options: BuildOptions, host: ContextHost): Promise<Load
     });
   const bytes = await host.readStdin();
   const directory = host.scratch('context');
+  const from = { kind: 'local', directory, memory: undefined } as const;
   if (!looksLikeArchive(bytes))
-    return { directory, dockerfile: { name: 'Dockerfile', text: text(bytes, '-') }, ignore: undefined, memory: undefined };
+    return { from, dockerfile: { name: 'Dockerfile', text: dockerfileText(bytes, '-') }, ignore: undefined };
   await host.unpackTar(bytes, directory);
   const file = options.file === undefined ? defaultDockerfile(directory) : join(directory, options.file);
   const { openRoot } = await import('../../snapshotter/sys/rooted.ts');
@@ -169,14 +201,13 @@ async function fromStdin(options: BuildOptions, host: ContextHost): Promise<Load
     );
   const ignore = read(`${file}.dockerignore`) ?? read(join(directory, '.dockerignore'));
   return {
-    directory,
-    dockerfile: { name: options.file ?? basename(file), text: text(found, file) },
+    from,
+    dockerfile: { name: options.file ?? basename(file), text: dockerfileText(found, file) },
     ignore: ignore && parseIgnore({ name: '.dockerignore', text: ignore.toString('utf8') }),
-    memory: undefined,
   };
 }
 
-/** By magic number: gzip, bzip2, xz, zstd, or a tar header. */
+/** By magic number: gzip, bzip2, xz, zstd, or the checksum of a tar header. */
 export function looksLikeArchive(bytes: Buffer): boolean {
   const starts = (...magic: number[]) => magic.every((byte, index) => bytes[index] === byte);
   return (
@@ -184,10 +215,22 @@ export function looksLikeArchive(bytes: Buffer): boolean {
     starts(0x42, 0x5a, 0x68) ||
     starts(0xfd, 0x37, 0x7a, 0x58, 0x5a) ||
     starts(0x28, 0xb5, 0x2f, 0xfd) ||
-    bytes.subarray(257, 262).toString('latin1') === 'ustar'
+    isTarHeader(bytes)
   );
 }
 
-function withoutUserinfo(url: string): string {
-  return url.replace(/^([a-z]+:\/\/)[^@/]*@/, '$1');
+/** The checksum counts its own field as blanks (POSIX.1-2024, pax, ustar header block). The oldest archives have no other mark. */
+function isTarHeader(bytes: Buffer): boolean {
+  if (bytes.length < 512 || bytes[0] === 0) return false;
+  const sum = bytes.subarray(0, 512).reduce((total, byte, at) => total + (at >= 148 && at < 156 ? 0x20 : byte), 0);
+  const field = bytes
+    .subarray(148, 156)
+    .toString('latin1')
+    .replace(/[\0 ].*$/s, '');
+  return /^[0-7]+$/.test(field) && Number.parseInt(field, 8) === sum;
+}
+
+/** A URL for messages and logs. */
+export function withoutUserinfo(url: string): string {
+  return url.replace(/^([a-z]+:\/\/)[^@/]*@/i, '$1');
 }

@@ -1,3 +1,4 @@
+import { KilnError } from '../../base/errors.ts';
 import { convertDockerfile } from '../../frontend/convert/convert.ts';
 import { parseDockerfile } from '../../frontend/parse.ts';
 import { imageSources } from '../../registry/pull.ts';
@@ -31,7 +32,7 @@ export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Arra
   await using session = openSession();
   await using scope = new AsyncDisposableStack();
   const { signal } = new AbortController();
-  const context = await loadContext(options, contextHost(session, scope, signal));
+  const context = await loadContext(options, { ...contextHost(session, scope, signal), fetch: notFetched });
   const sources = scope.use(
     imageSources({ content: session.content, images: session.images, registry: await registryOptions(process.env) }),
   );
@@ -40,6 +41,14 @@ export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Arra
   const edge = targets[0]?.edge;
   if (flags.format === 'binary') return marshalDefinition(toDefinition(edge));
   return Buffer.from(`${JSON.stringify(definitionJson(edge), null, 2)}\n`);
+}
+
+/** Nothing is built here, and a context is fetched by building it. */
+async function notFetched(): Promise<never> {
+  throw new KilnError('KILN_CONTEXT_UNSUPPORTED', 'the graph of a context at a URL cannot be printed without fetching it', {
+    hint: 'fetch it first and name the directory',
+    exitCode: 2,
+  });
 }
 
 function pair(flag: string, value: string | undefined): string[] {

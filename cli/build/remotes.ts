@@ -31,7 +31,7 @@ export function openRemotes(
     directory: join(store.root, 'git'),
     env: gitVariables(env),
     sshAgent: async (id: string) => sshAgent(id, ssh, env),
-    knownHosts: [join(env['HOME'] || homedir(), '.ssh/known_hosts'), '/etc/ssh/ssh_known_hosts'],
+    knownHosts: [join(store.root, 'known_hosts'), join(env['HOME'] || homedir(), '.ssh/known_hosts'), '/etc/ssh/ssh_known_hosts'],
   };
   const refs = new Map();
   return { http: () => (http ??= openHttp()), git: async () => ({ git, refs }) };

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
-import { KilnError } from '../../base/errors.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import { formatReference, parseReference } from '../../base/reference.ts';
+import { gitRefOf } from '../../frontend/convert/gitref.ts';
 import type { FrontendRequest, ImageResolver, NamedContext } from '../../frontend/frontend.ts';
 import { ignoreFilter } from '../../frontend/ignore.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import type { LoadedContext } from './context.ts';
-import { directoryAt, ignoreOf } from './context.ts';
+import { directoryAt, ignoreOf, isRemote } from './context.ts';
 import { internalStep } from './internal.ts';
 import type { BuildOptions } from './options.ts';
 
@@ -39,9 +39,10 @@ export function prepareRequest(
   resolveImage: ImageResolver,
   signal: AbortSignal,
 ): PreparedRequest {
-  const locals = new Map<string, LocalSource>([
-    ['context', { directory: context.directory, filter: context.ignore && ignoreFilter(context.ignore), memory: context.memory }],
-  ]);
+  const locals = new Map<string, LocalSource>();
+  const { from, ignore } = context;
+  if (from.kind === 'local')
+    locals.set('context', { directory: from.directory, filter: ignore && ignoreFilter(ignore), memory: from.memory });
   const namedContexts = new Map<string, NamedContext>();
   for (const [name, value] of options.buildContexts) namedContexts.set(name, namedContext(name, value, locals));
   const request: FrontendRequest = {
@@ -60,11 +61,10 @@ export function prepareRequest(
     cgroupParent: options.cgroupParent,
     namedContexts,
     mainContext: {
-      kind: 'local',
+      ...(from.kind === 'local' ? { kind: 'local', sharedKeyHint: from.directory } : from),
       sessionId: randomBytes(12).toString('hex'),
-      sharedKeyHint: context.directory,
-      ignore: context.ignore?.patterns.map((pattern) => pattern.text) ?? [],
-      ignoreFile: context.ignore,
+      ignore: ignore?.patterns.map((pattern) => pattern.text) ?? [],
+      ignoreFile: ignore,
     },
     resolveImage,
     epoch: options.epoch,
@@ -73,17 +73,15 @@ export function prepareRequest(
   return { request, locals };
 }
 
-/** One `--build-context NAME=VALUE`: an image, an OCI layout or a directory. */
+/** One `--build-context NAME=VALUE`: an image, an OCI layout, a git repository, a file by http, or a directory. */
 function namedContext(name: string, value: string, locals: Map<string, LocalSource>): NamedContext {
   if (value.startsWith('docker-image://')) return { kind: 'image', ref: value.slice('docker-image://'.length) };
   if (value.startsWith(LAYOUT))
     return { kind: 'oci-layout', store: name, ref: `${name}${splitLayout(value.slice(LAYOUT.length)).suffix}` };
-  if (/^(https?|git|ssh):\/\/|^git@/.test(value)) {
-    throw new KilnError('KILN_CONTEXT_UNSUPPORTED', `a named context at a URL is not supported yet: ${name}`, {
-      place: { kind: 'flag', flag: '--build-context' },
-      hint: 'fetch it first and name the directory',
-      exitCode: 2,
-    });
+  if (isRemote(value)) {
+    const git = gitRefOf(value);
+    if (git && !git.looksLocal) return { kind: 'git', url: value };
+    if (/^https?:/.test(value)) return { kind: 'http', url: value };
   }
   const directory = directoryAt(value);
   const ignore = ignoreOf(directory, undefined);

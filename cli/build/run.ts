@@ -19,6 +19,7 @@ import { hostPlatform } from '../../registry/platforms.ts';
 import { type ImageSources, imageSources } from '../../registry/pull.ts';
 import { withLockFile } from '../../snapshotter/overlay/lockfile.ts';
 import { SCRATCH } from '../../snapshotter/snapshotter.ts';
+import { type DraftEdge, seal } from '../../solver/llb/draft.ts';
 import type { LlbEdge } from '../../solver/llb/graph.ts';
 import { lowerGraphs } from '../../solver/lower.ts';
 import { openEarlierCopies } from '../../solver/ops/file/earlier.ts';
@@ -26,10 +27,11 @@ import { copyFilesJob, linkFilesJob } from '../../solver/ops/file/jobs.ts';
 import { imageResolver } from '../../solver/ops/source-image.ts';
 import { type BuildResult, type DirectoryResult, resultCodec } from '../../solver/result.ts';
 import { createSolver } from '../../solver/solve.ts';
+import type { Solver } from '../../solver/solver.ts';
 import type { World } from '../../solver/world.ts';
 import { registryOptions } from '../registry-options.ts';
 import type { Session } from '../session.ts';
-import { type ContextHost, type LoadedContext, loadContext } from './context.ts';
+import { type ContextHost, type FetchedTree, type FetchingHost, isRemote, type LoadedContext, loadContext } from './context.ts';
 import { internalStep } from './internal.ts';
 import type { BuildOptions } from './options.ts';
 import { explainFailure } from './outcome.ts';
@@ -48,30 +50,43 @@ export interface BuildContext {
 
 /** What the frontend is asked, with what the graph that it answers will need. */
 export interface OpenedFrontend extends PreparedRequest {
-  readonly sources: ImageSources;
-  readonly layouts: ReadonlyMap<string, string>;
   /** The step that read the Dockerfile: warnings about its text are shown there. */
   readonly vertex: Digest;
+  /** What solves graphs, made when there is one: asked again it is the same. */
+  readonly engine: () => Engine;
+}
+
+/** The solver of a build and what its ops run on. */
+interface Engine {
+  readonly solver: Solver<BuildResult>;
+  readonly world: World;
+  readonly memory: ReturnType<typeof openMissMemory>;
+  /** Filled in when the directories of the build are known. */
+  readonly locals: Map<string, DirectoryResult>;
 }
 
 /** Finds the context, the Dockerfile and where images come from. */
 export async function openFrontend(options: BuildOptions, context: BuildContext): Promise<OpenedFrontend> {
   const { session, progress, signal, scope } = context;
-  const { loaded, vertex } = await loadAnnounced(options, context);
   const sources = scope.use(
     imageSources({ content: session.content, images: session.images, registry: await registryOptions(process.env) }),
   );
   const layouts = layoutsOf(options);
+  let opened: Engine | undefined;
+  const engine = () => (opened ??= openEngine(options, context, sources, layouts));
+  const fetch = (tree: DraftEdge) => fetchTree(tree, engine(), context);
+  const { loaded, vertex } = await loadAnnounced(options, context, fetch);
   const resolve = announcedResolver(imageResolver(sources, signal, layouts), progress);
-  return { ...prepareRequest(options, loaded, resolve, signal), sources, layouts, vertex };
+  return { ...prepareRequest(options, loaded, resolve, signal), vertex, engine };
 }
 
 /** From options to solved targets: load, parse, lower, solve. Everything that runs reports to `progress`. */
 export async function solveBuild(options: BuildOptions, context: BuildContext): Promise<readonly BuiltTarget[]> {
   const opened = await openFrontend(options, context);
   const targets = await lower(opened, context.progress);
-  const world = openWorld(options, context, opened);
-  const results = await solveEdges(options, context, targets, world);
+  const engine = opened.engine();
+  for (const [name, source] of opened.locals) engine.locals.set(name, directoryOf(source));
+  const results = await solveEdges(context, targets, engine);
   return targets.map((target, index) => builtTarget(target, results[index]));
 }
 
@@ -91,22 +106,59 @@ async function lower({ request, vertex }: OpenedFrontend, progress: ProgressSink
 async function loadAnnounced(
   options: BuildOptions,
   { progress, host }: BuildContext,
+  fetch: FetchingHost['fetch'],
 ): Promise<{ readonly loaded: LoadedContext; readonly vertex: Digest }> {
+  if (isRemote(options.context)) {
+    // What is fetched shows as the step that fetches it.
+    const loaded = await loadContext(options, { ...host, fetch });
+    if (loaded.from.kind === 'remote') return { loaded, vertex: seal(loaded.from.tree, hostPlatform()).vertex.digest };
+  }
   return await internalStep(
     progress,
     `[internal] load build definition from ${options.file === '-' || options.file === undefined ? 'Dockerfile' : options.file}`,
     async (step) => {
-      const loaded = await loadContext(options, host);
+      const loaded = await loadContext(options, { ...host, fetch });
       step.done(`transferring dockerfile: ${Buffer.byteLength(loaded.dockerfile.text)}B`);
       return { loaded, vertex: step.vertex };
     },
   );
 }
 
+function openEngine(
+  options: BuildOptions,
+  context: BuildContext,
+  sources: ImageSources,
+  layouts: ReadonlyMap<string, string>,
+): Engine {
+  const { session, progress } = context;
+  const locals = new Map<string, DirectoryResult>();
+  const world = openWorld(options, context, { locals, sources, layouts });
+  const project = projectOf(options);
+  const memory = openMissMemory(session.store, project);
+  const solver = createSolver<BuildResult>({
+    cache: openRecords(session.store, project),
+    memory,
+    codec: resultCodec(session.snapshotter),
+    progress,
+    limits: { process: options.maxParallelism, network: 4, cpu: options.maxParallelism },
+    alone: (key, signal, body) => withLockFile(join(session.store.tmp, 'locks', `k${hexOf(key)}`), signal, body),
+  });
+  return { solver, world, locals, memory };
+}
+
+/** Solves a tree alone, so that it can be looked into before the rest of the graph is known. */
+async function fetchTree(tree: DraftEdge, { solver, world }: Engine, { session, signal }: BuildContext): Promise<FetchedTree> {
+  const edge = seal(tree, world.platform);
+  const [result] = await solved([edge], () => solver.solve(lowerGraphs([edge], world), signal), session.store.root, signal);
+  if (result?.kind !== 'snapshot') throw new Error('a fetched tree is a snapshot');
+  const { openFetched } = await import('./fetched-tree.ts');
+  return await openFetched(session.snapshotter, result.snapshot);
+}
+
 function openWorld(
   options: BuildOptions,
   { session, scope, signal }: BuildContext,
-  { locals, sources, layouts }: OpenedFrontend,
+  { locals, sources, layouts }: Pick<World, 'locals' | 'sources' | 'layouts'>,
 ): World {
   const { root } = session.store;
   const { pool } = session;
@@ -129,7 +181,7 @@ function openWorld(
     platform: hostPlatform(),
     forms: session.forms,
     caches: createCacheMounts(ensured(join(root, 'caches'))),
-    locals: new Map([...locals].map(([name, source]) => [name, directoryOf(source)])),
+    locals,
     layouts,
     // Asking for the host's network for all steps allows it.
     allowed: new Set(options.network === 'host' ? [...options.allow, 'network.host'] : options.allow),
@@ -171,22 +223,11 @@ function ensured(directory: string): string {
 
 /** One result per target; undefined for an empty image. */
 async function solveEdges(
-  options: BuildOptions,
-  { session, progress, signal }: BuildContext,
+  { session, signal }: BuildContext,
   targets: readonly TargetResult[],
-  world: World,
+  { solver, world, memory }: Engine,
 ): Promise<(BuildResult | undefined)[]> {
   const edges = targets.flatMap((target) => (target.edge ? [target.edge] : []));
-  const scope = projectOf(options);
-  const memory = openMissMemory(session.store, scope);
-  const solver = createSolver<BuildResult>({
-    cache: openRecords(session.store, scope),
-    memory,
-    codec: resultCodec(session.snapshotter),
-    progress,
-    limits: { process: options.maxParallelism, network: 4, cpu: options.maxParallelism },
-    alone: (key, signal, body) => withLockFile(join(session.store.tmp, 'locks', `k${hexOf(key)}`), signal, body),
-  });
   const results = await solved(edges, () => solver.solve(lowerGraphs(edges, world), signal), session.store.root, signal).finally(
     () => memory.settle(),
   );

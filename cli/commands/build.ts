@@ -4,6 +4,7 @@ import { KilnError, messageOf } from '../../base/errors.ts';
 import type { ProgressEvent, ProgressSink, WarningEvent } from '../../base/progress.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import { fullDiskError } from '../../snapshotter/store/errors.ts';
+import { withoutUserinfo } from '../build/context.ts';
 import { exportBuild, exportSpecs } from '../build/export.ts';
 import { parseBuildFlags } from '../build/flags.ts';
 import { contextHost } from '../build/host.ts';
@@ -31,7 +32,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const view = await createView(options.progress, process.stderr, process.env['NO_COLOR'] === undefined);
   using log = new BuildLog(session.store.logs, {
     started: Date.now(),
-    context: options.context,
+    context: withoutUserinfo(options.context),
     file: options.file,
     target: options.target,
     tags: options.tags,

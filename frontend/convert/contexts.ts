@@ -3,10 +3,13 @@ import type { ImageConfig } from '../../base/oci.ts';
 import { formatPlatformInFull, normalisePlatform, type Platform } from '../../base/platform.ts';
 import { familiarName, formatReference, tryParseReference, withoutLatest } from '../../base/reference.ts';
 import { imageSource, localSource, ociLayoutSource } from '../../solver/llb/builder.ts';
+import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { FrontendRequest, NamedContext } from '../frontend.ts';
 import { followPaths } from './conversion.ts';
+import { gitRefOf } from './gitref.ts';
 import { splitEnv } from './image.ts';
 import { imageNamed } from './imagename.ts';
+import { gitContext, httpTree } from './remote.ts';
 import type { FoundContext } from './stage.ts';
 import { emptyState, type State, withEnv } from './state.ts';
 
@@ -65,9 +68,20 @@ export async function loadContext(
         config: undefined,
       };
     }
+    case 'git':
+    case 'http':
+      return { state: emptyState(namedRemote(name, context)), config: undefined };
     default:
       return context satisfies never;
   }
+}
+
+/** As with Docker, a file by http is not unpacked: it is the file `context` in an otherwise empty tree. */
+function namedRemote(name: string, { kind, url }: Extract<NamedContext, { kind: 'git' | 'http' }>): DraftEdge {
+  if (kind === 'http') return httpTree(url, `[context ${name}] ${url}`);
+  const ref = gitRefOf(url);
+  if (!ref) throw new KilnError('KILN_CONTEXT_NAME', `the context ${name} is no git repository: ${JSON.stringify(url)}`);
+  return gitContext(ref, url);
 }
 
 async function loadImage(request: FrontendRequest, name: string, ref: string, platform: Platform): Promise<LoadedContext> {

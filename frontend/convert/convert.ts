@@ -1,8 +1,8 @@
 import { normalisePlatform, type Platform } from '../../base/platform.ts';
 import { tryParseReference } from '../../base/reference.ts';
 import { localSource } from '../../solver/llb/builder.ts';
-import { seal } from '../../solver/llb/draft.ts';
-import type { FrontendRequest, FrontendResult, TargetResult } from '../frontend.ts';
+import { type DraftEdge, seal } from '../../solver/llb/draft.ts';
+import type { FrontendRequest, FrontendResult, MainContext, TargetResult } from '../frontend.ts';
 import type { Dockerfile } from '../instructions.ts';
 import { placeOf } from '../problem.ts';
 import { globalArgs, platformArgs, proxyEnv } from './args.ts';
@@ -14,6 +14,7 @@ import { placed } from './errors.ts';
 import { wordsFor } from './expansion.ts';
 import { cloneImage, DEFAULT_PATH, finishImage, type Image, setEnv, splitEnv } from './image.ts';
 import { type Outline, outlineOf } from './outline.ts';
+import { withoutIgnored } from './remote.ts';
 import { setWorkdir } from './settings.ts';
 import type { StageNode } from './stage.ts';
 import { findTarget, linkStages, listStages } from './stages.ts';
@@ -94,8 +95,6 @@ function begin(request: FrontendRequest, dockerfile: Dockerfile, asked: Platform
   warnInvalidDefaults(dockerfile, predefined, words, warn);
   const globals = globalArgs(predefined, dockerfile.globalArgs, buildArgs, words);
   const contextPaths = new Set<string>();
-  const { sessionId, sharedKeyHint, ignore } = request.mainContext;
-  const options = () => ({ sessionId, sharedKeyHint, excludePatterns: ignore, followPaths: followPaths(contextPaths) });
   return {
     request,
     target,
@@ -105,10 +104,19 @@ function begin(request: FrontendRequest, dockerfile: Dockerfile, asked: Platform
     words,
     proxy: proxyEnv(buildArgs),
     stages: listStages(dockerfile, { request, target, globals, words, warn }),
-    context: localSource('context', options, { name: '[internal] load build context' }),
+    context: mainTree(request.mainContext, contextPaths),
     contextPaths,
     warn,
   };
+}
+
+/** Where COPY and ADD find their sources. `paths` is what they read, complete when the graph is sealed. */
+function mainTree(context: MainContext, paths: ReadonlySet<string>): DraftEdge {
+  const { sessionId, ignore } = context;
+  if (context.kind === 'remote') return ignore.length > 0 ? withoutIgnored(context.tree, ignore) : context.tree;
+  const { sharedKeyHint } = context;
+  const options = () => ({ sessionId, sharedKeyHint, excludePatterns: ignore, followPaths: followPaths(paths) });
+  return localSource('context', options, { name: '[internal] load build context' });
 }
 
 /** A base name must be one even when no build argument is given. */

@@ -1,7 +1,7 @@
 import { digestOf, isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { hasWildcard } from '../../base/gomatch.ts';
-import { type FileStep, fileOp, gitSource, httpSource, merge, type Note } from '../../solver/llb/builder.ts';
+import { type FileStep, fileOp, httpSource, merge, type Note } from '../../solver/llb/builder.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { FileActionCopy } from '../../solver/llb/ops.ts';
 import type { AddInstruction, CopyInstruction, Heredoc } from '../instructions.ts';
@@ -12,6 +12,7 @@ import { commit } from './image.ts';
 import { instructionText, stepName } from './names.ts';
 import { chownOf } from './owner.ts';
 import { base, destination, join, sourcePath } from './paths.ts';
+import { gitTree } from './remote.ts';
 import type { Step } from './step.ts';
 
 /** COPY and ADD with everything expanded. */
@@ -124,19 +125,7 @@ function lowerGit(plan: CopyPlan, git: GitRef, name: string): FileStep {
     throw new KilnError('KILN_ADD_CHECKSUM', `--checksum says ${plan.checksum}, and the URL says ${git.checksum}`);
   }
   const checksum = git.checksum || plan.checksum;
-  const from = gitSource(
-    {
-      id: git.id,
-      url: git.remote,
-      ...(git.ref && { ref: git.ref }),
-      ...(git.subdir && { subdir: git.subdir }),
-      keepGitDir: git.keepGitDir ?? keepGitDir ?? false,
-      ...(checksum && { checksum }),
-      skipSubmodules: git.submodules === false,
-      ...(git.ssh && { ssh: { agent: 'default' } }),
-    },
-    { name },
-  );
+  const from = gitTree({ ...git, checksum, keepGitDir: git.keepGitDir ?? keepGitDir }, name);
   return { kind: 'copy', from, copy: { src: '/', ...NOTHING_SPECIAL, ...plan.common } };
 }
 

@@ -9,7 +9,7 @@ export interface GitHost {
    * when the command that uses it has ended.
    */
   readonly sshAgent: (id: string) => Promise<SshAgent | undefined>;
-  /** Files of known hosts, besides the one beside the shared repositories. Those that do not exist do no harm. */
+  /** Files of known hosts; ones that do not exist do no harm. A new host's key is added to the first. */
   readonly knownHosts: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { KilnError } from '../../../base/errors.ts';
@@ -24,7 +24,7 @@ export async function sshCommand(
       },
     );
   stack.use(agent);
-  const files = source.knownHosts === undefined ? remembered(host) : [given(source.knownHosts, stack)];
+  const files = source.knownHosts === undefined ? host.knownHosts : [given(source.knownHosts, stack)];
   const options = [
     'BatchMode=yes',
     'ConnectTimeout=15',
@@ -38,12 +38,6 @@ export async function sshCommand(
     env: { SSH_AUTH_SOCK: agent.socket, GIT_SSH_COMMAND: command, GIT_SSH_VARIANT: 'ssh' },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
-}
-
-/** ssh adds new keys to the first file. */
-function remembered(host: GitHost): string[] {
-  mkdirSync(host.directory, { recursive: true, mode: 0o700 });
-  return [join(host.directory, 'known_hosts'), ...host.knownHosts];
 }
 
 function given(lines: string, stack: AsyncDisposableStack): string {

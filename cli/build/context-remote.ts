@@ -1,0 +1,70 @@
+import { KilnError, type SourceText } from '../../base/errors.ts';
+import { type GitRef, gitRefOf } from '../../frontend/convert/gitref.ts';
+import { parseBool } from '../../frontend/convert/goformat.ts';
+import { gitContext, HTTP_FILE, httpTree, unpacked } from '../../frontend/convert/remote.ts';
+import { parseIgnore } from '../../frontend/ignore.ts';
+import type { DraftEdge } from '../../solver/llb/draft.ts';
+import {
+  DOCKERFILE_LIMIT,
+  dockerfileElsewhere,
+  dockerfileText,
+  type FetchedTree,
+  type FetchingHost,
+  type LoadedContext,
+  looksLikeArchive,
+} from './context.ts';
+import type { BuildOptions } from './options.ts';
+
+/**
+ * A context that is fetched: a git repository, or a file by http, which is an archive or else a Dockerfile. It is fetched to read its
+ * Dockerfile and `.dockerignore`; the build then finds it in the store.
+ */
+export async function loadRemote(options: BuildOptions, host: FetchingHost): Promise<LoadedContext> {
+  const git = gitRefOf(options.context);
+  if (git) return await inTree(gitContext(keeping(git, options), options.context), options, host);
+  const tree = httpTree(options.context, '[internal] load remote build context');
+  await using fetched = await host.fetch(tree);
+  if (looksLikeArchive(fetched.readStart(HTTP_FILE, 1024))) return await inTree(unpacked(tree), options, host);
+  const dockerfile = (await dockerfileElsewhere(options, host)) ?? read(fetched, HTTP_FILE, 'Dockerfile');
+  return { from: { kind: 'remote', tree }, dockerfile, ignore: undefined };
+}
+
+/** A context keeps its `.git` directory when its URL or this build argument says so. */
+function keeping(git: GitRef, { buildArgs }: BuildOptions): GitRef {
+  const keeps = parseBool(buildArgs.get('BUILDKIT_CONTEXT_KEEP_GIT_DIR') ?? '') || git.keepGitDir;
+  return { ...git, keepGitDir: keeps };
+}
+
+async function inTree(tree: DraftEdge, options: BuildOptions, host: FetchingHost): Promise<LoadedContext> {
+  await using fetched = await host.fetch(tree);
+  const elsewhere = await dockerfileElsewhere(options, host);
+  const file = elsewhere ? undefined : (options.file ?? defaultName(fetched));
+  const dockerfile = elsewhere ?? read(fetched, file!, options.file ?? file!);
+  const ignore =
+    (file && fetched.readFile(`${file}.dockerignore`, DOCKERFILE_LIMIT)) || fetched.readFile('.dockerignore', DOCKERFILE_LIMIT);
+  return {
+    from: { kind: 'remote', tree },
+    dockerfile,
+    ignore: ignore && parseIgnore({ name: '.dockerignore', text: ignore.toString('utf8') }),
+  };
+}
+
+function defaultName(tree: FetchedTree): string {
+  const has = (name: string) => tree.readFile(name, DOCKERFILE_LIMIT) !== undefined;
+  return !has('Dockerfile') && has('dockerfile') ? 'dockerfile' : 'Dockerfile';
+}
+
+function read(tree: FetchedTree, path: string, name: string): SourceText {
+  const bytes = tree.readFile(path, DOCKERFILE_LIMIT);
+  if (bytes === undefined)
+    throw new KilnError('KILN_DOCKERFILE_NOT_FOUND', `failed to read dockerfile: the context has no ${path}`, {
+      hint: 'name the file in the context with -f, or its directory with #REF:DIRECTORY',
+    });
+  return { name, text: dockerfileText(bytes, name) };
+}
+
+/** `-f URL` */
+export async function fetchDockerfile(url: string, host: FetchingHost): Promise<SourceText> {
+  await using fetched = await host.fetch(httpTree(url, `[internal] load remote Dockerfile ${url}`));
+  return read(fetched, HTTP_FILE, 'Dockerfile');
+}
