@@ -30,9 +30,10 @@ export function sourceGitOp(op: SourceOp, world: SourceGitWorld): Op<BuildResult
   const source = readGitSource(op);
   const resolve = async (context: SourceContext): Promise<Resolved> => {
     const id = JSON.stringify([source.remote, source.ref, source.checksum]);
-    const known = await world.refs.get(id)?.catch(() => undefined);
+    const before = world.refs.get(id);
+    const known = before && (await before.catch(() => undefined));
     if (known) return known;
-    const asked = resolveRef(source, gitFor(source, await rightsOf(source, world), world.git, context));
+    const asked = rightsOf(source, world).then((rights) => resolveRef(source, gitFor(source, rights, world.git, context)));
     world.refs.set(id, asked);
     return await asked;
   };

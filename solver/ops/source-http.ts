@@ -40,7 +40,8 @@ export function sourceHttpOp(op: SourceOp, world: SourceHttpWorld): Op<BuildResu
   const answer = async (context: SourceContext): Promise<Answer> => {
     const id = requestId(source);
     // One that failed was told already; who asks again may have better luck.
-    const known = await world.answers.get(id)?.catch(() => undefined);
+    const before = world.answers.get(id);
+    const known = before && (await before.catch(() => undefined));
     if (known && (source.checksum === undefined || source.checksum === known.file.digest)) return known;
     const asked = ask(source, id, world, context);
     world.answers.set(id, asked);

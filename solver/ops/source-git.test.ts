@@ -1,0 +1,548 @@
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { digestOf } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
+import { never } from '../../registry/testing/client.ts';
+import type { BuildResult } from '../result.ts';
+import { copyingSnapshotter, listTree } from './file/testing.ts';
+import { COMMIT_TIME, close, type GitServer, listen, Repositories, serveGit } from './git/testing.ts';
+import { sourceGitOp } from './source-git.ts';
+
+const TIME = String(COMMIT_TIME);
+
+/** A store that outlives builds. */
+class Store implements Disposable {
+  readonly directory = mkdtempSync(join(tmpdir(), 'kiln-git-store-'));
+  readonly snapshotter = copyingSnapshotter();
+  secrets: Record<string, string> = {};
+  env: Record<string, string> = { PATH: process.env['PATH'] ?? '' };
+
+  /** The op in a new build. */
+  op(url: string, fragment = '', attrs: Record<string, string> = {}) {
+    const git = { directory: join(this.directory, 'git'), env: this.env, sshAgent: async () => undefined, knownHosts: [] };
+    const secret = async (id: string) => (this.secrets[id] === undefined ? undefined : Buffer.from(this.secrets[id]));
+    const named = { 'git.authtokensecret': 'GIT_AUTH_TOKEN', 'git.authheadersecret': 'GIT_AUTH_HEADER' };
+    const identifier = `git://${url.replace(/^[a-z]+:\/\//, '')}${fragment}`;
+    const world = { snapshotter: this.snapshotter, git, refs: new Map(), secret };
+    return sourceGitOp({ identifier, attrs: { 'git.fullurl': url, ...named, ...attrs } }, world);
+  }
+
+  async key(url: string, fragment = '', attrs: Record<string, string> = {}): Promise<string> {
+    return JSON.stringify((await this.op(url, fragment, attrs).cacheMap(never())).parts);
+  }
+
+  /** The tree, as lines. */
+  async run(url: string, fragment = '', attrs: Record<string, string> = {}): Promise<string[]> {
+    return listTree(this.at(await this.result(url, fragment, attrs)), (path) => path === '.git');
+  }
+
+  async result(url: string, fragment = '', attrs: Record<string, string> = {}): Promise<BuildResult> {
+    const context = { signal: never(), progress: () => {}, vertex: digestOf('v') };
+    return (await this.op(url, fragment, attrs).run([], context))[0]!;
+  }
+
+  at(result: BuildResult): string {
+    return result.kind === 'snapshot' ? this.snapshotter.at(result.snapshot) : '';
+  }
+
+  [Symbol.dispose](): void {
+    this.snapshotter[Symbol.dispose]();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+async function failure(work: Promise<unknown>): Promise<KilnError> {
+  const error = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  assert.instance(error, KilnError);
+  return error as KilnError;
+}
+
+const paths = (lines: readonly string[]) => lines.map((line) => line.split(' ')[0]);
+
+/** A repository `r` with a branch, tags of both kinds and links. */
+function makeRepositories(): Repositories {
+  const repositories = new Repositories();
+  repositories.commit('r', { 'd/e/x': 'x', 'run.sh': '#!/bin/sh\n', a: 'first' });
+  repositories.git('r', 'tag', 'light');
+  repositories.git('r', 'tag', '--annotate', '--message', 'm', 'annotated');
+  repositories.git('r', 'checkout', '--quiet', '-b', 'dev/one');
+  repositories.commit('r', { a: 'dev' });
+  repositories.git('r', 'checkout', '--quiet', 'main');
+  symlinkSync('d', join(repositories.directory, 'r/link'));
+  symlinkSync('/etc', join(repositories.directory, 'r/outside'));
+  repositories.commit('r', { a: 'main' });
+  repositories.publish('r');
+  return repositories;
+}
+
+const plain = makeRepositories();
+const commits = {
+  first: plain.git('r', 'rev-parse', 'light^{commit}'),
+  dev: plain.git('r', 'rev-parse', 'dev/one'),
+  main: plain.git('r', 'rev-parse', 'main'),
+};
+
+/** A copy of the repositories, given out by http. */
+async function setting(options: { readonly login?: string } = {}, like = plain) {
+  const stack = new AsyncDisposableStack();
+  const repositories = stack.use(new Repositories(like));
+  const server = stack.use(await serveGit(repositories.served, options));
+  const store = stack.use(new Store());
+  return {
+    repositories,
+    server,
+    store,
+    commits,
+    url: `${server.url}/r.git`,
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+/** Requests that brought objects. */
+const fetches = (server: GitServer) => server.requests.filter((line) => line.startsWith('POST') && !line.includes('ls-refs'));
+
+const git = suite('source-git');
+
+git('a commit is its files, with modes, links and the time of the commit', async () => {
+  await using at = await setting();
+  assert.equal(await at.store.run(at.url), [
+    `a file 0644 0:0 ${TIME} "main"`,
+    `d dir 0755 0:0 ${TIME}`,
+    `d/e dir 0755 0:0 ${TIME}`,
+    `d/e/x file 0644 0:0 ${TIME} "x"`,
+    `link link 0:0 ${TIME} d`,
+    `outside link 0:0 ${TIME} /etc`,
+    `run.sh file 0755 0:0 ${TIME} "#!/bin/sh\\n"`,
+  ]);
+});
+
+git('a branch, a tag of either kind and a commit are found', async () => {
+  await using at = await setting();
+  const { first, dev, main } = at.commits;
+  const wanted = [
+    ['', main],
+    ['#main', main],
+    ['#refs/heads/main', main],
+    ['#dev/one', dev],
+    ['#light', first],
+    ['#annotated', first],
+    ['#tags/annotated', first],
+    [`#${first}`, first],
+  ] as const;
+  for (const [fragment, commit] of wanted) {
+    assert.match(await at.store.key(at.url, fragment), commit, fragment);
+    const text = commit === main ? 'main' : commit === dev ? 'dev' : 'first';
+    assert.is((await at.store.run(at.url, fragment))[0], `a file 0644 0:0 ${TIME} "${text}"`, fragment);
+  }
+});
+
+git('the key of a named commit needs no network', async () => {
+  using store = new Store();
+  const commit = '0123456789'.repeat(4);
+  assert.match(await store.key('http://127.0.0.1:1/r.git', `#${commit}`), commit);
+});
+
+git('one commit has one key, by whatever name or remote it is found', async () => {
+  await using at = await setting();
+  at.repositories.git('.', 'clone', '--quiet', '--bare', 'r', 'served/copy.git');
+  const key = await at.store.key(at.url, '#light');
+  assert.is(await at.store.key(at.url, '#annotated'), key);
+  assert.is(await at.store.key(`${at.server.url}/copy.git`, `#${at.commits.first}`), key);
+  assert.is.not(await at.store.key(at.url, '#light:d'), key);
+  assert.is.not(await at.store.key(at.url, '#light', { 'git.keepgitdir': 'true' }), key);
+  assert.is.not(await at.store.key(at.url, '#light', { 'git.skipsubmodules': 'true' }), key);
+});
+
+git('what was fetched is not fetched again', async () => {
+  await using at = await setting();
+  await at.store.run(at.url);
+  const before = fetches(at.server).length;
+  await at.store.run(at.url, `#${at.commits.main}`);
+  await at.store.run(at.url, `#${at.commits.main}:d`);
+  assert.is(fetches(at.server).length, before);
+});
+
+git('a branch that has moved is another commit', async () => {
+  await using at = await setting();
+  const before = await at.store.key(at.url, '#main');
+  await at.store.run(at.url, '#main');
+  const moved = at.repositories.commit('r', { a: 'moved' });
+  at.repositories.publish('r');
+  const after = await at.store.key(at.url, '#main');
+  assert.is.not(after, before);
+  assert.match(after, moved);
+  assert.is((await at.store.run(at.url, '#main'))[0], `a file 0644 0:0 ${TIME} "moved"`);
+});
+
+git('a branch goes before a tag of the same name', async () => {
+  await using at = await setting();
+  at.repositories.git('r', 'tag', 'main', at.commits.first);
+  at.repositories.publish('r');
+  assert.match(await at.store.key(at.url, '#main'), at.commits.main);
+  assert.match(await at.store.key(at.url, '#refs/tags/main'), at.commits.first);
+});
+
+git('a server that gives files only serves single commits too', async () => {
+  await using at = await setting();
+  const files = createServer((request, response) => {
+    const file = join(at.repositories.served, decodeURIComponent(new URL(request.url ?? '', 'http://x').pathname));
+    if (existsSync(file) && !file.endsWith('/')) response.end(readFileSync(file));
+    else response.writeHead(404).end();
+  });
+  const url = `${await listen(files)}/r.git`;
+  try {
+    assert.is((await at.store.run(url, `#${at.commits.first}`))[0], `a file 0644 0:0 ${TIME} "first"`);
+    const error = await failure(at.store.run(url, `#${'0'.repeat(39)}1`));
+    assert.is(error.code, 'KILN_GIT_REF');
+  } finally {
+    await close(files);
+  }
+});
+
+git('a directory of the repository is the top', async () => {
+  await using at = await setting();
+  assert.equal(await at.store.run(at.url, '#main:d'), [`e dir 0755 0:0 ${TIME}`, `e/x file 0644 0:0 ${TIME} "x"`]);
+  assert.equal(await at.store.run(at.url, '#main:/d/./e/'), [`x file 0644 0:0 ${TIME} "x"`]);
+});
+
+const SUBDIRS: readonly (readonly [string, RegExp])[] = [
+  ['link', /"link" .* is, or lies behind, a symlink/],
+  ['link/e', /"link\/e" .* does not exist|lies behind, a symlink/],
+  ['outside', /symlink/],
+  ['a', /is no directory/],
+  ['nope', /does not exist/],
+  ['../../etc', /"etc" .* does not exist/],
+  ['d/../../outside', /symlink/],
+];
+for (const [subdir, words] of SUBDIRS)
+  git(`#main:${subdir} is refused`, async () => {
+    await using at = await setting();
+    const error = await failure(at.store.run(at.url, `#main:${subdir}`));
+    assert.is(error.code, 'KILN_GIT_SUBDIR');
+    assert.match(error.message, words);
+  });
+
+const REFS = ['--upload-pack=touch /tmp/x', '-x', 'a..b', 'a b', 'main^', 'main~1', '@{1}', 'a*', '.a', 'a.lock', 'a/'];
+for (const ref of REFS)
+  git(`the ref ${ref} never reaches git`, async () => {
+    using store = new Store();
+    assert.throws(
+      () => store.op('http://127.0.0.1:1/r.git', `#${ref}`),
+      (error: unknown) => error instanceof KilnError && error.code === 'KILN_GIT_REF',
+    );
+  });
+
+const URLS = [
+  'ext::sh -c x',
+  'file:/etc/x y',
+  'ssh://-oProxyCommand=x/r',
+  'ssh://-l@host/r',
+  '--upload-pack=x',
+  'fd::3',
+  'http://[::1/r.git',
+];
+for (const url of URLS)
+  git(`the remote ${url} is refused`, async () => {
+    using store = new Store();
+    assert.throws(
+      () => store.op(url),
+      (error: unknown) => error instanceof KilnError && error.code === 'KILN_GIT_URL',
+    );
+  });
+
+git('a ref that is not there is told apart from a repository that is not', async () => {
+  await using at = await setting();
+  assert.is((await failure(at.store.key(at.url, '#nope'))).code, 'KILN_GIT_REF');
+  assert.match((await failure(at.store.key(at.url, `#${at.commits.main.slice(0, 8)}`))).hint ?? '', /all 40 digits/);
+  assert.is((await failure(at.store.key(`${at.server.url}/none.git`))).code, 'KILN_GIT_REPOSITORY');
+  assert.is((await failure(at.store.key('http://127.0.0.1:1/r.git'))).code, 'KILN_GIT_UNREACHABLE');
+});
+
+git('a repository without a commit has no default branch', async () => {
+  await using at = await setting();
+  mkdirSync(join(at.repositories.served, 'empty.git'));
+  at.repositories.git('served/empty.git', 'init', '--quiet', '--bare');
+  assert.is((await failure(at.store.key(`${at.server.url}/empty.git`))).code, 'KILN_GIT_REF');
+});
+
+git('a machine without git is told so', async () => {
+  using store = new Store();
+  store.env = { PATH: '/nonexistent' };
+  const error = await failure(store.key('http://127.0.0.1:1/r.git'));
+  assert.is(error.code, 'KILN_TOOL_MISSING');
+  assert.match(error.hint ?? '', /install git/);
+});
+
+git('a checksum is the beginning of the commit or of the tag', async () => {
+  await using at = await setting();
+  const tag = at.repositories.git('r', 'rev-parse', 'annotated');
+  for (const checksum of [at.commits.first, at.commits.first.slice(0, 7), tag.toUpperCase()])
+    assert.match(await at.store.key(at.url, '#annotated', { 'git.checksum': checksum }), at.commits.first);
+  const error = await failure(at.store.key(at.url, '#annotated', { 'git.checksum': at.commits.main }));
+  assert.is(error.code, 'KILN_GIT_CHECKSUM');
+  assert.match(error.message, new RegExp(`${at.commits.first}.*expected ${at.commits.main}`));
+});
+
+/** `r` with `sub` at `modules/sub`, and that with `inner` at `deep`; URLs relative, as most are. */
+function makeSubmodules(): Repositories {
+  const repositories = new Repositories(plain);
+  const add = (into: string, name: string, path: string, url: string) => {
+    repositories.git(into, 'submodule', '--quiet', 'add', join(repositories.directory, name), path);
+    repositories.git(into, 'config', '--file', '.gitmodules', `submodule.${path}.url`, url);
+  };
+  repositories.commit('inner', { i: 'inner' });
+  repositories.commit('sub', { 's/t': 'sub' });
+  add('sub', 'inner', 'deep', '../inner.git');
+  repositories.commit('sub', {});
+  add('r', 'sub', 'modules/sub', '../sub.git');
+  repositories.commit('r', {});
+  for (const name of ['inner', 'sub', 'r']) repositories.publish(name);
+  return repositories;
+}
+
+const nested = makeSubmodules();
+const withSubmodules = () => setting({}, nested);
+
+git('submodules are there with theirs, and no .git', async () => {
+  await using at = await withSubmodules();
+  const tree = paths(await at.store.run(at.url));
+  const below = tree.filter((path) => path?.startsWith('modules'));
+  const all = [
+    'modules',
+    'modules/sub',
+    'modules/sub/.gitmodules',
+    'modules/sub/deep',
+    'modules/sub/deep/i',
+    'modules/sub/s',
+    'modules/sub/s/t',
+  ];
+  assert.equal(below, all);
+});
+
+git('without submodules their directories are empty', async () => {
+  await using at = await withSubmodules();
+  const tree = paths(await at.store.run(at.url, '', { 'git.skipsubmodules': 'true' }));
+  assert.equal(
+    tree.filter((path) => path?.startsWith('modules')),
+    ['modules', 'modules/sub'],
+  );
+});
+
+git('a directory may lie in a submodule, and others are not fetched for it', async () => {
+  await using at = await withSubmodules();
+  assert.equal(paths(await at.store.run(at.url, '#main:modules/sub/s')), ['t']);
+  assert.is(
+    at.server.requests.some((line) => line.includes('/inner.git')),
+    false,
+  );
+  assert.equal(paths(await at.store.run(at.url, '#main:d')), ['e', 'e/x']);
+});
+
+git('a submodule on the disk of the builder is refused', async () => {
+  await using at = await withSubmodules();
+  for (const url of [
+    `file://${at.repositories.served}/sub.git`,
+    join(at.repositories.served, 'sub.git'),
+    'ext::sh -c "touch x"',
+  ]) {
+    at.repositories.git('r', 'config', '--file', '.gitmodules', 'submodule.modules/sub.url', url);
+    at.repositories.commit('r', { a: url });
+    at.repositories.publish('r');
+    assert.is((await failure(at.store.run(at.url))).code, 'KILN_GIT_URL', url);
+  }
+});
+
+git('a submodule on the disk of the builder is refused with the .git directory kept, too', async () => {
+  await using at = await withSubmodules();
+  at.repositories.git(
+    'r',
+    'config',
+    '--file',
+    '.gitmodules',
+    'submodule.modules/sub.url',
+    `file://${at.repositories.served}/sub.git`,
+  );
+  at.repositories.commit('r', {});
+  at.repositories.publish('r');
+  const error = await failure(at.store.run(at.url, '', { 'git.keepgitdir': 'true' }));
+  assert.is(error.code, 'KILN_GIT_URL');
+});
+
+git('a submodule without a URL is named', async () => {
+  await using at = await withSubmodules();
+  writeFileSync(join(at.repositories.directory, 'r/.gitmodules'), '');
+  at.repositories.commit('r', {});
+  at.repositories.publish('r');
+  const error = await failure(at.store.run(at.url));
+  assert.is(error.code, 'KILN_GIT_SUBMODULE');
+  assert.match(error.message, /modules\/sub/);
+});
+
+git('a token goes to its repository and to no submodule elsewhere', async () => {
+  const login = `basic ${Buffer.from('x-access-token:s3cret').toString('base64')}`;
+  await using at = await setting({ login });
+  await using other = await serveGit(at.repositories.served);
+  at.repositories.commit('sub', { s: 's' });
+  at.repositories.publish('sub');
+  at.repositories.git('r', 'submodule', '--quiet', 'add', join(at.repositories.directory, 'sub'), 'm');
+  at.repositories.git('r', 'config', '--file', '.gitmodules', 'submodule.m.url', `${other.url}/sub.git`);
+  at.repositories.commit('r', {});
+  at.repositories.publish('r');
+  at.store.secrets = { GIT_AUTH_TOKEN: 's3cret\n' };
+  assert.ok(paths(await at.store.run(at.url)).includes('m/s'));
+  assert.ok(paths(await at.store.run(at.url, '', { 'git.keepgitdir': 'true' })).includes('m/s'));
+  assert.ok(at.server.requests.some((line) => line.toLowerCase().includes(login.toLowerCase())));
+  assert.is(
+    other.requests.some((line) => /basic/i.test(line)),
+    false,
+  );
+});
+
+git('a secret named after the host goes before the one for all', async () => {
+  await using at = await setting({ login: 'Bearer mine' });
+  at.store.secrets = { GIT_AUTH_TOKEN: 'no', [`GIT_AUTH_HEADER.${new URL(at.url).host}`]: 'Bearer mine' };
+  assert.match(await at.store.key(at.url), at.commits.main);
+});
+
+git('without its login a private repository is told so', async () => {
+  await using at = await setting({ login: 'basic eDp5' });
+  assert.is((await failure(at.store.key(at.url))).code, 'KILN_GIT_DENIED');
+  at.store.secrets = { GIT_AUTH_TOKEN: 'wrong' };
+  assert.is((await failure(at.store.key(at.url))).code, 'KILN_GIT_DENIED');
+});
+
+git('no login is in the arguments of git, in the key, or on the disk', async () => {
+  const login = `basic ${Buffer.from('user:s3cret').toString('base64')}`;
+  await using at = await setting({ login });
+  const bin = join(at.store.directory, 'bin');
+  const log = join(at.store.directory, 'arguments');
+  mkdirSync(bin);
+  const real = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim();
+  writeFileSync(join(bin, 'git'), `#!/bin/sh\nprintf '%s\\n' "$@" >>${log}\nexec ${real} "$@"\n`);
+  chmodSync(join(bin, 'git'), 0o755);
+  at.store.env = { PATH: `${bin}:${process.env['PATH']}` };
+  const url = at.url.replace('http://', 'http://user:s3cret@');
+  assert.not.match(await at.store.key(url, '', { 'git.keepgitdir': 'true' }), /s3cret/);
+  const result = await at.store.result(url, '', { 'git.keepgitdir': 'true' });
+  assert.match(readFileSync(log, 'utf8'), /ls-remote/);
+  for (const place of [at.store.directory, at.store.at(result)])
+    assert.is(execFileSync('sh', ['-c', `grep -rlE 's3cret|${login.slice(6)}' ${place} || true`], { encoding: 'utf8' }), '');
+});
+
+git('with its .git directory a commit is a clean clone that git understands', async () => {
+  await using at = await withSubmodules();
+  const directory = at.store.at(await at.store.result(at.url, '#main', { 'git.keepgitdir': 'true' }));
+  const inClone = (...args: string[]) =>
+    execFileSync('git', ['-c', 'safe.directory=*', ...args], { cwd: directory, encoding: 'utf8' }).trim();
+  assert.is(inClone('status', '--porcelain'), '');
+  assert.is(inClone('rev-parse', 'HEAD'), at.repositories.git('r', 'rev-parse', 'main'));
+  assert.is(inClone('for-each-ref', '--format=%(refname)'), 'refs/heads/main');
+  assert.is(inClone('remote', 'get-url', 'origin'), at.url);
+  assert.is(inClone('rev-list', '--count', 'HEAD'), '1');
+  assert.is(readFileSync(join(directory, 'modules/sub/s/t'), 'utf8'), 'sub');
+  assert.equal(readdirSync(join(directory, '.git')).sort(), ['HEAD', 'config', 'index', 'modules', 'objects', 'refs', 'shallow']);
+});
+
+git('a tag is kept with the .git directory, and a commit without a name too', async () => {
+  await using at = await setting();
+  const refs = async (fragment: string) => {
+    const directory = at.store.at(await at.store.result(at.url, fragment, { 'git.keepgitdir': 'true' }));
+    return execFileSync('git', ['-c', 'safe.directory=*', 'for-each-ref', '--format=%(refname)'], {
+      cwd: directory,
+      encoding: 'utf8',
+    }).trim();
+  };
+  assert.is(await refs('#annotated'), 'refs/tags/annotated');
+  assert.is(await refs(`#${at.commits.first}`), '');
+});
+
+git('two stores make the same bytes of a commit, .git included', async () => {
+  await using at = await setting();
+  using other = new Store();
+  const list = async (store: Store) => listTree(store.at(await store.result(at.url, '#annotated', { 'git.keepgitdir': 'true' })));
+  assert.equal(await list(other), await list(at.store));
+});
+
+git('a directory has no .git, asked for or not', async () => {
+  await using at = await setting();
+  assert.equal(await at.store.run(at.url, '#main:d', { 'git.keepgitdir': 'true' }), await at.store.run(at.url, '#main:d'));
+});
+
+git('a repository with hooks and filters of its own runs none', async () => {
+  await using at = await setting();
+  const canary = join(at.store.directory, 'canary');
+  at.repositories.commit('r', {
+    '.gitattributes': '* filter=evil\n',
+    '.gitconfig': `[filter "evil"]\nsmudge = touch ${canary}\n`,
+  });
+  at.repositories.publish('r');
+  await at.store.run(at.url);
+  await at.store.run(at.url, '', { 'git.keepgitdir': 'true' });
+  assert.not.ok(existsSync(canary));
+});
+
+git('an empty commit is an empty tree', async () => {
+  await using at = await setting();
+  at.repositories.commit('none', {});
+  at.repositories.publish('none');
+  assert.equal(await at.store.run(`${at.server.url}/none.git`), []);
+});
+
+git('what an interrupted fetch has left is fetched again', async () => {
+  await using at = await setting();
+  await at.store.run(at.url, '#light');
+  const directory = join(at.store.directory, 'git');
+  const mirror = join(directory, readdirSync(directory).find((name) => !name.includes('.'))!);
+  // As when git was killed: its locks are there, and the mark that all is there is not.
+  writeFileSync(join(mirror, 'shallow.lock'), '');
+  writeFileSync(join(mirror, 'kiln-index.lock'), '');
+  rmSync(join(mirror, 'refs/kiln', at.commits.first));
+  assert.is((await at.store.run(at.url, '#light')).length > 0, true);
+});
+
+git('names that are no UTF-8 come out as they are', async () => {
+  await using at = await setting();
+  const name = Buffer.from('caf\xe9', 'latin1');
+  writeFileSync(Buffer.concat([Buffer.from(`${at.repositories.directory}/r/`), name]), 'x');
+  at.repositories.commit('r', {});
+  at.repositories.publish('r');
+  const directory = at.store.at(await at.store.result(at.url));
+  assert.ok(readdirSync(directory, 'buffer').some((one) => one.equals(name)));
+});
+
+git('a cancelled fetch ends git and rejects', async () => {
+  const silent = createServer(() => cancel.abort());
+  const cancel = new AbortController();
+  const url = `${await listen(silent)}/r.git`;
+  using store = new Store();
+  try {
+    const error = await failure(Promise.resolve(store.op(url).cacheMap(cancel.signal)));
+    assert.is(error.code, 'KILN_CANCELLED');
+  } finally {
+    await close(silent);
+  }
+});
+
+git.after(() => {
+  plain[Symbol.dispose]();
+  nested[Symbol.dispose]();
+});
+git.run();

@@ -1,0 +1,316 @@
+import { gzipSync } from 'node:zlib';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { digestOf } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
+import type { FetchedFile } from '../../cache/fetched.ts';
+import { createFetcher } from '../../registry/fetch.ts';
+import { DEFAULT_RETRY } from '../../registry/retry.ts';
+import { never } from '../../registry/testing/client.ts';
+import { type Answer, type FaultServer, faultServer } from '../../registry/testing/faults.ts';
+import type { BuildResult } from '../result.ts';
+import { copyingSnapshotter, listTree } from './file/testing.ts';
+import { type SourceHttpWorld, sourceHttpOp } from './source-http.ts';
+
+/** Old enough to be taken for a version: see RFC 9110, 8.8.2.2. */
+const MODIFIED = 'Thu, 01 Jan 2009 00:00:10 GMT';
+const NO_SECRETS = async () => undefined;
+
+/** A store that outlives builds, as each has a fetcher and answers of its own. */
+class Store implements Disposable {
+  readonly snapshotter = copyingSnapshotter();
+  readonly fetched = new Map<string, FetchedFile>();
+
+  async build<T>(body: (build: Build) => Promise<T>, secret: SourceHttpWorld['secret'] = NO_SECRETS): Promise<T> {
+    const retry = { ...DEFAULT_RETRY, wait: async () => {} };
+    await using fetcher = createFetcher({ proxies: { none: [] }, retry });
+    const fetched = {
+      find: (id: string) => this.fetched.get(id),
+      save: (id: string, file: FetchedFile) => void this.fetched.set(id, file),
+    };
+    return await body(new Build({ snapshotter: this.snapshotter, fetcher, fetched, answers: new Map(), secret }));
+  }
+
+  list(result: BuildResult): string[] {
+    assert.is(result.kind, 'snapshot');
+    return result.kind === 'snapshot' ? listTree(this.snapshotter.at(result.snapshot)) : [];
+  }
+
+  [Symbol.dispose](): void {
+    this.snapshotter[Symbol.dispose]();
+  }
+}
+
+class Build {
+  readonly #world: SourceHttpWorld;
+
+  constructor(world: SourceHttpWorld) {
+    this.#world = world;
+  }
+
+  op(url: string, attrs: Record<string, string> = {}) {
+    return sourceHttpOp({ identifier: url, attrs }, this.#world);
+  }
+
+  async key(url: string, attrs: Record<string, string> = {}): Promise<string> {
+    return JSON.stringify((await this.op(url, attrs).cacheMap(never())).parts);
+  }
+
+  async run(url: string, attrs: Record<string, string> = {}): Promise<BuildResult> {
+    const context = { signal: never(), progress: () => {}, vertex: digestOf('v') };
+    return (await this.op(url, attrs).run([], context))[0]!;
+  }
+}
+
+/** Runs one build against a server; answers what is in the tree. */
+async function once(answer: Answer, path = '/f.txt', attrs: Record<string, string> = {}): Promise<string[]> {
+  await using server = await faultServer(answer);
+  using store = new Store();
+  return store.list(await store.build((build) => build.run(`http://${server.host}${path}`, attrs)));
+}
+
+async function failure(work: Promise<unknown>): Promise<KilnError> {
+  const error = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  assert.instance(error, KilnError);
+  return error as KilnError;
+}
+
+const urlOf = (server: FaultServer, path = '/f.txt') => `http://${server.host}${path}`;
+const headers = (server: FaultServer, at: number) => server.seen[at]!.headers;
+
+const http = suite('source-http');
+
+http('a file has mode 0600 and the time of Last-Modified', async () => {
+  const tree = await once((_, response) => void response.setHeader('last-modified', MODIFIED).end('bytes'));
+  assert.equal(tree, ['f.txt file 0600 0:0 1230768010 "bytes"']);
+});
+
+http('without Last-Modified a file is of 1970', async () => {
+  assert.equal(await once((_, response) => void response.end('bytes')), ['f.txt file 0600 0:0 0 "bytes"']);
+});
+
+http('the graph may say name, mode and owner', async () => {
+  const attrs = { 'http.filename': 'context', 'http.perm': '0755', 'http.uid': '3', 'http.gid': '4' };
+  assert.equal(await once((_, response) => void response.end('x'), '/f.txt', attrs), ['context file 0755 3:4 0 "x"']);
+});
+
+const NAMES: readonly (readonly [string, string | undefined, string])[] = [
+  ['/dir/a%20b', undefined, 'a b'],
+  ['/', undefined, 'download'],
+  ['/%2e%2e%2f', undefined, 'download'],
+  ['/a', 'attachment; filename="b c.txt"', 'b c.txt'],
+  ['/a', 'attachment; filename=b.txt; size=1', 'b.txt'],
+  ['/a', "attachment; filename*=UTF-8''b%C3%A9; filename=c", 'bé'],
+  ['/a', 'attachment; filename="../../etc/passwd"', 'passwd'],
+  ['/a', 'attachment; filename=".."', 'download'],
+  ['/a', 'attachment; filename="."', 'download'],
+  ['/a', 'attachment; filename=""', 'a'],
+  ['/a', 'attachment; filename="x/"', 'a'],
+  ['/a', "attachment; filename*=UTF-8''x%00y", 'download'],
+  ['/a', "attachment; filename*=UTF-8''..%2F..%2Fx", 'x'],
+  ['/a', `attachment; filename="${'n'.repeat(300)}"`, 'download'],
+];
+for (const [path, disposition, name] of NAMES)
+  http(`${path} with ${disposition?.slice(0, 60) ?? 'no Content-Disposition'} is called ${name}`, async () => {
+    const tree = await once((_, response) => {
+      if (disposition) response.setHeader('content-disposition', disposition);
+      response.end('');
+    }, path);
+    assert.equal(tree, [`${name} file 0600 0:0 0 ""`]);
+  });
+
+http('an unchanged file is not downloaded again, and its key stays', async () => {
+  using store = new Store();
+  await using server = await faultServer((request, response) => {
+    response.setHeader('etag', 'W/"1"');
+    if (request.headers['if-none-match'] === 'W/"1"') response.writeHead(304).end();
+    else response.end('bytes');
+  });
+  const cold = await store.build((build) => build.key(urlOf(server)));
+  const [warm, result] = await store.build(async (build) => [await build.key(urlOf(server)), await build.run(urlOf(server))]);
+  assert.is(warm, cold);
+  assert.equal(store.list(result), ['f.txt file 0600 0:0 0 "bytes"']);
+  assert.is(server.seen.length, 2, 'one question in each build');
+});
+
+http('a server that sends the whole file with the known ETag has not changed it', async () => {
+  using store = new Store();
+  await using server = await faultServer((_, response, count) => void response.setHeader('etag', '"1"').end(`bytes ${count}`));
+  const cold = await store.build((build) => build.key(urlOf(server)));
+  assert.is(await store.build((build) => build.key(urlOf(server))), cold);
+});
+
+http('a changed file has another key and other bytes', async () => {
+  using store = new Store();
+  await using server = await faultServer(
+    (_, response, count) => void response.setHeader('etag', `"${count}"`).end(`bytes ${count}`),
+  );
+  const cold = await store.build((build) => build.key(urlOf(server)));
+  const [warm, result] = await store.build(async (build) => [await build.key(urlOf(server)), await build.run(urlOf(server))]);
+  assert.is.not(warm, cold);
+  assert.equal(store.list(result), ['f.txt file 0600 0:0 0 "bytes 2"']);
+});
+
+http('without an ETag an old Last-Modified is asked by', async () => {
+  using store = new Store();
+  await using server = await faultServer((request, response) => {
+    response.setHeader('last-modified', MODIFIED);
+    if (request.headers['if-modified-since'] === MODIFIED) response.writeHead(304).end();
+    else response.end('bytes');
+  });
+  const cold = await store.build((build) => build.key(urlOf(server)));
+  assert.is(await store.build((build) => build.key(urlOf(server))), cold);
+  assert.is(headers(server, 1)['if-modified-since'], MODIFIED);
+});
+
+http('a Last-Modified of just now is no version', async () => {
+  using store = new Store();
+  const now = new Date().toUTCString();
+  await using server = await faultServer((_, response) => void response.setHeader('last-modified', now).end('bytes'));
+  await store.build((build) => build.key(urlOf(server)));
+  await store.build((build) => build.key(urlOf(server)));
+  assert.is(headers(server, 1)['if-modified-since'], undefined);
+});
+
+http('a file whose layer is gone is downloaded again', async () => {
+  using store = new Store();
+  await using server = await faultServer((_, response) => void response.setHeader('etag', '"1"').end('bytes'));
+  await store.build((build) => build.key(urlOf(server)));
+  store.snapshotter.has = () => false;
+  await store.build((build) => build.key(urlOf(server)));
+  assert.is(headers(server, 1)['if-none-match'], undefined);
+});
+
+http('two steps of a build that read one URL ask once', async () => {
+  using store = new Store();
+  await using server = await faultServer((_, response) => void response.end('bytes'));
+  await store.build((build) => Promise.all([build.key(urlOf(server)), build.key(urlOf(server))]));
+  assert.is(server.seen.length, 1);
+});
+
+http('with a checksum the key needs no request', async () => {
+  using store = new Store();
+  const key = await store.build((build) => build.key('http://127.0.0.1:1/f', { 'http.checksum': digestOf('bytes') }));
+  assert.match(key, digestOf('bytes'));
+});
+
+http('a wrong checksum names both digests and leaves nothing', async () => {
+  using store = new Store();
+  await using server = await faultServer((_, response) => void response.setHeader('etag', '"1"').end('other'));
+  const attrs = { 'http.checksum': digestOf('bytes') };
+  const error = await failure(store.build((build) => build.run(urlOf(server), attrs)));
+  assert.is(error.code, 'KILN_HTTP_CHECKSUM');
+  assert.match(error.message, digestOf('bytes'));
+  assert.match(error.message, digestOf('other'));
+  assert.is(store.fetched.size, 0);
+});
+
+http('a file that was fetched without a checksum serves one that has it, if it is the right one', async () => {
+  using store = new Store();
+  await using server = await faultServer((_, response) => void response.setHeader('etag', '"1"').end('bytes'));
+  await store.build((build) => build.run(urlOf(server)));
+  await store.build((build) => build.run(urlOf(server), { 'http.checksum': digestOf('bytes') }));
+  assert.is(server.seen.length, 1);
+  const wrong = { 'http.checksum': digestOf('other') };
+  assert.is((await failure(store.build((build) => build.run(urlOf(server), wrong)))).code, 'KILN_HTTP_CHECKSUM');
+});
+
+http('a body that was packed for the way is unpacked', async () => {
+  const tree = await once((_, response) => void response.setHeader('content-encoding', 'gzip').end(gzipSync('bytes')));
+  assert.equal(tree, ['f.txt file 0600 0:0 0 "bytes"']);
+});
+
+http('a body that cannot be unpacked is an error of the server', async () => {
+  const work = once((_, response) => void response.setHeader('content-encoding', 'gzip').end('no gzip'));
+  assert.is((await failure(work)).code, 'KILN_HTTP_BODY');
+});
+
+http('redirects are followed, and a login does not go with them', async () => {
+  await using other = await faultServer((_, response) => void response.end('bytes'));
+  await using server = await faultServer((_, response) => void response.writeHead(302, { location: urlOf(other, '/x') }).end());
+  using store = new Store();
+  const url = urlOf(server).replace('http://', 'http://user:p%40ss@');
+  const result = await store.build((build) => build.run(url));
+  assert.equal(store.list(result), ['f.txt file 0600 0:0 0 "bytes"']);
+  assert.is(headers(server, 0).authorization, `Basic ${Buffer.from('user:p@ss').toString('base64')}`);
+  assert.is(headers(other, 0).authorization, undefined);
+});
+
+http('a circle of redirects ends', async () => {
+  const error = await failure(once((request, response) => void response.writeHead(301, { location: request.path }).end()));
+  assert.is(error.code, 'KILN_HTTP_REDIRECT');
+});
+
+http('a redirect to a file of the host is refused', async () => {
+  const work = once((_, response) => void response.writeHead(302, { location: 'file:///etc/passwd' }).end());
+  assert.is((await failure(work)).code, 'KILN_HTTP_REDIRECT');
+});
+
+http('a missing file is named with the answer, and without the login', async () => {
+  await using server = await faultServer((_, response) => void response.writeHead(404).end('no such thing'));
+  using store = new Store();
+  const url = urlOf(server).replace('http://', 'http://user:hidden@');
+  const error = await failure(store.build((build) => build.run(url)));
+  assert.is(error.code, 'KILN_HTTP_STATUS');
+  assert.match(error.message, /\/f\.txt answered 404: no such thing$/);
+  assert.not.match(error.message, /hidden/);
+  assert.is(server.seen.length, 1);
+});
+
+http('a busy server and a broken transfer are tried again', async () => {
+  const tree = await once((_, response, count) => {
+    if (count === 1) response.writeHead(503).end();
+    else if (count === 2) {
+      response.setHeader('content-length', '10');
+      response.write('half', () => response.destroy());
+    } else response.end('the whole');
+  });
+  assert.equal(tree, ['f.txt file 0600 0:0 0 "the whole"']);
+});
+
+http('nobody at the port is an error with a hint', async () => {
+  using store = new Store();
+  const error = await failure(store.build((build) => build.run('http://127.0.0.1:1/f')));
+  assert.is(error.code, 'KILN_HTTP_UNREACHABLE');
+});
+
+http('a secret named after the host goes as the Authorization header', async () => {
+  await using server = await faultServer((_, response) => void response.end('bytes'));
+  using store = new Store();
+  const asked: string[] = [];
+  const secret = async (id: string) => {
+    asked.push(id);
+    return id === 'HTTP_AUTH_TOKEN_127.0.0.1' ? Buffer.from('token\n') : undefined;
+  };
+  const key = await store.build((build) => build.key(urlOf(server)), secret);
+  assert.is(headers(server, 0).authorization, 'Bearer token');
+  assert.not.match(key, /token/);
+  assert.equal(asked, ['HTTP_AUTH_TOKEN_127.0.0.1']);
+});
+
+http('a secret that the graph names must be given', async () => {
+  using store = new Store();
+  const attrs = { 'http.authheadersecret': 'mine' };
+  const error = await failure(store.build((build) => build.run('http://127.0.0.1:1/f', attrs)));
+  assert.is(error.code, 'KILN_SECRET_NOT_FOUND');
+});
+
+http('a cancelled download rejects and leaves no layer behind', async () => {
+  using store = new Store();
+  const cancel = new AbortController();
+  await using server = await faultServer((_, response) => {
+    response.write('first');
+    cancel.abort();
+  });
+  await store.build(async (build) => {
+    const context = { signal: cancel.signal, progress: () => {}, vertex: digestOf('v') };
+    const error = await failure(Promise.resolve(build.op(urlOf(server)).run([], context)));
+    assert.is(error.code, 'KILN_CANCELLED');
+  });
+  assert.is(store.fetched.size, 0);
+});
+
+http.run();
