@@ -277,6 +277,7 @@ test('two builds at once share what they fetch', async () => {
   using made = repositories();
   await using git = await serveGit(made.served);
   const contexts = ['/a', '/b'].map((to, i) => rig.write(`c${i}`, { Dockerfile: `FROM scratch\nADD ${git.url}/r.git ${to}\n` }));
+  await rig.kiln(['images'], { expect: 0 });
   const built = await Promise.all(contexts.map((context) => rig.build(context)));
   for (const output of built) assert.match(output, /DONE/);
   assert.equal(paths(await tree(rig, contexts[0]!)).slice(0, 2), ['a/', 'a/.dockerignore']);
