@@ -163,4 +163,14 @@ export const RUNS: readonly GoldenCase[] = [
       'RUN mv /r /moved && mkdir /r && echo again > /r/dir',
     ),
   },
+  {
+    name: 'bom-crlf-escape',
+    dockerfile:
+      '\ufeff# escape=`\r\nFROM busybox AS base\r\nONBUILD COPY <<EOF /from-onbuild\r\nhello `\r\nEOF\r\nFROM base\r\nRUN echo a `\r\n   b > /cont\r\n# c\r\nRUN 3<<EOF cat <&3 > /three\r\nthree\r\nEOF\r\nRUN ["sh", "-c", "echo x > /json"]\r\n',
+  },
+  {
+    name: 'heredoc-scripts',
+    dockerfile:
+      'FROM busybox AS base\nONBUILD RUN <<EOF\necho "$0" > /zero\nEOF\nFROM base\nRUN <<EOF\n#!/bin/sh -e\necho "$0" > /script\nEOF\nRUN cat <<A <<B > /two\na\nA\nb\nB\nRUN <<-\\EOF cat > /quoted\n\t$A\n\tEOF\nRUN <<EOF sh > /piped\necho $0\nEOF\nRUN ["sh", -c] || echo fallback > /fallback\n',
+  },
 ];
