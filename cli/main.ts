@@ -39,6 +39,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       exitCode: 2,
     });
   }
+  if (process.getuid?.() !== 0 && first !== 'doctor') (await import('./rootless.ts')).enterUserNamespace();
   const module = await COMMANDS[first as CommandName].load();
   return await module.run(rest);
 }

@@ -1,11 +1,11 @@
 import { availableParallelism, homedir } from 'node:os';
 import { join } from 'node:path';
-import { KilnError } from '../base/errors.ts';
 import { openRooms, type Rooms } from '../snapshotter/overlay/open.ts';
 import { pooledJobs } from '../snapshotter/overlay/pooled-jobs.ts';
 import { openStore } from '../snapshotter/store/root.ts';
 import { enterPrivateMounts } from '../snapshotter/sys/namespace.ts';
 import { createPool, type WorkerPool } from '../snapshotter/workers/pool.ts';
+import { rootlessMap } from './rootless.ts';
 
 /** The store of this command and the rooms over it. Opening costs a few milliseconds and no thread; closes with its scope. */
 export interface Session extends Rooms, AsyncDisposable {
@@ -41,17 +41,18 @@ function enterMountsAsRoot(): void {
   if (process.getuid?.() === 0) enterPrivateMounts();
 }
 
-/** KILN_ROOT, or /var/lib/kiln for root, or the user's data directory. */
-export function storeRoot(env: Readonly<Record<string, string | undefined>>, uid: number): string {
+/** KILN_ROOT, or /var/lib/kiln for root, or the user's data directory; `own` ids have a store apart (rootless.ts). */
+export function storeRoot(env: NodeJS.ProcessEnv, uid: number): string {
   if (env['KILN_ROOT']) return env['KILN_ROOT'];
-  if (uid === 0) return '/var/lib/kiln';
-  return join(env['XDG_DATA_HOME'] || join(env['HOME'] || homedir(), '.local/share'), 'kiln');
+  const map = rootlessMap(env);
+  if (uid === 0 && map === undefined) return '/var/lib/kiln';
+  const data = env['XDG_DATA_HOME'] || join(env['HOME'] || homedir(), '.local/share');
+  return join(data, map === 'own' ? 'kiln-own-ids' : 'kiln');
 }
 
-/** Steps and mounts need root for now. */
-export function requireRoot(what: string): void {
-  if (process.getuid?.() === 0) return;
-  throw new KilnError('KILN_NEEDS_ROOT', `${what} needs root: building as an ordinary user is not supported yet`, {
-    hint: 'run the same command with sudo',
-  });
+/** Where sandboxes keep what must not outlive the machine's run. */
+export function stateDirectory(): string {
+  if (rootlessMap() === undefined) return '/run/kiln';
+  const runtime = process.env['XDG_RUNTIME_DIR'];
+  return runtime ? join(runtime, 'kiln') : join(storeRoot(process.env, 0), 'run');
 }

@@ -1,5 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, statfsSync, writeFileSync } from 'node:fs';
-import { unmount } from '../snapshotter/sys/mount.ts';
+import { MS } from '../snapshotter/sys/constants.ts';
+import { mount, unmount } from '../snapshotter/sys/mount.ts';
+import { inUserNamespace } from '../snapshotter/sys/usernamespace.ts';
 import { mayRaiseLimits } from './rlimits.ts';
 
 /**
@@ -59,7 +61,10 @@ export function cgroupMode(): CgroupMode {
  * must be ours alone.
  */
 export function hideHybrid(): void {
-  if (cgroupMode() === 'hybrid') unmount(UNIFIED);
+  if (cgroupMode() !== 'hybrid') return;
+  // What was mounted outside of a user namespace cannot be taken away in it, only covered.
+  if (inUserNamespace()) mount('none', UNIFIED, 'tmpfs', MS.RDONLY);
+  else unmount(UNIFIED);
 }
 
 /** Sets up what all sandboxes of this process share; `name` is unique on this host. The runtime `runc` always makes groups itself. */

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { inUserNamespace, mappedIds } from '../snapshotter/sys/usernamespace.ts';
 import type { MountSpec, ProcessSpec } from './executor.ts';
 import { rlimitsOf } from './rlimits.ts';
 import { defaultSeccomp, type SeccompProfile } from './seccomp.ts';
@@ -146,11 +147,12 @@ function mountsOf(spec: ProcessSpec, context: SpecContext): Mount[] {
       destination: '/dev/pts',
       type: 'devpts',
       source: 'devpts',
-      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+      // The group tty, where there is more than one.
+      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', ...(mappedIds() > 1 ? ['gid=5'] : [])],
     },
     { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: [...NO_DEVICE_NO_EXEC, 'mode=1777', shm] },
     { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: NO_DEVICE_NO_EXEC },
-    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...NO_DEVICE_NO_EXEC, access] },
+    sysMount(spec, access),
   ];
   if (context.cgroupMount) {
     mounts.push({
@@ -164,6 +166,13 @@ function mountsOf(spec: ProcessSpec, context: SpecContext): Mount[] {
   mounts.push(...spec.mounts.map((mount) => userMount(mount, context.guardDevices)));
   // A later mount at the same place replaces an earlier one.
   return mounts.filter((mount, at) => !mounts.some((other, later) => later > at && other.destination === mount.destination));
+}
+
+/** A new sysfs shows the network namespace that it is made in, so only who owns that one may make it: else the host's is bound. */
+function sysMount(spec: ProcessSpec, access: string): Mount {
+  if (spec.network === 'none' || !inUserNamespace())
+    return { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...NO_DEVICE_NO_EXEC, access] };
+  return { destination: '/sys', type: 'bind', source: '/sys', options: ['rbind', 'rslave', ...NO_DEVICE_NO_EXEC, 'ro'] };
 }
 
 function fileMount(destination: string, source: string): Mount {

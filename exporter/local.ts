@@ -4,6 +4,7 @@ import { CancelledError, KilnError } from '../base/errors.ts';
 import { makeContents } from '../cache/contenthash/statcache.ts';
 import type { Entry } from '../cache/select/entry.ts';
 import { openRoot } from '../snapshotter/sys/rooted.ts';
+import { inUserNamespace } from '../snapshotter/sys/usernamespace.ts';
 import { beginTree, copyFiles, finishTree, type TreeCopy } from '../solver/ops/file/copytree.ts';
 import { outputError } from './destination.ts';
 import type { ExportContext, Exporter } from './exporter.ts';
@@ -79,7 +80,7 @@ async function copyTo(
 
 /** Who cannot make device nodes goes without them. */
 function isPortable(entry: Entry): boolean {
-  return process.getuid?.() === 0 || (entry.kind !== 'char' && entry.kind !== 'block');
+  return (process.getuid?.() === 0 && !inUserNamespace()) || (entry.kind !== 'char' && entry.kind !== 'block');
 }
 
 function owner(): { uid: number; gid: number } {

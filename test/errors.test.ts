@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { KILN, Rig, ROOT, run } from './rig.ts';
+import { Rig, ROOT, run } from './rig.ts';
 
 interface Expected {
   readonly code: string;
@@ -186,19 +186,18 @@ test('a store from a newer version is left alone', async () => {
 
 test('an ordinary user is told what is missing', async () => {
   await using rig = await Rig.create();
-  rig.write('c', { Dockerfile: 'FROM busybox\n' });
   // A copy that anybody may read: this checkout may lie in a directory that only root can enter.
-  cpSync(KILN, rig.path('bin/kiln'));
   cpSync(join(ROOT, 'dist'), rig.path('bin/dist'), { recursive: true });
   cpSync(process.execPath, rig.path('bin/node'));
   execFileSync('chmod', ['-R', 'a+rX', rig.directory]);
-  const user = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
-  const ran = await run([...user, rig.path('bin/kiln'), 'build', rig.path('c')], {
+  const user = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', 'env', 'PATH=/nowhere'];
+  const ran = await run([...user, rig.path('bin/node'), rig.path('bin/dist/kiln.cjs'), 'images'], {
     cwd: '/',
-    env: { KILN_ROOT: '', KILN_NODE: rig.path('bin/node'), XDG_DATA_HOME: '/tmp/nobody-data', HOME: '/' },
+    env: { KILN_ROOT: '', HOME: '/' },
   });
   assert.is(ran.code, 1, ran.stderr);
   assert.match(ran.stderr, 'KILN_NEEDS_ROOT');
+  assert.match(ran.stderr, 'unshare');
 });
 
 test('wrong flags and commands say what is meant', async () => {

@@ -14,7 +14,7 @@ import { solveBuild } from '../build/run.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { createView, type ProgressView } from '../progress/view.ts';
 import { printError, printWarnings } from '../report.ts';
-import { openSession, requireRoot, type Session } from '../session.ts';
+import { openSession, type Session } from '../session.ts';
 
 /** `kiln build` */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -26,7 +26,6 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (!parsed) return 0;
   const { options } = parsed;
   if (options.call) return await answer(options, options.call);
-  requireRoot('kiln build');
   await using session = openSession();
   using cancel = cancelOnSignals();
   const view = await createView(options.progress, process.stderr, process.env['NO_COLOR'] === undefined);

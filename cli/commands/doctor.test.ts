@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { UserHost } from '../rootless.ts';
 import { type DoctorHost, doctor, doctorTable, type Finding, isHealthy } from './doctor.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'kiln-doctor-'));
@@ -21,10 +22,15 @@ function host(changes: Partial<DoctorHost> = {}, files: Readonly<Record<string, 
     hasLibrary: () => true,
     kernel: '6.1.0-42-amd64',
     uid: 0,
+    ordinaryUser: () => user(true),
     nodeVersion: '24.21.0',
     searchPath: directory,
     ...changes,
   };
+}
+
+function user(hasUnshare: boolean, subids = 'someone:100000:65536\n'): UserHost {
+  return { user: 'someone', uid: 1000, searchPath: '/usr/bin', read: () => subids, isExecutable: () => hasUnshare };
 }
 
 function finding(findings: readonly Finding[], name: string): Finding {
@@ -55,7 +61,14 @@ test('each thing that is not well says how it is mended', () => {
   const findings = doctor(
     directory,
     host(
-      { list: () => [], hasLibrary: () => false, kernel: '5.4.0', uid: 1000, nodeVersion: '20.20.0' },
+      {
+        list: () => [],
+        hasLibrary: () => false,
+        kernel: '5.4.0',
+        uid: 1000,
+        ordinaryUser: () => user(false),
+        nodeVersion: '20.20.0',
+      },
       { '/proc/sys/user/max_user_namespaces': '0' },
     ),
   );
@@ -66,7 +79,18 @@ test('each thing that is not well says how it is mended', () => {
   for (const { ok, fix, name } of findings) if (!ok) assert.ok(fix, name);
   assert.is(finding(findings, 'overlay').fix, 'modprobe overlay');
   assert.is(finding(findings, 'user namespaces').fix, 'sysctl -w user.max_user_namespaces=15000');
-  assert.is(finding(findings, 'privileges').fix, 'sudo kiln ...');
+  assert.match(finding(findings, 'privileges').fix ?? '', 'sysctl -w user.max_user_namespaces=15000');
+});
+
+test('an ordinary user is well with subordinate ids, and told how to get some', () => {
+  const privileges = (ordinary: UserHost) =>
+    finding(doctor(directory, host({ uid: 1000, ordinaryUser: () => ordinary })), 'privileges');
+  const able: UserHost = { ...user(true), read: (path) => (path.startsWith('/etc/') ? 'someone:100000:65536' : undefined) };
+  assert.is(privileges(able).value, 'user 1000, in a user namespace');
+  const alone = privileges({ ...able, read: () => undefined });
+  assert.equal([alone.ok, alone.needed], [false, false]);
+  assert.match(alone.fix ?? '', '--add-subuids');
+  assert.ok(privileges({ ...able, isExecutable: () => false }).needed);
 });
 
 test('root in a container without CAP_SYS_ADMIN is not enough', () => {

@@ -1,10 +1,11 @@
 import { readdirSync, readFileSync, statfsSync } from 'node:fs';
 import { arch, release } from 'node:os';
 import { dirname } from 'node:path';
-import { messageOf } from '../../base/errors.ts';
+import { KilnError, messageOf } from '../../base/errors.ts';
 import { cgroupMode } from '../../executor/cgroups.ts';
 import { findRuntime, installCommand, type PackageNames, probeRuntime } from '../../executor/probe.ts';
 import { openLibrary } from '../../snapshotter/sys/native.ts';
+import { giveIds, planRootless, refusedBy, thisUser, type UserHost } from '../rootless.ts';
 import { table } from '../table.ts';
 
 /** One thing that `kiln doctor` looked at. */
@@ -27,6 +28,8 @@ export interface DoctorHost {
   hasLibrary(soname: string): boolean;
   readonly kernel: string;
   readonly uid: number;
+  /** Who calls, when it is not root. */
+  ordinaryUser(): UserHost;
   readonly nodeVersion: string;
   /** PATH: where runtimes are looked for. */
   readonly searchPath: string | undefined;
@@ -100,6 +103,7 @@ export function thisHost(): DoctorHost {
     hasLibrary: (soname) => openLibrary(soname) !== undefined,
     kernel: release(),
     uid: process.getuid?.() ?? -1,
+    ordinaryUser: thisUser,
     nodeVersion: process.versions.node,
     searchPath: process.env['PATH'],
   };
@@ -116,13 +120,26 @@ function kernel({ kernel }: DoctorHost): Finding {
   return { name: 'kernel', ok, needed: true, value: kernel, ...(ok ? {} : { fix: `a kernel of ${OLDEST_KERNEL} or newer` }) };
 }
 
-function privileges({ uid, read }: DoctorHost): Finding {
+function privileges({ uid, read, ordinaryUser }: DoctorHost): Finding {
   const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(read('/proc/self/status') ?? '')?.[1] ?? '0';
   const mayMount = ((BigInt(`0x${effective}`) >> CAP_SYS_ADMIN) & 1n) === 1n;
   if (uid === 0 && mayMount) return { name: 'privileges', ok: true, needed: true, value: 'root' };
-  const value = uid === 0 ? 'root without CAP_SYS_ADMIN' : `user ${uid}`;
-  const fix = uid === 0 ? 'start the container or service around Kiln with CAP_SYS_ADMIN' : 'sudo kiln ...';
-  return { name: 'privileges', ok: false, needed: true, value, fix };
+  if (uid !== 0) return asOrdinaryUser(ordinaryUser());
+  const fix = 'start the container or service around Kiln with CAP_SYS_ADMIN';
+  return { name: 'privileges', ok: false, needed: true, value: 'root without CAP_SYS_ADMIN', fix };
+}
+
+function asOrdinaryUser(user: UserHost): Finding {
+  const value = `user ${user.uid}`;
+  try {
+    const { map } = planRootless(user);
+    if (map === 'all') return { name: 'privileges', ok: true, needed: true, value: `${value}, in a user namespace` };
+    const fix = giveIds(user.user);
+    return { name: 'privileges', ok: false, needed: false, value: `${value}, with no other id than its own`, fix };
+  } catch (error) {
+    const fix = (error instanceof KilnError && error.hint) || 'sudo kiln ...';
+    return { name: 'privileges', ok: false, needed: true, value, fix };
+  }
 }
 
 function overlay({ read }: DoctorHost): Finding {
@@ -131,25 +148,17 @@ function overlay({ read }: DoctorHost): Finding {
   return { name: 'overlay', ok, needed: true, value, ...(ok ? {} : { fix: 'modprobe overlay' }) };
 }
 
-/** What keeps an ordinary user from making a user namespace: the setting, the value it must have, the value it has. */
 function userNamespaces({ read }: DoctorHost): Finding {
-  const settings: readonly [string, (value: number) => boolean, number][] = [
-    ['user.max_user_namespaces', (value) => value > 0, 15000],
-    ['kernel.unprivileged_userns_clone', (value) => value === 1, 1],
-    ['kernel.apparmor_restrict_unprivileged_userns', (value) => value === 0, 0],
-  ];
-  for (const [name, isWell, wanted] of settings) {
-    const text = read(`/proc/sys/${name.replaceAll('.', '/')}`);
-    if (text === undefined || isWell(Number(text))) continue;
-    return {
-      name: 'user namespaces',
-      ok: false,
-      needed: false,
-      value: `${name} is ${text.trim()}`,
-      fix: `sysctl -w ${name}=${wanted}`,
-    };
-  }
-  return { name: 'user namespaces', ok: true, needed: false, value: 'allowed' };
+  const refusal = refusedBy(read);
+  if (!refusal) return { name: 'user namespaces', ok: true, needed: false, value: 'allowed' };
+  const { setting, value, wanted } = refusal;
+  return {
+    name: 'user namespaces',
+    ok: false,
+    needed: false,
+    value: `${setting} is ${value}`,
+    fix: `sysctl -w ${setting}=${wanted}`,
+  };
 }
 
 function controlGroups(): Finding {

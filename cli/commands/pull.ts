@@ -3,7 +3,7 @@ import { newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { fullName, shownName } from '../image/find.ts';
 import { pullImage } from '../image/pull.ts';
-import { openSession, requireRoot } from '../session.ts';
+import { openSession } from '../session.ts';
 import { shownTransfer } from '../transfers.ts';
 
 /** `kiln pull NAME`: fetches an image for one platform. */
@@ -16,7 +16,6 @@ export async function run(argv: readonly string[]): Promise<number> {
   const flags = command.opts<{ platform?: string; quiet?: boolean }>();
   const [name = ''] = command.args;
   const full = fullName(name);
-  requireRoot('kiln pull');
   await using session = openSession();
   using cancel = cancelOnSignals();
   const image = await shownTransfer(`pulling ${full}`, flags.quiet === true, (report) =>

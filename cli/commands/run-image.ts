@@ -8,7 +8,7 @@ import { collect, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { findImage } from '../image/find.ts';
 import { registryOptions } from '../registry-options.ts';
-import { openSession, requireRoot } from '../session.ts';
+import { openSession, stateDirectory } from '../session.ts';
 
 interface Flags {
   readonly env?: string[];
@@ -37,7 +37,6 @@ export async function run(argv: readonly string[]): Promise<number> {
     .option('--rm', 'taken for compatibility: nothing is ever kept')
     .passThroughOptions();
   if (!parseArguments(command, argv)) return 0;
-  requireRoot('kiln run');
   const [name = '', ...args] = command.args;
   const flags = command.opts<Flags>();
   await using session = openSession();
@@ -56,7 +55,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   );
   const snapshot = await unpackImage({ ...session, sources }, source, cancel.signal);
   await using active = await session.snapshotter.prepare(snapshot);
-  await using executor = createExecutor({ stateDir: '/run/kiln' });
+  await using executor = createExecutor({ stateDir: stateDirectory() });
   const interactive = flags.interactive === true || flags.tty === true;
   const result = await executor.run(
     specOf(source.config, active.root, args, flags),

@@ -2,14 +2,15 @@ import { closeSync } from 'node:fs';
 import { fstat, openat, type Stat, tryStat, tryUnlinkat, utimensat } from '../sys/calls.ts';
 import { AT, O } from '../sys/constants.ts';
 import { listDirectory } from '../sys/rooted.ts';
-import { fdPath, getFdXattr, removeXattr } from '../sys/xattr.ts';
+
+import { fdPath } from '../sys/xattr.ts';
+import { clearOpaque, isOpaque } from './opaque.ts';
 import { sameCapability, sameContent } from './same-content.ts';
 
 const TYPE = 0o170000;
 const DIRECTORY = 0o040000;
 const CHARACTER = 0o020000;
 const REGULAR = 0o100000;
-const OPAQUE = ['trusted.overlay.opaque', 'user.overlay.opaque'] as const;
 
 /**
  * Makes the upper directory of an unmounted overlay say only what differs from `base` (a mount of the layers below): takes away what
@@ -33,7 +34,7 @@ export function normalise(upper: string, base: string): void {
 export function normaliseAlone(upper: string): void {
   const dir = openat(AT.FDCWD, upper, O.RDONLY | O.DIRECTORY);
   try {
-    for (const name of listDirectory(dir)) if (isDirectory(statOf(dir, name))) clearOpaque(dir, name);
+    for (const name of listDirectory(dir)) if (isDirectory(statOf(dir, name))) unmark(dir, name);
   } finally {
     closeSync(dir);
   }
@@ -59,12 +60,12 @@ function keep(dir: number, below: number, name: string): boolean {
   if (!ours) return false;
   if (typeof theirs === 'number') {
     if (isWhiteout(ours)) return remove(dir, name, 0);
-    if (isDirectory(ours)) clearOpaque(dir, name);
+    if (isDirectory(ours)) unmark(dir, name);
     return true;
   }
   if (isDirectory(ours)) {
     if (isDirectory(theirs)) return keepDirectory(dir, below, name);
-    clearOpaque(dir, name);
+    unmark(dir, name);
     return true;
   }
   if (isWhiteout(ours) || !sameMetadata(ours, theirs)) return true;
@@ -79,7 +80,7 @@ function keepDirectory(dir: number, below: number, name: string): boolean {
     if (isOpaque(child)) {
       // Kept as a mark, not spelt out as whiteouts: overlay lists those by name in a directory that only one layer has.
       if (listDirectory(childBelow).length > 0) return true;
-      clearOpaque(dir, name);
+      unmark(dir, name);
     }
     const differs = visit(child, childBelow);
     // A directory's time alone is no difference: it tells that something was there for a while.
@@ -109,14 +110,10 @@ function isWhiteout(stat: Stat): boolean {
   return (stat.mode & TYPE) === CHARACTER && stat.rdevMajor === 0 && stat.rdevMinor === 0;
 }
 
-function isOpaque(fd: number): boolean {
-  return OPAQUE.some((name) => getFdXattr(fd, name)?.toString() === 'y');
-}
-
-function clearOpaque(dir: number, name: string): void {
+function unmark(dir: number, name: string): void {
   const fd = openat(dir, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
   try {
-    for (const mark of OPAQUE) removeXattr(fdPath(fd), mark, { follow: true });
+    clearOpaque(fd);
   } finally {
     closeSync(fd);
   }

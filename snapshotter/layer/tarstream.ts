@@ -6,6 +6,7 @@ import { compareNames, decodeName } from '../sys/names.ts';
 import { SysError } from '../sys/native.ts';
 import { listDirectory } from '../sys/rooted.ts';
 import { getFdXattr } from '../sys/xattr.ts';
+import { isOpaque } from './opaque.ts';
 import { END_OF_ARCHIVE, type EntryType, encodeHeader, NO_XATTRS, padding, type TarEntry } from './tar.ts';
 
 const TYPES: ReadonlyMap<number, EntryType> = new Map([
@@ -23,7 +24,6 @@ export const PIECE = 1 << 20;
 /** Deeper trees cannot be unpacked by anybody: a path is 4096 bytes at most. */
 const MAX_DEPTH = 2048;
 const CAPABILITY = 'security.capability';
-const OPAQUE = ['trusted.overlay.opaque', 'user.overlay.opaque'] as const;
 const EPOCH = { sec: 0, nsec: 0 };
 
 export interface TarOptions {
@@ -158,10 +158,6 @@ function whiteout(path: string): TarEntry {
     devMinor: 0,
     xattrs: NO_XATTRS,
   };
-}
-
-function isOpaque(fd: number): boolean {
-  return OPAQUE.some((name) => getFdXattr(fd, name)?.toString() === 'y');
 }
 
 /** File capabilities are the only attribute that layers carry. */

@@ -15,9 +15,10 @@ import {
 import { AT, O } from '../sys/constants.ts';
 import { ERRNO, SysError } from '../sys/native.ts';
 import { removeAt } from '../sys/rooted.ts';
-import { fdPath, setXattr } from '../sys/xattr.ts';
+import { fdPath } from '../sys/xattr.ts';
 import { applyToFd, applyToName } from './attributes.ts';
 import { type EntryPath, entryPath, whiteoutOf } from './entry-path.ts';
+import { makeOpaque } from './opaque.ts';
 import type { TarEntry } from './tar.ts';
 import { malformed, type TarHandler } from './untar.ts';
 
@@ -29,7 +30,6 @@ const DIRECTORY = 0o040000;
 const S_IFCHR = 0o020000;
 const S_IFBLK = 0o060000;
 const S_IFIFO = 0o010000;
-const OPAQUE = 'trusted.overlay.opaque';
 /** Open directories kept for the entries that follow: archives are written directory by directory. */
 const OPEN_DIRECTORIES = 64;
 
@@ -225,10 +225,6 @@ function whiteout(dir: number, name: string): void {
   } finally {
     closeSync(fd);
   }
-}
-
-function makeOpaque(fd: number): void {
-  setXattr(fdPath(fd), OPAQUE, Buffer.from('y'), { follow: true });
 }
 
 /** Undefined when there is no such directory: nothing, a symlink, or another kind of file. */

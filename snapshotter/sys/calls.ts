@@ -1,6 +1,7 @@
 import { AT, O, SYS } from './constants.ts';
 import { cName } from './names.ts';
 import { bind, check, ERRNO, lastErrno, SysError } from './native.ts';
+import { mappedIds } from './usernamespace.ts';
 
 /**
  * File system calls relative to directory descriptors. Each throws a SysError. A `path` is text as `decodeName` makes it; none of
@@ -116,7 +117,13 @@ export function renameat2(fromDir: number, from: string, toDir: number, to: stri
 
 /** `flags`: AT.SYMLINK_NOFOLLOW unless told. */
 export function fchownat(dir: number, path: string, uid: number, gid: number, flags: number = AT.SYMLINK_NOFOLLOW): void {
-  check(c.fchownat(dir, cName(path), uid, gid, flags), 'fchownat', path);
+  owned(c.fchownat(dir, cName(path), uid, gid, flags), 'fchownat', path);
+}
+
+/** Where this namespace knows one id only, everything stays that one's. */
+function owned(result: number, syscall: string, path?: string): void {
+  if (result < 0 && lastErrno() === ERRNO['EINVAL'] && mappedIds() === 1) return;
+  check(result, syscall, path);
 }
 
 /** Follows a final symlink (Linux has no mode of a symlink): only for names known to be something else. */
@@ -125,7 +132,7 @@ export function fchmodat(dir: number, path: string, mode: number): void {
 }
 
 export function fchown(fd: number, uid: number, gid: number): void {
-  check(c.fchown(fd, uid, gid), 'fchown');
+  owned(c.fchown(fd, uid, gid), 'fchown');
 }
 
 export function fchmod(fd: number, mode: number): void {

@@ -3,6 +3,7 @@ import { openat } from './calls.ts';
 import { AT, MOUNT_ATTR, MS, O } from './constants.ts';
 import { changeMount, cloneMount, createMount, type DetachedMount, type FsOption, mount } from './mount.ts';
 import { SysError } from './native.ts';
+import { inUserNamespace } from './usernamespace.ts';
 import { fdPath } from './xattr.ts';
 
 export interface OverlaySpec {
@@ -13,7 +14,7 @@ export interface OverlaySpec {
   readonly work?: string;
   readonly target: string;
   readonly readonly?: boolean;
-  /** Keep overlay's marks in `user.overlay.*`: for mounts in a user namespace. */
+  /** Keep overlay's marks in `user.overlay.*`, as a mount in a user namespace must; there it is so unless told otherwise. */
   readonly userxattr?: boolean;
   /** Do not write the upper layer back on fsync or unmount; after a crash it is garbage. `work` cannot be used twice then. */
   readonly volatile?: boolean;
@@ -65,10 +66,10 @@ function plainOptions(spec: OverlaySpec): FsOption[] {
   const options: FsOption[] = [
     ['source', 'overlay'],
     ['index', 'off'],
-    ['metacopy', 'off'],
-    ['redirect_dir', 'off'],
   ];
-  if (spec.userxattr) options.push('userxattr');
+  // With userxattr the kernel never makes redirects and metacopies, and refuses to be told so.
+  if (spec.userxattr ?? inUserNamespace()) options.push('userxattr');
+  else options.push(['metacopy', 'off'], ['redirect_dir', 'off']);
   if (spec.volatile && spec.upper !== undefined) options.push('volatile');
   return options;
 }

@@ -1,0 +1,31 @@
+import { readFileSync } from 'node:fs';
+
+let known: boolean | undefined;
+let ids: number | undefined;
+
+/**
+ * True when this process is root of a user namespace only, not of the machine: device numbers, `trusted.*` attributes and ids outside the
+ * map are then out of reach (user_namespaces(7)).
+ */
+export function inUserNamespace(): boolean {
+  known ??= !/^\s*0\s+0\s+4294967295\s*$/.test(uidMap());
+  return known;
+}
+
+/** How many user ids there are in this namespace. 1: nothing can belong to anybody but root. */
+export function mappedIds(): number {
+  ids ??= uidMap()
+    .trim()
+    .split('\n')
+    .reduce((sum, line) => sum + Number(line.trim().split(/\s+/)[2] ?? 0), 0);
+  return ids;
+}
+
+/** One line a range: first id inside, first outside, count. A kernel without user namespaces has no such file. */
+function uidMap(): string {
+  try {
+    return readFileSync('/proc/self/uid_map', 'utf8');
+  } catch {
+    return '0 0 4294967295';
+  }
+}
