@@ -7,9 +7,10 @@ import type { ImageConfig } from '../../base/oci.ts';
 import { formatPlatformInFull, parsePlatform } from '../../base/platform.ts';
 import { formatReference, parseReference } from '../../base/reference.ts';
 import { definitionJson, type JsonVertex } from '../../solver/llb/definition.ts';
-import type { FrontendRequest, FrontendResult } from '../frontend.ts';
+import type { FrontendRequest, FrontendResult, NamedContext } from '../frontend.ts';
 import { parseDockerfile } from '../parse.ts';
 import { convertDockerfile } from './convert.ts';
+import { gitRefOf } from './gitref.ts';
 import { parseSize } from './size.ts';
 import type { OracleOptions } from './testdata/cases.ts';
 
@@ -31,17 +32,15 @@ interface Golden {
 
 const AMD64 = { os: 'linux', architecture: 'amd64' };
 
+function contextOf(name: string, value: string): NamedContext {
+  if (value === 'local') return { kind: 'local', name, ignore: [] };
+  if (value.startsWith('docker-image://')) return { kind: 'image', ref: value.slice('docker-image://'.length) };
+  return { kind: gitRefOf(value) ? 'git' : 'http', url: value };
+}
+
 function request({ dockerfile, options, images, session }: Golden): FrontendRequest {
   const { SOURCE_DATE_EPOCH: epoch } = options.buildArgs ?? {};
-  const contexts = Object.entries(options.contexts ?? {}).map(
-    ([name, value]) =>
-      [
-        name,
-        value === 'local'
-          ? { kind: 'local' as const, name, ignore: [] }
-          : { kind: 'image' as const, ref: value.replace('docker-image://', '') },
-      ] as const,
-  );
+  const contexts = Object.entries(options.contexts ?? {}).map(([name, value]) => [name, contextOf(name, value)] as const);
   return {
     dockerfile: { name: 'Dockerfile', text: dockerfile },
     target: options.target,

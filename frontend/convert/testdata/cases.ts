@@ -629,6 +629,40 @@ export const CASES: readonly OracleCase[] = [
     ),
   },
   {
+    name: 'context-remote',
+    options: {
+      contexts: {
+        repo: 'https://127.0.0.1:9/org/repo.git#v1:sub',
+        scp: 'git@127.0.0.1:org/s.git#dev',
+        'oracle/plain:1.0': 'git://127.0.0.1:9/base',
+        query: 'https://127.0.0.1:9/org/q.git?branch=main&submodules=false&keep-git-dir=1',
+      },
+    },
+    dockerfile: lines(
+      'FROM oracle/base',
+      'COPY --from=repo x /x',
+      'COPY --from=query . /q/',
+      'COPY --from=scp a /s/',
+      'FROM oracle/plain:1.0',
+      'COPY --from=0 /x /x',
+    ),
+  },
+  {
+    name: 'add-remote-forms',
+    dockerfile: lines(
+      'FROM oracle/base',
+      'ADD --link https://127.0.0.1:9/org/repo.git?tag=v1 /a',
+      'ADD --chown=1:2 --chmod=755 --exclude=*.md https://127.0.0.1:9/org/repo.git#main /b/',
+      'ADD git@127.0.0.1:org/repo.git#x:y /c',
+      'ADD ssh://git@127.0.0.1:2222/org/repo.git /d',
+      'ADD --keep-git-dir=false https://127.0.0.1:9/r.git?keep-git-dir=false&submodules=true&ref=a/b /e',
+      'ADD --unpack=false http://127.0.0.1:9/a.tar /f/',
+      'ADD --unpack --checksum=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef https://127.0.0.1:9/b.tar /g/',
+      'ADD http://127.0.0.1:9/x/ http://127.0.0.1:9/y?z=/w /h/',
+      'ADD https://127.0.0.1:9/notgit /i',
+    ),
+  },
+  {
     name: 'epoch',
     options: { buildArgs: { SOURCE_DATE_EPOCH: '1700000000' } },
     dockerfile: lines(
