@@ -1,60 +1,59 @@
 /**
- * Asks Docker 28 what the golden Dockerfiles of test/golden/cases.ts come to, and freezes its answers in test/golden/expected/:
+ * Asks Docker 28 what the golden Dockerfiles of test/golden/cases/ come to, and freezes its answers in test/golden/expected/:
  *
  *   node scripts/oracle-golden.ts 'COMMAND PREFIX docker' [CASE…]
  *
- * The busybox test image is loaded into the engine first, so that both engines start from the same bytes.
+ * The test images are loaded into the engine first, so that both engines start from the same bytes.
  */
-import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CASES } from '../test/golden/cases.ts';
-import { comparable, writeContext } from '../test/golden/prepare.ts';
-import { ROOT, testImage } from '../test/rig.ts';
+import { dockerEngine } from '../test/golden/docker.ts';
+import { prepare } from '../test/golden/prepare.ts';
+import { TOOLS, writeTools } from '../test/golden/tools.ts';
+import { treeReader } from '../test/golden/trees.ts';
+import { ROOT, run, testImage } from '../test/rig.ts';
 
-const [prefixText = 'docker', ...only] = process.argv.slice(2);
-const prefix = prefixText.split(/\s+/);
+const [prefix = 'docker', ...only] = process.argv.slice(2);
+const wanted = CASES.filter(({ name, byHand }) => !byHand && (only.length === 0 || only.includes(name)));
 const work = mkdtempSync(join(tmpdir(), 'kiln-oracle-'));
-const docker = (cwd: string, ...args: string[]) =>
-  execFileSync(prefix[0]!, [...prefix.slice(1), ...args], { cwd, stdio: ['ignore', 'ignore', 'pipe'] });
-
-cpSync(testImage('busybox'), join(work, 'busybox.tar'));
-docker(work, 'load', '--input', 'busybox.tar');
-mkdirSync(join(ROOT, 'test/golden/expected'), { recursive: true });
-for (const test of CASES.filter((candidate) => only.length === 0 || only.includes(candidate.name))) {
-  // A name of its own: BuildKit updates what it kept of an earlier context of the same name, and forgets times on the way.
-  const context = join(work, `${test.name}-${Date.now()}`);
-  writeContext(context, test);
-  try {
-    docker(
-      context,
-      'build',
-      // A cached COPY has the times of the context that it was first made from.
-      '--no-cache',
-      '--network',
-      'host',
-      '--provenance=false',
-      '--output',
-      'type=oci,dest=../out.tar',
-      ...(test.args ?? []),
-      '.',
-    );
-  } catch (error) {
-    console.error(
-      `${test.name}: the engine refuses it: ${error instanceof Error ? error.message.split('\n').slice(-6).join('\n') : error}`,
-    );
-    continue;
+const expected = join(ROOT, 'test/golden/expected');
+const docker = dockerEngine(prefix, work);
+using reader = treeReader();
+try {
+  await docker.load(testImage('busybox'));
+  const tools = await loadTools();
+  mkdirSync(expected, { recursive: true });
+  for (const golden of wanted) {
+    const home = join(work, golden.name);
+    mkdirSync(home);
+    const answer = await docker.build(prepare(home, golden, `-${Date.now()}`), {
+      base: golden.base === 'tools' ? tools : testImage('busybox'),
+      reader,
+      golden,
+    });
+    if ('refused' in answer) {
+      console.log(`${golden.name}: refused${golden.refused ? '' : ', WHICH THE CASE DOES NOT SAY'}: ${answer.why}`);
+      continue;
+    }
+    console.log(`${golden.name}${golden.refused ? ': built, BUT THE CASE SAYS REFUSED' : ''}`);
+    if (!golden.refused) writeFileSync(join(expected, `${golden.name}.json`), `${JSON.stringify(answer, null, 1)}\n`);
   }
-  const output = execFileSync(
-    'python3',
-    [join(ROOT, 'test/tree.py'), join(work, 'out.tar'), '--base', testImage('busybox'), '--platform', 'linux/amd64'],
-    { encoding: 'utf8' },
-  );
-  writeFileSync(
-    join(ROOT, 'test/golden/expected', `${test.name}.json`),
-    `${JSON.stringify(comparable(JSON.parse(output)), null, 1)}\n`,
-  );
-  console.log(test.name);
+  await docker.forget();
+} finally {
+  rmSync(work, { recursive: true, force: true });
 }
-rmSync(work, { recursive: true, force: true });
+
+/** The stand-in has the bytes that Kiln gives it, in both engines; Docker's names for it are taken back at the end. */
+async function loadTools(): Promise<string> {
+  const archive = join(work, 'tools.tar');
+  writeTools(join(work, 'tools'));
+  const kiln = (...args: string[]) => run([join(ROOT, 'kiln'), ...args], { env: { KILN_ROOT: join(work, 'store') }, expect: 0 });
+  await kiln('load', '--quiet', '--input', testImage('busybox'));
+  await kiln('build', '--quiet', '-t', TOOLS, '--output', `type=oci,dest=${archive},name=${TOOLS}`, join(work, 'tools'));
+  copyFileSync(archive, join(work, 'load.tar'));
+  await docker.load(archive);
+  for (const name of new Set(wanted.flatMap(({ standsInFor = [] }) => standsInFor))) await docker.tag(TOOLS, name);
+  return archive;
+}

@@ -50,6 +50,22 @@ test('a build argument that nothing takes is named, with what was meant', async 
   );
 });
 
+test('much that is taken from a context unasked is told once, in the next build too, and not when .dockerignore mentions it', async () => {
+  await using rig = await Rig.create();
+  const big = Buffer.alloc(10_000_001);
+  rig.write('c', { Dockerfile: 'FROM scratch\nCOPY . /a\nCOPY . /b\n', 'web/node_modules/x/big.js': big, 'web/a.js': '' });
+  const told =
+    "the build takes web/node_modules/ from the context: 1 files, 10MB\n   unless the image needs it, add a line '**/node_modules' to";
+  for (const plain of [await rig.build('c'), await rig.build('c')]) {
+    assert.match(plain, told);
+    assert.match(plain, '\n1 warning found:\n');
+  }
+  rig.write('c', { Dockerfile: 'FROM scratch\nCOPY web/node_modules /a\nCOPY web/a.js /b\n' });
+  assert.not.match(await rig.build('c'), 'from the context:');
+  rig.write('c', { Dockerfile: 'FROM scratch\nCOPY . /a\n', '.dockerignore': '*.log\n!**/node_modules\n' });
+  assert.not.match(await rig.build('c'), 'from the context:');
+});
+
 test('what cannot be called is refused with what can', async () => {
   await using rig = await Rig.create();
   const ran = await rig.kiln(['build', '--call=outlin', '.'], { expect: 2 });

@@ -3,8 +3,10 @@
 
   tree.py ARCHIVE [--base ARCHIVE] [--platform OS/ARCH]
 With --base, entries that are the same in the base image are left out and removed ones are listed as null.
+  tree.py --serve
+answers lines of ["ARCHIVE", "BASE", "OS/ARCH"] by one line each.
 """
-import argparse, gzip, hashlib, io, json, os, subprocess, tarfile
+import argparse, gzip, hashlib, io, json, os, subprocess, sys, tarfile
 
 
 def blob(tar, digest):
@@ -56,7 +58,7 @@ def read(path, platform):
     document = manifest(tar, platform)
     config = json.loads(blob(tar, document['config']['digest']))
     tree = {}
-    for descriptor, diff_id in zip(document['layers'], config['rootfs']['diff_ids']):
+    for descriptor, diff_id in zip(document['layers'] or [], config['rootfs'].get('diff_ids') or []):
         data = unpacked(blob(tar, descriptor['digest']))
         if 'sha256:' + hashlib.sha256(data).hexdigest() != diff_id:
             raise SystemExit('layer does not match its diffID %s' % diff_id)
@@ -79,22 +81,40 @@ def read(path, platform):
                 for key in [k for k in tree if k.startswith(name + '/')]:
                     del tree[key]
             tree[name] = value
-    return tree, config, len(document['layers'])
+    return tree, config, len(document['layers'] or [])
+
+
+BASES = {}
+
+
+def compared(archive, base, platform):
+    tree, config, layers = read(archive, platform)
+    if base:
+        if (base, platform) not in BASES:
+            BASES[base, platform] = read(base, platform)
+        base_tree, base_config, base_layers = BASES[base, platform]
+        tree = {**{k: None for k in base_tree if k not in tree}, **{k: v for k, v in tree.items() if base_tree.get(k) != v}}
+        config['history'] = (config.get('history') or [])[len(base_config.get('history', [])):]
+        layers -= base_layers
+    return {'tree': tree, 'config': config, 'layers': layers}
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument('archive')
+    parser.add_argument('archive', nargs='?')
     parser.add_argument('--base')
     parser.add_argument('--platform')
+    parser.add_argument('--serve', action='store_true')
     args = parser.parse_args()
-    tree, config, layers = read(args.archive, args.platform)
-    if args.base:
-        base, base_config, base_layers = read(args.base, args.platform)
-        tree = {**{k: None for k in base if k not in tree}, **{k: v for k, v in tree.items() if base.get(k) != v}}
-        config['history'] = config['history'][len(base_config.get('history', [])):]
-        layers -= base_layers
-    print(json.dumps({'tree': tree, 'config': config, 'layers': layers}, indent=1, sort_keys=True))
+    if not args.serve:
+        print(json.dumps(compared(args.archive, args.base, args.platform), indent=1, sort_keys=True))
+        return
+    for line in sys.stdin:
+        try:
+            answer = compared(*json.loads(line))
+        except (Exception, SystemExit) as error:
+            answer = {'error': str(error)}
+        print(json.dumps(answer, sort_keys=True), flush=True)
 
 
 main()

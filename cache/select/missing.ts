@@ -5,7 +5,7 @@ import type { Tree } from '../contenthash.ts';
 import { isDirectory, isSymlink } from './entry.ts';
 import { below, type TreeView, viewTree } from './view.ts';
 
-/** `"/x": not found`, with the reason when the filter hides it, else with the names that look like it. */
+/** `"/x": not found`, with the reason when the filter hides it, else with the names that look like it, else with those that are there. */
 export function missingSource(tree: Tree, source: string): KilnError {
   const path = cleanPath(`/${source}`);
   const view = viewTree(tree);
@@ -51,13 +51,31 @@ function suggest(view: TreeView, directory: string, missing: string, rest: reado
     .filter(({ far }) => far <= most)
     .sort((a, b) => a.far - b.far)
     .slice(0, 3);
-  if (near.length === 0) return undefined;
+  if (near.length === 0) return present(view, directory);
   const paths = near.map(({ name }) => `"${[directory, name, ...rest].filter((part) => part !== '').join('/')}"`);
   return `did you mean ${paths.join(' or ')}?`;
 }
 
-/** Names longer than 64 are not compared: they count as far. */
+const SHOWN = 8;
+
+function present(view: TreeView, directory: string): string {
+  const names = view.names(directory).filter((name) => view.lstat(below(directory, name)) !== undefined);
+  const where = directory === '' ? 'there' : `"${directory}"`;
+  if (names.length === 0) return directory === '' ? 'there is nothing to copy from' : `${where} is empty`;
+  const more = names.length > SHOWN ? `, and ${names.length - SHOWN} more` : '';
+  const shown = names.slice(0, SHOWN).map((name) => `"${name}"`);
+  return `${directory === '' ? 'there is' : `in ${where} there is`} ${shown.join(', ')}${more}`;
+}
+
+/** Names longer than 64 are not compared: they count as far. Two letters in the wrong order are one mistake. */
 function distance(a: string, b: string, limit: number): number {
   if (a.length > 64 || b.length > 64) return a === b ? 0 : 64;
-  return editDistance(a, b, limit);
+  return isSwap(a, b) ? 1 : editDistance(a, b, limit);
+}
+
+function isSwap(a: string, b: string): boolean {
+  if (a.length !== b.length) return false;
+  let at = 0;
+  while (at < a.length && a[at] === b[at]) at++;
+  return a[at] === b[at + 1] && a[at + 1] === b[at] && a.slice(at + 2) === b.slice(at + 2);
 }

@@ -32,7 +32,7 @@ export function select(tree: Tree, selection: Selection): readonly SelectedSourc
     return selectAll(tree, selection);
   } catch (error) {
     if (error instanceof KilnError && error.code === 'KILN_BAD_PATTERN')
-      throw new KilnError('KILN_COPY_BAD_PATTERN', error.message, { cause: error });
+      throw new KilnError('KILN_COPY_BAD_PATTERN', error.message, { hint: 'close every [ with a ]', cause: error });
     throw error;
   }
 }

@@ -3,6 +3,7 @@ import type { KilnError } from '../../base/errors.ts';
 import { checkBuild, outlineBuild, targetsOf } from '../../frontend/call/call.ts';
 import { checkDocument, outlineDocument, targetsDocument } from '../../frontend/call/documents.ts';
 import { checkText, outlineText, targetsText } from '../../frontend/call/texts.ts';
+import { isRemote } from './context.ts';
 import type { BuildOptions, CallSpec } from './options.ts';
 import { type BuildContext, openFrontend } from './run.ts';
 
@@ -47,5 +48,5 @@ export async function answerCall(call: CallSpec, options: BuildOptions, context:
 
 /** The Dockerfile as buildx names it in a check: by its path from here. */
 function fileName({ context, file }: BuildOptions, name: string): string {
-  return file === undefined && context !== '-' ? join(context, name) : name;
+  return file === undefined && context !== '-' && !isRemote(context) ? join(context, name) : name;
 }

@@ -1,3 +1,4 @@
+import type { Digest } from '../../base/digest.ts';
 import { CancelledError, KilnError, messageOf, type Place } from '../../base/errors.ts';
 import { fullDiskError, isFull } from '../../snapshotter/store/errors.ts';
 import { VertexError } from '../../solver/failure.ts';
@@ -9,7 +10,7 @@ export function explainFailure(error: unknown, edges: readonly LlbEdge[], store:
   if (signal.aborted) return new CancelledError(error);
   if (!(error instanceof VertexError)) return error;
   const cause = fullDiskError(error.cause, store);
-  const place = placeOf(edges.flatMap(topological).find(({ digest }) => digest === error.vertex.digest));
+  const place = placeOf(withPlace(edges.flatMap(topological), error.vertex.digest));
   if (cause instanceof KilnError) return withDiskHint(cause, store).at(place);
   // Not a failure we know: report it as the bug it is, but say where it happened.
   return new Error(`${error.vertex.name}: ${messageOf(cause)}`, { cause });
@@ -25,6 +26,15 @@ function withDiskHint(error: KilnError, store: string): KilnError {
     notes,
     cause,
     hint: `the disk that holds ${store} is full: make room, or name another store with KILN_ROOT`,
+  });
+}
+
+/** The vertex, or the first that reads it and comes from a line: what ADD fetches has no line of its own. */
+function withPlace(vertices: readonly LlbVertex[], digest: Digest): LlbVertex | undefined {
+  const found = vertices.find((vertex) => vertex.digest === digest);
+  if (!found || found.metadata.locations.length > 0) return found;
+  return vertices.find(({ inputs, metadata }) => {
+    return metadata.locations.length > 0 && inputs.some((input) => input.vertex.digest === digest);
   });
 }
 

@@ -16,7 +16,7 @@ import { unusedBuildArgs } from '../../frontend/convert/unused.ts';
 import type { TargetResult } from '../../frontend/frontend.ts';
 import { parseDockerfile } from '../../frontend/parse.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
-import { type ImageSources, imageSources } from '../../registry/pull.ts';
+import { imageSources } from '../../registry/pull.ts';
 import { withLockFile } from '../../snapshotter/overlay/lockfile.ts';
 import { SCRATCH } from '../../snapshotter/snapshotter.ts';
 import { type DraftEdge, seal } from '../../solver/llb/draft.ts';
@@ -31,6 +31,7 @@ import type { Solver } from '../../solver/solver.ts';
 import type { World } from '../../solver/world.ts';
 import { registryOptions } from '../registry-options.ts';
 import { type Session, stateDirectory } from '../session.ts';
+import { type BulkWatch, tellingBulk } from './bulk.ts';
 import { type ContextHost, type FetchedTree, type FetchingHost, isRemote, type LoadedContext, loadContext } from './context.ts';
 import { internalStep } from './internal.ts';
 import type { BuildOptions } from './options.ts';
@@ -73,9 +74,11 @@ export async function openFrontend(options: BuildOptions, context: BuildContext)
   );
   const layouts = layoutsOf(options);
   let opened: Engine | undefined;
-  const engine = () => (opened ??= openEngine(options, context, sources, layouts));
+  const bulk: BulkWatch = { context: undefined };
+  const engine = () => (opened ??= openEngine(options, context, { sources, layouts, bulk }));
   const fetch = (tree: DraftEdge) => fetchTree(tree, engine(), context);
   const { loaded, vertex } = await loadAnnounced(options, context, fetch);
+  if (loaded.from.kind === 'local') bulk.context = { directory: loaded.from.directory, ignore: loaded.ignore };
   const resolve = announcedResolver(imageResolver(sources, signal, layouts), progress);
   return { ...prepareRequest(options, loaded, resolve, signal), vertex, engine };
 }
@@ -124,15 +127,15 @@ async function loadAnnounced(
   );
 }
 
-function openEngine(
-  options: BuildOptions,
-  context: BuildContext,
-  sources: ImageSources,
-  layouts: ReadonlyMap<string, string>,
-): Engine {
+/** What an engine is lent: where images come from, and the context to look out for. */
+interface Lent extends Pick<World, 'sources' | 'layouts'> {
+  readonly bulk: BulkWatch;
+}
+
+function openEngine(options: BuildOptions, context: BuildContext, lent: Lent): Engine {
   const { session, progress } = context;
   const locals = new Map<string, DirectoryResult>();
-  const world = openWorld(options, context, { locals, sources, layouts });
+  const world = openWorld(options, context, { ...lent, locals });
   const project = projectOf(options);
   const memory = openMissMemory(session.store, project);
   const solver = createSolver<BuildResult>({
@@ -157,8 +160,8 @@ async function fetchTree(tree: DraftEdge, { solver, world }: Engine, { session, 
 
 function openWorld(
   options: BuildOptions,
-  { session, scope, signal }: BuildContext,
-  { locals, sources, layouts }: Pick<World, 'locals' | 'sources' | 'layouts'>,
+  { session, scope, signal, progress }: BuildContext,
+  { locals, sources, layouts, bulk }: Lent & Pick<World, 'locals'>,
 ): World {
   const { root } = session.store;
   const { pool } = session;
@@ -170,7 +173,7 @@ function openWorld(
   return {
     snapshotter: session.snapshotter,
     executor: scope.use(createExecutor({ stateDir: stateDirectory() })),
-    hasher,
+    hasher: tellingBulk(hasher, bulk, progress),
     copyPool: {
       threads: pool.threads,
       copy: (job, signal) => pool.run(copyFilesJob, job, signal),

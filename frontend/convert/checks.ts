@@ -21,6 +21,7 @@ export class Findings {
   readonly #options: CheckOptions;
   readonly #ignore: FrontendRequest['mainContext']['ignoreFile'];
   readonly #lowered: Warning[] = [];
+  #inText: readonly Warning[] | undefined;
 
   constructor({ buildArgs, mainContext }: FrontendRequest, dockerfile: Dockerfile) {
     this.#dockerfile = dockerfile;
@@ -34,8 +35,8 @@ export class Findings {
 
   /** By line, without what the options skip. */
   warnings(): Warning[] {
-    const inText = checkDockerfile(this.#dockerfile, this.#options, this.#ignore).filter(({ rule }) => !OURS.has(rule.name));
-    return orderWarnings([...inText, ...this.#lowered.filter(({ rule }) => isEnabled(rule, this.#options))]);
+    this.#inText ??= checkDockerfile(this.#dockerfile, this.#options, this.#ignore).filter(({ rule }) => !OURS.has(rule.name));
+    return orderWarnings([...this.#inText, ...this.#lowered.filter(({ rule }) => isEnabled(rule, this.#options))]);
   }
 
   events(): WarningEvent[] {

@@ -1,4 +1,4 @@
-import { basename } from 'node:path/posix';
+import { basename, join, relative } from 'node:path/posix';
 import { KilnError } from '../../../base/errors.ts';
 import { hasWildcard } from '../../../base/gomatch.ts';
 import type { SelectedContents } from '../../../cache/contenthash/hasher.ts';
@@ -23,8 +23,13 @@ export function selectionOf(copy: FileActionCopy): Selection {
     allowEmpty: copy.allowEmptyWildcard,
     ...(copy.includePatterns?.length ? { include: copy.includePatterns } : {}),
     ...(copy.excludePatterns?.length ? { exclude: copy.excludePatterns } : {}),
-    ...(copy.requiredPaths?.length ? { required: copy.requiredPaths } : {}),
+    ...(copy.requiredPaths?.length ? { required: copy.requiredPaths.map((path) => below(copy.src, path)) } : {}),
   };
+}
+
+/** Required paths count from the tree's root, what a selection names from its source. */
+function below(src: string, path: string): string {
+  return relative(join('/', src), join('/', path));
 }
 
 export interface CopyTask {
