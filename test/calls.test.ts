@@ -50,6 +50,12 @@ test('a build argument that nothing takes is named, with what was meant', async 
   );
 });
 
+test('a build argument that a trigger takes is not said to be unused', async () => {
+  await using rig = await Rig.create();
+  rig.write('c', { Dockerfile: 'FROM scratch AS base\nONBUILD ARG VERSION=1\nFROM base\nCOPY Dockerfile /\n' });
+  assert.not.match(await rig.build('c', '--build-arg', 'VERSION=2'), 'not consumed');
+});
+
 test('much that is taken from a context unasked is told once, in the next build too, and not when .dockerignore mentions it', async () => {
   await using rig = await Rig.create();
   const big = Buffer.alloc(10_000_001);

@@ -98,11 +98,13 @@ async function lower({ request, vertex }: OpenedFrontend, progress: ProgressSink
   const dockerfile = parseDockerfile(request.dockerfile);
   const findings = new Findings(request, dockerfile);
   try {
-    return (await convertDockerfile(request, dockerfile, findings)).targets;
+    const { targets } = await convertDockerfile(request, dockerfile, findings);
+    const triggers = targets.flatMap(({ base }) => base?.config?.OnBuild ?? []);
+    const unused = unusedBuildArgs(dockerfile, request.buildArgs, triggers);
+    if (unused) progress(unused);
+    return targets;
   } finally {
     for (const event of findings.events()) progress({ ...event, vertex });
-    const unused = unusedBuildArgs(dockerfile, request.buildArgs);
-    if (unused) progress(unused);
   }
 }
 

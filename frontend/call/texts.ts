@@ -12,7 +12,9 @@ export function checkText({ warnings, error }: CheckReport, fileOf: (name: strin
   const parts = warnings.map(({ rule, message, range }) => {
     const source = { ...range.source, name: fileOf(range.source.name) };
     const place = placeOf({ ...range, source });
-    return [`WARNING: ${rule.name} - ${rule.url}`, message, placeName(place), ...excerpt(place)].join('\n');
+    return [`WARNING: ${rule.name} - ${rule.url}`, message, placeName(place), ...(rule.hidesLines ? [] : excerpt(place))].join(
+      '\n',
+    );
   });
   if (count === 0 && error) return '';
   return `${[`Check complete, ${head}`, ...parts].join('\n\n')}\n${error ? '\n' : ''}`;

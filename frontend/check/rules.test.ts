@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
 import { checkBuild } from '../call/call.ts';
 import { requestOf } from '../call/testing.ts';
+import { checkText } from '../call/texts.ts';
 import { type Example, PAGES } from './examples.ts';
 import { RULES, type RuleName } from './rules.ts';
 
@@ -125,6 +126,9 @@ test('a finding about a secret does not repeat it', async () => {
   const [found] = checkDockerfile(parseDockerfile({ name: 'Dockerfile', text }));
   assert.is(found?.rule.name, 'SecretInText');
   assert.not.match(found!.message, 'hunter2');
+  const shown = checkText(await checkBuild(requestOf(text)), (name) => name);
+  assert.match(shown, 'Dockerfile:2\n');
+  assert.not.match(shown, 'hunter2');
 });
 
 test.run();

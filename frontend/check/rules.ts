@@ -15,6 +15,8 @@ export interface Rule {
   readonly level: 'warning' | 'experimental';
   readonly description: string;
   readonly url: string;
+  /** The lines of its findings are not shown: there are secrets in them. */
+  readonly hidesLines: boolean;
 }
 
 export type RuleName = keyof typeof BUILDKIT | keyof typeof KILN;
@@ -95,7 +97,15 @@ function rules(texts: Texts, by: Rule['by'], url: (slug: string) => string): Rec
   return Object.fromEntries(
     Object.entries(texts).map(([name, [slug, description, level]]) => [
       name,
-      { name: name as RuleName, by, slug, level: level ?? 'warning', description, url: url(slug) },
+      {
+        name: name as RuleName,
+        by,
+        slug,
+        level: level ?? 'warning',
+        description,
+        url: url(slug),
+        hidesLines: name === 'SecretInText',
+      },
     ]),
   );
 }
