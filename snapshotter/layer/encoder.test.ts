@@ -75,7 +75,7 @@ test('zstd that other programs read', async (context) => {
 test('a tree of nothing is the tar of nothing in each form', async (context) => {
   for (const compression of ['uncompressed', 'gzip', 'zstd'] as const) {
     const { info } = await packed(context, { compression });
-    assert.equal(info, describeLayer({ files: context.files }, job));
+    assert.equal(info, await describeLayer({ files: context.files }, job));
     assert.equal([info.empty, info.tarSize], [true, 1024]);
     // The digest that every engine gives an empty layer.
     assert.is(info.diffId, 'sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef');

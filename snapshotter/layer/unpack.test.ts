@@ -84,7 +84,7 @@ test('what BuildKit packed unpacks to a directory that packs to the same bytes',
     const packed = await packLayer({ files, to, wanted: { compression: 'uncompressed' } }, job);
     assert.ok(readFileSync(to).equals(tar), name);
     assert.is(packed.info.diffId, digestOf(tar));
-    assert.equal(describeLayer({ files }, job), packed.info);
+    assert.equal(await describeLayer({ files }, job), packed.info);
   }
 });
 
