@@ -20,6 +20,15 @@ export interface CacheStore {
   touch(key: Digest): void;
   /** Writes what is still behind. Called at the end of each solve, whether it succeeded or not. */
   flush(): void;
+  /** Where records come from besides: imported caches. */
+  readonly imported?: ImportedRecords;
+}
+
+export interface ImportedRecords {
+  /** The records of `key`, the better first, for when that of the store itself cannot be used. */
+  load(key: Digest): readonly CacheRecord[];
+  /** Forgets a record whose bytes could not be had, and all that need the same bytes: `load` never answers it again. */
+  drop(record: CacheRecord): void;
 }
 
 export interface CacheRecord {

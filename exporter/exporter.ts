@@ -1,6 +1,8 @@
-import type { ImageConfig } from '../base/oci.ts';
+import type { Descriptor, ImageConfig } from '../base/oci.ts';
 import type { Platform } from '../base/platform.ts';
 import type { ProgressSink } from '../base/progress.ts';
+import type { RemoteLayer } from '../cache/remote/record.ts';
+import type { ImageOrigin } from '../registry/pull.ts';
 import type { Snapshot } from '../snapshotter/snapshotter.ts';
 
 /**
@@ -22,6 +24,16 @@ export interface BuiltTarget {
   /** From the frontend; `rootfs` and `created` are the exporter's to set. */
   readonly config: ImageConfig;
   readonly base?: ImageConfig | undefined;
+  /** The layers when they are not here; `snapshot` is empty then. Only a push is given such a target. */
+  readonly elsewhere?: ElsewhereLayers;
+}
+
+/** Layers of an imported cache, which a registry may have already. */
+export interface ElsewhereLayers {
+  readonly layers: readonly RemoteLayer[];
+  readonly origin: ImageOrigin;
+  /** Brings the blob of one of them into the content store. */
+  readonly fetch: (layer: Descriptor, signal: AbortSignal) => Promise<void>;
 }
 
 export interface ExportContext {

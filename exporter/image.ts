@@ -1,12 +1,15 @@
 import { type Digest, digestOf } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { type Descriptor, type ImageConfig, MEDIA } from '../base/oci.ts';
+import type { RemoteLayer } from '../cache/remote/record.ts';
+import { compressionOf } from '../registry/unpack.ts';
 import type { LayerId } from '../snapshotter/snapshotter.ts';
 import { annotationsFor } from './annotations.ts';
 import { configJson, indexJson, manifestJson } from './documents.ts';
 import type { BuiltTarget } from './exporter.ts';
 import { fitHistory, rfc3339 } from './history.ts';
 import type { ImageOptions } from './options.ts';
+import { layerType } from './parts.ts';
 
 /** A layer as the manifest names it. */
 export interface LayerPart {
@@ -67,7 +70,9 @@ async function assembleOne(
   documents: Map<Digest, string>,
 ): Promise<AssembledManifest> {
   const { ociTypes, image } = options;
-  const parts = await Promise.all(target.snapshot.layers.map(options.part));
+  const parts = target.elsewhere
+    ? target.elsewhere.layers.map((layer) => elsewherePart(layer, ociTypes))
+    : await Promise.all(target.snapshot.layers.map(options.part));
   const config = document(
     documents,
     ociTypes ? MEDIA.ociConfig : MEDIA.dockerConfig,
@@ -79,6 +84,13 @@ async function assembleOne(
   const manifest = document(documents, mediaType, manifestJson({ schemaVersion: 2, mediaType, config, layers, annotations }));
   const own = annotationsFor(image.annotations, 'manifest-descriptor', target.platform);
   return { descriptor: withAnnotations({ ...manifest, platform: target.platform }, own), config, layers };
+}
+
+/** A layer that is not here is named as the cache names it. */
+function elsewherePart({ descriptor, diffId, created }: RemoteLayer, ociTypes: boolean): LayerPart {
+  const { mediaType, digest, size } = descriptor;
+  const compression = compressionOf(mediaType);
+  return { diffId, created, descriptor: { mediaType: layerType(compression, ociTypes), digest, size } };
 }
 
 /** The config with `rootfs`, `history` and `created` set. */

@@ -170,7 +170,8 @@ export function openFile(path: string, start = 0, end = Number.POSITIVE_INFINITY
   return createReadStream(path, { start, end: end - 1, highWaterMark: 1 << 20 });
 }
 
-function failMissing(blob: Descriptor): never {
+/** For blobs that ought to be in the store. */
+export function failMissing(blob: Descriptor): never {
   throw new KilnError('KILN_BLOB_MISSING', `blob ${blob.digest} of the image is not in the store`, {
     hint: 'pull or build the image again',
   });

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
-import type { Descriptor } from '../base/oci.ts';
+import type { Descriptor, Manifest } from '../base/oci.ts';
 import type { BlobForms, Compression } from '../snapshotter/content.ts';
 import type { LayerId, Snapshot, Snapshotter } from '../snapshotter/snapshotter.ts';
 import type { ImageSources, SourceImage } from './pull.ts';
@@ -20,22 +20,31 @@ export interface UnpackWorld {
   readonly forms: BlobForms;
 }
 
+/** What is unpacked: layers, what each must unpack to, and where those come from that are not here. */
+export interface LayerStack {
+  readonly origin: SourceImage['origin'];
+  readonly manifest: Pick<Manifest, 'layers'>;
+  readonly diffIds: readonly Digest[];
+  /** When each was made, in milliseconds since 1970; 0 where that is not known. */
+  readonly created?: readonly number[];
+}
+
 /**
  * Brings the layers of `image` into the snapshotter and answers their stack. Layers that are there (by diffID) cost nothing; all
  * others download and unpack in parallel, each unpacked as soon as its own bytes are there. The first failure ends the others.
  */
 export async function unpackImage(
   world: UnpackWorld,
-  image: SourceImage,
+  image: LayerStack,
   signal: AbortSignal,
   report: (progress: LayerProgress) => void = () => {},
 ): Promise<Snapshot> {
   const failed = new AbortController();
   const both = AbortSignal.any([signal, failed.signal]);
   const layers: Promise<LayerId>[] = [];
-  for (const [index, descriptor] of image.manifest.layers.entries()) {
+  for (const index of image.manifest.layers.keys()) {
     const below = async () => ({ layers: await Promise.all(layers.slice(0, index)) });
-    const placed = place(world, image, descriptor, image.diffIds[index]!, below, both, report);
+    const placed = place(world, image, index, below, both, report);
     placed.catch((error: unknown) => failed.abort(error));
     layers.push(placed);
   }
@@ -46,20 +55,22 @@ export async function unpackImage(
 
 async function place(
   { sources, snapshotter, forms }: UnpackWorld,
-  image: SourceImage,
-  layer: Descriptor,
-  diffId: Digest,
+  image: LayerStack,
+  index: number,
   below: () => Promise<Snapshot>,
   signal: AbortSignal,
   report: (progress: LayerProgress) => void,
 ): Promise<LayerId> {
+  const layer = image.manifest.layers[index]!;
+  const diffId = image.diffIds[index]!;
   const known = snapshotter.find(diffId);
   if (known) return known;
   const tell = (phase: LayerProgress['phase'], current: number) => report({ phase, layer, current, total: layer.size });
   const bring = async () => {
     await sources.fetch(image, layer, { signal, onProgress: (received) => tell('download', received) });
     tell('unpack', 0);
-    return await snapshotter.unpack({ diffId, blob: layer.digest, mediaType: layer.mediaType }, below, signal);
+    const created = image.created?.[index];
+    return await snapshotter.unpack({ diffId, blob: layer.digest, mediaType: layer.mediaType, created }, below, signal);
   };
   const id = await bring().catch((error: unknown) => {
     // Damaged on our own disk, and removed: once more.

@@ -14,7 +14,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   exporter: ['solver', 'cache', 'registry', 'snapshotter', 'base'],
   solver: ['executor', 'cache', 'registry', 'snapshotter', 'base'],
   executor: ['snapshotter', 'base'],
-  cache: ['snapshotter', 'base'],
+  cache: ['registry', 'snapshotter', 'base'],
   registry: ['snapshotter', 'base'],
   snapshotter: ['base'],
   base: [],

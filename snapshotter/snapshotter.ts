@@ -91,6 +91,8 @@ export interface ImageLayer {
   readonly diffId: Digest;
   readonly blob: Digest;
   readonly mediaType: string;
+  /** When the layer was made, in milliseconds since 1970, where that is known: a step from an imported cache keeps its time. */
+  readonly created?: number | undefined;
 }
 
 export interface LayerInfo {

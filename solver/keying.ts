@@ -78,6 +78,7 @@ export function identityByContent<R>(node: Node<R>, keying: Keying<R>): Identity
     links: definition ? [definition, ...newSightings(node, keying)] : newSightings(node, keying),
     parts: partsOf(node, keying),
     indexes: indexesOf(keying),
+    aliases: () => aliasesOf(node, keying),
   };
 }
 
@@ -88,6 +89,16 @@ function indexesOf<R>(keying: Keying<R>): ReadonlyMap<number, () => Buffer> {
     if (index) indexes.set(input, index);
   }
   return indexes;
+}
+
+/** Every link by which a later build may find the record of this content key: the definition key and the sightings. */
+export function aliasesOf<R>(node: Node<R>, keying: Keying<R>): readonly Digest[] {
+  const definition = keying.volatile ? undefined : definitionOf(node, keying);
+  const sightings = keying.map.inputs.flatMap((read, index) => {
+    const input = keyedInput(node, index);
+    return input ? [sightingKey(keying.op, index, read, input)] : [];
+  });
+  return definition ? [definition, ...sightings] : sightings;
 }
 
 /** The parts of the key, the op's own first, for explaining a later miss. */

@@ -7,7 +7,7 @@ const snapshot = (...ids: string[]): BuildResult => ({ kind: 'snapshot', snapsho
 
 test('a snapshot survives its record while the store has its layers', () => {
   const known = new Set(['a', 'b']);
-  const codec = resultCodec({ has: (one: Snapshot) => one.layers.every((id) => known.has(id)) });
+  const codec = resultCodec({ find: () => undefined, has: (one: Snapshot) => one.layers.every((id) => known.has(id)) });
   const through = (result: BuildResult) => codec.decode(JSON.parse(JSON.stringify(codec.encode(result))));
   assert.equal(through(snapshot('a', 'b')), snapshot('a', 'b'));
   assert.equal(through(snapshot()), snapshot());
@@ -15,7 +15,7 @@ test('a snapshot survives its record while the store has its layers', () => {
 });
 
 test('a record that is none is no result, and a local directory is never recorded', () => {
-  const codec = resultCodec({ has: () => true });
+  const codec = resultCodec({ find: () => undefined, has: () => true });
   for (const value of [undefined, null, 3, 'a', {}, { layers: 'a' }, { layers: [1] }, { layers: [''] }, { layers: ['/etc'] }]) {
     assert.is(codec.decode(value), undefined);
   }

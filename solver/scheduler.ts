@@ -1,13 +1,14 @@
 import type { Digest } from '../base/digest.ts';
 import { CancelledError } from '../base/errors.ts';
-import type { CacheStore } from '../cache/cache.ts';
+import { Deferred, type Held } from './deferred.ts';
 import { createExplaining } from './explain/explaining.ts';
 import { VertexError } from './failure.ts';
 import { vertexId } from './graph.ts';
 import { startKeying } from './keying.ts';
 import { createLimits } from './limits.ts';
+import { loadRecord } from './loading.ts';
 import { createReporter } from './reporter.ts';
-import type { MapReport, RunContext, SolverOptions, Vertex } from './solver.ts';
+import type { KeyedVertex, MapReport, RunContext, SolverOptions, Vertex } from './solver.ts';
 import { type Identity, identityOf, type Node, type State, WANT, type Want } from './state.ts';
 import { type Effects, transition } from './transition.ts';
 
@@ -24,6 +25,8 @@ export interface Scheduler<R> {
   watch(look: () => void): () => void;
   /** Reports the vertices that nobody needed as cached. */
   reportUnneeded(nodes: readonly Node<R>[]): void;
+  /** Those of the nodes that have a key. */
+  keyed(nodes: readonly Node<R>[]): readonly KeyedVertex<R>[];
 }
 
 export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
@@ -127,11 +130,13 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
     },
     startDigest(node, keying, index) {
       const read = keying.map.inputs[index]!;
-      const input = outputOf(node.inputs[index]!, node.vertex.inputs[index]!.output);
       if (read.by !== 'content') throw new TypeError(`input ${index} is not read by content`);
       fly(
         node,
-        (signal) => reported(node, () => read.digest(input, signal)),
+        async (signal) => {
+          const input = await bringInput(node, index, signal);
+          return await reported(node, () => read.digest(input, signal));
+        },
         (content) => {
           keying.contents[index] = { digest: content.digest, parts: content.parts ?? [], index: content.index };
           enqueue(node);
@@ -145,7 +150,7 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
         ({ results, how }) => set(node, { kind: 'done', identity, results, how }),
       );
     },
-    load: (key, node) => loadRecord(cache, codec, key, outputsWanted(node)),
+    load: (key, node) => loadRecord(options, key, node),
   };
 
   function mapReport(vertex: Vertex<R>): MapReport {
@@ -158,14 +163,24 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
     const run = async (): Promise<Run<R>> => ({ results: await execute(node, identity, signal), how: 'ran' });
     if (!options.alone || !key || fresh) return await run();
     return await options.alone(key, signal, async () => {
-      const results = loadRecord(cache, codec, key, outputsWanted(node));
+      const results = loadRecord(options, key, node);
       return results ? { results, how: 'cached' } : await run();
     });
+  }
+
+  /** What input `index` of the node came to, brought here when it is elsewhere. */
+  async function bringInput(node: Node<R>, index: number, signal: AbortSignal): Promise<R> {
+    const edge = node.vertex.inputs[index]!;
+    const held = outputOf(node.inputs[index]!, edge.output);
+    if (!(held instanceof Deferred)) return held;
+    return await held.bring({ signal, progress: options.progress, vertex: edge.vertex.digest });
   }
 
   /** Runs the op where there is a place for it, and saves its record. */
   async function execute(node: Node<R>, identity: Identity, signal: AbortSignal): Promise<readonly R[]> {
     const { vertex } = node;
+    // Before a place is taken: others can run while bytes are on their way.
+    const inputs = await Promise.all(node.inputs.map((_, index) => bringInput(node, index, signal)));
     return await limits.run(vertex.op.resource, signal, async () => {
       const started = Date.now();
       const clock = performance.now();
@@ -174,7 +189,6 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
       node.reported = true;
       const explained = explain(node, identity);
       try {
-        const inputs = node.inputs.map((input, index) => outputOf(input, vertex.inputs[index]!.output));
         const context: RunContext = {
           signal,
           progress: options.progress,
@@ -243,7 +257,7 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
         if (visited.has(input) || input.reported || input.want === WANT.result || !identity?.key || identity.fresh) continue;
         visited.add(input);
         stack.push(input);
-        if (cache.load(identity.key)) spared.push(input);
+        if (cache.load(identity.key) ?? cache.imported?.load(identity.key)[0]) spared.push(input);
       }
     }
     for (const input of spared.reverse()) {
@@ -331,6 +345,11 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
       pump();
       await Promise.all(flights);
     },
+    keyed: (all) =>
+      all.flatMap(({ vertex, state }) => {
+        const identity = identityOf(state);
+        return identity?.key ? [{ vertex, key: identity.key, aliases: identity.aliases?.() ?? [] }] : [];
+      }),
     reportUnneeded(all) {
       for (const node of all) {
         if (node.reported) continue;
@@ -344,7 +363,7 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
 }
 
 interface Run<R> {
-  readonly results: readonly R[];
+  readonly results: readonly Held<R>[];
   readonly how: 'ran' | 'cached';
 }
 
@@ -355,35 +374,9 @@ function hasFollowers<R>(leader: Node<R>): boolean {
   return false;
 }
 
-function outputOf<R>(node: Node<R>, output: number): R {
+function outputOf<R>(node: Node<R>, output: number): Held<R> {
   if (node.state.kind !== 'done') throw new TypeError(`${node.vertex.name} is not done`);
   const result = node.state.results[output];
   if (result === undefined) throw new RangeError(`${node.vertex.name} has no output ${output}`);
   return result;
-}
-
-/** How many results a record must have to be of use to the readers of `node`. */
-function outputsWanted<R>(node: Node<R>): number {
-  let outputs = 1;
-  for (const reader of node.observers) {
-    for (const edge of reader.vertex.inputs) if (vertexId(edge.vertex) === node.id) outputs = Math.max(outputs, edge.output + 1);
-  }
-  return outputs;
-}
-
-function loadRecord<R>(
-  cache: CacheStore,
-  codec: SolverOptions<R>['codec'],
-  key: Digest,
-  outputs: number,
-): readonly R[] | undefined {
-  const record = cache.load(key);
-  if (!record || record.outputs.length < outputs) return undefined;
-  const results: R[] = [];
-  for (const value of record.outputs) {
-    const result = codec.decode(value);
-    if (result === undefined) return undefined;
-    results.push(result);
-  }
-  return results;
 }

@@ -1,4 +1,6 @@
 import { CancelledError } from '../base/errors.ts';
+import type { ProgressSink } from '../base/progress.ts';
+import { Deferred, type Held } from './deferred.ts';
 import { verticesOf } from './graph.ts';
 import { createScheduler, type Scheduler } from './scheduler.ts';
 import type { Edge, Solver, SolverOptions } from './solver.ts';
@@ -10,28 +12,45 @@ import { type Node, WANT } from './state.ts';
  */
 export function createSolver<R>(options: SolverOptions<R>): Solver<R> {
   const scheduler = createScheduler(options);
+  const find = async (edges: readonly Edge<R>[], signal: AbortSignal): Promise<readonly Held<R>[]> => {
+    if (signal.aborted) throw new CancelledError(signal.reason);
+    const order = verticesOf(edges);
+    const nodes = scheduler.enter(order);
+    try {
+      const results = await settle(scheduler, edges, signal);
+      scheduler.reportUnneeded(nodes);
+      return results;
+    } finally {
+      options.onKeyed?.(scheduler.keyed(nodes));
+      // Ends what only this solve was waiting for, and answers when it is really over.
+      await scheduler.leave(nodes);
+      options.cache.flush();
+    }
+  };
   return {
+    find,
     async solve(edges, signal) {
-      if (signal.aborted) throw new CancelledError(signal.reason);
-      const order = verticesOf(edges);
-      const nodes = scheduler.enter(order);
-      try {
-        const results = await settle(scheduler, edges, signal);
-        scheduler.reportUnneeded(nodes);
-        return results;
-      } finally {
-        // Ends what only this solve was waiting for, and answers when it is really over.
-        await scheduler.leave(nodes);
-        options.cache.flush();
-      }
+      return await bringAll(await find(edges, signal), edges, signal, options.progress);
     },
   };
 }
 
+/** All results, with those that are elsewhere brought here and shown at their vertices. */
+export async function bringAll<R>(
+  results: readonly Held<R>[],
+  edges: readonly Edge<R>[],
+  signal: AbortSignal,
+  progress: ProgressSink,
+): Promise<readonly R[]> {
+  const bring = (held: Held<R>, index: number) =>
+    held instanceof Deferred ? held.bring({ signal, progress, vertex: edges[index]!.vertex.digest }) : held;
+  return await Promise.all(results.map(bring));
+}
+
 /** The results of the edges; rejects with the first failure, or when the signal aborts. */
-function settle<R>(scheduler: Scheduler<R>, edges: readonly Edge<R>[], signal: AbortSignal): Promise<readonly R[]> {
+function settle<R>(scheduler: Scheduler<R>, edges: readonly Edge<R>[], signal: AbortSignal): Promise<readonly Held<R>[]> {
   const roots = edges.map((edge) => scheduler.node(edge.vertex));
-  return new Promise<readonly R[]>((resolve, reject) => {
+  return new Promise<readonly Held<R>[]>((resolve, reject) => {
     const end = () => {
       stopWatching();
       signal.removeEventListener('abort', cancel);
@@ -62,7 +81,7 @@ function settle<R>(scheduler: Scheduler<R>, edges: readonly Edge<R>[], signal: A
   });
 }
 
-function resultOf<R>(node: Node<R>, edge: Edge<R>): R {
+function resultOf<R>(node: Node<R>, edge: Edge<R>): Held<R> {
   if (node.state.kind !== 'done') throw new TypeError(`${edge.vertex.name} is not done`);
   const result = node.state.results[edge.output];
   if (result === undefined) throw new RangeError(`${edge.vertex.name} has no output ${edge.output}`);

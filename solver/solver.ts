@@ -2,6 +2,7 @@ import type { Digest } from '../base/digest.ts';
 import type { ProgressSink, VertexEvent } from '../base/progress.ts';
 import type { CacheStore, KeyPart } from '../cache/cache.ts';
 import type { MissMemory } from '../cache/explain/memory.ts';
+import type { Deferred, Held } from './deferred.ts';
 
 /**
  * # The solver: from an edge to its result
@@ -30,6 +31,8 @@ import type { MissMemory } from '../cache/explain/memory.ts';
 export interface Solver<R> {
   /** Solves the edges, as concurrently as the limits allow. Rejects with the first failure once nothing useful is left running. */
   solve(edges: readonly Edge<R>[], signal: AbortSignal): Promise<readonly R[]>;
+  /** As `solve`, but a result whose bytes are elsewhere is left there. */
+  find(edges: readonly Edge<R>[], signal: AbortSignal): Promise<readonly Held<R>[]>;
 }
 
 /** One output of a vertex. */
@@ -106,8 +109,16 @@ export interface RunContext {
 /** How results go into records and come back. */
 export interface ResultCodec<R> {
   encode(result: R): unknown;
-  /** The result, or undefined when it cannot be used any more (its snapshot is gone). */
-  decode(value: unknown): R | undefined;
+  /** The result, or undefined when it cannot be used any more (its snapshot is gone), or deferred when its bytes are elsewhere. */
+  decode(value: unknown): R | Deferred<R> | undefined;
+}
+
+/** A vertex whose key is known, for those who export the cache. */
+export interface KeyedVertex<R> {
+  readonly vertex: Vertex<R>;
+  readonly key: Digest;
+  /** The links that lead to the record of this key: the definition key and the sightings. */
+  readonly aliases: readonly Digest[];
 }
 
 export interface SolverOptions<R> {
@@ -119,4 +130,6 @@ export interface SolverOptions<R> {
   readonly limits: { readonly process: number; readonly network: number; readonly cpu: number };
   /** Runs `body` while nobody else, in any process on the same cache, runs one for the same key. Without it steps of two processes may both run. */
   readonly alone?: <T>(key: Digest, signal: AbortSignal, body: () => Promise<T>) => Promise<T>;
+  /** Told at the end of each solve, however it ended, which vertices have a key. */
+  readonly onKeyed?: ((vertices: readonly KeyedVertex<R>[]) => void) | undefined;
 }

@@ -1,5 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 import type { KeyPart } from '../cache/cache.ts';
+import type { Held } from './deferred.ts';
 import type { VertexError } from './failure.ts';
 import type { CacheMap, Vertex } from './solver.ts';
 
@@ -30,7 +31,7 @@ export type State<R> =
   | {
       readonly kind: 'done';
       readonly identity: Identity;
-      readonly results: readonly R[];
+      readonly results: readonly Held<R>[];
       readonly how: 'ran' | 'cached' | 'shared';
     }
   | { readonly kind: 'failed'; readonly error: VertexError };
@@ -72,6 +73,8 @@ export interface Identity {
   readonly parts: readonly KeyPart[];
   /** What the inputs that were read by content hold, by input. */
   readonly indexes?: ReadonlyMap<number, () => Buffer>;
+  /** All links to the record, known to the cache or not. Made when asked for: only an export of the cache wants them. */
+  readonly aliases?: () => readonly Digest[];
 }
 
 /** The parts of a key so far. Mutable: it belongs to one node's `keying` state. */

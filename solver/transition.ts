@@ -1,5 +1,6 @@
 import type { Digest } from '../base/digest.ts';
-import { definitionOf, identityByContent, needsContent, partsOf, survey } from './keying.ts';
+import type { Held } from './deferred.ts';
+import { aliasesOf, definitionOf, identityByContent, needsContent, partsOf, survey } from './keying.ts';
 import { type Identity, identityOf, type Keying, type Node, type State, unreachable, WANT, type Want } from './state.ts';
 
 /** What the transition function may look up and set going. The scheduler implements it; nothing here answers later. */
@@ -11,7 +12,7 @@ export interface Effects<R> {
   /** What a definition key leads to in the cache. */
   resolve(definition: Digest): Digest | undefined;
   /** The results of a record that can be used, or undefined. */
-  load(key: Digest, node: Node<R>): readonly R[] | undefined;
+  load(key: Digest, node: Node<R>): readonly Held<R>[] | undefined;
   /** The vertex that executes `key` in this solver, or has done so. */
   leader(key: Digest): Node<R> | undefined;
   lead(key: Digest, node: Node<R>): void;
@@ -78,7 +79,7 @@ function byDefinition<R>(node: Node<R>, keying: Keying<R>, effects: Effects<R>):
   const definition = definitionOf(node, keying);
   const key = definition && effects.resolve(definition);
   if (!key) return undefined;
-  const identity: Identity = { key, fresh, links: [], parts: partsOf(node, keying) };
+  const identity: Identity = { key, fresh, links: [], parts: partsOf(node, keying), aliases: () => aliasesOf(node, keying) };
   if (effects.leader(key)) return { kind: 'keyed', identity };
   // A link alone is no proof of what the inputs hold: only together with its record does it spare reading them.
   const results = effects.load(key, node);

@@ -12,6 +12,12 @@ export function exportSpecs(options: BuildOptions): ExportSpec[] {
   return outputs.filter(({ type }) => type !== 'cacheonly').map((output) => exportSpec(output, options.tags));
 }
 
+/** A push of the layers as they are can do with layers that are in some registry already. */
+export function needsNoLayers(spec: ExportSpec): boolean {
+  if (spec.type !== 'image' || !spec.push || spec.store) return false;
+  return spec.image.compression === undefined && !spec.image.forceCompression;
+}
+
 function exportSpec(output: OutputSpec, tags: readonly string[]): ExportSpec {
   const attributes = new Map([
     ['type', output.type],

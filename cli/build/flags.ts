@@ -5,6 +5,7 @@ import { parseReference } from '../../base/reference.ts';
 import { hostPlatform, parsePlatform } from '../../registry/platforms.ts';
 import { type Command, collect, keyValues, newCommand, Option, parseArguments, parseBytes, splitCsv } from '../arguments.ts';
 import { PROGRESS_MODES, type ProgressMode } from '../progress/view.ts';
+import { parseCacheFrom, parseCacheTo } from './cache-specs.ts';
 import { parseCall } from './callspec.ts';
 import type { BuildOptions, OutputSpec, SecretSpec, SshSpec } from './options.ts';
 import { parseOutput } from './outputs.ts';
@@ -27,8 +28,8 @@ function buildCommand(): Command {
       .option('--call <method>', 'answer a question about the Dockerfile: check, outline or targets, with ,format=json')
       .option('--check', 'the same as --call=check')
       .addOption(new Option('--builder <name>', 'taken for compatibility: Kiln has one builder'))
-      .option('--cache-from <source>', 'taken for compatibility: the local cache is always used', collect)
-      .option('--cache-to <dest>', 'taken for compatibility: the cache stays in the local store', collect)
+      .option('--cache-from <source>', 'a cache to read: type=registry|local,… or an image reference', collect)
+      .option('--cache-to <dest>', 'where to write the cache: type=registry|local|inline,…', collect)
       .option('--cgroup-parent <path>', 'the cgroup under which steps run')
       .option('-f, --file <path>', 'the Dockerfile (default: PATH/Dockerfile)')
       .option('--iidfile <file>', 'write the image ID to a file')
@@ -108,6 +109,8 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
       buildContexts: namedValues(list('buildContext'), {}, '--build-context'),
       allow: list('allow'),
       epoch: epoch(buildArgs.get('SOURCE_DATE_EPOCH')),
+      cacheFrom: parseCacheFrom(list('cacheFrom')),
+      cacheTo: cacheTo(list('cacheTo'), buildArgs),
       maxParallelism: parallelism(text('maxParallelism'), host.cpus),
       call: flags['check'] === true ? parseCall('check') : parseCall(text('call') ?? ''),
       notes: notes(flags),
@@ -270,10 +273,15 @@ function parallelism(value: string | undefined, cpus: number): number {
   return count;
 }
 
+/** `--cache-to`, and the build argument that buildx takes for it. */
+function cacheTo(values: readonly string[], buildArgs: ReadonlyMap<string, string>): BuildOptions['cacheTo'] {
+  const specs = parseCacheTo(values);
+  const inline = /^(1|t|true)$/i.test(buildArgs.get('BUILDKIT_INLINE_CACHE') ?? '');
+  return inline && !specs.some(({ type }) => type === 'inline') ? [...specs, { type: 'inline' }] : specs;
+}
+
 function notes(flags: Record<string, unknown>): string[] {
   const found: string[] = [];
-  if (flags['cacheTo']) found.push('--cache-to is not supported yet: the cache stays in the local store');
-  if (flags['cacheFrom']) found.push('--cache-from is not supported yet: only the local cache is used');
   const wanted = (value: unknown) => value !== undefined && value !== 'false';
   if (wanted(flags['sbom']) || wanted(flags['provenance']) || flags['attest'])
     found.push('attestations are not supported yet: none is made');

@@ -1,5 +1,6 @@
 import type { Platform } from '../../base/platform.ts';
 import type { ProgressMode } from '../progress/view.ts';
+import type { CacheFromSpec, CacheToSpec } from './cache-specs.ts';
 
 /** What `kiln build` was asked to do: flags and environment, parsed once. Nothing below reads a flag or the environment. */
 export interface BuildOptions {
@@ -32,6 +33,9 @@ export interface BuildOptions {
   readonly allow: readonly string[];
   /** SOURCE_DATE_EPOCH in seconds. */
   readonly epoch: number | undefined;
+  /** Caches that are read, and caches that are written. */
+  readonly cacheFrom: readonly CacheFromSpec[];
+  readonly cacheTo: readonly CacheToSpec[];
   /** How many steps run at once. */
   readonly maxParallelism: number;
   /** A question about the Dockerfile, asked instead of building it. */

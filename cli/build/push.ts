@@ -1,14 +1,38 @@
 import { KilnError } from '../../base/errors.ts';
+import type { Descriptor } from '../../base/oci.ts';
 import { parseReference } from '../../base/reference.ts';
 import { imageResponse, packedImage } from '../../exporter/assembling.ts';
-import type { Exporter } from '../../exporter/exporter.ts';
+import type { BuiltTarget, Exporter } from '../../exporter/exporter.ts';
 import { putDocuments } from '../../exporter/image-store.ts';
 import type { ImageOptions } from '../../exporter/options.ts';
 import { reported } from '../../exporter/progress.ts';
-import { pushImage, storedImage } from '../../exporter/push.ts';
-import { RegistryClient } from '../../registry/client.ts';
+import { failMissing, openFile, type PushBlob, pushImage, storedImage } from '../../exporter/push.ts';
+import { RegistryClient, type Repository } from '../../registry/client.ts';
 import { registryOptions } from '../registry-options.ts';
 import type { Session } from '../session.ts';
+
+/** A blob that is not here is mounted from where its cache is, or fetched when the registry turns out to lack it. */
+function elsewhereBlob(
+  session: Session,
+  targets: readonly BuiltTarget[],
+  knownIn: readonly Repository[],
+  signal: AbortSignal,
+): (blob: Descriptor) => PushBlob {
+  return (descriptor) => {
+    const elsewhere = targets.find((target) =>
+      target.elsewhere?.layers.some((layer) => layer.descriptor.digest === descriptor.digest),
+    )?.elsewhere;
+    if (!elsewhere) return failMissing(descriptor);
+    return {
+      descriptor,
+      knownIn,
+      async *open(start, end) {
+        await elsewhere.fetch(descriptor, signal);
+        yield* openFile(session.content.path(descriptor.digest), start, end);
+      },
+    };
+  };
+}
 
 interface PushSpec {
   readonly image: ImageOptions;
@@ -37,9 +61,12 @@ export function pushExporter(session: Session, { image: options, store }: PushSp
           session.images.put({ name: full, target: image.target, configs, created: Date.now() });
         await using client = new RegistryClient(await registryOptions(process.env));
         const references = options.names.map(parseReference);
-        await report.task('pushing layers', () =>
-          pushImage(client, storedImage(session.content, image.target), references, { signal: context.signal }),
+        const knownIn = targets.flatMap(({ elsewhere }) =>
+          elsewhere?.origin.kind === 'registry' ? [elsewhere.origin.repository] : [],
         );
+        const missing = elsewhereBlob(session, targets, knownIn, context.signal);
+        const parts = storedImage(session.content, image.target, missing, knownIn);
+        await report.task('pushing layers', () => pushImage(client, parts, references, { signal: context.signal }));
         for (const full of options.names) report.done(`pushing manifest for ${full}@${image.target.digest}`);
         return imageResponse(image, options.names);
       }),

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Digest, digestOfParts, hexOf } from '../../base/digest.ts';
+import type { ImageConfig } from '../../base/oci.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import { createContentHasher } from '../../cache/contenthash/hasher.ts';
 import { hashFilesJob } from '../../cache/contenthash/jobs.ts';
@@ -8,8 +9,9 @@ import type { TreeFilter } from '../../cache/contenthash.ts';
 import { openMissMemory } from '../../cache/explain/memory.ts';
 import { createCacheMounts } from '../../cache/mounts.ts';
 import { openRecords } from '../../cache/records.ts';
+import { INLINE_FIELD } from '../../cache/remote/record.ts';
 import { createExecutor } from '../../executor/run.ts';
-import type { BuiltTarget } from '../../exporter/exporter.ts';
+import type { BuiltTarget, ExportResponse } from '../../exporter/exporter.ts';
 import { Findings } from '../../frontend/convert/checks.ts';
 import { convertDockerfile } from '../../frontend/convert/convert.ts';
 import { unusedBuildArgs } from '../../frontend/convert/unused.ts';
@@ -27,11 +29,12 @@ import { copyFilesJob, linkFilesJob } from '../../solver/ops/file/jobs.ts';
 import { imageResolver } from '../../solver/ops/source-image.ts';
 import { type BuildResult, type DirectoryResult, resultCodec } from '../../solver/result.ts';
 import { createSolver } from '../../solver/solve.ts';
-import type { Solver } from '../../solver/solver.ts';
+import type { Solver, SolverOptions } from '../../solver/solver.ts';
 import type { World } from '../../solver/world.ts';
 import { registryOptions } from '../registry-options.ts';
 import { type Session, stateDirectory } from '../session.ts';
 import { type BulkWatch, tellingBulk } from './bulk.ts';
+import type { BuildCaches, SolvedTarget } from './caches.ts';
 import { type ContextHost, type FetchedTree, type FetchingHost, isRemote, type LoadedContext, loadContext } from './context.ts';
 import { internalStep } from './internal.ts';
 import type { BuildOptions } from './options.ts';
@@ -47,6 +50,15 @@ export interface BuildContext {
   readonly host: ContextHost;
   /** What is opened for the build and closed after its export. */
   readonly scope: AsyncDisposableStack;
+  /** Layers of imported caches may stay where they are: what is done with the result needs none here. */
+  readonly mayLeave?: boolean;
+}
+
+/** What a build came to, before it is exported. */
+interface Built {
+  readonly targets: readonly BuiltTarget[];
+  /** Writes the caches of `--cache-to`; to be called when the targets are exported, or could not be. */
+  readonly exportCaches: () => Promise<ExportResponse>;
 }
 
 /** What the frontend is asked, with what the graph that it answers will need. */
@@ -60,6 +72,8 @@ export interface OpenedFrontend extends PreparedRequest {
 /** The solver of a build and what its ops run on. */
 interface Engine {
   readonly solver: Solver<BuildResult>;
+  readonly settings: SolverOptions<BuildResult>;
+  readonly caches: BuildCaches | undefined;
   readonly world: World;
   readonly memory: ReturnType<typeof openMissMemory>;
   /** Filled in when the directories of the build are known. */
@@ -73,9 +87,10 @@ export async function openFrontend(options: BuildOptions, context: BuildContext)
     imageSources({ content: session.content, images: session.images, registry: await registryOptions(process.env) }),
   );
   const layouts = layoutsOf(options);
+  const caches = await openCaches(options, context, sources);
   let opened: Engine | undefined;
   const bulk: BulkWatch = { context: undefined };
-  const engine = () => (opened ??= openEngine(options, context, { sources, layouts, bulk }));
+  const engine = () => (opened ??= openEngine(options, context, { sources, layouts, bulk, caches }));
   const fetch = (tree: DraftEdge) => fetchTree(tree, engine(), context);
   const { loaded, vertex } = await loadAnnounced(options, context, fetch);
   if (loaded.from.kind === 'local') bulk.context = { directory: loaded.from.directory, ignore: loaded.ignore };
@@ -84,13 +99,24 @@ export async function openFrontend(options: BuildOptions, context: BuildContext)
 }
 
 /** From options to solved targets: load, parse, lower, solve. Everything that runs reports to `progress`. */
-export async function solveBuild(options: BuildOptions, context: BuildContext): Promise<readonly BuiltTarget[]> {
+export async function solveBuild(options: BuildOptions, context: BuildContext): Promise<Built> {
   const opened = await openFrontend(options, context);
   const targets = await lower(opened, context.progress);
   const engine = opened.engine();
   for (const [name, source] of opened.locals) engine.locals.set(name, directoryOf(source));
+  const { caches } = engine;
   const results = await solveEdges(context, targets, engine);
-  return targets.map((target, index) => builtTarget(target, results[index]));
+  return {
+    targets: await Promise.all(targets.map((target, index) => builtTarget(target, results[index], caches))),
+    exportCaches: async () => (await caches?.export(targets, results, false)) ?? {},
+  };
+}
+
+/** Loaded only when a cache is to be read or written. Reading begins at once. */
+async function openCaches(options: BuildOptions, context: BuildContext, sources: World['sources']): Promise<BuildCaches | undefined> {
+  if (options.cacheFrom.length + options.cacheTo.length === 0) return undefined;
+  const { BuildCaches } = await import('./caches.ts');
+  return new BuildCaches(options, context, sources);
 }
 
 /** Parses and lowers the Dockerfile; what its checks find is told at once, and also when the lowering fails. */
@@ -129,9 +155,10 @@ async function loadAnnounced(
   );
 }
 
-/** What an engine is lent: where images come from, and the context to look out for. */
+/** What an engine is lent: where images come from, caches from elsewhere, and the context to look out for. */
 interface Lent extends Pick<World, 'sources' | 'layouts'> {
   readonly bulk: BulkWatch;
+  readonly caches: BuildCaches | undefined;
 }
 
 function openEngine(options: BuildOptions, context: BuildContext, lent: Lent): Engine {
@@ -140,15 +167,15 @@ function openEngine(options: BuildOptions, context: BuildContext, lent: Lent): E
   const world = openWorld(options, context, { ...lent, locals });
   const project = projectOf(options);
   const memory = openMissMemory(session.store, project);
-  const solver = createSolver<BuildResult>({
+  const settings: SolverOptions<BuildResult> = {
     cache: openRecords(session.store, project),
     memory,
     codec: resultCodec(session.snapshotter),
     progress,
     limits: { process: options.maxParallelism, network: 4, cpu: options.maxParallelism },
     alone: (key, signal, body) => withLockFile(join(session.store.tmp, 'locks', `k${hexOf(key)}`), signal, body),
-  });
-  return { solver, world, locals, memory };
+  };
+  return { solver: createSolver(settings), settings, caches: lent.caches, world, locals, memory };
 }
 
 /** Solves a tree alone, so that it can be looked into before the rest of the graph is known. */
@@ -163,7 +190,7 @@ async function fetchTree(tree: DraftEdge, { solver, world }: Engine, { session, 
 function openWorld(
   options: BuildOptions,
   { session, scope, signal, progress }: BuildContext,
-  { locals, sources, layouts, bulk }: Lent & Pick<World, 'locals'>,
+  { locals, sources, layouts, bulk, caches }: Lent & Pick<World, 'locals'>,
 ): World {
   const { root } = session.store;
   const { pool } = session;
@@ -195,6 +222,7 @@ function openWorld(
     remotes: openRemotes(session.store, options.ssh, process.env, scope),
     onLayer: (layer) => {
       // Packed while later steps run; whoever needs the answer asks again and meets this one.
+      if (caches?.layerMade(layer)) return;
       session.snapshotter.describe(layer, signal).catch(() => {});
     },
   };
@@ -230,12 +258,15 @@ function ensured(directory: string): string {
 async function solveEdges(
   { session, signal }: BuildContext,
   targets: readonly TargetResult[],
-  { solver, world, memory }: Engine,
-): Promise<(BuildResult | undefined)[]> {
+  { solver, settings, caches, world, memory }: Engine,
+): Promise<(SolvedTarget | undefined)[]> {
   const edges = targets.flatMap((target) => (target.edge ? [target.edge] : []));
-  const results = await solved(edges, () => solver.solve(lowerGraphs(edges, world), signal), session.store.root, signal).finally(
-    () => memory.settle(),
-  );
+  const solve = async (): Promise<readonly SolvedTarget[]> => {
+    const lowered = lowerGraphs(edges, world);
+    if (caches) return await caches.solve(settings, world, lowered, targets);
+    return (await solver.solve(lowered, signal)).map((result) => ({ result }));
+  };
+  const results = await solved(edges, solve, session.store.root, signal).finally(() => memory.settle());
   const byEdge = new Map(edges.map((edge, index) => [edge, results[index]]));
   return targets.map((target) => target.edge && byEdge.get(target.edge));
 }
@@ -254,7 +285,15 @@ async function solved<T>(edges: readonly LlbEdge[], solve: () => Promise<T>, sto
   }
 }
 
-function builtTarget({ platform, config, base }: TargetResult, result: BuildResult | undefined): BuiltTarget {
-  const snapshot = result?.kind === 'snapshot' ? result.snapshot : SCRATCH;
-  return { platform, config, base, snapshot };
+async function builtTarget(
+  target: TargetResult,
+  solved: SolvedTarget | undefined,
+  caches: BuildCaches | undefined,
+): Promise<BuiltTarget> {
+  const { platform, base } = target;
+  // The records that a base image carries speak of its own layers, not of this image's.
+  const { [INLINE_FIELD]: _, ...config } = target.config;
+  const snapshot = solved?.result?.kind === 'snapshot' ? solved.result.snapshot : SCRATCH;
+  const own = { ...target, config: config as ImageConfig };
+  return { platform, config: own.config, base, snapshot, ...(await caches?.completed(own, solved)) };
 }

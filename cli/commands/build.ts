@@ -5,7 +5,7 @@ import type { ProgressEvent, ProgressSink, WarningEvent } from '../../base/progr
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import { fullDiskError } from '../../snapshotter/store/errors.ts';
 import { withoutUserinfo } from '../build/context.ts';
-import { exportBuild, exportSpecs } from '../build/export.ts';
+import { exportBuild, exportSpecs, needsNoLayers } from '../build/export.ts';
 import { parseBuildFlags } from '../build/flags.ts';
 import { contextHost } from '../build/host.ts';
 import { BuildLog } from '../build/log.ts';
@@ -100,10 +100,15 @@ async function build(
   signal: AbortSignal,
 ): Promise<ExportResponse> {
   await using scope = new AsyncDisposableStack();
-  const context = { session, progress, signal, scope, host: contextHost(session, scope, signal) };
   const specs = exportSpecs(options);
-  const targets = await solveBuild(options, context);
-  return await exportBuild(targets, specs, options.epoch, context);
+  const host = contextHost(session, scope, signal);
+  const context = { session, progress, signal, scope, host, mayLeave: specs.every(needsNoLayers) && options.epoch === undefined };
+  const { targets, exportCaches } = await solveBuild(options, context);
+  const exported = exportBuild(targets, specs, options.epoch, context);
+  // The steps are done: their cache is written even if their result cannot be.
+  await exported.catch(() => {});
+  const cached = signal.aborted ? {} : await exportCaches();
+  return { ...(await exported), ...cached };
 }
 
 /** What new layers entail, done by processes that nobody waits for: they are written back, and now and then the store is collected. */

@@ -20,6 +20,8 @@ const TABLES = [
   'CREATE INDEX layers_by_diff ON layers (diff_id) WHERE diff_id IS NOT NULL',
   'CREATE INDEX layers_unsettled ON layers (boot) WHERE settled = 0',
   'ALTER TABLE layers ADD COLUMN disk INTEGER',
+  // When the files came here: a layer of an imported cache was created earlier, elsewhere.
+  'ALTER TABLE layers ADD COLUMN written INTEGER',
 ];
 
 /** An empty file in the directory of a layer that is known to be on disk: the row's `settled`, should the row be lost. */
@@ -203,26 +205,30 @@ export class LayerTable {
 
   #insert(record: LayerRecord): void {
     const { info } = record;
+    const now = Date.now();
     this.#store.db.run(
-      `INSERT OR IGNORE INTO layers (id, diff_id, tar_size, empty, alone, created, used, boot, settled)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)`,
+      `INSERT OR IGNORE INTO layers (id, diff_id, tar_size, empty, alone, created, used, written, boot, settled)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`,
       record.id,
       info?.diffId ?? null,
       info?.tarSize ?? null,
       info ? Number(info.empty) : null,
       Number(record.alone),
       record.created,
-      Date.now(),
+      now,
+      now,
       record.boot,
     );
   }
 
   /** Layers made before the last write-back are on disk. */
   #settleWrittenBack(): void {
-    const unsettled = this.#store.db.all<{ id: LayerId; created: number }>('SELECT id, created FROM layers WHERE settled = 0');
+    const unsettled = this.#store.db.all<{ id: LayerId; written: number }>(
+      'SELECT id, COALESCE(written, created) AS written FROM layers WHERE settled = 0',
+    );
     if (unsettled.length === 0) return;
     const time = writtenBack(this.#store.root);
-    const done = unsettled.filter(({ created }) => created < time).map(({ id }) => id);
+    const done = unsettled.filter(({ written }) => written < time).map(({ id }) => id);
     if (done.length > 0) this.settled(done);
   }
 

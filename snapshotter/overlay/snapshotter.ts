@@ -175,7 +175,10 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   #keep(id: LayerId, layer: ImageLayer, info: LayerInfo, made: ActiveLayer): LayerId {
     made.strip();
     const alone = id.startsWith('d');
-    this.#table.add({ id, info, alone, created: Date.now(), boot: bootId(), form: this.#remember(layer) }, made.directory);
+    this.#table.add(
+      { id, info, alone, created: layer.created || Date.now(), boot: bootId(), form: this.#remember(layer) },
+      made.directory,
+    );
     return id;
   }
 

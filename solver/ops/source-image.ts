@@ -67,7 +67,7 @@ function layoutText({ path, tag, digest }: LayoutReference): string {
 const INTERVAL = 100;
 
 /** Turns layer progress into status events, named as buildx shows them. */
-function statusOf(progress: ProgressSink, vertex: Digest): (layer: LayerProgress) => void {
+export function statusOf(progress: ProgressSink, vertex: Digest): (layer: LayerProgress) => void {
   const started = new Map<string, number>();
   const told = new Map<string, number>();
   return ({ phase, layer, current, total }) => {

@@ -1,0 +1,108 @@
+import type { Digest } from '../../base/digest.ts';
+import type { ImageOrigin } from '../../registry/pull.ts';
+import type { CacheRecord, CacheStore } from '../cache.ts';
+import type { RemoteLayer, RemoteRecord } from './record.ts';
+
+/** A cache that was read: its records, and where their layers are. */
+export interface ImportedCache {
+  /** As the user wrote it, for messages. */
+  readonly name: string;
+  readonly origin: ImageOrigin;
+  readonly records: readonly RemoteRecord[];
+}
+
+/** What an imported record holds for each output: layers that are elsewhere. */
+export class RemoteStack {
+  readonly layers: readonly RemoteLayer[];
+  readonly origin: ImageOrigin;
+
+  constructor(layers: readonly RemoteLayer[], origin: ImageOrigin) {
+    this.layers = layers;
+    this.origin = origin;
+  }
+}
+
+interface Source {
+  readonly origin: ImageOrigin;
+  readonly records: Map<Digest, RemoteRecord>;
+  readonly links: ReadonlyMap<Digest, readonly Digest[]>;
+}
+
+/**
+ * The records of `local` with those of imported caches behind them. Keys and links are looked up in memory; nothing is written to the
+ * store but by the solver, when it has brought what a record names. `isHere` says whether a layer is in the store.
+ */
+export function withImports(
+  local: CacheStore,
+  caches: readonly ImportedCache[],
+  isHere: (diffId: Digest) => boolean,
+): CacheStore {
+  const sources = caches.map(sourceOf);
+  const given = new Map<CacheRecord, Source>();
+  const load = (key: Digest): CacheRecord[] =>
+    sources.flatMap((source) => {
+      const record = source.records.get(key);
+      if (!record || record.outputs.length === 0) return [];
+      const answer = asRecord(record, source.origin);
+      given.set(answer, source);
+      return [answer];
+    });
+  const knows = (key: Digest) => sources.some(({ records }) => records.has(key));
+  return {
+    load: (key) => local.load(key),
+    save: (record) => local.save(record),
+    link: (definition, key) => local.link(definition, key),
+    touch: (key) => local.touch(key),
+    flush: () => local.flush(),
+    resolve(definition) {
+      const own = local.resolve(definition);
+      // A link of the store whose record is gone must not hide one that leads somewhere.
+      if (own && (knows(own) || local.load(own))) return own;
+      for (const { links, records } of sources) {
+        const found = links.get(definition)?.find((key) => records.has(key));
+        if (found) return found;
+      }
+      return own;
+    },
+    imported: {
+      load,
+      drop(record) {
+        const source = given.get(record);
+        if (!source) return;
+        const missing = missingLayers(record, isHere);
+        source.records.delete(record.key);
+        for (const [key, { outputs }] of source.records) {
+          if (outputs.some((layers) => layers.some(({ diffId }) => missing.has(diffId)))) source.records.delete(key);
+        }
+      },
+    },
+  };
+}
+
+function sourceOf({ origin, records }: ImportedCache): Source {
+  const links = new Map<Digest, Digest[]>();
+  for (const { key, aliases } of records) {
+    for (const alias of aliases) {
+      const keys = links.get(alias);
+      if (keys) keys.push(key);
+      else links.set(alias, [key]);
+    }
+  }
+  return { origin, links, records: new Map(records.map((record) => [record.key, record])) };
+}
+
+function asRecord({ key, outputs, created }: RemoteRecord, origin: ImageOrigin): CacheRecord {
+  return {
+    key,
+    outputs: outputs.map((layers) => new RemoteStack(layers, origin)),
+    parts: [],
+    description: '',
+    created,
+    durationMs: 0,
+  };
+}
+
+function missingLayers(record: CacheRecord, isHere: (diffId: Digest) => boolean): Set<Digest> {
+  const layers = record.outputs.flatMap((output) => (output instanceof RemoteStack ? output.layers : []));
+  return new Set(layers.map(({ diffId }) => diffId).filter((diffId) => !isHere(diffId)));
+}

@@ -1,0 +1,56 @@
+import type { Digest } from '../../base/digest.ts';
+import type { ImageConfig, Manifest } from '../../base/oci.ts';
+import { parseCacheConfig, type WireRecord } from './config.ts';
+import { INLINE_FIELD, outputName, type RemoteLayer, type RemoteRecord } from './record.ts';
+
+/** A record whose outputs are stacks of the image's layers, each given by its position from the bottom. */
+export interface InlineRecord {
+  readonly key: Digest;
+  readonly aliases: readonly Digest[];
+  readonly outputs: readonly (readonly number[])[];
+  readonly created: number;
+}
+
+/** The value of INLINE_FIELD. */
+export function inlineCache(records: readonly InlineRecord[]): string {
+  const ordered = [...records].sort((a, b) => (a.key < b.key ? -1 : 1));
+  const wires: WireRecord[] = ordered.map((record) => ({
+    ...(record.outputs.length > 0 ? result(record, 0) : {}),
+    digest: record.key,
+  }));
+  ordered.forEach((record, link) => {
+    for (let index = 1; index < record.outputs.length; index++)
+      wires.push({ ...result(record, index), digest: outputName(record.key, index), inputs: [[{ link }]] });
+    for (const alias of record.aliases) wires.push({ digest: alias, inputs: [[{ link }]] });
+  });
+  return Buffer.from(JSON.stringify(wires)).toString('base64');
+}
+
+/** A stack that begins at the bottom of the image is a layer's chain; any other is written out (a COPY --link stands alone). */
+function result({ outputs, created }: InlineRecord, index: number): Pick<WireRecord, 'layers' | 'chains'> {
+  const positions = outputs[index]!;
+  const createdAt = new Date(created).toISOString();
+  return positions.every((position, at) => position === at)
+    ? { layers: [{ layer: positions.length - 1, createdAt }] }
+    : { chains: [{ layers: positions, createdAt }] };
+}
+
+/** The records in an image's config; none when it has no such field. Throws KILN_CACHE_MALFORMED. */
+export function parseInline(config: ImageConfig, manifest: Manifest, where: string): RemoteRecord[] {
+  const field = config[INLINE_FIELD];
+  const diffIds = config.rootfs?.diff_ids ?? [];
+  if (typeof field !== 'string' || diffIds.length !== manifest.layers.length) return [];
+  const layers = manifest.layers.map((descriptor, index): RemoteLayer => ({ descriptor, diffId: diffIds[index]!, created: 0 }));
+  let records: unknown;
+  try {
+    records = JSON.parse(Buffer.from(field, 'base64').toString());
+  } catch {
+    records = field;
+  }
+  const described = layers.map(({ descriptor, diffId }, index) => ({
+    blob: descriptor.digest,
+    parent: index - 1,
+    annotations: { mediaType: descriptor.mediaType, size: descriptor.size, diffID: diffId },
+  }));
+  return parseCacheConfig({ layers: described, records }, new Map(), where);
+}

@@ -1,0 +1,135 @@
+import type { Digest } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
+import { type Descriptor, type Manifest, MEDIA } from '../../base/oci.ts';
+import { formatReference, parseReference } from '../../base/reference.ts';
+import type { RegistryClient } from '../../registry/client.ts';
+import {
+  type ImageDocument,
+  INDEX_TYPES,
+  MANIFEST_TYPES,
+  MAX_CONFIG,
+  parseConfig,
+  parseDocument,
+} from '../../registry/documents.ts';
+import { openLayout } from '../../registry/layout.ts';
+import type { ImageOrigin } from '../../registry/pull.ts';
+import { CACHE_CONFIG, MAX_CACHE_CONFIG, parseCacheBytes } from './config.ts';
+import type { ImportedCache } from './imported.ts';
+import { parseInline } from './inline.ts';
+import type { RemoteRecord } from './record.ts';
+
+/** Where a cache is, as `--cache-from` says it. */
+export type CacheSource =
+  | { readonly type: 'registry'; readonly ref: string }
+  | { readonly type: 'local'; readonly src: string; readonly tag: string | undefined; readonly digest: Digest | undefined };
+
+/** Images of one index that are looked at for inline caches. */
+const MAX_PLATFORMS = 32;
+/** A layout's manifest is given by digest alone: this is the most that is read. */
+const MAX_ROOT = 4 << 20;
+
+/** How the documents of a cache are read, each verified against its digest. */
+interface Documents extends Disposable {
+  readonly name: string;
+  readonly origin: ImageOrigin;
+  root(): Promise<{ readonly document: ImageDocument; readonly digest: Digest }>;
+  manifest(descriptor: Descriptor): Promise<ImageDocument>;
+  blob(descriptor: Descriptor, limit: number): Promise<Uint8Array>;
+}
+
+/** A cache as it was found. */
+export interface ReadCache extends ImportedCache {
+  /** Of the manifest or index that its name stands for. */
+  readonly digest: Digest;
+}
+
+/**
+ * Reads the records of a cache in any of its forms: an image manifest or an index over a cache config, or images with inline records. No
+ * layer moves. Throws what the registry client or the layout throws, and KILN_CACHE_MALFORMED.
+ */
+export async function readCache(
+  source: CacheSource,
+  client: () => Promise<RegistryClient>,
+  signal: AbortSignal,
+): Promise<ReadCache> {
+  using documents = source.type === 'registry' ? await registryDocuments(source.ref, client, signal) : localDocuments(source);
+  const { document, digest } = await documents.root();
+  return { name: documents.name, origin: documents.origin, records: await recordsIn(document, documents), digest };
+}
+
+async function recordsIn(document: ImageDocument, documents: Documents): Promise<RemoteRecord[]> {
+  if (document.kind === 'manifest') return manifestRecords(document.manifest, documents);
+  const { manifests } = document.index;
+  const config = manifests.find(({ mediaType }) => mediaType === CACHE_CONFIG);
+  if (config) return configRecords(config, manifests, documents);
+  const images = manifests.filter(({ mediaType, platform }) => MANIFEST_TYPES.includes(mediaType) && platform?.os !== 'unknown');
+  const records: RemoteRecord[] = [];
+  for (const image of images.slice(0, MAX_PLATFORMS)) {
+    const inner = await documents.manifest(image);
+    if (inner.kind === 'manifest') records.push(...(await manifestRecords(inner.manifest, documents)));
+  }
+  return records;
+}
+
+async function manifestRecords(manifest: Manifest, documents: Documents): Promise<RemoteRecord[]> {
+  if (manifest.config.mediaType === CACHE_CONFIG) return configRecords(manifest.config, manifest.layers, documents);
+  if (manifest.config.mediaType !== MEDIA.ociConfig && manifest.config.mediaType !== MEDIA.dockerConfig) return [];
+  const bytes = await documents.blob(manifest.config, MAX_CONFIG);
+  return parseInline(parseConfig(bytes, `config of ${documents.name}`), manifest, documents.name);
+}
+
+async function configRecords(config: Descriptor, layers: readonly Descriptor[], documents: Documents): Promise<RemoteRecord[]> {
+  const bytes = await documents.blob(config, MAX_CACHE_CONFIG);
+  return parseCacheBytes(bytes, new Map(layers.map((layer) => [layer.digest, layer])), documents.name);
+}
+
+async function registryDocuments(ref: string, open: () => Promise<RegistryClient>, signal: AbortSignal): Promise<Documents> {
+  const reference = parseReference(ref);
+  const name = formatReference(reference);
+  const client = await open();
+  return {
+    name,
+    origin: { kind: 'registry', repository: { domain: reference.domain, path: reference.path } },
+    root: () => client.manifest(reference, reference.digest ?? reference.tag ?? 'latest', signal),
+    manifest: async (descriptor) => (await client.manifest(reference, descriptor.digest, signal)).document,
+    blob: (descriptor, limit) => client.readBlob(reference, descriptor, limit, signal),
+    [Symbol.dispose]: () => {},
+  };
+}
+
+function localDocuments({ src, tag, digest }: CacheSource & { readonly type: 'local' }): Documents {
+  const layout = openLayout(src);
+  const read = (descriptor: Descriptor) => {
+    const bytes = layout.read(descriptor, MAX_ROOT);
+    return parseDocument(bytes, typeOf(bytes, descriptor.mediaType), `${descriptor.digest} of ${src}`);
+  };
+  return {
+    name: src,
+    origin: { kind: 'layout', path: layout.path },
+    async root() {
+      const descriptor = digest ? namedByDigest(digest) : layout.find(tag === undefined ? {} : { tag });
+      return { document: read(descriptor), digest: descriptor.digest };
+    },
+    manifest: async (descriptor) => read(descriptor),
+    blob: async (descriptor, limit) => layout.read(descriptor, limit),
+    [Symbol.dispose]: () => layout[Symbol.dispose](),
+  };
+}
+
+/** `digest=` names any manifest among the blobs, in the index or not: so an older cache of the directory can be had. */
+function namedByDigest(digest: Digest): Descriptor {
+  return { mediaType: '', digest, size: 0 };
+}
+
+/** A document by digest alone says itself what it is; an OCI one need not. */
+function typeOf(bytes: Uint8Array, announced: string): string {
+  if (INDEX_TYPES.includes(announced) || MANIFEST_TYPES.includes(announced)) return announced;
+  let json: { mediaType?: unknown; manifests?: unknown } | null;
+  try {
+    json = JSON.parse(Buffer.from(bytes).toString());
+  } catch (cause) {
+    throw new KilnError('KILN_CACHE_MALFORMED', 'what the digest names is no manifest', { cause });
+  }
+  if (typeof json?.mediaType === 'string') return json.mediaType;
+  return json?.manifests === undefined ? MEDIA.ociManifest : MEDIA.ociIndex;
+}

@@ -1,0 +1,130 @@
+import type { Digest } from '../../base/digest.ts';
+import type { CacheRecord, CacheStore } from '../../cache/cache.ts';
+import { RemoteStack } from '../../cache/remote/imported.ts';
+import { MAX_OUTPUTS, type RemoteLayer, type RemoteRecord } from '../../cache/remote/record.ts';
+import type { ImageOrigin } from '../../registry/pull.ts';
+import type { LayerPacker, WantedForm } from '../../snapshotter/packer.ts';
+import type { Snapshot, Snapshotter } from '../../snapshotter/snapshotter.ts';
+import { snapshotOf } from '../../solver/result.ts';
+import { layerType } from '../parts.ts';
+
+/** A step of the build that may be exported: how it is found, and for which platforms it was part of the build. */
+export interface Candidate {
+  readonly key: Digest;
+  readonly aliases: readonly Digest[];
+  readonly platforms: readonly string[];
+}
+
+/** What a step came to: layers of the store, or of a cache that nobody had to download. */
+export type Output = Snapshot | RemoteStack;
+
+/** A step that has a result. */
+export interface FinishedStep {
+  readonly candidate: Candidate;
+  readonly outputs: readonly Output[];
+  /** Milliseconds since 1970. */
+  readonly created: number;
+}
+
+/** Those of the candidates that have a result with at least one layer in each output. */
+export function finishedSteps(
+  candidates: readonly Candidate[],
+  cache: CacheStore,
+  snapshotter: Pick<Snapshotter, 'has'>,
+): FinishedStep[] {
+  return candidates.flatMap((candidate) => {
+    const own = cache.load(candidate.key);
+    for (const record of [...(own ? [own] : []), ...(cache.imported?.load(candidate.key) ?? [])]) {
+      const outputs = outputsOf(record, snapshotter);
+      if (outputs) return [{ candidate, outputs, created: record.created }];
+    }
+    return [];
+  });
+}
+
+function outputsOf(record: CacheRecord, snapshotter: Pick<Snapshotter, 'has'>): Output[] | undefined {
+  const outputs: Output[] = [];
+  for (const value of record.outputs.slice(0, MAX_OUTPUTS)) {
+    const output = value instanceof RemoteStack ? value : snapshotOf(value);
+    if (!output || output.layers.length === 0) return undefined;
+    if (!(output instanceof RemoteStack) && !snapshotter.has(output)) return undefined;
+    outputs.push(output);
+  }
+  return outputs.length > 0 ? outputs : undefined;
+}
+
+export interface PackContext {
+  readonly packer: LayerPacker;
+  readonly snapshotter: Snapshotter;
+  readonly wanted: WantedForm;
+  readonly ociTypes: boolean;
+  /** Seconds since 1970 after which no time in a layer built here may be: as in the image, so that both have the same blobs. */
+  readonly clamp: number | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** The layers of an output as blobs in the content store; those that are elsewhere stay there. */
+export async function packedOutput(output: Output, context: PackContext): Promise<readonly RemoteLayer[]> {
+  if (output instanceof RemoteStack) return output.layers;
+  const { packer, snapshotter, wanted, ociTypes, clamp, signal } = context;
+  return await Promise.all(
+    output.layers.map(async (id) => {
+      const layer = clamp === undefined ? id : snapshotter.clamped(id, clamp);
+      const { digest, size, diffId, compression } = await packer.pack(layer, wanted, signal);
+      return {
+        diffId,
+        created: packer.created(layer),
+        descriptor: { mediaType: layerType(compression, ociTypes), digest, size },
+      };
+    }),
+  );
+}
+
+export async function packedRecords(steps: readonly FinishedStep[], context: PackContext): Promise<RemoteRecord[]> {
+  return await Promise.all(
+    steps.map(async ({ candidate, outputs, created }) => ({
+      ...candidate,
+      created,
+      outputs: await Promise.all(outputs.map((output) => packedOutput(output, context))),
+    })),
+  );
+}
+
+/** The candidates whose results are not exported, as steps that were seen. */
+export function seenRecords(candidates: readonly Candidate[], exported: readonly FinishedStep[]): RemoteRecord[] {
+  const keys = new Set(exported.map(({ candidate }) => candidate.key));
+  return candidates
+    .filter(({ key, aliases }) => aliases.length > 0 && !keys.has(key))
+    .map((candidate) => ({ ...candidate, outputs: [], created: 0 }));
+}
+
+/** Where the blobs of layers are that are not in the store. */
+export function originsOf(steps: readonly FinishedStep[]): Map<Digest, ImageOrigin> {
+  const origins = new Map<Digest, ImageOrigin>();
+  for (const output of steps.flatMap(({ outputs }) => outputs)) {
+    if (!(output instanceof RemoteStack)) continue;
+    for (const { descriptor } of output.layers) origins.set(descriptor.digest, output.origin);
+  }
+  return origins;
+}
+
+/** The diffIDs of an output, bottom first. */
+export async function diffIdsOf(
+  output: Output,
+  snapshotter: Pick<Snapshotter, 'describe'>,
+  signal: AbortSignal,
+): Promise<readonly Digest[]> {
+  if (output instanceof RemoteStack) return output.layers.map(({ diffId }) => diffId);
+  return await Promise.all(output.layers.map(async (layer) => (await snapshotter.describe(layer, signal)).diffId));
+}
+
+/** Where in `whole` the layers of `part` are, in order; undefined when they are not all there. */
+export function positionsIn(part: readonly Digest[], whole: readonly Digest[]): number[] | undefined {
+  const positions: number[] = [];
+  for (const diffId of part) {
+    const at = whole.indexOf(diffId, (positions.at(-1) ?? -1) + 1);
+    if (at < 0) return undefined;
+    positions.push(at);
+  }
+  return positions;
+}

@@ -1,0 +1,103 @@
+import { constants, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { type Digest, hexOf } from '../../base/digest.ts';
+import { CancelledError, errnoOf, KilnError } from '../../base/errors.ts';
+import { type Descriptor, type Index, MEDIA } from '../../base/oci.ts';
+import type { RemoteLayer } from '../../cache/remote/record.ts';
+import { readCache } from '../../cache/remote/source.ts';
+import { parseDocument } from '../../registry/documents.ts';
+import { outputError } from '../destination.ts';
+import { layoutIndexJson } from '../documents.ts';
+import { type CacheTarget, oldCache } from './target.ts';
+
+const REF_NAME = 'org.opencontainers.image.ref.name';
+
+/**
+ * A cache in a directory: an OCI layout in whose index it has the tag `tag`. Blobs are only added, the index changes last. `bring` has the
+ * file with a layer's bytes.
+ */
+export function localTarget(
+  dest: string,
+  tag: string,
+  bring: (layer: RemoteLayer) => Promise<string>,
+  signal: AbortSignal,
+): CacheTarget {
+  const root = resolve(dest);
+  const noRegistry = () => Promise.reject(new Error('a directory needs no registry'));
+  return {
+    name: dest,
+    old: () => oldCache(() => readCache({ type: 'local', src: root, tag, digest: undefined }, noRegistry, signal)),
+    async write({ config, manifest }, layers, _old, report) {
+      try {
+        mkdirSync(join(root, 'blobs/sha256'), { recursive: true });
+        for (const layer of layers) {
+          if (signal.aborted) throw new CancelledError(signal.reason);
+          const { digest, size } = layer.descriptor;
+          if (sizeOf(blobPath(root, digest)) === size) continue;
+          const file = await bring(layer);
+          place(blobPath(root, digest), (path) => copyFileSync(file, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE));
+          report.done(`writing layer ${digest}`);
+        }
+        write(blobPath(root, config.descriptor.digest), config.bytes);
+        report.done(`writing config ${config.descriptor.digest}`);
+        write(blobPath(root, manifest.digest), manifest.bytes);
+        write(join(root, 'oci-layout'), Buffer.from('{"imageLayoutVersion":"1.0.0"}'));
+        const { mediaType, digest, bytes } = manifest;
+        const named: Descriptor = { mediaType, digest, size: bytes.byteLength, annotations: { [REF_NAME]: tag } };
+        write(join(root, 'index.json'), Buffer.from(layoutIndexJson(withEntry(readIndex(root), named, tag))));
+        return true;
+      } catch (error) {
+        throw error instanceof KilnError ? error : outputError(error, root);
+      }
+    },
+  };
+}
+
+/** The index of the directory with `tag` moved; what has other tags stays. */
+function withEntry(index: Index | undefined, entry: Descriptor, tag: string): Index {
+  const kept = (index?.manifests ?? []).filter(
+    ({ digest, annotations }) => annotations?.[REF_NAME] !== tag && (digest !== entry.digest || annotations?.[REF_NAME]),
+  );
+  return { schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: [...kept, entry] };
+}
+
+function readIndex(root: string): Index | undefined {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(join(root, 'index.json'));
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  const document = parseDocument(bytes, MEDIA.ociIndex, join(root, 'index.json'));
+  if (document.kind === 'index') return document.index;
+  throw new KilnError('KILN_OUTPUT_INVALID', `${root} is no OCI layout`, {
+    place: { kind: 'path', path: root },
+    hint: 'choose an empty directory with dest=',
+  });
+}
+
+function blobPath(root: string, digest: Digest): string {
+  return join(root, 'blobs/sha256', hexOf(digest));
+}
+
+function sizeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.size;
+}
+
+function write(path: string, bytes: Uint8Array): void {
+  place(path, (temporary) => writeFileSync(temporary, bytes, { flag: 'wx' }));
+}
+
+/** Whole or not at all, by rename. */
+function place(path: string, make: (temporary: string) => void): void {
+  const temporary = join(dirname(path), `.${process.pid}.part`);
+  rmSync(temporary, { force: true });
+  try {
+    make(temporary);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}

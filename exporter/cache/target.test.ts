@@ -1,0 +1,171 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { digestOf } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
+import { MEDIA } from '../../base/oci.ts';
+import { parseReference } from '../../base/reference.ts';
+import type { RemoteLayer, RemoteRecord } from '../../cache/remote/record.ts';
+import { readCache } from '../../cache/remote/source.ts';
+import { never, quickClient } from '../../registry/testing/client.ts';
+import { registryMissing, startRegistry } from '../../registry/testing/registry.ts';
+import type { Report } from '../progress.ts';
+import { cacheDocuments } from './documents.ts';
+import { localTarget } from './local.ts';
+import { registryTarget } from './registry.ts';
+import { type CacheTarget, exportCache } from './target.ts';
+
+const bytesOf = (name: string) => Buffer.from(`the layer ${name}`);
+const layer = (name: string): RemoteLayer => ({
+  descriptor: { mediaType: MEDIA.ociLayerGzip, digest: digestOf(bytesOf(name)), size: bytesOf(name).length },
+  diffId: digestOf(name),
+  created: 1_700_000_000_000,
+});
+const record = (name: string, platform: string): RemoteRecord => ({
+  key: digestOf(`key ${name}`),
+  aliases: [digestOf(`alias ${name}`)],
+  outputs: [[layer('base'), layer(name)]],
+  created: 1_700_000_000_000,
+  platforms: [platform],
+});
+const report: Report = { task: (_, body) => body(() => {}), done: () => {} };
+const form = { imageManifest: true, ociTypes: true };
+const write = (target: CacheTarget, name: string, platform: string, over: { imageManifest?: boolean; ociTypes?: boolean } = {}) =>
+  exportCache(
+    target,
+    { records: [record(name, platform)], platforms: [platform], failed: false, form: { ...form, ...over } },
+    cacheDocuments,
+    report,
+    (text) => assert.unreachable(text),
+  );
+
+const skip = registryMissing();
+const real = (name: string, body: () => Promise<void>) => {
+  if (skip) console.log(`SKIP ${name}: ${skip}`);
+  else test(name, body);
+};
+
+for (const over of [{}, { imageManifest: false }, { imageManifest: false, ociTypes: false }]) {
+  real(`a registry takes the cache and gives it back: ${JSON.stringify(over)}`, async () => {
+    await using registry = await startRegistry();
+    await using client = quickClient();
+    const reference = parseReference(`${registry.host}/cache:v1`);
+    const opened: string[] = [];
+    const blob = ({ descriptor }: RemoteLayer) => ({
+      descriptor,
+      async *open() {
+        opened.push(descriptor.digest);
+        yield bytesOf(['base', 'a', 'b'].find((name) => digestOf(bytesOf(name)) === descriptor.digest)!);
+      },
+    });
+    const target = () => registryTarget(client, reference, blob, never());
+    const manifest = await write(target(), 'a', 'linux/amd64', over);
+    await write(target(), 'b', 'linux/arm64', over);
+    assert.is(opened.length, 3, 'the layer of both is sent once');
+    const read = await readCache({ type: 'registry', ref: `${registry.host}/cache:v1` }, async () => client, never());
+    assert.equal(new Set(read.records.map(({ key }) => key)), new Set([digestOf('key a'), digestOf('key b')]));
+    assert.ok(manifest && manifest.digest !== read.digest);
+  });
+}
+
+real('two who write at once both stay in the cache', async () => {
+  await using registry = await startRegistry();
+  await using client = quickClient();
+  const reference = parseReference(`${registry.host}/cache:v1`);
+  const blob = ({ descriptor }: RemoteLayer) => ({
+    descriptor,
+    async *open() {
+      yield bytesOf(['base', 'a', 'b', 'c'].find((name) => digestOf(bytesOf(name)) === descriptor.digest)!);
+    },
+  });
+  const target = () => registryTarget(client, reference, blob, never());
+  const slow = target();
+  let interfered = 0;
+  const interrupted: CacheTarget = {
+    ...slow,
+    async old() {
+      const old = await slow.old();
+      if (interfered++ === 0) await write(target(), 'b', 'linux/arm64');
+      return old;
+    },
+  };
+  await write(interrupted, 'a', 'linux/amd64');
+  assert.is(interfered, 2, 'it began again');
+  const read = await readCache({ type: 'registry', ref: `${registry.host}/cache:v1` }, async () => client, never());
+  assert.is(read.records.length, 2);
+  const forever: CacheTarget = {
+    ...slow,
+    async old() {
+      const old = await slow.old();
+      await write(target(), `c`, `linux/p${interfered++}`);
+      return old;
+    },
+  };
+  try {
+    await write(forever, 'a', 'linux/riscv64');
+    assert.unreachable();
+  } catch (error) {
+    assert.is((error as KilnError).code, 'KILN_CACHE_CONTENDED');
+  }
+});
+
+async function inDirectory(body: (root: string, bring: (layer: RemoteLayer) => Promise<string>) => Promise<void>): Promise<void> {
+  const root = mkdtempSync(join(tmpdir(), 'kiln-cache-'));
+  try {
+    await body(join(root, 'cache'), async ({ descriptor }) => {
+      const name = ['base', 'a', 'b'].find((one) => digestOf(bytesOf(one)) === descriptor.digest)!;
+      writeFileSync(join(root, name), bytesOf(name));
+      return join(root, name);
+    });
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+}
+
+test('a directory holds caches under several tags, and only what a layout has', () =>
+  inDirectory(async (root, bring) => {
+    await write(localTarget(root, 'one', bring, never()), 'a', 'linux/amd64');
+    await write(localTarget(root, 'two', bring, never()), 'b', 'linux/amd64');
+    await write(localTarget(root, 'two', bring, never()), 'b', 'linux/amd64');
+    const index = JSON.parse(readFileSync(join(root, 'index.json'), 'utf8'));
+    assert.equal(
+      index.manifests.map(
+        (entry: { annotations: Record<string, string> }) => entry.annotations['org.opencontainers.image.ref.name'],
+      ),
+      ['one', 'two'],
+    );
+    assert.equal(readdirSync(root).sort(), ['blobs', 'index.json', 'oci-layout']);
+    for (const name of readdirSync(join(root, 'blobs/sha256'))) {
+      assert.is(digestOf(readFileSync(join(root, 'blobs/sha256', name))), `sha256:${name}`);
+    }
+    const read = async (tag: string | undefined, digest?: ReturnType<typeof digestOf>) =>
+      (await readCache({ type: 'local', src: root, tag, digest }, () => Promise.reject(new Error('none')), never())).records.map(
+        ({ key }) => key,
+      );
+    assert.equal(await read('one'), [digestOf('key a')]);
+    assert.equal(await read('two'), [digestOf('key b')]);
+    assert.equal(await read(undefined, index.manifests[0].digest), [digestOf('key a')]);
+  }));
+
+test('what is in the directory and no cache is not overwritten blindly', () =>
+  inDirectory(async (root, bring) => {
+    await write(localTarget(root, 'one', bring, never()), 'a', 'linux/amd64');
+    writeFileSync(join(root, 'index.json'), '{"schemaVersion":2,"layers":[]}');
+    try {
+      await write(localTarget(root, 'one', bring, never()), 'b', 'linux/amd64');
+      assert.unreachable();
+    } catch (error) {
+      assert.instance(error, KilnError);
+    }
+    assert.is(readFileSync(join(root, 'index.json'), 'utf8'), '{"schemaVersion":2,"layers":[]}');
+  }));
+
+test('a build without a finished step writes nothing', () =>
+  inDirectory(async (root, bring) => {
+    const nothing = { records: [], platforms: ['linux/amd64'], failed: true, form };
+    assert.is(await exportCache(localTarget(root, 'one', bring, never()), nothing, cacheDocuments, report, () => {}), undefined);
+  }));
+
+test.run();

@@ -1,0 +1,94 @@
+import type { Digest } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
+import type { Descriptor } from '../../base/oci.ts';
+import { BUILDKIT_LIMIT } from '../../cache/remote/config.ts';
+import { type MarshalledCache, marshalCache } from '../../cache/remote/marshal.ts';
+import { mergeRecords } from '../../cache/remote/merge.ts';
+import type { RemoteLayer, RemoteRecord } from '../../cache/remote/record.ts';
+import type { ReadCache } from '../../cache/remote/source.ts';
+import type { Report } from '../progress.ts';
+import type { CacheDocuments, CacheForm } from './documents.ts';
+
+/** A place that caches are written to. */
+export interface CacheTarget {
+  readonly name: string;
+  /** What is there now; undefined for nothing, or nothing that can be read. */
+  old(): Promise<ReadCache | undefined>;
+  /** Writes blobs that are not there, then the documents, the name last. False when somebody else has written since `old`. */
+  write(documents: CacheDocuments, layers: readonly RemoteLayer[], old: ReadCache | undefined, report: Report): Promise<boolean>;
+}
+
+export interface CacheExport {
+  readonly records: readonly RemoteRecord[];
+  /** The platforms of this build. */
+  readonly platforms: readonly string[];
+  readonly failed: boolean;
+  readonly form: CacheForm;
+}
+
+/** Somebody else may write to the same name at the same time: this often we begin again. */
+const ATTEMPTS = 4;
+
+/**
+ * Writes a cache over the one that is at `target`, which keeps its records of other platforms. Answers the descriptor of the manifest;
+ * undefined when there was nothing to write.
+ */
+export async function exportCache(
+  target: CacheTarget,
+  { records, platforms, failed, form }: CacheExport,
+  documentsOf: (cache: MarshalledCache, form: CacheForm) => CacheDocuments,
+  report: Report,
+  warn: (text: string) => void,
+): Promise<Descriptor | undefined> {
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const old = await target.old();
+    const merged = mergeRecords(old?.records ?? [], records, platforms, failed);
+    if (!records.some(({ outputs }) => outputs.length > 0)) {
+      report.done('no finished step to export');
+      return undefined;
+    }
+    const documents = documentsOf(marshalCache(merged), form);
+    if (documents.config.descriptor.size > BUILDKIT_LIMIT)
+      warn(`the cache config of ${target.name} is larger than 1 MiB: Kiln reads it, BuildKit does not`);
+    const { mediaType, digest, bytes } = documents.manifest;
+    const written = old?.digest === digest || (await target.write(documents, layersOf(merged), old, report));
+    report.done(`writing cache manifest ${digest}`);
+    if (written) return { mediaType, digest, size: bytes.byteLength };
+  }
+  throw new KilnError('KILN_CACHE_CONTENDED', `others keep writing to the cache ${target.name}`, {
+    hint: 'give each of the builds that run at once a name of its own, and import them all',
+  });
+}
+
+function layersOf(records: readonly RemoteRecord[]): RemoteLayer[] {
+  const layers = new Map<Digest, RemoteLayer>();
+  for (const { outputs } of records)
+    for (const layer of outputs.flat()) layers.set(layer.descriptor.digest, layers.get(layer.descriptor.digest) ?? layer);
+  return [...layers.values()];
+}
+
+/** Blobs that the old cache has need not be sent, nor looked for. */
+export function blobsOf(old: ReadCache | undefined): Set<Digest> {
+  return new Set(old?.records.flatMap(({ outputs }) => outputs.flat().map(({ descriptor }) => descriptor.digest)) ?? []);
+}
+
+/** Why there is no old cache: it is not there, or it is none. Anything else is an error, since what is there must not be lost. */
+const NO_CACHE = new Set([
+  'KILN_IMAGE_NOT_FOUND',
+  'KILN_BLOB_NOT_FOUND',
+  'KILN_LAYOUT_NOT_FOUND',
+  'KILN_LAYOUT_INVALID',
+  'KILN_MANIFEST_INVALID',
+  'KILN_MANIFEST_UNSUPPORTED',
+  'KILN_CONFIG_INVALID',
+  'KILN_CACHE_MALFORMED',
+]);
+
+export async function oldCache(read: () => Promise<ReadCache>): Promise<ReadCache | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof KilnError && NO_CACHE.has(error.code)) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,235 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Digest } from '../base/digest.ts';
+import type { CacheRecord, CacheStore } from '../cache/cache.ts';
+import { solveAgain } from './again.ts';
+import { Deferred, type Held, type LostResult } from './deferred.ts';
+import { bringAll, createSolver } from './solve.ts';
+import type { KeyedVertex, SolverOptions } from './solver.ts';
+import { type Fake, memoryCache, step } from './testing.ts';
+
+/** Imported caches in memory: what another machine's `cache` holds, all of it deferred. */
+class Imports {
+  readonly brought: string[] = [];
+  readonly lost = new Set<string>();
+  readonly dropped: Digest[] = [];
+  readonly #sources: readonly (readonly CacheRecord[])[];
+  readonly #links: ReadonlyMap<Digest, Digest>;
+
+  constructor(caches: readonly ReturnType<typeof memoryCache>[], only: (record: CacheRecord) => boolean = () => true) {
+    this.#sources = caches.map(({ records }) => [...records.values()].filter(only));
+    this.#links = new Map(caches.flatMap(({ links }) => [...links]));
+  }
+
+  over(local: ReturnType<typeof memoryCache>): CacheStore {
+    return {
+      ...local,
+      resolve: (definition) => local.resolve(definition) ?? this.#links.get(definition),
+      imported: {
+        load: (key) =>
+          this.#sources.flatMap((records) =>
+            records
+              .filter((record) => record.key === key && !this.dropped.includes(key))
+              .map((record) => ({ ...record, outputs: record.outputs.map((value) => ({ remote: value })) })),
+          ),
+        drop: (record) => void this.dropped.push(record.key),
+      },
+    };
+  }
+
+  decode(value: unknown): Held<string> | undefined {
+    if (typeof value === 'string') return value;
+    const { remote } = value as { remote: string };
+    return new Deferred(async () => {
+      this.brought.push(remote);
+      if (this.lost.has(remote)) throw new Error('gone from the registry');
+      return remote;
+    }, remote);
+  }
+}
+
+interface Solved {
+  readonly results: readonly string[];
+  readonly losses: readonly LostResult[];
+  readonly keyed: readonly KeyedVertex<string>[];
+}
+
+async function build(imports: Imports, top: Fake | readonly Fake[], local = memoryCache(), lazily = false): Promise<Solved> {
+  const losses: LostResult[] = [];
+  let keyed: readonly KeyedVertex<string>[] = [];
+  const options: SolverOptions<string> = {
+    cache: imports.over(local),
+    codec: { encode: (result) => result, decode: (value) => imports.decode(value) },
+    progress: () => {},
+    limits: { process: 4, network: 4, cpu: 4 },
+    onKeyed: (vertices) => (keyed = vertices),
+  };
+  const { signal } = new AbortController();
+  const edges = [top].flat().map(({ edge }) => edge);
+  const use = async (held: readonly Held<string>[]) =>
+    lazily ? held.map((one) => (one instanceof Deferred ? `remote ${one.about}` : one)) : bringAll(held, edges, signal, () => {});
+  return { results: await solveAgain(options, edges, signal, use, (loss) => losses.push(loss)), losses, keyed };
+}
+
+/** A cache as another machine made it. */
+async function made(...tops: Fake[]): Promise<ReturnType<typeof memoryCache>> {
+  const cache = memoryCache();
+  const solver = createSolver<string>({
+    cache,
+    codec: { encode: (result) => result, decode: (value) => value as string },
+    progress: () => {},
+    limits: { process: 4, network: 4, cpu: 4 },
+  });
+  await solver.solve(
+    tops.map(({ edge }) => edge),
+    new AbortController().signal,
+  );
+  return cache;
+}
+
+/** base → compile; copy reads one word of compile by content and stands on base; top stands on copy. */
+function graph(edit = '', compiled = 'bin=1'): Record<'base' | 'compile' | 'copy' | 'top', Fake> {
+  const base = step('base');
+  const compile = step('compile', [base], { key: `compile${edit}`, run: () => [compiled] });
+  const copy = step('copy', [base, compile], { reads: ['definition', { content: 'bin' }] });
+  return { base, compile, copy, top: step('top', [copy]) };
+}
+const runs = (fakes: Readonly<Record<string, Fake>>) => Object.values(fakes).map((fake) => fake.runs);
+
+test('an imported cache is hit without a byte being brought', async () => {
+  const imports = new Imports([await made(graph().top)]);
+  const here = graph();
+  const { results } = await build(imports, here.top, memoryCache(), true);
+  assert.ok(results[0]?.startsWith('remote out=top('));
+  assert.equal(runs(here), [0, 0, 0, 0]);
+  assert.equal(imports.brought, []);
+});
+
+test('only what a step reads is brought, and is the store’s own from then on', async () => {
+  const imports = new Imports([await made(graph().top)], ({ description }) => description !== 'top');
+  const local = memoryCache();
+  const here = graph();
+  await build(imports, here.top, local);
+  assert.equal(runs(here), [0, 0, 0, 1]);
+  assert.is(imports.brought.length, 1, 'the copy, and nothing below it');
+  const copy = [...local.records.values()].find(({ description }) => description === 'copy');
+  assert.equal(copy?.outputs, imports.brought);
+  assert.ok(copy?.parts.length, 'with the parts of its key, for explaining a miss');
+  const again = graph();
+  const other = new Imports([]);
+  await build(other, again.top, local);
+  assert.equal(runs(again), [0, 0, 0, 0]);
+});
+
+test('a step that reads by content reads an imported result, brought once for all readers', async () => {
+  const imports = new Imports([await made(graph().compile)]);
+  const here = graph();
+  const second = step('second', [here.compile], { reads: [{ content: 'bin' }] });
+  await build(imports, [here.top, second]);
+  assert.equal(runs({ ...here, second }), [0, 0, 1, 1, 1]);
+  assert.equal(new Set(imports.brought), new Set(['bin=1', 'out=base()']));
+});
+
+test('the store’s own record is taken before an imported one', async () => {
+  const cache = await made(graph().top);
+  const imports = new Imports([cache]);
+  await build(imports, graph().top, cache);
+  assert.equal(imports.brought, []);
+});
+
+test('a result that cannot be had is made again, and so is the step that needed it', async () => {
+  const imports = new Imports([await made(graph().top)]);
+  imports.lost.add((await build(imports, graph().top)).results[0]!);
+  imports.brought.length = 0;
+  const here = graph();
+  const { results, losses } = await build(imports, here.top);
+  assert.equal(results, ['out=top(out=copy(out=base(),bin=1))']);
+  assert.equal(
+    losses.map(({ description }) => description),
+    ['top'],
+  );
+  assert.equal(runs(here), [0, 0, 0, 1]);
+});
+
+test('when everything is lost everything is executed, and the build ends', async () => {
+  const cache = await made(graph().top);
+  const imports = new Imports([cache]);
+  for (const { outputs } of cache.records.values()) imports.lost.add(outputs[0] as string);
+  const here = graph();
+  const { results } = await build(imports, here.top);
+  assert.equal(results, ['out=top(out=copy(out=base(),bin=1))']);
+  assert.equal(runs(here), [1, 1, 1, 1]);
+});
+
+test('after a loss the key is made from the new bytes: what was found by its definition is not believed any more', async () => {
+  const imports = new Imports([await made(graph().top)]);
+  const { results: first } = await build(imports, graph().top, memoryCache(), true);
+  assert.ok(first[0]);
+  // Here the compiler makes other bytes than on the machine that made the cache; its results are gone.
+  for (const word of ['out=top(out=copy(out=base(),bin=1))', 'out=copy(out=base(),bin=1)', 'bin=1']) imports.lost.add(word);
+  const local = memoryCache();
+  const here = graph('', 'bin=2');
+  const { results } = await build(imports, here.top, local);
+  assert.equal(results, ['out=top(out=copy(out=base(),bin=2))']);
+  const copies = [...local.records.values()].filter(({ description }) => description === 'copy');
+  assert.is(copies.length, 1);
+  const foreign = await made(graph().top);
+  assert.not.ok(foreign.records.has(copies[0]!.key), 'its record does not stand under the key of the other bytes');
+});
+
+test('a failure of a step is no loss and ends the build', async () => {
+  const imports = new Imports([await made(graph().top)], ({ description }) => description !== 'top');
+  const here = graph();
+  const failing = step('failing', [here.copy], { run: () => Promise.reject(new Error('it broke')) });
+  try {
+    await build(imports, failing);
+    assert.unreachable();
+  } catch (error) {
+    assert.match((error as Error).message, 'it broke');
+  }
+});
+
+test('half of a chain comes from one cache and half from another', async () => {
+  const cache = await made(graph().top);
+  const of = (...names: string[]) => new Imports([cache], ({ description }) => names.includes(description));
+  for (const [one, other] of [
+    [of('base', 'copy'), of('compile', 'top')],
+    [of('compile'), of('copy')],
+  ] as const) {
+    const here = graph();
+    const local = memoryCache();
+    const second = other.over(local);
+    const both = one.over({ ...local, ...second });
+    const merged: CacheStore = {
+      ...both,
+      imported: {
+        load: (key) => [...both.imported!.load(key), ...second.imported!.load(key)],
+        drop: (record) => {
+          both.imported!.drop(record);
+          second.imported!.drop(record);
+        },
+      },
+    };
+    const solver = createSolver<string>({
+      cache: merged,
+      codec: { encode: (result) => result, decode: (value) => one.decode(value) },
+      progress: () => {},
+      limits: { process: 4, network: 4, cpu: 4 },
+    });
+    assert.equal(await solver.solve([here.top.edge], new AbortController().signal), ['out=top(out=copy(out=base(),bin=1))']);
+    assert.equal([here.base.runs, here.compile.runs, here.copy.runs], [0, 0, 0]);
+  }
+});
+
+test('the keys of a build are told with the links that lead to them, also when the steps were cached', async () => {
+  const cold = await build(new Imports([]), graph().top);
+  const cache = await made(graph().top);
+  const warm = await build(new Imports([cache]), graph().top, memoryCache(), true);
+  const shape = ({ keyed }: Solved) => keyed.map(({ vertex, key, aliases }) => [vertex.name, key, [...aliases].sort()]);
+  assert.equal(shape(warm), shape(cold));
+  const copy = warm.keyed.find(({ vertex }) => vertex.name === 'copy');
+  assert.is(copy?.aliases.length, 3, 'its definition key and a sighting of each input');
+  for (const alias of copy?.aliases ?? []) assert.is(cache.resolve(alias), copy?.key);
+});
+
+test.run();

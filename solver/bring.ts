@@ -1,0 +1,23 @@
+import type { RemoteStack } from '../cache/remote/imported.ts';
+import { unpackImage } from '../registry/unpack.ts';
+import type { Snapshot } from '../snapshotter/snapshotter.ts';
+import type { BringContext } from './deferred.ts';
+import { statusOf } from './ops/source-image.ts';
+import type { World } from './world.ts';
+
+/** Downloads and unpacks what the store lacks of a stack, each layer verified by digest and diffID, and shows it at its vertex. */
+export async function bringStack(
+  world: Pick<World, 'sources' | 'snapshotter' | 'forms'>,
+  { layers, origin }: RemoteStack,
+  { signal, progress, vertex }: BringContext,
+): Promise<Snapshot> {
+  const image = {
+    origin,
+    manifest: { layers: layers.map(({ descriptor }) => descriptor) },
+    diffIds: layers.map(({ diffId }) => diffId),
+    created: layers.map(({ created }) => created),
+  };
+  const snapshot = await unpackImage(world, image, signal, statusOf(progress, vertex));
+  world.snapshotter.touch(snapshot);
+  return snapshot;
+}

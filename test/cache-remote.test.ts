@@ -1,0 +1,310 @@
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { registryMissing, startRegistry, type TestRegistry } from '../registry/testing/registry.ts';
+import { cat, Rig, ROOT, steps } from './rig.ts';
+
+/** Random bytes tell whether a step was cached: two images are equal exactly when no step ran twice. */
+const DOCKERFILE = `
+FROM busybox AS build
+COPY a.txt /src/
+RUN head -c 16 /dev/urandom | md5sum > /random-build
+FROM busybox
+WORKDIR /app
+COPY --from=build /random-build /app/
+COPY --link a.txt /linked/
+RUN head -c 16 /dev/urandom | md5sum > /random-top
+`;
+
+async function machine(files: Readonly<Record<string, string>> = {}): Promise<Rig> {
+  const rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: DOCKERFILE, 'a.txt': 'a', ...files });
+  return rig;
+}
+
+const randoms = async (rig: Rig) => [await cat(rig, 'x', '/app/random-build'), await cat(rig, 'x', '/random-top')];
+const allCached = (plain: string, least = 7) => {
+  const ends = steps(plain);
+  assert.ok(ends.size >= least, plain);
+  for (const [name, end] of ends) if (!/^importing|^exporting/.test(name)) assert.is(end, 'CACHED', `${name}\n${plain}`);
+};
+const ran = (plain: string) =>
+  [...steps(plain)]
+    .filter(([name, end]) => end === 'DONE' && /\[.*\d\/\d\]/.test(name))
+    .map(([name]) => name.replace(/^\[.*?\] /, ''));
+/** Requests in a registry's log, such as `GET blobs`, with how often each was made. */
+function requests(registry: TestRegistry, from = 0): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const [, method, kind] of registry
+    .log()
+    .slice(from)
+    .matchAll(/"(GET|HEAD|PUT|POST|PATCH) \/v2\/[^ ]*\/(blobs|manifests)\/[^ ]* HTTP/g)) {
+    const name = `${method} ${kind}`;
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return counts;
+}
+const skip = registryMissing();
+const real = (name: string, body: (registry: TestRegistry) => Promise<void>) => {
+  if (skip) console.log(`SKIP ${name}: ${skip}`);
+  else
+    test(name, async () => {
+      await using registry = await startRegistry();
+      await body(registry);
+    });
+};
+
+real('a cache in a registry gives another machine an all-cached build without a layer being downloaded', async (registry) => {
+  await using one = await machine();
+  const ref = `${registry.host}/team/cache:main`;
+  await one.build('c', '-t', 'x', '--cache-to', `type=registry,ref=${ref},mode=max`);
+  await using two = await machine();
+  const before = registry.log().length;
+  allCached(await two.build('c', '--cache-from', ref, '--output', 'type=cacheonly'));
+  assert.equal(
+    requests(registry, before),
+    new Map([
+      ['GET manifests', 1],
+      ['GET blobs', 1],
+    ]),
+    'the manifest and the config',
+  );
+
+  // An image that goes to the registry where the cache is moves no layer either, not even back.
+  const beforePush = registry.log().length;
+  await two.build('c', '--cache-from', ref, '--output', `type=registry,name=${registry.host}/team/app:1`);
+  const pushed = requests(registry, beforePush);
+  assert.is(pushed.get('GET blobs'), 1, 'the config of the cache');
+  assert.is(pushed.get('PUT blobs'), 1, 'the config of the image; its layers are mounted');
+
+  // And one that is to be run here has the very bytes of the first machine.
+  await two.build('c', '-t', 'x', '--cache-from', ref);
+  assert.equal(await randoms(two), await randoms(one));
+  const ids = await Promise.all([one, two].map(async (rig) => (await rig.kiln(['images', '--quiet'], { expect: 0 })).stdout));
+  assert.ok(ids[0]);
+  allCached(await two.build('c', '-t', 'y'));
+});
+
+real('what a changed file needs is brought, and no more', async (registry) => {
+  await using one = await machine();
+  const ref = `${registry.host}/cache`;
+  await one.build('c', '-t', 'x', '--cache-to', `type=registry,ref=${ref},mode=max`);
+  await using two = await machine();
+  two.write('c', { Dockerfile: `${DOCKERFILE.trimStart()}RUN cat /app/random-build /random-top > /more\n` });
+  const plain = await two.build('c', '-t', 'x', '--cache-from', `type=registry,ref=${ref}`);
+  assert.equal(ran(plain), ['RUN cat /app/random-build /random-top > /more']);
+  assert.is(await cat(two, 'x', '/more'), (await randoms(one)).join(''));
+});
+
+real('export sends only what is missing', async (registry) => {
+  await using rig = await machine();
+  const to = ['--cache-to', `type=registry,ref=${registry.host}/cache,mode=max`];
+  await rig.build('c', '-t', 'x', ...to);
+  const before = registry.log().length;
+  await rig.build('c', '-t', 'x', ...to);
+  const again = requests(registry, before);
+  assert.is(again.get('PUT blobs'), undefined);
+  assert.is(again.get('PUT manifests'), undefined, 'the same cache is not written again');
+  rig.write('c', { Dockerfile: `${DOCKERFILE.trimStart()}RUN echo more > /more\n` });
+  const beforeMore = registry.log().length;
+  await rig.build('c', '-t', 'x', ...to);
+  const more = requests(registry, beforeMore);
+  assert.is(more.get('PUT blobs'), 2, 'one layer and the config');
+  assert.ok((more.get('HEAD blobs') ?? 0) <= 3, 'what the old cache lists is not even asked for');
+});
+
+real('an inline cache comes with the image, and is hit without a layer being downloaded', async (registry) => {
+  await using one = await machine();
+  const ref = `${registry.host}/app:1`;
+  await one.build('c', '-t', 'x', '--output', `type=image,name=${ref},push=true`, '--cache-to', 'type=inline');
+  await using two = await machine();
+  const before = registry.log().length;
+  allCached(await two.build('c', '--cache-from', ref, '--output', 'type=cacheonly'));
+  assert.is(requests(registry, before).get('GET blobs'), 1, 'the config of the image');
+  // An image on top of it does not pass its records on.
+  two.write('d', { Dockerfile: `FROM ${ref}\nLABEL a=b\n` });
+  await two.build('d', '-t', 'derived');
+  assert.not.match((await two.kiln(['inspect', 'derived'], { expect: 0 })).stdout, 'moby.buildkit.cache');
+});
+
+test('a cache in a directory gives another machine an all-cached build', async () => {
+  await using one = await machine();
+  const directory = one.path('cache');
+  await one.build('c', '-t', 'x', '--cache-to', `type=local,dest=${directory},mode=max`);
+  await using two = await machine();
+  allCached(await two.build('c', '--cache-from', `type=local,src=${directory}`, '--output', 'type=cacheonly'));
+  await two.build('c', '-t', 'x', '--cache-from', `type=local,src=${directory}`);
+  assert.equal(await randoms(two), await randoms(one));
+});
+
+test('mode=min holds what the image is made of, mode=max every step', async () => {
+  await using one = await machine();
+  await one.build('c', '-t', 'x', '--cache-to', `type=local,dest=${one.path('min')}`);
+  await one.build('c', '-t', 'x', '--cache-to', `type=local,dest=${one.path('max')},mode=max`);
+  for (const [mode, expected] of [
+    ['min', ['COPY a.txt /src/', 'RUN head -c 16 /dev/urandom | md5sum > /random-build']],
+    ['max', []],
+  ] as const) {
+    await using two = await machine();
+    allCached(await two.build('c', '--cache-from', `type=local,src=${one.path(mode)}`, '--output', 'type=cacheonly'));
+    const plain = await two.build('c', '--target=build', '--cache-from', `type=local,src=${one.path(mode)}`, '-t', 'y');
+    assert.equal(
+      ran(plain).filter((name) => !name.startsWith('FROM')),
+      [...expected],
+      mode,
+    );
+  }
+});
+
+test('a build that fails exports its finished steps, and takes nothing from what was there', async () => {
+  await using one = await machine();
+  const cache = `type=local,dest=${one.path('cache')},mode=max`;
+  await one.build('c', '-t', 'x', '--cache-to', cache);
+  one.write('broken', { Dockerfile: 'FROM busybox\nRUN head -c 16 /dev/urandom > /one\nRUN exit 3\n' });
+  const failed = await one.kiln(['build', '--progress=plain', '--cache-to', cache, 'broken'], { expect: 1 });
+  assert.match(failed.stderr, /exporting cache/);
+  assert.match(failed.stderr, /KILN_STEP_FAILED/);
+  await using two = await machine();
+  two.write('fixed', { Dockerfile: 'FROM busybox\nRUN head -c 16 /dev/urandom > /one\nRUN exit 0\n' });
+  const from = ['--cache-from', `type=local,src=${one.path('cache')}`];
+  assert.equal(
+    ran(await two.build('fixed', ...from, '--output', 'type=cacheonly')).filter((name) => !name.startsWith('FROM')),
+    ['RUN exit 0'],
+  );
+  allCached(await two.build('c', ...from, '--output', 'type=cacheonly'));
+});
+
+test('several caches are read, and each gives what it has', async () => {
+  await using one = await machine();
+  await one.build('c', '--target=build', '-t', 'b', '--cache-to', `type=local,dest=${one.path('first')},mode=max`);
+  await one.build(
+    'c',
+    '-t',
+    'x',
+    '--cache-to',
+    `type=local,dest=${one.path('second')}`,
+    '--cache-to',
+    `type=local,dest=${one.path('third')},tag=v1,mode=max`,
+  );
+  await using two = await machine();
+  const from = ['first', 'second'].flatMap((name) => ['--cache-from', `type=local,src=${one.path(name)}`]);
+  allCached(await two.build('c', ...from, '--target=build', '--output', 'type=cacheonly'), 3);
+  allCached(await two.build('c', ...from, '--output', 'type=cacheonly'));
+  await using three = await machine();
+  allCached(await three.build('c', '--cache-from', `type=local,src=${one.path('third')},tag=v1`, '--output', 'type=cacheonly'));
+});
+
+test('a cache that is absent, broken or incomplete warns, and the build goes on', async () => {
+  await using one = await machine();
+  await one.build('c', '-t', 'x', '--cache-to', `type=local,dest=${one.path('cache')},mode=max`);
+  await using two = await machine();
+  cpSync(one.path('cache'), two.path('no-config'), { recursive: true });
+  cpSync(one.path('cache'), two.path('cut'), { recursive: true });
+  const blobs = two.path('cut/blobs/sha256');
+  for (const name of readdirSync(blobs)) {
+    const isDocument = readFileSync(join(blobs, name))[0] === 0x7b;
+    if (!isDocument) truncateSync(join(blobs, name), 10);
+    else if (readFileSync(join(two.path('no-config/blobs/sha256'), name), 'utf8').includes('"records"'))
+      rmSync(join(two.path('no-config/blobs/sha256'), name));
+  }
+  two.write('garbage', { 'index.json': '{"schemaVersion":2,"manifests":3}', 'oci-layout': '{"imageLayoutVersion":"1.0.0"}' });
+  const from = ['nowhere', 'garbage', 'no-config'].flatMap((name) => ['--cache-from', `type=local,src=${two.path(name)}`]);
+  const plain = await two.build(
+    'c',
+    '-t',
+    'x',
+    ...from,
+    '--cache-from',
+    `type=local,src=${two.path('cut')}`,
+    '--cache-from',
+    '127.0.0.1:1/none',
+  );
+  for (const name of ['nowhere', 'garbage', 'no-config', '127.0.0.1:1/none'])
+    assert.match(plain, new RegExp(`the cache of [^ ]*${name} is not used`));
+  assert.match(plain, /the cached result of .* could not be had/);
+  assert.is.not((await randoms(two))[1], (await randoms(one))[1], 'what was cut short is made again');
+});
+
+test('an export that fails fails the build, unless ignore-error=true; the image is there either way', async () => {
+  await using rig = await machine();
+  writeFileSync(rig.path('file'), '');
+  const to = `type=local,dest=${rig.path('file/cache')}`;
+  const failed = await rig.kiln(['build', '-t', 'x', '--cache-to', to, 'c']);
+  assert.is(failed.code, 1);
+  assert.ok((await randoms(rig))[0]);
+  assert.match(await rig.build('c', '--cache-to', `${to},ignore-error=true`, '-t', 'y'), /the cache was not exported/);
+});
+
+test('platforms that are built one after the other stand beside each other in one cache', async () => {
+  await using one = await Rig.create('busybox');
+  one.write('c', {
+    Dockerfile: 'FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /f\nCOPY all /all\n',
+    amd64: '1',
+    arm64: '2',
+    all: '3',
+  });
+  for (const arch of ['amd64', 'arm64'])
+    await one.build('c', '--platform', `linux/${arch}`, '--cache-to', `type=local,dest=${one.path('cache')},mode=max`);
+  await using two = await Rig.create('busybox');
+  cpSync(one.path('c'), two.path('c'), { recursive: true });
+  const plain = await two.build(
+    'c',
+    '--platform',
+    'linux/amd64,linux/arm64',
+    '--cache-from',
+    `type=local,src=${one.path('cache')}`,
+    '--output',
+    'type=cacheonly',
+  );
+  assert.equal([...new Set(steps(plain).values())], ['CACHED']);
+  assert.is(steps(plain).size, 4);
+});
+
+test('what Docker exported is read without a warning, and the image is built', async () => {
+  await using rig = await machine();
+  for (const name of ['max', 'index', 'min', 'inline']) {
+    const plain = await rig.build(
+      'c',
+      '-t',
+      'x',
+      '--no-cache',
+      '--cache-from',
+      `type=local,src=${join(ROOT, 'cache/remote/testdata', name)}`,
+    );
+    assert.match(plain, /importing cache manifest/);
+    assert.not.match(plain, /WARN|ERROR|not used/);
+    assert.is((await randoms(rig)).length, 2);
+  }
+});
+
+test('SOURCE_DATE_EPOCH: the image of an imported cache is, byte for byte, the one that was built', async () => {
+  await using one = await machine();
+  const epoch = ['--build-arg', 'SOURCE_DATE_EPOCH=1700000000'];
+  await one.build(
+    'c',
+    ...epoch,
+    '--metadata-file',
+    one.path('m'),
+    '--output',
+    `type=oci,dest=${one.path('o.tar')}`,
+    '--cache-to',
+    `type=local,dest=${one.path('cache')},mode=max`,
+  );
+  await using two = await machine();
+  await two.build(
+    'c',
+    ...epoch,
+    '--metadata-file',
+    two.path('m'),
+    '--output',
+    `type=oci,dest=${two.path('o.tar')}`,
+    '--cache-from',
+    `type=local,src=${one.path('cache')}`,
+  );
+  const digest = (rig: Rig) => JSON.parse(readFileSync(rig.path('m'), 'utf8'))['containerimage.digest'];
+  assert.ok(existsSync(two.path('o.tar')));
+  assert.is(digest(two), digest(one));
+});
+
+test.run();
