@@ -113,7 +113,11 @@ export async function solveBuild(options: BuildOptions, context: BuildContext): 
 }
 
 /** Loaded only when a cache is to be read or written. Reading begins at once. */
-async function openCaches(options: BuildOptions, context: BuildContext, sources: World['sources']): Promise<BuildCaches | undefined> {
+async function openCaches(
+  options: BuildOptions,
+  context: BuildContext,
+  sources: World['sources'],
+): Promise<BuildCaches | undefined> {
   if (options.cacheFrom.length + options.cacheTo.length === 0) return undefined;
   const { BuildCaches } = await import('./caches.ts');
   return new BuildCaches(options, context, sources);
