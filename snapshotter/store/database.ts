@@ -25,10 +25,24 @@ export class Database {
     this.#db = this.#guard(() => new DatabaseSync(path, { timeout: BUSY_MS }));
     try {
       // WAL is a property of the file, so it is set once; asking again would cost a millisecond at each start.
-      this.exec(create ? 'PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL' : 'PRAGMA synchronous=NORMAL');
+      if (create) this.#useWal();
+      this.exec('PRAGMA synchronous=NORMAL');
     } catch (error) {
       this.#db.close();
       throw error;
+    }
+  }
+
+  /** SQLite does not wait for the lock that this takes: two processes that make the same store at once take turns. */
+  #useWal(): void {
+    const deadline = Date.now() + BUSY_MS;
+    for (;;) {
+      try {
+        return this.exec('PRAGMA journal_mode=WAL');
+      } catch (error) {
+        if (!(error instanceof KilnError) || error.code !== 'KILN_STORE_BUSY' || Date.now() > deadline) throw error;
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      }
     }
   }
 

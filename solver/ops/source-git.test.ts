@@ -27,10 +27,14 @@ const TIME = String(COMMIT_TIME);
 
 /** A store that outlives builds. */
 class Store implements Disposable {
-  readonly directory = mkdtempSync(join(tmpdir(), 'kiln-git-store-'));
+  readonly directory: string;
   readonly snapshotter = copyingSnapshotter();
   secrets: Record<string, string> = {};
   env: Record<string, string> = { PATH: process.env['PATH'] ?? '' };
+
+  constructor(name = 'kiln-git-store-') {
+    this.directory = mkdtempSync(join(tmpdir(), name));
+  }
 
   /** The op in a new build. */
   op(url: string, fragment = '', attrs: Record<string, string> = {}) {
@@ -515,6 +519,8 @@ git('what an interrupted fetch has left is fetched again', async () => {
   writeFileSync(join(mirror, 'shallow.lock'), '');
   writeFileSync(join(mirror, 'kiln-index.lock'), '');
   rmSync(join(mirror, 'refs/kiln', at.commits.first));
+  writeFileSync(join(mirror, 'refs/kiln', `${at.commits.first}.lock`), '');
+  rmSync(join(mirror, 'kiln-ready'));
   assert.is((await at.store.run(at.url, '#light')).length > 0, true);
 });
 
@@ -526,6 +532,12 @@ git('names that are no UTF-8 come out as they are', async () => {
   at.repositories.publish('r');
   const directory = at.store.at(await at.store.result(at.url));
   assert.ok(readdirSync(directory, 'buffer').some((one) => one.equals(name)));
+});
+
+git('a store may lie at a path with characters that mean something in a URL', async () => {
+  await using at = await setting();
+  using store = new Store('kiln git %41#?');
+  assert.is((await store.run(at.url, '#main', { 'git.keepgitdir': 'true' }))[0], `a file 0644 0:0 ${TIME} "main"`);
 });
 
 git('a cancelled fetch ends git and rejects', async () => {

@@ -85,6 +85,9 @@ export function gitEnvironment(
   };
 }
 
+/** What git lists is not longer than this, unless a server wants to fill our memory: then git is ended. */
+const OUTPUT_LIMIT = 512 << 20;
+
 /** Runs git to its end; a code other than 0 is no error here. Throws KILN_TOOL_MISSING, or a CancelledError when the signal aborts. */
 export async function runGit(args: readonly string[], run: GitRun): Promise<GitOutput> {
   run.signal.throwIfAborted();
@@ -105,7 +108,12 @@ export async function runGit(args: readonly string[], run: GitRun): Promise<GitO
   run.signal.addEventListener('abort', kill, { once: true });
   const stdout: Buffer[] = [];
   let stderr = '';
-  child.stdout.on('data', (data: Buffer) => stdout.push(data));
+  let size = 0;
+  child.stdout.on('data', (data: Buffer) => {
+    stdout.push(data);
+    size += data.length;
+    if (size > OUTPUT_LIMIT) kill();
+  });
   child.stderr.on('data', (data: Buffer) => {
     stderr = (stderr + data.toString()).slice(-8192);
     run.onText?.(data);

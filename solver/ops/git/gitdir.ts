@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { Checkout } from './checkout.ts';
 import { keepRef, withObject } from './mirror.ts';
 import { gitFor } from './repository.ts';
@@ -21,7 +22,7 @@ export async function cloneInto(checkout: Checkout, { object, commit, name }: Re
     await git.run('make the .git directory', ['init', '--quiet', '--template=', `--object-format=${format}`], here);
     // By the file protocol: the optimisations for a local clone have been used to read files of the host.
     const target = name === undefined || name === 'HEAD' ? '' : `:${name}`;
-    const fetch = ['fetch', '--quiet', '--update-head-ok', '--depth=1', '--no-tags', '--', `file://${mirror.directory}`];
+    const fetch = ['fetch', '--quiet', '--update-head-ok', '--depth=1', '--no-tags', '--', pathToFileURL(mirror.directory).href];
     await git.run('copy the commit', [...fetch, `${keepRef(object)}${target}`], { ...here, protocols: 'file' });
   });
   await git.run('set the remote', ['remote', 'add', 'origin', source.remote], here);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { withLockFile } from '../../../snapshotter/overlay/lockfile.ts';
 import { gitFailure, noSuchCommit } from './failures.ts';
@@ -43,13 +43,16 @@ export async function withObject<T>(
 
 async function initialise({ directory, env }: Mirror, object: string, git: Git): Promise<void> {
   // What a killed git has left behind: nobody else is at work here.
-  for (const file of ['shallow.lock', 'packed-refs.lock', 'config.lock', 'HEAD.lock', 'kiln-index.lock'])
-    rmSync(join(directory, file), { force: true });
-  if (existsSync(join(directory, 'objects'))) return;
+  for (const file of ['shallow', 'packed-refs', 'config', 'HEAD', 'kiln-index', keepRef(object)])
+    rmSync(join(directory, `${file}.lock`), { force: true });
+  // Written last: a repository that was made by half is made again.
+  const ready = join(directory, 'kiln-ready');
+  if (existsSync(ready)) return;
   const format = object.length === 64 ? 'sha256' : 'sha1';
   await git.run(`make ${directory}`, ['init', '--quiet', '--bare', '--template=', `--object-format=${format}`, '--', directory], {
     env,
   });
+  writeFileSync(ready, '');
 }
 
 /** The ref that says that an object is there with all it needs: git writes it after it has checked that. */
