@@ -40,7 +40,7 @@ const ENOUGH = 20;
 /** An index larger than this (some 100,000 files) is not kept: the explanation then only says that files changed. */
 const LARGEST = 8 << 20;
 
-const compress = promisify(deflateRaw) as (bytes: Buffer, options: { level: number }) => Promise<Buffer>;
+const compress = (bytes: Buffer, level: number) => promisify<Buffer, object, Buffer>(deflateRaw)(bytes, { level });
 
 /** The memory in the tables of the records. `scope` names the project: see openRecords. */
 export function openMissMemory(store: Store, scope: string): MissMemory {
@@ -110,7 +110,7 @@ class TableMemory implements MissMemory {
 
   keepIndex(key: Digest, input: number, index: Buffer): void {
     if (index.length > LARGEST) return;
-    const kept = compress(index, { level: 1 }).then((data) => {
+    const kept = compress(index, 1).then((data) => {
       const sql = 'INSERT OR REPLACE INTO content_index (key, input, data) VALUES (?, ?, ?)';
       this.#store.db.run(sql, hexOf(key), input, data);
     });

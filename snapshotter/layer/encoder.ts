@@ -89,8 +89,8 @@ const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
 /** The last deflate block, empty (RFC 1951, section 3.2.6). */
 const LAST_BLOCK = Buffer.from([3, 0]);
 
-const deflate = promisify<Uint8Array, object, Buffer>(deflateRaw);
-const zstd = promisify<Uint8Array, object, Buffer>(zstdCompress);
+const deflate = (bytes: Uint8Array, options: object) => promisify<Uint8Array, object, Buffer>(deflateRaw)(bytes, options);
+const zstd = (bytes: Uint8Array, options: object) => promisify<Uint8Array, object, Buffer>(zstdCompress)(bytes, options);
 
 /** One gzip member: every piece is deflated with the 32 KB before it as dictionary, and ends at a byte boundary. */
 function zlibEncoder(level: number): Encoder {
