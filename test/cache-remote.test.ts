@@ -2,6 +2,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, wr
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { digestOf } from '../base/digest.ts';
 import { registryMissing, startRegistry, type TestRegistry } from '../registry/testing/registry.ts';
 import { cat, Rig, ROOT, steps } from './rig.ts';
 
@@ -224,6 +225,45 @@ test('a cache that is absent, broken or incomplete warns, and the build goes on'
     assert.match(plain, new RegExp(`the cache of [^ ]*${name} is not used`));
   assert.match(plain, /the cached result of .* could not be had/);
   assert.is.not((await randoms(two))[1], (await randoms(one))[1], 'what was cut short is made again');
+});
+
+test('a cache that lies about its layers gives no byte of them: the steps are run', async () => {
+  await using one = await machine();
+  await one.build('c', '-t', 'x', '--cache-to', `type=local,dest=${one.path('cache')},mode=max`);
+  const blob = (cache: string, digest: string) => one.path(cache, 'blobs/sha256', digest.slice('sha256:'.length));
+  const read = (path: string) => JSON.parse(readFileSync(path, 'utf8'));
+  const index = read(one.path('cache/index.json'));
+  const manifest = read(blob('cache', index.manifests[0].digest));
+  const own = manifest.layers.filter((layer: { size: number }) => layer.size < 10_000);
+
+  cpSync(one.path('cache'), one.path('bytes'), { recursive: true });
+  for (const { digest } of own) {
+    const bytes = readFileSync(blob('bytes', digest));
+    bytes[bytes.length >> 1]! ^= 0xff;
+    writeFileSync(blob('bytes', digest), bytes);
+  }
+
+  // Each layer under the diffID of the next one, in a manifest that is sound in itself.
+  cpSync(one.path('cache'), one.path('diff-ids'), { recursive: true });
+  const annotation = 'containerd.io/uncompressed';
+  const ids = own.map((layer: { annotations: Record<string, string> }) => layer.annotations[annotation]);
+  own.forEach((layer: { annotations: Record<string, string> }, at: number) => {
+    layer.annotations[annotation] = ids[(at + 1) % ids.length];
+  });
+  const bytes = Buffer.from(JSON.stringify(manifest));
+  index.manifests[0] = { ...index.manifests[0], digest: digestOf(bytes), size: bytes.length };
+  writeFileSync(blob('diff-ids', digestOf(bytes)), bytes);
+  writeFileSync(one.path('diff-ids/index.json'), JSON.stringify(index));
+
+  for (const name of ['bytes', 'diff-ids']) {
+    await using two = await machine();
+    const plain = await two.build('c', '-t', 'x', '--cache-from', `type=local,src=${one.path(name)}`);
+    assert.match(plain, /could not be had/, name);
+    assert.match(await cat(two, 'x', '/random-top'), /^[0-9a-f]{32} /);
+    assert.is.not((await randoms(two))[1], (await randoms(one))[1], name);
+    assert.is(await cat(two, 'x', '/linked/a.txt'), 'a');
+    assert.equal((await two.kiln(['fsck'], { expect: 0 })).code, 0);
+  }
 });
 
 test('an export that fails fails the build, unless ignore-error=true; the image is there either way', async () => {

@@ -113,8 +113,8 @@ class LayerTable {
   /** The stack that ends in layer `index`, bottom first; undefined when a layer of it is not described. */
   chain(index: number): RemoteLayer[] | undefined {
     const indexes: number[] = [];
-    for (let at = index; at !== -1; at = this.#parents[at]!) indexes.unshift(at);
-    return this.stack(indexes);
+    for (let at = index; at !== -1; at = this.#parents[at]!) indexes.push(at);
+    return this.stack(indexes.reverse());
   }
 
   stack(indexes: readonly number[]): RemoteLayer[] | undefined {

@@ -1,5 +1,5 @@
 import type { Digest } from '../../base/digest.ts';
-import { KilnError, messageOf } from '../../base/errors.ts';
+import { CancelledError, KilnError, messageOf } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { parseReference } from '../../base/reference.ts';
@@ -67,11 +67,12 @@ interface CachedTarget {
  * The caches of one build: those of `--cache-from` are read while the Dockerfile is, and stand behind the store's own records; those of
  * `--cache-to` are sent in part while steps run, and written at its end.
  */
-export class BuildCaches {
+export class BuildCaches implements AsyncDisposable {
   readonly #options: BuildOptions;
   readonly #context: BuildContext;
   readonly #sources: ImageSources;
   readonly #imports: Promise<readonly ReadCache[]>;
+  readonly #ended = new AbortController();
   #client: Promise<RegistryClient> | undefined;
   #early: EarlyBlobs | undefined;
   #keyed: readonly KeyedVertex<BuildResult>[] = [];
@@ -148,23 +149,14 @@ export class BuildCaches {
   #adopt(local: CacheStore): void {
     const { imported } = this.#store ?? {};
     if (!imported) return;
+    const hereOf = adopter(this.#context.session.snapshotter);
     for (const { vertex, key, aliases } of this.#keyed) {
       // Also of steps without a record here: that they were seen spares others to take their inputs for new.
       for (const alias of aliases) local.link(alias, key);
-      const record = local.load(key) ? undefined : this.#hereOf(imported.load(key));
+      const record = local.load(key) ? undefined : hereOf(imported.load(key));
       if (record) local.save({ ...record, description: vertex.name });
     }
     local.flush();
-  }
-
-  /** The first of imported records whose layers are all in the store, naming them as the store does. */
-  #hereOf(records: readonly CacheRecord[]): CacheRecord | undefined {
-    const { snapshotter } = this.#context.session;
-    for (const record of records) {
-      const outputs = record.outputs.map((output) => (output instanceof RemoteStack ? hereOf(output, snapshotter) : undefined));
-      if (outputs.every((output) => output !== undefined)) return { ...record, outputs };
-    }
-    return undefined;
   }
 
   /** A step has made `layer`: its blob is made, and sent, while others run. */
@@ -336,7 +328,9 @@ export class BuildCaches {
 
   /** A cache that cannot be had is no reason not to build. */
   async #import(spec: CacheFromSpec): Promise<ReadCache | undefined> {
-    const { progress, signal } = this.#context;
+    const { progress } = this.#context;
+    // A build that ends before (its Dockerfile is wrong) waits for no registry.
+    const signal = AbortSignal.any([this.#context.signal, this.#ended.signal]);
     const name = spec.type === 'registry' ? spec.ref : spec.src;
     try {
       return await internalStep(progress, `importing cache manifest from ${name}`, async (step) => {
@@ -354,9 +348,17 @@ export class BuildCaches {
   #registry(): Promise<RegistryClient> {
     this.#client ??= (async () => {
       const { RegistryClient } = await import('../../registry/client.ts');
-      return this.#context.scope.use(new RegistryClient(await registryOptions(process.env)));
+      return new RegistryClient(await registryOptions(process.env));
     })();
     return this.#client;
+  }
+
+  /** Ends what is under way, and then the connections. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended.abort(new CancelledError());
+    await this.#imports.catch(() => {});
+    await this.#early?.settled();
+    await (await this.#client?.catch(() => undefined))?.[Symbol.asyncDispose]();
   }
 
   #warn(short: string): void {
@@ -364,10 +366,31 @@ export class BuildCaches {
   }
 }
 
-function hereOf({ layers }: RemoteStack, snapshotter: Pick<Snapshotter, 'find' | 'has'>): Snapshot | undefined {
-  const found = layers.map(({ diffId }) => snapshotter.find(diffId));
-  const here = found.every((layer) => layer !== undefined) ? { layers: found } : undefined;
-  return here && snapshotter.has(here) ? here : undefined;
+/** Looks for imported records whose layers are all in the store, and names them as the store does. Each layer is looked for once. */
+function adopter(snapshotter: Pick<Snapshotter, 'find' | 'has'>): (records: readonly CacheRecord[]) => CacheRecord | undefined {
+  const known = new Map<Digest, LayerId | undefined>();
+  const find = (diffId: Digest) => {
+    if (!known.has(diffId)) known.set(diffId, snapshotter.find(diffId));
+    return known.get(diffId);
+  };
+  const here = (output: unknown): Snapshot | undefined => {
+    if (!(output instanceof RemoteStack)) return undefined;
+    const layers: LayerId[] = [];
+    // From the top: it is the one that is missing, mostly.
+    for (const { diffId } of output.layers.toReversed()) {
+      const layer = find(diffId);
+      if (!layer) return undefined;
+      layers.unshift(layer);
+    }
+    return snapshotter.has({ layers }) ? { layers } : undefined;
+  };
+  return (records) => {
+    for (const record of records) {
+      const outputs = record.outputs.map(here);
+      if (outputs.every((output) => output !== undefined)) return { ...record, outputs };
+    }
+    return undefined;
+  };
 }
 
 /** A target as caches see it: its steps are all vertices but the sources, which are where they are. */

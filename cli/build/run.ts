@@ -120,7 +120,7 @@ async function openCaches(
 ): Promise<BuildCaches | undefined> {
   if (options.cacheFrom.length + options.cacheTo.length === 0) return undefined;
   const { BuildCaches } = await import('./caches.ts');
-  return new BuildCaches(options, context, sources);
+  return context.scope.use(new BuildCaches(options, context, sources));
 }
 
 /** Parses and lowers the Dockerfile; what its checks find is told at once, and also when the lowering fails. */

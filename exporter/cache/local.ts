@@ -1,4 +1,14 @@
-import { constants, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  constants,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type Digest, hexOf } from '../../base/digest.ts';
 import { CancelledError, errnoOf, KilnError } from '../../base/errors.ts';
@@ -35,7 +45,11 @@ export function localTarget(
           const { digest, size } = layer.descriptor;
           if (sizeOf(blobPath(root, digest)) === size) continue;
           const file = await bring(layer);
-          place(blobPath(root, digest), (path) => copyFileSync(file, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE));
+          place(blobPath(root, digest), (path) => {
+            copyFileSync(file, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+            // The store's blobs are for its owner alone; a cache is for whoever carries it to another machine.
+            chmodSync(path, 0o644);
+          });
           report.done(`writing layer ${digest}`);
         }
         write(blobPath(root, config.descriptor.digest), config.bytes);
