@@ -274,6 +274,8 @@ test('an export that fails fails the build, unless ignore-error=true; the image 
   assert.is(failed.code, 1);
   assert.ok((await randoms(rig))[0]);
   assert.match(await rig.build('c', '--cache-to', `${to},ignore-error=true`, '-t', 'y'), /the cache was not exported/);
+  const unreachable = await rig.kiln(['build', '--no-cache', '--cache-to', 'type=registry,ref=127.0.0.1:1/c,mode=max', 'c']);
+  assert.match(unreachable.stderr, /KILN_REGISTRY_UNREACHABLE/);
 });
 
 test('platforms that are built one after the other stand beside each other in one cache', async () => {

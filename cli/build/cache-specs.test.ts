@@ -94,6 +94,7 @@ test('what cannot be meant is refused, with the flag named', () => {
     'type=local,dest=d,scope=x',
     'type=registry,ref=a,image-manifest=true,oci-mediatypes=false',
     'type=floppy',
+    `type=registry,ref=app@${DIGEST}`,
     'ref=a',
     'type=local,dest=d,word',
   ]) {

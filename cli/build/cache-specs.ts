@@ -65,6 +65,8 @@ function cacheTo(reader: Reader): CacheToSpec {
   const imageManifest = reader.flag('image-manifest') ?? ociTypes;
   if (imageManifest && !ociTypes)
     throw reader.fail('image-manifest=true needs OCI media types', 'leave out oci-mediatypes=false or image-manifest=true');
+  if (type === 'registry' && parseReference(reader.reference('ref')).digest)
+    throw reader.fail('a cache cannot be written to a digest', 'name a tag');
   const compression = reader.choice('compression', ['gzip', 'zstd', 'uncompressed']) ?? 'gzip';
   const spec: CacheToSpec = {
     type,

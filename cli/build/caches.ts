@@ -1,5 +1,5 @@
 import type { Digest } from '../../base/digest.ts';
-import { CancelledError, KilnError, messageOf } from '../../base/errors.ts';
+import { CancelledError, errnoOf, KilnError, messageOf } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { parseReference } from '../../base/reference.ts';
@@ -339,8 +339,8 @@ export class BuildCaches implements AsyncDisposable {
         return cache;
       });
     } catch (error) {
-      if (signal.aborted || !(error instanceof KilnError)) throw error;
-      this.#warn(`the cache of ${name} is not used: ${error.message}`);
+      if (signal.aborted || !(error instanceof KilnError || errnoOf(error))) throw error;
+      this.#warn(`the cache of ${name} is not used: ${messageOf(error)}`);
       return undefined;
     }
   }

@@ -15,7 +15,7 @@ interface EarlyTarget {
  * blobs again, finds those that are there, and reports what goes wrong.
  */
 export class EarlyBlobs {
-  readonly #targets: readonly EarlyTarget[];
+  readonly #targets: Set<EarlyTarget>;
   readonly #client: () => Promise<RegistryClient>;
   readonly #build: BuildContext;
   readonly #waiting: LayerId[] = [];
@@ -23,7 +23,7 @@ export class EarlyBlobs {
   #running = 0;
 
   constructor(targets: readonly EarlyTarget[], client: () => Promise<RegistryClient>, build: BuildContext) {
-    this.#targets = targets;
+    this.#targets = new Set(targets);
     this.#client = client;
     this.#build = build;
   }
@@ -43,7 +43,10 @@ export class EarlyBlobs {
   async #lane(): Promise<void> {
     this.#running++;
     for (let layer = this.#waiting.shift(); layer !== undefined; layer = this.#waiting.shift()) {
-      for (const target of this.#targets) await this.#send(layer, target).catch(() => {});
+      for (const target of this.#targets) {
+        // One that does not answer is not tried again for each layer.
+        await this.#send(layer, target).catch(() => this.#targets.delete(target));
+      }
     }
     this.#running--;
   }
