@@ -1,8 +1,14 @@
 import { type PackContext, packedOutput } from '../../exporter/cache/collect.ts';
 import { openFile } from '../../exporter/push.ts';
 import type { RegistryClient, Repository } from '../../registry/client.ts';
+import type { ContentStore } from '../../snapshotter/content.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
-import type { BuildContext } from './run.ts';
+
+/** What it needs of the build. */
+interface EarlyBuild {
+  readonly session: { readonly content: Pick<ContentStore, 'path'> };
+  readonly signal: AbortSignal;
+}
 
 interface EarlyTarget {
   readonly context: PackContext;
@@ -17,12 +23,12 @@ interface EarlyTarget {
 export class EarlyBlobs {
   readonly #targets: Set<EarlyTarget>;
   readonly #client: () => Promise<RegistryClient>;
-  readonly #build: BuildContext;
+  readonly #build: EarlyBuild;
   readonly #waiting: LayerId[] = [];
   #lanes: Promise<void>[] = [];
   #running = 0;
 
-  constructor(targets: readonly EarlyTarget[], client: () => Promise<RegistryClient>, build: BuildContext) {
+  constructor(targets: readonly EarlyTarget[], client: () => Promise<RegistryClient>, build: EarlyBuild) {
     this.#targets = new Set(targets);
     this.#client = client;
     this.#build = build;
