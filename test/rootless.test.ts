@@ -88,6 +88,21 @@ test('what a build writes for the user belongs to the user', async () => {
   assert.is(readFileSync(rig.path('out/id'), 'utf8'), '0\n');
 });
 
+test('a cache that the user exports is the user’s, and serves root on another machine', async () => {
+  await using rig = await prepared();
+  await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
+  await done(asUser(rig, 'with ids', 'build', '--cache-to', 'type=local,dest=cache,mode=max', 'c'));
+  assert.is(execFileSync('find', [rig.path('cache'), '!', '-uid', String(UID)], { encoding: 'utf8' }), '');
+  await rig.kiln(['load', '-q', '-i', 'busybox.tar']);
+  const imported = await rig.kiln(['build', '--progress=plain', '--cache-from', 'type=local,src=cache', '-t', 'x', 'c'], {
+    env: { SOURCE_DATE_EPOCH: '1700000000' },
+  });
+  assert.is(imported.code, 0, imported.stderr);
+  assert.is(imported.stderr.match(/^#\d+ CACHED$/gm)?.length, 5, imported.stderr);
+  const ran = await rig.kiln(['run', 'x', 'ls', '-ln', '/owned']);
+  assert.match(ran.stdout, /1234 +99 .*\/owned/);
+});
+
 test('without subordinate ids a warning says that all files belong to root, and the store is another', async () => {
   await using rig = await prepared();
   await done(asUser(rig, 'without ids', 'load', '-q', '-i', 'busybox.tar'));

@@ -38,7 +38,7 @@ export function withImports(
   isHere: (diffId: Digest) => boolean,
 ): CacheStore {
   const sources = caches.map(sourceOf);
-  const given = new Map<CacheRecord, Source>();
+  const given = new WeakMap<CacheRecord, Source>();
   const load = (key: Digest): CacheRecord[] =>
     sources.flatMap((source) => {
       const record = source.records.get(key);
