@@ -24,6 +24,8 @@ export interface Cgroups {
   readonly directories: readonly string[];
   /** What to tell the runtime for one process. `own` asks for a group of its own, below `parent` when given. */
   place(id: string, wish: { readonly own: boolean; readonly parent: string }): Placement;
+  /** Runs `action` where this process may open every device it could before; not asynchronous. */
+  outside<T>(action: () => T): T;
   leave(): void;
 }
 
@@ -84,6 +86,7 @@ function unguarded(mode: CgroupMode): Cgroups {
     guardDevices: true,
     directories: [],
     place: () => ({ manager: 'disabled', path: undefined, finish: () => NOTHING }),
+    outside: (action) => action(),
     leave: () => {},
   };
 }
@@ -94,7 +97,14 @@ function ownGroup(id: string, parent: string): Placement {
 }
 
 function perProcess(mode: CgroupMode): Cgroups {
-  return { mode, guardDevices: false, directories: [], place: (id, wish) => ownGroup(id, wish.parent), leave: () => {} };
+  return {
+    mode,
+    guardDevices: false,
+    directories: [],
+    place: (id, wish) => ownGroup(id, wish.parent),
+    outside: (action) => action(),
+    leave: () => {},
+  };
 }
 
 /** Made by any, opened are only null, zero, full, random, urandom, tty, ptmx and the terminals: Docker's list. */
@@ -134,6 +144,14 @@ function sharedDevices(mode: CgroupMode, name: string): Cgroups | undefined {
       wish.own || wish.parent !== ''
         ? ownGroup(id, wish.parent)
         : { manager: 'disabled', path: undefined, finish: () => NOTHING },
+    outside(action) {
+      writeFileSync(`${above}/tasks`, `${process.pid}`);
+      try {
+        return action();
+      } finally {
+        writeFileSync(`${directory}/tasks`, `${process.pid}`);
+      }
+    },
     leave() {
       // With all threads that were started since.
       attempt(() => writeFileSync(`${above}/cgroup.procs`, `${process.pid}`));
@@ -169,6 +187,7 @@ function unified(name: string, guardDevices: boolean): Cgroups | undefined {
         },
       };
     },
+    outside: (action) => action(),
     leave: () => removeDirectory(directory),
   };
 }

@@ -10,6 +10,8 @@
  */
 export interface Executor {
   run(spec: ProcessSpec, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult>;
+  /** A sandbox with this network will soon be run: what takes time to set up is begun. */
+  warm?(network: ProcessSpec['network']): void;
   /** Which runtime was found, and what it lacks; probed once. Throws KILN_NO_RUNTIME with the command that installs one. */
   probe(): Promise<RuntimeInfo>;
 }

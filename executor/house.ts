@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import {
+  appendFileSync,
   closeSync,
   lstatSync,
   mkdirSync,
@@ -18,6 +19,8 @@ import { type Cgroups, cgroupMode, enterCgroups, hideHybrid } from './cgroups.ts
 import type { ProcessSpec } from './executor.ts';
 import { compileSeccomp } from './filter.ts';
 import { hostsText, resolvText } from './netfiles.ts';
+import type { Network, NetworkKind } from './network/network.ts';
+import { type NetworkOptions, openNetwork } from './network/open.ts';
 import { type FoundRuntime, findRuntime } from './probe.ts';
 import { startTime } from './proc.ts';
 import { defaultSeccomp } from './seccomp.ts';
@@ -31,7 +34,7 @@ import { startWatchdog, type Watchdog } from './watchdog.ts';
  *       runtime/                the runtime's own state (its --root), shared by all processes
  *       seccomp-HASH            a compiled default profile
  *       PID-START-NAMESPACE/    a house: one live process. Its name says whether it still is
- *         cgroups               control groups to be removed after it
+ *         cgroups tables        control groups and firewall tables to be removed after it
  *         hosts-HASH resolv-HASH
  *         kiln-...-N/           a bundle: one sandbox; the directory is there before the sandbox and until it is gone
  */
@@ -46,6 +49,8 @@ export interface House {
   nextId(): string;
   /** A file that holds `text`, for all sandboxes that need the same. */
   sharedFile(kind: 'hosts' | 'resolv', text: string): string;
+  /** Where sandboxes get network namespaces from; set up by the first call. */
+  network(): Promise<Network>;
   /** Ends the watchdog and removes the house. No sandbox may be left. */
   close(): Promise<void>;
 }
@@ -55,6 +60,8 @@ export interface HouseOptions {
   readonly runtime?: string | undefined;
   readonly searchPath?: string | undefined;
   readonly cgroups?: 'auto' | 'none' | undefined;
+  readonly networks?: readonly NetworkKind[] | undefined;
+  readonly warn?: ((sentence: string) => void) | undefined;
 }
 
 /** Enters the private mount namespace, finds the runtime, starts the watchdog, joins the control group. Once per process. */
@@ -72,20 +79,22 @@ export function openHouse(options: HouseOptions): House {
   // Before the control group is joined, so that the watchdog is outside of it and can remove it.
   const watchdog = startWatchdog({ runtime: runtime.path, state: runtimeRoot, house: directory, stale: staleHouses(stateDir) });
   const cgroups = enterCgroups(options.cgroups === 'none' ? 'none' : cgroupMode(), runtime.name, unique);
-  for (const group of cgroups.directories) watchdog.own(group);
+  for (const group of cgroups.directories) watchdog.own('group', group);
   // For whoever collects after us and it.
   writeFileSync(`${directory}/cgroups`, cgroups.directories.map((path) => `${path}\n`).join(''));
-  return makeHouse({ runtime, runtimeRoot, directory, unique, cgroups, watchdog, stateDir });
+  return makeHouse({ runtime, runtimeRoot, directory, unique, cgroups, watchdog, stateDir, options });
 }
 
 interface Parts extends Pick<House, 'runtime' | 'runtimeRoot' | 'directory' | 'cgroups'> {
   readonly unique: string;
   readonly watchdog: Watchdog;
   readonly stateDir: string;
+  readonly options: HouseOptions;
 }
 
-function makeHouse({ unique, watchdog, stateDir, ...shared }: Parts): House {
+function makeHouse({ unique, watchdog, stateDir, options, ...shared }: Parts): House {
   let count = 0;
+  let network: Promise<Network> | undefined;
   const files = new Map<string, string>();
   return {
     ...shared,
@@ -99,10 +108,32 @@ function makeHouse({ unique, watchdog, stateDir, ...shared }: Parts): House {
       files.set(kind + text, path);
       return path;
     },
+    network: () => (network ??= openNetwork(networkOptions(shared, watchdog, options))),
     async close() {
+      // One that could not be opened has been told to whoever asked for it.
+      await (await network?.catch(() => undefined))?.[Symbol.asyncDispose]();
       shared.cgroups.leave();
       await watchdog.dismiss();
     },
+  };
+}
+
+function networkOptions(
+  { directory, cgroups }: Pick<House, 'directory' | 'cgroups'>,
+  watchdog: Watchdog,
+  { networks, warn = () => {} }: HouseOptions,
+): NetworkOptions {
+  return {
+    // The random end of the house's name.
+    mark: directory.slice(-6),
+    own(table) {
+      watchdog.own('table', table);
+      // For whoever collects after us and it.
+      appendFileSync(`${directory}/tables`, `${table}\n`, { mode: 0o600 });
+    },
+    warn,
+    outside: cgroups.outside,
+    kinds: networks,
   };
 }
 
@@ -113,11 +144,31 @@ function checkId(id: string): string {
 }
 
 /** The hosts and resolv.conf files for `spec`, written when no sandbox needed them before. */
-export function networkFiles(house: House, spec: ProcessSpec): { readonly hosts: string; readonly resolvConf: string } {
+export function networkFiles(
+  house: House,
+  spec: ProcessSpec,
+  joined: JoinedNetwork,
+): { readonly hosts: string; readonly resolvConf: string } {
   return {
     hosts: house.sharedFile('hosts', hostsText(spec)),
-    resolvConf: house.sharedFile('resolv', resolvText(spec.network !== 'none')),
+    resolvConf: house.sharedFile('resolv', resolvText(joined.namespace === 'host', undefined, joined.resolver)),
   };
+}
+
+/** The network that one sandbox is put into. */
+export interface JoinedNetwork {
+  /** The host's, a new one without a way out, or the one at a path. */
+  readonly namespace: 'host' | 'none' | { readonly path: string };
+  readonly resolver?: string | undefined;
+}
+
+/** The network for `spec`, until `scope` ends. */
+export async function joinNetwork(house: House, spec: ProcessSpec, scope: DisposableStack): Promise<JoinedNetwork> {
+  if (spec.network !== 'default') return { namespace: spec.network };
+  const network = await house.network();
+  const lease = await network.lease();
+  scope.defer(() => lease.release(spec.security === 'insecure'));
+  return { namespace: lease.path === undefined ? 'host' : { path: lease.path }, resolver: network.resolver };
 }
 
 /** True when an earlier process left something that nobody collects: then the next house should be opened without being asked. */

@@ -17,8 +17,8 @@ test('with the network of the host its resolv.conf is taken as it is', () => {
   assert.is(resolvText(true, host({ '/etc/resolv.conf': text })), text);
 });
 
-test('with another network loopback servers are left out', () => {
-  const text = 'search a.b\nnameserver 127.0.0.1\nnameserver 10.1.1.1\nnameserver ::1\noptions ndots:2\n';
+test('with another network servers on loopback addresses, and those by IPv6, are left out', () => {
+  const text = 'search a.b\nnameserver 127.0.0.1\nnameserver 10.1.1.1\nnameserver ::1\nnameserver fd00::53\noptions ndots:2\n';
   assert.is(resolvText(false, host({ '/etc/resolv.conf': text })), 'search a.b\nnameserver 10.1.1.1\noptions ndots:2\n');
 });
 
@@ -36,6 +36,11 @@ test('where no server is left, public ones stand in', () => {
     assert.match(text, /^search x\nnameserver 8\.8\.8\.8\nnameserver 8\.8\.4\.4\n/);
   }
   assert.match(resolvText(false, host({})), /^nameserver 8\.8\.8\.8\n/);
+});
+
+test("what answers for the host's own resolver stands in before public servers", () => {
+  assert.is(resolvText(false, host({ '/etc/resolv.conf': 'nameserver 127.0.0.1\n' }), '10.0.2.3'), 'nameserver 10.0.2.3\n');
+  assert.is(resolvText(false, host({ '/etc/resolv.conf': 'nameserver 10.1.1.1\n' }), '10.0.2.3'), 'nameserver 10.1.1.1\n');
 });
 
 test.run();

@@ -8,7 +8,7 @@ const RESOLV_CONF = '/etc/resolv.conf';
 /** Where systemd-resolved keeps the real servers behind its stub on 127.0.0.53. */
 const RESOLVED_CONF = '/run/systemd/resolve/resolv.conf';
 const STUB_RESOLVER = '127.0.0.53';
-const PUBLIC_SERVERS = ['8.8.8.8', '8.8.4.4', '2001:4860:4860::8888', '2001:4860:4860::8844'];
+const PUBLIC_SERVERS = ['8.8.8.8', '8.8.4.4'];
 
 /** /etc/hosts as BuildKit writes it: the loopback names, the sandbox's own, and one line for each extra host. */
 export function hostsText(spec: Pick<ProcessSpec, 'hostname' | 'extraHosts'>): string {
@@ -17,14 +17,19 @@ export function hostsText(spec: Pick<ProcessSpec, 'hostname' | 'extraHosts'>): s
 }
 
 /**
- * /etc/resolv.conf for a sandbox. With the host's own network the host's file as it is; with a network of its own the loopback
- * servers are left out, as they cannot be reached from there, and public ones stand in when none is left.
+ * /etc/resolv.conf for a sandbox. With the host's own network the host's file as it is; with a network of its own the servers that
+ * cannot be reached from there are left out: those on loopback addresses, and those by IPv6. When none is left `resolver` stands in,
+ * which answers for the host's, or without one Google's public servers, as with Docker.
  */
-export function resolvText(sharesHostNetwork: boolean, read: (path: string) => string | undefined = readText): string {
+export function resolvText(
+  sharesHostNetwork: boolean,
+  read: (path: string) => string | undefined = readText,
+  resolver?: string,
+): string {
   let text = read(RESOLV_CONF) ?? '';
   if (!sharesHostNetwork && nameservers(text).join() === STUB_RESOLVER) text = read(RESOLVED_CONF) ?? text;
   if (sharesHostNetwork && nameservers(text).length > 0) return text;
-  return withoutLoopback(text);
+  return reachable(text, resolver === undefined ? PUBLIC_SERVERS : [resolver]);
 }
 
 function readText(path: string): string | undefined {
@@ -39,14 +44,13 @@ function nameservers(text: string): string[] {
   return [...text.matchAll(/^[ \t]*nameserver[ \t]+(\S+)/gm)].map((match) => match[1]!);
 }
 
-function withoutLoopback(text: string): string {
-  const lines = text.split('\n').filter((line) => !nameservers(line).some(isLoopback));
+function reachable(text: string, fallback: readonly string[]): string {
+  const lines = text.split('\n').filter((line) => !nameservers(line).some(isOutOfReach));
   const kept = lines.join('\n').replace(/\n*$/, '\n').replace(/^\n+/, '');
   if (nameservers(kept).length > 0) return kept;
-  return `${kept}${PUBLIC_SERVERS.map((server) => `nameserver ${server}\n`).join('')}`;
+  return `${kept}${fallback.map((server) => `nameserver ${server}\n`).join('')}`;
 }
 
-function isLoopback(address: string): boolean {
-  const bare = address.replace(/%.*$/, '');
-  return isIP(bare) === 4 ? bare.startsWith('127.') : bare === '::1';
+function isOutOfReach(address: string): boolean {
+  return isIP(address.replace(/%.*$/, '')) !== 4 || address.startsWith('127.');
 }

@@ -1,11 +1,12 @@
 import { specFor } from './fixture.ts';
+import type { NetworkKind } from './network/network.ts';
 import { createExecutor } from './run.ts';
 
-/** For watchdog.test.ts: `node orphan.child.ts STATE_DIR ROOT MARK` starts sandboxes that sleep, and says so when all run. */
-const [stateDir = '', root = '', mark = ''] = process.argv.slice(2);
+/** For watchdog.test.ts: `node orphan.child.ts STATE_DIR ROOT MARK [NETWORK]` starts sandboxes that sleep, and says so when all run. */
+const [stateDir = '', root = '', mark = '', network = 'nat'] = process.argv.slice(2);
 const SANDBOXES = 3;
 
-const executor = createExecutor({ stateDir });
+const executor = createExecutor({ stateDir, networks: [network as NetworkKind] });
 let ready = 0;
 const output = () => {
   if (++ready === SANDBOXES) process.stdout.write('ready\n');

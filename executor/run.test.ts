@@ -93,14 +93,15 @@ test('the environment is exactly what was asked for, with HOME from passwd', asy
   assert.is(await run({ env: ['HOME='] }), 'HOME=\n');
 });
 
-test("namespaces are its own; the network is the host's, or none", async () => {
+test("namespaces are its own; the network too, unless it is the host's", async () => {
   const links = async (more: Partial<ProcessSpec>) =>
     (await sh('for n in pid mnt ipc uts cgroup net user; do readlink /proc/self/ns/$n; done', more)).stdout
       .split('\n')
       .slice(0, -1);
   const ours = ['pid', 'mnt', 'ipc', 'uts', 'cgroup', 'net', 'user'].map((name) => readlink(`/proc/self/ns/${name}`));
   const shared = (found: readonly string[]) => found.filter((link) => ours.includes(link)).map((link) => link.split(':')[0]);
-  assert.equal(shared(await links({})), ['net', 'user']);
+  assert.equal(shared(await links({})), ['user']);
+  assert.equal(shared(await links({ network: 'host' })), ['net', 'user']);
   assert.equal(shared(await links({ network: 'none' })), ['user']);
   assert.is((await sh('echo $$; hostname')).stdout, '1\nbuildkitsandbox\n');
 });

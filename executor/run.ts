@@ -6,8 +6,17 @@ import { changeMount, cloneMount, unmount } from '../snapshotter/sys/mount.ts';
 import { openRoot } from '../snapshotter/sys/rooted.ts';
 import { hostOomKills, type Placement } from './cgroups.ts';
 import type { Executor, ProcessIO, ProcessResult, ProcessSpec } from './executor.ts';
-import { type House, type HouseOptions, hasStaleHouses, networkFiles, openHouse } from './house.ts';
+import {
+  type House,
+  type HouseOptions,
+  hasStaleHouses,
+  type JoinedNetwork,
+  joinNetwork,
+  networkFiles,
+  openHouse,
+} from './house.ts';
 import { killSandbox } from './kill.ts';
+import type { NetworkKind } from './network/network.ts';
 import { closeAll, drain, feed, makePipe } from './pipes.ts';
 import { findRuntime, probeRuntime } from './probe.ts';
 import { type Spawned, spawnProcess } from './spawn.ts';
@@ -27,6 +36,10 @@ export interface ExecutorOptions {
   readonly searchPath?: string | undefined;
   /** `none` uses no control groups even where there are some; for tests. */
   readonly cgroups?: 'auto' | 'none' | undefined;
+  /** The kinds of network for `default`, best first; all that there are when absent. */
+  readonly networks?: readonly NetworkKind[] | undefined;
+  /** Told in a sentence what the user should know about this host; each once. */
+  readonly warn?: ((sentence: string) => void) | undefined;
 }
 
 /** An executor holds a watchdog and, on cgroup v1, a control group, from its first run until it is disposed. */
@@ -42,6 +55,13 @@ export function createExecutor(options: ExecutorOptions): RuntimeExecutor {
   if (hasStaleHouses(options.stateDir)) open();
   return {
     run: async (spec, io, signal) => runIn(open(), spec, io, signal),
+    warm(network) {
+      // Whoever runs something says what is wrong with it.
+      if (network === 'default')
+        open()
+          .network()
+          .catch(() => {});
+    },
     probe: async () => probeRuntime(findRuntime({ override: options.runtime, searchPath: options.searchPath })),
     async [Symbol.asyncDispose]() {
       const closing = house;
@@ -82,15 +102,24 @@ async function runBundle(
   // Also when the runtime was never started; a second time there is nothing left to do.
   scope.defer(() => void place.finish());
   scope.defer(() => rmSync(bundle, { recursive: true, force: true }));
+  const network = await joinNetwork(house, spec, scope);
   const staged = stageMounts(house, spec, bundle, scope);
-  writeFileSync(`${bundle}/config.json`, configFor(house, staged, user, place, io));
+  writeFileSync(`${bundle}/config.json`, configFor(house, staged, { user, place, io, network }));
   return await supervise(house, { id, bundle, place, args: spec.args }, io, signal);
 }
 
-function configFor(house: House, spec: ProcessSpec, user: ResolvedUser, place: Placement, io: ProcessIO): string {
+interface Surroundings {
+  readonly user: ResolvedUser;
+  readonly place: Placement;
+  readonly io: ProcessIO;
+  readonly network: JoinedNetwork;
+}
+
+function configFor(house: House, spec: ProcessSpec, { user, place, io, network }: Surroundings): string {
   return runtimeConfig(spec, {
     user,
-    ...networkFiles(house, spec),
+    network: network.namespace,
+    ...networkFiles(house, spec, network),
     cgroupsPath: place.path,
     cgroupMount: house.cgroups.mode !== 'none',
     guardDevices: house.cgroups.guardDevices,

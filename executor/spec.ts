@@ -8,6 +8,8 @@ import type { ResolvedUser } from './user.ts';
 /** What the sandbox's surroundings add to a ProcessSpec. */
 export interface SpecContext {
   readonly user: ResolvedUser;
+  /** The network namespace: the host's, a new one, or the one at a path. */
+  readonly network: 'host' | 'none' | { readonly path: string };
   /** Host paths of the files to be seen as /etc/hosts and /etc/resolv.conf. */
   readonly hosts: string;
   readonly resolvConf: string;
@@ -106,7 +108,7 @@ export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
     mounts: mountsOf(spec, context),
     ...(seccomp && context.seccompBpf !== undefined ? { annotations: { [BPF_ANNOTATION]: context.seccompBpf } } : {}),
     linux: {
-      namespaces: namespacesOf(spec),
+      namespaces: namespacesOf(context.network),
       ...(context.cgroupsPath === undefined ? {} : { cgroupsPath: context.cgroupsPath }),
       ...(context.guardDevices ? {} : { resources: { devices: [{ allow: insecure, access: 'rwm' }] } }),
       ...(seccomp ? { seccomp } : {}),
@@ -130,11 +132,10 @@ export function isBelow(path: string, directory: string): boolean {
   return path !== directory && path.startsWith(directory.endsWith('/') ? directory : `${directory}/`);
 }
 
-function namespacesOf(spec: ProcessSpec): { readonly type: string }[] {
-  const types = ['pid', 'mount', 'ipc', 'uts', 'cgroup'];
-  // A network of the sandbox's own comes with the network drivers; until then the default is the host's.
-  if (spec.network === 'none') types.push('network');
-  return types.map((type) => ({ type }));
+function namespacesOf(network: SpecContext['network']): { readonly type: string; readonly path?: string }[] {
+  const own = ['pid', 'mount', 'ipc', 'uts', 'cgroup'].map((type) => ({ type }));
+  if (network === 'host') return own;
+  return [...own, { type: 'network', ...(network === 'none' ? {} : { path: network.path }) }];
 }
 
 function mountsOf(spec: ProcessSpec, context: SpecContext): Mount[] {

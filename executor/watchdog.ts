@@ -32,26 +32,33 @@ collect() {
     rounds=$((rounds + 1))
     sleep 0.02
   done
-  clean "$1" "$2"
+  clean "$1" "$2" "$3"
 }
 clean() {
+  for table in $3 $(cat "$1/tables"); do
+    nft delete table ip "$table" &
+  done
   for group in $2 $(cat "$1/cgroups"); do
     [ -d "$group" ] && rmdir "$group"/*/* "$group"/* "$group"
   done
   rm -rf "$1"
 } 2>/dev/null
 for stale in $STALE; do collect "$stale"; done
-owned=
-while read -r word; do
-  if [ "$word" = bye ]; then clean "$HOUSE" "$owned"; exit 0; fi
-  owned="$owned $word"
+groups=
+tables=
+while read -r kind name; do
+  case $kind in
+    group) groups="$groups $name" ;;
+    table) tables="$tables $name" ;;
+    bye) clean "$HOUSE" "$groups" "$tables"; exit 0 ;;
+  esac
 done
-collect "$HOUSE" "$owned"
+collect "$HOUSE" "$groups" "$tables"
 `;
 
 export interface Watchdog {
-  /** Tells it of a control group that it is to remove at the end. */
-  own(group: string): void;
+  /** Tells it of a control group, or a firewall table, that it is to remove at the end. */
+  own(kind: 'group' | 'table', name: string): void;
   /** Tells it that all is done: it removes the directory of this process and ends. Resolves when it has. */
   dismiss(): Promise<void>;
 }
@@ -73,7 +80,7 @@ export function startWatchdog(options: WatchdogOptions): Watchdog {
   const pid = launch({ path: '/bin/sh', args: ['-c', SCRIPT], env: environment(options), stdio: [input.read, nothing, nothing] });
   closeAll([input.read, nothing]);
   return {
-    own: (group) => void writeSync(input.write, `${group}\n`),
+    own: (kind, name) => void writeSync(input.write, `${kind} ${name}\n`),
     async dismiss() {
       writeSync(input.write, 'bye\n');
       closeAll([input.write]);

@@ -205,7 +205,12 @@ function openWorld(
   scope.defer(() => hasher.save());
   return {
     snapshotter: session.snapshotter,
-    executor: scope.use(createExecutor({ stateDir: stateDirectory() })),
+    executor: scope.use(
+      createExecutor({
+        stateDir: stateDirectory(),
+        warn: (sentence) => progress({ kind: 'warning', short: sentence, detail: [] }),
+      }),
+    ),
     hasher: tellingBulk(hasher, bulk, progress),
     copyPool: {
       threads: pool.threads,

@@ -55,7 +55,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   );
   const snapshot = await unpackImage({ ...session, sources }, source, cancel.signal);
   await using active = await session.snapshotter.prepare(snapshot);
-  await using executor = createExecutor({ stateDir: stateDirectory() });
+  await using executor = createExecutor({
+    stateDir: stateDirectory(),
+    warn: (sentence) => process.stderr.write(`WARNING: ${sentence}\n`),
+  });
   const interactive = flags.interactive === true || flags.tty === true;
   const result = await executor.run(
     specOf(source.config, active.root, args, flags),

@@ -10,7 +10,7 @@ import { checkExec } from './exec/checks.ts';
 import { inputKeys, keyParts } from './exec/key.ts';
 import { LastOutput } from './exec/last-output.ts';
 import { openMounts } from './exec/mounts.ts';
-import { processSpec } from './exec/process.ts';
+import { networkOf, processSpec } from './exec/process.ts';
 
 /**
  * A RUN: one process over a root file system, with mounts. The root and every writable mount that is an output become layers; what is
@@ -39,6 +39,7 @@ async function runExec(
   fresh: boolean,
 ): Promise<readonly BuildResult[]> {
   const { signal, vertex } = context;
+  world.executor.warm?.(networkOf(op));
   await using mounts = await openMounts(op, inputs, world, signal, fresh);
   const last = new LastOutput();
   const spec = await processSpec(op, mounts, world);

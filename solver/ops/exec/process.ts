@@ -7,6 +7,10 @@ import type { OpenMounts } from './mounts.ts';
 const NETWORKS = ['default', 'host', 'none'] as const;
 const DEFAULT_HOSTNAME = 'buildkitsandbox';
 
+export function networkOf(op: ExecOp): ProcessSpec['network'] {
+  return NETWORKS[op.network];
+}
+
 /** The process of an exec op, over mounts that are open. */
 export async function processSpec(op: ExecOp, mounts: OpenMounts, world: World): Promise<ProcessSpec> {
   const { meta } = op;
@@ -17,7 +21,7 @@ export async function processSpec(op: ExecOp, mounts: OpenMounts, world: World):
     cwd: meta.cwd || '/',
     user: meta.user ?? '',
     hostname: meta.hostname || DEFAULT_HOSTNAME,
-    network: NETWORKS[op.network],
+    network: networkOf(op),
     security: op.security === 1 ? 'insecure' : 'sandbox',
     mounts: mounts.specs,
     extraHosts: meta.extraHosts ?? [],

@@ -1,0 +1,31 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { forwardObstacle, tableCommands } from './firewall.ts';
+
+const list = (table: string, chain: string, hook: string, policy: string) =>
+  `table ${table} {\n\tchain ${chain} {\n\t\ttype filter hook ${hook} priority filter; policy ${policy};\n\t}\n}\n`;
+
+test('a chain that accepts, or sees other packets, is no obstacle', () => {
+  assert.is(forwardObstacle(''), undefined);
+  assert.is(forwardObstacle(list('ip filter', 'FORWARD', 'forward', 'accept')), undefined);
+  assert.is(forwardObstacle(list('ip filter', 'INPUT', 'input', 'drop')), undefined);
+  assert.is(forwardObstacle(list('ip6 filter', 'FORWARD', 'forward', 'drop')), undefined);
+});
+
+test('a chain that drops what is forwarded is named', () => {
+  assert.is(
+    forwardObstacle(list('ip nat', 'OUTPUT', 'output', 'accept') + list('ip filter', 'FORWARD', 'forward', 'drop')),
+    'the chain FORWARD of the firewall table ip filter drops forwarded packets',
+  );
+  assert.match(forwardObstacle(list('inet filter', 'f', 'forward', 'drop')) ?? '', /inet filter/);
+  assert.match(forwardObstacle(list('inet firewalld', 'filter_FORWARD', 'forward', 'accept')) ?? '', /firewalld/);
+});
+
+test("a process's table lets nothing in, and nothing from step to step", () => {
+  const text = tableCommands('kiln_x', '10.201.0.0/22', 'kilnx');
+  assert.match(text, /ip saddr 10\.201\.0\.0\/22 masquerade/);
+  assert.match(text, /ip daddr 10\.201\.0\.0\/22 drop/);
+  assert.match(text, /iifname "kilnx\*" ip daddr 10\.201\.0\.0\/22 drop/);
+});
+
+test.run();

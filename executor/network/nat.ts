@@ -1,0 +1,168 @@
+import { closeSync, readFileSync, writeFileSync } from 'node:fs';
+import { forwardObstacle, tableCommands } from './firewall.ts';
+import { makeNetworkNamespace, turnOffIpv6 } from './namespace.ts';
+import { type MadeNamespace, type Network, NetworkUnavailable } from './network.ts';
+import { createNamespacePool } from './pool.ts';
+import { type Block, formatBlock, freeBlocks, PAIRS, pairOf } from './subnet.ts';
+import { complaint, findTool, runTool } from './tool.ts';
+
+/**
+ * A network by the kernel: for each namespace a veth pair and four addresses, for all of them one nftables table that translates what
+ * goes out. There is no bridge, so sandboxes do not see each other's packets. Interfaces go with their namespace; the table has to be
+ * removed, by the watchdog if not by us. IPv4 only, as Docker's own bridge unless it is told otherwise.
+ *
+ * What listens on the host's loopback addresses cannot be reached. What listens on its other addresses can, as with Docker's bridge.
+ */
+export interface NatOptions {
+  /** Six characters that no other process of this host has: part of interface names. */
+  readonly mark: string;
+  /** Any number; where to begin to look for free addresses. */
+  readonly start: number;
+  /** Told of the table before it is made, so that someone who outlives us removes it. */
+  readonly own: (table: string) => void;
+  /** Told what was changed on the host for good. */
+  readonly note: (sentence: string) => void;
+}
+
+const FORWARDING = '/proc/sys/net/ipv4/ip_forward';
+
+/** The programs that are needed, or why they are not there. */
+export function natTools(
+  find: (name: string) => string | undefined = findTool,
+): { readonly ip: string; readonly nft: string } | string {
+  const [ip, nft] = [find('ip'), find('nft')];
+  if (ip === undefined) return 'the program ip is not installed (package iproute2)';
+  if (nft === undefined) return 'the program nft is not installed (package nftables)';
+  return { ip, nft };
+}
+
+/** Throws NetworkUnavailable when this host does not let packets through. */
+export async function openNat(options: NatOptions): Promise<Network> {
+  const tools = natTools();
+  if (typeof tools === 'string') throw new NetworkUnavailable(tools);
+  const interfaces = `kiln${options.mark}`;
+  const { block, table } = await reserve(tools.nft, interfaces, options);
+  const mtu = outgoingMtu();
+  const free = Array.from({ length: PAIRS }, (_, at) => PAIRS - 1 - at);
+  const pool = createNamespacePool(() => makeNamespace({ ip: tools.ip, interfaces, block, free, mtu }));
+  try {
+    forward(options.note);
+    // The first one shows whether it works at all, and waits for the first sandbox.
+    (await pool.lease()).release(false);
+  } catch (error) {
+    await pool.close();
+    await removeTable(tools.nft, table);
+    throw error;
+  }
+  return {
+    kind: 'nat',
+    lease: () => pool.lease(),
+    [Symbol.asyncDispose]: () => pool.close(),
+  };
+}
+
+/** Makes the table. Its name says whose it is and which block it takes: where two processes chose the same, both choose again. */
+async function reserve(
+  nft: string,
+  interfaces: string,
+  { mark, start, own }: NatOptions,
+): Promise<{ readonly block: Block; readonly table: string }> {
+  const blocks = freeBlocks(readFileSync('/proc/net/route', 'latin1'), start);
+  for (let attempt = 0; attempt < ATTEMPTS && blocks.length > 0; attempt++) {
+    const block = blocks[attempt === 0 ? 0 : Math.floor(Math.random() * blocks.length)]!;
+    const table = tableName(mark, block);
+    own(table);
+    const made = await runTool(nft, ['-f', '-'], tableCommands(table, formatBlock(block), interfaces));
+    if (made.code !== 0) throw new NetworkUnavailable(`nft cannot make a table (${complaint(made)})`);
+    const shared = tablesOf(made.output, block).some((name) => name !== table);
+    const obstacle = forwardObstacle(made.output);
+    if (!shared && obstacle === undefined) return { block, table };
+    await removeTable(nft, table);
+    if (obstacle !== undefined) throw new NetworkUnavailable(obstacle);
+  }
+  throw new NetworkUnavailable('no private address range is free on this host');
+}
+
+const ATTEMPTS = 8;
+
+function tableName(mark: string, block: Block): string {
+  return `kiln_${mark}_${blockName(block)}`;
+}
+
+function blockName(block: Block): string {
+  return formatBlock(block).replaceAll(/[./]/g, '_');
+}
+
+/** The tables of all Kiln processes for a block, from a list of chains. */
+function tablesOf(chains: string, block: Block): string[] {
+  return [...chains.matchAll(/^table ip (kiln_\S+) \{/gm)]
+    .map((match) => match[1]!)
+    .filter((name) => name.endsWith(`_${blockName(block)}`));
+}
+
+async function removeTable(nft: string, table: string): Promise<void> {
+  await runTool(nft, ['delete', 'table', 'ip', table], '');
+}
+
+/** Lets the kernel forward, for good, as Docker and Podman do: others may count on it from then on. */
+function forward(note: (sentence: string) => void): void {
+  if (readFileSync(FORWARDING, 'latin1').trim() === '1') return;
+  try {
+    writeFileSync(FORWARDING, '1');
+  } catch {
+    throw new NetworkUnavailable('IP forwarding is off and cannot be turned on (net.ipv4.ip_forward)');
+  }
+  note('IP forwarding was off on this host (net.ipv4.ip_forward) and was turned on for the network of the steps');
+}
+
+/** The largest packet that the interface of the default route takes, so that none of ours is too large for it. */
+function outgoingMtu(): number {
+  const route = /^(\S+)\t00000000\t/m.exec(readFileSync('/proc/net/route', 'latin1'))?.[1];
+  try {
+    return Number(readFileSync(`/sys/class/net/${route}/mtu`, 'latin1')) || ETHERNET_MTU;
+  } catch {
+    return ETHERNET_MTU;
+  }
+}
+
+const ETHERNET_MTU = 1500;
+
+interface Pairs {
+  readonly ip: string;
+  /** The beginning of the names of the host's ends. */
+  readonly interfaces: string;
+  readonly block: Block;
+  /** Numbers of pairs that nobody has. */
+  readonly free: number[];
+  readonly mtu: number;
+}
+
+/** One namespace with the pair of addresses of the next free number. */
+async function makeNamespace({ ip, interfaces, block, free, mtu }: Pairs): Promise<MadeNamespace> {
+  const number = free.pop();
+  if (number === undefined) throw new NetworkUnavailable(`all ${PAIRS} networks of this process are in use`);
+  const fd = makeNetworkNamespace();
+  try {
+    const host = `${interfaces}${number.toString(36)}`;
+    const { gateway, address } = pairOf(block, number);
+    await batch(ip, [
+      `link add ${host} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns /proc/${process.pid}/fd/${fd}`,
+      `link set ${host} addrgenmode none`,
+      `addr add ${gateway}/30 dev ${host}`,
+      `link set ${host} up`,
+    ]);
+    turnOffIpv6(host);
+    const inside = ['link set lo up', `addr add ${address}/30 dev eth0`, 'link set eth0 up', `route add default via ${gateway}`];
+    await batch(ip, inside, fd);
+    return { fd, end: async () => void free.push(number) };
+  } catch (error) {
+    free.push(number);
+    closeSync(fd);
+    throw error;
+  }
+}
+
+async function batch(ip: string, lines: readonly string[], namespace?: number): Promise<void> {
+  const result = await runTool(ip, ['-batch', '-'], `${lines.join('\n')}\n`, namespace);
+  if (result.code !== 0) throw new NetworkUnavailable(`ip cannot make an interface (${complaint(result)})`);
+}

@@ -1,0 +1,193 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { makeTree, processesWith, shell, specFor, type TestTree, until, whyNot } from '../fixture.ts';
+import { createExecutor } from '../run.ts';
+import { type NetworkKind, NetworkUnavailable } from './network.ts';
+import { openNetwork } from './open.ts';
+import { findTool } from './tool.ts';
+
+const reason = whyNot();
+if (reason) console.log(`SKIP network: ${reason}`);
+
+const test = suite('network');
+let tree: TestTree;
+let loopback: Server;
+let everywhere: Server;
+
+test.before(async () => {
+  tree = makeTree();
+  [loopback, everywhere] = await Promise.all([serve('127.0.0.1'), serve('0.0.0.0')]);
+});
+test.after(() => {
+  loopback.close();
+  everywhere.close();
+  tree[Symbol.dispose]();
+});
+
+/** Says `canary` to whoever connects. */
+async function serve(address: string): Promise<Server> {
+  const server = createServer((socket) => socket.on('error', () => {}).end('canary\n'));
+  server.listen(0, address);
+  await once(server, 'listening');
+  return server;
+}
+
+const portOf = (server: Server) => (server.address() as AddressInfo).port;
+
+/** An address of this host that is not a loopback one. */
+function outerAddress(): string | undefined {
+  return Object.values(networkInterfaces())
+    .flat()
+    .find((entry) => entry?.family === 'IPv4' && !entry.internal)?.address;
+}
+
+/** Why a kind cannot be tried here. */
+function missing(kind: NetworkKind): string | undefined {
+  const tools = kind === 'nat' ? ['ip', 'nft'] : ['slirp4netns'];
+  const absent = tools.filter((tool) => findTool(tool) === undefined);
+  return absent.length > 0 ? `needs ${absent.join(' and ')}` : undefined;
+}
+
+/** What the processes of the tree's state directory have in their names. */
+const marksOf = ({ stateDir }: TestTree) =>
+  readdirSync(stateDir)
+    .filter((name) => /^\d/.test(name))
+    .map((name) => name.slice(-6));
+
+/** Interfaces, firewall tables and helpers of processes with these marks, or of the process `pid`. */
+function leftOf(marks: readonly string[], pid: number): readonly string[] {
+  const interfaces = readdirSync('/sys/class/net').filter((name) => marks.some((mark) => name.startsWith(`kiln${mark}`)));
+  const tables = (spawnSync('nft', ['list', 'tables'], { encoding: 'utf8' }).stdout ?? '').split('\n');
+  const helpers = processesWith(`\0/proc/${pid}/fd/`);
+  return [
+    ...interfaces,
+    ...tables.filter((name) => marks.some((mark) => name.includes(`kiln_${mark}_`))),
+    ...helpers.map(String),
+  ];
+}
+
+const connect = (address: string, server: Server) => `busybox nc -w 2 ${address} ${portOf(server)} </dev/null`;
+
+for (const kind of ['nat', 'slirp'] as const) {
+  const why = missing(kind);
+  if (why) {
+    console.log(`SKIP network ${kind}: ${why}`);
+    continue;
+  }
+  const executor = (more: Partial<Parameters<typeof createExecutor>[0]> = {}) =>
+    createExecutor({ stateDir: tree.stateDir, networks: [kind], warn: () => {}, ...more });
+
+  test(`${kind}: a sandbox has an address of its own, no IPv6 but on loopback, and reaches what listens on the host's outer addresses`, async () => {
+    await using sandboxes = executor();
+    const outer = outerAddress();
+    const { stdout } = await shell(
+      sandboxes,
+      tree.root,
+      `busybox ip -o addr; ${outer ? connect(outer, everywhere) : 'echo canary'}`,
+    );
+    assert.equal(
+      [...stdout.matchAll(/^\d+: (\S+) +inet6? (\S+?)(?:\.\d+)*\//gm)].map((match) => match[1]),
+      ['lo', 'lo', kind === 'nat' ? 'eth0' : 'tap0'],
+    );
+    assert.match(stdout, /^canary$/m);
+  });
+
+  test(`${kind}: what listens on the host's loopback addresses cannot be reached`, async () => {
+    await using sandboxes = executor();
+    const addresses = ['127.0.0.1', '$(busybox ip route | busybox awk "/default/ { print \\$3 }")', outerAddress() ?? ''];
+    for (const address of addresses) {
+      const { stdout } = await shell(sandboxes, tree.root, `${connect(address, loopback)} || echo refused`);
+      assert.is(stdout, 'refused\n', address);
+    }
+  });
+
+  test(`${kind}: a namespace is used again, but not with connections left in it`, async () => {
+    await using sandboxes = executor();
+    const namespace = async (script: string) =>
+      (await shell(sandboxes, tree.root, `readlink /proc/self/ns/net; ${script}`)).stdout.split('\n')[0];
+    const first = await namespace('true');
+    assert.is(await namespace('true'), first);
+    // Whoever closes first keeps the port for a minute.
+    assert.is(await namespace('busybox nc -l -p 4242 -e true & until busybox nc 127.0.0.1 4242; do :; done; wait'), first);
+    assert.is.not(await namespace('true'), first);
+  });
+
+  test(`${kind}: sandboxes at once have a network each and do not reach each other`, async () => {
+    await using sandboxes = executor();
+    const controller = new AbortController();
+    const found = Promise.withResolvers<string>();
+    const listening = sandboxes.run(
+      specFor(tree.root, ['/bin/sh', '-c', 'busybox ip -o -4 addr; busybox nc -l -p 4243']),
+      { output: (_, data) => found.resolve(/inet (?!127)([\d.]+)/.exec(Buffer.from(data).toString())?.[1] ?? '') },
+      controller.signal,
+    );
+    const address = await found.promise;
+    assert.match(address, /^\d+\.\d+\.\d+\.\d+$/);
+    const { stdout } = await shell(sandboxes, tree.root, `busybox nc -w 1 ${address} 4243 </dev/null || echo refused`);
+    assert.is(stdout, 'refused\n');
+    controller.abort();
+    await listening.catch(() => {});
+  });
+
+  test(`${kind}: an insecure sandbox may change its network, and nobody gets it after`, async () => {
+    await using sandboxes = executor();
+    const namespace = async (security: 'sandbox' | 'insecure') =>
+      (await shell(sandboxes, tree.root, 'readlink /proc/self/ns/net', { security })).stdout;
+    assert.is.not(await namespace('insecure'), await namespace('sandbox'));
+  });
+
+  test(`${kind}: nothing is left when the executor is disposed`, async () => {
+    const fds = readdirSync('/proc/self/fd').length;
+    let marks: string[] = [];
+    {
+      await using sandboxes = executor();
+      await Promise.all(Array.from({ length: 4 }, () => shell(sandboxes, tree.root, 'true')));
+      marks = marksOf(tree);
+      assert.ok(leftOf(marks, process.pid).length > 0, 'while it lives there is something');
+    }
+    assert.ok(await until(() => leftOf(marks, process.pid).length === 0), `left: ${leftOf(marks, process.pid)}`);
+    assert.is(readdirSync('/proc/self/fd').length, fds);
+  });
+
+  test(`${kind}: nothing is left when the process is killed`, async () => {
+    const script = new URL('../orphan.child.ts', import.meta.url).pathname;
+    const mark = `93${process.pid}`;
+    const child = spawn(process.execPath, [script, tree.stateDir, tree.root, mark, kind], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const { pid = 0 } = child;
+    await once(child.stdout, 'data');
+    assert.ok(await until(() => processesWith(`sleep\0${mark}\0`).length === 6), 'all sandboxes sleep');
+    const marks = marksOf(tree);
+    assert.ok(leftOf(marks, pid).length > 0, 'while it lives there is something');
+    child.kill('SIGKILL');
+    assert.ok(await until(() => processesWith(mark).length === 0), 'no process is left');
+    assert.ok(await until(() => leftOf(marks, pid).length === 0), `left: ${leftOf(marks, pid)}`);
+  });
+}
+
+test("where no network can be made, steps share the host's and are told why", async () => {
+  const warnings: string[] = [];
+  const options = { mark: '0abc12', own: () => {}, warn: (text: string) => warnings.push(text) };
+  await using network = await openNetwork(options, async (kind) => {
+    throw new NetworkUnavailable(`no ${kind} today`);
+  });
+  assert.is(network.kind, 'host');
+  assert.is((await network.lease()).path, undefined);
+  assert.is(warnings.length, 1);
+  assert.match(warnings[0] ?? '', /share the network of this host.*no nat today; no slirp today.*kiln doctor/);
+});
+
+test('what is not a want of means is not hidden', async () => {
+  const options = { mark: '0abc12', own: () => {}, warn: () => {} };
+  const failure = new Error('a bug');
+  const thrown = await openNetwork(options, () => Promise.reject(failure)).catch((error: unknown) => error);
+  assert.is(thrown, failure);
+});
+
+if (!reason) test.run();

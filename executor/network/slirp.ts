@@ -1,0 +1,96 @@
+import { closeSync, openSync } from 'node:fs';
+import { closeAll, drain, makePipe } from '../pipes.ts';
+import { launch, reap } from '../spawn.ts';
+import { makeNetworkNamespace } from './namespace.ts';
+import { type MadeNamespace, type Network, NetworkUnavailable } from './network.ts';
+import { createNamespacePool } from './pool.ts';
+import { findTool } from './tool.ts';
+
+/**
+ * A network by slirp4netns: a process for each namespace, which carries its connections through sockets of its own. Slower than the
+ * kernel, but it changes nothing on the host, passes where the host's firewall forwards nothing, and needs no privilege outside of the
+ * namespace. It ends when the pipe to us is closed, so also when we are killed.
+ */
+const RESOLVER = '10.0.2.3';
+const TUN = '/dev/net/tun';
+
+/** The program, or why it cannot work. */
+export function slirpTool(find: (name: string) => string | undefined = findTool): { readonly path: string } | string {
+  const path = find('slirp4netns');
+  return path === undefined ? 'slirp4netns is not installed' : { path };
+}
+
+/** Runs `action` where /dev/net/tun may be opened: the control group of the sandboxes forbids it. */
+type Outside = <T>(action: () => T) => T;
+
+/** Throws NetworkUnavailable when it is missing or does not start. */
+export async function openSlirp(outside: Outside): Promise<Network> {
+  const tool = slirpTool();
+  if (typeof tool === 'string') throw new NetworkUnavailable(tool);
+  const pool = createNamespacePool(() => makeNamespace(tool.path, outside));
+  // The first one shows whether it works at all, and waits for the first sandbox.
+  (await pool.lease()).release(false);
+  return {
+    kind: 'slirp',
+    resolver: RESOLVER,
+    lease: () => pool.lease(),
+    [Symbol.asyncDispose]: () => pool.close(),
+  };
+}
+
+async function makeNamespace(program: string, outside: Outside): Promise<MadeNamespace> {
+  const fd = makeNetworkNamespace();
+  try {
+    const [ready, exit, err] = [makePipe(), makePipe(), makePipe()];
+    const nothing = openSync('/dev/null', 'r+');
+    const args = [
+      '--configure',
+      '--mtu=65520',
+      // What listens on the host's loopback stays there; only its resolver is asked, by slirp4netns itself.
+      '--disable-host-loopback',
+      '--enable-sandbox',
+      '--enable-seccomp',
+      '--netns-type=path',
+      '--ready-fd=3',
+      '--exit-fd=4',
+      `/proc/${process.pid}/fd/${fd}`,
+      'tap0',
+    ];
+    let pid: number;
+    try {
+      const stdio = [nothing, nothing, err.write, ready.write, exit.read];
+      pid = outside(() => launch({ path: program, args, env: [], stdio }));
+    } finally {
+      closeAll([nothing, err.write, ready.write, exit.read]);
+    }
+    await begun(pid, ready.read, err.read, exit.write);
+    return {
+      fd,
+      async end() {
+        closeSync(exit.write);
+        await reap(pid);
+      },
+    };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/** Waits until the program says that the namespace is configured, or ends. */
+async function begun(pid: number, ready: number, err: number, exit: number): Promise<void> {
+  let said = '';
+  let complaint = '';
+  const complaints = drain(err, (data) => {
+    complaint = (complaint + Buffer.from(data).toString()).slice(-2000);
+  });
+  complaints.catch(() => {});
+  await drain(ready, (data) => {
+    said += Buffer.from(data).toString();
+  });
+  if (said.startsWith('1')) return;
+  closeSync(exit);
+  await reap(pid);
+  await complaints;
+  throw new NetworkUnavailable(`slirp4netns does not start (${complaint.trim().split('\n').at(-1) || `no access to ${TUN}`})`);
+}

@@ -1,0 +1,52 @@
+import { accessSync, constants, openSync } from 'node:fs';
+import { closeAll, drain, feed, makePipe } from '../pipes.ts';
+import { launch, reap } from '../spawn.ts';
+import { within } from './namespace.ts';
+
+/** Administration programs live in sbin, which is in no ordinary user's PATH. */
+const DIRECTORIES = ['/usr/sbin', '/sbin', '/usr/bin', '/bin', '/usr/local/sbin', '/usr/local/bin'];
+
+/** The path of a program of the host, or undefined. */
+export function findTool(name: string): string | undefined {
+  return DIRECTORIES.map((directory) => `${directory}/${name}`).find((path) => {
+    try {
+      accessSync(path, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+export interface ToolResult {
+  readonly code: number;
+  readonly output: string;
+  readonly error: string;
+}
+
+/** Runs a program with `input` as its standard input, in another network namespace when told. */
+export async function runTool(path: string, args: readonly string[], input: string, namespace?: number): Promise<ToolResult> {
+  const [out, err] = [makePipe(), makePipe()];
+  const source = input === '' ? { read: openSync('/dev/null', 'r') } : makePipe();
+  const start = () => launch({ path, args, env: ENVIRONMENT, stdio: [source.read, out.write, err.write] });
+  let pid: number;
+  try {
+    pid = namespace === undefined ? start() : within(namespace, start);
+  } finally {
+    closeAll([source.read, out.write, err.write]);
+  }
+  if ('write' in source) feed(source.write, Buffer.from(input));
+  const texts = { output: '', error: '' };
+  const collect = (name: 'output' | 'error') => (data: Uint8Array) => {
+    texts[name] += Buffer.from(data).toString();
+  };
+  await Promise.all([drain(out.read, collect('output')), drain(err.read, collect('error'))]);
+  return { code: await reap(pid), ...texts };
+}
+
+const ENVIRONMENT = ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL=C'];
+
+/** The first line of what a program complained about. */
+export function complaint({ error, code }: ToolResult): string {
+  return error.trim().split('\n')[0] || `exit code ${code}`;
+}
