@@ -43,7 +43,7 @@ export async function openNat(options: NatOptions): Promise<Network> {
   const interfaces = `kiln${options.mark}`;
   const { block, table } = await reserve(tools.nft, interfaces, options);
   const mtu = outgoingMtu();
-  const free = Array.from({ length: PAIRS }, (_, at) => PAIRS - 1 - at);
+  const free = Array.from({ length: PAIRS }, (_, at) => at);
   const pool = createNamespacePool(() => makeNamespace({ ip: tools.ip, interfaces, block, free, mtu }));
   try {
     forward(options.note);
@@ -132,14 +132,17 @@ interface Pairs {
   /** The beginning of the names of the host's ends. */
   readonly interfaces: string;
   readonly block: Block;
-  /** Numbers of pairs that nobody has. */
+  /**
+   * Numbers of pairs that nobody has, in the order in which they were given back: the kernel takes an interface away some time after
+   * its namespace.
+   */
   readonly free: number[];
   readonly mtu: number;
 }
 
 /** One namespace with the pair of addresses of the next free number. */
 async function makeNamespace({ ip, interfaces, block, free, mtu }: Pairs): Promise<MadeNamespace> {
-  const number = free.pop();
+  const number = free.shift();
   if (number === undefined) throw new NetworkUnavailable(`all ${PAIRS} networks of this process are in use`);
   const fd = makeNetworkNamespace();
   try {
