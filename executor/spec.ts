@@ -153,7 +153,7 @@ function mountsOf(spec: ProcessSpec, context: SpecContext): Mount[] {
     },
     { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: [...NO_DEVICE_NO_EXEC, 'mode=1777', shm] },
     { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: NO_DEVICE_NO_EXEC },
-    sysMount(spec, access),
+    sysMount(context.network, access),
   ];
   if (context.cgroupMount) {
     mounts.push({
@@ -170,8 +170,8 @@ function mountsOf(spec: ProcessSpec, context: SpecContext): Mount[] {
 }
 
 /** A new sysfs shows the network namespace that it is made in, so only who owns that one may make it: else the host's is bound. */
-function sysMount(spec: ProcessSpec, access: string): Mount {
-  if (spec.network === 'none' || !inUserNamespace())
+function sysMount(network: SpecContext['network'], access: string): Mount {
+  if (network !== 'host' || !inUserNamespace())
     return { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...NO_DEVICE_NO_EXEC, access] };
   return { destination: '/sys', type: 'bind', source: '/sys', options: ['rbind', 'rslave', ...NO_DEVICE_NO_EXEC, 'ro'] };
 }

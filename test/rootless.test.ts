@@ -40,7 +40,9 @@ async function prepared(): Promise<Rig> {
 /** Runs Kiln as the user, who has subordinate ids or not. */
 function asUser(rig: Rig, ids: 'with ids' | 'without ids', ...args: string[]): Promise<Ran> {
   const subids = ids === 'with ids' ? rig.path('subids') : '/dev/null';
-  const script = `mount --bind ${subids} /etc/subuid && mount --bind ${subids} /etc/subgid && mount --bind ${rig.path('passwd')} /etc/passwd &&
+  // Most hosts let everybody open it.
+  const tun = existsSync(rig.path('tun')) ? `mount --bind ${rig.path('tun')} /dev/net/tun &&` : '';
+  const script = `${tun} mount --bind ${subids} /etc/subuid && mount --bind ${subids} /etc/subgid && mount --bind ${rig.path('passwd')} /etc/passwd &&
     exec setpriv --reuid=${UID} --regid=${UID} --clear-groups --inh-caps=-all "$@"`;
   return run(['unshare', '--mount', 'sh', '-c', script, 'sh', rig.path('bin/kiln'), ...args], {
     cwd: rig.directory,
@@ -113,6 +115,22 @@ test('without subordinate ids a warning says that all files belong to root, and 
   const ran = await done(asUser(rig, 'without ids', 'run', 'x', 'ls', '-ln', '/copied'));
   assert.match(ran.stdout, /0 +0 .*\/copied/);
   assert.ok(existsSync(rig.path('home/.local/share/kiln-own-ids/kiln.db')));
+});
+
+test('a step of an ordinary user has a network of its own by slirp4netns; without it a warning', async () => {
+  await using rig = await prepared();
+  await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
+  rig.write('c', { Dockerfile: 'FROM busybox\nRUN ls /sys/class/net && ip addr\n' });
+  if (!existsSync('/usr/bin/slirp4netns') || !existsSync('/dev/net/tun'))
+    return console.log('SKIP slirp: needs slirp4netns and /dev/net/tun');
+  execFileSync('mknod', ['-m', '666', rig.path('tun'), 'c', '10', '200']);
+  const own = await done(asUser(rig, 'with ids', 'build', '--progress=plain', '--no-cache', 'c'));
+  assert.match(own.stderr, / lo\n.* tap0\n/);
+  assert.match(own.stderr, /inet 10\.0\.2\.100\/24/);
+  assert.not.match(own.stderr, /share the network/);
+  execFileSync('chmod', ['0', rig.path('tun')]);
+  const shared = await done(asUser(rig, 'with ids', 'build', '--progress=plain', '--no-cache', 'c'));
+  assert.match(shared.stderr, /steps share the network of this host, .*slirp4netns does not start/);
 });
 
 test.run();

@@ -1,10 +1,11 @@
-import { closeSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { inUserNamespace } from '../../snapshotter/sys/usernamespace.ts';
 import { forwardObstacle, tableCommands } from './firewall.ts';
-import { makeNetworkNamespace, turnOffIpv6 } from './namespace.ts';
-import { type MadeNamespace, type Network, NetworkUnavailable } from './network.ts';
+import { makeNamespace, type Namespace, turnOffIpv6, within } from './namespace.ts';
+import { type Network, NetworkUnavailable } from './network.ts';
 import { createNamespacePool } from './pool.ts';
 import { type Block, formatBlock, freeBlocks, PAIRS, pairOf } from './subnet.ts';
-import { complaint, findTool, runTool } from './tool.ts';
+import { complaint, type Enter, findTool, runTool } from './tool.ts';
 
 /**
  * A network by the kernel: for each namespace a veth pair and four addresses, for all of them one nftables table that translates what
@@ -38,13 +39,14 @@ export function natTools(
 
 /** Throws NetworkUnavailable when this host does not let packets through. */
 export async function openNat(options: NatOptions): Promise<Network> {
+  if (inUserNamespace()) throw new NetworkUnavailable('an ordinary user may not change the network of the host');
   const tools = natTools();
   if (typeof tools === 'string') throw new NetworkUnavailable(tools);
   const interfaces = `kiln${options.mark}`;
   const { block, table } = await reserve(tools.nft, interfaces, options);
   const mtu = outgoingMtu();
   const free = Array.from({ length: PAIRS }, (_, at) => at);
-  const pool = createNamespacePool(() => makeNamespace({ ip: tools.ip, interfaces, block, free, mtu }));
+  const pool = createNamespacePool(() => makePair({ ip: tools.ip, interfaces, block, free, mtu }));
   try {
     forward(options.note);
     // The first one shows whether it works at all, and waits for the first sandbox.
@@ -141,10 +143,15 @@ interface Pairs {
 }
 
 /** One namespace with the pair of addresses of the next free number. */
-async function makeNamespace({ ip, interfaces, block, free, mtu }: Pairs): Promise<MadeNamespace> {
+async function makePair({ ip, interfaces, block, free, mtu }: Pairs): Promise<Namespace> {
   const number = free.shift();
   if (number === undefined) throw new NetworkUnavailable(`all ${PAIRS} networks of this process are in use`);
-  const fd = makeNetworkNamespace();
+  const namespace = await makeNamespace();
+  const { fd } = namespace;
+  const close = async () => {
+    free.push(number);
+    await namespace.close();
+  };
   try {
     const host = `${interfaces}${number.toString(36)}`;
     const { gateway, address } = pairOf(block, number);
@@ -156,16 +163,15 @@ async function makeNamespace({ ip, interfaces, block, free, mtu }: Pairs): Promi
     ]);
     turnOffIpv6(host);
     const inside = ['link set lo up', `addr add ${address}/30 dev eth0`, 'link set eth0 up', `route add default via ${gateway}`];
-    await batch(ip, inside, fd);
-    return { fd, end: async () => void free.push(number) };
+    await batch(ip, inside, (action) => within(fd, action));
+    return { ...namespace, close };
   } catch (error) {
-    free.push(number);
-    closeSync(fd);
+    await close();
     throw error;
   }
 }
 
-async function batch(ip: string, lines: readonly string[], namespace?: number): Promise<void> {
-  const result = await runTool(ip, ['-batch', '-'], `${lines.join('\n')}\n`, namespace);
+async function batch(ip: string, lines: readonly string[], enter?: Enter): Promise<void> {
+  const result = await runTool(ip, ['-batch', '-'], `${lines.join('\n')}\n`, enter);
   if (result.code !== 0) throw new NetworkUnavailable(`ip cannot make an interface (${complaint(result)})`);
 }

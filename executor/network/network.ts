@@ -28,13 +28,5 @@ export interface NetworkLease {
   release(tainted: boolean): void;
 }
 
-/** One namespace with a way out, made by an implementation and managed by the pool. */
-export interface MadeNamespace {
-  /** Open on the namespace. */
-  readonly fd: number;
-  /** Ends what serves it. The descriptor is closed by the pool. */
-  end(): Promise<void>;
-}
-
 /** This kind of network cannot be had here; the message says why, as the rest of a sentence. */
 export class NetworkUnavailable extends Error {}

@@ -1,6 +1,5 @@
-import { closeSync } from 'node:fs';
-import { hasConnections } from './namespace.ts';
-import type { MadeNamespace, NetworkLease } from './network.ts';
+import type { Namespace } from './namespace.ts';
+import type { NetworkLease } from './network.ts';
 
 /**
  * Namespaces that wait for the next sandbox. To make one takes 8 ms, to use one again 0.1 ms (2-core VM, 2026-11), and a sandbox
@@ -12,9 +11,9 @@ export interface NamespacePool {
   close(): Promise<void>;
 }
 
-export function createNamespacePool(make: () => Promise<MadeNamespace>): NamespacePool {
-  const idle: MadeNamespace[] = [];
-  let ahead: Promise<MadeNamespace> | undefined;
+export function createNamespacePool(make: () => Promise<Namespace>): NamespacePool {
+  const idle: Namespace[] = [];
+  let ahead: Promise<Namespace> | undefined;
   let closed = false;
   /** What is being made or ended; never rejects. */
   const pending = new Set<Promise<unknown>>();
@@ -27,8 +26,8 @@ export function createNamespacePool(make: () => Promise<MadeNamespace>): Namespa
     pending.add(settled);
     void settled.then(() => pending.delete(settled));
   };
-  const end = (namespace: MadeNamespace) => {
-    track(namespace.end().finally(() => closeSync(namespace.fd)));
+  const end = (namespace: Namespace) => {
+    track(namespace.close());
   };
   const makeAhead = () => {
     if (closed || idle.length > 0 || ahead) return;
@@ -51,7 +50,7 @@ export function createNamespacePool(make: () => Promise<MadeNamespace>): Namespa
         release(tainted) {
           if (!held) return;
           held = false;
-          if (!closed && !tainted && !hasConnections(namespace.fd)) {
+          if (!closed && !tainted && !namespace.hasConnections()) {
             idle.push(namespace);
             return;
           }

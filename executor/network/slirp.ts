@@ -1,10 +1,10 @@
 import { closeSync, openSync } from 'node:fs';
 import { closeAll, drain, makePipe } from '../pipes.ts';
 import { launch, reap } from '../spawn.ts';
-import { makeNetworkNamespace } from './namespace.ts';
-import { type MadeNamespace, type Network, NetworkUnavailable } from './network.ts';
+import { makeNamespace, type Namespace } from './namespace.ts';
+import { type Network, NetworkUnavailable } from './network.ts';
 import { createNamespacePool } from './pool.ts';
-import { findTool } from './tool.ts';
+import { type Enter, findTool } from './tool.ts';
 
 /**
  * A network by slirp4netns: a process for each namespace, which carries its connections through sockets of its own. Slower than the
@@ -20,14 +20,14 @@ export function slirpTool(find: (name: string) => string | undefined = findTool)
   return path === undefined ? 'slirp4netns is not installed' : { path };
 }
 
-/** Runs `action` where /dev/net/tun may be opened: the control group of the sandboxes forbids it. */
-type Outside = <T>(action: () => T) => T;
-
-/** Throws NetworkUnavailable when it is missing or does not start. */
-export async function openSlirp(outside: Outside): Promise<Network> {
+/**
+ * `outside` starts it where /dev/net/tun may be opened: the control group of the sandboxes forbids it. Throws NetworkUnavailable when
+ * the program is missing or does not start.
+ */
+export async function openSlirp(outside: Enter): Promise<Network> {
   const tool = slirpTool();
   if (typeof tool === 'string') throw new NetworkUnavailable(tool);
-  const pool = createNamespacePool(() => makeNamespace(tool.path, outside));
+  const pool = createNamespacePool(() => makeServed(tool.path, outside));
   // The first one shows whether it works at all, and waits for the first sandbox.
   (await pool.lease()).release(false);
   return {
@@ -38,8 +38,9 @@ export async function openSlirp(outside: Outside): Promise<Network> {
   };
 }
 
-async function makeNamespace(program: string, outside: Outside): Promise<MadeNamespace> {
-  const fd = makeNetworkNamespace();
+async function makeServed(program: string, outside: Enter): Promise<Namespace> {
+  const namespace = await makeNamespace();
+  const { fd } = namespace;
   try {
     const [ready, exit, err] = [makePipe(), makePipe(), makePipe()];
     const nothing = openSync('/dev/null', 'r+');
@@ -65,14 +66,15 @@ async function makeNamespace(program: string, outside: Outside): Promise<MadeNam
     }
     await begun(pid, ready.read, err.read, exit.write);
     return {
-      fd,
-      async end() {
+      ...namespace,
+      async close() {
         closeSync(exit.write);
         await reap(pid);
+        await namespace.close();
       },
     };
   } catch (error) {
-    closeSync(fd);
+    await namespace.close();
     throw error;
   }
 }

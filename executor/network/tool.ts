@@ -1,7 +1,6 @@
 import { accessSync, constants, openSync } from 'node:fs';
 import { closeAll, drain, feed, makePipe } from '../pipes.ts';
 import { launch, reap } from '../spawn.ts';
-import { within } from './namespace.ts';
 
 /** Administration programs live in sbin, which is in no ordinary user's PATH. */
 const DIRECTORIES = ['/usr/sbin', '/sbin', '/usr/bin', '/bin', '/usr/local/sbin', '/usr/local/bin'];
@@ -24,14 +23,22 @@ export interface ToolResult {
   readonly error: string;
 }
 
-/** Runs a program with `input` as its standard input, in another network namespace when told. */
-export async function runTool(path: string, args: readonly string[], input: string, namespace?: number): Promise<ToolResult> {
+/** Does something where it is to be done: in another network namespace, say. */
+export type Enter = <T>(action: () => T) => T;
+
+/** Runs a program with `input` as its standard input; `enter` starts it. */
+export async function runTool(
+  path: string,
+  args: readonly string[],
+  input: string,
+  enter: Enter = (action) => action(),
+): Promise<ToolResult> {
   const [out, err] = [makePipe(), makePipe()];
   const source = input === '' ? { read: openSync('/dev/null', 'r') } : makePipe();
   const start = () => launch({ path, args, env: ENVIRONMENT, stdio: [source.read, out.write, err.write] });
   let pid: number;
   try {
-    pid = namespace === undefined ? start() : within(namespace, start);
+    pid = enter(start);
   } finally {
     closeAll([source.read, out.write, err.write]);
   }
