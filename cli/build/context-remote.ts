@@ -2,7 +2,6 @@ import { KilnError, type SourceText } from '../../base/errors.ts';
 import { type GitRef, gitRefOf } from '../../frontend/convert/gitref.ts';
 import { parseBool } from '../../frontend/convert/goformat.ts';
 import { gitContext, HTTP_FILE, httpTree, unpacked } from '../../frontend/convert/remote.ts';
-import { parseIgnore } from '../../frontend/ignore.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import {
   DOCKERFILE_LIMIT,
@@ -17,7 +16,7 @@ import type { BuildOptions } from './options.ts';
 
 /**
  * A context that is fetched: a git repository, or a file by http, which is an archive or else a Dockerfile. It is fetched to read its
- * Dockerfile and `.dockerignore`; the build then finds it in the store.
+ * Dockerfile; the build then finds it in the store.
  */
 export async function loadRemote(options: BuildOptions, host: FetchingHost): Promise<LoadedContext> {
   const git = gitRefOf(options.context);
@@ -40,13 +39,8 @@ async function inTree(tree: DraftEdge, options: BuildOptions, host: FetchingHost
   const elsewhere = await dockerfileElsewhere(options, host);
   const file = elsewhere ? undefined : (options.file ?? defaultName(fetched));
   const dockerfile = elsewhere ?? read(fetched, file!, options.file ?? file!);
-  const ignore =
-    (file && fetched.readFile(`${file}.dockerignore`, DOCKERFILE_LIMIT)) || fetched.readFile('.dockerignore', DOCKERFILE_LIMIT);
-  return {
-    from: { kind: 'remote', tree },
-    dockerfile,
-    ignore: ignore && parseIgnore({ name: '.dockerignore', text: ignore.toString('utf8') }),
-  };
+  // A `.dockerignore` says what is not to be sent to the builder, and nothing is sent here: as with BuildKit it does not count.
+  return { from: { kind: 'remote', tree }, dockerfile, ignore: undefined };
 }
 
 function defaultName(tree: FetchedTree): string {

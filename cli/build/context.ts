@@ -199,12 +199,8 @@ async function fromStdin(options: BuildOptions, host: ContextHost): Promise<Load
       `failed to read dockerfile: the archive has no ${file.slice(directory.length + 1)}`,
       { hint: 'name the file in the archive with -f' },
     );
-  const ignore = read(`${file}.dockerignore`) ?? read(join(directory, '.dockerignore'));
-  return {
-    from,
-    dockerfile: { name: options.file ?? basename(file), text: dockerfileText(found, file) },
-    ignore: ignore && parseIgnore({ name: '.dockerignore', text: ignore.toString('utf8') }),
-  };
+  // Whoever made the archive chose what is in it: as with BuildKit its `.dockerignore` does not count.
+  return { from, dockerfile: { name: options.file ?? basename(file), text: dockerfileText(found, file) }, ignore: undefined };
 }
 
 /** By magic number: gzip, bzip2, xz, zstd, or the checksum of a tar header. */

@@ -14,7 +14,6 @@ import { placed } from './errors.ts';
 import { wordsFor } from './expansion.ts';
 import { cloneImage, DEFAULT_PATH, finishImage, type Image, setEnv, splitEnv } from './image.ts';
 import { type Outline, outlineOf } from './outline.ts';
-import { withoutIgnored } from './remote.ts';
 import { setWorkdir } from './settings.ts';
 import type { StageNode } from './stage.ts';
 import { findTarget, linkStages, listStages } from './stages.ts';
@@ -113,7 +112,7 @@ function begin(request: FrontendRequest, dockerfile: Dockerfile, asked: Platform
 /** Where COPY and ADD find their sources. `paths` is what they read, complete when the graph is sealed. */
 function mainTree(context: MainContext, paths: ReadonlySet<string>): DraftEdge {
   const { sessionId, ignore } = context;
-  if (context.kind === 'remote') return ignore.length > 0 ? withoutIgnored(context.tree, ignore) : context.tree;
+  if (context.kind === 'remote') return context.tree;
   const { sharedKeyHint } = context;
   const options = () => ({ sessionId, sharedKeyHint, excludePatterns: ignore, followPaths: followPaths(paths) });
   return localSource('context', options, { name: '[internal] load build context' });

@@ -39,12 +39,6 @@ export function unpacked(tree: DraftEdge): DraftEdge {
   return fileOp(undefined, [{ kind: 'copy', from: tree, copy }], { name: `copy /${HTTP_FILE} /` });
 }
 
-/** The tree without what its `.dockerignore` excludes. A local context is read through it; a fetched one is all there. */
-export function withoutIgnored(tree: DraftEdge, patterns: readonly string[]): DraftEdge {
-  const copy = { ...WHOLE, src: '/', excludePatterns: patterns };
-  return fileOp(undefined, [{ kind: 'copy', from: tree, copy }], { name: '[internal] apply .dockerignore' });
-}
-
 const WHOLE = {
   dest: '/',
   mode: -1,
