@@ -6,6 +6,9 @@ declare const KILN_VERSION: string | undefined;
 
 export const VERSION: string = typeof KILN_VERSION === 'string' ? KILN_VERSION : 'dev';
 
+/** What an ordinary user runs as himself: these touch no store, and a helper that keeps logins wants to see who asks. */
+const NEEDS_NO_STORE: ReadonlySet<string> = new Set(['doctor', 'login', 'logout']);
+
 /** Runs one command line (without `node` and the script). Sets the exit code; throws nothing. */
 export async function main(argv: readonly string[]): Promise<void> {
   // Modes of what goes into an image are said in full; a stricter umask of the user's shell must not change them.
@@ -39,7 +42,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       exitCode: 2,
     });
   }
-  if (process.getuid?.() !== 0 && first !== 'doctor') (await import('./rootless.ts')).enterUserNamespace();
+  if (process.getuid?.() !== 0 && !NEEDS_NO_STORE.has(first)) (await import('./rootless.ts')).enterUserNamespace();
   const module = await COMMANDS[first as CommandName].load();
   return await module.run(rest);
 }

@@ -5,12 +5,18 @@ import { readHostsConfig } from '../registry/config.ts';
 import { dockerCredentials } from '../registry/credentials.ts';
 import { proxySettings } from '../registry/proxy.ts';
 
-/** Read in the form of buildkitd.toml's `[registry."host"]` tables: mirrors, http, insecure, ca. */
+/** Read in the form of buildkitd.toml's `[registry."host"]` tables: mirrors, http, insecure, ca, keypair. */
 const HOSTS_CONFIG = '/etc/kiln/kiln.toml';
+/** Certificates by host, as docker has them. */
+const CERTIFICATES = '/etc/docker/certs.d';
 
 /** How registries are spoken to: logins of docker's config.json, proxies of the environment, and the host's configuration file. */
 export async function registryOptions(env: Readonly<Record<string, string | undefined>>): Promise<RegistryOptions> {
-  const directory = env['DOCKER_CONFIG'] || join(env['HOME'] || homedir(), '.docker');
-  const hosts = await readHostsConfig(env['KILN_CONFIG'] || HOSTS_CONFIG);
-  return { hosts, credentials: dockerCredentials(join(directory, 'config.json'), env), proxies: proxySettings(env) };
+  const hosts = await readHostsConfig(env['KILN_CONFIG'] || HOSTS_CONFIG, CERTIFICATES);
+  return { hosts, credentials: dockerCredentials(dockerConfigPath(env), env), proxies: proxySettings(env) };
+}
+
+/** docker's config.json: in DOCKER_CONFIG, or in `.docker` of the home directory. */
+export function dockerConfigPath(env: Readonly<Record<string, string | undefined>>): string {
+  return join(env['DOCKER_CONFIG'] || join(env['HOME'] || homedir(), '.docker'), 'config.json');
 }

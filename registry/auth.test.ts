@@ -137,7 +137,7 @@ test('without a login a registry that wants one is asked once', async () => {
   await using client = quickClient();
   const error = await client.manifest({ domain: server.host, path: 'a' }, 'latest', never()).catch((caught: unknown) => caught);
   assert.ok(error instanceof KilnError && error.code === 'KILN_REGISTRY_UNAUTHORIZED');
-  assert.match((error as KilnError).hint ?? '', 'docker login');
+  assert.match((error as KilnError).hint ?? '', 'kiln login');
   assert.is(server.seen.length, 1);
 });
 

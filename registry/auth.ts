@@ -3,7 +3,7 @@ import { KilnError } from '../base/errors.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import type { Credential, CredentialSource } from './credentials.ts';
 import { networkFailure, statusFailure } from './failures.ts';
-import type { Endpoint } from './hosts.ts';
+import { type Endpoint, tlsTowards } from './hosts.ts';
 import { type RetryPolicy, retrying } from './retry.ts';
 import { type HttpResponse, header, readLimited, type Transport } from './transport.ts';
 
@@ -30,6 +30,8 @@ export class Authorizer {
   readonly #credentials: CredentialSource;
   readonly #retry: RetryPolicy;
   readonly #challenges = new Map<string, Challenge>();
+  /** What a host asked for besides, by what was asked of it: the scope of one repository is not to be asked for with another's. */
+  readonly #extra = new LRUCache<string, string>({ max: 200 });
   readonly #tokens = new LRUCache<string, string>({ max: 200 });
   readonly #pending = new Map<string, Promise<string>>();
 
@@ -49,12 +51,13 @@ export class Authorizer {
    * Learns from a 401. True when another attempt makes sense: the host wants something that was not sent with `used`, or the token
    * that was sent is stale.
    */
-  learn(endpoint: Endpoint, response: HttpResponse, used: string | undefined): boolean {
+  learn(endpoint: Endpoint, scopes: readonly Scope[], response: HttpResponse, used: string | undefined): boolean {
     const raw = response.headers['www-authenticate'];
     const offered = parseChallenges(Array.isArray(raw) ? raw.join(', ') : (raw ?? ''));
     const challenge = offered.find(({ scheme }) => scheme === 'bearer') ?? offered.find(({ scheme }) => scheme === 'basic');
     if (!challenge) return false;
     this.#challenges.set(endpoint.origin, challenge);
+    this.#extra.set(JSON.stringify([endpoint.origin, scopes]), challenge.parameters.get('scope') ?? '');
     if (used === undefined) return true;
     for (const [key, token] of this.#tokens.entries()) if (`Bearer ${token}` === used) this.#tokens.delete(key);
     return used.startsWith('Bearer ');
@@ -71,7 +74,7 @@ export class Authorizer {
       return credential?.kind === 'basic' ? basic(credential.username, credential.password) : undefined;
     }
     if (credential?.kind === 'registry') return `Bearer ${credential.token}`;
-    const wanted = mergeScopes(scopes, challenge.parameters.get('scope'));
+    const wanted = mergeScopes(scopes, this.#extra.get(JSON.stringify([endpoint.origin, scopes])) ?? '');
     const realm = challenge.parameters.get('realm') ?? '';
     const key = JSON.stringify([endpoint.origin, realm, challenge.parameters.get('service'), wanted]);
     const cached = this.#tokens.get(key);
@@ -101,7 +104,7 @@ export class Authorizer {
     const request = tokenRequest(url, service, scopes, credential);
     const body = await retrying(this.#retry, signal, async () => {
       try {
-        const response = await this.#transport.send({ ...request, tls: tlsFor(url, endpoint), signal });
+        const response = await this.#transport.send({ ...request, tls: tlsTowards(url, endpoint, endpoint.tls.ca), signal });
         const subject = {
           what: `a token for ${scopes.join(' ')}`,
           kind: 'token',
@@ -125,8 +128,8 @@ function basic(username: string, password: string): string {
 }
 
 /** Our own scopes and those the host asked for, each once, in a fixed order. */
-function mergeScopes(own: readonly Scope[], asked: string | undefined): readonly Scope[] {
-  const all = new Set([...own, ...(asked ?? '').split(' ').filter((scope) => scope !== '')]);
+function mergeScopes(own: readonly Scope[], asked: string): readonly Scope[] {
+  const all = new Set([...own, ...asked.split(' ').filter((scope) => scope !== '')]);
   // pull,push covers what a challenge for pull alone asks.
   for (const scope of own) if (scope.endsWith(':pull,push')) all.delete(scope.replace(/,push$/, ''));
   return [...all].sort();
@@ -151,12 +154,6 @@ function tokenUrl(realm: string, endpoint: Endpoint, login: boolean): URL {
   url.username = '';
   url.password = '';
   return url;
-}
-
-/** The registry's private CA or insecure setting holds for a token server on the same host only. */
-function tlsFor(url: URL, endpoint: Endpoint): Endpoint['tls'] {
-  const same = url.hostname === new URL(endpoint.origin).hostname;
-  return same ? endpoint.tls : { verify: true, ca: endpoint.tls.ca };
 }
 
 function tokenRequest(url: URL, service: string | undefined, scopes: readonly Scope[], credential: Credential | undefined) {

@@ -60,6 +60,22 @@ export class RegistryClient implements AsyncDisposable {
     });
   }
 
+  /** Whether the registry itself answers, and takes our login if it wants one. Throws KILN_REGISTRY_UNAUTHORIZED and KILN_REGISTRY_DENIED. */
+  async ping(domain: string, signal: AbortSignal): Promise<void> {
+    await retrying(this.#retry, signal, async () => {
+      const response = await this.#exchange.send({
+        endpoint: endpointsOf(domain, 'push', this.#hosts)[0] as Endpoint,
+        method: 'GET',
+        path: '/',
+        scopes: [],
+        accept: [200],
+        subject: { what: 'the registry', kind: 'token' },
+        signal,
+      });
+      await discard(response);
+    });
+  }
+
   /** What a tag or digest stands for, by HEAD; undefined when the registry does not know it. `size` is that of the document. */
   async head(repository: Repository, reference: string, signal: AbortSignal): Promise<Descriptor | undefined> {
     return this.#eachEndpoint(repository, (endpoint) =>

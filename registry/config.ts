@@ -1,7 +1,9 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, KilnError, messageOf } from '../base/errors.ts';
-import type { HostConfig, HostsConfig } from './hosts.ts';
+import { DEFAULT_DOMAIN } from '../base/reference.ts';
+import { type Certificates, type Complaint, readCertificates, readKeypair, readPem } from './certificates.ts';
+import { DEFAULTS, DOCKER_HUB, type HostConfig, type HostsConfig, type Keypair } from './hosts.ts';
 
 /**
  * The registry configuration, in the form of buildkitd.toml:
@@ -12,10 +14,18 @@ import type { HostConfig, HostsConfig } from './hosts.ts';
  *       http = true
  *       insecure = true
  *       ca = ["/etc/ssl/example.pem"]
+ *       [[registry."registry.example.com:5000".keypair]]
+ *         key = "/etc/ssl/me.key"
+ *         cert = "/etc/ssl/me.pem"
  *
- * A missing file is no configuration. Other tables are left alone, so that a buildkitd.toml can be used as it is.
+ * A missing file is no configuration. Other tables are left alone, so that a buildkitd.toml can be used as it is. On top come the
+ * certificates in `certificates/HOST[:PORT]` (docker's certs.d), which are read when the host is first asked for.
  */
-export async function readHostsConfig(path: string): Promise<HostsConfig> {
+export async function readHostsConfig(path: string, certificates: string): Promise<HostsConfig> {
+  return withCertificates(await parsedFile(path), certificates);
+}
+
+async function parsedFile(path: string): Promise<HostsConfig> {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -26,9 +36,40 @@ export async function readHostsConfig(path: string): Promise<HostsConfig> {
   return parseHostsConfig(text, path);
 }
 
+/** A directory of one host that cannot be used is that host's trouble alone. */
+function withCertificates(hosts: HostsConfig, root: string): HostsConfig {
+  const known = new Map<string, HostConfig | undefined>();
+  return {
+    get(host) {
+      if (!known.has(host)) known.set(host, merged(hosts.get(host), certificatesOf(root, host)));
+      return known.get(host);
+    },
+  };
+}
+
+function certificatesOf(root: string, host: string): readonly Certificates[] {
+  const complain: Complaint = (why, cause) =>
+    new KilnError('KILN_REGISTRY_CONFIG_INVALID', `the certificates for registry ${host} cannot be used: ${why}`, {
+      place: { kind: 'path', path: root },
+      cause,
+    });
+  const names = host === DEFAULT_DOMAIN ? [host, DOCKER_HUB] : [host];
+  return names.flatMap((name) => readCertificates(join(root, name), complain) ?? []);
+}
+
+function merged(own: HostConfig | undefined, certificates: readonly Certificates[]): HostConfig | undefined {
+  if (certificates.length === 0) return own;
+  const { ca, keypairs = [], ...rest } = own ?? DEFAULTS;
+  return {
+    ...rest,
+    ca: [...ca, ...certificates.flatMap((found) => found.ca)],
+    keypairs: [...keypairs, ...certificates.flatMap((found) => found.keypairs)],
+  };
+}
+
 /** Parses the text of a configuration; `path` is for messages. CA files are read at once. Throws KILN_REGISTRY_CONFIG_INVALID. */
-export async function parseHostsConfig(text: string, path: string): Promise<HostsConfig> {
-  const invalid = (why: string, cause?: unknown) =>
+export async function parseHostsConfig(text: string, path: string): Promise<ReadonlyMap<string, HostConfig>> {
+  const invalid: Complaint = (why, cause) =>
     new KilnError('KILN_REGISTRY_CONFIG_INVALID', `${path} is not valid: ${why}`, { place: { kind: 'path', path }, cause });
   const { parse } = await import('smol-toml');
   let parsed: Readonly<Record<string, unknown>>;
@@ -44,12 +85,10 @@ export async function parseHostsConfig(text: string, path: string): Promise<Host
 
 const KNOWN = new Set(['mirrors', 'http', 'insecure', 'ca', 'tlsconfigdir', 'keypair']);
 
-function hostConfig(host: string, table: unknown, invalid: (why: string, cause?: unknown) => KilnError): HostConfig {
+function hostConfig(host: string, table: unknown, invalid: Complaint): HostConfig {
   if (!isTable(table)) throw invalid(`registry."${host}" is not a table`);
   const stray = Object.keys(table).find((key) => !KNOWN.has(key));
   if (stray !== undefined) throw invalid(`registry."${host}" has an unknown field ${stray}`);
-  // Client certificates are not supported: to ignore them would end in a refusal that nobody could explain.
-  if (table['keypair'] !== undefined) throw invalid(`registry."${host}": client certificates (keypair) are not supported yet`);
   const texts = (key: string): readonly string[] => {
     const value = table[key] ?? [];
     if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value;
@@ -60,34 +99,30 @@ function hostConfig(host: string, table: unknown, invalid: (why: string, cause?:
     if (typeof value === 'boolean') return value;
     throw invalid(`registry."${host}".${key} is neither true nor false`);
   };
-  const files = [...texts('ca'), ...texts('tlsconfigdir').flatMap((directory) => certificatesIn(directory, invalid))];
+  const directories = texts('tlsconfigdir').map((directory) => {
+    const found = readCertificates(directory, invalid);
+    if (!found) throw invalid(`${directory} cannot be read: there is no such directory`);
+    return found;
+  });
+  const keypairs = [...ownKeypairs(host, table['keypair'], invalid), ...directories.flatMap((found) => found.keypairs)];
   return {
     mirrors: texts('mirrors'),
     http: flag('http'),
     insecure: flag('insecure'),
-    ca: files.map((file) => pemOf(file, invalid)),
+    ca: [...texts('ca').map((file) => readPem(file, 'CERTIFICATE', invalid)), ...directories.flatMap((found) => found.ca)],
+    ...(keypairs.length > 0 ? { keypairs } : {}),
   };
 }
 
-/** As docker's certs.d: every `*.crt` of the directory is a CA. */
-function certificatesIn(directory: string, invalid: (why: string, cause?: unknown) => KilnError): string[] {
-  try {
-    const names = readdirSync(directory).filter((name) => name.endsWith('.crt'));
-    return names.sort().map((name) => join(directory, name));
-  } catch (cause) {
-    throw invalid(`${directory} cannot be read: ${messageOf(cause)}`, cause);
-  }
-}
-
-function pemOf(file: string, invalid: (why: string, cause?: unknown) => KilnError): string {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw invalid(`CA file ${file} cannot be read: ${messageOf(cause)}`, cause);
-  }
-  if (!text.includes('-----BEGIN CERTIFICATE-----')) throw invalid(`CA file ${file} holds no certificate in PEM form`);
-  return text;
+function ownKeypairs(host: string, value: unknown, invalid: Complaint): Keypair[] {
+  // BuildKit takes one table as well as a list of them.
+  const tables = value === undefined ? [] : Array.isArray(value) ? value : [value];
+  return tables.map((table) => {
+    const { key, cert, ...rest } = isTable(table) ? table : {};
+    if (typeof key !== 'string' || typeof cert !== 'string' || Object.keys(rest).length > 0)
+      throw invalid(`registry."${host}".keypair has to say key and cert, each the path of a file`);
+    return readKeypair({ key, cert }, invalid);
+  });
 }
 
 function isTable(value: unknown): value is Readonly<Record<string, unknown>> {

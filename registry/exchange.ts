@@ -3,7 +3,7 @@ import { KilnError } from '../base/errors.ts';
 import { Authorizer, type Scope, wantsLogin } from './auth.ts';
 import type { CredentialSource } from './credentials.ts';
 import { networkFailure, type Subject, speaksNoTls, statusFailure } from './failures.ts';
-import type { Endpoint } from './hosts.ts';
+import { type Endpoint, tlsTowards } from './hosts.ts';
 import type { ProxySettings } from './proxy.ts';
 import type { RetryPolicy } from './retry.ts';
 import { discard, type HttpRequest, type HttpResponse, header, type Timeouts, Transport } from './transport.ts';
@@ -65,7 +65,12 @@ export class Exchange implements AsyncDisposable {
       const response = await this.#attempt(request, endpoint, url, authorization);
       if (response === undefined) return this.send(request);
       if (request.accept.includes(response.status)) return response;
-      if (trusted && wantsLogin(response) && logins++ < 2 && this.#authorizer.learn(endpoint, response, authorization)) {
+      if (
+        trusted &&
+        wantsLogin(response) &&
+        logins++ < 2 &&
+        this.#authorizer.learn(endpoint, request.scopes, response, authorization)
+      ) {
         fresh = await this.#authorizer.header(endpoint, request.scopes, request.signal);
         if (fresh !== undefined && fresh !== authorization) {
           await discard(response);
@@ -103,8 +108,7 @@ export class Exchange implements AsyncDisposable {
           ...(authorization === undefined ? {} : { authorization }),
         },
         ...(body === undefined ? {} : { body }),
-        // A redirect's target gets no private CA and no leniency, unless it is the same host.
-        tls: url.hostname === new URL(endpoint.origin).hostname ? endpoint.tls : { verify: true, ca: [] },
+        tls: tlsTowards(url, endpoint),
         signal: request.signal,
       });
     } catch (error) {

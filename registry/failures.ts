@@ -154,7 +154,7 @@ export async function statusFailure(response: HttpResponse, subject: Subject, si
     const code = status === 429 ? 'KILN_REGISTRY_RATE_LIMITED' : 'KILN_REGISTRY_ERROR';
     const hint =
       status === 429
-        ? `wait, or log in for a higher limit: docker login ${host}`
+        ? `wait, or log in for a higher limit: kiln login ${host}`
         : "the fault is on the registry's side: try again later";
     return new TransientFailure(
       new KilnError(code, `registry ${host} answered ${status} for ${subject.what}${tail}`, { hint }),
@@ -166,7 +166,7 @@ export async function statusFailure(response: HttpResponse, subject: Subject, si
     return new KilnError(
       denied ? 'KILN_REGISTRY_DENIED' : 'KILN_REGISTRY_UNAUTHORIZED',
       `registry ${host} ${denied ? 'denies access to' : 'wants a login for'} ${subject.what}${tail}`,
-      { hint: `check the name; if it is right, log in with an account that has access: docker login ${host}` },
+      { hint: `check the name; if it is right, log in with an account that has access: kiln login ${host}` },
     );
   }
   if (status === 404 && subject.kind === 'manifest') {

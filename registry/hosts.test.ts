@@ -1,5 +1,4 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -7,8 +6,9 @@ import * as assert from 'uvu/assert';
 import { KilnError } from '../base/errors.ts';
 import { MEDIA } from '../base/oci.ts';
 import { parseHostsConfig, readHostsConfig } from './config.ts';
-import { endpointsOf, isLoopback } from './hosts.ts';
+import { endpointsOf, type HostsConfig, isLoopback, tlsTowards } from './hosts.ts';
 import { proxyFor, proxySettings } from './proxy.ts';
+import { opensslMissing, selfSigned } from './testing/certificates.ts';
 import { never, quickClient } from './testing/client.ts';
 import { faultServer } from './testing/faults.ts';
 import { makeImage } from './testing/images.ts';
@@ -71,7 +71,8 @@ test('mirrors come first for a pull and not at all for a push', () => {
 const env = {
   HTTPS_PROXY: 'http://proxy:3128',
   http_proxy: 'proxy2:8080',
-  NO_PROXY: 'a.example.com, .internal,10.0.0.0/8 *.wild.org,one:5000,::1',
+  NO_PROXY:
+    'a.example.com, .internal,10.0.0.0/8 *.wild.org,one:5000,fd00::1,[fd00::2]:5000,FE80::/10,192.0.2.7,Upper.example,*.ports.org:81',
 };
 const proxied: readonly [string, string | undefined][] = [
   ['https://registry.org/', 'http://proxy:3128'],
@@ -86,6 +87,17 @@ const proxied: readonly [string, string | undefined][] = [
   ['https://x.wild.org/', undefined],
   ['https://one:5000/', undefined],
   ['https://one/', 'http://proxy:3128'],
+  ['https://wild.org/', 'http://proxy:3128'],
+  ['https://[fd00::1]:5000/', undefined],
+  ['https://[fd00::2]:5000/', undefined],
+  ['https://[fd00::2]/', 'http://proxy:3128'],
+  ['https://[fe80::12]/', undefined],
+  ['https://[fd00::12]/', 'http://proxy:3128'],
+  ['https://192.0.2.7:5000/', undefined],
+  ['https://192.0.2.70/', 'http://proxy:3128'],
+  ['https://upper.example/', undefined],
+  ['http://a.ports.org:81/', undefined],
+  ['http://a.ports.org/', 'http://proxy2:8080'],
   ['https://127.0.0.1:5000/', undefined],
   ['http://localhost/', undefined],
 ];
@@ -117,13 +129,17 @@ test('the configuration is read from the registry tables of a buildkitd.toml', (
     const config = await parseHostsConfig(text, 'x.toml');
     assert.equal(config.get('docker.io'), { mirrors: ['m.example.com'], http: false, insecure: false, ca: [] });
     assert.equal(config.get('r:5000'), { mirrors: [], http: true, insecure: true, ca: [pem, pem] });
-    assert.is((await readHostsConfig(join(directory, 'none.toml'))).size, 0);
+    assert.is((await readHostsConfig(join(directory, 'none.toml'), join(directory, 'none'))).get('docker.io'), undefined);
     for (const [bad, why] of [
       ['[registry', /x\.toml/],
       ['[registry."a"]\nhttps = true', /unknown field https/],
       ['[registry."a"]\nmirrors = "m"', /list of strings/],
       ['[registry."a"]\nhttp = "yes"', /neither true nor false/],
       ['[registry."a"]\nca = ["/nonexistent/ca.pem"]', /cannot be read/],
+      ['[registry."a"]\ntlsconfigdir = ["/nonexistent"]', /no such directory/],
+      ['[registry."a"]\nkeypair = "x"', /key and cert/],
+      ['[[registry."a".keypair]]\ncert = "/nonexistent/c.pem"', /key and cert/],
+      ['[[registry."a".keypair]]\ncert = "/nonexistent/c.pem"\nkey = "/k"', /cannot be read/],
     ] as const) {
       const error = await parseHostsConfig(bad, 'x.toml').catch((caught: unknown) => caught);
       assert.ok(
@@ -133,14 +149,13 @@ test('the configuration is read from the registry tables of a buildkitd.toml', (
     }
   }));
 
-const openssl = spawnSync('openssl', ['version'], { stdio: 'ignore' }).status === 0 ? undefined : 'openssl is not installed';
-const skip = registryMissing() ?? openssl;
+const skip = registryMissing() ?? opensslMissing();
 if (skip) console.log(`SKIP a registry with a certificate of its own: ${skip}`);
 else
   test('a registry with a certificate of its own: taken on loopback, verified when a CA is configured', () =>
     inDirectory(async (directory) => {
-      const [certificate, key] = selfSigned(directory, 'good');
-      const [other] = selfSigned(directory, 'other');
+      const { certificate, key } = selfSigned(directory, 'good');
+      const { certificate: other } = selfSigned(directory, 'other');
       await using registry = await startRegistry({ tls: { certificate, key } });
       const ask = async (ca: readonly string[]) => {
         const hosts = new Map([[registry.host, { mirrors: [], http: false, insecure: false, ca }]]);
@@ -154,16 +169,46 @@ else
       assert.is(await ask([readFileSync(other, 'utf8')]), 'KILN_REGISTRY_TLS');
     }));
 
-function selfSigned(directory: string, name: string): [certificate: string, key: string] {
-  const certificate = join(directory, `${name}.pem`);
-  const key = join(directory, `${name}.key`);
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  const subject = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '30'];
-  const made = spawnSync('openssl', ['req', '-x509', ...curve, '-keyout', key, '-out', certificate, ...subject], {
-    encoding: 'utf8',
-  });
-  assert.is(made.status, 0, made.stderr);
-  return [certificate, key];
-}
+if (skip) console.log(`SKIP a registry that wants a client certificate: ${skip}`);
+else
+  test('a registry that wants a client certificate: from kiln.toml or from certs.d, for that host only', () =>
+    inDirectory(async (directory) => {
+      const server = selfSigned(directory, 'server');
+      const client = selfSigned(directory, 'client');
+      await using registry = await startRegistry({ tls: server, clientCa: client.certificate });
+      const ask = async (hosts: HostsConfig) => {
+        await using asking = quickClient({ hosts });
+        return await asking
+          .manifest({ domain: registry.host, path: 'a' }, 'latest', never())
+          .catch((error: KilnError) => error.code);
+      };
+      const table = `registry."${registry.host}"`;
+      const keypair = `[[${table}.keypair]]\ncert = "${client.certificate}"\nkey = "${client.key}"\n`;
+      // The alert may be lost with the connection.
+      assert.match(
+        String(await ask(await parseHostsConfig(`[${table}]\nca = ["${server.certificate}"]\n`, 'x'))),
+        /^KILN_REGISTRY_(TLS|UNREACHABLE)$/,
+      );
+      assert.is(
+        await ask(await parseHostsConfig(`[${table}]\nca = ["${server.certificate}"]\n${keypair}`, 'x')),
+        'KILN_IMAGE_NOT_FOUND',
+      );
+      const certificates = join(directory, 'certs.d');
+      const own = join(certificates, registry.host);
+      mkdirSync(own, { recursive: true });
+      copyFileSync(server.certificate, join(own, 'ca.crt'));
+      copyFileSync(client.certificate, join(own, 'me.cert'));
+      const read = () => readHostsConfig(join(directory, 'none.toml'), certificates);
+      const lone = await ask(await read());
+      assert.is(lone, 'KILN_REGISTRY_CONFIG_INVALID', 'a certificate without its key');
+      copyFileSync(client.key, join(own, 'me.key'));
+      assert.is(await ask(await read()), 'KILN_IMAGE_NOT_FOUND');
+      assert.is((await read()).get('127.0.0.1:1'), undefined);
+      const [endpoint] = endpointsOf(registry.host, 'push', await read());
+      assert.ok(endpoint?.tls.keypairs);
+      assert.is(tlsTowards(new URL(`https://${registry.host}/x`), endpoint), endpoint.tls);
+      assert.is(tlsTowards(new URL('https://127.0.0.1:1/x'), endpoint).keypairs, undefined);
+      assert.equal(tlsTowards(new URL('https://cdn.example.com/'), endpoint), { verify: true, ca: [] });
+    }));
 
 test.run();

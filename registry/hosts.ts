@@ -21,6 +21,14 @@ export interface TlsPolicy {
   readonly verify: boolean;
   /** PEM texts, in addition to the system's (and NODE_EXTRA_CA_CERTS). */
   readonly ca: readonly string[];
+  /** What the server may be shown when it asks who we are. */
+  readonly keypairs?: readonly Keypair[];
+}
+
+/** A client certificate and its key, as PEM texts. */
+export interface Keypair {
+  readonly cert: string;
+  readonly key: string;
 }
 
 /** What the user configured for one registry host (see config.ts). */
@@ -32,13 +40,15 @@ export interface HostConfig {
   /** Accept any certificate. */
   readonly insecure: boolean;
   readonly ca: readonly string[];
+  readonly keypairs?: readonly Keypair[];
 }
 
-export type HostsConfig = ReadonlyMap<string, HostConfig>;
+/** What is configured for a host (`name` or `name:port`), or undefined. A Map is one. */
+export type HostsConfig = Pick<ReadonlyMap<string, HostConfig>, 'get'>;
 
-const DEFAULTS: HostConfig = { mirrors: [], http: false, insecure: false, ca: [] };
+export const DEFAULTS: HostConfig = { mirrors: [], http: false, insecure: false, ca: [] };
 /** docker.io is a name, not a host that speaks the registry protocol. */
-const DOCKER_HUB = 'registry-1.docker.io';
+export const DOCKER_HUB = 'registry-1.docker.io';
 
 /**
  * The endpoints for `domain`, in order. Pulls ask mirrors first; a push goes to the registry itself only.
@@ -67,9 +77,24 @@ function endpoint(host: string, prefix: string, credentialHost: string, config: 
     origin,
     prefix,
     credentialHost,
-    tls: { verify: !config.insecure && (!loopback || config.ca.length > 0), ca: config.ca },
+    tls: {
+      verify: !config.insecure && (!loopback || config.ca.length > 0),
+      ca: config.ca,
+      ...(config.keypairs ? { keypairs: config.keypairs } : {}),
+    },
     plainFallback: !config.http && (loopback || config.insecure),
   };
+}
+
+/**
+ * How to speak TLS with `url`, which an endpoint named: a redirect, or its token server. What is configured for a host holds for that host
+ * only, and a client certificate is shown to nobody but the endpoint itself. `ca` is what another host is believed by, besides the system's.
+ */
+export function tlsTowards(url: URL, endpoint: Endpoint, ca: readonly string[] = []): TlsPolicy {
+  const own = new URL(endpoint.origin);
+  if (url.host === own.host) return endpoint.tls;
+  const { verify, ca: trusted } = endpoint.tls;
+  return url.hostname === own.hostname ? { verify, ca: trusted } : { verify: true, ca };
 }
 
 function originOf(scheme: 'http' | 'https', host: string): string {

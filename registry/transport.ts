@@ -72,7 +72,7 @@ export class Transport implements AsyncDisposable {
   async #dispatcher(request: HttpRequest): Promise<Dispatcher> {
     const { url, tls } = request;
     const proxy = proxyFor(url, this.#proxies);
-    const key = JSON.stringify([proxy ?? '', url.origin, tls.verify, tls.ca]);
+    const key = JSON.stringify([proxy ?? '', url.origin, tls.verify, tls.ca, tls.keypairs?.map(({ cert }) => cert)]);
     const known = this.#pools.get(key);
     if (known) return known;
     const made = proxy ? await this.#viaProxy(proxy, tls) : await this.#pool(url.origin, tls);
@@ -109,12 +109,20 @@ export class Transport implements AsyncDisposable {
   }
 }
 
+interface TlsOptions {
+  readonly rejectUnauthorized?: boolean;
+  readonly ca?: string[];
+  readonly cert?: string[];
+  readonly key?: string[];
+}
+
 /** Own CAs come on top of Node's and NODE_EXTRA_CA_CERTS. */
-async function tlsOptions(tls: TlsPolicy): Promise<{ rejectUnauthorized?: boolean; ca?: string[] }> {
-  if (!tls.verify) return { rejectUnauthorized: false };
-  if (tls.ca.length === 0) return {};
+async function tlsOptions({ verify, ca, keypairs = [] }: TlsPolicy): Promise<TlsOptions> {
+  const own = keypairs.length === 0 ? {} : { cert: keypairs.map(({ cert }) => cert), key: keypairs.map(({ key }) => key) };
+  if (!verify) return { ...own, rejectUnauthorized: false };
+  if (ca.length === 0) return own;
   const { getCACertificates } = await import('node:tls');
-  return { ca: [...getCACertificates('default'), ...tls.ca] };
+  return { ...own, ca: [...getCACertificates('default'), ...ca] };
 }
 
 /** Gives up a body that nobody wants: small ones are read so that the connection can be used again, others cut. */

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { TokenServer } from './tokens.ts';
 
 /** A real registry (Debian's docker-registry) on a free loopback port, for tests. It ends, and its data goes, with the scope. */
 export interface TestRegistry extends AsyncDisposable {
@@ -16,6 +17,12 @@ export interface TestRegistryOptions {
   readonly login?: boolean;
   /** The https certificate and key files, for a registry that speaks TLS. */
   readonly tls?: { readonly certificate: string; readonly key: string };
+  /** The CA file of clients, which then have to show a certificate. */
+  readonly clientCa?: string;
+  /** Ask for tokens of this server. */
+  readonly tokens?: Pick<TokenServer, 'realm' | 'certificate'>;
+  /** Serve what the registry at this URL has, as a pull-through cache. */
+  readonly mirrorOf?: string;
 }
 
 export const TEST_LOGIN = { username: 'baker', password: 'baker' } as const;
@@ -46,16 +53,26 @@ export async function startRegistry(options: TestRegistryOptions = {}): Promise<
   }
 }
 
-function configuration(directory: string, { login, tls }: TestRegistryOptions): string {
+function configuration(directory: string, options: TestRegistryOptions): string {
+  const { login, tokens, mirrorOf } = options;
   return [
     'version: 0.1',
     'log: { level: info, formatter: text }',
     `storage: { filesystem: { rootdirectory: ${join(directory, 'data')} }, delete: { enabled: true } }`,
     // Port 0: the kernel picks a free one, and the log says which.
-    `http: { addr: "127.0.0.1:0"${tls ? `, tls: { certificate: ${tls.certificate}, key: ${tls.key} }` : ''} }`,
+    `http: { addr: "127.0.0.1:0"${tlsOf(options)} }`,
     ...(login ? [`auth: { htpasswd: { realm: test, path: ${join(directory, 'htpasswd')} } }`] : []),
+    ...(tokens
+      ? [`auth: { token: { realm: "${tokens.realm}", service: test, issuer: test, rootcertbundle: ${tokens.certificate} } }`]
+      : []),
+    ...(mirrorOf === undefined ? [] : [`proxy: { remoteurl: "${mirrorOf}" }`]),
     '',
   ].join('\n');
+}
+
+function tlsOf({ tls, clientCa }: TestRegistryOptions): string {
+  if (!tls) return '';
+  return `, tls: { certificate: ${tls.certificate}, key: ${tls.key}${clientCa ? `, clientcas: ["${clientCa}"]` : ''} }`;
 }
 
 function listening(config: string): Promise<{ child: ChildProcess; address: string; log: () => string }> {

@@ -1,0 +1,20 @@
+import { DEFAULT_DOMAIN } from '../../base/reference.ts';
+import { hostOfKey } from '../../registry/docker-config.ts';
+import { removeLogin } from '../../registry/login.ts';
+import { newCommand, parseArguments } from '../arguments.ts';
+import { cancelOnSignals } from '../cancel.ts';
+import { dockerConfigPath } from '../registry-options.ts';
+
+/** `kiln logout [REGISTRY]` */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = newCommand('logout', 'Forget the login for a registry').argument(
+    '[registry]',
+    'HOST[:PORT] (default: Docker Hub)',
+  );
+  if (!parseArguments(command, argv)) return 0;
+  const host = hostOfKey(command.args[0] ?? DEFAULT_DOMAIN);
+  using cancel = cancelOnSignals();
+  await removeLogin(host, { path: dockerConfigPath(process.env), env: process.env }, cancel.signal);
+  process.stdout.write(`Removing login credentials for ${host}\n`);
+  return 0;
+}

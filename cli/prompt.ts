@@ -1,0 +1,27 @@
+import { Writable } from 'node:stream';
+import { CancelledError } from '../base/errors.ts';
+
+/** Asks on the terminal and answers the line that is typed, which is not shown when it is `secret`. Ctrl-C and Ctrl-D cancel. */
+export async function ask(question: string, { secret }: { readonly secret: boolean }): Promise<string> {
+  const { createInterface } = await import('node:readline');
+  process.stderr.write(question);
+  const output = secret ? new Writable({ write: (_chunk, _encoding, done) => done() }) : process.stderr;
+  const lines = createInterface({ input: process.stdin, output, terminal: true });
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      lines.once('line', resolve);
+      lines.once('SIGINT', () => reject(new CancelledError()));
+      lines.once('close', () => reject(new CancelledError()));
+    });
+  } finally {
+    lines.close();
+    if (secret) process.stderr.write('\n');
+  }
+}
+
+/** Standard input to its end, as text. */
+export async function readInput(): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks).toString();
+}

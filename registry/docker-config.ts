@@ -1,0 +1,112 @@
+import { mkdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { errnoOf, KilnError, messageOf } from '../base/errors.ts';
+import { DEFAULT_DOMAIN } from '../base/reference.ts';
+
+/** One login in `auths`. `auth` is the base64 of `user:password`. */
+export interface AuthEntry {
+  readonly auth?: string;
+  readonly username?: string;
+  readonly password?: string;
+  readonly identitytoken?: string;
+  readonly registrytoken?: string;
+}
+
+/** What Kiln reads of docker's config.json; fields that are not named here are kept. */
+export interface DockerConfig {
+  readonly auths?: Readonly<Record<string, AuthEntry>>;
+  readonly credsStore?: string;
+  readonly credHelpers?: Readonly<Record<string, string>>;
+  readonly [unknown: string]: unknown;
+}
+
+/** Where docker keeps the login of Docker Hub, for historical reasons. */
+const HUB_KEY = 'https://index.docker.io/v1/';
+
+/** Under what name the login for `host` is kept. */
+export function serverKey(host: string): string {
+  return host === DEFAULT_DOMAIN ? HUB_KEY : host;
+}
+
+/** The entry whose key names exactly this host: `host`, `https://host`, `https://host/v1/`. */
+export function byHost<T>(entries: Readonly<Record<string, T>> | undefined, host: string): T | undefined {
+  for (const [key, value] of Object.entries(entries ?? {})) if (hostOfKey(key) === host) return value;
+  return undefined;
+}
+
+/** The host that a key, or what a user calls a registry, stands for; Docker Hub's own names are `docker.io`. */
+export function hostOfKey(key: string): string {
+  const host = key.replace(/^https?:\/\//, '').replace(/\/.*$/, '');
+  return host === 'index.docker.io' || host === 'registry-1.docker.io' ? DEFAULT_DOMAIN : host;
+}
+
+/** The helper that keeps the login for `host`: its own, or the one for all; undefined when it is kept in the file. */
+export function helperFor(config: DockerConfig, host: string): string | undefined {
+  return byHost(config.credHelpers, host) ?? (config.credsStore || undefined);
+}
+
+/** Reads the file; one that is not there, or not for us, is empty. Throws KILN_DOCKER_CONFIG_INVALID. */
+export function readDockerConfig(path: string): DockerConfig {
+  return read(path, ['ENOENT', 'ENOTDIR', 'EACCES']);
+}
+
+function read(path: string, empty: readonly string[]): DockerConfig {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (empty.includes(errnoOf(error) ?? '')) return {};
+    throw error;
+  }
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed as DockerConfig;
+    throw new TypeError('it is no object');
+  } catch (cause) {
+    throw new KilnError('KILN_DOCKER_CONFIG_INVALID', `${path} is no valid docker configuration: ${messageOf(cause)}`, {
+      place: { kind: 'path', path },
+      hint: 'repair or remove the file, or point DOCKER_CONFIG to another directory',
+      cause,
+    });
+  }
+}
+
+/** Replaces what `auths` has for `host`, under whatever key, by `entry` (by nothing when undefined). All else stays as it is. */
+export function replaceAuth(path: string, host: string, entry: AuthEntry | undefined): void {
+  // What could not be read must not be replaced.
+  const config = read(path, ['ENOENT']);
+  const others = Object.entries(config.auths ?? {}).filter(([key]) => hostOfKey(key) !== host);
+  const auths = Object.fromEntries([...others, ...(entry ? [[serverKey(host), entry] as const] : [])]);
+  writeWhole(path, `${JSON.stringify({ ...config, auths }, null, '\t')}`);
+}
+
+/** Nobody else may read it, and nobody ever sees half of it. A link to the file stays a link. */
+function writeWhole(path: string, text: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    const real = resolved(path);
+    const temporary = `${real}.${process.pid}.part`;
+    rmSync(temporary, { force: true });
+    try {
+      writeFileSync(temporary, text, { flag: 'wx', mode: 0o600, flush: true });
+      renameSync(temporary, real);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
+    }
+  } catch (cause) {
+    throw new KilnError('KILN_DOCKER_CONFIG_INVALID', `${path} cannot be written: ${messageOf(cause)}`, {
+      place: { kind: 'path', path },
+      hint: 'point DOCKER_CONFIG to a directory that you can write',
+      cause,
+    });
+  }
+}
+
+function resolved(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
