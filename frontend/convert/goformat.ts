@@ -7,9 +7,10 @@ export function quoteList(list: readonly string[]): string {
   return `[${list.map(quote).join(' ')}]`;
 }
 
-/** `%q` of a number: the character with that code, in single quotes. */
+/** `%q` of a number: the character with that code, in single quotes; U+FFFD for what is none. */
 export function quoteRune(code: number): string {
-  const char = String.fromCodePoint(code);
+  const isCharacter = code >= 0 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff);
+  const char = isCharacter ? String.fromCodePoint(code) : '\ufffd';
   if (char === "'") return "'\\''";
   return char === '"' ? `'"'` : `'${quote(char).slice(1, -1)}'`;
 }

@@ -1,0 +1,158 @@
+import type { Random } from '../../base/testing/random.ts';
+import type { GoldenCase } from '../golden/case.ts';
+import { sourceOf } from './context.ts';
+import { NAMES, value, word } from './words.ts';
+
+const PATHS = ['/w', '/w/x', '/d', '/d/e', '/l', '/l/m', 'rel', './r2', '/etc', '/opt/a b', '/w/../v', '/tmp/'];
+const plainPath = (random: Random) => random.pick(PATHS.filter((path) => !path.includes(' ')));
+const path = (random: Random) =>
+  random.one(6) ? `/${value(random)}` : random.one(5) ? `${plainPath(random)}/$A` : plainPath(random);
+const destination = (random: Random) => `${path(random)}${random.one(2) ? '/' : ''}`;
+
+/** What is there for an instruction to use: earlier stages and the files of the context. */
+export interface Scene {
+  readonly stages: readonly string[];
+  readonly files: GoldenCase['files'];
+}
+
+/** Makes one instruction, which may be refused. */
+type Maker = (random: Random, scene: Scene) => string;
+
+const COMMANDS: readonly ((random: Random) => string)[] = [
+  (random) => `echo "$A|$B|\${C}" > ${random.pick(['/out1', '/w/out', '/tmp/o'])} || true`,
+  (random) => `mkdir -p ${plainPath(random)} || true`,
+  (random) => `rm -rf ${random.pick(['/w', '/w/x', '/d/e', '/l', '/etc/group', '/opt'])}`,
+  (random) => `ln -sf ${random.pick(['/w', 'x', '../d', '/nowhere', 'l'])} ${random.pick(['/l', '/w/l', '/d'])} || true`,
+  (random) => `chmod ${random.pick(['700', '1777', 'a+x', '2755'])} ${random.pick(['/w', '/tmp', '/etc', '/d'])} || true`,
+  (random) => `chown ${random.pick(['5:6', 'www-data', '0:33'])} ${random.pick(['/w', '/l', '/d'])} || true`,
+  (random) => `mv ${random.pick(['/w', '/d', '/w/x'])} ${random.pick(['/v', '/w2', '/d/new'])} || true`,
+  (random) => `pwd > /tmp/${random.pick(['p', 'q'])}; id -u >> /tmp/p || true`,
+  (random) => `touch ${plainPath(random)} || true`,
+  () => 'ln /etc/passwd /tmp/hard || true',
+  () => 'env | grep -v -e HOSTNAME -e ^_= | sort > /tmp/env || true',
+];
+
+const run: Maker = (random, { stages }) => {
+  const command = random.some(1, 2, () => random.pick(COMMANDS)(random)).join(random.one(2) ? ' && ' : '; ');
+  const mount = random.one(5) ? mountFlag(random, stages) : '';
+  switch (random.int(7)) {
+    case 0:
+      return `RUN ${mount}["/bin/sh", "-c", ${JSON.stringify(command)}]`;
+    case 1:
+      return `RUN ${mount}<<${random.pick(['EOF', '"EOF"', "'EOF'"])}\n${command}\necho here > /tmp/here\nEOF`;
+    case 2:
+      return `RUN ${mount}<<-E cat > /tmp/cat || true\n\tcat $A\n\tE`;
+    case 3:
+      return `RUN ${mount}${command.replace(/ (&&|\|\|) /, ' \\\n  # comment\n  $1 ')}`;
+    default:
+      return `RUN ${mount}${command}`;
+  }
+};
+
+function mountFlag(random: Random, stages: readonly string[]): string {
+  return random.mostly(
+    [
+      '--mount=type=bind,target=/ctx ',
+      `--mount=type=bind,from=${random.pick([...stages, 'busybox'])},source=/etc,target=/m `,
+      '--mount=type=tmpfs,target=/tmp/t ',
+      '--mount=target=/ctx/$A,rw ',
+      '--mount=type=cache,target=/cache,id=differential,sharing=private ',
+      '--network=none ',
+      '--mount=type=secret,id=none ',
+    ],
+    ['--mount=type=bind ', '--mount=type=nosuch,target=/x ', '--mount=target=$UNSET ', '--network=nosuch '],
+  );
+}
+
+const copy: Maker = (random, { stages, files }) => {
+  const add = random.one(3);
+  const flags = [
+    random.one(4)
+      ? `--chown=${random.mostly(['5', '5:6', 'www-data', 'daemon:bin', 'nobody:7', '0:0', '${A:-3}'], [':7', '$A', 'nosuch', ''])}`
+      : '',
+    random.one(4)
+      ? `--chmod=${random.mostly(['755', '0600', 'u+x', 'go-rwx', 'a=rX', '7777', 'u=rw,g=r', '${UNSET:-711}', '+x', 'g=u'], ['$B', '99', '', 'x'])}`
+      : '',
+    random.one(5) ? random.pick(['--link', '--link=true', '--link=false']) : '',
+    random.one(6) ? `--exclude=${random.pick(['*.txt', '**/d', 'dir/sub', 'sub', '${A:-b.txt}', '!a', 'a', '*'])}` : '',
+  ].filter((flag) => flag !== '');
+  if (!add && random.one(3)) {
+    const from = random.mostly([...stages, ...stages, 'busybox'], ['0', '1', '$A', 'nosuch-stage/x']);
+    const source = random.mostly(
+      ['/etc/passwd', '/etc', 'etc/gr*', '/tmp', '/var', '/var/www', '/d/*', '/usr', '/tmp/*', '/home'],
+      ['/w', '/l', '/', '/d'],
+    );
+    return ['COPY', `--from=${from}`, ...flags, source, destination(random)].join(' ');
+  }
+  const name = add ? 'ADD' : 'COPY';
+  if (random.one(6)) {
+    const body = `body $A \${B:-c}\n${random.one(2) ? '\\$A "q"\n' : ''}`;
+    return `${name} ${[...flags, random.pick(['<<E', '<<"E"', '<<-E'])].join(' ')} ${destination(random)}\n${body}E`;
+  }
+  const sources = random.some(1, 3, () => (random.one(30) ? word(random) : sourceOf(random, files)));
+  if (random.one(6)) return `${name} ${[...flags, JSON.stringify([...sources, destination(random)])].join(' ')}`;
+  const to = sources.length > 1 && !random.one(6) ? `${path(random)}/` : destination(random);
+  return [name, ...flags, ...sources, to].join(' ');
+};
+
+const form = (random: Random, text: string): string =>
+  random.one(2) ? JSON.stringify(text.split(' ')) : random.one(8) ? `["${text}"` : text;
+
+const env: Maker = (random) =>
+  random.one(5)
+    ? `ENV ${random.pick(NAMES)} ${random.some(1, 3, () => value(random)).join(random.pick([' ', '  ']))}`
+    : `ENV ${random.some(1, 3, () => `${random.pick(NAMES)}=${value(random)}`).join(random.pick([' ', ' \\\n  ', ' \\\n# c\n\n ']))}`;
+
+const MAKERS: readonly (readonly [weight: number, make: Maker])[] = [
+  [8, run],
+  [10, copy],
+  [5, env],
+  [
+    3,
+    (random) =>
+      `ARG ${random.some(1, 2, () => (random.one(2) ? random.pick(NAMES) : `${random.pick(NAMES)}=${value(random)}`)).join(' ')}`,
+  ],
+  [3, (random) => `WORKDIR ${random.one(6) ? value(random) : path(random)}`],
+  [2, (random) => `USER ${random.mostly(['www-data', '5', '5:6', '0', 'root', 'nobody:bin', '0'], ['$A', 'nosuch', ':5'])}`],
+  [2, (random) => `LABEL ${random.some(1, 2, () => `${random.pick(['k', '"k q"', 'k.$A', "'s'"])}=${value(random)}`).join(' ')}`],
+  [
+    1,
+    (random) =>
+      `EXPOSE ${random.some(1, 2, () => random.mostly(['80', '80/udp', '1-3', '80/TCP', '${UNSET:-9}'], ['5-4', '0', '70000', '8080:80', '$A'])).join(' ')}`,
+  ],
+  [1, (random) => `VOLUME ${random.one(2) ? path(random) : JSON.stringify(random.some(1, 2, () => path(random)))}`],
+  [1, (random) => `CMD ${form(random, `echo ${value(random)}`)}`],
+  [1, (random) => `ENTRYPOINT ${form(random, `exec ${value(random)}`)}`],
+  [
+    1,
+    (random) =>
+      `SHELL ${random.mostly(['["/bin/sh", "-ec"]', '["/bin/sh", "-c"]', '["/bin/busybox", "sh", "-xc"]'], ['/bin/sh', '[]', '["a",]'])}`,
+  ],
+  [1, (random) => `STOPSIGNAL ${random.mostly(['SIGINT', '9', 'TERM', 'SIGRTMIN+1'], ['nosuch', '$A', '0'])}`],
+  [
+    1,
+    (random) =>
+      `HEALTHCHECK ${random.mostly(['', '--interval=5s ', '--timeout=1.5m --retries=3 ', '--start-period=0s '], ['--retries=x ', '--interval=1d ', '--nosuch '])}${random.mostly(['NONE', 'CMD true', 'CMD ["a", "b"]', 'cmd x'], ['CMD', 'x', 'NONE x'])}`,
+  ],
+  [1, (random) => `MAINTAINER ${value(random)}`],
+  [
+    1,
+    (random, scene) =>
+      `ONBUILD ${random.one(40) ? random.pick(['FROM x', 'ONBUILD RUN x', 'MAINTAINER m']) : pickMaker(random)(random, scene)}`,
+  ],
+  [
+    1,
+    (random) =>
+      random.mostly(
+        ['# a comment', '', '  # indented', 'Expose 1', 'run true', 'env X=1', '\tLABEL tab=1', 'USER 0'],
+        ['RUNN x', 'env', 'copy', 'COPY --nosuch a /b', 'RUN', 'FROM', 'RUN \\', 'ARG 1=x'],
+      ),
+  ],
+];
+
+const WEIGHTED = MAKERS.flatMap(([weight, make]) => Array.from({ length: weight }, () => make));
+const pickMaker = (random: Random): Maker => random.pick(WEIGHTED);
+
+export function instruction(random: Random, scene: Scene): string {
+  return pickMaker(random)(random, scene);
+}
