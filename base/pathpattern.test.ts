@@ -58,4 +58,10 @@ test('a directory that nothing below can match is known, and one that might is k
     assert.is(reaches(pattern, directory), false, `${pattern} below ${directory}`);
 });
 
+test('a pattern of any length can be asked', () => {
+  for (const piece of ['\\\\', '"]', '\\a', 'a?', '[ab]'])
+    assert.not(compilePattern(piece.repeat(20_000))?.matches(new SplitPath('a/b')), piece);
+  assert.ok(compilePattern('a?'.repeat(5000))?.matches(new SplitPath('ab'.repeat(5000))));
+});
+
 test.run();

@@ -135,12 +135,14 @@ function compileExpression(expression: string, quantifiers: number): ((path: str
     if (letter && !KNOWN_ESCAPES.test(letter)) return undefined;
   const compiled = tryRegExp(expression, 'u') ?? tryRegExp(expression, '');
   if (!compiled) return undefined;
-  if (quantifiers <= MAX_QUANTIFIERS) return (path) => compiled.test(path);
+  if (quantifiers <= MAX_QUANTIFIERS && expression.length <= LONGEST_EXPRESSION) return (path) => compiled.test(path);
   return linearTest(expression);
 }
 
 /** A backtracking engine takes up to |path|^n steps for n wildcards that fail. */
 const MAX_QUANTIFIERS = 1;
+/** The engine refuses much longer ones, and only when they are first used. */
+const LONGEST_EXPRESSION = 8192;
 
 function tryRegExp(expression: string, flags: string): RegExp | undefined {
   try {

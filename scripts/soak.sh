@@ -1,11 +1,18 @@
 #!/bin/sh
 # The long proofs: every test file that has a long form, run with KILN_SOAK=1 (fuzzing, random graphs, racing processes, killed builds).
-#   npm run soak [-- SUBSTRING...]     only files whose path contains one of them
+#   npm run soak [-- SUBSTRING...]     only files whose path contains one of them; KILN_SEED=N repeats a run of `-- fuzz`
+#   npm run soak -- differential --peer 'PREFIX docker' [--count 200] [--seed N]
+#                                      made-up Dockerfiles, built by Kiln and by Docker and compared
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
 sh scripts/setup.sh tests
 sh scripts/test-images.sh busybox
+if [ "${1:-}" = differential ]; then
+  shift
+  setup_bundle
+  exec node_modules/.bin/node test/differential/run.ts "$@"
+fi
 files=$(grep -rl KILN_SOAK --include='*.test.ts' base frontend solver cache snapshotter executor exporter registry cli test)
 for file in $files; do
   wanted=${1:+no}
