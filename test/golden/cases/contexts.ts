@@ -109,13 +109,6 @@ export const CONTEXTS: readonly GoldenCase[] = [
     files: { ...tree, '.dockerignore': 'package*\n' },
     stdin: 'tar.gz',
     args: ['-f', 'other'],
-    differs: {
-      why: 'a .dockerignore counts in every kind of context',
-      expect: ({ tree, ...rest }) => ({
-        ...rest,
-        tree: Object.fromEntries(Object.entries(tree).filter(([path]) => !path.includes('package'))),
-      }),
-    },
   },
   { name: 'context-without-dockerfile', dockerfile: '', file: 'nothing', files: tree, refused: true },
   {
