@@ -1,9 +1,12 @@
+import type { Platform } from '../base/platform.ts';
+
 /**
  * # One process in a sandbox
  *
  * `run` starts `spec.args` in a fresh set of namespaces over the mounted tree `spec.rootfs` and answers when it, and everything it
  * started, is gone. Aborting the signal kills the sandbox's pid namespace with SIGKILL; `run` then rejects with CancelledError, only
- * when nothing is left. A process that could not be started at all rejects with KILN_PROCESS_START.
+ * when nothing is left. A process that could not be started at all rejects with KILN_PROCESS_START,
+ * one that only an emulator could run, and none is to be had, with KILN_NO_EMULATION.
  * Nothing of the builder's environment or file descriptors is inside. What the executor puts into the tree for the time of the
  * run (mount points, /etc/resolv.conf, /etc/hosts) is gone from it when `run` answers, and parents' times are as they were. Only the
  * directories /proc, /sys, /dev and `cwd` stay where the tree had none, as with BuildKit.
@@ -37,6 +40,8 @@ export interface ProcessSpec {
   readonly shmSize: number;
   readonly cgroupParent: string;
   readonly readonlyRootfs: boolean;
+  /** What the programs in the tree are made for; this host when absent. For another processor's an emulator is found. */
+  readonly platform?: Platform | undefined;
 }
 
 /** What is mounted where, besides the root. `source` is a host path that the executor may trust: resolved by whoever
@@ -58,6 +63,8 @@ export interface ProcessResult {
   /** The exit code; 128 + signal number when a signal ended it. */
   readonly exitCode: number;
   readonly oomKilled: boolean;
+  /** The emulator that ran it (`qemu-aarch64-static`), when one did. */
+  readonly emulator?: string;
   readonly usage?: { readonly cpuMs: number; readonly peakMemory: number };
 }
 

@@ -2,9 +2,11 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statS
 import { posix } from 'node:path';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import { MOUNT_ATTR } from '../snapshotter/sys/constants.ts';
-import { changeMount, cloneMount, unmount } from '../snapshotter/sys/mount.ts';
+import { changeMount, cloneMount, createMount, type DetachedMount, unmount } from '../snapshotter/sys/mount.ts';
 import { openRoot } from '../snapshotter/sys/rooted.ts';
 import { hostOomKills, type Placement } from './cgroups.ts';
+import type { Emulation, EmulationOptions, EmulationPlan } from './emulation/emulation.ts';
+import { isNative } from './emulation/find.ts';
 import type { Executor, ProcessIO, ProcessResult, ProcessSpec } from './executor.ts';
 import {
   type House,
@@ -16,6 +18,7 @@ import {
   openHouse,
 } from './house.ts';
 import { killSandbox } from './kill.ts';
+import { within } from './network/namespace.ts';
 import type { NetworkKind } from './network/network.ts';
 import { closeAll, drain, feed, makePipe } from './pipes.ts';
 import { findRuntime, probeRuntime } from './probe.ts';
@@ -40,6 +43,8 @@ export interface ExecutorOptions {
   readonly networks?: readonly NetworkKind[] | undefined;
   /** Told in a sentence what the user should know about this host; each once. */
   readonly warn?: ((sentence: string) => void) | undefined;
+  /** How programs of other processors are run. */
+  readonly emulation?: EmulationOptions | undefined;
 }
 
 /** An executor holds a watchdog and, on cgroup v1, a control group, from its first run until it is disposed. */
@@ -53,8 +58,14 @@ export function createExecutor(options: ExecutorOptions): RuntimeExecutor {
   let house: House | undefined;
   const open = () => (house ??= openHouse(options as HouseOptions));
   if (hasStaleHouses(options.stateDir)) open();
+  let emulation: Promise<Emulation> | undefined;
+  const plan = async ({ platform }: ProcessSpec): Promise<EmulationPlan> => {
+    if (!platform || (platform.os === 'linux' && isNative(platform.architecture))) return NATIVE;
+    emulation ??= loadEmulation(open(), options.emulation);
+    return (await emulation).plan(platform);
+  };
   return {
-    run: async (spec, io, signal) => runIn(open(), spec, io, signal),
+    run: async (spec, io, signal) => runIn(open(), { ...spec, plan: await plan(spec) }, io, signal),
     warm(network) {
       // Whoever runs something says what is wrong with it.
       if (network === 'default')
@@ -64,6 +75,9 @@ export function createExecutor(options: ExecutorOptions): RuntimeExecutor {
     },
     probe: async () => probeRuntime(findRuntime({ override: options.runtime, searchPath: options.searchPath })),
     async [Symbol.asyncDispose]() {
+      // Before the control group is left: the shell that holds the user namespace is in it.
+      await (await emulation)?.close();
+      emulation = undefined;
       const closing = house;
       house = undefined;
       await closing?.close();
@@ -71,9 +85,22 @@ export function createExecutor(options: ExecutorOptions): RuntimeExecutor {
   };
 }
 
-async function runIn(house: House, request: ProcessSpec, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult> {
+const NATIVE: EmulationPlan = { kind: 'native' };
+
+/** Loaded when a step is for another processor: most builds have none. */
+async function loadEmulation(house: House, options: EmulationOptions = {}): Promise<Emulation> {
+  const { createEmulation } = await import('./emulation/emulation.ts');
+  return createEmulation(house.directory, options);
+}
+
+/** A process with the way its programs are run. */
+interface PlannedSpec extends ProcessSpec {
+  readonly plan: EmulationPlan;
+}
+
+async function runIn(house: House, request: PlannedSpec, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult> {
   if (signal.aborted) throw new CancelledError(signal.reason);
-  const spec = withCleanTargets(request);
+  const spec = withEmulator(withCleanTargets(request));
   using root = openRoot(spec.rootfs);
   const user = resolveUser(root, spec.user);
   makeKernelTrees(root);
@@ -89,7 +116,7 @@ async function runIn(house: House, request: ProcessSpec, io: ProcessIO, signal: 
 /** One sandbox, from its bundle directory to its removal. */
 async function runBundle(
   house: House,
-  spec: ProcessSpec,
+  spec: PlannedSpec,
   user: ResolvedUser,
   io: ProcessIO,
   signal: AbortSignal,
@@ -104,8 +131,10 @@ async function runBundle(
   scope.defer(() => rmSync(bundle, { recursive: true, force: true }));
   const network = await joinNetwork(house, spec, scope);
   const staged = stageMounts(house, spec, bundle, scope);
-  writeFileSync(`${bundle}/config.json`, configFor(house, staged, { user, place, io, network }));
-  return await supervise(house, { id, bundle, place, args: spec.args }, io, signal);
+  const sysfs = spec.plan.kind === 'private' ? stageSysfs(network, bundle, scope) : undefined;
+  writeFileSync(`${bundle}/config.json`, configFor(house, staged, { user, place, io, network, sysfs }));
+  const result = await supervise(house, { id, bundle, place, args: spec.args }, io, signal);
+  return spec.plan.kind === 'native' ? result : { ...result, emulator: posix.basename(spec.plan.emulator) };
 }
 
 interface Surroundings {
@@ -113,9 +142,10 @@ interface Surroundings {
   readonly place: Placement;
   readonly io: ProcessIO;
   readonly network: JoinedNetwork;
+  readonly sysfs: string | undefined;
 }
 
-function configFor(house: House, spec: ProcessSpec, { user, place, io, network }: Surroundings): string {
+function configFor(house: House, spec: PlannedSpec, { user, place, io, network, sysfs }: Surroundings): string {
   return runtimeConfig(spec, {
     user,
     network: network.namespace,
@@ -125,6 +155,8 @@ function configFor(house: House, spec: ProcessSpec, { user, place, io, network }
     guardDevices: house.cgroups.guardDevices,
     seccompBpf: house.seccompBpf,
     terminal: io.inherit === true && process.stdin.isTTY === true,
+    sysfs,
+    userNamespace: spec.plan.kind === 'private' ? spec.plan.userNamespace : undefined,
   });
 }
 
@@ -216,7 +248,7 @@ function readLines(path: string): readonly string[] {
 }
 
 /** The spec with those of its sources that the runtime could not use as they are mounted below `bundle`, until `scope` ends. */
-function stageMounts(house: House, spec: ProcessSpec, bundle: string, scope: DisposableStack): ProcessSpec {
+function stageMounts(house: House, spec: PlannedSpec, bundle: string, scope: DisposableStack): PlannedSpec {
   const { guardDevices } = house.cgroups;
   const rootfs = guardDevices ? stage(spec.rootfs, `${bundle}/rootfs`, scope, MOUNT_ATTR.NODEV) : spec.rootfs;
   const mounts = spec.mounts.map((mount, at) =>
@@ -241,10 +273,44 @@ function stage(source: string, path: string, scope: DisposableStack, attributes 
   return path;
 }
 
+/**
+ * A sysfs shows the network namespace that it is made in, and takes rights over that one, which the user namespace of an emulation has
+ * over a network that the runtime makes alone. Mounted by us, by itself: the host's own /sys has other file systems below it.
+ */
+function stageSysfs({ namespace }: JoinedNetwork, bundle: string, scope: DisposableStack): string | undefined {
+  if (namespace === 'none') return undefined;
+  const path = `${bundle}/sys`;
+  mkdirSync(path, { mode: 0o700 });
+  using sysfs = namespace === 'host' ? newSysfs() : sysfsOf(namespace.path);
+  sysfs.attach(path);
+  scope.defer(() => unmount(path));
+  return path;
+}
+
+function sysfsOf(network: string): DetachedMount {
+  const fd = openSync(network, 'r');
+  try {
+    return within(fd, newSysfs);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function newSysfs(): DetachedMount {
+  return createMount('sysfs', [], MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC);
+}
+
 /** Targets as the mount table will show them: absolute, without `.`, `..` and doubled slashes. */
-function withCleanTargets(spec: ProcessSpec): ProcessSpec {
+function withCleanTargets(spec: PlannedSpec): PlannedSpec {
   const clean = (path: string) => posix.resolve('/', path);
   return { ...spec, mounts: spec.mounts.map((mount) => ({ ...mount, target: clean(mount.target) })) };
+}
+
+/** An emulator that the kernel looks for inside the sandbox is shown there. */
+function withEmulator(spec: PlannedSpec): PlannedSpec {
+  if (spec.plan.kind !== 'host' || !spec.plan.mountEmulator) return spec;
+  const { emulator } = spec.plan;
+  return { ...spec, mounts: [{ kind: 'bind', source: emulator, target: emulator, readonly: true }, ...spec.mounts] };
 }
 
 function isFile(path: string): boolean {

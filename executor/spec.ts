@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { inUserNamespace, mappedIds } from '../snapshotter/sys/usernamespace.ts';
+import { idRanges, inUserNamespace, mappedIds } from '../snapshotter/sys/usernamespace.ts';
 import type { MountSpec, ProcessSpec } from './executor.ts';
 import { rlimitsOf } from './rlimits.ts';
 import { defaultSeccomp, type SeccompProfile } from './seccomp.ts';
@@ -22,6 +22,10 @@ export interface SpecContext {
   /** The default seccomp profile compiled, in base64. */
   readonly seccompBpf?: string | undefined;
   readonly terminal: boolean;
+  /** `/proc/PID/ns/user` of the user namespace in which the sandbox's programs are emulated. */
+  readonly userNamespace?: string | undefined;
+  /** A mounted sysfs to be shown, where the sandbox may not mount one. */
+  readonly sysfs?: string | undefined;
 }
 
 interface Mount {
@@ -108,7 +112,8 @@ export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
     mounts: mountsOf(spec, context),
     ...(seccomp && context.seccompBpf !== undefined ? { annotations: { [BPF_ANNOTATION]: context.seccompBpf } } : {}),
     linux: {
-      namespaces: namespacesOf(context.network),
+      namespaces: namespacesOf(context),
+      ...(context.userNamespace === undefined ? {} : idMappings()),
       ...(context.cgroupsPath === undefined ? {} : { cgroupsPath: context.cgroupsPath }),
       ...(context.guardDevices ? {} : { resources: { devices: [{ allow: insecure, access: 'rwm' }] } }),
       ...(seccomp ? { seccomp } : {}),
@@ -132,10 +137,20 @@ export function isBelow(path: string, directory: string): boolean {
   return path !== directory && path.startsWith(directory.endsWith('/') ? directory : `${directory}/`);
 }
 
-function namespacesOf(network: SpecContext['network']): { readonly type: string; readonly path?: string }[] {
-  const own = ['pid', 'mount', 'ipc', 'uts', 'cgroup'].map((type) => ({ type }));
-  if (network === 'host') return own;
-  return [...own, { type: 'network', ...(network === 'none' ? {} : { path: network.path }) }];
+function namespacesOf({ network, userNamespace }: SpecContext): { readonly type: string; readonly path?: string }[] {
+  const own: { readonly type: string; readonly path?: string }[] = ['pid', 'mount', 'ipc', 'uts', 'cgroup'].map((type) => ({
+    type,
+  }));
+  if (network !== 'host') own.push({ type: 'network', ...(network === 'none' ? {} : { path: network.path }) });
+  if (userNamespace !== undefined) own.push({ type: 'user', path: userNamespace });
+  return own;
+}
+
+/** The namespace has its mappings already; runc wants to be told of them. */
+function idMappings(): object {
+  const mappings = (name: 'uid_map' | 'gid_map') =>
+    idRanges(name).map(({ first, count }) => ({ containerID: first, hostID: first, size: count }));
+  return { uidMappings: mappings('uid_map'), gidMappings: mappings('gid_map') };
 }
 
 function mountsOf(spec: ProcessSpec, context: SpecContext): Mount[] {
@@ -153,7 +168,7 @@ function mountsOf(spec: ProcessSpec, context: SpecContext): Mount[] {
     },
     { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: [...NO_DEVICE_NO_EXEC, 'mode=1777', shm] },
     { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: NO_DEVICE_NO_EXEC },
-    sysMount(context.network, access),
+    sysMount(context, access),
   ];
   if (context.cgroupMount) {
     mounts.push({
@@ -170,9 +185,11 @@ function mountsOf(spec: ProcessSpec, context: SpecContext): Mount[] {
 }
 
 /** A new sysfs shows the network namespace that it is made in, so only who owns that one may make it: else the host's is bound. */
-function sysMount(network: SpecContext['network'], access: string): Mount {
-  if (network !== 'host' || !inUserNamespace())
-    return { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...NO_DEVICE_NO_EXEC, access] };
+function sysMount({ network, sysfs }: SpecContext, access: string): Mount {
+  const options = [...NO_DEVICE_NO_EXEC, access];
+  if (sysfs !== undefined)
+    return { destination: '/sys', type: 'bind', source: sysfs, options: ['bind', ...NO_DEVICE_NO_EXEC, 'ro'] };
+  if (network !== 'host' || !inUserNamespace()) return { destination: '/sys', type: 'sysfs', source: 'sysfs', options };
   return { destination: '/sys', type: 'bind', source: '/sys', options: ['rbind', 'rslave', ...NO_DEVICE_NO_EXEC, 'ro'] };
 }
 

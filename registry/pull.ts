@@ -171,7 +171,7 @@ const NOT_HERE = new Set(['KILN_PLATFORM_NOT_FOUND', 'KILN_BLOB_MISSING', 'KILN_
 
 function alsoLocally(cause: unknown, local: KilnError): unknown {
   if (!(cause instanceof KilnError) || cause.code === 'KILN_CANCELLED') return cause;
-  const notes = [...cause.notes, `the local image does not do either: ${local.message}`];
+  const notes = [...cause.notes, `the local image does not do either: ${[local.message, local.hint].filter(Boolean).join('; ')}`];
   return new KilnError(cause.code, cause.message, {
     place: cause.place,
     hint: cause.hint,

@@ -1,3 +1,4 @@
+import type { Digest } from '../base/digest.ts';
 import type { Platform } from '../base/platform.ts';
 import type { SelectionHasher } from '../cache/contenthash/hasher.ts';
 import type { CacheMounts } from '../cache/mounts.ts';
@@ -15,6 +16,14 @@ import type { DirectoryResult } from './result.ts';
 export interface Remotes {
   readonly http: () => Promise<Pick<SourceHttpWorld, 'fetcher' | 'fetched' | 'answers'>>;
   readonly git: () => Promise<Pick<SourceGitWorld, 'git' | 'refs'>>;
+}
+
+/** A step for another processor. */
+export interface EmulatedStep {
+  readonly vertex: Digest;
+  readonly platform: Platform;
+  /** `qemu-aarch64-static` */
+  readonly emulator: string;
 }
 
 /** The services that ops run on, and what the caller of the build lends it. */
@@ -41,6 +50,8 @@ export interface World {
   readonly secretDirectory: () => Disposable & { readonly path: string };
   /** What is fetched by http and from git repositories; made when a graph has such a source. Those graphs fail where it is not given. */
   readonly remotes?: Remotes;
+  /** Told of each step that an emulator ran, also when it failed. */
+  readonly onEmulated?: (step: EmulatedStep) => void;
   /** Told of each layer that a step made, so that work which will be needed can begin. */
   readonly onLayer?: (layer: LayerId) => void;
 }

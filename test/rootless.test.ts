@@ -133,4 +133,21 @@ test('a step of an ordinary user has a network of its own by slirp4netns; withou
   assert.match(shared.stderr, /steps share the network of this host, .*slirp4netns does not start/);
 });
 
+test('an ordinary user runs steps for another processor, and nothing of the host is changed', async () => {
+  if (process.arch !== 'x64' || !existsSync('/usr/bin/qemu-aarch64-static'))
+    return console.log('SKIP emulation of an ordinary user: needs an amd64 host with qemu-user-static');
+  await using rig = await prepared();
+  await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
+  rig.write('c', { Dockerfile: 'FROM busybox\nRUN uname -m > /m && touch /f && chown 7:8 /f && stat -c "%u %g" /f >> /m\n' });
+  for (const ids of ['with ids', 'without ids'] as const) {
+    if (ids === 'without ids') {
+      await done(asUser(rig, ids, 'load', '-q', '-i', 'busybox.tar'));
+      rig.write('c', { Dockerfile: 'FROM busybox\nRUN uname -m > /m && echo 7 8 >> /m\n' });
+    }
+    await done(asUser(rig, ids, 'build', '--platform=linux/arm64', '--output', 'out', 'c'));
+    assert.is(readFileSync(rig.path('out/m'), 'utf8'), 'aarch64\n7 8\n');
+  }
+  assert.not.ok(existsSync('/proc/sys/fs/binfmt_misc/kiln-aarch64'));
+});
+
 test.run();

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { KilnError } from '../../base/errors.ts';
+import { formatPlatformInFull, type Platform } from '../../base/platform.ts';
 import { parseReference } from '../../base/reference.ts';
 import { hostPlatform, parsePlatform } from '../../registry/platforms.ts';
 import { type Command, collect, keyValues, newCommand, Option, parseArguments, parseBytes, splitCsv } from '../arguments.ts';
@@ -88,9 +89,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
       target: text('target') || undefined,
       buildArgs,
       labels: namedValues(list('label'), {}),
-      platforms: platforms.map((value) =>
-        value === 'local' ? hostPlatform() : asFlag('--platform', () => parsePlatform(value)),
-      ),
+      platforms: distinctPlatforms(platforms),
       outputs: outputs(list('output'), flags, host),
       noCache: flags['cache'] === false ? 'all' : noCacheFilter(list('nocacheFilter')),
       pull: flags['pull'] === true,
@@ -116,6 +115,12 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
       notes: notes(flags),
     },
   };
+}
+
+/** Each once, under whatever names it was given. */
+function distinctPlatforms(names: readonly string[]): Platform[] {
+  const parsed = names.map((value) => (value === 'local' ? hostPlatform() : asFlag('--platform', () => parsePlatform(value))));
+  return [...new Map(parsed.map((platform) => [formatPlatformInFull(platform), platform])).values()];
 }
 
 /** What is wrong with a flag's value is a usage error with the flag as its place. */

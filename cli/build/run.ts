@@ -30,7 +30,8 @@ import { imageResolver } from '../../solver/ops/source-image.ts';
 import { type BuildResult, type DirectoryResult, resultCodec } from '../../solver/result.ts';
 import { createSolver } from '../../solver/solve.ts';
 import type { Solver, SolverOptions } from '../../solver/solver.ts';
-import type { World } from '../../solver/world.ts';
+import type { EmulatedStep, World } from '../../solver/world.ts';
+import { configuredEmulation } from '../emulation-options.ts';
 import { registryOptions } from '../registry-options.ts';
 import { type Session, stateDirectory } from '../session.ts';
 import { type BulkWatch, tellingBulk } from './bulk.ts';
@@ -78,6 +79,8 @@ interface Engine {
   readonly memory: ReturnType<typeof openMissMemory>;
   /** Filled in when the directories of the build are known. */
   readonly locals: Map<string, DirectoryResult>;
+  /** Steps that an emulator ran, so far. */
+  readonly emulated: readonly EmulatedStep[];
 }
 
 /** Finds the context, the Dockerfile and where images come from. */
@@ -168,7 +171,8 @@ interface Lent extends Pick<World, 'sources' | 'layouts'> {
 function openEngine(options: BuildOptions, context: BuildContext, lent: Lent): Engine {
   const { session, progress } = context;
   const locals = new Map<string, DirectoryResult>();
-  const world = openWorld(options, context, { ...lent, locals });
+  const emulated: EmulatedStep[] = [];
+  const world = { ...openWorld(options, context, { ...lent, locals }), onEmulated: (step: EmulatedStep) => emulated.push(step) };
   const project = projectOf(options);
   const memory = openMissMemory(session.store, project);
   const settings: SolverOptions<BuildResult> = {
@@ -179,7 +183,7 @@ function openEngine(options: BuildOptions, context: BuildContext, lent: Lent): E
     limits: { process: options.maxParallelism, network: 4, cpu: options.maxParallelism },
     alone: (key, signal, body) => withLockFile(join(session.store.tmp, 'locks', `k${hexOf(key)}`), signal, body),
   };
-  return { solver: createSolver(settings), settings, caches: lent.caches, world, locals, memory };
+  return { solver: createSolver(settings), settings, caches: lent.caches, world, locals, memory, emulated };
 }
 
 /** Solves a tree alone, so that it can be looked into before the rest of the graph is known. */
@@ -208,6 +212,7 @@ function openWorld(
     executor: scope.use(
       createExecutor({
         stateDir: stateDirectory(),
+        emulation: configuredEmulation(process.env),
         warn: (sentence) => progress({ kind: 'warning', short: sentence, detail: [] }),
       }),
     ),
@@ -265,9 +270,9 @@ function ensured(directory: string): string {
 
 /** One result per target; undefined for an empty image. */
 async function solveEdges(
-  { session, signal }: BuildContext,
+  { session, signal, progress }: BuildContext,
   targets: readonly TargetResult[],
-  { solver, settings, caches, world, memory }: Engine,
+  { solver, settings, caches, world, memory, emulated }: Engine,
 ): Promise<(SolvedTarget | undefined)[]> {
   const edges = targets.flatMap((target) => (target.edge ? [target.edge] : []));
   const solve = async (): Promise<readonly SolvedTarget[]> => {
@@ -276,6 +281,7 @@ async function solveEdges(
     return (await solver.solve(lowered, signal)).map((result) => ({ result }));
   };
   const results = await solved(edges, solve, session.store.root, signal).finally(() => memory.settle());
+  if (emulated.length > 0) (await import('../emulators.ts')).tellEmulated(emulated, edges, progress);
   const byEdge = new Map(edges.map((edge, index) => [edge, results[index]]));
   return targets.map((target) => target.edge && byEdge.get(target.edge));
 }

@@ -93,6 +93,13 @@ test('an ordinary user is well with subordinate ids, and told how to get some', 
   assert.ok(privileges({ ...able, isExecutable: () => false }).needed);
 });
 
+test('an emulator that is only installed will do on a kernel with private tables', () => {
+  const list = (path: string) => (path === '/usr/bin' ? ['qemu-arm-static', 'qemu-aarch64-static', 'qemu-img'] : []);
+  const emulation = (kernel: string) => finding(doctor(directory, host({ list, kernel })), 'emulation');
+  assert.is(emulation('6.12.1').value, 'qemu for aarch64, arm, known to the steps that need it alone');
+  assert.match(emulation('6.1.0').fix ?? '', /^mount -t binfmt_misc/);
+});
+
 test('root in a container without CAP_SYS_ADMIN is not enough', () => {
   const findings = doctor(directory, host({}, { ...FILES, '/proc/self/status': 'CapEff:\t00000000a80425fb\n' }));
   assert.is(finding(findings, 'privileges').value, 'root without CAP_SYS_ADMIN');

@@ -193,18 +193,33 @@ function runtimes({ searchPath }: DoctorHost): readonly Finding[] {
   ]);
 }
 
-function emulation({ list }: DoctorHost): Finding {
+const STATIC_EMULATOR = /^qemu-(\w+)-static$/;
+/** The first kernel with a binfmt_misc for each user namespace. */
+const PRIVATE_BINFMT = '6.7';
+
+function emulation({ list, kernel }: DoctorHost): Finding {
   const emulators = list(BINFMT).filter((name) => name.startsWith('qemu-'));
   if (emulators.length > 0) {
     const shown = emulators.map((name) => name.slice('qemu-'.length)).toSorted();
     return { name: 'emulation', ok: true, needed: false, value: `qemu for ${summary(shown)}` };
   }
-  return { name: 'emulation', ok: false, needed: false, value: 'steps for other CPUs cannot run', fix: emulationFix(list) };
+  const installed = list('/usr/bin').flatMap((name) => STATIC_EMULATOR.exec(name)?.[1] ?? []);
+  if (installed.length > 0 && isAtLeast(kernel, PRIVATE_BINFMT)) {
+    const value = `qemu for ${summary(installed.toSorted())}, known to the steps that need it alone`;
+    return { name: 'emulation', ok: true, needed: false, value };
+  }
+  return {
+    name: 'emulation',
+    ok: false,
+    needed: false,
+    value: 'steps for other CPUs cannot run',
+    fix: emulationFix(installed.length > 0, list),
+  };
 }
 
 /** Emulators that are installed may only have to be made known to the kernel. */
-function emulationFix(list: DoctorHost['list']): string {
-  if (!list('/usr/bin').some((name) => /^qemu-\w+(-static)?$/.test(name)))
+function emulationFix(installed: boolean, list: DoctorHost['list']): string {
+  if (!installed)
     return installCommand({ apt: 'qemu-user-static binfmt-support', dnf: 'qemu-user-static', apk: 'qemu-aarch64 qemu-openrc' });
   if (list(BINFMT).length === 0) return `mount -t binfmt_misc binfmt_misc ${BINFMT}`;
   return 'systemctl restart systemd-binfmt';

@@ -6,6 +6,7 @@ import { imageSources } from '../../registry/pull.ts';
 import { unpackImage } from '../../registry/unpack.ts';
 import { collect, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { configuredEmulation } from '../emulation-options.ts';
 import { findImage } from '../image/find.ts';
 import { registryOptions } from '../registry-options.ts';
 import { openSession, stateDirectory } from '../session.ts';
@@ -57,6 +58,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   await using active = await session.snapshotter.prepare(snapshot);
   await using executor = createExecutor({
     stateDir: stateDirectory(),
+    emulation: configuredEmulation(process.env),
     warn: (sentence) => process.stderr.write(`WARNING: ${sentence}\n`),
   });
   const interactive = flags.interactive === true || flags.tty === true;
@@ -103,5 +105,6 @@ function specOf(image: ImageConfig, rootfs: string, args: readonly string[], fla
     shmSize: 0,
     cgroupParent: '',
     readonlyRootfs: false,
+    platform: { os: image.os, architecture: image.architecture },
   };
 }

@@ -27,22 +27,27 @@ export function execOp(
   return {
     resource: 'process',
     cacheMap: async () => ({ parts: keyParts(op, platform), inputs: inputKeys(op, inputCount, world), volatile: false }),
-    run: (inputs, context) => runExec(op, inputs, world, context, fresh),
+    run: (inputs, context) => runExec({ op, platform, fresh }, inputs, world, context),
   };
 }
 
+interface Step {
+  readonly op: ExecOp;
+  readonly platform: Platform | undefined;
+  readonly fresh: boolean;
+}
+
 async function runExec(
-  op: ExecOp,
+  { op, platform, fresh }: Step,
   inputs: readonly BuildResult[],
   world: World,
   context: RunContext,
-  fresh: boolean,
 ): Promise<readonly BuildResult[]> {
   const { signal, vertex } = context;
   world.executor.warm?.(networkOf(op));
   await using mounts = await openMounts(op, inputs, world, signal, fresh);
   const last = new LastOutput();
-  const spec = await processSpec(op, mounts, world);
+  const spec = await processSpec(op, platform, mounts, world);
   const result = await world.executor.run(
     spec,
     {
@@ -53,6 +58,7 @@ async function runExec(
     },
     signal,
   );
+  if (result.emulator !== undefined && platform) world.onEmulated?.({ vertex, platform, emulator: result.emulator });
   if (result.usage) context.usage?.(result.usage);
   const wanted = op.meta.validExitCodes?.length ? op.meta.validExitCodes : [0];
   if (!wanted.includes(result.exitCode)) {
@@ -88,9 +94,11 @@ function stepFailed(op: ExecOp, result: ProcessResult, last: LastOutput): KilnEr
   );
 }
 
-function hintFor({ exitCode, oomKilled }: ProcessResult): string | undefined {
+function hintFor({ exitCode, oomKilled, emulator }: ProcessResult): string | undefined {
   if (oomKilled) return 'give the step more memory, or let it use less';
   if (exitCode === 127) return 'the command was not found: is it installed in this stage, and spelled right?';
   if (exitCode === 126) return 'the command cannot be run: is it executable, and made for this platform?';
+  if (emulator !== undefined)
+    return `it ran emulated by ${emulator}, which cannot do everything: FROM --platform=$BUILDPLATFORM runs without, and can compile for TARGETARCH`;
   return undefined;
 }

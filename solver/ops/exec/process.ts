@@ -1,4 +1,5 @@
 import { KilnError } from '../../../base/errors.ts';
+import type { Platform } from '../../../base/platform.ts';
 import type { ProcessSpec } from '../../../executor/executor.ts';
 import type { ExecOp, ProxyEnv } from '../../llb/ops.ts';
 import type { World } from '../../world.ts';
@@ -12,7 +13,12 @@ export function networkOf(op: ExecOp): ProcessSpec['network'] {
 }
 
 /** The process of an exec op, over mounts that are open. */
-export async function processSpec(op: ExecOp, mounts: OpenMounts, world: World): Promise<ProcessSpec> {
+export async function processSpec(
+  op: ExecOp,
+  platform: Platform | undefined,
+  mounts: OpenMounts,
+  world: World,
+): Promise<ProcessSpec> {
   const { meta } = op;
   return {
     rootfs: mounts.root,
@@ -29,6 +35,7 @@ export async function processSpec(op: ExecOp, mounts: OpenMounts, world: World):
     shmSize: mounts.shmSize,
     cgroupParent: meta.cgroupParent ?? '',
     readonlyRootfs: mounts.readonlyRoot,
+    platform,
   };
 }
 
