@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CASES } from '../test/golden/cases.ts';
 import { dockerEngine } from '../test/golden/docker.ts';
+import { ODD, writeOdd } from '../test/golden/odd.ts';
 import { prepare } from '../test/golden/prepare.ts';
 import { TOOLS, writeTools } from '../test/golden/tools.ts';
 import { treeReader } from '../test/golden/trees.ts';
@@ -24,12 +25,13 @@ using reader = treeReader();
 try {
   await docker.load(testImage('busybox'));
   const tools = await loadTools();
+  const odd = await loadOdd();
   mkdirSync(expected, { recursive: true });
   for (const golden of wanted) {
     const home = join(work, golden.name);
     mkdirSync(home);
     const answer = await docker.build(prepare(home, golden, `-${Date.now()}`), {
-      base: golden.base === 'tools' ? tools : testImage('busybox'),
+      base: { tools, odd, busybox: testImage('busybox') }[golden.base ?? 'busybox'],
       reader,
       golden,
     });
@@ -45,11 +47,24 @@ try {
   rmSync(work, { recursive: true, force: true });
 }
 
+function kiln(...args: string[]) {
+  return run([join(ROOT, 'kiln'), ...args], { env: { KILN_ROOT: join(work, 'store') }, expect: 0 });
+}
+
+async function loadOdd(): Promise<string> {
+  const [plain, archive] = [join(work, 'plain.tar'), join(work, 'odd.tar')];
+  mkdirSync(join(work, 'odd'));
+  writeFileSync(join(work, 'odd/Dockerfile'), 'FROM busybox\n');
+  await kiln('build', '--quiet', '--output', `type=oci,name=${ODD},dest=${plain}`, join(work, 'odd'));
+  writeOdd(plain, join(work, 'odd-work'), archive);
+  await docker.load(archive);
+  return archive;
+}
+
 /** The stand-in has the bytes that Kiln gives it, in both engines; Docker's names for it are taken back at the end. */
 async function loadTools(): Promise<string> {
   const archive = join(work, 'tools.tar');
   writeTools(join(work, 'tools'));
-  const kiln = (...args: string[]) => run([join(ROOT, 'kiln'), ...args], { env: { KILN_ROOT: join(work, 'store') }, expect: 0 });
   await kiln('load', '--quiet', '--input', testImage('busybox'));
   await kiln('build', '--quiet', '-t', TOOLS, '--output', `type=oci,dest=${archive},name=${TOOLS}`, join(work, 'tools'));
   copyFileSync(archive, join(work, 'load.tar'));

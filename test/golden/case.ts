@@ -18,8 +18,8 @@ export interface GoldenCase {
   readonly args?: readonly string[];
   /** What comes on standard input: the Dockerfile (`- `as context), the Dockerfile for the directory (`-f -`), or the context as an archive. */
   readonly stdin?: 'dockerfile' | 'dockerfile-of-context' | 'tar' | 'tar.gz';
-  /** What the result is compared with, busybox unless told; `tools` is the stand-in of test/golden/tools.ts. */
-  readonly base?: 'busybox' | 'tools';
+  /** What the result is compared with, busybox unless told; `tools` is the stand-in of test/golden/tools.ts, `odd` the image of odd.ts. */
+  readonly base?: 'busybox' | 'tools' | 'odd';
   /** Names that the stand-in is to have in both stores. */
   readonly standsInFor?: readonly string[];
   /** Results to read, when more than linux/amd64 is asked for. */

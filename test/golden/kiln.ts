@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { Rig, testImage } from '../rig.ts';
 import type { Comparable, GoldenCase } from './case.ts';
 import { CASES } from './cases.ts';
+import { ODD, writeOdd } from './odd.ts';
 import { comparable, prepare } from './prepare.ts';
 import { TOOLS, writeTools } from './tools.ts';
 import { treeReader } from './trees.ts';
@@ -24,6 +25,7 @@ export async function goldenWorld(): Promise<GoldenWorld> {
   });
   for (const name of new Set(CASES.flatMap(({ standsInFor = [] }) => standsInFor)))
     await rig.kiln(['tag', TOOLS, name], { expect: 0 });
+  const odd = await loadOdd(rig);
   return {
     async build(golden) {
       const home = rig.path(golden.name);
@@ -37,7 +39,7 @@ export async function goldenWorld(): Promise<GoldenWorld> {
       const ran = await rig.kiln(['build', '--progress=plain', ...output, ...args], { cwd, stdin });
       if (golden.refused && ran.code === 1 && !existsSync(archive)) return { refused: true };
       if (ran.code !== 0) throw new Error(`${args.join(' ')} ended with ${ran.code ?? ran.signal}\n${ran.stderr}`);
-      const base = golden.base === 'tools' ? tools : testImage('busybox');
+      const base = { tools, odd, busybox: testImage('busybox') }[golden.base ?? 'busybox'];
       const read = async (platform: string) => comparable(await reader.read(archive, base, platform), golden);
       const { platforms } = golden;
       const outcome = platforms
@@ -51,4 +53,13 @@ export async function goldenWorld(): Promise<GoldenWorld> {
       await rig[Symbol.asyncDispose]();
     },
   };
+}
+
+async function loadOdd(rig: Rig): Promise<string> {
+  const [plain, odd] = [rig.path('plain.tar'), rig.path('odd.tar')];
+  rig.write('odd', { Dockerfile: 'FROM busybox\n' });
+  await rig.kiln(['build', '--quiet', '--output', `type=oci,name=${ODD},dest=${plain}`, rig.path('odd')], { expect: 0 });
+  writeOdd(plain, rig.path('odd-work'), odd);
+  await rig.kiln(['load', '--quiet', '--input', odd], { expect: 0 });
+  return odd;
 }

@@ -1,5 +1,14 @@
 import { type GoldenCase, lines } from '../case.ts';
+import { UNKNOWN_CONFIG, UNKNOWN_FIELDS } from '../odd.ts';
 import { tree } from './basic.ts';
+
+const KEEPS_UNKNOWN: GoldenCase['differs'] = {
+  why: 'fields of a base that the frontend does not know are kept',
+  expect: ({ config, ...rest }) => ({
+    ...rest,
+    config: { ...config, ...UNKNOWN_FIELDS, config: { ...(config['config'] as object), ...UNKNOWN_CONFIG } },
+  }),
+};
 
 /** What only the image's config and history tell. */
 export const CONFIG: readonly GoldenCase[] = [
@@ -207,6 +216,32 @@ export const CONFIG: readonly GoldenCase[] = [
     ),
     files: tree,
     args: ['--build-arg', 'B=given'],
+  },
+  {
+    name: 'base-unknown-fields',
+    dockerfile: lines(
+      'FROM kiln-golden-odd',
+      'LABEL shared=own new=1',
+      'EXPOSE 2',
+      'VOLUME /w',
+      'RUN id > /id; echo $TRIGGERED > /env',
+    ),
+    base: 'odd',
+    differs: KEEPS_UNKNOWN,
+  },
+  {
+    name: 'base-fields-overridden',
+    dockerfile: lines(
+      'FROM kiln-golden-odd AS a',
+      'HEALTHCHECK NONE',
+      'USER 3',
+      'STOPSIGNAL 9',
+      'FROM a',
+      'ONBUILD RUN x',
+      'CMD ["new"]',
+    ),
+    base: 'odd',
+    differs: KEEPS_UNKNOWN,
   },
   { name: 'parse-unknown', dockerfile: 'FROM busybox\nRUNN true\n', refused: true },
   { name: 'parse-empty', dockerfile: '# nothing\n', refused: true },
