@@ -116,12 +116,19 @@ async function heldNamespace(): Promise<Namespace> {
   };
 }
 
+/** By the counters: the list of connections (net/tcp) takes 10 ms to be read, as the kernel walks the tables of all namespaces for it. */
 function connectionsOf(process: string): boolean {
-  return ['tcp', 'tcp6'].some((name) => {
+  return ['sockstat', 'sockstat6'].some((name) => {
     try {
-      return readFileSync(`${process}/net/${name}`, 'latin1').trimEnd().includes('\n');
+      return hasTcp(readFileSync(`${process}/net/${name}`, 'latin1'));
     } catch {
       return false;
     }
   });
+}
+
+/** `TCP: inuse 0 orphan 0 tw 0 …` (proc_pid_net(5)): `tw` are those that only wait for the end of their minute. */
+export function hasTcp(sockstat: string): boolean {
+  const line = /^TCP6?:.*$/m.exec(sockstat)?.[0] ?? '';
+  return [...line.matchAll(/(?:inuse|orphan|tw) (\d+)/g)].some(([, count]) => count !== '0');
 }
