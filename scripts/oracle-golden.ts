@@ -42,8 +42,8 @@ try {
     console.log(`${golden.name}${golden.refused ? ': built, BUT THE CASE SAYS REFUSED' : ''}`);
     if (!golden.refused) writeFileSync(join(expected, `${golden.name}.json`), `${JSON.stringify(answer, null, 1)}\n`);
   }
-  await docker.forget();
 } finally {
+  await docker.forget();
   rmSync(work, { recursive: true, force: true });
 }
 
