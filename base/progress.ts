@@ -20,7 +20,7 @@ export interface VertexEvent {
   readonly error?: string;
   readonly cancelled?: boolean;
   /** What it cost, for the build record. */
-  readonly usage?: { readonly cpuMs?: number; readonly peakMemory?: number };
+  readonly usage?: { readonly cpuMs?: number; readonly peakMemory?: number | undefined };
 }
 
 /** A countable part of a vertex: a layer being pulled, bytes being copied. `id` is unique within the vertex. */

@@ -16,6 +16,7 @@ test('without control groups devices are to be guarded by other means', () => {
   assert.ok(groups.guardDevices);
   assert.equal(groups.place('x', { own: true, parent: '' }).manager, 'disabled');
   assert.equal(groups.directories, []);
+  assert.throws(() => groups.place('x', { own: false, parent: '', limits: { pids: 3 } }), /limits of the steps cannot be set/);
 });
 
 test('on v1 one devices group holds this process until it leaves', () => {
@@ -39,9 +40,8 @@ test('a wish for a group of its own is granted, below the parent', () => {
   if (mode !== 'v1' && mode !== 'hybrid') return console.log(`SKIP parent: this host has ${mode}`);
   const groups = enterCgroups(mode, 'crun', NAME);
   try {
-    assert.is(groups.place('a', { own: false, parent: '' }).path, undefined);
+    assert.is(groups.place('a', { own: true, parent: 'team/x' }).path, '/team/x/a');
     assert.is(groups.place('a', { own: true, parent: '' }).path, '/a');
-    assert.is(groups.place('a', { own: false, parent: 'team/x' }).path, '/team/x/a');
   } finally {
     groups.leave();
   }

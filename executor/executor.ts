@@ -1,4 +1,5 @@
 import type { Platform } from '../base/platform.ts';
+import type { ResourceLimits } from './limits.ts';
 
 /**
  * # One process in a sandbox
@@ -39,6 +40,7 @@ export interface ProcessSpec {
   /** Bytes; 0 is the default of 64 MiB. */
   readonly shmSize: number;
   readonly cgroupParent: string;
+  readonly limits?: ResourceLimits | undefined;
   readonly readonlyRootfs: boolean;
   /** What the programs in the tree are made for; this host when absent. For another processor's an emulator is found. */
   readonly platform?: Platform | undefined;
@@ -65,7 +67,8 @@ export interface ProcessResult {
   readonly oomKilled: boolean;
   /** The emulator that ran it (`qemu-aarch64-static`), when one did. */
   readonly emulator?: string;
-  readonly usage?: { readonly cpuMs: number; readonly peakMemory: number };
+  /** What it used; `peakMemory` in bytes, absent where it cannot be known. */
+  readonly usage?: { readonly cpuMs: number; readonly peakMemory?: number | undefined };
 }
 
 export interface RuntimeInfo {

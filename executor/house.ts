@@ -78,10 +78,13 @@ export function openHouse(options: HouseOptions): House {
   const unique = `kiln-${directory.slice(stateDir.length + 1)}`;
   // Before the control group is joined, so that the watchdog is outside of it and can remove it.
   const watchdog = startWatchdog({ runtime: runtime.path, state: runtimeRoot, house: directory, stale: staleHouses(stateDir) });
-  const cgroups = enterCgroups(options.cgroups === 'none' ? 'none' : cgroupMode(), runtime.name, unique);
-  for (const group of cgroups.directories) watchdog.own('group', group);
-  // For whoever collects after us and it.
-  writeFileSync(`${directory}/cgroups`, cgroups.directories.map((path) => `${path}\n`).join(''));
+  const ownLater = (group: string) => {
+    watchdog.own('group', group);
+    // For whoever collects after us and it.
+    appendFileSync(`${directory}/cgroups`, `${group}\n`, { mode: 0o600 });
+  };
+  const cgroups = enterCgroups(options.cgroups === 'none' ? 'none' : cgroupMode(), runtime.name, unique, ownLater);
+  for (const group of cgroups.directories) ownLater(group);
   return makeHouse({ runtime, runtimeRoot, directory, unique, cgroups, watchdog, stateDir, options });
 }
 

@@ -1,4 +1,14 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -355,6 +365,56 @@ test('insecure means every capability and no filter', async () => {
   assert.is(/^CapBnd:.*$/m.exec(stdout)?.[0], bounding);
   assert.match(stdout, /^Seccomp:\t0$/m);
   assert.match(stdout, /^CapInh:\t0+$/m);
+});
+
+test('what a process used is known', async () => {
+  const quiet = (await sh('true')).usage;
+  const busy = (await sh('head -c 60000000 /dev/zero | tail -c 50000000 >/dev/null')).usage;
+  assert.ok((busy?.cpuMs ?? 0) > (quiet?.cpuMs ?? 0), JSON.stringify({ quiet, busy }));
+  if (busy?.peakMemory === undefined) return console.log('SKIP peak: this host does not count memory');
+  assert.ok(busy.peakMemory > 50_000_000 && (quiet?.peakMemory ?? 0) < 30_000_000, JSON.stringify({ quiet, busy }));
+});
+
+test('the kernel holds a process to its limits of memory, processes and processors', async () => {
+  const limits = { memory: 32 << 20, pids: 20, cpuQuota: 50_000, cpuPeriod: 100_000, cpusetCpus: '0' };
+  try {
+    const large = await sh('tail -c 100000000 /dev/zero', { limits });
+    assert.ok(large.oomKilled, JSON.stringify(large));
+    assert.is((await sh('head -c 5000000 /dev/zero | tail -c 2000000 | wc -c', { limits })).oomKilled, false);
+    // A fork bomb: refused from the twentieth on, and everything is gone at the end.
+    const mark = `85${process.pid}`;
+    const bomb = await sh(`i=0; while [ $i -lt 60 ]; do sleep ${mark} & i=$((i + 1)); done; echo survived`, { limits });
+    assert.match(bomb.stderr, /can't fork|Resource temporarily unavailable/);
+    assert.equal(processesWith(mark), []);
+    assert.is((await sh('grep Cpus_allowed_list /proc/self/status', { limits })).stdout.trim(), 'Cpus_allowed_list:\t0');
+  } catch (error) {
+    if (!(error instanceof KilnError && error.code === 'KILN_LIMIT')) throw error;
+    console.log(`SKIP limits: ${error.message}`);
+  }
+});
+
+test('limits are kept below a control group of the user, which stays', async () => {
+  const parent = `kiln-test-${process.pid}`;
+  try {
+    const { oomKilled, stdout } = await sh('cat /proc/self/cgroup; tail -c 100000000 /dev/zero', {
+      cgroupParent: parent,
+      limits: { memory: 32 << 20 },
+    });
+    assert.ok(oomKilled, stdout);
+  } catch (error) {
+    if (!(error instanceof KilnError && error.code === 'KILN_LIMIT')) throw error;
+    console.log(`SKIP parent: ${error.message}`);
+  } finally {
+    for (const controller of readdirSync('/sys/fs/cgroup')) {
+      const directory = `/sys/fs/cgroup/${controller}/${parent}`;
+      if (!existsSync(directory)) continue;
+      assert.equal(
+        readdirSync(directory, { withFileTypes: true }).filter((entry) => entry.isDirectory()),
+        [],
+      );
+      rmdirSync(directory);
+    }
+  }
 });
 
 test('a program that is not there is named', async () => {

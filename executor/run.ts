@@ -22,7 +22,7 @@ import { within } from './network/namespace.ts';
 import type { NetworkKind } from './network/network.ts';
 import { closeAll, drain, feed, makePipe } from './pipes.ts';
 import { findRuntime, probeRuntime } from './probe.ts';
-import { type Spawned, spawnProcess } from './spawn.ts';
+import { type Spawned, type SpawnOptions, spawnProcess } from './spawn.ts';
 import { runtimeConfig } from './spec.ts';
 import { makeKernelTrees, makeMountPoints, makeWorkingDirectory } from './tree.ts';
 import { type ResolvedUser, resolveUser } from './user.ts';
@@ -124,7 +124,11 @@ async function runBundle(
   const id = house.nextId();
   const bundle = `${house.directory}/${id}`;
   mkdirSync(bundle, { mode: 0o700 });
-  const place = house.cgroups.place(id, { own: spec.security === 'insecure', parent: spec.cgroupParent });
+  const place = house.cgroups.place(id, {
+    own: spec.security === 'insecure',
+    parent: spec.cgroupParent,
+    limits: spec.limits,
+  });
   using scope = new DisposableStack();
   // Also when the runtime was never started; a second time there is nothing left to do.
   scope.defer(() => void place.finish());
@@ -151,6 +155,7 @@ function configFor(house: House, spec: PlannedSpec, { user, place, io, network, 
     network: network.namespace,
     ...networkFiles(house, spec, network),
     cgroupsPath: place.path,
+    resources: place.resources,
     cgroupMount: house.cgroups.mode !== 'none',
     guardDevices: house.cgroups.guardDevices,
     seccompBpf: house.seccompBpf,
@@ -169,7 +174,7 @@ interface Sandbox {
 
 /** Starts the runtime, waits until it and everything in the sandbox is gone, and says how it ended. */
 async function supervise(house: House, sandbox: Sandbox, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult> {
-  const oomBefore = sandbox.place.path === undefined ? hostOomKills() : 0;
+  const oomBefore = hostOomKills();
   const child = start(house, sandbox, io);
   let release: (() => void) | undefined;
   const abort = () => {
@@ -178,15 +183,18 @@ async function supervise(house: House, sandbox: Sandbox, io: ProcessIO, signal: 
   signal.addEventListener('abort', abort, { once: true });
   if (signal.aborted) abort();
   try {
-    const code = await child.exited;
+    const exit = await child.exited;
+    const { code } = exit;
     release?.();
     await child.drained;
     await removeState(house, sandbox.id);
     const counters = sandbox.place.finish();
     if (signal.aborted) throw new CancelledError(signal.reason);
     if (code !== 0) throwStartFailure(sandbox);
-    const oomKilled = counters.oomKills > 0 || (code === 137 && sandbox.place.path === undefined && hostOomKills() > oomBefore);
-    return { exitCode: code, oomKilled, ...(counters.usage ? { usage: counters.usage } : {}) };
+    // Where nothing counts for this process alone, the whole host is asked.
+    const oomKilled = counters.oomKills === undefined ? code === 137 && hostOomKills() > oomBefore : counters.oomKills > 0;
+    const usage = { cpuMs: counters.cpuMs ?? exit.cpuMs, peakMemory: counters.peakMemory ?? exit.peakMemory };
+    return { exitCode: code, oomKilled, usage };
   } finally {
     signal.removeEventListener('abort', abort);
     release?.();
@@ -199,11 +207,13 @@ interface Running extends Spawned {
 
 function start(house: House, sandbox: Sandbox, io: ProcessIO): Running {
   const program = { path: house.runtime.path, args: runtimeArguments(house, sandbox), env: RUNTIME_ENV };
-  if (io.inherit) return { ...spawnProcess({ ...program, stdio: [0, 1, 2], session: false }), drained: Promise.resolve() };
+  const spawn = (more: Pick<SpawnOptions, 'stdio' | 'session'>) =>
+    sandbox.place.start(() => spawnProcess({ ...program, ...more }));
+  if (io.inherit) return { ...spawn({ stdio: [0, 1, 2], session: false }), drained: Promise.resolve() };
   const [out, err] = [makePipe(), makePipe()];
   const input = io.stdin ? makePipe() : { read: openSync('/dev/null', 'r') };
   // In a session of its own, so that Ctrl-C reaches only us.
-  const child = spawnProcess({ ...program, stdio: [input.read, out.write, err.write] });
+  const child = spawn({ stdio: [input.read, out.write, err.write] });
   closeAll([input.read, out.write, err.write]);
   if ('write' in input && io.stdin) feed(input.write, io.stdin);
   const drained = Promise.all([drain(out.read, (data) => io.output(1, data)), drain(err.read, (data) => io.output(2, data))]);

@@ -19,8 +19,19 @@ export interface SpawnOptions {
 
 export interface Spawned {
   readonly pid: number;
+  readonly exited: Promise<Exit>;
+}
+
+/** How a child ended, and what it and its own children, as far as they were waited for, have used (getrusage(2)). */
+export interface Exit {
   /** Its exit code, or 128 + n when signal n ended it. */
-  readonly exited: Promise<number>;
+  readonly code: number;
+  readonly cpuMs: number;
+  /**
+   * Bytes that the largest of them had at once; undefined when none was larger than this process, whose size a child starts with
+   * in the kernel's books.
+   */
+  readonly peakMemory: number | undefined;
 }
 
 const c = {
@@ -32,7 +43,7 @@ const c = {
   actionsInit: bind('int posix_spawn_file_actions_init(void *)'),
   actionsDestroy: bind('int posix_spawn_file_actions_destroy(void *)'),
   actionsDup: bind('int posix_spawn_file_actions_adddup2(void *, int, int)'),
-  waitpid: bind('int waitpid(int, void *, int)'),
+  wait4: bind('int wait4(int, void *, int, void *)'),
 };
 
 const SETSIGDEF = 0x04;
@@ -89,18 +100,31 @@ function strings(values: readonly string[]): Arg {
 }
 
 const status = Buffer.alloc(4);
+/** More than sizeof(struct rusage): two times as seconds and microseconds, then the largest resident set in KiB. */
+const rusage = Buffer.alloc(256);
 
 /**
- * The exit code of a child that is ending. The pipe closes an instant before the process can be waited for, and it could also have
+ * How a child ended that is ending. The pipe closes an instant before the process can be waited for, and it could also have
  * closed it itself; neither may block us.
  */
-export async function reap(pid: number): Promise<number> {
+export async function reap(pid: number): Promise<Exit> {
   for (let wait = 0; ; wait = Math.min(wait + 1, 50)) {
-    const found = c.waitpid(pid, status, WNOHANG);
-    if (found === pid) return exitCode(status.readInt32LE(0));
-    if (found < 0) throw new SysError('waitpid', ERRNO['ECHILD']!);
+    const found = c.wait4(pid, status, WNOHANG, rusage);
+    if (found === pid) return exitOf(status.readInt32LE(0));
+    if (found < 0) throw new SysError('wait4', ERRNO['ECHILD']!);
     await new Promise((resolve) => setTimeout(resolve, wait));
   }
+}
+
+function exitOf(value: number): Exit {
+  const times = [0, 8, 16, 24].map((at) => Number(rusage.readBigInt64LE(at)));
+  const [userSeconds = 0, userMicros = 0, systemSeconds = 0, systemMicros = 0] = times;
+  const largest = Number(rusage.readBigInt64LE(32));
+  return {
+    code: exitCode(value),
+    cpuMs: (userSeconds + systemSeconds) * 1000 + (userMicros + systemMicros) / 1000,
+    peakMemory: largest > process.resourceUsage().maxRSS ? largest * 1024 : undefined,
+  };
 }
 
 function exitCode(value: number): number {

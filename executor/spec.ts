@@ -15,6 +15,8 @@ export interface SpecContext {
   readonly resolvConf: string;
   /** `linux.cgroupsPath`; absent where the runtime makes no cgroup. */
   readonly cgroupsPath?: string | undefined;
+  /** Limits that the runtime is to set: `linux.resources`. */
+  readonly resources?: Readonly<Record<string, unknown>> | undefined;
   /** False where there is no cgroup file system to be mounted. */
   readonly cgroupMount: boolean;
   /** True when nothing but this spec keeps the process from opening devices by number (see cgroups.ts). */
@@ -115,7 +117,7 @@ export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
       namespaces: namespacesOf(context),
       ...(context.userNamespace === undefined ? {} : idMappings()),
       ...(context.cgroupsPath === undefined ? {} : { cgroupsPath: context.cgroupsPath }),
-      ...(context.guardDevices ? {} : { resources: { devices: [{ allow: insecure, access: 'rwm' }] } }),
+      ...(context.guardDevices ? {} : { resources: { ...context.resources, devices: [{ allow: insecure, access: 'rwm' }] } }),
       ...(seccomp ? { seccomp } : {}),
       ...(insecure ? {} : { maskedPaths: MASKED_PATHS, readonlyPaths: READONLY_PATHS }),
     },

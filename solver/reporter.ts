@@ -9,7 +9,7 @@ export interface Reporter<R> {
   completed(vertex: Vertex<R>, started: number, usage?: VertexEvent['usage']): void;
   /** Its result came from a record, or nobody needed it because a later vertex came from one. */
   cached(vertex: Vertex<R>): void;
-  failed(vertex: Vertex<R>, started: number, error: unknown, cancelled: boolean): void;
+  failed(vertex: Vertex<R>, started: number, error: unknown, cancelled: boolean, usage?: VertexEvent['usage']): void;
 }
 
 export function createReporter<R>(sink: ProgressSink): Reporter<R> {
@@ -29,12 +29,13 @@ export function createReporter<R>(sink: ProgressSink): Reporter<R> {
       const now = Date.now();
       emit(vertex, { started: now, completed: now, cached: true });
     },
-    failed: (vertex, started, error, cancelled) =>
+    failed: (vertex, started, error, cancelled, usage) =>
       emit(vertex, {
         started,
         completed: Date.now(),
         error: cancelled ? 'cancelled' : messageOf(error),
         ...(cancelled && { cancelled: true }),
+        ...(usage && { usage }),
       }),
   };
 }

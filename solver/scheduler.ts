@@ -202,7 +202,7 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
         reporter.completed(vertex, started, usage);
         return results;
       } catch (error) {
-        reporter.failed(vertex, started, error, signal.aborted);
+        reporter.failed(vertex, started, error, signal.aborted, usage);
         throw error;
       }
     });

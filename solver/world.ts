@@ -3,6 +3,7 @@ import type { Platform } from '../base/platform.ts';
 import type { SelectionHasher } from '../cache/contenthash/hasher.ts';
 import type { CacheMounts } from '../cache/mounts.ts';
 import type { Executor } from '../executor/executor.ts';
+import type { ResourceLimits } from '../executor/limits.ts';
 import type { ImageSources } from '../registry/pull.ts';
 import type { BlobForms } from '../snapshotter/content.ts';
 import type { LayerId, Snapshotter } from '../snapshotter/snapshotter.ts';
@@ -44,6 +45,8 @@ export interface World {
   readonly layouts: ReadonlyMap<string, string>;
   /** What steps may do beyond the sandbox: `network.host`, `security.insecure`. */
   readonly allowed: ReadonlySet<string>;
+  /** What each step may use at most. */
+  readonly limits?: ResourceLimits | undefined;
   /** The bytes of a secret, or undefined when none of that id was given. Asked only when a step needs it. */
   readonly secret: (id: string) => Promise<Uint8Array | undefined>;
   /** A new private directory in memory for secret files, gone when disposed. */

@@ -8,6 +8,7 @@ import { type Command, collect, keyValues, newCommand, Option, parseArguments, p
 import { PROGRESS_MODES, type ProgressMode } from '../progress/view.ts';
 import { parseCacheFrom, parseCacheTo } from './cache-specs.ts';
 import { parseCall } from './callspec.ts';
+import { addLimitFlags, parseLimits } from './limit-flags.ts';
 import type { BuildOptions, OutputSpec, SecretSpec, SshSpec } from './options.ts';
 import { parseOutput } from './outputs.ts';
 
@@ -66,7 +67,7 @@ function buildCommand(): Command {
 
 /** Parses `kiln build`'s arguments; undefined when only help was asked for. */
 export function parseBuildFlags(argv: readonly string[], host: Host): { options: BuildOptions } | undefined {
-  const command = buildCommand();
+  const command = addLimitFlags(buildCommand());
   const spelled = argv.map((argument) => argument.replace(/^--no-cache-filter(?==|$)/, '--nocache-filter'));
   if (!parseArguments(command, spelled)) return undefined;
   const flags = command.opts<Record<string, unknown>>();
@@ -105,6 +106,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
       shmSize: flags['shmSize'] === undefined ? 0 : parseBytes(text('shmSize') ?? '', '--shm-size'),
       ulimits: list('ulimit').map(ulimit),
       cgroupParent: text('cgroupParent') ?? '',
+      limits: parseLimits(text),
       buildContexts: namedValues(list('buildContext'), {}, '--build-context'),
       allow: list('allow'),
       epoch: epoch(buildArgs.get('SOURCE_DATE_EPOCH')),

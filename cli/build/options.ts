@@ -1,4 +1,5 @@
 import type { Platform } from '../../base/platform.ts';
+import type { ResourceLimits } from '../../executor/limits.ts';
 import type { ProgressMode } from '../progress/view.ts';
 import type { CacheFromSpec, CacheToSpec } from './cache-specs.ts';
 
@@ -29,6 +30,8 @@ export interface BuildOptions {
   readonly shmSize: number;
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   readonly cgroupParent: string;
+  /** What each step may use at most. */
+  readonly limits?: ResourceLimits | undefined;
   readonly buildContexts: ReadonlyMap<string, string>;
   readonly allow: readonly string[];
   /** SOURCE_DATE_EPOCH in seconds. */

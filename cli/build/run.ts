@@ -231,6 +231,7 @@ function openWorld(
     layouts,
     // Asking for the host's network for all steps allows it.
     allowed: new Set(options.network === 'host' ? [...options.allow, 'network.host'] : options.allow),
+    limits: options.limits,
     secret: (id) => readSecret(options.secrets, id),
     secretDirectory: () => secretDirectory(session.store),
     remotes: openRemotes(session.store, options.ssh, process.env, scope),

@@ -48,7 +48,7 @@ export async function runTool(
     texts[name] += Buffer.from(data).toString();
   };
   await Promise.all([drain(out.read, collect('output')), drain(err.read, collect('error'))]);
-  return { code: await reap(pid), ...texts };
+  return { code: (await reap(pid)).code, ...texts };
 }
 
 const ENVIRONMENT = ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL=C'];

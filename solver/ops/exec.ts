@@ -64,7 +64,7 @@ async function runExec(
   if (!wanted.includes(result.exitCode)) {
     // Killed because the build ended: its exit code is no news.
     signal.throwIfAborted();
-    throw stepFailed(op, result, last);
+    throw stepFailed(op, result, last, world);
   }
   return await commitOutputs(mounts.outputs, world);
 }
@@ -81,21 +81,24 @@ async function commitOutputs(outputs: readonly ActiveSnapshot[], world: World): 
 }
 
 /** BuildKit's sentence, the end of the output, and for what is often met what to do. */
-function stepFailed(op: ExecOp, result: ProcessResult, last: LastOutput): KilnError {
+function stepFailed(op: ExecOp, result: ProcessResult, last: LastOutput, { limits }: World): KilnError {
   const command = op.meta.args.join(' ');
   const killed = result.oomKilled ? ' (it was killed because memory ran out)' : '';
   return new KilnError(
-    'KILN_STEP_FAILED',
+    result.oomKilled ? 'KILN_STEP_OOM' : 'KILN_STEP_FAILED',
     `process ${JSON.stringify(command)} did not complete successfully: exit code: ${result.exitCode}${killed}`,
     {
       notes: last.lines(),
-      hint: hintFor(result),
+      hint: hintFor(result, limits?.memory),
     },
   );
 }
 
-function hintFor({ exitCode, oomKilled, emulator }: ProcessResult): string | undefined {
-  if (oomKilled) return 'give the step more memory, or let it use less';
+function hintFor({ exitCode, oomKilled, emulator }: ProcessResult, memory: number | undefined): string | undefined {
+  if (oomKilled && memory !== undefined)
+    return `it may use ${Math.floor(memory / 2 ** 20)} MiB: give it more with --memory, or let it use less`;
+  if (oomKilled)
+    return 'this machine has too little memory for it: let it use less, or run fewer steps at once (--max-parallelism)';
   if (exitCode === 127) return 'the command was not found: is it installed in this stage, and spelled right?';
   if (exitCode === 126) return 'the command cannot be run: is it executable, and made for this platform?';
   if (emulator !== undefined)

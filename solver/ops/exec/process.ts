@@ -34,6 +34,7 @@ export async function processSpec(
     ulimits: meta.ulimit ?? [],
     shmSize: mounts.shmSize,
     cgroupParent: meta.cgroupParent ?? '',
+    limits: world.limits,
     readonlyRootfs: mounts.readonlyRoot,
     platform,
   };

@@ -1,0 +1,68 @@
+import { existsSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { posix } from 'node:path';
+import { errnoOf, KilnError } from '../base/errors.ts';
+import type { Placement, Wish } from './cgroups.ts';
+import { runtimeResources, type Setting } from './limits.ts';
+
+/** What both generations of control groups are made of: directories and small files. */
+
+export const ROOT = '/sys/fs/cgroup';
+
+/** A group that the runtime makes, and whose counters it takes away with it. */
+export function runtimeGroup(id: string, { parent, limits }: Wish): Placement {
+  const resources = limits && runtimeResources(limits);
+  return {
+    manager: 'cgroupfs',
+    path: posix.join(cleanParent(parent), id),
+    resources,
+    start: (launch) => launch(),
+    finish: () => ({}),
+  };
+}
+
+/** `--cgroup-parent` as an absolute path in the hierarchies; `/` when there is none. */
+export function cleanParent(parent: string): string {
+  return posix.resolve('/', parent);
+}
+
+export function readText(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
+/** False when it is still there. */
+export function removeDirectory(path: string): boolean {
+  attempt(() => rmdirSync(path));
+  return !existsSync(path);
+}
+
+export function attempt(action: () => void): void {
+  try {
+    action();
+  } catch {
+    // Best effort: the callers say what follows when it fails.
+  }
+}
+
+/** Writes the limits of one process into its group; `at` says which directory a controller has. */
+export function applySettings(settings: readonly Setting[], at: (controller: Setting['controller']) => string): void {
+  for (const { controller, file, value, optional } of settings) {
+    const path = `${at(controller)}/${file}`;
+    if (optional && !existsSync(path)) continue;
+    try {
+      writeFileSync(path, value);
+    } catch (error) {
+      throw limitError(`${file} cannot be set to ${value} (${errnoOf(error) ?? 'no such file'})`, error);
+    }
+  }
+}
+
+export function limitError(why: string, cause?: unknown): KilnError {
+  return new KilnError('KILN_LIMIT', `the limits of the steps cannot be set: ${why}`, {
+    hint: "leave out --memory, --cpus, --pids and their like, or see 'kiln doctor' about control groups",
+    cause,
+  });
+}

@@ -1,0 +1,201 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  applySettings,
+  attempt,
+  cleanParent,
+  limitError,
+  ROOT,
+  readText,
+  removeDirectory,
+  runtimeGroup,
+} from './cgroup-files.ts';
+import type { CgroupMode, Cgroups, Counters, Placement, Wish } from './cgroups.ts';
+import { hasLimits, legacySettings, type Setting } from './limits.ts';
+
+/** Control groups v1, also beside an unused v2: see cgroups.ts. */
+
+/** Made by any, opened are only null, zero, full, random, urandom, tty, ptmx and the terminals: Docker's list. */
+const DEVICES = [
+  'c *:* m',
+  'b *:* m',
+  'c 1:3 rwm',
+  'c 1:5 rwm',
+  'c 1:7 rwm',
+  'c 1:8 rwm',
+  'c 1:9 rwm',
+  'c 5:0 rwm',
+  'c 5:2 rwm',
+  'c 136:* rwm',
+];
+
+/** What every process is counted by, where these hierarchies are. */
+const COUNTED = ['memory', 'cpuacct'];
+/** What a process below `--cgroup-parent` is put under, where these hierarchies are. */
+const ALL = ['memory', 'cpuacct', 'cpu', 'pids', 'blkio'];
+
+/** Undefined where this process may make no devices group. */
+export function legacyGroups(mode: CgroupMode, name: string, own: (directory: string) => void): Cgroups | undefined {
+  const above = ownDirectory('devices');
+  if (above === undefined) return undefined;
+  const directory = `${above}/${name}`;
+  try {
+    mkdirSync(directory);
+    writeFileSync(`${directory}/devices.deny`, 'a');
+    for (const device of DEVICES) writeFileSync(`${directory}/devices.allow`, device);
+    // The main thread alone: it is the one that spawns.
+    enter(directory);
+  } catch {
+    removeDirectory(directory);
+    return undefined;
+  }
+  const steps = new StepGroups(name, own);
+  return {
+    mode,
+    guardDevices: false,
+    directories: [directory],
+    place: (id, wish) => (wish.own ? runtimeGroup(id, wish) : steps.place(id, wish)),
+    outside(action) {
+      enter(above);
+      try {
+        return action();
+      } finally {
+        enter(directory);
+      }
+    },
+    leave() {
+      steps.leave();
+      // With all threads that were started since.
+      attempt(() => writeFileSync(`${above}/cgroup.procs`, `${process.pid}`));
+      removeDirectory(directory);
+    },
+  };
+}
+
+/** Moves the main thread. */
+function enter(group: string): void {
+  writeFileSync(`${group}/tasks`, `${process.pid}`);
+}
+
+/** Where this process is in the hierarchy of a controller; undefined without one. */
+function ownDirectory(controller: string): string | undefined {
+  const pattern = new RegExp(`^\\d+:(?:[^:]*,)?${controller}(?:,[^:]*)?:(.*)$`, 'm');
+  const path = pattern.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1];
+  const directory = `${ROOT}/${controller}${path === '/' ? '' : path}`;
+  return path !== undefined && existsSync(directory) ? directory : undefined;
+}
+
+interface Group {
+  /** Where this process is, and returns to. */
+  readonly home: string;
+  readonly directory: string;
+}
+
+/** Groups for single processes, below one of ours or below the parent that was asked for. */
+class StepGroups {
+  readonly #name: string;
+  readonly #own: (directory: string) => void;
+  /** Directories of ours that are removed at the end. */
+  readonly #made = new Set<string>();
+
+  constructor(name: string, own: (directory: string) => void) {
+    this.#name = name;
+    this.#own = own;
+  }
+
+  place(id: string, wish: Wish): Placement {
+    const settings = hasLimits(wish.limits) ? legacySettings(wish.limits) : [];
+    const needed = new Set<string>(settings.map(({ controller }) => controller));
+    const groups = new Map<string, Group>();
+    const remove = () => {
+      for (const { directory } of groups.values()) if (!removeDirectory(directory)) this.#keep(directory);
+      groups.clear();
+    };
+    try {
+      for (const controller of new Set([...(wish.parent === '' ? COUNTED : ALL), ...needed]))
+        this.#make(controller, id, wish, groups, needed.has(controller));
+    } catch (error) {
+      remove();
+      throw error;
+    }
+    return {
+      manager: 'disabled',
+      path: undefined,
+      start: (launch) => startIn(groups, settings, launch),
+      finish() {
+        const counters = countersOf(groups);
+        remove();
+        return counters;
+      },
+    };
+  }
+
+  leave(): void {
+    for (const directory of [...this.#made].reverse()) removeDirectory(directory);
+  }
+
+  #make(controller: string, id: string, { parent }: Wish, groups: Map<string, Group>, needed: boolean): void {
+    const home = ownDirectory(controller);
+    const base = parent === '' ? `${home}/${this.#name}` : `${ROOT}/${controller}${cleanParent(parent)}`;
+    const directory = `${base}/${id}`;
+    try {
+      if (home === undefined) throw new Error(`${controller} is not mounted`);
+      if (!existsSync(base)) {
+        mkdirSync(base, { recursive: true });
+        if (parent === '') this.#keep(base);
+      }
+      if (controller === 'cpuset') inheritSet(base);
+      if (parent !== '') this.#own(directory);
+      mkdirSync(directory);
+      groups.set(controller, { home, directory });
+      if (controller === 'cpuset') inheritSet(directory);
+    } catch (error) {
+      if (needed) throw limitError(`there is no control group for ${controller}`, error);
+    }
+  }
+
+  #keep(directory: string): void {
+    if (this.#made.has(directory)) return;
+    this.#made.add(directory);
+    this.#own(directory);
+  }
+}
+
+/** A new cpuset is empty, and takes no process until it is filled. */
+function inheritSet(directory: string): void {
+  for (const file of ['cpuset.cpus', 'cpuset.mems']) {
+    if (readText(`${directory}/${file}`).trim() === '')
+      writeFileSync(`${directory}/${file}`, readText(`${directory}/../${file}`).trim());
+  }
+}
+
+/**
+ * Starts a child in the groups: the main thread goes in, spawns, and comes out. Only then are the limits set, so that what our other
+ * threads do meanwhile is not charged against them.
+ */
+function startIn<T>(groups: ReadonlyMap<string, Group>, settings: readonly Setting[], launch: () => T): T {
+  const entered: Group[] = [];
+  try {
+    for (const group of groups.values()) {
+      enter(group.directory);
+      entered.push(group);
+    }
+    return launch();
+  } finally {
+    for (const { home } of entered) enter(home);
+    attempt(() => writeFileSync(`${groups.get('memory')?.directory}/memory.max_usage_in_bytes`, '0'));
+    applySettings(settings, (controller) => groups.get(controller)!.directory);
+  }
+}
+
+function countersOf(groups: ReadonlyMap<string, Group>): Counters {
+  const memory = groups.get('memory')?.directory;
+  const time = groups.get('cpuacct')?.directory;
+  const peak = memory && Number.parseInt(readText(`${memory}/memory.max_usage_in_bytes`), 10);
+  const oom = memory && /^oom_kill (\d+)/m.exec(readText(`${memory}/memory.oom_control`))?.[1];
+  const nanoseconds = time && Number.parseInt(readText(`${time}/cpuacct.usage`), 10);
+  return {
+    ...(nanoseconds ? { cpuMs: nanoseconds / 1e6 } : {}),
+    ...(peak ? { peakMemory: peak } : {}),
+    ...(oom ? { oomKills: Number(oom) } : {}),
+  };
+}

@@ -1,0 +1,59 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { hasLimits, legacySettings, type ResourceLimits, runtimeResources, unifiedSettings } from './limits.ts';
+
+const MIB = 1 << 20;
+const ALL: ResourceLimits = {
+  memory: 64 * MIB,
+  memorySwap: 96 * MIB,
+  cpuQuota: 150_000,
+  cpuPeriod: 100_000,
+  cpuShares: 512,
+  cpusetCpus: '0-1',
+  cpusetMems: '0',
+  pids: 50,
+};
+const shown = (settings: ReturnType<typeof unifiedSettings>) => settings.map(({ file, value }) => `${file}=${value}`);
+
+test('each limit has its file on v2; swap there is what comes on top of memory', () => {
+  assert.equal(shown(unifiedSettings(ALL)), [
+    'memory.max=67108864',
+    'memory.swap.max=33554432',
+    'cpu.max=150000 100000',
+    'cpu.weight=20',
+    'cpuset.cpus=0-1',
+    'cpuset.mems=0',
+    'pids.max=50',
+  ]);
+});
+
+test('each limit has its file on v1; swap there includes memory, and the runtime is one process more', () => {
+  assert.equal(shown(legacySettings(ALL)), [
+    'memory.limit_in_bytes=67108864',
+    'memory.memsw.limit_in_bytes=100663296',
+    'cpu.cfs_period_us=100000',
+    'cpu.cfs_quota_us=150000',
+    'cpu.shares=512',
+    'cpuset.cpus=0-1',
+    'cpuset.mems=0',
+    'pids.max=51',
+  ]);
+});
+
+test('without a word about swap there is as much again, and -1 is no limit', () => {
+  assert.equal(shown(unifiedSettings({ memory: MIB })), ['memory.max=1048576', 'memory.swap.max=1048576']);
+  assert.equal(shown(unifiedSettings({ memory: MIB, memorySwap: -1 })), ['memory.max=1048576', 'memory.swap.max=max']);
+  assert.equal(shown(legacySettings({ memory: MIB, memorySwap: -1 }))[1], 'memory.memsw.limit_in_bytes=-1');
+});
+
+test('what is not limited is not written', () => {
+  assert.equal(unifiedSettings({}), []);
+  assert.equal(legacySettings({}), []);
+  assert.equal(runtimeResources({}), {});
+  assert.not(hasLimits({}));
+  assert.not(hasLimits(undefined));
+  assert.not(hasLimits({ memory: undefined }));
+  assert.equal(runtimeResources({ pids: 3, cpuShares: 2 }), { cpu: { shares: 2 }, pids: { limit: 3 } });
+});
+
+test.run();
