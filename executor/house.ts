@@ -21,7 +21,7 @@ import { compileSeccomp } from './filter.ts';
 import { hostsText, resolvText } from './netfiles.ts';
 import type { Network, NetworkKind } from './network/network.ts';
 import { type NetworkOptions, openNetwork } from './network/open.ts';
-import { type FoundRuntime, findRuntime } from './probe.ts';
+import { type FoundRuntime, findRuntime, knownVulnerabilities, probeRuntime } from './probe.ts';
 import { startTime } from './proc.ts';
 import { defaultSeccomp } from './seccomp.ts';
 import { sandboxCapabilities } from './spec.ts';
@@ -45,6 +45,8 @@ export interface House {
   readonly cgroups: Cgroups;
   /** The default profile compiled, in base64; undefined where this host cannot compile it. */
   readonly seccompBpf: string | undefined;
+  /** Tells the user a sentence about this host; each once. */
+  readonly warn: (sentence: string) => void;
   /** A name for the next sandbox: the only place where one is made. */
   nextId(): string;
   /** A file that holds `text`, for all sandboxes that need the same. */
@@ -96,11 +98,14 @@ interface Parts extends Pick<House, 'runtime' | 'runtimeRoot' | 'directory' | 'c
 }
 
 function makeHouse({ unique, watchdog, stateDir, options, ...shared }: Parts): House {
+  const warn = once(options.warn ?? (() => {}));
+  warnOfRuntime(shared.runtime, stateDir, warn);
   let count = 0;
   let network: Promise<Network> | undefined;
   const files = new Map<string, string>();
   return {
     ...shared,
+    warn,
     seccompBpf: shared.runtime.name === 'crun' ? compiledSeccomp(stateDir, shared.cgroups.guardDevices) : undefined,
     nextId: () => checkId(`${unique}-${++count}`),
     sharedFile(kind, text) {
@@ -111,7 +116,7 @@ function makeHouse({ unique, watchdog, stateDir, options, ...shared }: Parts): H
       files.set(kind + text, path);
       return path;
     },
-    network: () => (network ??= openNetwork(networkOptions(shared, watchdog, options))),
+    network: () => (network ??= openNetwork(networkOptions(shared, watchdog, options.networks, warn))),
     async close() {
       // One that could not be opened has been told to whoever asked for it.
       await (await network?.catch(() => undefined))?.[Symbol.asyncDispose]();
@@ -124,7 +129,8 @@ function makeHouse({ unique, watchdog, stateDir, options, ...shared }: Parts): H
 function networkOptions(
   { directory, cgroups }: Pick<House, 'directory' | 'cgroups'>,
   watchdog: Watchdog,
-  { networks, warn = () => {} }: HouseOptions,
+  kinds: HouseOptions['networks'],
+  warn: (sentence: string) => void,
 ): NetworkOptions {
   return {
     // The random end of the house's name.
@@ -136,8 +142,36 @@ function networkOptions(
     },
     warn,
     outside: cgroups.outside,
-    kinds: networks,
+    kinds,
   };
+}
+
+function once(warn: (sentence: string) => void): (sentence: string) => void {
+  const told = new Set<string>();
+  return (sentence) => {
+    if (told.has(sentence)) return;
+    told.add(sentence);
+    warn(sentence);
+  };
+}
+
+/** One line when the runtime has published vulnerabilities. To ask it for its version costs a process, so the answer is kept. */
+function warnOfRuntime(runtime: FoundRuntime, stateDir: string, warn: (sentence: string) => void): void {
+  const { dev, ino, size, mtimeMs } = statSync(runtime.path);
+  const path = `${stateDir}/version-${digest(JSON.stringify([runtime.path, dev, ino, size, mtimeMs]))}`;
+  let version: string;
+  try {
+    version = readFileSync(path, 'utf8');
+  } catch {
+    version = probeRuntime(runtime).version;
+    writeFileSync(`${path}.${process.pid}`, version, { mode: 0o600 });
+    renameSync(`${path}.${process.pid}`, path);
+  }
+  const known = knownVulnerabilities(runtime.name, version).flatMap((sentence) => sentence.match(/CVE-\d+-\d+/g) ?? []);
+  if (known.length > 0)
+    warn(
+      `${runtime.name} ${version} has published vulnerabilities (${known.join(', ')}): install a newer one; 'kiln doctor' says more`,
+    );
 }
 
 /** Ids become directory names and arguments (CVE-2026-33747), so this is the one place they pass through. */

@@ -59,6 +59,14 @@ export function knownVulnerabilities(name: 'crun' | 'runc', version: string): re
       'runc before 1.1.12 leaks a file descriptor to processes (CVE-2024-21626); Kiln refuses the working directories it needs.',
     );
   }
+  if (name === 'runc' && isBefore(version, '1.1.5')) {
+    found.push(
+      'runc before 1.1.5 lets a /proc that is a link escape its masks (CVE-2023-27561, CVE-2023-28642); Kiln refuses such images.',
+    );
+  }
+  if (name === 'runc' && (isBefore(version, '1.1.14') || /^1\.2\.0-rc\.?[12]$/.test(version))) {
+    found.push('runc before 1.1.14 can be made to create empty files on the host (CVE-2024-45310).');
+  }
   if (name === 'runc' && !containsMaskFix(version)) {
     found.push(
       'runc before 1.2.8 and 1.3.3 follows links at masked paths and /dev/console (CVE-2025-31133, CVE-2025-52565, CVE-2025-52881).',

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
+import { inUserNamespace } from '../snapshotter/sys/usernamespace.ts';
 import type { ProcessSpec } from './executor.ts';
 
 /** One entry of `process.rlimits` (runtime-spec config.md). Infinity is no limit. */
@@ -33,9 +34,10 @@ const CAP_SYS_RESOURCE = 24n;
 
 /**
  * The limits asked for; a value of -1 is no limit and becomes Infinity. Without CAP_SYS_RESOURCE no limit can be raised above this
- * process's own hard one, so they are clamped to it instead of failing the step.
+ * process's own hard one, and nobody can open more files than the kernel's nr_open: they are clamped to it, with a warning, instead of
+ * failing the step.
  */
-export function rlimitsOf(ulimits: ProcessSpec['ulimits']): readonly Rlimit[] {
+export function rlimitsOf(ulimits: ProcessSpec['ulimits'], warn: (sentence: string) => void = () => {}): readonly Rlimit[] {
   if (ulimits.length === 0) return [];
   const ceiling = mayRaiseLimits() ? undefined : readFileSync('/proc/self/limits', 'latin1');
   return ulimits.map(({ name, soft, hard }) => {
@@ -46,7 +48,13 @@ export function rlimitsOf(ulimits: ProcessSpec['ulimits']): readonly Rlimit[] {
         hint: `Known limits are ${Object.keys(ROWS).join(', ')}.`,
       });
     }
-    const most = Math.min(unlimited(hard), ceiling === undefined ? Number.POSITIVE_INFINITY : hardLimit(ceiling, row));
+    const possible = Math.min(
+      ceiling === undefined ? Number.POSITIVE_INFINITY : hardLimit(ceiling, row),
+      name === 'nofile' ? Number(readFileSync('/proc/sys/fs/nr_open', 'latin1')) : Number.POSITIVE_INFINITY,
+    );
+    const most = Math.min(unlimited(hard), possible);
+    if (possible < unlimited(hard))
+      warn(`--ulimit ${name}: the limit cannot be raised above ${possible} here, so it is ${possible}`);
     return { type: `RLIMIT_${name.toUpperCase()}`, hard: most, soft: Math.min(unlimited(soft), most) };
   });
 }
@@ -55,10 +63,10 @@ function unlimited(value: number): number {
   return value < 0 ? Number.POSITIVE_INFINITY : value;
 }
 
-/** Whether this process has CAP_SYS_RESOURCE. */
+/** Whether this process has CAP_SYS_RESOURCE on the machine: in a user namespace it counts for nothing here. */
 export function mayRaiseLimits(): boolean {
   const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
-  return ((BigInt(`0x${effective}`) >> CAP_SYS_RESOURCE) & 1n) === 1n;
+  return !inUserNamespace() && ((BigInt(`0x${effective}`) >> CAP_SYS_RESOURCE) & 1n) === 1n;
 }
 
 /** The second number of a row of /proc/self/limits. */

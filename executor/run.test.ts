@@ -33,7 +33,7 @@ test.before(() => {
 test.after(async () => {
   await executor[Symbol.asyncDispose]();
   assert.equal(
-    readdirSync(tree.stateDir).filter((name) => !name.startsWith('seccomp-')),
+    readdirSync(tree.stateDir).filter((name) => !/^(seccomp|version)-/.test(name)),
     ['runtime'],
   );
   assert.equal(readdirSync(join(tree.stateDir, 'runtime')), []);
@@ -349,6 +349,12 @@ test('limits are set, and clamped to what this process may give', async () => {
   const { stdout, exitCode } = await sh('cat /proc/self/limits', { ulimits });
   assert.is(exitCode, 0);
   assert.match(stdout, /^Max open files +100 +200 /m);
+  const warnings: string[] = [];
+  await using telling = createExecutor({ stateDir: tree.stateDir, warn: (text) => warnings.push(text) });
+  const more = 2 ** 40;
+  const clamped = await shell(telling, tree.root, 'ulimit -n', { ulimits: [{ name: 'nofile', soft: more, hard: more }] });
+  assert.match(clamped.stdout, /^\d+\n$/);
+  assert.match(warnings.join(), new RegExp(`--ulimit nofile: .* above ${clamped.stdout.trim()} here`));
   assert.is(await codeOf(sh('true', { ulimits: [{ name: 'bogus', soft: 1, hard: 1 }] })), 'KILN_ULIMIT');
 });
 
@@ -426,6 +432,26 @@ test('a program that is not there is named', async () => {
 test('an aborted signal starts nothing', async () => {
   const run = executor.run(specFor(tree.root, ['/bin/true']), { output: () => {} }, AbortSignal.abort());
   assert.is(await codeOf(run), 'KILN_CANCELLED');
+});
+
+test('a runtime with published vulnerabilities is told of, once, without asking it each time', async () => {
+  const old = join(tree.directory, 'crun');
+  const asked = join(tree.directory, 'asked');
+  writeFileSync(
+    old,
+    `#!/bin/sh\n[ "$1" != --version ] || { echo >>${asked}; echo 'crun version 1.4.3'; exit; }\nexec crun "$@"\n`,
+    { mode: 0o755 },
+  );
+  const warnings: string[] = [];
+  for (let at = 0; at < 2; at++) {
+    await using other = createExecutor({ stateDir: tree.stateDir, runtime: old, warn: (text) => warnings.push(text) });
+    assert.is((await shell(other, tree.root, 'echo works')).stdout, 'works\n');
+    await shell(other, tree.root, 'true');
+  }
+  assert.is(warnings.length, 2);
+  assert.match(warnings[0] ?? '', /crun 1\.4\.3 has published vulnerabilities \(CVE-2022-27650\)/);
+  // The second time the answer is known; a third process would read it too.
+  assert.is(readFileSync(asked, 'utf8'), '\n');
 });
 
 test('a state directory that others can write to is refused', async () => {

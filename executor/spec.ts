@@ -28,6 +28,7 @@ export interface SpecContext {
   readonly userNamespace?: string | undefined;
   /** A mounted sysfs to be shown, where the sandbox may not mount one. */
   readonly sysfs?: string | undefined;
+  readonly warn?: ((sentence: string) => void) | undefined;
 }
 
 interface Mount {
@@ -105,7 +106,11 @@ export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
         inheritable: [],
         ambient: [],
       },
-      rlimits: rlimitsOf(spec.ulimits).map(({ type, soft, hard }) => ({ type, soft: rlim(soft), hard: rlim(hard) })),
+      rlimits: rlimitsOf(spec.ulimits, context.warn).map(({ type, soft, hard }) => ({
+        type,
+        soft: rlim(soft),
+        hard: rlim(hard),
+      })),
       // As BuildKit does: sudo and ping in a RUN work.
       noNewPrivileges: false,
     },

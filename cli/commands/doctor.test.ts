@@ -23,6 +23,7 @@ function host(changes: Partial<DoctorHost> = {}, files: Readonly<Record<string, 
     kernel: '6.1.0-42-amd64',
     uid: 0,
     ordinaryUser: () => user(true),
+    network: () => ({ kind: 'nat', reasons: [], packages: [] }),
     nodeVersion: '24.21.0',
     searchPath: directory,
     ...changes,
@@ -98,6 +99,16 @@ test('an emulator that is only installed will do on a kernel with private tables
   const emulation = (kernel: string) => finding(doctor(directory, host({ list, kernel })), 'emulation');
   assert.is(emulation('6.12.1').value, 'qemu for aarch64, arm, known to the steps that need it alone');
   assert.match(emulation('6.1.0').fix ?? '', /^mount -t binfmt_misc/);
+});
+
+test('steps that share the network of the host are a finding, with reason and remedy', () => {
+  const shared = finding(
+    doctor(directory, host({ network: () => ({ kind: 'host', reasons: ['a', 'b'], packages: ['nftables'] }) })),
+    'network of steps',
+  );
+  assert.not(shared.ok || shared.needed);
+  assert.is(shared.value, "the host's, shared (a; b)");
+  assert.match(shared.fix ?? '', /nftables$/);
 });
 
 test('root in a container without CAP_SYS_ADMIN is not enough', () => {

@@ -3,6 +3,7 @@ import { arch, release } from 'node:os';
 import { dirname } from 'node:path';
 import { KilnError, messageOf } from '../../base/errors.ts';
 import { cgroupMode } from '../../executor/cgroups.ts';
+import { diagnoseNetwork, type NetworkDiagnosis, thisNetworkHost } from '../../executor/network/diagnose.ts';
 import { findRuntime, installCommand, type PackageNames, probeRuntime } from '../../executor/probe.ts';
 import { openLibrary } from '../../snapshotter/sys/native.ts';
 import { giveIds, planRootless, refusedBy, thisUser, type UserHost } from '../rootless.ts';
@@ -30,6 +31,8 @@ export interface DoctorHost {
   readonly uid: number;
   /** Who calls, when it is not root. */
   ordinaryUser(): UserHost;
+  /** What decides about the network of steps. */
+  network(): NetworkDiagnosis;
   readonly nodeVersion: string;
   /** PATH: where runtimes are looked for. */
   readonly searchPath: string | undefined;
@@ -50,6 +53,7 @@ export function doctor(storePath: string, host: DoctorHost = thisHost()): readon
     overlay(host),
     userNamespaces(host),
     controlGroups(),
+    network(host),
     ...runtimes(host),
     emulation(host),
     library(host, 'libdeflate', 'libdeflate.so.0', 'gzip layers are compressed faster', {
@@ -104,6 +108,7 @@ export function thisHost(): DoctorHost {
     kernel: release(),
     uid: process.getuid?.() ?? -1,
     ordinaryUser: thisUser,
+    network: () => diagnoseNetwork(thisNetworkHost(process.getuid?.() ?? -1)),
     nodeVersion: process.versions.node,
     searchPath: process.env['PATH'],
   };
@@ -166,6 +171,15 @@ function controlGroups(): Finding {
   if (mode !== 'none') return { name: 'control groups', ok: true, needed: false, value: mode };
   const fix = 'mount -t cgroup2 cgroup2 /sys/fs/cgroup';
   return { name: 'control groups', ok: false, needed: false, value: 'none are mounted', fix };
+}
+
+function network(host: DoctorHost): Finding {
+  const { kind, reasons, packages } = host.network();
+  const ways = { nat: 'of their own, by NAT', slirp: 'of their own, by slirp4netns', host: "the host's, shared" } as const;
+  const value = `${ways[kind]}${reasons.length > 0 ? ` (${reasons.join('; ')})` : ''}`;
+  if (kind !== 'host') return { name: 'network of steps', ok: true, needed: false, value };
+  const fix = packages.length > 0 ? packages.map((name) => installCommand(name)).join(' && ') : 'chmod 666 /dev/net/tun';
+  return { name: 'network of steps', ok: false, needed: false, value, fix };
 }
 
 /** crun and runc, either will do. A version with published vulnerabilities is said, and is well enough to build. */

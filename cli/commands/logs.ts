@@ -1,5 +1,7 @@
+import type { ProgressEvent } from '../../base/progress.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { findLog, logNames, readLog } from '../build/log.ts';
+import { bytes, seconds } from '../progress/model.ts';
 import { createPlainView } from '../progress/plain.ts';
 import { createRawJsonView } from '../progress/rawjson.ts';
 import { openSession } from '../session.ts';
@@ -10,9 +12,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   const command = newCommand('logs', 'Print the full log of a build')
     .argument('[build]', 'a build by its ID; the last one unless told')
     .option('-l, --list', 'list the builds whose logs are kept')
-    .option('--json', 'as JSON, in the form of --progress=rawjson');
+    .option('--json', 'as JSON, in the form of --progress=rawjson')
+    .option('--usage', 'instead of the output: time, processor time and peak memory of each step that ran');
   if (!parseArguments(command, argv)) return 0;
-  const flags = command.opts<{ list?: boolean; json?: boolean }>();
+  const flags = command.opts<{ list?: boolean; json?: boolean; usage?: boolean }>();
   await using session = openSession();
   const directory = session.store.logs;
   if (flags.list) {
@@ -28,11 +31,32 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
   const id = findLog(directory, command.args[0]);
   const { events, ended } = readLog(directory, id);
+  if (flags.usage) {
+    process.stdout.write(usageTable(events));
+    return 0;
+  }
   const view = flags.json ? createRawJsonView(process.stdout) : createPlainView(process.stdout);
   for (const event of events) view.event(event);
   view.close();
   if (!flags.json) process.stdout.write(`\nbuild ${id}: ${outcome(ended)}\n`);
   return 0;
+}
+
+/** The steps that ran a process, in the order in which they ended. */
+function usageTable(events: readonly ProgressEvent[]): string {
+  const rows = events.flatMap((event) => {
+    if (event.kind !== 'vertex' || !event.usage || event.completed === undefined) return [];
+    const { cpuMs, peakMemory } = event.usage;
+    return [
+      [
+        event.name,
+        seconds(event.completed - (event.started ?? event.completed), 3),
+        cpuMs === undefined ? '' : seconds(cpuMs, 3),
+        peakMemory === undefined ? '' : bytes(peakMemory),
+      ],
+    ];
+  });
+  return table([['STEP', 'TIME', 'CPU', 'PEAK MEMORY'], ...rows]);
 }
 
 function row(directory: string, id: string): string[] {

@@ -1,0 +1,48 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { diagnoseNetwork, type NetworkHost } from './diagnose.ts';
+
+function host(changes: Partial<NetworkHost> = {}, programs: readonly string[] = ['ip', 'nft', 'slirp4netns']): NetworkHost {
+  return {
+    root: true,
+    find: (name) => (programs.includes(name) ? `/usr/sbin/${name}` : undefined),
+    read: () => '0\n',
+    isWritable: () => true,
+    chains: () => '',
+    ...changes,
+  };
+}
+
+const DROP = 'table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n';
+
+test('root has the kernel, an ordinary user slirp4netns', () => {
+  assert.is(diagnoseNetwork(host()).kind, 'nat');
+  assert.is(diagnoseNetwork(host({ root: false })).kind, 'slirp');
+});
+
+test('what stands in the way is named, and what is to be installed', () => {
+  const cases: readonly [NetworkHost, RegExp, readonly string[]][] = [
+    [host({ chains: () => DROP }), /chain FORWARD .* drops forwarded packets/, []],
+    [host({ chains: () => undefined }), /nft does not work here/, []],
+    [host({ isWritable: (path) => path !== '/proc/sys/net/ipv4/ip_forward' }), /IP forwarding is off/, []],
+    [host({}, ['ip', 'slirp4netns']), /nft is not installed/, ['nftables']],
+    [host({}, ['slirp4netns']), /ip is not installed/, ['iproute2', 'nftables']],
+  ];
+  for (const [given, reason, packages] of cases) {
+    const found = diagnoseNetwork(given);
+    assert.is(found.kind, 'slirp');
+    assert.match(found.reasons[0] ?? '', reason);
+    assert.equal(found.packages, packages);
+  }
+});
+
+test('where neither works both reasons are there', () => {
+  const bare = diagnoseNetwork(host({}, []));
+  assert.is(bare.kind, 'host');
+  assert.equal(bare.packages, ['iproute2', 'nftables', 'slirp4netns']);
+  const noTun = diagnoseNetwork(host({ root: false, isWritable: () => false }));
+  assert.equal(noTun.kind, 'host');
+  assert.match(noTun.reasons[1] ?? '', /\/dev\/net\/tun/);
+});
+
+test.run();

@@ -1,0 +1,84 @@
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { forwardObstacle } from './firewall.ts';
+import { natTools } from './nat.ts';
+import type { NetworkKind } from './network.ts';
+import { slirpTool } from './slirp.ts';
+import { findTool } from './tool.ts';
+
+/** Which network steps will get here, and why no better one. Looks only; what the set-up itself finds out is told when it fails. */
+export interface NetworkDiagnosis {
+  readonly kind: NetworkKind;
+  /** Why the kinds before it cannot be had, each a sentence's part. */
+  readonly reasons: readonly string[];
+  /** Debian packages that are missing. */
+  readonly packages: readonly string[];
+}
+
+/** What is looked at; tests put another host here. */
+export interface NetworkHost {
+  /** True for root of the machine. */
+  readonly root: boolean;
+  find(program: string): string | undefined;
+  read(path: string): string | undefined;
+  isWritable(path: string): boolean;
+  /** The answer to `nft list chains`, or undefined when it fails. */
+  chains(nft: string): string | undefined;
+}
+
+export function diagnoseNetwork(host: NetworkHost): NetworkDiagnosis {
+  const nat = natObstacle(host);
+  if (nat === undefined) return { kind: 'nat', reasons: [], packages: [] };
+  const slirp = slirpObstacle(host);
+  const packages = [
+    ...(host.root && host.find('ip') === undefined ? ['iproute2'] : []),
+    ...(host.root && host.find('nft') === undefined ? ['nftables'] : []),
+  ];
+  if (slirp === undefined) return { kind: 'slirp', reasons: [nat], packages };
+  const missing = host.find('slirp4netns') === undefined ? ['slirp4netns'] : [];
+  return { kind: 'host', reasons: [nat, slirp], packages: [...packages, ...missing] };
+}
+
+const FORWARDING = '/proc/sys/net/ipv4/ip_forward';
+
+function natObstacle({ root, find, read, isWritable, chains }: NetworkHost): string | undefined {
+  if (!root) return 'an ordinary user may not change the network of the host';
+  const tools = natTools(find);
+  if (typeof tools === 'string') return tools;
+  if (read(FORWARDING)?.trim() !== '1' && !isWritable(FORWARDING)) return 'IP forwarding is off and cannot be turned on';
+  const rules = chains(tools.nft);
+  return rules === undefined ? 'nft does not work here (no nftables in the kernel, or no CAP_NET_ADMIN)' : forwardObstacle(rules);
+}
+
+function slirpObstacle({ find, isWritable }: NetworkHost): string | undefined {
+  const tool = slirpTool(find);
+  if (typeof tool === 'string') return tool;
+  return isWritable('/dev/net/tun') ? undefined : '/dev/net/tun cannot be opened, which slirp4netns needs';
+}
+
+/** This host, as `uid` sees it. */
+export function thisNetworkHost(uid: number): NetworkHost {
+  return {
+    root: uid === 0,
+    find: findTool,
+    read(path) {
+      try {
+        return readFileSync(path, 'latin1');
+      } catch {
+        return undefined;
+      }
+    },
+    isWritable(path) {
+      try {
+        accessSync(path, constants.W_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    },
+    chains(nft) {
+      const { status, stdout } = spawnSync(nft, ['list', 'chains'], { encoding: 'utf8' });
+      return status === 0 ? stdout : undefined;
+    },
+  };
+}
