@@ -24,6 +24,10 @@ export const COMMANDS = {
   load: { summary: 'Read images from an archive', load: () => import('./commands/load.ts') },
   pull: { summary: 'Fetch an image from a registry', load: () => import('./commands/pull.ts') },
   push: { summary: 'Send an image to a registry', load: () => import('./commands/push.ts') },
+  copy: {
+    summary: 'Copy an image between registries, archives, layouts and the store',
+    load: () => import('./commands/copy.ts'),
+  },
   login: { summary: 'Log in to a registry', load: () => import('./commands/login.ts') },
   logout: { summary: 'Forget the login for a registry', load: () => import('./commands/logout.ts') },
   explain: { summary: 'Say why the steps of a build were not cached', load: () => import('./commands/explain.ts') },

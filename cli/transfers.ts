@@ -1,6 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import { internalStep } from './build/internal.ts';
+import { bytes } from './progress/model.ts';
 import { createView, type ProgressMode } from './progress/view.ts';
 
 /** Tells how far one part of a transfer is: a layer, a manifest. */
@@ -23,6 +24,14 @@ export async function shownTransfer<T>(name: string, quiet: boolean, work: (repo
   }
 }
 
+/** Milliseconds after which a rate says something. */
+const RATE_AFTER = 200;
+
+/** ` (41.3MB/s)` for what has been moved since `begun`; nothing in the first moments. */
+function rate(moved: number, ms: number): string {
+  return ms < RATE_AFTER || moved === 0 ? '' : ` (${bytes(Math.round((moved / ms) * 1000))}/s)`;
+}
+
 /** Status events for parts of `vertex`, each with its own beginning and end. */
 export function statusReport(progress: ProgressSink, vertex: Digest): TransferReport {
   const started = new Map<string, number>();
@@ -34,7 +43,7 @@ export function statusReport(progress: ProgressSink, vertex: Digest): TransferRe
       kind: 'status',
       vertex,
       id,
-      name,
+      name: name + rate(current, timestamp - begun),
       current,
       total,
       timestamp,

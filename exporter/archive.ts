@@ -4,11 +4,18 @@ import type { Header, Pack } from 'tar-stream';
 import { KilnError } from '../base/errors.ts';
 import type { ByteSink } from './destination.ts';
 
-/** One member of an archive of ours: a directory, bytes we hold, or a file of the store. */
+/** One member of an archive of ours: a directory, bytes we hold, a file of the store, or bytes that come from elsewhere. */
 export type ArchiveEntry =
   | { readonly name: string; readonly kind: 'directory' }
   | { readonly name: string; readonly kind: 'bytes'; readonly mode: number; readonly bytes: Uint8Array }
-  | { readonly name: string; readonly kind: 'file'; readonly mode: number; readonly path: string; readonly size: number };
+  | { readonly name: string; readonly kind: 'file'; readonly mode: number; readonly path: string; readonly size: number }
+  | {
+      readonly name: string;
+      readonly kind: 'stream';
+      readonly mode: number;
+      readonly size: number;
+      readonly open: () => AsyncIterable<Uint8Array>;
+    };
 
 /**
  * Writes `entries` as a tar archive, sorted by name, each once, owned by root and dated 1970: the same entries give the same bytes.
@@ -63,6 +70,8 @@ async function add(archive: Pack, entry: ArchiveEntry, written: (bytes: number) 
   try {
     if (entry.kind === 'bytes') member.write(entry.bytes);
     else if (entry.kind === 'file') await copyFile(entry.path, entry.size, member, written);
+    else if (entry.kind === 'stream')
+      for await (const bytes of entry.open()) if (!member.write(bytes)) await once(member, 'drain');
     member.end(undefined);
     await promise;
   } finally {

@@ -1,4 +1,16 @@
-import { constants, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { CancelledError, errnoOf, KilnError } from '../base/errors.ts';
 import { type Descriptor, MEDIA } from '../base/oci.ts';
@@ -8,6 +20,7 @@ import { outputError } from './destination.ts';
 import { layoutFrame } from './layout.ts';
 
 const NAME = 'io.containerd.image.name';
+const REF = 'org.opencontainers.image.ref.name';
 
 /**
  * Writes a layout into `directory`. A layout that is there already keeps its other images: a name moves, blobs are only added, and
@@ -29,7 +42,7 @@ export async function writeLayoutDirectory(
       ...frame.filter(({ name }) => name === 'index.json'),
     ]) {
       if (signal.aborted) throw new CancelledError(signal.reason);
-      writeEntry(join(root, entry.name), entry);
+      await writeEntry(join(root, entry.name), entry);
       await new Promise(setImmediate);
     }
   } catch (error) {
@@ -38,13 +51,15 @@ export async function writeLayoutDirectory(
 }
 
 function mergedIndex(old: readonly Descriptor[], added: readonly Descriptor[]): Descriptor[] {
-  const names = new Set(added.map((descriptor) => descriptor.annotations?.[NAME]));
-  const digests = new Set(added.map((descriptor) => descriptor.digest));
-  const kept = old.filter((descriptor) => {
-    const name = descriptor.annotations?.[NAME];
-    return name === undefined ? !digests.has(descriptor.digest) : !names.has(name);
-  });
-  return [...kept, ...added];
+  return [...old.filter((entry) => !added.some((other) => takesPlaceOf(other, entry))), ...added];
+}
+
+/** One of the same full name, or where one of the two has none, of the same tag; without any name, the same image. */
+function takesPlaceOf(added: Descriptor, old: Descriptor): boolean {
+  const [name, tag] = [added.annotations?.[NAME], added.annotations?.[REF]];
+  const [oldName, oldTag] = [old.annotations?.[NAME], old.annotations?.[REF]];
+  if (oldName === undefined && oldTag === undefined) return added.digest === old.digest;
+  return name !== undefined && oldName !== undefined ? name === oldName : tag !== undefined && tag === oldTag;
 }
 
 function readIndex(path: string): readonly Descriptor[] {
@@ -64,7 +79,7 @@ function readIndex(path: string): readonly Descriptor[] {
 }
 
 /** Blobs that are there with the right length stay; everything else appears whole, by rename. */
-function writeEntry(path: string, entry: ArchiveEntry): void {
+async function writeEntry(path: string, entry: ArchiveEntry): Promise<void> {
   if (entry.kind === 'directory') {
     mkdirSync(path, { recursive: true });
     return;
@@ -77,10 +92,20 @@ function writeEntry(path: string, entry: ArchiveEntry): void {
   rmSync(temporary, { force: true });
   try {
     if (entry.kind === 'bytes') writeFileSync(temporary, entry.bytes, { flag: 'wx', mode: entry.mode });
+    else if (entry.kind === 'stream') await writeStream(temporary, entry.mode, entry.open());
     else copyFileSync(entry.path, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
+  }
+}
+
+async function writeStream(path: string, mode: number, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+  const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode);
+  try {
+    for await (const chunk of bytes) for (let at = 0; at < chunk.byteLength; ) at += writeSync(fd, chunk, at);
+  } finally {
+    closeSync(fd);
   }
 }

@@ -65,12 +65,12 @@ async function collect(
   }
   const { config, layers } = document.manifest;
   add(blobBytes(config.digest, content.read(config.digest)));
-  for (const layer of await Promise.all(layers.map((layer) => present(rooms, layer, signal)))) add(blobFile(layer, content));
+  for (const layer of await Promise.all(layers.map((layer) => presentBlob(rooms, layer, signal)))) add(blobFile(layer, content));
   return new Set([target.digest]);
 }
 
-/** Makes sure that the layer's blob is in the content store. */
-async function present(
+/** Makes sure that the layer's blob is in the content store. Throws KILN_BLOB_MISSING. */
+export async function presentBlob(
   { content, snapshotter, packer }: ExportRooms,
   layer: Descriptor,
   signal: AbortSignal,

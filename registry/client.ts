@@ -1,6 +1,6 @@
 import { type Digest, digestOf, isDigest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
-import type { Descriptor } from '../base/oci.ts';
+import { type Descriptor, MEDIA } from '../base/oci.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 import { repositoryScope } from './auth.ts';
 import { anonymous, type CredentialSource } from './credentials.ts';
@@ -10,7 +10,9 @@ import { Exchange } from './exchange.ts';
 import { networkFailure } from './failures.ts';
 import { type Endpoint, endpointsOf, type HostsConfig } from './hosts.ts';
 import { NO_PROXIES, type ProxySettings } from './proxy.ts';
+import { type Listing, listReferrers, referrerOf, referrersTag, subjectOf, taggedReferrers, withReferrer } from './referrers.ts';
 import { DEFAULT_RETRY, type RetryPolicy, retrying } from './retry.ts';
+import { streamBlob } from './stream.ts';
 import { DEFAULT_TIMEOUTS, discard, type HttpResponse, header, readLimited, type Timeouts } from './transport.ts';
 import { type UploadOptions, type UploadOutcome, type UploadSource, uploadBlob } from './upload.ts';
 
@@ -200,6 +202,38 @@ export class RegistryClient implements AsyncDisposable {
     });
   }
 
+  /**
+   * The bytes of a blob from `start` up to, not including, `end`, as they come and unverified: to be sent on. A transfer that breaks goes
+   * on where it broke, at the next mirror if need be.
+   */
+  async *openBlob(
+    repository: Repository,
+    descriptor: Descriptor,
+    signal: AbortSignal,
+    start = 0,
+    end = descriptor.size,
+  ): AsyncGenerator<Uint8Array> {
+    const endpoints = endpointsOf(repository.domain, 'pull', this.#hosts);
+    let at = start;
+    for (const endpoint of endpoints) {
+      try {
+        const part = { exchange: this.#exchange, retry: this.#retry, endpoint, repository, descriptor, start: at, end, signal };
+        for await (const chunk of streamBlob(part)) {
+          at += chunk.length;
+          yield chunk;
+        }
+        return;
+      } catch (error) {
+        if (endpoint === endpoints.at(-1) || !(error instanceof KilnError && NEXT_MIRROR.test(error.code))) throw error;
+      }
+    }
+  }
+
+  /** What names the manifest `digest` as its subject: attestations, signatures. None when the registry keeps no list. */
+  async referrers(repository: Repository, digest: Digest, signal: AbortSignal): Promise<readonly Descriptor[]> {
+    return listReferrers(this.#listing(repository, signal), digest);
+  }
+
   /** True when the repository has the blob. */
   async hasBlob(repository: Repository, digest: Digest, signal: AbortSignal): Promise<boolean> {
     return retrying(this.#retry, signal, async () => {
@@ -227,7 +261,10 @@ export class RegistryClient implements AsyncDisposable {
     );
   }
 
-  /** Stores a manifest or index under a tag or its digest. Its blobs (and manifests) must be there already. */
+  /**
+   * Stores a manifest or index under a tag or its digest. Its blobs (and manifests) must be there already. One with a subject is listed
+   * as its referrer, by the registry or, when that does not know how, by a tag.
+   */
   async putManifest(
     repository: Repository,
     reference: string,
@@ -258,7 +295,19 @@ export class RegistryClient implements AsyncDisposable {
         `registry ${response.url.host} stored ${nameFor(repository, reference)} as ${stored} instead of ${digest}`,
       );
     }
+    const subject = subjectOf(bytes);
+    if (subject !== undefined && header(response, 'oci-subject') === undefined)
+      await this.#listReferrer(repository, subject, referrerOf(bytes, mediaType), signal);
     return digest;
+  }
+
+  async #listReferrer(repository: Repository, subject: Digest, referrer: Descriptor, signal: AbortSignal): Promise<void> {
+    const list = withReferrer(await taggedReferrers(this.#listing(repository, signal), subject), referrer);
+    if (list !== undefined) await this.putManifest(repository, referrersTag(subject), MEDIA.ociIndex, Buffer.from(list), signal);
+  }
+
+  #listing(repository: Repository, signal: AbortSignal): Listing {
+    return { exchange: this.#exchange, retry: this.#retry, endpoint: this.#pushEndpoint(repository), repository, signal };
   }
 
   #pushEndpoint(repository: Repository): Endpoint {

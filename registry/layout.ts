@@ -20,6 +20,8 @@ export interface Layout extends Disposable {
   find(wanted: { readonly tag?: string; readonly digest?: Digest }): Descriptor;
   /** A small blob, verified. */
   read(descriptor: Descriptor, limit: number): Buffer;
+  /** The bytes of a blob from `start` to `end`, not verified. */
+  stream(descriptor: Descriptor, start: number, end: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** Copies a blob into `sink` and commits it. Throws KILN_DIGEST_MISMATCH, KILN_BLOB_NOT_FOUND. */
   copy(descriptor: Descriptor, sink: BlobSink, signal: AbortSignal, onProgress: (copied: number) => void): Promise<void>;
 }
@@ -89,6 +91,18 @@ function layoutOver(path: string, files: LayoutFiles, index: Index): Layout {
       if (digestOf(bytes) !== descriptor.digest) throw damagedBlob(path, descriptor.digest);
       return bytes;
     },
+    async *stream(descriptor, start, end, signal) {
+      using file = files.open(blobName(descriptor.digest));
+      if (!file) throw missingBlob(path, descriptor.digest);
+      if (file.size !== descriptor.size) throw damagedBlob(path, descriptor.digest);
+      for (let at = start; at < end; ) {
+        signal.throwIfAborted();
+        const bytes = file.read(at, Math.min(CHUNK, end - at));
+        if (bytes.length === 0) throw damagedBlob(path, descriptor.digest);
+        at += bytes.length;
+        yield bytes;
+      }
+    },
     async copy(descriptor, sink, signal, onProgress) {
       using file = files.open(blobName(descriptor.digest));
       if (!file) throw missingBlob(path, descriptor.digest);
@@ -112,7 +126,8 @@ function layoutOver(path: string, files: LayoutFiles, index: Index): Layout {
 function findEntry(path: string, index: Index, { tag, digest }: { readonly tag?: string; readonly digest?: Digest }): Descriptor {
   const named = (name: string) =>
     index.manifests.filter(
-      (entry) => entry.annotations?.[REF_NAME] === name || entry.annotations?.[FULL_NAME]?.endsWith(`:${name}`),
+      ({ annotations = {} }) =>
+        annotations[REF_NAME] === name || annotations[FULL_NAME] === name || annotations[FULL_NAME]?.endsWith(`:${name}`),
     );
   const candidates = digest ? index.manifests.filter((entry) => entry.digest === digest) : named(tag ?? 'latest');
   const [found] = candidates.length === 0 && !digest && !tag && index.manifests.length === 1 ? index.manifests : candidates;

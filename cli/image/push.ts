@@ -26,7 +26,7 @@ export async function pushStored(
  * The same image with every layer as a blob: layers that were built here are named in the store by their uncompressed tar, and go to a
  * registry as gzip. Documents that change are put into the content store; an image that has blobs for all comes back as it is.
  */
-async function compressed(session: Session, target: Descriptor, signal: AbortSignal): Promise<Descriptor> {
+export async function compressed(session: Session, target: Descriptor, signal: AbortSignal): Promise<Descriptor> {
   const document = parseDocument(session.content.read(target.digest), target.mediaType, target.digest);
   return document.kind === 'index'
     ? await compressedIndex(session, target, document.index, signal)

@@ -10,6 +10,8 @@ export interface TestRegistry extends AsyncDisposable {
   readonly host: string;
   /** What it logged so far, one line per request and more. */
   readonly log: () => string;
+  /** All requests that were answered so far, in order: `GET /v2/a/blobs/sha256:… 200`. Plain http only. */
+  requests(): Promise<string[]>;
 }
 
 export interface TestRegistryOptions {
@@ -41,12 +43,12 @@ export async function startRegistry(options: TestRegistryOptions = {}): Promise<
   try {
     writeFileSync(join(directory, 'htpasswd'), HTPASSWD);
     writeFileSync(join(directory, 'config.yml'), configuration(directory, options));
-    const { child, address, log } = await listening(join(directory, 'config.yml'));
+    const { child, address, log, logged } = await listening(join(directory, 'config.yml'));
     const stop = async () => {
       await ended(child);
       rmSync(directory, { recursive: true, force: true });
     };
-    return { host: address, log, [Symbol.asyncDispose]: stop };
+    return { host: address, log, requests: () => requests(address, log, logged), [Symbol.asyncDispose]: stop };
   } catch (error) {
     rmSync(directory, { recursive: true, force: true });
     throw error;
@@ -75,17 +77,50 @@ function tlsOf({ tls, clientCa }: TestRegistryOptions): string {
   return `, tls: { certificate: ${tls.certificate}, key: ${tls.key}${clientCa ? `, clientcas: ["${clientCa}"]` : ''} }`;
 }
 
-function listening(config: string): Promise<{ child: ChildProcess; address: string; log: () => string }> {
+let marks = 0;
+
+/** The registry logs a request after its answer: one of ours, that it logs last, says that all others are there. */
+async function requests(host: string, log: () => string, logged: (text: string) => Promise<void>): Promise<string[]> {
+  const mark = `/v2/?mark=${++marks}`;
+  await (await fetch(`http://${host}${mark}`)).arrayBuffer();
+  await logged(`"GET ${mark} HTTP/1.1" `);
+  const lines = [...log().matchAll(/^\S+ - \S+ \[[^\]]+\] "(\w+) (\S+) HTTP\/1\.1" (\d+)/gm)];
+  return lines
+    .filter(([, , path]) => !path?.startsWith('/v2/?mark='))
+    .map(([, method, path, status]) => `${method} ${path} ${status}`);
+}
+
+interface Listening {
+  readonly child: ChildProcess;
+  readonly address: string;
+  readonly log: () => string;
+  /** Waits until the log has this text. */
+  readonly logged: (text: string) => Promise<void>;
+}
+
+function listening(config: string): Promise<Listening> {
   return new Promise((resolve, reject) => {
     const child = spawn('docker-registry', ['serve', config], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env['PATH'], OTEL_TRACES_EXPORTER: 'none' },
     });
     let text = '';
+    const waiting = new Set<() => void>();
+    const logged = (wanted: string) =>
+      new Promise<void>((done) => {
+        const look = () => {
+          if (!text.includes(wanted)) return;
+          waiting.delete(look);
+          done();
+        };
+        waiting.add(look);
+        look();
+      });
     const collect = (chunk: Buffer) => {
       text += chunk.toString();
       const found = /listening on (127\.0\.0\.1:\d+)/.exec(text);
-      if (found?.[1]) resolve({ child, address: found[1], log: () => text });
+      if (found?.[1]) resolve({ child, address: found[1], log: () => text, logged });
+      for (const look of [...waiting]) look();
     };
     child.stdout.on('data', collect);
     child.stderr.on('data', collect);

@@ -1,0 +1,31 @@
+import { newCommand, parseArguments } from '../arguments.ts';
+import { cancelOnSignals } from '../cancel.ts';
+import { copyImage, describePlace } from '../image/copy.ts';
+import { parsePlace } from '../image/places.ts';
+import { openSession, type Session } from '../session.ts';
+import { shownTransfer } from '../transfers.ts';
+
+/** `kiln copy SOURCE DESTINATION`: between registries, archives, layouts and the store, all platforms, digests kept. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = newCommand('copy', 'Copy an image with all its platforms')
+    .argument('<source>')
+    .argument('<destination>')
+    .option('-q, --quiet', 'no progress')
+    .addHelpText(
+      'after',
+      '\nA place is NAME (in a registry), store:NAME, oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME].',
+    );
+  if (!parseArguments(command, argv)) return 0;
+  const { quiet } = command.opts<{ quiet?: boolean }>();
+  const [from, to] = [parsePlace(command.args[0] ?? ''), parsePlace(command.args[1] ?? '')];
+  await using scope = new AsyncDisposableStack();
+  let opened: Session | undefined;
+  const session = () => (opened ??= scope.use(openSession()));
+  using cancel = cancelOnSignals();
+  const name = `copying ${describePlace(from)} to ${describePlace(to)}`;
+  const digest = await shownTransfer(name, quiet === true, (report) =>
+    copyImage(from, to, { session, signal: cancel.signal, report }),
+  );
+  process.stdout.write(`${digest}\n`);
+  return 0;
+}

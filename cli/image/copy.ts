@@ -1,0 +1,109 @@
+import type { Digest } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
+import { formatReference } from '../../base/reference.ts';
+import { layoutSource } from '../../exporter/copy/layout-source.ts';
+import { registrySource } from '../../exporter/copy/registry-source.ts';
+import { type CopySource, readTree } from '../../exporter/copy/source.ts';
+import { storeSource } from '../../exporter/copy/store-source.ts';
+import { copyToLayout } from '../../exporter/copy/to-layout.ts';
+import { copyToStore } from '../../exporter/copy/to-store.ts';
+import { loadArchive } from '../../exporter/load-archive.ts';
+import { pushImage } from '../../exporter/push.ts';
+import { RegistryClient } from '../../registry/client.ts';
+import { registryOptions } from '../registry-options.ts';
+import type { Session } from '../session.ts';
+import type { TransferReport } from '../transfers.ts';
+import { findImage, fullName } from './find.ts';
+import type { ImagePlace } from './places.ts';
+import { compressed } from './push.ts';
+
+/** What a copy works with; the store is opened only when it is needed. */
+export interface CopyWorld {
+  readonly session: () => Session;
+  readonly signal: AbortSignal;
+  readonly report: TransferReport;
+}
+
+/** Copies an image with all its platforms, byte for byte; answers its digest. */
+export async function copyImage(from: ImagePlace, to: ImagePlace, world: CopyWorld): Promise<Digest> {
+  await using client = new RegistryClient(await registryOptions(process.env));
+  await using source = await openSource(from, to, client, world);
+  const image = await readTree(source);
+  const { signal, report } = world;
+  switch (to.kind) {
+    case 'registry': {
+      const isDigest = to.reference.digest !== undefined;
+      if (isDigest && to.reference.digest !== image.root.digest)
+        throw new KilnError('KILN_DIGEST_MISMATCH', `${source.name} is ${image.root.digest}, not ${to.reference.digest}`);
+      await pushImage(client, image, [to.reference], { signal, report, byDigest: isDigest });
+      break;
+    }
+    case 'store':
+      await copyToStore(world.session(), image, fullName(to.name), { signal, report });
+      break;
+    default:
+      await copyToLayout(image, to, { signal, report });
+  }
+  return image.root.digest;
+}
+
+async function openSource(from: ImagePlace, to: ImagePlace, client: RegistryClient, world: CopyWorld): Promise<CopySource> {
+  switch (from.kind) {
+    case 'registry':
+      return registrySource(client, from.reference, world.signal);
+    case 'store': {
+      const { target } = findImage(world.session().images, from.name);
+      // What was built here is named by uncompressed tars, which a registry is not to be bothered with.
+      const sent = to.kind === 'registry' ? await compressed(world.session(), target, world.signal) : target;
+      return storeSource(world.session(), sent, from.name, world.signal);
+    }
+    case 'docker-archive':
+      return dockerArchive(from.path, from.name, world);
+    default:
+      return layoutSource(from.path, from.tag, world.signal);
+  }
+}
+
+/** Such an archive is an OCI layout as well, unless an old Docker wrote it: then it has no manifests, and the store makes them. */
+async function dockerArchive(path: string, name: string | undefined, world: CopyWorld): Promise<CopySource> {
+  try {
+    return layoutSource(path, name, world.signal);
+  } catch (error) {
+    if (!(error instanceof KilnError && error.code === 'KILN_LAYOUT_INVALID')) throw error;
+  }
+  const session = world.session();
+  const kept = session.images.list();
+  const loaded = await loadArchive(session, path, { signal: world.signal });
+  // Only its parts are wanted, not its names.
+  for (const { names } of loaded)
+    for (const full of names) {
+      const before = kept.find((image) => image.name === full);
+      if (before) session.images.put(before);
+      else session.images.remove(full);
+    }
+  const chosen =
+    name === undefined && loaded.length === 1
+      ? loaded[0]
+      : loaded.find(({ names }) => name !== undefined && names.includes(name));
+  if (!chosen) {
+    throw new KilnError('KILN_IMAGE_NOT_FOUND', `${path} has no image ${name ?? '(it has several: name one)'}`, {
+      place: { kind: 'path', path },
+      hint: `it has ${loaded.flatMap(({ names }) => names).join(', ')}`,
+    });
+  }
+  return storeSource(session, chosen.target, path, world.signal);
+}
+
+/** How a place is called in progress and results. */
+export function describePlace(place: ImagePlace): string {
+  switch (place.kind) {
+    case 'registry':
+      return formatReference(place.reference);
+    case 'store':
+      return `store:${place.name}`;
+    case 'docker-archive':
+      return `${place.kind}:${place.path}${place.name === undefined ? '' : `:${place.name}`}`;
+    default:
+      return `${place.kind}:${place.path}${place.tag === undefined ? '' : `:${place.tag}`}`;
+  }
+}

@@ -1,0 +1,53 @@
+import { KilnError } from '../../base/errors.ts';
+import { parseReference, type Reference } from '../../base/reference.ts';
+import { fullName } from './find.ts';
+
+/** Where an image is or goes, as `kiln copy` is told. */
+export type ImagePlace =
+  | { readonly kind: 'registry'; readonly reference: Reference }
+  | { readonly kind: 'store'; readonly name: string }
+  | { readonly kind: 'oci' | 'oci-archive'; readonly path: string; readonly tag: string | undefined }
+  | { readonly kind: 'docker-archive'; readonly path: string; readonly name: string | undefined };
+
+/**
+ * Parses `NAME` and `docker://NAME` (a registry), `store:NAME`, `oci:DIRECTORY[:TAG]`, `oci-archive:FILE[:TAG]` and
+ * `docker-archive:FILE[:NAME]`, as skopeo writes them. Throws KILN_REFERENCE_INVALID.
+ */
+export function parsePlace(text: string): ImagePlace {
+  const [, kind, rest = ''] = /^(docker|store|oci|oci-archive|docker-archive):(.*)$/s.exec(text) ?? [];
+  switch (kind) {
+    case 'docker':
+      if (rest.startsWith('//')) return { kind: 'registry', reference: parseReference(rest.slice(2)) };
+      return { kind: 'registry', reference: parseReference(text) };
+    case 'store':
+      return { kind, name: rest };
+    case 'oci':
+    case 'oci-archive': {
+      const [path, tag] = pathAnd(rest, text);
+      return { kind, path, tag };
+    }
+    case 'docker-archive': {
+      const [path, name] = pathAnd(rest, text);
+      return { kind, path, name: name === undefined ? undefined : fullName(name) };
+    }
+    default:
+      return { kind: 'registry', reference: parseReference(text) };
+  }
+}
+
+/** The path ends at the first colon. */
+function pathAnd(rest: string, text: string): [path: string, name: string | undefined] {
+  const colon = rest.indexOf(':');
+  const path = colon < 0 ? rest : rest.slice(0, colon);
+  const name = colon < 0 ? undefined : rest.slice(colon + 1);
+  if (path === '' || name === '') {
+    throw new KilnError(
+      'KILN_REFERENCE_INVALID',
+      `${JSON.stringify(text)} is no place of an image: the ${path === '' ? 'path' : 'name'} is empty`,
+      {
+        hint: 'write it like oci:DIRECTORY, oci-archive:FILE:TAG or docker-archive:FILE:NAME',
+      },
+    );
+  }
+  return [path, name];
+}

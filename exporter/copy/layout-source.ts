@@ -1,0 +1,29 @@
+import { MAX_MANIFEST } from '../../registry/documents.ts';
+import { openLayout } from '../../registry/layout.ts';
+import { type CopySource, verified } from './source.ts';
+
+/** An image in an OCI layout, a directory or an archive; `tag` may be left out where there is but one image. */
+export function layoutSource(path: string, tag: string | undefined, signal: AbortSignal): CopySource {
+  const layout = openLayout(path);
+  try {
+    const { annotations: _, ...target } = layout.find(tag === undefined ? {} : { tag });
+    return {
+      name: path,
+      target,
+      document: async (descriptor) => layout.read(descriptor, MAX_MANIFEST),
+      blob: (descriptor) => ({
+        descriptor,
+        open(start = 0, end = descriptor.size) {
+          const bytes = layout.stream(descriptor, start, end, signal);
+          return start === 0 && end === descriptor.size ? verified(descriptor, bytes) : bytes;
+        },
+      }),
+      async [Symbol.asyncDispose]() {
+        layout[Symbol.dispose]();
+      },
+    };
+  } catch (error) {
+    layout[Symbol.dispose]();
+    throw error;
+  }
+}

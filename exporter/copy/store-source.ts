@@ -1,0 +1,35 @@
+import { KilnError } from '../../base/errors.ts';
+import type { Descriptor } from '../../base/oci.ts';
+import { openFile } from '../push.ts';
+import type { ExportRooms } from '../rooms.ts';
+import { presentBlob } from '../save.ts';
+import type { CopySource } from './source.ts';
+
+/**
+ * An image of the store as it is named there: a layer that was built here goes out as the uncompressed tar that its manifest names, made
+ * when it is needed. Of an image that was pulled for one platform the others are missed.
+ */
+export function storeSource(rooms: ExportRooms, target: Descriptor, name: string, signal: AbortSignal): CopySource {
+  return {
+    name,
+    target,
+    async document({ digest }) {
+      if (rooms.content.size(digest) !== undefined) return rooms.content.read(digest);
+      throw new KilnError(
+        'KILN_BLOB_MISSING',
+        `the store does not have all platforms of ${name}: manifest ${digest} is missing`,
+        {
+          hint: 'copy it from the registry that it was pulled from',
+        },
+      );
+    },
+    blob: (descriptor) => ({
+      descriptor,
+      async *open(start, end) {
+        await presentBlob(rooms, descriptor, signal);
+        yield* openFile(rooms.content.path(descriptor.digest), start, end);
+      },
+    }),
+    async [Symbol.asyncDispose]() {},
+  };
+}

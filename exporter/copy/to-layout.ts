@@ -1,0 +1,80 @@
+import type { Digest } from '../../base/digest.ts';
+import type { Descriptor, Manifest } from '../../base/oci.ts';
+import { bestManifest } from '../../base/platformmatch.ts';
+import { parseDocument } from '../../registry/documents.ts';
+import { hostPlatform } from '../../registry/platforms.ts';
+import { type ArchiveEntry, writeArchive } from '../archive.ts';
+import { writeTo } from '../destination.ts';
+import { compactJson } from '../documents.ts';
+import { blobBytes, blobName, dockerElement, layoutFrame } from '../layout.ts';
+import { writeLayoutDirectory } from '../layout-directory.ts';
+import type { PushBlob, PushImage } from '../push.ts';
+
+/** Where in the file system a copy goes, and what it is called there. */
+export type LayoutDestination =
+  | { readonly kind: 'oci' | 'oci-archive'; readonly path: string; readonly tag: string | undefined }
+  /** With a `manifest.json` for `docker load`. `name` is a full image name. */
+  | { readonly kind: 'docker-archive'; readonly path: string; readonly name: string | undefined };
+
+export interface CopyReport {
+  readonly signal: AbortSignal;
+  readonly report: (status: { id: string; name: string; current: number; total: number }) => void;
+}
+
+const REF_NAME = 'org.opencontainers.image.ref.name';
+const FULL_NAME = 'io.containerd.image.name';
+
+/** Writes `image` as an OCI layout; what a layout directory has already stays there. Nothing appears before it is whole and verified. */
+export async function copyToLayout(
+  image: PushImage,
+  destination: LayoutDestination,
+  { signal, report }: CopyReport,
+): Promise<void> {
+  const { root } = image;
+  const index = [{ mediaType: root.mediaType, digest: root.digest, size: root.bytes.byteLength, ...annotationsOf(destination) }];
+  const documents = [root, ...image.children].map(({ digest, bytes }) => blobBytes(digest, bytes));
+  const entries: ArchiveEntry[] = [...documents, ...image.blobs.map((blob) => blobStream(blob, report))];
+  if (destination.kind === 'oci')
+    return writeLayoutDirectory(destination.path, [...layoutFrame(index), ...entries], index, signal);
+  const docker = destination.kind === 'docker-archive' ? dockerEntry(image, destination.name) : undefined;
+  const all = [...layoutFrame(index), ...entries, ...(docker ? [docker] : [])];
+  await writeTo({ kind: 'file', path: destination.path }, signal, (sink) => writeArchive(all, sink));
+}
+
+function annotationsOf(destination: LayoutDestination): Pick<Descriptor, 'annotations'> {
+  if (destination.kind !== 'docker-archive')
+    return destination.tag === undefined ? {} : { annotations: { [REF_NAME]: destination.tag } };
+  const { name } = destination;
+  const tag = name === undefined ? undefined : /:([^:/@]+)$/.exec(name)?.[1];
+  return name === undefined ? {} : { annotations: { [FULL_NAME]: name, ...(tag === undefined ? {} : { [REF_NAME]: tag }) } };
+}
+
+function blobStream({ descriptor, open }: PushBlob, report: CopyReport['report']): ArchiveEntry {
+  const { digest, size } = descriptor;
+  const stream = async function* () {
+    let current = 0;
+    for await (const chunk of open()) {
+      yield chunk;
+      current += chunk.length;
+      report({ id: digest, name: digest, current, total: size });
+    }
+  };
+  return { name: blobName(digest), kind: 'stream', mode: 0o444, size, open: stream };
+}
+
+/** For `docker load`: of an index the manifest for this machine, if it has one. */
+function dockerEntry({ root, children }: PushImage, name: string | undefined): ArchiveEntry | undefined {
+  const documents = new Map<Digest, PushImage['root']>([root, ...children].map((document) => [document.digest, document]));
+  const manifestOf = (digest: Digest): Manifest | undefined => {
+    const document = documents.get(digest);
+    if (!document) return undefined;
+    const parsed = parseDocument(document.bytes, document.mediaType, `manifest ${digest}`);
+    if (parsed.kind === 'manifest') return parsed.manifest;
+    const best = bestManifest(parsed.index, hostPlatform());
+    return best && manifestOf(best.digest);
+  };
+  const manifest = manifestOf(root.digest);
+  if (!manifest) return undefined;
+  const element = dockerElement(manifest.config, manifest.layers, name === undefined ? [] : [name]);
+  return { name: 'manifest.json', kind: 'bytes', mode: 0o644, bytes: Buffer.from(compactJson([element])) };
+}

@@ -1,0 +1,108 @@
+import { KilnError } from '../base/errors.ts';
+import type { Descriptor } from '../base/oci.ts';
+import { repositoryScope } from './auth.ts';
+import type { Exchange } from './exchange.ts';
+import { networkFailure, TransientFailure } from './failures.ts';
+import type { Endpoint } from './hosts.ts';
+import { type RetryPolicy, retrying } from './retry.ts';
+import { discard, type HttpResponse, header } from './transport.ts';
+
+/** A part of a blob that is read as it comes. */
+export interface BlobStream {
+  readonly exchange: Exchange;
+  readonly retry: RetryPolicy;
+  readonly endpoint: Endpoint;
+  readonly repository: { readonly domain: string; readonly path: string };
+  readonly descriptor: Descriptor;
+  readonly start: number;
+  /** Not included. */
+  readonly end: number;
+  readonly signal: AbortSignal;
+}
+
+/** However often it breaks: a server that sends one byte per connection must not hold us for ever. */
+const MAX_BREAKS = 100;
+
+/**
+ * The bytes of a blob from `start` to `end`, unverified; a connection that breaks is taken up by Range where it broke. For copies from
+ * one registry to another: the bytes touch no disk.
+ */
+export async function* streamBlob(stream: BlobStream): AsyncGenerator<Uint8Array> {
+  let at = stream.start;
+  let breaks = 0;
+  let open: { readonly url: URL; readonly chunks: AsyncIterator<Uint8Array> } | undefined;
+  const next = async (): Promise<Uint8Array> => {
+    try {
+      open ??= await openAt(stream, at);
+      const { value, done } = await open.chunks.next();
+      if (!done) return value;
+    } catch (error) {
+      const url = open?.url ?? new URL(stream.endpoint.origin);
+      open = undefined;
+      const failure = networkFailure(error, url, stream.signal);
+      if (failure instanceof TransientFailure && ++breaks > MAX_BREAKS) throw failure.failure;
+      throw failure;
+    }
+    open = undefined;
+    throw new TransientFailure(tooShort(stream, at));
+  };
+  try {
+    while (at < stream.end) {
+      const chunk = await retrying(stream.retry, stream.signal, next);
+      const wanted = chunk.subarray(0, stream.end - at);
+      at += wanted.length;
+      if (wanted.length > 0) yield wanted;
+    }
+  } finally {
+    await open?.chunks.return?.();
+  }
+}
+
+async function openAt(stream: BlobStream, at: number) {
+  const { exchange, endpoint, repository, descriptor, end, signal } = stream;
+  const whole = at === 0 && end === descriptor.size;
+  const response = await exchange.send({
+    endpoint,
+    method: 'GET',
+    path: `/${repository.path}/blobs/${descriptor.digest}`,
+    scopes: [repositoryScope(repository.path, 'pull')],
+    headers: whole ? {} : { range: `bytes=${at}-${end - 1}` },
+    accept: whole ? [200] : [200, 206],
+    subject: { what: `blob ${descriptor.digest} of ${repository.domain}/${repository.path}`, kind: 'blob' },
+    signal,
+  });
+  await checkSize(stream, response, at);
+  return { url: response.url, chunks: skipping(response, response.status === 206 ? 0 : at) };
+}
+
+async function checkSize({ descriptor, repository }: BlobStream, response: HttpResponse, at: number): Promise<void> {
+  const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(header(response, 'content-range') ?? '');
+  const length = header(response, 'content-length');
+  const size = response.status === 206 ? range?.[2] : length;
+  const wrongPlace = response.status === 206 && Number(range?.[1]) !== at;
+  if (!wrongPlace && (size === undefined || size === '*' || Number(size) === descriptor.size)) return;
+  await discard(response);
+  if (wrongPlace)
+    throw new KilnError('KILN_REGISTRY_ERROR', `registry ${response.url.host} sent another range than the one asked for`);
+  throw new KilnError(
+    'KILN_DIGEST_MISMATCH',
+    `registry ${response.url.host}, blob ${descriptor.digest} of ${repository.domain}/${repository.path}: it announces ${size} bytes instead of ${descriptor.size}`,
+  );
+}
+
+/** A server that does not know ranges starts from the beginning: what we have already is read past. */
+async function* skipping(response: HttpResponse, bytes: number): AsyncGenerator<Uint8Array> {
+  let skip = bytes;
+  for await (const chunk of response.body as AsyncIterable<Buffer>) {
+    if (skip < chunk.length) yield chunk.subarray(skip);
+    skip = Math.max(0, skip - chunk.length);
+  }
+}
+
+function tooShort({ endpoint, descriptor }: BlobStream, at: number): KilnError {
+  const host = new URL(endpoint.origin).host;
+  return new KilnError(
+    'KILN_DIGEST_MISMATCH',
+    `registry ${host}, blob ${descriptor.digest}: it ended after ${at} of ${descriptor.size} bytes`,
+  );
+}
