@@ -28,6 +28,10 @@ export const COMMANDS = {
     summary: 'Copy an image between registries, archives, layouts and the store',
     load: () => import('./commands/copy.ts'),
   },
+  imagetools: {
+    summary: 'Look at images in registries, and make one of several',
+    load: () => import('./commands/imagetools.ts'),
+  },
   login: { summary: 'Log in to a registry', load: () => import('./commands/login.ts') },
   logout: { summary: 'Forget the login for a registry', load: () => import('./commands/logout.ts') },
   explain: { summary: 'Say why the steps of a build were not cached', load: () => import('./commands/explain.ts') },

@@ -1,11 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { digestOf, hexOf } from '../base/digest.ts';
-import { RegistryClient } from '../registry/client.ts';
-import { never } from '../registry/testing/client.ts';
-import { makeImage, makeIndex, type TestImage } from '../registry/testing/images.ts';
-import { registryMissing, startRegistry, type TestRegistry } from '../registry/testing/registry.ts';
+import { hexOf } from '../base/digest.ts';
+import { makeImage, makeIndex } from '../registry/testing/images.ts';
+import { publish } from '../registry/testing/publish.ts';
+import { registryMissing, startRegistry } from '../registry/testing/registry.ts';
 import { Rig, run } from './rig.ts';
 
 const AMD = makeImage([{ name: 'a', text: 'amd' }]);
@@ -18,32 +17,13 @@ const real = (name: string, body: () => Promise<void>) => {
   else test(name, body);
 };
 
-/** Puts the index and all that belongs to it into `path` of the registry, as tag 1. */
-async function publish(registry: TestRegistry, path: string): Promise<string> {
-  await using client = new RegistryClient();
-  const repository = { domain: registry.host, path };
-  const send = async (bytes: Buffer) => {
-    const open = async function* (start = 0, end = bytes.length) {
-      yield bytes.subarray(start, end);
-    };
-    await client.pushBlob(repository, { digest: digestOf(bytes), size: bytes.length, open }, { signal: never() });
-  };
-  const put = async (image: TestImage) => {
-    for (const bytes of image.blobs.values()) await send(bytes);
-    await client.putManifest(repository, image.target.digest, image.target.mediaType, image.bytes, never());
-  };
-  for (const image of [AMD, ARM]) await put(image);
-  await client.putManifest(repository, '1', INDEX.target.mediaType, INDEX.bytes, never());
-  return `${registry.host}/${path}:1`;
-}
-
 const blobReads = (requests: readonly string[]) => requests.filter((line) => /^GET .*\/blobs\/sha256/.test(line));
 const blobWrites = (requests: readonly string[]) => requests.filter((line) => /^(PUT|PATCH) .*\/blobs\//.test(line));
 
 real('all platforms go from place to place with the same digests', async () => {
   await using registry = await startRegistry();
   await using rig = await Rig.create();
-  const name = await publish(registry, 'team/app');
+  const name = await publish(registry.host, 'team/app', '1', [AMD, ARM]);
   const places = [
     `oci:${rig.path('layout')}:1`,
     `oci-archive:${rig.path('a.tar')}:1`,
@@ -75,7 +55,7 @@ real('within a registry blobs are mounted; between two they are streamed, once',
   await using registry = await startRegistry();
   await using second = await startRegistry();
   await using rig = await Rig.create();
-  const name = await publish(registry, 'team/app');
+  const name = await publish(registry.host, 'team/app', '1', [AMD, ARM]);
   const before = (await registry.requests()).length;
   await rig.kiln(['copy', name, `${registry.host}/other/app:1`], { expect: 0 });
   const mounting = (await registry.requests()).slice(before);

@@ -4,13 +4,20 @@ import { findImage, isUntagged, shownName } from '../image/find.ts';
 import { readAllPlatforms, readImage } from '../image/read.ts';
 import { openSession, type Session } from '../session.ts';
 
-/** `kiln inspect IMAGE…`: JSON in the form of `docker image inspect`, for this host's platform, with the others listed. */
+/** `kiln inspect [--format TEMPLATE] IMAGE…`: JSON in the form of `docker image inspect`, for this host's platform, with the others listed. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const command = newCommand('inspect', 'Print the config and descriptors of an image as JSON').argument('<image...>');
+  const command = newCommand('inspect', 'Print the config and descriptors of an image as JSON')
+    .argument('<image...>')
+    .option('-f, --format <template>', "a Go template for each image, such as '{{json .Config.Env}}'");
   if (!parseArguments(command, argv)) return 0;
+  const { format } = command.opts<{ format?: string }>();
   await using session = openSession();
   const documents = command.args.map((text) => describe(session, findImage(session.images, text)));
-  process.stdout.write(`${JSON.stringify(documents, null, 4)}\n`);
+  if (format === undefined) process.stdout.write(`${JSON.stringify(documents, null, 4)}\n`);
+  else {
+    const { renderTemplate } = await import('../template/evaluate.ts');
+    for (const document of documents) process.stdout.write(`${renderTemplate(format, document)}\n`);
+  }
   return 0;
 }
 

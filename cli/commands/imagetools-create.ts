@@ -1,0 +1,99 @@
+import { readFileSync } from 'node:fs';
+import { KilnError, messageOf } from '../../base/errors.ts';
+import { parseReference, type Reference, repositoryOf } from '../../base/reference.ts';
+import { type Annotation, parseAnnotation } from '../../exporter/annotations.ts';
+import { combine, parseSources, partsFor } from '../../exporter/imagetools/create.ts';
+import { pushImage } from '../../exporter/push.ts';
+import { RegistryClient } from '../../registry/client.ts';
+import { parsePlatform } from '../../registry/platforms.ts';
+import { collect, newCommand, parseArguments } from '../arguments.ts';
+import { cancelOnSignals } from '../cancel.ts';
+import { registryOptions } from '../registry-options.ts';
+import { shownTransfer } from '../transfers.ts';
+
+interface Flags {
+  readonly tag?: readonly string[];
+  readonly file?: readonly string[];
+  readonly annotation?: readonly string[];
+  readonly platform?: readonly string[];
+  readonly append?: boolean;
+  readonly dryRun?: boolean;
+  readonly preferIndex: string;
+  readonly progress?: string;
+}
+
+/** `kiln imagetools create -t NAME SOURCE…`: an index of images that are in registries already. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = newCommand('imagetools create', 'Make an image of images that are in registries')
+    .argument('[source...]', 'NAME, a digest, or a descriptor as JSON')
+    .option('-t, --tag <name>', 'what the new image is called', collect)
+    .option('-f, --file <file>', 'read a source from this file', collect)
+    .option('--append', 'add to what the tag names already')
+    .option('--annotation <annotation>', 'index:KEY=VALUE or manifest-descriptor[PLATFORM]:KEY=VALUE', collect)
+    .option('-p, --platform <platform>', 'take over only these', collect)
+    .option('--prefer-index <yes>', 'of one source, too, make an index (true or false)', 'true')
+    .option('--dry-run', 'print the new image instead of pushing it')
+    .option('--progress <mode>', 'none or quiet shows nothing');
+  if (!parseArguments(command, argv)) return 0;
+  const flags = command.opts<Flags>();
+  const tags = (flags.tag ?? []).map(parseReference);
+  const texts = [...(flags.file ?? []).map(readSourceFile), ...command.args];
+  if (tags.length === 0 && !flags.dryRun)
+    throw usage('the new image has no name', 'name it with --tag, or look at it with --dry-run');
+  if (flags.append && tags.length === 0) throw usage('--append wants a --tag', 'name the image that is added to');
+  if (texts.length === 0 && !flags.append) throw usage('there are no sources', 'name the images that the new one is made of');
+  const sources = [...(flags.append && tags[0] ? [{ reference: tags[0] }] : []), ...parseSources(texts, tags)];
+  using cancel = cancelOnSignals();
+  const { signal } = cancel;
+  await using client = new RegistryClient(await registryOptions(process.env));
+  const created = await combine(client, sources, {
+    annotations: (flags.annotation ?? []).map(annotationOf),
+    platforms: flags.platform?.flatMap((text) => text.split(',')).map(parsePlatform),
+    preferIndex: !/^(false|0|f)$/i.test(flags.preferIndex),
+    signal,
+  });
+  if (flags.dryRun) {
+    process.stdout.write(`${Buffer.from(created.document.bytes).toString()}\n`);
+    return 0;
+  }
+  const quiet = flags.progress === 'none' || flags.progress === 'quiet';
+  for (const repository of byRepository(tags)) {
+    const image = await partsFor(client, created, repository[0] as Reference, signal);
+    await shownTransfer(`[internal] pushing ${repositoryOf(repository[0] as Reference)}`, quiet, (report) =>
+      pushImage(client, image, repository, { signal, report }),
+    );
+  }
+  return 0;
+}
+
+function byRepository(tags: readonly Reference[]): Reference[][] {
+  return [...Map.groupBy(tags, repositoryOf).values()];
+}
+
+function readSourceFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new KilnError('KILN_USAGE', `${path} cannot be read: ${messageOf(cause)}`, {
+      place: { kind: 'flag', flag: '--file' },
+      exitCode: 2,
+      cause,
+    });
+  }
+}
+
+/** `TARGET[PLATFORM]:KEY=VALUE`. A manifest that is in a registry cannot be changed any more. */
+function annotationOf(text: string): Annotation {
+  const [, target = '', key = '', value = ''] = /^(index|manifest-descriptor(?:\[[^\]]+\])?):([^=]+)=(.*)$/s.exec(text) ?? [];
+  const parsed = target === '' ? undefined : parseAnnotation(`annotation-${target}.${key}`, value);
+  if (parsed) return parsed;
+  throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(text)} cannot be put on an image that is made of others`, {
+    place: { kind: 'flag', flag: '--annotation' },
+    hint: 'write index:KEY=VALUE or manifest-descriptor:KEY=VALUE',
+    exitCode: 2,
+  });
+}
+
+function usage(message: string, hint: string): KilnError {
+  return new KilnError('KILN_USAGE', message, { hint, exitCode: 2 });
+}

@@ -1,0 +1,54 @@
+import { KilnError } from '../../base/errors.ts';
+import { parseReference } from '../../base/reference.ts';
+import { describeRemote } from '../../exporter/imagetools/describe.ts';
+import {
+  openRemote,
+  type RemoteImage,
+  remoteConfigs,
+  remoteManifest,
+  remoteStatements,
+} from '../../exporter/imagetools/inspect.ts';
+import { RegistryClient } from '../../registry/client.ts';
+import { newCommand, parseArguments } from '../arguments.ts';
+import { cancelOnSignals } from '../cancel.ts';
+import { registryOptions } from '../registry-options.ts';
+import { renderTemplate } from '../template/evaluate.ts';
+import { mentions, parseTemplate } from '../template/parse.ts';
+
+/** `kiln imagetools inspect NAME [--raw | --format TEMPLATE]` */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = newCommand('imagetools inspect', 'Show an image in a registry')
+    .argument('<name>')
+    .option('--raw', 'the manifest or index as it is')
+    .option('--format <template>', 'a Go template over .Name, .Manifest, .Image, .Provenance and .SBOM');
+  if (!parseArguments(command, argv)) return 0;
+  const { raw, format } = command.opts<{ raw?: boolean; format?: string }>();
+  if (raw && format !== undefined) throw new KilnError('KILN_USAGE', '--raw and --format exclude each other', { exitCode: 2 });
+  const reference = parseReference(command.args[0] ?? '');
+  using cancel = cancelOnSignals();
+  await using client = new RegistryClient(await registryOptions(process.env));
+  const image = await openRemote(client, reference, cancel.signal);
+  if (raw) process.stdout.write(image.root.bytes);
+  else if (format !== undefined) process.stdout.write(await formatted(client, image, format, cancel.signal));
+  else process.stdout.write(describeRemote(image, await client.referrers(reference, image.root.digest, cancel.signal)));
+  return 0;
+}
+
+/** Only what the template asks for is fetched. */
+async function formatted(client: RegistryClient, image: RemoteImage, format: string, signal: AbortSignal): Promise<string> {
+  const template = parseTemplate(format);
+  const needs = (field: string) => mentions(template, field);
+  const manifest = remoteManifest(image);
+  const data = {
+    name: image.name,
+    manifest,
+    image: needs('Image') || needs('') ? await remoteConfigs(client, image, signal) : undefined,
+    // No part of the whole: they are large, and are there when they are asked for by name.
+    ...(needs('Provenance') ? { provenance: await remoteStatements(client, image, 'SLSA', signal) } : {}),
+    ...(needs('SBOM') ? { sbom: await remoteStatements(client, image, 'SPDX', signal) } : {}),
+  };
+  return renderTemplate(template, data, {
+    indent: '  ',
+    print: (value) => (value === manifest ? describeRemote(image, []) : undefined),
+  });
+}

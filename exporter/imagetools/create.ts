@@ -1,0 +1,203 @@
+import { digestOf, isDigest } from '../../base/digest.ts';
+import { KilnError, messageOf } from '../../base/errors.ts';
+import { type Descriptor, MEDIA } from '../../base/oci.ts';
+import { formatPlatform, type Platform } from '../../base/platform.ts';
+import { samePlatform } from '../../base/platformmatch.ts';
+import { formatReference, parseReference, type Reference, repositoryOf } from '../../base/reference.ts';
+import type { RegistryClient } from '../../registry/client.ts';
+import { MAX_CONFIG, parseConfig, platformOf } from '../../registry/documents.ts';
+import { type Annotation, annotationsFor } from '../annotations.ts';
+import { registrySource } from '../copy/registry-source.ts';
+import { readTree } from '../copy/source.ts';
+import { indexJson } from '../documents.ts';
+import type { PushDocument, PushImage } from '../push.ts';
+
+/** One of the images that the new one is made of: where it is, and fields of its entry that were given with it. */
+export interface CreateSource {
+  readonly reference: Reference;
+  readonly given?: Partial<Descriptor>;
+}
+
+export interface CreateOptions {
+  readonly annotations: readonly Annotation[];
+  /** Only these, with their attestations; all when undefined. */
+  readonly platforms: readonly Platform[] | undefined;
+  /** An index even of one manifest alone. */
+  readonly preferIndex: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** The new image, and where each thing that its document names comes from. */
+export interface CreatedImage {
+  readonly document: PushDocument;
+  readonly parts: readonly { readonly from: Reference; readonly descriptor: Descriptor }[];
+}
+
+const REFERENCE_DIGEST = 'vnd.docker.reference.digest';
+
+/**
+ * Parses a source as buildx takes it: a reference, a digest, or a descriptor as JSON. The last two are looked for in the one repository
+ * that the other sources or the tags name. Throws KILN_REFERENCE_INVALID.
+ */
+export function parseSources(texts: readonly string[], targets: readonly Reference[]): CreateSource[] {
+  const parsed = texts.map((text) => parseSource(text.trim()));
+  const named = parsed.flatMap(({ reference }) => (reference ? [reference] : []));
+  const repositories = new Map([...named, ...targets].map((reference) => [repositoryOf(reference), reference]));
+  return parsed.map(({ reference, given }, index) => {
+    if (reference) return { reference };
+    const [only] = repositories.size === 1 ? [...repositories.values()] : [];
+    if (!only || !given) {
+      throw new KilnError('KILN_REFERENCE_INVALID', `it is not clear in which repository ${texts[index]?.trim()} is`, {
+        hint: 'write it with its repository: NAME@sha256:…',
+        exitCode: 2,
+      });
+    }
+    return { reference: { domain: only.domain, path: only.path, digest: given.digest }, given };
+  });
+}
+
+function parseSource(text: string): { reference?: Reference; given?: Partial<Descriptor> & Pick<Descriptor, 'digest'> } {
+  if (isDigest(text)) return { given: { digest: text } };
+  if (!text.startsWith('{')) return { reference: parseReference(text) };
+  const invalid = (why: string) => new KilnError('KILN_REFERENCE_INVALID', `a source is no descriptor: ${why}`, { exitCode: 2 });
+  let json: Record<string, unknown>;
+  try {
+    json = JSON.parse(text) as Record<string, unknown>;
+  } catch (cause) {
+    throw invalid(messageOf(cause));
+  }
+  const { digest, platform, annotations } = json;
+  if (typeof digest !== 'string' || !isDigest(digest)) throw invalid(`${JSON.stringify(digest)} is no sha256 digest`);
+  return {
+    given: {
+      digest,
+      ...(typeof platform === 'object' && platform !== null ? { platform: platformOf(platform as Record<string, unknown>) } : {}),
+      ...(typeof annotations === 'object' && annotations !== null
+        ? { annotations: annotations as Readonly<Record<string, string>> }
+        : {}),
+    },
+  };
+}
+
+/** Makes one image of `sources`: an index of all their manifests, each once. A lone index without changes stays as it is. */
+export async function combine(
+  client: RegistryClient,
+  sources: readonly CreateSource[],
+  options: CreateOptions,
+): Promise<CreatedImage> {
+  const read = await Promise.all(sources.map((source) => readSource(client, source, options.signal)));
+  const [only] = read;
+  const unchanged = read.length === 1 && options.annotations.length === 0 && !options.platforms;
+  if (only && unchanged && (only.kind === 'index' || !options.preferIndex))
+    return { document: only.document, parts: [{ from: only.from, descriptor: only.self }] };
+  const parts = wanted(
+    distinct(read.flatMap(({ from, entries }) => entries.map((descriptor) => ({ from, descriptor })))),
+    options.platforms,
+  );
+  const manifests = parts.map(({ descriptor }) => annotated(descriptor, options.annotations));
+  const own = annotationsFor(options.annotations, 'index');
+  const isOci = Object.keys(own).length > 0 || manifests.some(({ mediaType }) => mediaType === MEDIA.ociManifest);
+  const mediaType = isOci ? MEDIA.ociIndex : MEDIA.dockerIndex;
+  const text = indexJson({
+    schemaVersion: 2,
+    mediaType,
+    manifests,
+    ...(Object.keys(own).length > 0 ? { annotations: own } : {}),
+  });
+  const bytes = Buffer.from(text);
+  return { document: { mediaType, digest: digestOf(bytes), bytes }, parts };
+}
+
+interface ReadSource {
+  readonly kind: 'index' | 'manifest';
+  readonly from: Reference;
+  readonly document: PushDocument;
+  readonly self: Descriptor;
+  /** What it brings into an index. */
+  readonly entries: readonly Descriptor[];
+}
+
+async function readSource(client: RegistryClient, { reference, given }: CreateSource, signal: AbortSignal): Promise<ReadSource> {
+  const found = await client.manifest(reference, reference.digest ?? reference.tag ?? 'latest', signal);
+  const { mediaType, digest, bytes, document } = found;
+  const self: Descriptor = {
+    mediaType,
+    digest,
+    size: bytes.length,
+    ...(given?.annotations ? { annotations: given.annotations } : {}),
+  };
+  const common = { from: reference, document: { mediaType, digest, bytes }, self };
+  if (document.kind === 'index') return { ...common, kind: 'index', entries: document.index.manifests };
+  const platform = given?.platform ?? (await platformIn(client, reference, document.manifest.config, signal));
+  return { ...common, kind: 'manifest', entries: [{ ...self, ...(platform ? { platform } : {}) }] };
+}
+
+/** A manifest alone does not say what it is for; its config does. */
+async function platformIn(
+  client: RegistryClient,
+  reference: Reference,
+  config: Descriptor,
+  signal: AbortSignal,
+): Promise<Platform | undefined> {
+  if (config.mediaType !== MEDIA.ociConfig && config.mediaType !== MEDIA.dockerConfig) return undefined;
+  const bytes = await client.readBlob(reference, config, MAX_CONFIG, signal);
+  const { os, architecture, variant, 'os.version': osVersion } = parseConfig(bytes, `config of ${formatReference(reference)}`);
+  return { os, architecture, ...(variant ? { variant } : {}), ...(osVersion ? { osVersion } : {}) };
+}
+
+type Part = CreatedImage['parts'][number];
+
+/** What is the same twice, or is for the same platform with the same digest, stands there once. */
+function distinct(parts: readonly Part[]): Part[] {
+  const keyOf = ({ descriptor: { digest, platform } }: Part) => `${digest} ${platform ? formatPlatform(platform) : ''}`;
+  return [...new Map(parts.map((part) => [keyOf(part), part])).values()];
+}
+
+/** Those for the wanted platforms, and what is said about them. */
+function wanted(parts: readonly Part[], platforms: readonly Platform[] | undefined): readonly Part[] {
+  if (!platforms) return parts;
+  const chosen = parts.filter(({ descriptor: { platform } }) => platform && platforms.some((one) => samePlatform(one, platform)));
+  for (const one of platforms) {
+    if (!chosen.some(({ descriptor }) => descriptor.platform && samePlatform(one, descriptor.platform))) {
+      const there = parts.flatMap(({ descriptor: { platform } }) =>
+        platform && platform.os !== 'unknown' ? [formatPlatform(platform)] : [],
+      );
+      throw new KilnError('KILN_PLATFORM_NOT_FOUND', `none of the sources has an image for ${formatPlatform(one)}`, {
+        hint: `they have ${there.join(', ')}`,
+      });
+    }
+  }
+  const digests = new Set(chosen.map(({ descriptor }) => descriptor.digest));
+  const about = (descriptor: Descriptor) => [...digests].some((digest) => descriptor.annotations?.[REFERENCE_DIGEST] === digest);
+  return parts.filter((part) => chosen.includes(part) || about(part.descriptor));
+}
+
+function annotated(descriptor: Descriptor, annotations: readonly Annotation[]): Descriptor {
+  const own = annotationsFor(annotations, 'manifest-descriptor', descriptor.platform);
+  return Object.keys(own).length === 0 ? descriptor : { ...descriptor, annotations: { ...descriptor.annotations, ...own } };
+}
+
+/**
+ * All that `to`'s repository has to have besides the new document: blobs are mounted within one registry and streamed between two.
+ * Of what comes from the repository itself nothing is asked.
+ */
+export async function partsFor(
+  client: RegistryClient,
+  created: CreatedImage,
+  to: Reference,
+  signal: AbortSignal,
+): Promise<PushImage> {
+  const foreign = created.parts.filter(({ from }) => repositoryOf(from) !== repositoryOf(to));
+  const trees = await Promise.all(
+    foreign.map(async ({ from, descriptor }) => {
+      const source = await registrySource(client, { domain: from.domain, path: from.path, digest: descriptor.digest }, signal);
+      return readTree(source);
+    }),
+  );
+  const documents = trees
+    .flatMap(({ root, children }) => [...children, root])
+    .filter(({ digest }) => digest !== created.document.digest);
+  const children = new Map(documents.map((document) => [document.digest, document]));
+  const blobs = new Map(trees.flatMap((tree) => tree.blobs).map((blob) => [blob.descriptor.digest, blob]));
+  return { root: created.document, children: [...children.values()], blobs: [...blobs.values()] };
+}

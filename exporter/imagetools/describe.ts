@@ -1,0 +1,36 @@
+import type { Descriptor } from '../../base/oci.ts';
+import { formatPlatformInFull } from '../../base/platform.ts';
+import { formatReference } from '../../base/reference.ts';
+import type { RemoteImage } from './inspect.ts';
+
+/** What `imagetools inspect` prints without a format, as buildx does; `referrers` come on top where there are any. */
+export function describeRemote({ name, reference, root }: RemoteImage, referrers: readonly Descriptor[]): string {
+  const lines = [`Name:      ${name}`, `MediaType: ${root.mediaType}`, `Digest:    ${root.digest}`];
+  if (root.document.kind === 'index') {
+    lines.push(' '.repeat(11), 'Manifests: ');
+    const entries = root.document.index.manifests.map((entry) =>
+      child(formatReference({ ...reference, digest: entry.digest }), entry),
+    );
+    lines.push(...joined(entries));
+  }
+  if (referrers.length > 0) {
+    lines.push(' '.repeat(11), 'Referrers: ');
+    lines.push(...joined(referrers.map((entry) => child(formatReference({ ...reference, digest: entry.digest }), entry))));
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+/** An empty line, padded as a table's, stands between two. */
+function joined(entries: readonly (readonly string[])[]): string[] {
+  return entries.flatMap((lines, index) => (index === 0 ? lines : [' '.repeat(15), ...lines]));
+}
+
+function child(name: string, { mediaType, platform, artifactType, annotations = {} }: Descriptor): string[] {
+  const lines = [`  Name:        ${name}`, `  MediaType:   ${mediaType}`];
+  if (artifactType) lines.push(`  Artifact:    ${artifactType}`);
+  if (platform) lines.push(`  Platform:    ${formatPlatformInFull(platform)}`);
+  const keys = Object.keys(annotations).sort();
+  if (keys.length === 0) return lines;
+  const width = Math.max(...keys.map((key) => key.length)) + 1;
+  return [...lines, '  Annotations: ', ...keys.map((key) => `    ${`${key}:`.padEnd(width)} ${annotations[key]}`)];
+}

@@ -1,0 +1,143 @@
+import { KilnError, messageOf } from '../../base/errors.ts';
+import { type Descriptor, type ImageConfig, type Index, MEDIA } from '../../base/oci.ts';
+import { formatPlatform } from '../../base/platform.ts';
+import { formatReference, type Reference } from '../../base/reference.ts';
+import type { FetchedDocument, RegistryClient } from '../../registry/client.ts';
+import { MAX_CONFIG, parseConfig } from '../../registry/documents.ts';
+
+/** An image in a registry: the document that its name stands for. */
+export interface RemoteImage {
+  readonly name: string;
+  readonly reference: Reference;
+  readonly root: FetchedDocument;
+}
+
+/** Of what an image says of itself, by buildx's names: by platform when it has several, else the one. */
+export type ByPlatform = Readonly<Record<string, unknown>>;
+
+const REFERENCE_TYPE = 'vnd.docker.reference.type';
+const REFERENCE_DIGEST = 'vnd.docker.reference.digest';
+const PREDICATE_TYPE = 'in-toto.io/predicate-type';
+const CONFIG_TYPES: readonly string[] = [MEDIA.ociConfig, MEDIA.dockerConfig];
+/** An attestation may be large: a list of packages of a whole system. */
+const MAX_STATEMENT = 64 << 20;
+
+export async function openRemote(client: RegistryClient, reference: Reference, signal: AbortSignal): Promise<RemoteImage> {
+  const root = await client.manifest(reference, reference.digest ?? reference.tag ?? 'latest', signal);
+  return { name: formatReference(reference), reference, root };
+}
+
+/** The manifests of an image that can be run, attestations left out. */
+function platformsOf(index: Index): readonly Descriptor[] {
+  return index.manifests.filter(({ annotations }) => annotations?.[REFERENCE_TYPE] !== 'attestation-manifest');
+}
+
+/** The image configs. */
+export async function remoteConfigs(
+  client: RegistryClient,
+  { root, reference, name }: RemoteImage,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const configOf = async (document: FetchedDocument): Promise<ImageConfig | undefined> => {
+    if (document.document.kind === 'index') return undefined;
+    const { config } = document.document.manifest;
+    if (!CONFIG_TYPES.includes(config.mediaType)) return undefined;
+    return parseConfig(await client.readBlob(reference, config, MAX_CONFIG, signal), `config of ${name}`);
+  };
+  if (root.document.kind === 'manifest') return shownConfig(await configOf(root));
+  const found = await Promise.all(
+    platformsOf(root.document.index).map(async (entry) => {
+      const config = await configOf(await client.manifest(reference, entry.digest, signal));
+      return config && ([platformName(entry, config), shownConfig(config)] as const);
+    }),
+  );
+  return byPlatform(found.filter((entry) => entry !== undefined));
+}
+
+/** As Go's struct has the fields; what builders keep for themselves is left out. */
+function shownConfig(config: ImageConfig | undefined): unknown {
+  if (!config) return undefined;
+  const { created, author, architecture, variant, os, config: run, rootfs, history } = config;
+  return { created, author, architecture, os, 'os.version': config['os.version'], variant, config: run, rootfs, history };
+}
+
+function platformName(entry: Descriptor, config?: ImageConfig): string {
+  if (entry.platform) return formatPlatform(entry.platform);
+  if (!config) return entry.digest;
+  return formatPlatform({
+    os: config.os,
+    architecture: config.architecture,
+    ...(config.variant ? { variant: config.variant } : {}),
+  });
+}
+
+/** One platform is shown as it is, several under their names. */
+function byPlatform(entries: readonly (readonly [string, unknown])[]): unknown {
+  return entries.length === 1 ? entries[0]?.[1] : Object.fromEntries(entries);
+}
+
+/** Provenance (`SLSA`) or packages (`SPDX`) that whoever built the image attached to it, as BuildKit does; `{}` without. */
+export async function remoteStatements(
+  client: RegistryClient,
+  { root, reference }: RemoteImage,
+  kind: 'SLSA' | 'SPDX',
+  signal: AbortSignal,
+): Promise<unknown> {
+  if (root.document.kind === 'manifest') return {};
+  const { index } = root.document;
+  const platforms = platformsOf(index);
+  const found = await Promise.all(
+    platforms.map(async (entry) => {
+      const attached = index.manifests.filter(({ annotations }) => annotations?.[REFERENCE_DIGEST] === entry.digest);
+      const statements = await Promise.all(attached.map((manifest) => statementsIn(client, reference, manifest, kind, signal)));
+      const [first, ...more] = statements.flat();
+      if (first === undefined) return undefined;
+      return [platformName(entry), { [kind]: first, ...(more.length > 0 ? { [`Additional${kind}s`]: more } : {}) }] as const;
+    }),
+  );
+  const present = found.filter((entry) => entry !== undefined);
+  return platforms.length === 1 ? (present[0]?.[1] ?? {}) : Object.fromEntries(present);
+}
+
+async function statementsIn(
+  client: RegistryClient,
+  reference: Reference,
+  descriptor: Descriptor,
+  kind: 'SLSA' | 'SPDX',
+  signal: AbortSignal,
+): Promise<unknown[]> {
+  const { document } = await client.manifest(reference, descriptor.digest, signal);
+  if (document.kind === 'index') return [];
+  const type = kind === 'SLSA' ? 'https://slsa.dev/provenance/' : 'https://spdx.dev/Document';
+  const layers = document.manifest.layers.filter(
+    ({ mediaType, annotations }) =>
+      mediaType === 'application/vnd.in-toto+json' && annotations?.[PREDICATE_TYPE]?.startsWith(type),
+  );
+  return Promise.all(
+    layers.map(async (layer) => predicate(await client.readBlob(reference, layer, MAX_STATEMENT, signal), layer.digest)),
+  );
+}
+
+function predicate(bytes: Buffer, where: string): unknown {
+  try {
+    return sorted((JSON.parse(bytes.toString()) as { predicate?: unknown } | null)?.predicate);
+  } catch (cause) {
+    throw new KilnError('KILN_MANIFEST_INVALID', `attestation ${where} is no JSON document: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** With the keys of its objects in order, as Go prints a map. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, item]) => [key, sorted(item)]));
+}
+
+/** The root as buildx tells it: the fields of an index, or the descriptor of a manifest. */
+export function remoteManifest({ root }: RemoteImage): Readonly<Record<string, unknown>> {
+  const own = { mediaType: root.mediaType, digest: root.digest, size: root.bytes.length };
+  if (root.document.kind === 'manifest') return own;
+  const { manifests, annotations } = JSON.parse(root.bytes.toString()) as Record<string, unknown>;
+  return { schemaVersion: 2, ...own, manifests, ...(annotations === undefined ? {} : { annotations }) };
+}
