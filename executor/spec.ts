@@ -197,7 +197,7 @@ function sysMount({ network, sysfs }: SpecContext, access: string): Mount {
   if (sysfs !== undefined)
     return { destination: '/sys', type: 'bind', source: sysfs, options: ['bind', ...NO_DEVICE_NO_EXEC, 'ro'] };
   if (network !== 'host' || !inUserNamespace()) return { destination: '/sys', type: 'sysfs', source: 'sysfs', options };
-  return { destination: '/sys', type: 'bind', source: '/sys', options: ['rbind', 'rslave', ...NO_DEVICE_NO_EXEC, 'ro'] };
+  return { destination: '/sys', type: 'bind', source: '/sys', options: ['rbind', 'rslave', ...NO_DEVICE_NO_EXEC, 'ro', 'rro'] };
 }
 
 function fileMount(destination: string, source: string): Mount {

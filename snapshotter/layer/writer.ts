@@ -15,6 +15,7 @@ import {
 import { AT, O } from '../sys/constants.ts';
 import { ERRNO, SysError } from '../sys/native.ts';
 import { removeAt } from '../sys/rooted.ts';
+import { inUserNamespace } from '../sys/usernamespace.ts';
 import { fdPath } from '../sys/xattr.ts';
 import { applyToFd, applyToName } from './attributes.ts';
 import { type EntryPath, entryPath, whiteoutOf } from './entry-path.ts';
@@ -157,6 +158,8 @@ export class LayerWriter implements TarHandler, Disposable {
         if (entry.type === 'char' && entry.devMajor === 0 && entry.devMinor === 0)
           throw malformed('a device with the number 0:0');
         this.#clear(dir, name, full);
+        // The kernel makes none in a user namespace; sandboxes have a /dev of their own, and the layer's blob stays what it is.
+        if (inUserNamespace()) return;
         mknodat(dir, name, (entry.type === 'char' ? S_IFCHR : S_IFBLK) | 0o600, makedev(entry.devMajor, entry.devMinor));
         break;
     }

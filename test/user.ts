@@ -1,0 +1,58 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { type Ran, Rig, ROOT, run, testImage } from './rig.ts';
+
+/** For tests: an ordinary user with a copy of Kiln. */
+
+/** Not in this host's passwd: what newuidmap reads is put over it, in a mount namespace of the test's own. */
+export const UID = 4321;
+
+/** A copy of Kiln that anybody may read, a context, an image archive, and a home: all of the user. */
+export async function prepared(dockerfile: string, image = 'busybox'): Promise<Rig> {
+  const rig = await Rig.create();
+  for (const [from, to] of [
+    ['kiln', 'bin/kiln'],
+    ['dist', 'bin/dist'],
+    ['node_modules/koffi', 'bin/node_modules/koffi'],
+    ['node_modules/@koromix', 'bin/node_modules/@koromix'],
+  ] as const)
+    cpSync(join(ROOT, from), rig.path(to), { recursive: true, dereference: true });
+  cpSync(process.execPath, rig.path('bin/node'));
+  cpSync(testImage(image), rig.path(`${image}.tar`));
+  rig.write('c', { Dockerfile: dockerfile, 'a.txt': 'a' });
+  execFileSync('sh', ['-c', 'mkdir t && touch t/x && chown 5:6 t/x && tar -cf c/a.tar -C t x && rm -r t && mkdir home'], {
+    cwd: rig.directory,
+  });
+  writeFileSync(rig.path('subids'), `kiln:200000:65536\n`);
+  writeFileSync(rig.path('passwd'), `${readFileSync('/etc/passwd', 'utf8')}kiln:x:${UID}:${UID}::${rig.path('home')}:/bin/sh\n`);
+  execFileSync('chown', ['-R', `${UID}:${UID}`, rig.directory]);
+  return rig;
+}
+
+/** Runs Kiln as the user, who has subordinate ids or not. */
+export function asUser(rig: Rig, ids: 'with ids' | 'without ids', ...args: string[]): Promise<Ran> {
+  const subids = ids === 'with ids' ? rig.path('subids') : '/dev/null';
+  // Most hosts let everybody open it.
+  const tun = existsSync(rig.path('tun')) ? `mount --bind ${rig.path('tun')} /dev/net/tun &&` : '';
+  const script = `${tun} mount --bind ${subids} /etc/subuid && mount --bind ${subids} /etc/subgid && mount --bind ${rig.path('passwd')} /etc/passwd &&
+    exec setpriv --reuid=${UID} --regid=${UID} --clear-groups --inh-caps=-all "$@"`;
+  return run(['unshare', '--mount', 'sh', '-c', script, 'sh', rig.path('bin/kiln'), ...args], {
+    cwd: rig.directory,
+    env: {
+      KILN_ROOT: '',
+      KILN_NODE: rig.path('bin/node'),
+      HOME: rig.path('home'),
+      XDG_DATA_HOME: '',
+      XDG_RUNTIME_DIR: '',
+      SOURCE_DATE_EPOCH: '1700000000',
+    },
+  });
+}
+
+export async function done(ran: Promise<Ran>): Promise<Ran> {
+  const ended = await ran;
+  assert.is(ended.code, 0, ended.stderr);
+  return ended;
+}
