@@ -1,0 +1,89 @@
+import { globSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { makeTree, processesWith, shell, specFor, until, whyNot } from './fixture.ts';
+import type { NetworkKind } from './network/network.ts';
+import { findTool } from './network/tool.ts';
+import { createExecutor } from './run.ts';
+
+/** Many runs leave nothing. KILN_SOAK=1 makes 500 of them, one after the other, instead of 25. */
+const reason = whyNot();
+if (reason) console.log(`SKIP soak: ${reason}`);
+
+const test = suite('soak');
+const ROUNDS = process.env['KILN_SOAK'] ? 500 : 25;
+const AT_ONCE = 32;
+const KINDS: readonly NetworkKind[] = findTool('nft') && findTool('ip') ? ['nat'] : ['host'];
+
+/** What this process holds, and what on this host has the mark of its house. Names may be others each time, so they are counted. */
+interface Held {
+  readonly mounts: number;
+  readonly descriptors: readonly string[];
+  readonly children: number;
+  readonly groups: number;
+  readonly interfaces: number;
+  readonly bundles: number;
+}
+
+function held(directory: string, mark: string): Held {
+  const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'latin1').trim();
+  return {
+    mounts: readFileSync('/proc/self/mountinfo', 'utf8').split(directory).length - 1,
+    descriptors: readdirSync('/proc/self/fd').map(kindOf).toSorted(),
+    children: children === '' ? 0 : children.split(' ').length,
+    groups: globSync(`/sys/fs/cgroup/**/kiln-*${mark}*`).length,
+    interfaces: readdirSync('/sys/class/net').filter((name) => name.startsWith(`kiln${mark}`)).length,
+    bundles: globSync(`${directory}/state/*${mark}/kiln-*`).length,
+  };
+}
+
+function kindOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`).replace(/\d+/g, 'N');
+  } catch {
+    // The one by which the directory was read.
+    return 'gone';
+  }
+}
+
+/** A step that leaves a connection, so that its network is not used again. */
+const CONNECT = 'busybox nc -l -p 4242 -e true & until busybox nc 127.0.0.1 4242 2>/dev/null; do :; done; wait';
+
+async function many(run: (at: number) => Promise<unknown>): Promise<void> {
+  await Promise.all(Array.from({ length: AT_ONCE }, (_, at) => run(at)));
+}
+
+test(`${ROUNDS} runs one after the other, ${AT_ONCE} at once and ${AT_ONCE} that are cancelled leak nothing`, async () => {
+  using tree = makeTree();
+  const executor = createExecutor({ stateDir: tree.stateDir, networks: KINDS });
+  // As many networks as are ever needed at once are made before we look.
+  await many(() => shell(executor, tree.root, 'true'));
+  const mark = readdirSync(tree.stateDir)
+    .find((name) => /^\d/.test(name))!
+    .slice(-6);
+  const now = () => held(tree.directory, mark);
+  const before = now();
+
+  for (let round = 0; round < ROUNDS; round++) {
+    const script = round % 5 === 0 && KINDS[0] === 'nat' ? CONNECT : 'true';
+    assert.is((await shell(executor, tree.root, script)).exitCode, 0);
+  }
+  await many(async (at) => assert.is((await shell(executor, tree.root, `exit ${at}`)).exitCode, at));
+  const sleeping = `83${process.pid}`;
+  await many(async () => {
+    const controller = new AbortController();
+    const spec = specFor(tree.root, ['/bin/sh', '-c', `echo up; sleep ${sleeping}`]);
+    await executor.run(spec, { output: () => controller.abort() }, controller.signal).catch(() => {});
+  });
+
+  assert.equal(processesWith(sleeping), []);
+  // What is being made ahead, and the kernel, have a moment.
+  await until(() => JSON.stringify(now()) === JSON.stringify(before));
+  assert.equal(now(), before);
+  await executor[Symbol.asyncDispose]();
+  await until(() => now().interfaces === 0);
+  const { mounts, children, groups, interfaces } = now();
+  assert.equal({ mounts, children, groups, interfaces }, { mounts: 0, children: 0, groups: 0, interfaces: 0 });
+});
+
+if (!reason) test.run();
