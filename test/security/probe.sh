@@ -5,9 +5,9 @@ status() { say "$1 $(sed -n "s/^$1:[[:space:]]*//p" /proc/self/status | tr '\t' 
 for name in CapInh CapPrm CapEff CapBnd CapAmb NoNewPrivs Seccomp Groups Umask SigIgn; do status $name; done
 say "process 1 $(cat /proc/1/comm)"
 say "hostname $(hostname)"
-for fd in /proc/$$/fd/*; do
-  # The shell holds its own script open above the three.
-  case ${fd##*/} in [012]) say "fd ${fd##*/} $(readlink "$fd" | sed 's/:.*//')" ;; *) readlink "$fd" | grep -v '^/probe.sh$' | sed 's/^/fd more /' ;; esac
+# Of the first process, which only waits.
+for fd in $(ls /proc/1/fd); do
+  case $fd in [012]) say "fd $fd $(readlink /proc/1/fd/$fd | sed 's/:.*//')" ;; *) say "fd more $(readlink /proc/1/fd/$fd)" ;; esac
 done
 tr '\0' '\n' </proc/1/environ | grep . | sort | sed 's/^/environ /'
 
