@@ -14,7 +14,9 @@ export async function assembledImage(
   report: Report,
   options: { readonly image: ImageOptions; readonly ociTypes: boolean; readonly part: (layer: LayerId) => Promise<LayerPart> },
 ): Promise<AssembledImage> {
-  const image = await report.task('exporting layers', () => assemble(targets, { ...options, epoch: context.epoch }));
+  const image = await report.task('exporting layers', () =>
+    assemble(targets, { ...options, epoch: context.epoch, attest: context.attest }),
+  );
   for (const { descriptor, config } of image.manifests) {
     report.done(`exporting manifest ${descriptor.digest}`);
     report.done(`exporting config ${config.digest}`);
@@ -30,14 +32,20 @@ export function packedImage(
   image: ImageOptions,
   targets: readonly BuiltTarget[],
   context: ExportContext,
-  ociTypes: boolean,
+  wantsOci: boolean,
   report: Report,
 ): Promise<AssembledImage> {
+  const ociTypes = usesOciTypes(wantsOci, context);
   const part = packedParts(
     { ...rooms, ociTypes, signal: context.signal, clamp: clampOf(image, context.epoch) },
     wantedForm(image, context.epoch),
   );
   return assembledImage(targets, context, report, { image, ociTypes, part });
+}
+
+/** An attestation manifest is OCI's, and what stands in one index is of one family. */
+export function usesOciTypes(wanted: boolean, { attest }: ExportContext): boolean {
+  return wanted || attest !== undefined;
 }
 
 /**

@@ -4,6 +4,7 @@ import type { ProgressSink } from '../base/progress.ts';
 import type { RemoteLayer } from '../cache/remote/record.ts';
 import type { ImageOrigin } from '../registry/pull.ts';
 import type { Snapshot } from '../snapshotter/snapshotter.ts';
+import type { Attestor } from './attest/attestation.ts';
 
 /**
  * # From a result to what the user asked for
@@ -41,6 +42,8 @@ export interface ExportContext {
   readonly progress: ProgressSink;
   /** SOURCE_DATE_EPOCH in seconds, when set: clamps the times in config, history and index. */
   readonly epoch?: number | undefined;
+  /** What is to be said about each target, when anything is. */
+  readonly attest?: Attestor | undefined;
 }
 
 /** What goes into `--metadata-file` under BuildKit's names: `containerimage.digest`, `containerimage.config.digest`, `image.name`, … */

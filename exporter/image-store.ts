@@ -1,8 +1,10 @@
+import type { Digest } from '../base/digest.ts';
+import { parseReference, repositoryOf } from '../base/reference.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
-import { assembledImage, imageResponse, packedImage } from './assembling.ts';
+import { assembledImage, imageResponse, packedImage, usesOciTypes } from './assembling.ts';
 import type { Exporter } from './exporter.ts';
 import type { AssembledImage } from './image.ts';
-import type { ImageOptions } from './options.ts';
+import type { ImageNaming, ImageOptions } from './options.ts';
 import { clampOf, namedParts } from './parts.ts';
 import { reported } from './progress.ts';
 import type { ExportRooms } from './rooms.ts';
@@ -11,14 +13,14 @@ import type { ExportRooms } from './rooms.ts';
  * `type=image`: into the local image store, under every name. Layers that were built here are named by their uncompressed tar, and
  * no blob is written, unless a compression was asked for.
  */
-export function imageStoreExporter(rooms: ExportRooms, spec: { readonly image: ImageOptions }): Exporter {
+export function imageStoreExporter(rooms: ExportRooms, spec: { readonly image: ImageOptions } & Partial<ImageNaming>): Exporter {
   const name = 'exporting to image';
   const options = spec.image;
-  const ociTypes = options.ociTypes ?? true;
   return {
     name,
     export: (targets, context) =>
       reported(name, context, async (report) => {
+        const ociTypes = usesOciTypes(options.ociTypes ?? true, context);
         const packed = options.compression !== undefined || options.forceCompression;
         const part = namedParts({ ...rooms, ociTypes, signal: context.signal, clamp: clampOf(options, context.epoch) });
         const image = packed
@@ -27,7 +29,8 @@ export function imageStoreExporter(rooms: ExportRooms, spec: { readonly image: I
         putDocuments(rooms.content, image);
         const configs = image.manifests.map(({ config }) => config.digest);
         // Without a name it is kept under its digest, so that it can be run and looked at by its ID.
-        const names = options.names.length > 0 ? options.names : [image.target.digest];
+        const named = storedNames(options.names, image.target.digest, spec);
+        const names = named.length > 0 ? named : [image.target.digest];
         for (const full of names) {
           rooms.images.put({ name: full, target: image.target, configs, created: Date.now() });
           report.done(`naming to ${full}`);
@@ -35,6 +38,13 @@ export function imageStoreExporter(rooms: ExportRooms, spec: { readonly image: I
         return imageResponse(image, options.names);
       }),
   };
+}
+
+/** The names in the local store: as they were given, and with the digest where that was asked for. */
+export function storedNames(names: readonly string[], digest: Digest, { canonical, byDigest }: Partial<ImageNaming>): string[] {
+  const tagged = byDigest ? [] : names;
+  const pinned = canonical || byDigest ? names.map((name) => `${repositoryOf(parseReference(name))}@${digest}`) : [];
+  return [...new Set([...tagged, ...pinned])];
 }
 
 /** Configs before manifests before the index, as they were assembled: a document that is there has everything it names. */

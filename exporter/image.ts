@@ -5,6 +5,7 @@ import type { RemoteLayer } from '../cache/remote/record.ts';
 import { compressionOf } from '../registry/unpack.ts';
 import type { LayerId } from '../snapshotter/snapshotter.ts';
 import { annotationsFor } from './annotations.ts';
+import type { Attestor } from './attest/attestation.ts';
 import { configJson, indexJson, manifestJson } from './documents.ts';
 import type { BuiltTarget } from './exporter.ts';
 import { fitHistory, rfc3339 } from './history.ts';
@@ -42,6 +43,8 @@ export interface AssembleOptions {
   readonly epoch?: number | undefined;
   /** How a layer is to be named; asked for all layers at once. */
   readonly part: (layer: LayerId) => Promise<LayerPart>;
+  /** What is attested of each target; the types are OCI's then, and an index is written whatever is asked for. */
+  readonly attest?: Attestor | undefined;
 }
 
 /** Writes config, manifest and, for several platforms, index as BuildKit does (exporter/containerimage). */
@@ -50,8 +53,31 @@ export async function assemble(targets: readonly BuiltTarget[], options: Assembl
   const manifests = await Promise.all(targets.map((target) => assembleOne(target, options, documents)));
   const [only, ...more] = manifests;
   if (!only) throw new Error('nothing was built');
-  const several = more.length > 0 || options.image.alwaysIndex;
-  return { target: several ? indexOver(manifests, options, documents) : single(only, options), manifests, documents };
+  const attestations = await attested(targets, manifests, options, documents);
+  const several = more.length > 0 || options.image.alwaysIndex || attestations.length > 0;
+  const entries = [...manifests.map(({ descriptor }) => descriptor), ...attestations];
+  return { target: several ? indexOver(entries, options, documents) : single(only, options), manifests, documents };
+}
+
+/** A manifest of attestations for each image manifest of which something is said, in their order, as BuildKit appends them. */
+async function attested(
+  targets: readonly BuiltTarget[],
+  manifests: readonly AssembledManifest[],
+  { attest, image }: AssembleOptions,
+  documents: Map<Digest, string>,
+): Promise<Descriptor[]> {
+  if (!attest) return [];
+  const { attestationManifest, imageSubjects, statementJson } = await import('./attest/statement.ts');
+  const made = await Promise.all(
+    targets.map(async (target, index) => {
+      const predicates = await attest(target);
+      const { descriptor } = manifests[index]!;
+      const subjects = imageSubjects(descriptor, image.names, target.platform);
+      const statements = predicates.map((predicate) => ({ type: predicate.type, text: statementJson(predicate, subjects) }));
+      return statements.length > 0 ? [attestationManifest(descriptor, statements, documents)] : [];
+    }),
+  );
+  return made.flat();
 }
 
 function single(manifest: AssembledManifest, { image }: AssembleOptions): Descriptor {
@@ -109,13 +135,13 @@ function finished(target: BuiltTarget, parts: readonly LayerPart[], epoch: numbe
 }
 
 function indexOver(
-  manifests: readonly AssembledManifest[],
+  manifests: readonly Descriptor[],
   { image, ociTypes }: AssembleOptions,
   documents: Map<Digest, string>,
 ): Descriptor {
   const mediaType = ociTypes ? MEDIA.ociIndex : MEDIA.dockerIndex;
   const annotations = annotationsFor(image.annotations, 'index');
-  const text = indexJson({ schemaVersion: 2, mediaType, manifests: manifests.map(({ descriptor }) => descriptor), annotations });
+  const text = indexJson({ schemaVersion: 2, mediaType, manifests, annotations });
   return withAnnotations(document(documents, mediaType, text), annotationsFor(image.annotations, 'index-descriptor'));
 }
 

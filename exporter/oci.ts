@@ -2,7 +2,7 @@ import { KilnError } from '../base/errors.ts';
 import { writeArchive } from './archive.ts';
 import { imageResponse, packedImage } from './assembling.ts';
 import { writeTo } from './destination.ts';
-import type { Exporter } from './exporter.ts';
+import type { ExportContext, Exporter } from './exporter.ts';
 import { dockerManifest, layoutEntries, layoutIndex } from './layout.ts';
 import { writeLayoutDirectory } from './layout-directory.ts';
 import type { Destination, ImageOptions, OutputSpec } from './options.ts';
@@ -50,7 +50,8 @@ export function dockerExporter(rooms: ExportRooms, { image: options, destination
     export: (targets, context) =>
       reported(name, context, async (report) => {
         if (targets.length > 1 || options.alwaysIndex) throw severalPlatforms();
-        const image = await packedImage(rooms, options, targets, context, options.ociTypes ?? false, report);
+        const plain = withoutAttestations(context);
+        const image = await packedImage(rooms, options, targets, plain, options.ociTypes ?? false, report);
         const index = layoutIndex(image.target, options.names, timeOf(context.epoch));
         const manifests = image.manifests.map(({ config, layers }) => dockerManifest(config, layers, options.names));
         const entries = [...layoutEntries(image, index, rooms.content), ...manifests];
@@ -60,6 +61,17 @@ export function dockerExporter(rooms: ExportRooms, { image: options, destination
         return imageResponse(image, options.names, timeOf(context.epoch));
       }),
   };
+}
+
+/** The format has no place for them. */
+function withoutAttestations({ attest, ...context }: ExportContext): ExportContext {
+  if (attest)
+    context.progress({
+      kind: 'warning',
+      short: 'an archive for docker load has no attestations',
+      detail: ['use --output type=oci, or push to a registry'],
+    });
+  return context;
 }
 
 /** The time an export is dated, in milliseconds since 1970. */

@@ -26,9 +26,19 @@ export type Destination =
   | { readonly kind: 'stdout' }
   | { readonly kind: 'stream'; readonly write: (bytes: Uint8Array) => Promise<void> };
 
+/** Under which names `type=image` leaves what it made. */
+export interface ImageNaming {
+  /** In the local image store. */
+  readonly store: boolean;
+  /** Also, or pushed by digest only, under `NAME@sha256:…`. */
+  readonly canonical: boolean;
+  /** The registry gets no tag; the names have none. */
+  readonly byDigest: boolean;
+}
+
 /** One `--output`, parsed. */
 export type OutputSpec =
-  | { readonly type: 'image'; readonly image: ImageOptions; readonly push: boolean; readonly store: boolean }
+  | ({ readonly type: 'image'; readonly image: ImageOptions; readonly push: boolean } & ImageNaming)
   | { readonly type: 'oci'; readonly image: ImageOptions; readonly tar: true; readonly destination: Destination }
   | { readonly type: 'oci'; readonly image: ImageOptions; readonly tar: false; readonly directory: string }
   | { readonly type: 'docker'; readonly image: ImageOptions; readonly destination: Destination | undefined }
@@ -52,13 +62,16 @@ function specOf(reader: Attributes, tags: readonly string[]): OutputSpec {
   switch (type) {
     case 'image':
     case 'registry': {
-      const image = imageOptions(reader, tags);
-      for (const ignored of ['unpack', 'dangling-name-prefix', 'name-canonical']) reader.text(ignored);
+      const byDigest = reader.flag('push-by-digest') ?? false;
+      const image = imageOptions(reader, tags, byDigest);
+      for (const ignored of ['unpack', 'dangling-name-prefix']) reader.text(ignored);
       return {
         type: 'image',
         image,
         push: reader.flag('push') ?? type === 'registry',
         store: reader.flag('store') ?? type === 'image',
+        canonical: reader.flag('name-canonical') ?? false,
+        byDigest,
       };
     }
     case 'oci': {
@@ -84,12 +97,12 @@ function specOf(reader: Attributes, tags: readonly string[]): OutputSpec {
   }
 }
 
-function imageOptions(reader: Attributes, tags: readonly string[]): ImageOptions {
+function imageOptions(reader: Attributes, tags: readonly string[], byDigest = false): ImageOptions {
   const name = reader.text('name');
   const given = name === undefined || name === '' ? tags : name.split(',');
   const compression = compressionOf(reader.text('compression'));
   return {
-    names: [...new Set(given.map((text) => formatReference(parseReference(text.trim()))))],
+    names: [...new Set(given.map((text) => (byDigest ? untagged(text.trim()) : formatReference(parseReference(text.trim())))))],
     compression,
     level: levelOf(reader.text('compression-level'), compression ?? 'gzip'),
     forceCompression: reader.flag('force-compression') ?? false,
@@ -100,8 +113,19 @@ function imageOptions(reader: Attributes, tags: readonly string[]): ImageOptions
   };
 }
 
+/** A name for a push by digest: with a tag it would promise what is not done. */
+function untagged(text: string): string {
+  const { tag: _, ...named } = parseReference(text);
+  if (/:[^/]*$/.test(text)) {
+    throw invalid(`a push by digest gives no tag, and ${JSON.stringify(text)} has one`, 'leave the tag out, or push-by-digest');
+  }
+  return formatReference(named);
+}
+
 function compressionOf(text: string | undefined): Compression | undefined {
   if (text === undefined || text === 'gzip' || text === 'zstd' || text === 'uncompressed') return text;
+  if (text === 'estargz' || text === 'nydus')
+    throw invalid(`compression=${text} is not supported`, 'use zstd for small layers, or gzip for what everybody reads');
   throw invalid(`unknown compression ${JSON.stringify(text)}`, 'the compressions are gzip, zstd and uncompressed');
 }
 

@@ -1,4 +1,5 @@
-import type { BuiltTarget, Exporter, ExportResponse } from '../../exporter/exporter.ts';
+import type { WarningEvent } from '../../base/progress.ts';
+import type { BuiltTarget, ExportContext, Exporter, ExportResponse } from '../../exporter/exporter.ts';
 import { imageStoreExporter } from '../../exporter/image-store.ts';
 import { type OutputSpec as ExportSpec, parseOutput } from '../../exporter/options.ts';
 import type { Session } from '../session.ts';
@@ -27,17 +28,24 @@ function exportSpec(output: OutputSpec, tags: readonly string[]): ExportSpec {
   return parseOutput(attributes, tags);
 }
 
+const UNATTESTED: WarningEvent = {
+  kind: 'warning',
+  short: 'files of type=local and type=tar have no attestations',
+  detail: ['use --output type=oci, or push to a registry'],
+};
+
 /** Exports the targets as the specs ask, one after the other, and answers what they told, merged. */
 export async function exportBuild(
   targets: readonly BuiltTarget[],
   specs: readonly ExportSpec[],
-  epoch: number | undefined,
+  { epoch, attest }: Pick<ExportContext, 'epoch' | 'attest'>,
   { session, progress, signal }: BuildContext,
 ): Promise<ExportResponse> {
   const response: Record<string, unknown> = {};
+  if (attest && specs.some(({ type }) => type === 'local' || type === 'tar')) progress(UNATTESTED);
   for (const spec of specs) {
     const exporter = await exporterFor(spec, session);
-    Object.assign(response, await exporter.export(targets, { signal, progress, epoch }));
+    Object.assign(response, await exporter.export(targets, { signal, progress, epoch, attest }));
   }
   return response;
 }

@@ -6,6 +6,8 @@ import { parseReference } from '../../base/reference.ts';
 import { hostPlatform, parsePlatform } from '../../registry/platforms.ts';
 import { type Command, collect, keyValues, newCommand, Option, parseArguments, parseBytes, splitCsv } from '../arguments.ts';
 import { PROGRESS_MODES, type ProgressMode } from '../progress/view.ts';
+import { annotated } from './annotationflags.ts';
+import { attestFlags } from './attestflags.ts';
 import { parseCacheFrom, parseCacheTo } from './cache-specs.ts';
 import { parseCall } from './callspec.ts';
 import { addLimitFlags, parseLimits } from './limit-flags.ts';
@@ -25,6 +27,11 @@ function buildCommand(): Command {
       .argument('<context>', 'a directory, - for a Dockerfile or tar on standard input, or a URL')
       .option('--add-host <host:ip>', 'add a line to /etc/hosts of the steps', collect)
       .option('--allow <entitlement>', 'allow network.host or security.insecure', collect)
+      .option(
+        '--annotation <[target:]name=value>',
+        'annotate the manifest, or what the target names: index, manifest-descriptor, …',
+        collect,
+      )
       .option('--build-arg <name=value>', 'set a build argument', collect)
       .option('--build-context <name=path>', 'an additional build context', collect)
       .option('--call <method>', 'answer a question about the Dockerfile: check, outline or targets, with ,format=json')
@@ -48,9 +55,9 @@ function buildCommand(): Command {
       .option('-o, --output <spec>', 'what to do with the result: type=image|registry|oci|docker|tar|local,dest=PATH', collect)
       .option('--platform <list>', 'target platforms, such as linux/amd64,linux/arm64', collect)
       .addOption(new Option('--progress <mode>', 'how to show progress').choices([...PROGRESS_MODES]).default('auto'))
-      .option('--provenance <value>', 'taken for compatibility: no attestations are made')
-      .option('--sbom <value>', 'taken for compatibility: no attestations are made')
-      .option('--attest <value>', 'taken for compatibility: no attestations are made', collect)
+      .option('--provenance <value>', 'say how it was made: true, or mode=min|max,version=v1|v0.2')
+      .option('--sbom <value>', 'list the packages in it: true')
+      .option('--attest <spec>', 'the two above in full: type=provenance|sbom,NAME=VALUE', collect)
       .option('--pull', 'ask the registry for a newer base even when the store has one')
       .option('--push', 'the same as --output=type=registry')
       .option('-q, --quiet', 'print only the image ID')
@@ -60,6 +67,7 @@ function buildCommand(): Command {
       .option('-t, --tag <name>', 'name the image; may be given several times', collect)
       .option('--target <stage>', 'build this stage')
       .option('--ulimit <type=soft[:hard]>', 'a limit for the steps', collect)
+      .addOption(new Option('--squash').hideHelp())
       .addOption(new Option('--rm').hideHelp())
       .addOption(new Option('--force-rm').hideHelp())
   );
@@ -71,6 +79,12 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
   const spelled = argv.map((argument) => argument.replace(/^--no-cache-filter(?==|$)/, '--nocache-filter'));
   if (!parseArguments(command, spelled)) return undefined;
   const flags = command.opts<Record<string, unknown>>();
+  if (flags['squash'])
+    throw new KilnError('KILN_FLAG_VALUE', 'layers are not squashed', {
+      place: { kind: 'flag', flag: '--squash' },
+      hint: 'end the Dockerfile with FROM scratch and COPY --from=STAGE / /, which gives one layer',
+      exitCode: 2,
+    });
   const list = (name: string) => (flags[name] as string[] | undefined) ?? [];
   const text = (name: string) => flags[name] as string | undefined;
   const buildArgs = namedValues(list('buildArg'), host.env);
@@ -91,7 +105,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
       buildArgs,
       labels: namedValues(list('label'), {}),
       platforms: distinctPlatforms(platforms),
-      outputs: outputs(list('output'), flags, host),
+      outputs: annotated(outputs(list('output'), flags, host), list('annotation')),
       noCache: flags['cache'] === false ? 'all' : noCacheFilter(list('nocacheFilter')),
       pull: flags['pull'] === true,
       progress: (flags['quiet'] ? 'quiet' : (text('progress') ?? host.env['BUILDKIT_PROGRESS'] ?? 'auto')) as ProgressMode,
@@ -114,7 +128,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
       cacheTo: cacheTo(list('cacheTo'), buildArgs),
       maxParallelism: parallelism(text('maxParallelism'), host.cpus),
       call: flags['check'] === true ? parseCall('check') : parseCall(text('call') ?? ''),
-      notes: notes(flags),
+      attest: attestFlags(flags),
     },
   };
 }
@@ -285,12 +299,4 @@ function cacheTo(values: readonly string[], buildArgs: ReadonlyMap<string, strin
   const specs = parseCacheTo(values);
   const inline = /^(1|t|true)$/i.test(buildArgs.get('BUILDKIT_INLINE_CACHE') ?? '');
   return inline && !specs.some(({ type }) => type === 'inline') ? [...specs, { type: 'inline' }] : specs;
-}
-
-function notes(flags: Record<string, unknown>): string[] {
-  const found: string[] = [];
-  const wanted = (value: unknown) => value !== undefined && value !== 'false';
-  if (wanted(flags['sbom']) || wanted(flags['provenance']) || flags['attest'])
-    found.push('attestations are not supported yet: none is made');
-  return found;
 }

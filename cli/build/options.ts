@@ -1,5 +1,6 @@
 import type { Platform } from '../../base/platform.ts';
 import type { ResourceLimits } from '../../executor/limits.ts';
+import type { AttestOptions } from '../../exporter/attest/attestation.ts';
 import type { ProgressMode } from '../progress/view.ts';
 import type { CacheFromSpec, CacheToSpec } from './cache-specs.ts';
 
@@ -43,8 +44,8 @@ export interface BuildOptions {
   readonly maxParallelism: number;
   /** A question about the Dockerfile, asked instead of building it. */
   readonly call?: CallSpec | undefined;
-  /** Sentences about flags that were given and mean nothing here yet; shown as warnings. */
-  readonly notes: readonly string[];
+  /** What is to be said about the result, beside it. */
+  readonly attest: AttestOptions;
 }
 
 /** `--call`, or `--check`. */

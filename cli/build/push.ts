@@ -3,8 +3,8 @@ import type { Descriptor } from '../../base/oci.ts';
 import { parseReference } from '../../base/reference.ts';
 import { imageResponse, packedImage } from '../../exporter/assembling.ts';
 import type { BuiltTarget, Exporter } from '../../exporter/exporter.ts';
-import { putDocuments } from '../../exporter/image-store.ts';
-import type { ImageOptions } from '../../exporter/options.ts';
+import { putDocuments, storedNames } from '../../exporter/image-store.ts';
+import type { ImageNaming, ImageOptions } from '../../exporter/options.ts';
 import { reported } from '../../exporter/progress.ts';
 import { failMissing, openFile, type PushBlob, pushImage, storedImage } from '../../exporter/push.ts';
 import { RegistryClient, type Repository } from '../../registry/client.ts';
@@ -34,14 +34,12 @@ function elsewhereBlob(
   };
 }
 
-interface PushSpec {
+interface PushSpec extends ImageNaming {
   readonly image: ImageOptions;
-  /** Into the local image store as well. */
-  readonly store: boolean;
 }
 
 /** `type=image,push=true` and `type=registry`: the image with compressed layers, to every name's registry. */
-export function pushExporter(session: Session, { image: options, store }: PushSpec): Exporter {
+export function pushExporter(session: Session, { image: options, store, canonical, byDigest }: PushSpec): Exporter {
   const name = 'exporting to image';
   return {
     name,
@@ -57,7 +55,7 @@ export function pushExporter(session: Session, { image: options, store }: PushSp
         const image = await packedImage(session, options, targets, context, options.ociTypes ?? true, report);
         putDocuments(session.content, image);
         const configs = image.manifests.map(({ config }) => config.digest);
-        for (const full of store ? options.names : [])
+        for (const full of store ? storedNames(options.names, image.target.digest, { canonical, byDigest }) : [])
           session.images.put({ name: full, target: image.target, configs, created: Date.now() });
         await using client = new RegistryClient(await registryOptions(process.env));
         const references = options.names.map(parseReference);
@@ -66,7 +64,7 @@ export function pushExporter(session: Session, { image: options, store }: PushSp
         );
         const missing = elsewhereBlob(session, targets, knownIn, context.signal);
         const parts = storedImage(session.content, image.target, missing, knownIn);
-        await report.task('pushing layers', () => pushImage(client, parts, references, { signal: context.signal }));
+        await report.task('pushing layers', () => pushImage(client, parts, references, { signal: context.signal, byDigest }));
         for (const full of options.names) report.done(`pushing manifest for ${full}@${image.target.digest}`);
         return imageResponse(image, options.names);
       }),

@@ -11,6 +11,7 @@ import { createCacheMounts } from '../../cache/mounts.ts';
 import { openRecords } from '../../cache/records.ts';
 import { INLINE_FIELD } from '../../cache/remote/record.ts';
 import { createExecutor } from '../../executor/run.ts';
+import type { Attestor } from '../../exporter/attest/attestation.ts';
 import type { BuiltTarget, ExportResponse } from '../../exporter/exporter.ts';
 import { Findings } from '../../frontend/convert/checks.ts';
 import { convertDockerfile } from '../../frontend/convert/convert.ts';
@@ -34,6 +35,7 @@ import type { EmulatedStep, World } from '../../solver/world.ts';
 import { configuredEmulation } from '../emulation-options.ts';
 import { registryOptions } from '../registry-options.ts';
 import { type Session, stateDirectory } from '../session.ts';
+import type { AttestedBuild } from './attest.ts';
 import { type BulkWatch, tellingBulk } from './bulk.ts';
 import type { BuildCaches, SolvedTarget } from './caches.ts';
 import { type ContextHost, type FetchedTree, type FetchingHost, isRemote, type LoadedContext, loadContext } from './context.ts';
@@ -53,11 +55,15 @@ export interface BuildContext {
   readonly scope: AsyncDisposableStack;
   /** Layers of imported caches may stay where they are: what is done with the result needs none here. */
   readonly mayLeave?: boolean;
+  /** The name of this run: that of its log. */
+  readonly buildId?: string;
 }
 
 /** What a build came to, before it is exported. */
 interface Built {
   readonly targets: readonly BuiltTarget[];
+  /** What is said about the targets, when that was asked for. */
+  readonly attest: Attestor | undefined;
   /** Writes the caches of `--cache-to`; to be called when the targets are exported, or could not be. */
   readonly exportCaches: () => Promise<ExportResponse>;
 }
@@ -106,13 +112,33 @@ export async function solveBuild(options: BuildOptions, context: BuildContext): 
   const opened = await openFrontend(options, context);
   const targets = await lower(opened, context.progress);
   const engine = opened.engine();
+  const started = Date.now();
   for (const [name, source] of opened.locals) engine.locals.set(name, directoryOf(source));
   const { caches } = engine;
   const results = await solveEdges(context, targets, engine);
+  const built = await Promise.all(targets.map((target, index) => builtTarget(target, results[index], caches)));
+  const facts = { world: engine.world, dockerfile: opened.request.dockerfile, started, finished: Date.now() };
   return {
-    targets: await Promise.all(targets.map((target, index) => builtTarget(target, results[index], caches))),
+    targets: built,
+    attest: await attestorFor(
+      options,
+      { ...facts, results: new Map(built.map((target, index) => [target, targets[index]!])) },
+      context,
+    ),
     exportCaches: async () => (await caches?.export(targets, results, false)) ?? {},
   };
+}
+
+/** Loaded only when something is to be attested. */
+async function attestorFor(
+  options: BuildOptions,
+  build: Omit<AttestedBuild, 'options' | 'attest'>,
+  context: BuildContext,
+): Promise<Attestor | undefined> {
+  const { attest } = options;
+  if (!attest.provenance && !attest.sbom) return undefined;
+  const { openAttestor } = await import('./attest.ts');
+  return openAttestor({ ...build, options, attest }, context);
 }
 
 /** Loaded only when a cache is to be read or written. Reading begins at once. */

@@ -44,9 +44,11 @@ export async function run(argv: readonly string[]): Promise<number> {
     if (options.explain) events.push(event);
     view.event(event);
   };
-  for (const note of options.notes) progress({ kind: 'warning', short: note, detail: [] });
   try {
-    const response = await build(options, session, progress, cancel.signal);
+    const response: ExportResponse = {
+      ...(await build(options, session, progress, cancel.signal, log.id)),
+      'buildx.build.ref': `kiln/kiln/${log.id}`,
+    };
     await afterwards(session);
     log.end({ digest: response['containerimage.digest'] });
     view.close();
@@ -98,13 +100,15 @@ async function build(
   session: Session,
   progress: ProgressSink,
   signal: AbortSignal,
+  buildId: string,
 ): Promise<ExportResponse> {
   await using scope = new AsyncDisposableStack();
   const specs = exportSpecs(options);
   const host = contextHost(session, scope, signal);
-  const context = { session, progress, signal, scope, host, mayLeave: specs.every(needsNoLayers) && options.epoch === undefined };
-  const { targets, exportCaches } = await solveBuild(options, context);
-  const exported = exportBuild(targets, specs, options.epoch, context);
+  const mayLeave = specs.every(needsNoLayers) && options.epoch === undefined && !options.attest.sbom;
+  const context = { session, progress, signal, scope, host, mayLeave, buildId };
+  const { targets, attest, exportCaches } = await solveBuild(options, context);
+  const exported = exportBuild(targets, specs, { epoch: options.epoch, attest }, context);
   // The steps are done: their cache is written even if their result cannot be.
   await exported.catch(() => {});
   const cached = signal.aborted ? {} : await exportCaches();
@@ -121,11 +125,14 @@ async function afterwards({ snapshotter, store }: Session): Promise<void> {
 async function finish(options: BuildOptions, response: ExportResponse, warnings: readonly WarningEvent[]): Promise<void> {
   const id = response['containerimage.config.digest'] ?? response['containerimage.digest'];
   if (options.iidFile !== undefined && id !== undefined) writeFileSync(options.iidFile, String(id));
-  if (options.metadataFile !== undefined)
-    writeFileSync(options.metadataFile, `${JSON.stringify(response, Object.keys(response).sort(), 2)}\n`);
+  if (options.metadataFile !== undefined) writeFileSync(options.metadataFile, `${JSON.stringify(sorted(response), null, 2)}\n`);
   if (options.progress === 'quiet') {
     if (id !== undefined) process.stdout.write(`${id}\n`);
   } else if (options.progress !== 'rawjson' && options.progress !== 'none') await printWarnings(warnings);
+}
+
+function sorted(response: ExportResponse): ExportResponse {
+  return Object.fromEntries(Object.entries(response).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 async function failed(

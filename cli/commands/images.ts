@@ -37,9 +37,8 @@ export async function run(argv: readonly string[]): Promise<number> {
 
 function split(name: string): [string, string] {
   if (isUntagged(name)) return ['<none>', '<none>'];
-  const familiar = familiarName(parseReference(name));
-  const colon = familiar.lastIndexOf(':');
-  return colon > familiar.lastIndexOf('/') ? [familiar.slice(0, colon), familiar.slice(colon + 1)] : [familiar, '<none>'];
+  const { domain, path, tag } = parseReference(name);
+  return [familiarName({ domain, path }), tag ?? '<none>'];
 }
 
 /** Bytes of the layers as the manifest lists them: uncompressed for layers that were built here. */

@@ -1,0 +1,21 @@
+import type { AttestOptions } from '../../exporter/attest/attestation.ts';
+import { type AttestFlag, parseAttestations } from '../../exporter/attest/options.ts';
+import { keyValues } from '../arguments.ts';
+
+const NONE: AttestOptions = { provenance: undefined, sbom: false };
+
+/** `--attest` in full, and `--provenance` and `--sbom`, which leave the type out, or are just `true` or `false`. */
+export function attestFlags(flags: Readonly<Record<string, unknown>>): AttestOptions {
+  const given: AttestFlag[] = ((flags['attest'] as string[] | undefined) ?? []).map((text) => ({
+    flag: '--attest',
+    fields: keyValues(text, '--attest'),
+  }));
+  for (const type of ['provenance', 'sbom'] as const) {
+    const text = flags[type] as string | undefined;
+    if (text === undefined) continue;
+    const flag = `--${type}` as const;
+    const rest = /^(true|1)$/i.test(text) ? '' : /^(false|0)$/i.test(text) ? 'disabled=true' : text;
+    given.push({ flag, fields: new Map([['type', type], ...(rest === '' ? [] : keyValues(rest, flag))]) });
+  }
+  return given.length === 0 ? NONE : parseAttestations(given);
+}

@@ -1,0 +1,195 @@
+import { hexOf } from '../../base/digest.ts';
+import { formatPlatform, type Platform } from '../../base/platform.ts';
+import { redactUrl } from '../../base/redact.ts';
+import type { LlbEdge } from '../../solver/llb/graph.ts';
+import { topological } from '../../solver/llb/walk.ts';
+import { type Material, reachesNetwork } from '../../solver/materials.ts';
+import { rfc3339 } from '../history.ts';
+import { type Predicate, type ProvenanceOptions, SLSA } from './attestation.ts';
+import { graphSteps } from './graph.ts';
+import { imagePurl } from './purl.ts';
+
+/** What a build was asked, and how it went. */
+export interface BuildFacts {
+  /** The Dockerfile, by the name it has in its context, and its text. */
+  readonly dockerfile: { readonly name: string; readonly text: string };
+  /** Of a context at a URL, where it is. */
+  readonly context: string | undefined;
+  /** The frontend's options under BuildKit's names: `target`, `build-arg:X`, `label:l`, `no-cache`, … */
+  readonly args: Readonly<Record<string, string>>;
+  /** Names of the directories that the caller lent. */
+  readonly locals: readonly string[];
+  readonly buildPlatform: Platform;
+  /** Names this run; absent when the same inputs are to give the same bytes. */
+  readonly invocation: string | undefined;
+  /** Milliseconds since 1970. */
+  readonly started: number;
+  readonly finished: number;
+}
+
+/** The part that is about one platform. */
+export interface TargetFacts {
+  readonly edge: LlbEdge | undefined;
+  readonly materials: readonly Material[];
+}
+
+/** These hold values of the user, which may be confidential: told in mode=max only. */
+const PRIVATE_ARGS = /^(build-arg|label|context):/;
+
+/**
+ * The provenance of one platform's image: SLSA v1 or v0.2, in the form that BuildKit gives it (docs/attestations/slsa-definitions.md).
+ * Never in it: secrets' bytes, logins in URLs, proxies, paths of this machine. In mode=min also none of the values of build arguments
+ * and labels, nor which secrets there are.
+ */
+export function provenance(options: ProvenanceOptions, build: BuildFacts, target: TargetFacts): Predicate {
+  const facts = collect(options, build, target);
+  const body = options.version === 'v1' ? bodyV1(options, facts) : bodyV02(options, facts);
+  return { type: SLSA[options.version], body, fileName: 'provenance.json' };
+}
+
+interface Facts {
+  readonly build: BuildFacts;
+  readonly dependencies: readonly object[] | undefined;
+  readonly configSource: { readonly uri: string | undefined; readonly digest: object | undefined };
+  readonly request: object;
+  readonly complete: { readonly request: boolean; readonly dependencies: boolean };
+  readonly hermetic: boolean;
+  readonly graph: ReturnType<typeof graphSteps> | undefined;
+  readonly source: object | undefined;
+}
+
+function collect({ mode }: ProvenanceOptions, build: BuildFacts, { edge, materials }: TargetFacts): Facts {
+  const args = Object.entries(build.args).filter(([name]) => mode === 'max' || !PRIVATE_ARGS.test(name));
+  const local = materials.some(({ kind }) => kind === 'local') || build.context === undefined;
+  const graph = mode === 'max' ? graphSteps(edge) : undefined;
+  return {
+    build,
+    dependencies: nonEmpty(materials.flatMap((material) => dependency(material) ?? [])),
+    configSource: {
+      uri: build.context === undefined ? undefined : redactUrl(build.context),
+      digest: digestOfContext(build, materials),
+    },
+    request: {
+      frontend: 'dockerfile.v0',
+      args: args.length > 0 ? Object.fromEntries(args.map(([name, value]) => [name, redactUrl(value)])) : undefined,
+      ...(mode === 'max' && { secrets: grants(edge, 'secret'), ssh: grants(edge, 'ssh') }),
+      locals: nonEmpty(build.locals.map((name) => ({ name }))),
+    },
+    complete: { request: args.length === Object.keys(build.args).length && mode === 'max', dependencies: !local },
+    hermetic: !local && !reachesNetwork(edge),
+    graph,
+    source: graph && sourceOf(build, graph),
+  };
+}
+
+function bodyV1({ builderId, reproducible, mode }: ProvenanceOptions, facts: Facts): object {
+  const { build, configSource, graph, source } = facts;
+  return {
+    buildDefinition: {
+      buildType: 'https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md',
+      resolvedDependencies: facts.dependencies,
+      externalParameters: { configSource: { ...configSource, path: build.dockerfile.name }, request: facts.request },
+      internalParameters: {
+        buildConfig: graph && { llbDefinition: graph.llbDefinition },
+        builderPlatform: formatPlatform(build.buildPlatform),
+      },
+    },
+    runDetails: {
+      builder: { id: builderId },
+      metadata: {
+        invocationId: build.invocation,
+        startedOn: rfc3339(build.started),
+        finishedOn: rfc3339(build.finished),
+        buildkit_metadata: mode === 'max' ? { source } : {},
+        buildkit_hermetic: facts.hermetic || undefined,
+        buildkit_completeness: { request: facts.complete.request, resolvedDependencies: facts.complete.dependencies },
+        buildkit_reproducible: reproducible || undefined,
+      },
+    },
+  };
+}
+
+function bodyV02({ builderId, reproducible, mode }: ProvenanceOptions, facts: Facts): object {
+  const { build, configSource, graph, source } = facts;
+  return {
+    builder: { id: builderId },
+    buildType: 'https://mobyproject.org/buildkit@v1',
+    materials: facts.dependencies,
+    invocation: {
+      configSource: { ...configSource, entryPoint: build.dockerfile.name },
+      parameters: facts.request,
+      environment: { platform: formatPlatform(build.buildPlatform) },
+    },
+    buildConfig: graph && { llbDefinition: graph.llbDefinition },
+    metadata: {
+      buildInvocationID: build.invocation,
+      buildStartedOn: rfc3339(build.started),
+      buildFinishedOn: rfc3339(build.finished),
+      completeness: { parameters: facts.complete.request, environment: true, materials: facts.complete.dependencies },
+      reproducible,
+      'https://mobyproject.org/buildkit@v1#hermetic': facts.hermetic || undefined,
+      'https://mobyproject.org/buildkit@v1#metadata': mode === 'max' ? { source } : {},
+    },
+  };
+}
+
+/** SLSA's ResourceDescriptor of a material; a directory of the caller has none. */
+function dependency(material: Material): object | undefined {
+  switch (material.kind) {
+    case 'image':
+    case 'layout': {
+      const type = material.kind === 'image' ? 'docker' : 'oci';
+      return { uri: imagePurl(type, material.name, material.platform), digest: { sha256: hexOf(material.digest) } };
+    }
+    case 'git':
+      return { uri: gitUri(material), digest: gitDigest(material.commit) };
+    case 'http':
+      return { uri: redactUrl(material.url), digest: { sha256: hexOf(material.digest) } };
+    case 'local':
+      return undefined;
+  }
+}
+
+function gitUri({ remote, ref }: Extract<Material, { kind: 'git' }>): string {
+  return redactUrl(ref === undefined ? remote : `${remote}#${ref}`);
+}
+
+function gitDigest(commit: string): object {
+  return commit.length === 64 ? { sha256: commit } : { sha1: commit };
+}
+
+/** Of a context at a URL, what was found there. */
+function digestOfContext({ context }: BuildFacts, materials: readonly Material[]): object | undefined {
+  if (context === undefined) return undefined;
+  for (const material of materials) {
+    if (material.kind === 'git' && context.startsWith(material.remote)) return gitDigest(material.commit);
+    if (material.kind === 'http' && context === material.url) return { sha256: hexOf(material.digest) };
+  }
+  return undefined;
+}
+
+/** Which secrets or agents the steps ask for, by name; never what they are. */
+function grants(edge: LlbEdge | undefined, kind: 'secret' | 'ssh'): readonly object[] | undefined {
+  const asked = new Map<string, boolean>();
+  const ask = (id: string, optional: boolean) => asked.set(id, (asked.get(id) ?? true) && optional);
+  for (const { op } of edge ? topological(edge) : []) {
+    if (op.kind !== 'exec') continue;
+    for (const mount of op.exec.mounts) {
+      const grant = mount[kind];
+      if (grant) ask(grant.id, grant.optional);
+    }
+    if (kind === 'secret') for (const { id, optional } of op.exec.secretenv ?? []) ask(id, optional);
+  }
+  const sorted = [...asked].sort(([a], [b]) => (a < b ? -1 : 1));
+  return nonEmpty(sorted.map(([id, optional]) => ({ id, optional: optional || undefined })));
+}
+
+/** The Dockerfile, and which of its lines each step comes from. */
+function sourceOf({ dockerfile }: BuildFacts, { locations }: ReturnType<typeof graphSteps>): object {
+  const data = Buffer.from(dockerfile.text).toString('base64');
+  return { locations, infos: [{ filename: dockerfile.name, language: 'Dockerfile', data }] };
+}
+
+function nonEmpty<T>(list: readonly T[]): readonly T[] | undefined {
+  return list.length > 0 ? list : undefined;
+}

@@ -1,0 +1,37 @@
+import { formatPlatform, type Platform } from '../../base/platform.ts';
+import { familiarName, parseReference } from '../../base/reference.ts';
+
+/** Package URLs (package-url/purl-spec): `pkg:TYPE/NAMESPACE/NAME@VERSION?QUALIFIERS`. */
+export interface Purl {
+  readonly type: string;
+  /** With its namespace, by slashes. */
+  readonly name: string;
+  readonly version?: string | undefined;
+  readonly qualifiers?: Readonly<Record<string, string | undefined>> | undefined;
+}
+
+export function formatPurl({ type, name, version, qualifiers = {} }: Purl): string {
+  const path = name.split('/').map(escaped).join('/');
+  const given = Object.entries(qualifiers)
+    .filter((entry): entry is [string, string] => Boolean(entry[1]))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, value]) => `${key}=${encodeURIComponent(value)}`);
+  return `pkg:${type}/${path}${version ? `@${escaped(version)}` : ''}${given.length > 0 ? `?${given.join('&')}` : ''}`;
+}
+
+/** A colon may stay as it is (a port of a registry, an epoch); the rest is as for URIs. */
+function escaped(text: string): string {
+  return encodeURIComponent(text).replaceAll('%3A', ':');
+}
+
+/** An image by name, as BuildKit writes it: the tag as version, or else the digest as a qualifier. */
+export function imagePurl(type: 'docker' | 'oci', name: string, platform: Platform): string {
+  const { domain, path, tag, digest } = parseReference(name);
+  const repository = familiarName({ domain, path });
+  return formatPurl({
+    type,
+    name: repository,
+    version: tag,
+    qualifiers: { digest: tag === undefined ? digest : undefined, platform: formatPlatform(platform) },
+  });
+}

@@ -1,0 +1,58 @@
+import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
+import { type Descriptor, MEDIA } from '../../base/oci.ts';
+import type { Platform } from '../../base/platform.ts';
+import { compactJson, manifestJson } from '../documents.ts';
+import type { Predicate } from './attestation.ts';
+import { imagePurl } from './purl.ts';
+
+const IN_TOTO = 'application/vnd.in-toto+json';
+
+/** What a statement is about: in-toto's ResourceDescriptor. */
+export interface Subject {
+  readonly name: string;
+  readonly digest: { readonly sha256: string };
+}
+
+/** An in-toto statement (Statement v0.1, which BuildKit writes and everybody reads), without white space. */
+export function statementJson({ type, body }: Predicate, subject: readonly Subject[]): string {
+  return compactJson({ _type: 'https://in-toto.io/Statement/v0.1', predicateType: type, subject, predicate: body });
+}
+
+/** The image as the subject, under each of its names. */
+export function imageSubjects(manifest: Descriptor, names: readonly string[], platform: Platform): Subject[] {
+  const digest = { sha256: hexOf(manifest.digest) };
+  if (names.length === 0) return [{ name: '_', digest }];
+  return names.map((name) => ({ name: imagePurl('docker', name, platform), digest }));
+}
+
+/**
+ * The attestation manifest of one image manifest, as BuildKit lays it out (moby/buildkit docs/attestations/attestation-storage.md):
+ * a layer for each statement, and a descriptor that says whom it is about. Its documents are put into `documents`.
+ */
+export function attestationManifest(
+  manifest: Descriptor,
+  statements: readonly { readonly type: string; readonly text: string }[],
+  documents: Map<Digest, string>,
+): Descriptor {
+  const put = (mediaType: string, text: string): Descriptor => {
+    const digest = digestOf(text);
+    documents.set(digest, text);
+    return { mediaType, digest, size: Buffer.byteLength(text) };
+  };
+  const layers = statements.map(({ type, text }) => ({
+    ...put(IN_TOTO, text),
+    annotations: { 'in-toto.io/predicate-type': type },
+  }));
+  const config = put(MEDIA.ociConfig, configOf(layers.map(({ digest }) => digest)));
+  const mediaType = MEDIA.ociManifest;
+  return {
+    ...put(mediaType, manifestJson({ schemaVersion: 2, mediaType, config, layers })),
+    platform: { os: 'unknown', architecture: 'unknown' },
+    annotations: { 'vnd.docker.reference.digest': manifest.digest, 'vnd.docker.reference.type': 'attestation-manifest' },
+  };
+}
+
+/** In BuildKit's order, which is not that of an image's config. */
+function configOf(diffIds: readonly Digest[]): string {
+  return compactJson({ architecture: 'unknown', os: 'unknown', config: {}, rootfs: { type: 'layers', diff_ids: diffIds } });
+}

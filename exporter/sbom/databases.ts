@@ -1,0 +1,81 @@
+import { formatPurl } from '../attest/purl.ts';
+import type { Distribution, FoundPackage } from './package.ts';
+
+/*
+ * The databases of package managers, as text. Everything in them is an image's own word: a malformed entry is left out, and what is
+ * taken is short and printable.
+ */
+
+const NAME = /^[\w@][\w.+~/@-]{0,213}$/;
+const VERSION = /^[\w.+~:^-]{1,128}$/;
+
+/** dpkg's status file: paragraphs of `Field: value`. Only what is installed (deb-control(5), dpkg-query(1)). */
+export function dpkgPackages(text: string, foundIn: string, { id, version: release }: Distribution): FoundPackage[] {
+  return paragraphs(text).flatMap((fields) => {
+    const named = sound(fields.get('Package'), fields.get('Version'));
+    const [arch, status] = [fields.get('Architecture'), fields.get('Status')];
+    if (!named || (status !== undefined && !status.endsWith(' installed'))) return [];
+    const { name, version } = named;
+    const namespace = id === '' ? 'debian' : id;
+    const qualifiers = { arch: arch && NAME.test(arch) ? arch : undefined, distro: release && `${namespace}-${release}` };
+    return { name, version, purl: formatPurl({ type: 'deb', name: `${namespace}/${name}`, version, qualifiers }), foundIn };
+  });
+}
+
+/** apk's installed database: paragraphs of `P:name`, `V:version`, `A:arch`, `L:licence` (wiki.alpinelinux.org, Apk_spec). */
+export function apkPackages(text: string, foundIn: string, { id, version: release }: Distribution): FoundPackage[] {
+  return text.split(/\n\n+/).flatMap((paragraph) => {
+    const field = (letter: string) => new RegExp(`^${letter}:(.*)$`, 'm').exec(paragraph)?.[1];
+    const named = sound(field('P'), field('V'));
+    const arch = field('A');
+    if (!named) return [];
+    const { name, version } = named;
+    const namespace = id === '' ? 'alpine' : id;
+    const qualifiers = { arch: arch && NAME.test(arch) ? arch : undefined, distro: release && `${namespace}-${release}` };
+    const purl = formatPurl({ type: 'apk', name: `${namespace}/${name}`, version, qualifiers });
+    return { name, version, licence: licenceOf(field('L')), purl, foundIn };
+  });
+}
+
+/** A package.json of an installed npm package (docs.npmjs.com, package.json). */
+export function npmPackage(text: string, foundIn: string): FoundPackage | undefined {
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof document !== 'object' || document === null) return undefined;
+  const { license, ...fields } = document as Record<string, unknown>;
+  const named = sound(fields['name'], fields['version']);
+  if (!named) return undefined;
+  const { name, version } = named;
+  const licence = licenceOf(typeof license === 'string' ? license : undefined);
+  return { name, version, licence, purl: formatPurl({ type: 'npm', name, version }), foundIn };
+}
+
+/** os-release(5) */
+export function distributionOf(text: string | undefined): Distribution {
+  const field = (name: string) => new RegExp(`^${name}=["']?([\\w.-]{1,64})["']?$`, 'm').exec(text ?? '')?.[1] ?? '';
+  return { id: field('ID'), version: field('VERSION_ID') };
+}
+
+function sound(name: unknown, version: unknown): { readonly name: string; readonly version: string } | undefined {
+  if (typeof name !== 'string' || typeof version !== 'string') return undefined;
+  return NAME.test(name) && VERSION.test(version) ? { name, version } : undefined;
+}
+
+/** Only what is sure to be an SPDX expression in form. */
+function licenceOf(text: string | undefined): string | undefined {
+  return text && /^[A-Za-z0-9.+-]+( (AND|OR|WITH) [A-Za-z0-9.+-]+)*$/.test(text) && text.length < 200 ? text : undefined;
+}
+
+function paragraphs(text: string): ReadonlyMap<string, string>[] {
+  return text.split(/\n\n+/).map((paragraph) => {
+    const fields = paragraph.split('\n').flatMap((line): [string, string][] => {
+      const colon = line.indexOf(': ');
+      return colon > 0 && !/^\s/.test(line) ? [[line.slice(0, colon), line.slice(colon + 2).trim()]] : [];
+    });
+    return new Map(fields);
+  });
+}

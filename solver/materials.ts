@@ -1,0 +1,66 @@
+import type { Digest } from '../base/digest.ts';
+import type { Platform } from '../base/platform.ts';
+import type { LlbEdge, LlbVertex } from './llb/graph.ts';
+import { topological } from './llb/walk.ts';
+import type { World } from './world.ts';
+
+/** What a graph was made of that came from outside. */
+export type Material =
+  | {
+      readonly kind: 'image' | 'layout';
+      /** The full name, with tag, digest or both. */
+      readonly name: string;
+      readonly platform: Platform;
+      readonly digest: Digest;
+    }
+  | { readonly kind: 'git'; readonly remote: string; readonly ref: string | undefined; readonly commit: string }
+  | { readonly kind: 'http'; readonly url: string; readonly digest: Digest }
+  /** A directory of the caller: nobody else can have it again. */
+  | { readonly kind: 'local'; readonly name: string };
+
+/** The materials of a solved graph, each once, in the order of their first use. What a source came to is what it was in this build. */
+export async function materialsOf(edge: LlbEdge | undefined, world: World): Promise<readonly Material[]> {
+  const found = new Map<string, Material>();
+  for (const vertex of edge ? topological(edge) : []) {
+    const material = await materialOf(vertex, world);
+    if (material) found.set(JSON.stringify(material), material);
+  }
+  return [...found.values()];
+}
+
+async function materialOf({ op }: LlbVertex, world: World): Promise<Material | undefined> {
+  if (op.kind !== 'source') return undefined;
+  const [, scheme = '', rest = ''] = /^([a-z-]+):\/\/(.*)$/s.exec(op.source.identifier) ?? [];
+  switch (scheme) {
+    case 'docker-image':
+    case 'oci-layout': {
+      const digest = /@(sha256:[0-9a-f]{64})$/.exec(rest)?.[1] as Digest | undefined;
+      const kind = scheme === 'docker-image' ? 'image' : 'layout';
+      return digest && { kind, name: rest, platform: op.platform ?? world.platform, digest };
+    }
+    case 'local':
+      return { kind: 'local', name: rest };
+    case 'git': {
+      const { readGitSource } = await import('./ops/git/request.ts');
+      const { remote, ref, checksum } = readGitSource(op.source);
+      const resolved = await (await world.remotes?.git())?.refs.get(JSON.stringify([remote, ref, checksum]));
+      return resolved && { kind: 'git', remote, ref, commit: resolved.commit };
+    }
+    case 'http':
+    case 'https': {
+      const { readHttpSource, requestId } = await import('./ops/http/request.ts');
+      const source = readHttpSource(op.source);
+      const answer = await (await world.remotes?.http())?.answers.get(requestId(source));
+      const digest = source.checksum ?? answer?.file.digest;
+      return digest && { kind: 'http', url: source.url.href, digest };
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** True when a step could reach a network, so that more may have come in than the graph names. */
+export function reachesNetwork(edge: LlbEdge | undefined): boolean {
+  const NONE = 2;
+  return (edge ? topological(edge) : []).some(({ op }) => op.kind === 'exec' && op.exec.network !== NONE);
+}

@@ -1,0 +1,301 @@
+import { readFileSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { registryMissing, startRegistry } from '../registry/testing/registry.ts';
+import { Rig, run } from './rig.ts';
+import { violations } from './schema/validate.ts';
+
+interface Entry {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly platform?: { readonly os: string; readonly architecture: string };
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+interface Statement {
+  readonly _type: string;
+  readonly predicateType: string;
+  readonly subject: readonly { readonly name: string; readonly digest: { readonly sha256: string } }[];
+  // biome-ignore lint/suspicious/noExplicitAny: what it says differs by its type.
+  readonly predicate: any;
+}
+
+const DOCKERFILE = `FROM busybox
+ARG TOKEN
+ARG PLAIN
+LABEL note=$PLAIN
+COPY hello.txt /
+RUN --mount=type=secret,id=key cat /run/secrets/key > /dev/null
+`;
+
+async function prepared(): Promise<Rig> {
+  const rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: DOCKERFILE, 'hello.txt': 'hello' });
+  rig.write('s', { key: 'the-secret-itself' });
+  return rig;
+}
+
+const FLAGS = [
+  '--build-arg',
+  'TOKEN=t0k3n',
+  '--build-arg',
+  'PLAIN=pl41n',
+  '--label',
+  'who=l4b3l',
+  '--secret',
+  'id=key,src=s/key',
+];
+
+/** An OCI layout that `--output type=oci,tar=false` wrote, each document of it held to its schema. */
+function layout(rig: Rig, directory: string) {
+  const text = (digest: string) => readFileSync(rig.path(directory, 'blobs/sha256', digest.slice(7)), 'utf8');
+  const valid = (digest: string, kind: string) => {
+    const document = JSON.parse(text(digest));
+    assert.equal(violations(document, kind), [], text(digest));
+    return document;
+  };
+  const top = JSON.parse(readFileSync(rig.path(directory, 'index.json'), 'utf8'));
+  assert.equal(violations(top, 'index'), []);
+  assert.equal(violations(JSON.parse(readFileSync(rig.path(directory, 'oci-layout'), 'utf8')), 'layout'), []);
+  const [root] = top.manifests as Entry[];
+  const isIndex = root?.mediaType.includes('index') ?? false;
+  const entries: Entry[] = isIndex ? valid(root!.digest, 'index').manifests : [root];
+  const manifests = entries.map((entry) => {
+    const manifest = valid(entry.digest, 'manifest');
+    valid(manifest.config.digest, 'config');
+    return { entry, manifest };
+  });
+  const statements = (about: string): Statement[] =>
+    manifests
+      .filter(({ entry }) => entry.annotations?.['vnd.docker.reference.digest'] === about)
+      .flatMap(({ manifest }) => manifest.layers.map(({ digest }: Entry) => JSON.parse(text(digest))));
+  return { root: root!, entries, manifests, statements };
+}
+
+test('a plain build is a plain manifest: nothing is attested unasked', async () => {
+  await using rig = await prepared();
+  await rig.build('c', ...FLAGS, '-o', 'type=oci,dest=l,tar=false', '--provenance=false');
+  const { root, entries } = layout(rig, 'l');
+  assert.is(root.mediaType, 'application/vnd.oci.image.manifest.v1+json');
+  assert.is(entries.length, 1);
+});
+
+test('provenance and SBOM stand beside each image in the index, as BuildKit lays them out', async () => {
+  await using rig = await prepared();
+  rig.write('p', { Dockerfile: 'FROM busybox\nCOPY hello.txt /\n', 'hello.txt': 'hello' });
+  await rig.build(
+    'p',
+    '--platform=linux/amd64,linux/arm64',
+    '--provenance=true',
+    '--sbom=true',
+    '-o',
+    'type=oci,dest=l,tar=false,name=example.com/team/app:1',
+  );
+  const { entries, statements } = layout(rig, 'l');
+  assert.equal(
+    entries.map(({ platform }) => `${platform?.os}/${platform?.architecture}`),
+    ['linux/amd64', 'linux/arm64', 'unknown/unknown', 'unknown/unknown'],
+  );
+  for (const image of entries.slice(0, 2)) {
+    const found = statements(image.digest);
+    assert.equal(
+      found.map(({ predicateType }) => predicateType),
+      ['https://spdx.dev/Document', 'https://slsa.dev/provenance/v1'],
+    );
+    for (const { _type, subject } of found) {
+      assert.is(_type, 'https://in-toto.io/Statement/v0.1');
+      assert.is(subject[0]?.digest.sha256, image.digest.slice(7));
+      assert.is(subject[0]?.name, `pkg:docker/example.com/team/app@1?platform=linux%2F${image.platform?.architecture}`);
+    }
+  }
+  assert.equal(
+    entries.slice(2).map(({ annotations }) => annotations?.['vnd.docker.reference.type']),
+    ['attestation-manifest', 'attestation-manifest'],
+  );
+});
+
+for (const version of ['v1', 'v0.2']) {
+  test(`provenance ${version} in mode=min tells no value of the user, in mode=max all but secrets`, async () => {
+    await using rig = await prepared();
+    const said = async (mode: string) => {
+      const out = `type=oci,dest=${mode},tar=false`;
+      await rig.build(
+        'c',
+        ...FLAGS,
+        '--provenance',
+        `mode=${mode},version=${version},builder-id=https://ci.example.com/7`,
+        '-o',
+        out,
+      );
+      const { entries, statements } = layout(rig, mode);
+      const [statement] = statements(entries[0]!.digest);
+      assert.is(statement?.predicateType, `https://slsa.dev/provenance/${version}`);
+      return { text: JSON.stringify(statement), predicate: statement!.predicate };
+    };
+    const least = await said('min');
+    for (const value of ['t0k3n', 'pl41n', 'l4b3l', 'TOKEN', 'the-secret-itself', rig.directory, '"key"'])
+      assert.not(least.text.includes(value), value);
+    assert.match(least.text, /pkg:docker\/busybox@latest\?platform=linux%2F/);
+    assert.match(least.text, /https:\/\/ci\.example\.com\/7/);
+    const most = await said('max');
+    for (const value of ['t0k3n', 'pl41n', 'l4b3l', '"key"', 'llbDefinition', 'hello.txt'])
+      assert.ok(most.text.includes(value), value);
+    for (const value of ['the-secret-itself', rig.directory]) assert.not(most.text.includes(value), value);
+    const source =
+      version === 'v1'
+        ? most.predicate.runDetails.metadata.buildkit_metadata.source
+        : most.predicate.metadata['https://mobyproject.org/buildkit@v1#metadata'].source;
+    assert.is(Buffer.from(source.infos[0].data, 'base64').toString(), DOCKERFILE);
+  });
+}
+
+test('with SOURCE_DATE_EPOCH an attested build gives the same bytes twice, in two stores', async () => {
+  const digests: string[] = [];
+  for (let round = 0; round < 2; round++) {
+    await using rig = await prepared();
+    const flags = [...FLAGS, '--provenance=mode=max', '--sbom=true', '--build-arg', 'SOURCE_DATE_EPOCH=1700000000'];
+    await rig.build('c', ...flags, '-o', 'type=oci,dest=l,tar=false');
+    digests.push(layout(rig, 'l').root.digest);
+  }
+  assert.is(digests[0], digests[1]);
+});
+
+test('an SBOM lists what dpkg, apk and npm have installed, and what it could not read', async () => {
+  await using rig = await Rig.create();
+  rig.write('c', {
+    Dockerfile: 'FROM scratch\nCOPY . /\n',
+    'etc/os-release': 'NAME="Debian"\nID=debian\nVERSION_ID="12"\n',
+    'var/lib/dpkg/status': `Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2.36-9+deb12u9\nDescription: x\n more\n
+Package: gone\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 1\n
+Package: ev"il\nStatus: install ok installed\nVersion: 1\n`,
+    'lib/apk/db/installed': 'P:musl\nV:1.2.5-r0\nA:x86_64\nL:MIT\n\n',
+    'app/node_modules/@scope/lib/package.json': '{"name":"@scope/lib","version":"1.2.3","license":"ISC"}',
+    'app/node_modules/broken/package.json': '{"name":',
+    'var/lib/rpm/rpmdb.sqlite': 'no database',
+  });
+  const told = await rig.build('c', '--sbom=true', '-o', 'type=oci,dest=l,tar=false');
+  const { entries, statements } = layout(rig, 'l');
+  const document = statements(entries[0]!.digest)[0]?.predicate;
+  assert.is(document.spdxVersion, 'SPDX-2.3');
+  const urls = document.packages.flatMap((item: { externalRefs?: { referenceLocator: string }[] }) =>
+    (item.externalRefs ?? []).map(({ referenceLocator }) => referenceLocator),
+  );
+  assert.equal(urls, [
+    'pkg:apk/debian/musl@1.2.5-r0?arch=x86_64&distro=debian-12',
+    'pkg:deb/debian/libc6@2.36-9%2Bdeb12u9?arch=amd64&distro=debian-12',
+    'pkg:npm/%40scope/lib@1.2.3',
+  ]);
+  assert.match(told, /\/var\/lib\/rpm are not in the SBOM/);
+  assert.match(document.comment, /var\/lib\/rpm/);
+});
+
+test('a package database that leads out of the image is not followed', async () => {
+  await using rig = await Rig.create('busybox');
+  rig.write('c', {
+    Dockerfile: `FROM busybox
+RUN mkdir -p /var/lib/dpkg /lib/apk/db && ln -s ../../../../../../var/lib/dpkg/status /var/lib/dpkg/status && mkfifo /lib/apk/db/installed
+`,
+  });
+  await rig.build('c', '--sbom=true', '-o', 'type=oci,dest=l,tar=false');
+  const { entries, statements } = layout(rig, 'l');
+  assert.is(statements(entries[0]!.digest)[0]?.predicate.packages.length, 1);
+});
+
+test('attestations that cannot be are refused before anything is built', async () => {
+  await using rig = await prepared();
+  const refused = async (...args: string[]) => (await rig.kiln(['build', ...args, 'c'], { expect: 2 })).stderr;
+  assert.match(await refused('--provenance=mode=most'), /unknown provenance mode "most" \[KILN_ATTEST_INVALID\]/);
+  assert.match(await refused('--attest', 'type=signature'), /unknown attestation type/);
+  assert.match(await refused('--attest', 'type=sbom', '--sbom=true'), /asked for twice/);
+  assert.match(await refused('--sbom=generator=docker/scout-sbom-indexer'), /generators are images/);
+  assert.match(await refused('--attest', 'type=provenance,mod=max'), /"mod" is no attribute of provenance/);
+});
+
+test('an attested image of two platforms is pushed, pulled and unpacked by others, and kept sound here', async () => {
+  const missing = registryMissing();
+  if (missing) return console.log(`SKIP attested push: ${missing}`);
+  await using registry = await startRegistry();
+  await using rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: 'FROM busybox\nCOPY hello.txt /\n', 'hello.txt': 'hello' });
+  const name = `${registry.host}/team/app:1`;
+  await rig.build('c', '--platform=linux/amd64,linux/arm64', '--provenance=true', '--sbom=true', '-t', name, '--push');
+  for (const arch of ['amd64', 'arm64']) {
+    const copy = ['skopeo', '--override-arch', arch, 'copy', '--quiet', '--src-tls-verify=false', `docker://${name}`];
+    await run([...copy, `oci:${rig.path(arch)}:x`], { expect: 0 });
+    await run(['umoci', 'unpack', '--image', `${rig.path(arch)}:x`, rig.path(`${arch}-bundle`)], { expect: 0 });
+    assert.is(readFileSync(rig.path(`${arch}-bundle/rootfs/hello.txt`), 'utf8'), 'hello');
+    const machine = readFileSync(rig.path(`${arch}-bundle/rootfs/bin/busybox`)).readUInt16LE(18);
+    assert.is(machine, arch === 'amd64' ? 62 : 183);
+  }
+  // What was pushed is still whole here, and survives a collection.
+  await rig.build('c', '--provenance=true', '-t', 'kept:1');
+  await rig.kiln(['prune', '--all', '--force'], { expect: 0 });
+  assert.match((await rig.kiln(['fsck'], { expect: 0 })).stdout, /sound/);
+  await rig.kiln(['save', '--output', 'kept.tar', 'kept:1'], { expect: 0 });
+  await run(['skopeo', 'inspect', `oci-archive:${rig.path('kept.tar')}`], { expect: 0 });
+});
+
+test('annotations go where their targets say, on every output that is an image', async () => {
+  await using rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: 'FROM busybox\nCOPY hello.txt /\n', 'hello.txt': 'hello' });
+  await rig.build(
+    'c',
+    '--platform=linux/amd64,linux/arm64',
+    ...['--annotation', 'plain=m', '--annotation', 'index,manifest:both=b', '--annotation', 'manifest[linux/arm64]:arm=a'],
+    ...['--annotation', 'manifest-descriptor:entry=e', '--annotation', 'index-descriptor:top=t'],
+    ...['--annotation', 'org.example:with-colon=c'],
+    ...['-o', 'type=oci,dest=one,tar=false', '-o', 'type=oci,dest=two,tar=false', '-o', 'type=local,dest=files'],
+  );
+  for (const directory of ['one', 'two']) {
+    const { root, entries, manifests } = layout(rig, directory);
+    assert.is(root.annotations?.['top'], 't');
+    for (const { entry, manifest } of manifests) {
+      const arm = entry.platform?.architecture === 'arm64';
+      assert.equal(manifest.annotations, {
+        plain: 'm',
+        both: 'b',
+        'org.example:with-colon': 'c',
+        ...(arm ? { arm: 'a' } : {}),
+      });
+      assert.equal(entry.annotations, { entry: 'e' });
+    }
+    assert.is(entries.length, 2);
+    const index = JSON.parse(readFileSync(rig.path(directory, 'blobs/sha256', root.digest.slice(7)), 'utf8'));
+    assert.equal(index.annotations, { both: 'b' });
+  }
+  assert.is(readFileSync(rig.path('files/linux_arm64/hello.txt'), 'utf8'), 'hello');
+});
+
+test('a push by digest leaves no tag, and the name by digest stays here', async () => {
+  const missing = registryMissing();
+  if (missing) return console.log(`SKIP push by digest: ${missing}`);
+  await using registry = await startRegistry();
+  await using rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: 'FROM busybox\nLABEL a=b\n' });
+  const output = `type=image,name=${registry.host}/app,push-by-digest=true,name-canonical=true,push=true`;
+  await rig.build('c', '-o', output, '--metadata-file', 'm.json');
+  const metadata = JSON.parse(readFileSync(rig.path('m.json'), 'utf8'));
+  const digest = metadata['containerimage.digest'];
+  assert.is(metadata['containerimage.descriptor'].digest, digest);
+  assert.is(metadata['image.name'], `${registry.host}/app`);
+  assert.match(metadata['buildx.build.ref'], /^kiln\/kiln\/\d/);
+  await run(['skopeo', 'inspect', '--raw', '--tls-verify=false', `docker://${registry.host}/app@${digest}`], { expect: 0 });
+  const tagged = await run(['skopeo', 'inspect', '--raw', '--tls-verify=false', `docker://${registry.host}/app:latest`]);
+  assert.is.not(tagged.code, 0);
+  const images = (await rig.kiln(['images'], { expect: 0 })).stdout;
+  assert.match(images, new RegExp(`^${registry.host}/app +<none>`, 'm'));
+  await rig.kiln(['run', `${registry.host}/app@${digest}`, 'true'], { expect: 0 });
+  const refused = await rig.kiln(['build', '-o', output.replace('/app,', '/app:1,'), 'c'], { expect: 2 });
+  assert.match(refused.stderr, /a push by digest gives no tag/);
+});
+
+test('what no exporter can do is refused with what to do instead', async () => {
+  await using rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: 'FROM busybox\n' });
+  const refused = async (...args: string[]) => (await rig.kiln(['build', ...args, 'c'], { expect: 2 })).stderr;
+  assert.match(await refused('-o', 'type=oci,dest=x,compression=estargz'), /compression=estargz is not supported.*\n.*zstd/);
+  assert.match(await refused('--squash'), /layers are not squashed.*\n.*COPY --from/);
+  assert.match(await refused('--annotation', 'novalue'), /KILN_ANNOTATION_INVALID/);
+});
+
+test.run();
