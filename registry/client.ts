@@ -78,10 +78,18 @@ export class RegistryClient implements AsyncDisposable {
     });
   }
 
-  /** What a tag or digest stands for, by HEAD; undefined when the registry does not know it. `size` is that of the document. */
-  async head(repository: Repository, reference: string, signal: AbortSignal): Promise<Descriptor | undefined> {
+  /**
+   * What a tag or digest stands for, by HEAD; undefined when the registry does not know it. `size` is that of the document. `attempts`
+   * for who can do without the answer.
+   */
+  async head(
+    repository: Repository,
+    reference: string,
+    signal: AbortSignal,
+    attempts = this.#retry.attempts,
+  ): Promise<Descriptor | undefined> {
     return this.#eachEndpoint(repository, (endpoint) =>
-      retrying(this.#retry, signal, () => this.#head(endpoint, repository, reference, signal)),
+      retrying({ ...this.#retry, attempts }, signal, () => this.#head(endpoint, repository, reference, signal)),
     );
   }
 

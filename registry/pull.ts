@@ -9,6 +9,7 @@ import type { ImageStore } from '../snapshotter/images.ts';
 import type { RegistryClient, RegistryOptions, Repository } from './client.ts';
 import { MAX_CONFIG, MAX_MANIFEST, parseConfig, parseDocument } from './documents.ts';
 import { openLayout, parseLayoutReference } from './layout.ts';
+import type { TagMemory } from './tags.ts';
 import { Transfers } from './transfers.ts';
 
 /** An image that is known but not necessarily here: its documents are in the content store, its layers come when they are fetched. */
@@ -67,6 +68,10 @@ export interface ImageSourcesOptions {
   readonly registry: RegistryOptions;
   /** Transfers at once; 4 unless told. */
   readonly parallel?: number;
+  /** What tags stood for, for when a registry cannot be asked. */
+  readonly tags?: TagMemory;
+  /** Told when an answer of `tags` is used. */
+  readonly warn?: (text: string) => void;
 }
 
 const CONFIG_TYPES: readonly string[] = [MEDIA.ociConfig, MEDIA.dockerConfig];
@@ -135,7 +140,7 @@ async function bring(
   await layout.copy(blob, writer, signal, report);
 }
 
-interface World {
+interface World extends Pick<ImageSourcesOptions, 'tags' | 'warn'> {
   readonly content: ContentStore;
   readonly images: ImageStore;
   readonly registry: () => Promise<RegistryClient>;
@@ -152,7 +157,7 @@ async function resolveName(
   const name = nameOf(reference);
   const remote = remoteDocuments(world, reference, signal);
   if (!stored) {
-    const target = await remoteTarget(world, reference, signal);
+    const target = await remoteTarget(world, reference, pull, signal);
     return describe(target, platform, remote, { name, origin: remote.origin, local: false, where: formatReference(reference) });
   }
   const here = localDocuments(world.content, remote.origin);
@@ -214,7 +219,8 @@ function remoteDocuments({ content, registry }: World, reference: Reference, sig
 }
 
 /** What a name stands for in the registry. Documents already in the store are not downloaded. */
-async function remoteTarget({ content, registry }: World, reference: Reference, signal: AbortSignal): Promise<Descriptor> {
+async function remoteTarget(world: World, reference: Reference, pull: boolean, signal: AbortSignal): Promise<Descriptor> {
+  const { content, registry, tags } = world;
   const { digest } = reference;
   if (digest && content.size(digest) !== undefined) {
     const bytes = content.read(digest);
@@ -222,11 +228,37 @@ async function remoteTarget({ content, registry }: World, reference: Reference, 
   }
   const client = await registry();
   const wanted = digest ?? reference.tag ?? 'latest';
-  const head = await client.head(reference, wanted, signal);
-  if (head && content.size(head.digest) !== undefined) return head;
-  const fetched = await client.manifest(reference, head?.digest ?? wanted, signal);
-  content.put(fetched.bytes);
-  return { mediaType: fetched.mediaType, digest: fetched.digest, size: fetched.bytes.length };
+  const name = nameOf(reference);
+  const known = pull || digest ? undefined : rememberedTag(world, name);
+  let head: Descriptor | undefined;
+  try {
+    head = await client.head(reference, wanted, signal, known ? 1 : undefined);
+  } catch (error) {
+    if (!known || !(error instanceof KilnError && CANNOT_SAY.has(error.code))) throw error;
+    world.warn?.(`${error.message}; ${name} is taken for what it was last time, ${known.digest}`);
+    return known;
+  }
+  if (!head || content.size(head.digest) === undefined) {
+    const fetched = await client.manifest(reference, head?.digest ?? wanted, signal);
+    content.put(fetched.bytes);
+    head = { mediaType: fetched.mediaType, digest: fetched.digest, size: fetched.bytes.length };
+  }
+  if (!digest) tags?.put(name, head);
+  return head;
+}
+
+/** Failures that say nothing about the image. */
+const CANNOT_SAY: ReadonlySet<string> = new Set([
+  'KILN_REGISTRY_UNREACHABLE',
+  'KILN_REGISTRY_TIMEOUT',
+  'KILN_REGISTRY_RATE_LIMITED',
+  'KILN_REGISTRY_ERROR',
+]);
+
+/** What the tag stood for, if that is still here. */
+function rememberedTag({ tags, content }: World, name: string): Descriptor | undefined {
+  const known = tags?.get(name);
+  return known && content.size(known.digest) === known.size ? known : undefined;
 }
 
 /** A stored document without a mediaType is an OCI one; which, its fields say. */

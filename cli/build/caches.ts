@@ -128,18 +128,10 @@ export class BuildCaches implements AsyncDisposable {
     }
   }
 
-  /** What `target` needs besides its snapshot: its records when an inline cache was asked for, and its layers when they are elsewhere. */
-  async completed(
-    target: TargetResult,
-    solved: SolvedTarget | undefined,
-  ): Promise<Partial<Pick<BuiltTarget, 'elsewhere' | 'config'>>> {
+  /** The config of `target` with its records, when an inline cache was asked for. */
+  async completed(target: TargetResult, solved: SolvedTarget | undefined): Promise<Pick<BuiltTarget, 'config'>> {
     const [cached] = cachedTarget(target, solved);
-    const stack = solved?.elsewhere;
-    const fetch = (layer: Descriptor, signal: AbortSignal) => this.#sources.fetch({ origin: stack!.origin }, layer, { signal });
-    return {
-      ...(stack && { elsewhere: { layers: stack.layers, origin: stack.origin, fetch } }),
-      config: { ...target.config, ...(cached && (await this.#inlineField(cached))) },
-    };
+    return { config: { ...target.config, ...(cached && (await this.#inlineField(cached))) } };
   }
 
   /**

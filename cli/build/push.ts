@@ -2,20 +2,24 @@ import { KilnError } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
 import { parseReference } from '../../base/reference.ts';
 import { imageResponse, packedImage } from '../../exporter/assembling.ts';
+import { verified } from '../../exporter/copy/source.ts';
 import type { BuiltTarget, Exporter } from '../../exporter/exporter.ts';
 import { putDocuments, storedNames } from '../../exporter/image-store.ts';
 import type { ImageNaming, ImageOptions } from '../../exporter/options.ts';
 import { reported } from '../../exporter/progress.ts';
 import { failMissing, openFile, type PushBlob, pushImage, storedImage } from '../../exporter/push.ts';
-import { RegistryClient, type Repository } from '../../registry/client.ts';
+import { RegistryClient } from '../../registry/client.ts';
 import { registryOptions } from '../registry-options.ts';
 import type { Session } from '../session.ts';
 
-/** A blob that is not here is mounted from where its cache is, or fetched when the registry turns out to lack it. */
+/**
+ * A blob that is not here is mounted from where its cache or base is. A registry that cannot mount it gets it from there: streamed from
+ * registry to registry, from a layout by way of the store.
+ */
 function elsewhereBlob(
   session: Session,
+  client: RegistryClient,
   targets: readonly BuiltTarget[],
-  knownIn: readonly Repository[],
   signal: AbortSignal,
 ): (blob: Descriptor) => PushBlob {
   return (descriptor) => {
@@ -23,15 +27,36 @@ function elsewhereBlob(
       target.elsewhere?.layers.some((layer) => layer.descriptor.digest === descriptor.digest),
     )?.elsewhere;
     if (!elsewhere) return failMissing(descriptor);
+    const { origin } = elsewhere;
     return {
       descriptor,
-      knownIn,
-      async *open(start, end) {
+      async *open(start = 0, end = descriptor.size) {
+        if (origin.kind === 'registry' && session.content.size(descriptor.digest) === undefined) {
+          const bytes = client.openBlob(origin.repository, descriptor, signal, start, end);
+          return yield* start === 0 && end === descriptor.size ? verified(descriptor, bytes) : bytes;
+        }
         await elsewhere.fetch(descriptor, signal);
         yield* openFile(session.content.path(descriptor.digest), start, end);
       },
     };
   };
+}
+
+/** The blobs with the repositories that may have them: of imported caches all, of bases those they are known to have. */
+function locatedBlobs(blobs: readonly PushBlob[], targets: readonly BuiltTarget[]): PushBlob[] {
+  const ofCaches = targets.flatMap(({ elsewhere }) =>
+    elsewhere?.origin.kind === 'registry' ? [{ layers: elsewhere.layers, repository: elsewhere.origin.repository }] : [],
+  );
+  return blobs.map((blob) => {
+    const { digest } = blob.descriptor;
+    const bases = targets.flatMap(({ knownIn }) => knownIn?.get(digest) ?? []);
+    const caches = ofCaches.flatMap(({ layers, repository }) =>
+      layers.some(({ descriptor }) => descriptor.digest === digest) ? [repository] : [],
+    );
+    const all = [...(blob.knownIn ?? []), ...bases, ...caches];
+    const distinct = new Map(all.map((repository) => [`${repository.domain}/${repository.path}`, repository]));
+    return { ...blob, knownIn: [...distinct.values()] };
+  });
 }
 
 interface PushSpec extends ImageNaming {
@@ -59,11 +84,9 @@ export function pushExporter(session: Session, { image: options, store, canonica
           session.images.put({ name: full, target: image.target, configs, created: Date.now() });
         await using client = new RegistryClient(await registryOptions(process.env));
         const references = options.names.map(parseReference);
-        const knownIn = targets.flatMap(({ elsewhere }) =>
-          elsewhere?.origin.kind === 'registry' ? [elsewhere.origin.repository] : [],
-        );
-        const missing = elsewhereBlob(session, targets, knownIn, context.signal);
-        const parts = storedImage(session.content, image.target, missing, knownIn);
+        const missing = elsewhereBlob(session, client, targets, context.signal);
+        const stored = storedImage(session.content, image.target, missing);
+        const parts = { ...stored, blobs: locatedBlobs(stored.blobs, targets) };
         await report.task('pushing layers', () => pushImage(client, parts, references, { signal: context.signal, byDigest }));
         for (const full of options.names) report.done(`pushing manifest for ${full}@${image.target.digest}`);
         return imageResponse(image, options.names);

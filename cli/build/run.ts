@@ -9,10 +9,11 @@ import type { TreeFilter } from '../../cache/contenthash.ts';
 import { openMissMemory } from '../../cache/explain/memory.ts';
 import { createCacheMounts } from '../../cache/mounts.ts';
 import { openRecords } from '../../cache/records.ts';
+import type { RemoteStack } from '../../cache/remote/imported.ts';
 import { INLINE_FIELD } from '../../cache/remote/record.ts';
 import { createExecutor } from '../../executor/run.ts';
 import type { Attestor } from '../../exporter/attest/attestation.ts';
-import type { BuiltTarget, ExportResponse } from '../../exporter/exporter.ts';
+import type { BuiltTarget, ElsewhereLayers, ExportResponse } from '../../exporter/exporter.ts';
 import { Findings } from '../../frontend/convert/checks.ts';
 import { convertDockerfile } from '../../frontend/convert/convert.ts';
 import { unusedBuildArgs } from '../../frontend/convert/unused.ts';
@@ -20,6 +21,7 @@ import type { TargetResult } from '../../frontend/frontend.ts';
 import { parseDockerfile } from '../../frontend/parse.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { imageSources } from '../../registry/pull.ts';
+import { openTagMemory } from '../../registry/tags.ts';
 import { withLockFile } from '../../snapshotter/overlay/lockfile.ts';
 import { SCRATCH } from '../../snapshotter/snapshotter.ts';
 import { type DraftEdge, seal } from '../../solver/llb/draft.ts';
@@ -53,10 +55,12 @@ export interface BuildContext {
   readonly host: ContextHost;
   /** What is opened for the build and closed after its export. */
   readonly scope: AsyncDisposableStack;
-  /** Layers of imported caches may stay where they are: what is done with the result needs none here. */
+  /** Layers of imported caches and bases may stay where they are: what is done with the result needs none here. */
   readonly mayLeave?: boolean;
   /** The name of this run: that of its log. */
   readonly buildId?: string;
+  /** The result is pushed: it is good to know where blobs of bases are. */
+  readonly pushes?: boolean;
 }
 
 /** What a build came to, before it is exported. */
@@ -93,7 +97,13 @@ interface Engine {
 export async function openFrontend(options: BuildOptions, context: BuildContext): Promise<OpenedFrontend> {
   const { session, progress, signal, scope } = context;
   const sources = scope.use(
-    imageSources({ content: session.content, images: session.images, registry: await registryOptions(process.env) }),
+    imageSources({
+      content: session.content,
+      images: session.images,
+      registry: await registryOptions(process.env),
+      tags: openTagMemory(join(session.store.root, 'tags')),
+      warn: (short) => progress({ kind: 'warning', short, detail: [] }),
+    }),
   );
   const layouts = layoutsOf(options);
   const caches = await openCaches(options, context, sources);
@@ -114,9 +124,16 @@ export async function solveBuild(options: BuildOptions, context: BuildContext): 
   const engine = opened.engine();
   const started = Date.now();
   for (const [name, source] of opened.locals) engine.locals.set(name, directoryOf(source));
-  const { caches } = engine;
+  const { caches, world } = engine;
   const results = await solveEdges(context, targets, engine);
-  const built = await Promise.all(targets.map((target, index) => builtTarget(target, results[index], caches)));
+  const knownIn = async ({ edge }: TargetResult) =>
+    context.pushes && edge ? { knownIn: await (await import('./bases.ts')).blobsOfBases(edge, world, context.signal) } : {};
+  const built = await Promise.all(
+    targets.map(async (target, index) => ({
+      ...(await builtTarget(target, results[index], engine)),
+      ...(await knownIn(target)),
+    })),
+  );
   const facts = { world: engine.world, dockerfile: opened.request.dockerfile, started, finished: Date.now() };
   return {
     targets: built,
@@ -297,11 +314,18 @@ function ensured(directory: string): string {
 
 /** One result per target; undefined for an empty image. */
 async function solveEdges(
-  { session, signal, progress }: BuildContext,
+  context: BuildContext,
   targets: readonly TargetResult[],
   { solver, settings, caches, world, memory, emulated }: Engine,
 ): Promise<(SolvedTarget | undefined)[]> {
-  const edges = targets.flatMap((target) => (target.edge ? [target.edge] : []));
+  const { session, signal, progress } = context;
+  const all = targets.flatMap((target) => (target.edge ? [target.edge] : []));
+  const isBase = ({ vertex }: LlbEdge) => vertex.op.kind === 'source';
+  const left =
+    context.mayLeave && !caches && all.some(isBase)
+      ? await (await import('./bases.ts')).leftBases(all, world, context)
+      : new Map<LlbEdge, RemoteStack>();
+  const edges = all.filter((edge) => !left.has(edge));
   const solve = async (): Promise<readonly SolvedTarget[]> => {
     const lowered = lowerGraphs(edges, world);
     if (caches) return await caches.solve(settings, world, lowered, targets);
@@ -310,6 +334,7 @@ async function solveEdges(
   const results = await solved(edges, solve, session.store.root, signal).finally(() => memory.settle());
   if (emulated.length > 0) (await import('../emulators.ts')).tellEmulated(emulated, edges, progress);
   const byEdge = new Map(edges.map((edge, index) => [edge, results[index]]));
+  for (const [edge, elsewhere] of left) byEdge.set(edge, { elsewhere });
   return targets.map((target) => target.edge && byEdge.get(target.edge));
 }
 
@@ -327,15 +352,28 @@ async function solved<T>(edges: readonly LlbEdge[], solve: () => Promise<T>, sto
   }
 }
 
+/** Layers that stay where they are until the push finds that it has to bring them. */
+function elsewhereLayers({ layers, origin }: RemoteStack, sources: World['sources']): ElsewhereLayers {
+  return { layers, origin, fetch: (layer, signal) => sources.fetch({ origin }, layer, { signal }) };
+}
+
 async function builtTarget(
   target: TargetResult,
   solved: SolvedTarget | undefined,
-  caches: BuildCaches | undefined,
+  { caches, world }: Pick<Engine, 'caches' | 'world'>,
 ): Promise<BuiltTarget> {
   const { platform, base } = target;
   // The records that a base image carries speak of its own layers, not of this image's.
   const { [INLINE_FIELD]: _, ...config } = target.config;
   const snapshot = solved?.result?.kind === 'snapshot' ? solved.result.snapshot : SCRATCH;
   const own = { ...target, config: config as ImageConfig };
-  return { platform, config: own.config, base, snapshot, ...(await caches?.completed(own, solved)) };
+  const elsewhere = solved?.elsewhere && elsewhereLayers(solved.elsewhere, world.sources);
+  return {
+    platform,
+    config: own.config,
+    base,
+    snapshot,
+    ...(elsewhere && { elsewhere }),
+    ...(await caches?.completed(own, solved)),
+  };
 }

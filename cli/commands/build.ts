@@ -106,7 +106,8 @@ async function build(
   const specs = exportSpecs(options);
   const host = contextHost(session, scope, signal);
   const mayLeave = specs.every(needsNoLayers) && options.epoch === undefined && !options.attest.sbom;
-  const context = { session, progress, signal, scope, host, mayLeave, buildId };
+  const pushes = specs.some((spec) => spec.type === 'image' && spec.push);
+  const context = { session, progress, signal, scope, host, mayLeave, pushes, buildId };
   const { targets, attest, exportCaches } = await solveBuild(options, context);
   const exported = exportBuild(targets, specs, { epoch: options.epoch, attest }, context);
   // The steps are done: their cache is written even if their result cannot be.

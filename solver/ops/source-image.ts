@@ -30,8 +30,7 @@ export function isImageSource(identifier: string): boolean {
 export function sourceImageOp(source: SourceOp, platform: Platform, world: SourceImageWorld): Op<BuildResult> {
   let resolved: Promise<SourceImage> | undefined;
   const resolve = (signal: AbortSignal) => {
-    const pull = source.attrs['image.resolvemode'] === 'pull';
-    resolved ??= world.sources.resolve(imageText(source, world.layouts), platform, { pull, signal }).catch((error: unknown) => {
+    resolved ??= resolveSource(source, platform, world, signal).catch((error: unknown) => {
       resolved = undefined;
       throw error;
     });
@@ -50,6 +49,17 @@ export function sourceImageOp(source: SourceOp, platform: Platform, world: Sourc
       return [{ kind: 'snapshot', snapshot }];
     },
   };
+}
+
+/** The image that the op is about. */
+export function resolveSource(
+  source: SourceOp,
+  platform: Platform,
+  world: Pick<SourceImageWorld, 'sources' | 'layouts'>,
+  signal: AbortSignal,
+): Promise<SourceImage> {
+  const pull = source.attrs['image.resolvemode'] === 'pull';
+  return world.sources.resolve(imageText(source, world.layouts), platform, { pull, signal });
 }
 
 /** What to resolve. An op names a layout by its store; the name in its identifier only says which image is replaced. */
