@@ -1,0 +1,68 @@
+import { chmodSync, chownSync, closeSync, openSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { O } from '../../snapshotter/sys/constants.ts';
+import { FAILURE, MESSAGE, type SshAgentConnection, type SshAgentSource } from './agent.ts';
+import { messages, string } from './wire.ts';
+
+/** More conversations at once are refused: each costs us two descriptors. */
+const MAX_CONVERSATIONS = 64;
+const NAME = 'agent.sock';
+
+/** A socket behind which an agent answers, until it is disposed. */
+export interface ForwardedAgent extends AsyncDisposable {
+  readonly socket: string;
+}
+
+export interface SocketAccess {
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+}
+
+/**
+ * Listens in `directory`, which is ours alone, for a process that may use the agent but not change it: it can list keys and have something
+ * signed. All else (adding, removing, locking, extensions) is answered with a failure and never reaches the agent, as with BuildKit.
+ */
+export async function forwardAgent(source: SshAgentSource, directory: string, access: SocketAccess): Promise<ForwardedAgent> {
+  await using scope = new AsyncDisposableStack();
+  const open = new Set<Socket>();
+  const server = createServer((client) => {
+    open.add(client);
+    client.once('close', () => open.delete(client));
+    void serve(client, source);
+  });
+  server.maxConnections = MAX_CONVERSATIONS;
+  // The address of a socket has at most 107 bytes, and our directory's path may be longer; Node also removes it by this name.
+  const fd = openSync(directory, O.DIRECTORY | O.CLOEXEC);
+  scope.defer(() => closeSync(fd));
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(`/proc/self/fd/${fd}/${NAME}`, () => resolve());
+  });
+  scope.defer(async () => {
+    for (const client of open) client.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const socket = join(directory, NAME);
+  chownSync(socket, access.uid, access.gid);
+  chmodSync(socket, access.mode & 0o777);
+  const held = scope.move();
+  return { socket, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+/** Whatever a client sends or leaves out ends at most its own conversation. */
+async function serve(client: Socket, source: SshAgentSource): Promise<void> {
+  using agent = source.connect();
+  await pipeline(client, (chunks: AsyncIterable<Uint8Array>) => answers(chunks, agent), client).catch(() => {});
+}
+
+async function* answers(chunks: AsyncIterable<Uint8Array>, agent: SshAgentConnection): AsyncGenerator<Buffer> {
+  for await (const request of messages(chunks)) yield string(await answer(request, agent));
+}
+
+async function answer(request: Buffer, agent: SshAgentConnection): Promise<Buffer> {
+  if (request[0] !== MESSAGE.listKeys && request[0] !== MESSAGE.sign) return FAILURE;
+  return await agent.ask(request).catch(() => FAILURE);
+}

@@ -1,0 +1,36 @@
+import { createConnection, type Socket } from 'node:net';
+import type { SshAgentConnection, SshAgentSource } from './agent.ts';
+import { messages, SshFormatError, string } from './wire.ts';
+
+/** The agent that listens at `path`. Each conversation is one with it, opened by the first request. */
+export function socketAgent(path: string): SshAgentSource {
+  return { connect: () => new SocketConnection(path) };
+}
+
+class SocketConnection implements SshAgentConnection {
+  readonly #path: string;
+  #open: { readonly socket: Socket; readonly answers: AsyncGenerator<Buffer, void, void> } | undefined;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  async ask(request: Buffer): Promise<Buffer> {
+    this.#open ??= this.#connect();
+    this.#open.socket.write(string(request));
+    const { value } = await this.#open.answers.next();
+    if (!value) throw new SshFormatError('the agent closed the connection');
+    return value;
+  }
+
+  #connect() {
+    const socket = createConnection(this.#path);
+    // Told by the iterator as well; this keeps a late one from ending the process.
+    socket.on('error', () => {});
+    return { socket, answers: messages(socket) };
+  }
+
+  [Symbol.dispose](): void {
+    this.#open?.socket.destroy();
+  }
+}
