@@ -4,6 +4,7 @@ import type { SelectionHasher } from '../cache/contenthash/hasher.ts';
 import type { CacheMounts } from '../cache/mounts.ts';
 import type { Executor } from '../executor/executor.ts';
 import type { ResourceLimits } from '../executor/limits.ts';
+import type { ForwardedAgent, SocketAccess } from '../executor/ssh/forward.ts';
 import type { ImageSources } from '../registry/pull.ts';
 import type { BlobForms } from '../snapshotter/content.ts';
 import type { LayerId, Snapshotter } from '../snapshotter/snapshotter.ts';
@@ -49,8 +50,12 @@ export interface World {
   readonly limits?: ResourceLimits | undefined;
   /** The bytes of a secret, or undefined when none of that id was given. Asked only when a step needs it. */
   readonly secret: (id: string) => Promise<Uint8Array | undefined>;
+  /** What a step that reads the secret has in its key for it; undefined unless the caller wants that. Never tells anything of the bytes. */
+  readonly secretMark?: (id: string) => Promise<string | undefined>;
   /** A new private directory in memory for secret files, gone when disposed. */
   readonly secretDirectory: () => Disposable & { readonly path: string };
+  /** A new socket, with this owner and mode, behind which the ssh agent of that id answers; undefined when none was lent. */
+  readonly sshSocket?: (id: string, access: SocketAccess) => Promise<ForwardedAgent | undefined>;
   /** What is fetched by http and from git repositories; made when a graph has such a source. Those graphs fail where it is not given. */
   readonly remotes?: Remotes;
   /** Told of each step that an emulator ran, also when it failed. */

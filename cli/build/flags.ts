@@ -1,18 +1,17 @@
-import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { KilnError } from '../../base/errors.ts';
 import { formatPlatformInFull, type Platform } from '../../base/platform.ts';
 import { parseReference } from '../../base/reference.ts';
 import { hostPlatform, parsePlatform } from '../../registry/platforms.ts';
-import { type Command, collect, keyValues, newCommand, Option, parseArguments, parseBytes, splitCsv } from '../arguments.ts';
+import { type Command, collect, newCommand, Option, parseArguments, parseBytes } from '../arguments.ts';
 import { PROGRESS_MODES, type ProgressMode } from '../progress/view.ts';
 import { annotated } from './annotationflags.ts';
 import { attestFlags } from './attestflags.ts';
 import { parseCacheFrom, parseCacheTo } from './cache-specs.ts';
 import { parseCall } from './callspec.ts';
 import { addLimitFlags, parseLimits } from './limit-flags.ts';
-import type { BuildOptions, OutputSpec, SecretSpec, SshSpec } from './options.ts';
+import type { BuildOptions, OutputSpec } from './options.ts';
 import { parseOutput } from './outputs.ts';
+import { parseSecrets, parseSsh } from './secret-flags.ts';
 
 interface Host {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -61,9 +60,9 @@ function buildCommand(): Command {
       .option('--pull', 'ask the registry for a newer base even when the store has one')
       .option('--push', 'the same as --output=type=registry')
       .option('-q, --quiet', 'print only the image ID')
-      .option('--secret <spec>', 'a secret for RUN: id=NAME[,src=FILE|,env=NAME]', collect)
+      .option('--secret <spec>', 'a secret for RUN: id=NAME[,src=FILE|,env=NAME][,invalidate=true]', collect)
       .option('--shm-size <bytes>', 'size of /dev/shm in the steps')
-      .option('--ssh <spec>', 'an ssh agent or keys for RUN: default or NAME=PATH', collect)
+      .option('--ssh <spec>', 'an ssh agent or keys for RUN and git: default, or NAME=SOCKET, or NAME=KEY[,KEY]', collect)
       .option('-t, --tag <name>', 'name the image; may be given several times', collect)
       .option('--target <stage>', 'build this stage')
       .option('--ulimit <type=soft[:hard]>', 'a limit for the steps', collect)
@@ -115,8 +114,8 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
       metadataFile: text('metadataFile'),
       network: network(text('network') ?? 'default'),
       extraHosts: list('addHost').map(extraHost),
-      secrets: list('secret').map((spec) => secret(spec, host.env)),
-      ssh: list('ssh').map(ssh),
+      secrets: parseSecrets(list('secret'), host.env, { context: command.args[0], file: text('file') }),
+      ssh: list('ssh').map(parseSsh),
       shmSize: flags['shmSize'] === undefined ? 0 : parseBytes(text('shmSize') ?? '', '--shm-size'),
       ulimits: list('ulimit').map(ulimit),
       cgroupParent: text('cgroupParent') ?? '',
@@ -214,50 +213,6 @@ function extraHost(spec: string): { host: string; ip: string } {
       exitCode: 2,
     });
   return { host: match[1], ip: match[2] };
-}
-
-function secret(spec: string, env: Host['env']): SecretSpec {
-  const fields = keyValues(spec, '--secret');
-  const place = { kind: 'flag', flag: '--secret' } as const;
-  for (const key of fields.keys()) {
-    if (!['type', 'id', 'src', 'source', 'env'].includes(key))
-      throw new KilnError('KILN_FLAG_VALUE', `unexpected key ${JSON.stringify(key)} in ${JSON.stringify(spec)}`, {
-        place,
-        hint: 'write id=NAME,src=FILE or id=NAME,env=NAME',
-        exitCode: 2,
-      });
-  }
-  const type = fields.get('type') ?? '';
-  const path = fields.get('src') ?? fields.get('source');
-  const id = fields.get('id') ?? '';
-  if (id === '')
-    throw new KilnError('KILN_FLAG_VALUE', 'a secret needs an id', {
-      place,
-      hint: 'write id=NAME,src=FILE or id=NAME,env=NAME',
-      exitCode: 2,
-    });
-  const name = fields.get('env') ?? (type === 'env' ? (path ?? id) : undefined);
-  if (name !== undefined) return { id, source: { kind: 'env', name } };
-  // Without a source the environment is asked first, then a file of that name: buildx's order.
-  if (path === undefined && type !== 'file' && env[id] !== undefined) return { id, source: { kind: 'env', name: id } };
-  const file = expandHome(path ?? id);
-  if (!existsSync(file))
-    throw new KilnError('KILN_SECRET_NOT_FOUND', `the file of secret ${id} does not exist: ${file}`, {
-      place,
-      hint: 'name a file with src= or a variable with env=',
-      exitCode: 2,
-    });
-  return { id, source: { kind: 'file', path: file } };
-}
-
-function ssh(spec: string): SshSpec {
-  const equals = spec.indexOf('=');
-  if (equals < 0) return { id: spec === '' ? 'default' : spec, paths: [] };
-  return { id: spec.slice(0, equals), paths: splitCsv(spec.slice(equals + 1), '--ssh').map(expandHome) };
-}
-
-function expandHome(path: string): string {
-  return path === '~' || path.startsWith('~/') ? homedir() + path.slice(1) : path;
 }
 
 function ulimit(spec: string): { name: string; soft: number; hard: number } {

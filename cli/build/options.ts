@@ -67,7 +67,12 @@ export interface OutputSpec {
 
 export interface SecretSpec {
   readonly id: string;
-  readonly source: { readonly kind: 'file'; readonly path: string } | { readonly kind: 'env'; readonly name: string };
+  readonly source:
+    | { readonly kind: 'file'; readonly path: string }
+    | { readonly kind: 'env'; readonly name: string }
+    | { readonly kind: 'stdin' };
+  /** Steps that read it run again when its bytes are others. */
+  readonly invalidate?: true;
 }
 
 export interface SshSpec {

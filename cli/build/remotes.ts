@@ -1,10 +1,8 @@
-import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Store } from '../../snapshotter/store/root.ts';
-import type { SshAgent } from '../../solver/ops/git/host.ts';
 import type { Remotes } from '../../solver/world.ts';
-import type { SshSpec } from './options.ts';
+import type { SshAgents } from './ssh.ts';
 
 /** What git is given of the environment, besides the proxies. */
 const GIT_VARIABLES = ['PATH', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'GIT_SSL_CAINFO', 'GIT_SSL_CAPATH'];
@@ -13,7 +11,7 @@ const PROXY_VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY'];
 /** The services of http and git sources for one build; what was opened is closed with `scope`. */
 export function openRemotes(
   store: Store,
-  ssh: readonly SshSpec[],
+  agents: SshAgents,
   env: Readonly<Record<string, string | undefined>>,
   scope: AsyncDisposableStack,
 ): Remotes {
@@ -30,7 +28,7 @@ export function openRemotes(
   const git = {
     directory: join(store.root, 'git'),
     env: gitVariables(env),
-    sshAgent: async (id: string) => sshAgent(id, ssh, env),
+    sshAgent: agents.forGit,
     knownHosts: [join(store.root, 'known_hosts'), join(env['HOME'] || homedir(), '.ssh/known_hosts'), '/etc/ssh/ssh_known_hosts'],
   };
   const refs = new Map();
@@ -40,19 +38,4 @@ export function openRemotes(
 function gitVariables(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
   const names = [...GIT_VARIABLES, ...PROXY_VARIABLES.flatMap((name) => [name, name.toLowerCase()])];
   return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
-}
-
-/**
- * The agent that git speaks to for `--ssh ID[=SOCKET]`: the one named, else that of SSH_AUTH_SOCK. Without the flag the default agent is
- * lent to git alone, as buildx does for a context by ssh. Files of keys are for RUN steps.
- */
-function sshAgent(
-  id: string,
-  specs: readonly SshSpec[],
-  env: Readonly<Record<string, string | undefined>>,
-): SshAgent | undefined {
-  const spec = specs.find((one) => one.id === id) ?? (id === 'default' ? { id, paths: [] } : undefined);
-  const socket = spec && (spec.paths[0] ?? env['SSH_AUTH_SOCK']);
-  if (!socket || !statSync(socket, { throwIfNoEntry: false })?.isSocket()) return undefined;
-  return { socket, [Symbol.asyncDispose]: async () => {} };
 }

@@ -46,7 +46,8 @@ import type { BuildOptions } from './options.ts';
 import { explainFailure } from './outcome.ts';
 import { openRemotes } from './remotes.ts';
 import { announcedResolver, type LocalSource, layoutsOf, type PreparedRequest, prepareRequest } from './request.ts';
-import { readSecret, secretDirectory } from './secrets.ts';
+import { openSecrets, secretDirectory } from './secrets.ts';
+import { openSshAgents, type SshAgents } from './ssh.ts';
 
 export interface BuildContext {
   readonly session: Session;
@@ -96,6 +97,8 @@ interface Engine {
 /** Finds the context, the Dockerfile and where images come from. */
 export async function openFrontend(options: BuildOptions, context: BuildContext): Promise<OpenedFrontend> {
   const { session, progress, signal, scope } = context;
+  const agents = openSshAgents(options.ssh, process.env, session.store);
+  if (!options.call) await agents.check();
   const sources = scope.use(
     imageSources({
       content: session.content,
@@ -109,7 +112,7 @@ export async function openFrontend(options: BuildOptions, context: BuildContext)
   const caches = await openCaches(options, context, sources);
   let opened: Engine | undefined;
   const bulk: BulkWatch = { context: undefined };
-  const engine = () => (opened ??= openEngine(options, context, { sources, layouts, bulk, caches }));
+  const engine = () => (opened ??= openEngine(options, context, { sources, layouts, bulk, caches, agents }));
   const fetch = (tree: DraftEdge) => fetchTree(tree, engine(), context);
   const { loaded, vertex } = await loadAnnounced(options, context, fetch);
   if (loaded.from.kind === 'local') bulk.context = { directory: loaded.from.directory, ignore: loaded.ignore };
@@ -209,6 +212,7 @@ async function loadAnnounced(
 interface Lent extends Pick<World, 'sources' | 'layouts'> {
   readonly bulk: BulkWatch;
   readonly caches: BuildCaches | undefined;
+  readonly agents: SshAgents;
 }
 
 function openEngine(options: BuildOptions, context: BuildContext, lent: Lent): Engine {
@@ -240,8 +244,8 @@ async function fetchTree(tree: DraftEdge, { solver, world }: Engine, { session, 
 
 function openWorld(
   options: BuildOptions,
-  { session, scope, signal, progress }: BuildContext,
-  { locals, sources, layouts, bulk, caches }: Lent & Pick<World, 'locals'>,
+  { session, scope, signal, progress, host }: BuildContext,
+  { locals, sources, layouts, bulk, caches, agents }: Lent & Pick<World, 'locals'>,
 ): World {
   const { root } = session.store;
   const { pool } = session;
@@ -250,6 +254,7 @@ function openWorld(
     pool: { threads: pool.threads, run: (job, signal) => pool.run(hashFilesJob, job, signal), warm: () => pool.warm() },
   });
   scope.defer(() => hasher.save());
+  const secrets = openSecrets(options.secrets, session.store, host.readStdin);
   return {
     snapshotter: session.snapshotter,
     executor: scope.use(
@@ -275,9 +280,11 @@ function openWorld(
     // Asking for the host's network for all steps allows it.
     allowed: new Set(options.network === 'host' ? [...options.allow, 'network.host'] : options.allow),
     limits: options.limits,
-    secret: (id) => readSecret(options.secrets, id),
+    secret: secrets.read,
+    ...(options.secrets.some(({ invalidate }) => invalidate) && { secretMark: secrets.mark }),
     secretDirectory: () => secretDirectory(session.store),
-    remotes: openRemotes(session.store, options.ssh, process.env, scope),
+    sshSocket: agents.forStep,
+    remotes: openRemotes(session.store, agents, process.env, scope),
     onLayer: (layer) => {
       // Packed while later steps run; whoever needs the answer asks again and meets this one.
       if (caches?.layerMade(layer)) return;

@@ -1,5 +1,7 @@
-import { mkdirSync, readFileSync, statSync } from 'node:fs';
-import { KilnError } from '../../base/errors.ts';
+import { createHmac, randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { errnoOf, KilnError } from '../../base/errors.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { MS } from '../../snapshotter/sys/constants.ts';
 import { mount, unmount } from '../../snapshotter/sys/mount.ts';
@@ -9,17 +11,71 @@ import type { SecretSpec } from './options.ts';
 /** As BuildKit. */
 const LIMIT = 500 * 1024;
 
-/** The bytes of the secret `id`, read when a step asks for it; undefined when none was given. */
-export async function readSecret(secrets: readonly SecretSpec[], id: string): Promise<Uint8Array | undefined> {
-  const found = secrets.find((secret) => secret.id === id);
-  if (!found) return undefined;
-  if (found.source.kind === 'env') {
-    const value = process.env[found.source.name];
+/** What `--secret` lends. Each secret is read when a step first asks for it, and once: a pipe cannot be read again. */
+export interface Secrets {
+  /** The bytes, or undefined when none of that id was given. */
+  readonly read: (id: string) => Promise<Uint8Array | undefined>;
+  /** For a secret with `invalidate`: what stands for its bytes in keys. It tells nothing of them without a random number of this store. */
+  readonly mark: (id: string) => Promise<string | undefined>;
+}
+
+export function openSecrets(specs: readonly SecretSpec[], store: Store, readStdin: () => Promise<Buffer>): Secrets {
+  const known = new Map<string, Promise<Uint8Array | undefined>>();
+  const specOf = (id: string) => specs.find((spec) => spec.id === id);
+  const read = async (id: string) => {
+    const spec = specOf(id);
+    if (!spec) return undefined;
+    let bytes = known.get(id);
+    if (!bytes) {
+      bytes = readSecret(spec, readStdin);
+      known.set(id, bytes);
+    }
+    return await bytes;
+  };
+  return {
+    read,
+    async mark(id) {
+      if (!specOf(id)?.invalidate) return undefined;
+      const bytes = await read(id);
+      return bytes ? createHmac('sha256', markKey(store)).update(bytes).digest('hex') : 'none';
+    },
+  };
+}
+
+async function readSecret({ id, source }: SecretSpec, readStdin: () => Promise<Buffer>): Promise<Uint8Array | undefined> {
+  if (source.kind === 'env') {
+    const value = process.env[source.name];
     return value === undefined ? undefined : Buffer.from(value);
   }
-  const { path } = found.source;
-  if (statSync(path).size > LIMIT)
-    throw new KilnError('KILN_SECRET_TOO_LARGE', `secret ${id} has more than ${LIMIT} bytes`, { place: { kind: 'path', path } });
+  if (source.kind === 'stdin') return limited(id, await readStdin());
+  const place = { kind: 'path', path: source.path } as const;
+  try {
+    // A pipe, as `<(command)` makes one, has no size before it is read.
+    if (statSync(source.path).size > LIMIT) throw tooLarge(id);
+    return limited(id, readFileSync(source.path));
+  } catch (error) {
+    if (error instanceof KilnError) throw error.at(place);
+    throw new KilnError('KILN_SECRET_NOT_FOUND', `the file of secret ${id} cannot be read: ${errnoOf(error)}`, { place });
+  }
+}
+
+function limited(id: string, bytes: Buffer): Buffer {
+  if (bytes.byteLength > LIMIT) throw tooLarge(id);
+  return bytes;
+}
+
+function tooLarge(id: string): KilnError {
+  return new KilnError('KILN_SECRET_TOO_LARGE', `secret ${id} has more than ${LIMIT} bytes`);
+}
+
+/** Made with the first secret that is to count: who has the records of a store, but not this file, cannot try values against them. */
+function markKey(store: Store): Buffer {
+  const path = join(store.root, 'secret-marks');
+  try {
+    writeFileSync(path, randomBytes(32), { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  }
   return readFileSync(path);
 }
 

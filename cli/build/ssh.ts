@@ -1,81 +1,66 @@
-import { readFileSync, type Stats, statSync } from 'node:fs';
-import { basename } from 'node:path';
-import { errnoOf, KilnError } from '../../base/errors.ts';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { SshAgentSource } from '../../executor/ssh/agent.ts';
-import { keyAgent } from '../../executor/ssh/key-agent.ts';
-import { readSigningKey, type SigningKey } from '../../executor/ssh/signing-key.ts';
-import { socketAgent } from '../../executor/ssh/socket-agent.ts';
+import type { ForwardedAgent, SocketAccess } from '../../executor/ssh/forward.ts';
+import type { Store } from '../../snapshotter/store/root.ts';
+import type { SshAgent } from '../../solver/ops/git/host.ts';
 import type { SshSpec } from './options.ts';
+import { secretDirectory } from './secrets.ts';
 
-/** No file of a key is near this. */
-const KEY_LIMIT = 100 * 1024;
+/** The ssh agents of a build, for the steps that ask for one and for git. */
+export interface SshAgents {
+  /** Looks at what `--ssh` names, so that what is not there is told before anything is built. */
+  readonly check: () => Promise<void>;
+  readonly forStep: (id: string, access: SocketAccess) => Promise<ForwardedAgent | undefined>;
+  /** The one for git, which is no stranger: the agent itself where it has a socket. Its path is short enough for a socket's address. */
+  readonly forGit: (id: string) => Promise<SshAgent | undefined>;
+}
 
-const PLACE = { kind: 'flag', flag: '--ssh' } as const;
-
-/**
- * What `--ssh` lends, by id: one agent that listens at a socket, or keys from disk, which are read now. Throws KILN_SSH_AGENT, KILN_SSH_KEY
- * or KILN_FLAG_VALUE, before anything is built.
- */
+/** The agents that `--ssh` lends. Without the flag nothing is loaded, and the caller's own agent is there for git alone, as with buildx. */
 export function openSshAgents(
   specs: readonly SshSpec[],
   env: Readonly<Record<string, string | undefined>>,
-): ReadonlyMap<string, SshAgentSource> {
-  const agents = new Map<string, SshAgentSource>();
-  for (const { id, paths } of specs) {
-    if (agents.has(id))
-      throw flagError(`${JSON.stringify(id)} is given twice`, 'name all keys of one id in one flag: id=KEY,KEY');
-    agents.set(id, paths.length === 0 ? callersAgent(env) : agentOf(id, paths));
-  }
-  return agents;
+  store: Store,
+): SshAgents {
+  let opened: Promise<ReadonlyMap<string, SshAgentSource>> | undefined;
+  const sources = () => (opened ??= import('./ssh-sources.ts').then(({ readSshSources }) => readSshSources(specs, env)));
+  const forward = async (source: SshAgentSource, place: { readonly path: string }, access: SocketAccess) =>
+    await (await import('../../executor/ssh/forward.ts')).forwardAgent(source, place.path, access);
+  return {
+    async check() {
+      if (specs.length > 0) await sources();
+    },
+    async forStep(id, access) {
+      const source = specs.length > 0 ? (await sources()).get(id) : undefined;
+      return source && (await placed(secretDirectory(store), (place) => forward(source, place, access)));
+    },
+    async forGit(id) {
+      const spec = specs.find((one) => one.id === id);
+      if (!spec) return id === 'default' ? socketAt(env['SSH_AUTH_SOCK']) : undefined;
+      const direct = socketAt(spec.paths.length === 0 ? env['SSH_AUTH_SOCK'] : spec.paths[0]);
+      if (direct) return direct;
+      const source = (await sources()).get(id);
+      const own = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, mode: 0o600 };
+      return source && (await placed(shortDirectory(), (place) => forward(source, place, own)));
+    },
+  };
 }
 
-function callersAgent(env: Readonly<Record<string, string | undefined>>): SshAgentSource {
-  const path = env['SSH_AUTH_SOCK'];
-  if (!path)
-    throw new KilnError('KILN_SSH_AGENT', 'there is no ssh agent to lend: SSH_AUTH_SOCK is not set', {
-      place: PLACE,
-      hint: 'start ssh-agent and ssh-add a key (under sudo, keep the variable: sudo --preserve-env=SSH_AUTH_SOCK), or name a key: --ssh default=PATH',
-      exitCode: 2,
-    });
-  if (!statOf(path).isSocket()) throw noAgent(`${path}, which SSH_AUTH_SOCK names, is no socket`);
-  return socketAgent(path);
+function socketAt(path: string | undefined): SshAgent | undefined {
+  if (!path || !statSync(path, { throwIfNoEntry: false })?.isSocket()) return undefined;
+  return { socket: path, [Symbol.asyncDispose]: async () => {} };
 }
 
-function agentOf(id: string, paths: readonly string[]): SshAgentSource {
-  const sockets = paths.filter((path) => statOf(path).isSocket());
-  if (sockets.length === 0) return keyAgent(paths.map(keyAt));
-  if (paths.length > 1) throw flagError(`${JSON.stringify(id)} names a socket and something else`, 'name one socket, or keys');
-  return socketAgent(paths[0] ?? '');
+/** A forwarded agent that takes its directory with it. */
+async function placed<T extends Disposable>(place: T, open: (place: T) => Promise<ForwardedAgent>): Promise<ForwardedAgent> {
+  await using scope = new AsyncDisposableStack();
+  const { socket } = scope.use(await open(scope.use(place)));
+  const held = scope.move();
+  return { socket, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
-function keyAt(path: string): SigningKey {
-  const stat = statOf(path);
-  if (stat.isDirectory() || stat.size > KEY_LIMIT) throw noAgent(`${path} is neither a socket nor the file of a key`);
-  try {
-    return readSigningKey(readFileSync(path), basename(path));
-  } catch (error) {
-    if (!(error instanceof KilnError)) throw noAgent(`${path} cannot be read: ${errnoOf(error)}`);
-    const { code, message, hint } = error;
-    throw new KilnError(code, `${message}: ${path}`, { place: PLACE, hint, exitCode: 2 });
-  }
-}
-
-function statOf(path: string): Stats {
-  try {
-    return statSync(path);
-  } catch (error) {
-    throw noAgent(`${path}: ${errnoOf(error) === 'ENOENT' ? 'there is no such socket or key' : errnoOf(error)}`);
-  }
-}
-
-function noAgent(what: string): KilnError {
-  return new KilnError('KILN_SSH_AGENT', what, {
-    place: PLACE,
-    hint: 'name the socket of an agent, or files of private keys',
-    exitCode: 2,
-  });
-}
-
-function flagError(what: string, hint: string): KilnError {
-  return new KilnError('KILN_FLAG_VALUE', what, { place: PLACE, hint, exitCode: 2 });
+function shortDirectory(): Disposable & { readonly path: string } {
+  const path = mkdtempSync(join(tmpdir(), 'kiln-ssh-'));
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -33,7 +33,11 @@ const unused = (name: string) => () => {
 };
 
 function bench(
-  options: { readonly secrets?: Readonly<Record<string, string>>; readonly allowed?: readonly string[] } = {},
+  options: {
+    readonly secrets?: Readonly<Record<string, string>>;
+    readonly allowed?: readonly string[];
+    readonly agents?: readonly string[];
+  } = {},
 ): Bench {
   const snapshots = copyingSnapshotter();
   const scratch = snapshots.at(snapshots.add(() => {}));
@@ -58,6 +62,10 @@ function bench(
     allowed: new Set(options.allowed ?? []),
     secret: async (id) => (options.secrets?.[id] === undefined ? undefined : Buffer.from(options.secrets[id])),
     secretDirectory: () => ({ path: snapshots.at(snapshots.add(() => {})), [Symbol.dispose]: () => {} }),
+    async sshSocket(id, { uid, gid, mode }) {
+      if (!options.agents?.includes(id)) return undefined;
+      return { socket: `/agents/${id} ${uid}:${gid} ${mode.toString(8)}`, [Symbol.asyncDispose]: async () => {} };
+    },
     onLayer: (layer) => layers.push(layer),
   };
   return {
@@ -321,21 +329,75 @@ test('tmpfs mounts have their size, and one on /dev/shm is its size', async () =
   });
 });
 
-test('an ssh agent is not there yet: needed it is an error, optional it is left out', async () => {
-  using b = bench();
-  const ssh = (optional: boolean): Mount => ({
+test('an ssh mount is the socket of the agent that was lent; without one it is nothing, or an error when it is required', async () => {
+  using b = bench({ agents: ['default'] });
+  const ssh = (id: string, optional: boolean): Mount => ({
     input: -1,
-    dest: '/ssh',
+    dest: '/agent',
     output: 0,
     mountType: 2,
-    ssh: { id: 'default', uid: 0, gid: 0, mode: 0o600, optional },
+    ssh: { id, uid: 0, gid: 0, mode: 0o600, optional },
   });
-  await b.run(exec({}, { mounts: [ROOT, ssh(true)] }), [b.tree(() => {})], (spec) => {
+  for (const id of ['', 'default'])
+    await b.run(exec({}, { mounts: [ROOT, ssh(id, false)] }), [b.tree(() => {})], (spec) => {
+      assert.equal(bindAt(spec, '/agent').source, '/agents/default 0:0 600');
+      return 0;
+    });
+  await b.run(exec({}, { mounts: [ROOT, ssh('other', true)] }), [b.tree(() => {})], (spec) => {
     assert.equal(spec.mounts, []);
     return 0;
   });
-  const error = await failure(b.run(exec({}, { mounts: [ROOT, ssh(false)] }), [b.tree(() => {})], () => 0));
-  assert.match(String(error), /ssh/);
+  const error = await failure(b.run(exec({}, { mounts: [ROOT, ssh('other', false)] }), [b.tree(() => {})], () => 0));
+  assert.is((error as KilnError).code, 'KILN_SSH_AGENT');
+  assert.match(String(error), /"other"/);
+});
+
+test('a secret or an agent without an owner belongs to the user of the step', async () => {
+  using b = bench({ agents: ['default'], secrets: { token: 'hunter2' } });
+  const passwd = (root: string) => {
+    mkdirSync(join(root, 'etc'));
+    writeFileSync(join(root, 'etc/passwd'), 'app:x:1000:1001::/:/bin/sh\n');
+  };
+  const mounts = (uid: number, gid: number): Mount[] => [
+    { input: -1, dest: '/s', output: 0, mountType: 1, secret: { id: 'token', uid, gid, mode: 0o400, optional: false } },
+    { input: -1, dest: '/a', output: 0, mountType: 2, ssh: { id: '', uid, gid, mode: 0o600, optional: false } },
+  ];
+  for (const [uid, gid, owner] of [
+    [0, 0, '1000:1001'],
+    [7, 0, '7:1001'],
+    [7, 8, '7:8'],
+  ] as const)
+    await b.run(exec({ user: 'app' }, { mounts: [ROOT, ...mounts(uid, gid)] }), [b.tree(passwd)], (spec) => {
+      const { uid, gid } = statSync(bindAt(spec, '/s').source);
+      assert.is(`${uid}:${gid}`, owner);
+      assert.is(bindAt(spec, '/a').source, `/agents/default ${owner} 600`);
+      return 0;
+    });
+});
+
+test('a secret counts in the key only when it is marked, and then by its mark', async () => {
+  using b = bench({ secrets: { token: 'hunter2' } });
+  const secretenv = [{ id: 'token', name: 'T', optional: false }];
+  const mount: Mount = {
+    input: -1,
+    dest: '/s',
+    output: 0,
+    mountType: 1,
+    secret: { id: 'token', uid: 0, gid: 0, mode: 0, optional: false },
+  };
+  for (const op of [
+    exec({}, { secretenv }),
+    exec({}, { mounts: [ROOT, mount] }),
+    exec({}, { secretenv, mounts: [ROOT, mount] }),
+  ]) {
+    const marked = { ...b.world, secretMark: async (id: string) => `mark of ${id}` };
+    const names = (await mapOf(marked, op)).parts.filter(({ value }) => value === 'mark of token').map(({ name }) => name);
+    assert.equal(names, ['secret token']);
+    const unmarked = { ...b.world, secretMark: async () => undefined };
+    assert.equal((await mapOf(unmarked, op)).parts, (await mapOf(b.world, op)).parts);
+  }
+  const marked = { ...b.world, secretMark: async () => 'mark' };
+  assert.equal((await mapOf(marked, exec())).parts, (await mapOf(b.world, exec())).parts);
 });
 
 test('the key tells command, environment, place, user, network and mounts, each change apart', async () => {

@@ -7,7 +7,7 @@ import type { BuildResult } from '../result.ts';
 import type { Op, RunContext } from '../solver.ts';
 import type { World } from '../world.ts';
 import { checkExec } from './exec/checks.ts';
-import { inputKeys, keyParts } from './exec/key.ts';
+import { inputKeys, keyParts, secretParts } from './exec/key.ts';
 import { LastOutput } from './exec/last-output.ts';
 import { openMounts } from './exec/mounts.ts';
 import { networkOf, processSpec } from './exec/process.ts';
@@ -26,7 +26,11 @@ export function execOp(
   checkExec(op, inputCount, world.allowed);
   return {
     resource: 'process',
-    cacheMap: async () => ({ parts: keyParts(op, platform), inputs: inputKeys(op, inputCount, world), volatile: false }),
+    cacheMap: async () => ({
+      parts: [...keyParts(op, platform), ...(await secretParts(op, world))],
+      inputs: inputKeys(op, inputCount, world),
+      volatile: false,
+    }),
     run: (inputs, context) => runExec({ op, platform, fresh }, inputs, world, context),
   };
 }

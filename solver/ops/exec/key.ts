@@ -13,7 +13,7 @@ const CACHE = 3;
 
 /**
  * What a process is, for its key. Left out on purpose: proxies (they must not change a result), the bytes of secrets and keys of ssh
- * agents (they come and go), addresses of extra hosts (as in BuildKit), limits of resources, and the names shown to the user.
+ * agents (they come and go; see `secretParts`), addresses of extra hosts (as in BuildKit), limits of resources, and the names shown to the user.
  */
 export function keyParts(op: ExecOp, platform: Platform | undefined): KeyPart[] {
   const { meta } = op;
@@ -56,6 +56,18 @@ function mountIdentity(mount: Mount): unknown {
     mount.secret ? [mount.secret.id, mount.secret.uid, mount.secret.gid, mount.secret.mode, mount.secret.optional] : null,
     mount.ssh ? [mount.ssh.id, mount.ssh.uid, mount.ssh.gid, mount.ssh.mode, mount.ssh.optional] : null,
   ];
+}
+
+/** For each secret of the process that is to count (`World.secretMark`): whoever gives another one wants the step to run again. */
+export async function secretParts(op: ExecOp, { secretMark }: World): Promise<KeyPart[]> {
+  if (!secretMark) return [];
+  const ids = [...op.mounts.flatMap(({ secret }) => (secret ? [secret.id] : [])), ...(op.secretenv ?? []).map(({ id }) => id)];
+  const parts: KeyPart[] = [];
+  for (const id of [...new Set(ids)].sort()) {
+    const mark = await secretMark(id);
+    if (mark !== undefined) parts.push({ name: `secret ${id}`, value: mark });
+  }
+  return parts;
 }
 
 /** The root and what becomes an output count by their own key, what is only read by the bytes below its source path. */

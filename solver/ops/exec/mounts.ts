@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { KilnError } from '../../../base/errors.ts';
 import { type CacheLease, type CacheRequest, type CacheSharing, cacheName } from '../../../cache/mounts.ts';
 import type { MountSpec } from '../../../executor/executor.ts';
+import { resolveUser } from '../../../executor/user.ts';
 import { type ActiveSnapshot, SCRATCH, type Snapshot } from '../../../snapshotter/snapshotter.ts';
 import { openRoot } from '../../../snapshotter/sys/rooted.ts';
 import type { ExecOp, Mount } from '../../llb/ops.ts';
@@ -46,34 +47,49 @@ export async function openMounts(
 ): Promise<OpenMounts> {
   await using scope = new AsyncDisposableStack();
   const opener = new Opener(inputs, world, signal, scope, fresh);
-  let root = '';
-  let readonlyRoot = false;
+  await opener.leaseCaches(op.mounts);
+  const outputs = new Map<number, ActiveSnapshot>();
+  const keep = (mount: Mount, active: ActiveSnapshot | undefined) => {
+    if (active && outputOf(mount) !== -1) outputs.set(outputOf(mount), active);
+  };
+  // The gate (checks.ts) saw to it that there is exactly one.
+  const top = op.mounts.find(({ dest }) => dest === '/')!;
+  const { root, active } = await opener.tree(top);
+  keep(top, active);
+  const user = stepUser(root, op.meta.user ?? '');
   let shmSize = 0;
   const specs: MountSpec[] = [];
-  const outputs = new Map<number, ActiveSnapshot>();
-  await opener.leaseCaches(op.mounts);
   for (const mount of op.mounts) {
-    if (mount.dest === '/') {
-      const opened = await opener.tree(mount);
-      root = opened.root;
-      readonlyRoot = mount.readonly === true;
-      if (opened.active && outputOf(mount) !== -1) outputs.set(outputOf(mount), opened.active);
-    } else if (mount.mountType === TMPFS && mount.dest === '/dev/shm') {
-      shmSize = mount.tmpfs?.size ?? 0;
-    } else {
-      const opened = await opener.open(mount);
+    if (mount === top) continue;
+    if (mount.mountType === TMPFS && mount.dest === '/dev/shm') shmSize = mount.tmpfs?.size ?? 0;
+    else {
+      const opened = await opener.open(mount, user);
       if (opened) specs.push(opened.spec);
-      if (opened?.active && outputOf(mount) !== -1) outputs.set(outputOf(mount), opened.active);
+      keep(mount, opened?.active);
     }
   }
   const held = scope.move();
   return {
     root,
-    readonlyRoot,
+    readonlyRoot: top.readonly === true,
     shmSize,
     specs,
     outputs: Array.from({ length: outputs.size }, (_, index) => outputs.get(index)!),
     [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}
+
+/** Who the process of a step is; looked up when it is first asked for, as most steps have nothing that depends on it. */
+type StepUser = () => { readonly uid: number; readonly gid: number };
+
+function stepUser(rootPath: string, name: string): StepUser {
+  let found: ReturnType<StepUser> | undefined;
+  return () => {
+    if (found) return found;
+    if (name === '') return { uid: 0, gid: 0 };
+    using root = openRoot(rootPath);
+    found = resolveUser(root, name);
+    return found;
   };
 }
 
@@ -99,18 +115,14 @@ class Opener {
   }
 
   /** A mount other than the root; undefined when it is optional and there is nothing to mount. */
-  async open(mount: Mount): Promise<Opened | undefined> {
+  async open(mount: Mount, user: StepUser): Promise<Opened | undefined> {
     switch (mount.mountType ?? BIND) {
       case TMPFS:
         return { spec: { kind: 'tmpfs', target: mount.dest, size: mount.tmpfs?.size ?? 0 } };
       case SECRET:
-        return await this.#secret(mount);
+        return await this.#secret(mount, user);
       case SSH:
-        if (mount.ssh?.optional) return undefined;
-        throw new KilnError(
-          'KILN_SSH_UNSUPPORTED',
-          `the step needs the ssh agent ${JSON.stringify(mount.ssh?.id)}: ssh forwarding is not supported yet`,
-        );
+        return await this.#ssh(mount, user);
       case CACHE:
         return await this.#cache(mount);
       default:
@@ -198,19 +210,42 @@ class Opener {
     return { spec: { kind: 'bind', source, target: mount.dest, readonly: mount.readonly === true } };
   }
 
-  async #secret(mount: Mount): Promise<Opened | undefined> {
-    const { id, uid, gid, mode, optional } = mount.secret ?? { id: '', uid: 0, gid: 0, mode: 0o400, optional: false };
+  async #secret(mount: Mount, user: StepUser): Promise<Opened | undefined> {
+    const { id, optional, ...access } = mount.secret ?? { id: '', uid: 0, gid: 0, mode: 0o400, optional: false };
     const bytes = await this.#world.secret(id);
     if (!bytes) {
       if (optional) return undefined;
       throw secretMissing(id);
     }
+    const { uid, gid } = ownerOf(access, user);
     const source = join(this.#scope.use(this.#world.secretDirectory()).path, 'secret');
     writeFileSync(source, bytes, { mode: 0o600 });
     chownSync(source, uid, gid);
-    chmodSync(source, mode & 0o777);
+    chmodSync(source, access.mode & 0o777);
     return { spec: { kind: 'bind', source, target: mount.dest, readonly: true } };
   }
+
+  async #ssh(mount: Mount, user: StepUser): Promise<Opened | undefined> {
+    const { id, optional, ...access } = mount.ssh ?? { id: '', uid: 0, gid: 0, mode: 0o600, optional: false };
+    const name = id || 'default';
+    const agent = await this.#world.sshSocket?.(name, { ...ownerOf(access, user), mode: access.mode });
+    if (agent) {
+      const { socket } = this.#scope.use(agent);
+      return { spec: { kind: 'bind', source: socket, target: mount.dest, readonly: true } };
+    }
+    if (optional) return undefined;
+    throw new KilnError('KILN_SSH_AGENT', `the step needs the ssh agent ${JSON.stringify(name)}, and none was lent`, {
+      hint: `build with --ssh ${name} for the agent of SSH_AUTH_SOCK, or --ssh ${name}=PATH for a socket or a key`,
+    });
+  }
+}
+
+/**
+ * An owner that is not given, which the graph writes as 0, is the user of the step: with root's alone a step with USER could not read
+ * what it asked for. Root can read it in any case.
+ */
+function ownerOf({ uid, gid }: { readonly uid: number; readonly gid: number }, user: StepUser): { uid: number; gid: number } {
+  return { uid: uid || user().uid, gid: gid || user().gid };
 }
 
 function compare(a: string, b: string): number {
