@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { registryMissing, startRegistry } from '../registry/testing/registry.ts';
-import { Rig, run } from './rig.ts';
+import { Rig, ROOT, run } from './rig.ts';
 import { violations } from './schema/validate.ts';
 
 interface Entry {
@@ -148,6 +149,27 @@ for (const version of ['v1', 'v0.2']) {
     assert.is(Buffer.from(source.infos[0].data, 'base64').toString(), DOCKERFILE);
   });
 }
+
+test('the graph in mode=max is the one that Docker tells, step for step', async () => {
+  const golden = join(ROOT, 'exporter/attest/golden');
+  await using rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: readFileSync(join(golden, 'Dockerfile')) });
+  const secrets = ['--secret', 'id=tok,env=HOME', '--secret', 'id=s1,env=HOME'];
+  const flags = ['--provenance=mode=max', '--build-arg', 'X=hello', '--network=host', '--no-cache', '--platform=linux/amd64'];
+  await rig.build('c', ...flags, ...secrets, '-o', 'type=oci,dest=l,tar=false,name=reg.example/app:1');
+  const { entries, statements } = layout(rig, 'l');
+  const comparable = ({ subject, predicate }: Statement) => {
+    const { externalParameters, internalParameters } = predicate.buildDefinition;
+    const { llbDefinition } = internalParameters.buildConfig;
+    const text = JSON.stringify({ name: subject[0]?.name, externalParameters, llbDefinition }, (name, value) =>
+      // Where the caller's directory is called what it is.
+      name === 'local.sharedkeyhint' ? undefined : value,
+    );
+    return JSON.parse(text.replace(/sha256:[0-9a-f]{64}/g, 'a digest'));
+  };
+  const expected = JSON.parse(readFileSync(join(golden, 'v1-max.statement.golden'), 'utf8'));
+  assert.equal(comparable(statements(entries[0]!.digest)[0]!), comparable(expected));
+});
 
 test('with SOURCE_DATE_EPOCH an attested build gives the same bytes twice, in two stores', async () => {
   const digests: string[] = [];

@@ -33,6 +33,8 @@ export interface TargetFacts {
   readonly materials: readonly Material[];
 }
 
+type Mode = ProvenanceOptions['mode'];
+
 /** These hold values of the user, which may be confidential: told in mode=max only. */
 const PRIVATE_ARGS = /^(build-arg|label|context):/;
 
@@ -64,9 +66,9 @@ function collect({ mode }: ProvenanceOptions, build: BuildFacts, { edge, materia
   const graph = mode === 'max' ? graphSteps(edge) : undefined;
   return {
     build,
-    dependencies: nonEmpty(materials.flatMap((material) => dependency(material) ?? [])),
+    dependencies: nonEmpty(materials.flatMap((material) => dependency(material, mode) ?? [])),
     configSource: {
-      uri: build.context === undefined ? undefined : redactUrl(build.context),
+      uri: build.context === undefined ? undefined : address(build.context, mode),
       digest: digestOfContext(build, materials),
     },
     request: {
@@ -134,7 +136,7 @@ function bodyV02({ builderId, reproducible, mode }: ProvenanceOptions, facts: Fa
 }
 
 /** SLSA's ResourceDescriptor of a material; a directory of the caller has none. */
-function dependency(material: Material): object | undefined {
+function dependency(material: Material, mode: Mode): object | undefined {
   switch (material.kind) {
     case 'image':
     case 'layout': {
@@ -144,10 +146,15 @@ function dependency(material: Material): object | undefined {
     case 'git':
       return { uri: gitUri(material), digest: gitDigest(material.commit) };
     case 'http':
-      return { uri: redactUrl(material.url), digest: { sha256: hexOf(material.digest) } };
+      return { uri: address(material.url, mode), digest: { sha256: hexOf(material.digest) } };
     case 'local':
       return undefined;
   }
+}
+
+/** A query often holds a token, or the value of a build argument. */
+function address(url: string, mode: Mode): string {
+  return redactUrl(mode === 'max' ? url : url.replace(/\?[^#]*/, ''));
 }
 
 function gitUri({ remote, ref }: Extract<Material, { kind: 'git' }>): string {

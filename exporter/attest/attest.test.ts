@@ -1,0 +1,123 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { asDigest, type Digest, digestOf } from '../../base/digest.ts';
+import { redactUrl } from '../../base/redact.ts';
+import { indexJson } from '../documents.ts';
+import type { ProvenanceOptions } from './attestation.ts';
+import { type BuildFacts, provenance } from './provenance.ts';
+import { formatPurl, imagePurl } from './purl.ts';
+import { attestationManifest, imageSubjects, statementJson } from './statement.ts';
+
+const golden = (name: string) => readFileSync(join(import.meta.dirname, 'golden', name), 'utf8');
+const AMD64 = { os: 'linux', architecture: 'amd64' };
+const BUSYBOX = asDigest('sha256:ff6ca8d4eedbbd13a9bafbe30cd8693ae06c408abad56ad0f44729a4073bdc01');
+
+const MIN: ProvenanceOptions = { mode: 'min', version: 'v1', builderId: '', reproducible: false };
+const FACTS: BuildFacts = {
+  dockerfile: { name: 'Dockerfile', text: golden('Dockerfile') },
+  context: undefined,
+  args: { 'build-arg:X': 'hello', 'force-network-mode': 'host', 'no-cache': '' },
+  locals: ['context', 'dockerfile'],
+  buildPlatform: AMD64,
+  invocation: 'this-run',
+  started: Date.UTC(2026, 0, 1),
+  finished: Date.UTC(2026, 0, 2),
+};
+const IMAGE = { kind: 'image', name: `docker.io/library/busybox:latest@${BUSYBOX}`, platform: AMD64, digest: BUSYBOX } as const;
+const LOCAL = { kind: 'local', name: 'context' } as const;
+
+test('the attestation manifest and the index over it are Docker’s, byte for byte', () => {
+  const documents = new Map<Digest, string>();
+  const index = JSON.parse(golden('index.golden'));
+  const text = golden('v1-min.statement.golden');
+  const descriptor = attestationManifest(index.manifests[0], [{ type: 'https://slsa.dev/provenance/v1', text }], documents);
+  assert.equal([...documents.values()].sort(), [text, golden('config.golden'), golden('manifest.golden')].sort());
+  assert.is(descriptor.digest, digestOf(golden('manifest.golden')));
+  assert.is(indexJson({ ...index, manifests: [index.manifests[0], descriptor] }), golden('index.golden'));
+});
+
+for (const version of ['v1', 'v0.2'] as const) {
+  test(`a statement of provenance ${version} is Docker's but for times and the name of the run`, () => {
+    const expected = golden(`${version}-min.statement.golden`);
+    const digest = asDigest(`sha256:${JSON.parse(expected).subject[0].digest.sha256}`);
+    const subjects = imageSubjects({ mediaType: '', digest, size: 0 }, ['reg.example/app:1'], AMD64);
+    const said = provenance({ ...MIN, version }, FACTS, { edge: undefined, materials: [IMAGE, LOCAL] });
+    assert.equal(withoutRun(JSON.parse(statementJson(said, subjects))), withoutRun(JSON.parse(expected)));
+  });
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: two shapes of one document.
+function withoutRun({ predicate, ...statement }: any): unknown {
+  const text = JSON.stringify(predicate, (name, value) =>
+    /^(invocationId|buildInvocationID|startedOn|finishedOn|buildStartedOn|buildFinishedOn)$/.test(name) ? 'of the run' : value,
+  );
+  return { ...statement, predicate: JSON.parse(text) };
+}
+
+test('commits, downloads and layouts are named with what they came to', () => {
+  const commit = 'a'.repeat(40);
+  const { body } = provenance(MIN, FACTS, {
+    edge: undefined,
+    materials: [
+      { kind: 'git', remote: 'https://git.example/r.git', ref: 'main', commit },
+      { kind: 'http', url: 'https://user:pw@files.example/a?token=t0k3n', digest: BUSYBOX },
+      { kind: 'layout', name: `base@${BUSYBOX}`, platform: AMD64, digest: BUSYBOX },
+    ],
+  });
+  const { buildDefinition, runDetails } = JSON.parse(JSON.stringify(body));
+  const sha256 = BUSYBOX.slice(7);
+  assert.equal(buildDefinition.resolvedDependencies, [
+    { uri: 'https://git.example/r.git#main', digest: { sha1: commit } },
+    { uri: 'https://xxxxx@files.example/a', digest: { sha256 } },
+    { uri: `pkg:oci/base?digest=${encodeURIComponent(BUSYBOX)}&platform=linux%2Famd64`, digest: { sha256 } },
+  ]);
+  assert.is(runDetails.metadata.buildkit_completeness.resolvedDependencies, false);
+});
+
+test('a build of a commit alone is complete, and without a network hermetic', () => {
+  const commit = 'b'.repeat(40);
+  const { body } = provenance(
+    { ...MIN, reproducible: true },
+    { ...FACTS, context: 'https://git.example/r.git#v1', locals: [] },
+    {
+      edge: undefined,
+      materials: [{ kind: 'git', remote: 'https://git.example/r.git', ref: 'v1', commit }],
+    },
+  );
+  const { buildDefinition, runDetails } = JSON.parse(JSON.stringify(body));
+  assert.equal(buildDefinition.externalParameters.configSource, {
+    uri: 'https://git.example/r.git#v1',
+    digest: { sha1: commit },
+    path: 'Dockerfile',
+  });
+  assert.is(runDetails.metadata.buildkit_hermetic, true);
+  assert.is(runDetails.metadata.buildkit_reproducible, true);
+  assert.equal(runDetails.metadata.buildkit_completeness, { request: false, resolvedDependencies: true });
+});
+
+test('package URLs', () => {
+  assert.is(
+    imagePurl('docker', 'localhost:5000/team/app:1', AMD64),
+    'pkg:docker/localhost:5000/team/app@1?platform=linux%2Famd64',
+  );
+  assert.is(
+    imagePurl('docker', 'app:x', { os: 'linux', architecture: 'arm', variant: 'v7' }),
+    'pkg:docker/app@x?platform=linux%2Farm%2Fv7',
+  );
+  assert.is(formatPurl({ type: 'deb', name: 'debian/g++', version: '1:2~3' }), 'pkg:deb/debian/g%2B%2B@1:2~3');
+  assert.is(formatPurl({ type: 'npm', name: '@a/b', qualifiers: { x: undefined } }), 'pkg:npm/%40a/b');
+});
+
+test('logins are taken out of URLs, and nothing else is', () => {
+  assert.is(redactUrl('https://user:pass@host/x@y'), 'https://xxxxx@host/x@y');
+  assert.is(redactUrl('https://token@host'), 'https://xxxxx@host');
+  assert.is(redactUrl('a=https://u:p@ss@host b=http://v:w@h'), 'a=https://xxxxx@host b=http://xxxxx@h');
+  assert.is(redactUrl('ssh://git@host/r'), 'ssh://git@host/r');
+  assert.is(redactUrl('ssh://git:pw@host/r'), 'ssh://xxxxx@host/r');
+  assert.is(redactUrl('https://host/x?mail=a@b'), 'https://host/x?mail=a@b');
+  assert.is(redactUrl('docker-image://docker.io/a@sha256:1'), 'docker-image://docker.io/a@sha256:1');
+});
+
+test.run();
