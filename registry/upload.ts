@@ -40,7 +40,7 @@ const FALLBACK_CHUNK = 32 << 20;
 
 /**
  * Sends a blob (distribution-spec, Push): a mount from another repository where possible, else POST and one PUT, or POST, PATCHes
- * and PUT. A transfer that breaks starts again, a chunked one at the last piece the registry has.
+ * and PUT. A transfer that breaks goes on with what the registry has of it, from the start where that is nothing.
  */
 export async function uploadBlob(target: Target, source: UploadSource, options: UploadOptions): Promise<UploadOutcome> {
   for (const from of options.mountFrom ?? []) {
@@ -52,7 +52,7 @@ export async function uploadBlob(target: Target, source: UploadSource, options: 
     await retrying(target.retry, options.signal, () => whole(target, source, options));
   } catch (error) {
     if (!(error instanceof TooLarge)) throw error;
-    await chunked(target, source, options, FALLBACK_CHUNK);
+    await retrying(target.retry, options.signal, () => chunked(target, source, options, FALLBACK_CHUNK));
   }
   return 'uploaded';
 }
@@ -96,7 +96,7 @@ async function whole(target: Target, source: UploadSource, options: UploadOption
     return chunked(target, source, options, options.chunkSize);
   const location = await start(target, source, options.signal);
   if (location === 'mounted') return;
-  const response = await target.exchange.send({
+  const put = target.exchange.send({
     endpoint: target.endpoint,
     method: 'PUT',
     path: withDigest(location, source.digest),
@@ -107,8 +107,52 @@ async function whole(target: Target, source: UploadSource, options: UploadOption
     subject: subject(source),
     signal: options.signal,
   });
+  const response = await put.catch((error: unknown) => goOn(target, source, options, location, error));
+  if (!response) return;
   await discard(response);
   if (response.status === 413) throw new TooLarge();
+}
+
+/** After a PUT that broke: sends what the registry lacks to the same upload, when it kept something of it. */
+async function goOn(
+  target: Target,
+  source: UploadSource,
+  options: UploadOptions,
+  location: URL,
+  error: unknown,
+): Promise<undefined> {
+  if (!(error instanceof TransientFailure)) throw error;
+  const state = { location, sent: 0 };
+  await fromTheStart(async () => {
+    await askProgress(target, source, options, state).catch((asked: unknown) => lost(error, asked));
+    if (state.sent === 0) throw error;
+    await sendRest(target, source, options, state, source.size);
+  });
+}
+
+/** An upload that the registry gave up when its connection broke: all starts again. (docker-registry does so, within a request.) */
+class LostUpload extends Error {
+  readonly failure: TransientFailure;
+
+  constructor(failure: TransientFailure) {
+    super(failure.message, { cause: failure });
+    this.failure = failure;
+  }
+}
+
+/** What to do when the registry, asked how far an upload is, answered `asked` instead. */
+function lost(failure: TransientFailure, asked: unknown): never {
+  if (asked instanceof TransientFailure || (asked instanceof KilnError && asked.code === 'KILN_CANCELLED')) throw asked;
+  throw new LostUpload(failure);
+}
+
+/** Lets the attempt around it start anew when the upload is lost. */
+async function fromTheStart(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    throw error instanceof LostUpload ? error.failure : error;
+  }
 }
 
 /** The location keeps its own query (upload state); the digest comes on top. */
@@ -138,7 +182,17 @@ async function* counted(bytes: AsyncIterable<Uint8Array>, from: number, options:
 async function chunked(target: Target, source: UploadSource, options: UploadOptions, chunkSize: number): Promise<void> {
   const first = await retrying(target.retry, options.signal, () => start(target, source, options.signal));
   if (first === 'mounted') return;
-  const state = { location: first, sent: 0 };
+  await fromTheStart(() => sendRest(target, source, options, { location: first, sent: 0 }, chunkSize));
+}
+
+/** PATCHes from where `state` is, and the PUT that ends the upload. */
+async function sendRest(
+  target: Target,
+  source: UploadSource,
+  options: UploadOptions,
+  state: { location: URL; sent: number },
+  chunkSize: number,
+): Promise<void> {
   while (state.sent < source.size) {
     const before = state.sent;
     await retrying(
@@ -148,7 +202,8 @@ async function chunked(target: Target, source: UploadSource, options: UploadOpti
         try {
           await patch(target, source, options, state, Math.min(source.size, state.sent + chunkSize));
         } catch (error) {
-          if (error instanceof TransientFailure) await askProgress(target, source, options, state);
+          if (error instanceof TransientFailure)
+            await askProgress(target, source, options, state).catch((asked: unknown) => lost(error, asked));
           throw error;
         }
       },

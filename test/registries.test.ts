@@ -1,0 +1,135 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { opensslMissing, selfSigned } from '../registry/testing/certificates.ts';
+import { holdingProxy } from '../registry/testing/holding.ts';
+import { registryMissing, startRegistry, TEST_LOGIN, type TestRegistry } from '../registry/testing/registry.ts';
+import { startTokenServer } from '../registry/testing/tokens.ts';
+import { cat, Rig, run, testImage } from './rig.ts';
+
+const skip = registryMissing() ?? opensslMissing();
+const real = (name: string, body: () => Promise<void>) => {
+  if (skip) console.log(`SKIP ${name}: ${skip}`);
+  else test(name, body);
+};
+
+/** The busybox test image goes up, is built on, pushed and pulled back into an empty store. */
+async function roundTrip(registry: TestRegistry, rig: Rig, env: NodeJS.ProcessEnv): Promise<void> {
+  const kiln = (...args: string[]) => rig.kiln(args, { env, expect: 0 });
+  const base = `${registry.host}/team/busybox:1`;
+  const name = `${registry.host}/team/app:1`;
+  await kiln('copy', '-q', `oci-archive:${testImage('busybox')}`, base);
+  rig.write('c', { Dockerfile: `FROM ${base}\nRUN echo made > /made\n` });
+  await kiln('build', '--progress=plain', '--push', '-t', name, rig.path('c'));
+  await using other = await Rig.create();
+  await other.kiln(['pull', '-q', name], { env, expect: 0 });
+  assert.is(await cat(other, name, '/made'), 'made\n');
+}
+
+const login = (registry: TestRegistry) =>
+  JSON.stringify({ auths: { [registry.host]: { auth: Buffer.from(Object.values(TEST_LOGIN).join(':')).toString('base64') } } });
+
+real('registries over http, with htpasswd, with a token server, and over https with a private CA', async () => {
+  await using rig = await Rig.create();
+  const docker = (registry: TestRegistry, name: string) => {
+    rig.write(name, { 'config.json': login(registry) });
+    return { DOCKER_CONFIG: rig.path(name) };
+  };
+  {
+    await using plain = await startRegistry();
+    await roundTrip(plain, rig, {});
+  }
+  {
+    await using known = await startRegistry({ login: true });
+    await roundTrip(known, rig, docker(known, 'htpasswd'));
+  }
+  {
+    await using tokens = await startTokenServer(TEST_LOGIN);
+    await using registry = await startRegistry({ tokens });
+    await roundTrip(registry, rig, docker(registry, 'tokens'));
+    assert.ok(tokens.seen.length > 0);
+  }
+  const certificates = rig.path('certificates');
+  mkdirSync(certificates);
+  const tls = selfSigned(certificates, 'server');
+  await using secure = await startRegistry({ tls });
+  writeFileSync(rig.path('kiln.toml'), `[registry."${secure.host}"]\nca = ["${tls.certificate}"]\n`);
+  await roundTrip(secure, rig, { KILN_CONFIG: rig.path('kiln.toml') });
+  writeFileSync(
+    rig.path('wrong.toml'),
+    `[registry."${secure.host}"]\nca = ["${selfSigned(certificates, 'other').certificate}"]\n`,
+  );
+  const refused = await rig.kiln(['pull', '-q', `${secure.host}/team/app:1`], { env: { KILN_CONFIG: rig.path('wrong.toml') } });
+  assert.is(refused.code, 1);
+  assert.match(refused.stderr, 'KILN_REGISTRY_TLS');
+});
+
+real('a mirror serves what its registry had, when that is gone', async () => {
+  await using rig = await Rig.create();
+  const first = await startRegistry();
+  await using mirror = await startRegistry({ mirrorOf: `http://${first.host}` });
+  const name = `${first.host}/team/busybox:1`;
+  writeFileSync(rig.path('kiln.toml'), `[registry."${first.host}"]\nmirrors = ["http://${mirror.host}"]\n`);
+  const env = { KILN_CONFIG: rig.path('kiln.toml') };
+  await rig.kiln(['copy', '-q', `oci-archive:${testImage('busybox')}`, name], { expect: 0 });
+  await rig.kiln(['pull', '-q', name], { env, expect: 0 });
+  assert.ok((await mirror.requests()).some((line) => /^GET .*\/blobs\/.* 200$/.test(line)));
+  await first[Symbol.asyncDispose]();
+  await using other = await Rig.create();
+  await other.kiln(['pull', '-q', name], { env, expect: 0 });
+  assert.is(await cat(other, name, '/etc/passwd'), await cat(rig, name, '/etc/passwd'));
+  const alone = await other.kiln(['pull', '-q', name]);
+  assert.match(alone.stderr, 'KILN_REGISTRY_UNREACHABLE');
+});
+
+real('a push that is killed half-way sends only the rest when it is started again', async () => {
+  await using registry = await startRegistry();
+  await using rig = await Rig.create();
+  rig.write('c', {
+    Dockerfile: 'FROM scratch\nCOPY one /\nCOPY two /\nCOPY three /\n',
+    one: randomBytes(2_000_000),
+    two: randomBytes(2_000_000),
+    three: randomBytes(2_000_000),
+  });
+  await rig.build('c', '-t', 'big');
+  let uploads = 0;
+  let holding = true;
+  let kill = (_: NodeJS.Signals) => {};
+  const stored = () => proxy.answered.filter((line) => line === 'PUT 201').length;
+  // Two of the four blobs get through.
+  await using proxy = await holdingProxy(
+    registry.host,
+    ({ method }) => holding && method === 'PUT' && ++uploads > 2,
+    () => holding && stored() === 2 && kill('SIGKILL'),
+  );
+  const name = `${proxy.host}/big:1`;
+  const killed = await rig.kiln(['push', 'big', name], { watch: (_, signal) => (kill = signal) });
+  assert.is(killed.signal, 'SIGKILL');
+  const before = (await registry.requests()).length;
+  holding = false;
+  await rig.kiln(['push', '-q', 'big', name], { expect: 0 });
+  const rest = (await registry.requests()).slice(before);
+  assert.is(rest.filter((line) => /^PUT .*\/blobs\/.* 201$/.test(line)).length, 2, 'two blobs of four');
+  assert.is(rest.filter((line) => /^HEAD .*\/blobs\/.* 200$/.test(line)).length, 2);
+  await run(['skopeo', 'copy', '-q', '--src-tls-verify=false', `docker://${registry.host}/big:1`, `dir:${rig.path('back')}`], {
+    expect: 0,
+  });
+});
+
+real('an unchanged image is pushed without a byte of a blob', async () => {
+  await using registry = await startRegistry();
+  await using rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo made > /made\n' });
+  const name = `${registry.host}/team/app:1`;
+  await rig.build('c', '--push', '-t', name);
+  const before = (await registry.requests()).length;
+  await rig.build('c', '--push', '-t', name);
+  const again = (await registry.requests()).slice(before);
+  assert.equal(
+    again.filter((line) => !line.startsWith('HEAD ')).map((line) => line.replace(/\?.*/, '')),
+    ['PUT /v2/team/app/manifests/1 201'],
+  );
+});
+
+test.run();
