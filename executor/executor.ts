@@ -1,4 +1,5 @@
 import type { Platform } from '../base/platform.ts';
+import type { DeviceEdits } from './cdi/edits.ts';
 import type { ResourceLimits } from './limits.ts';
 
 /**
@@ -41,6 +42,8 @@ export interface ProcessSpec {
   readonly shmSize: number;
   readonly cgroupParent: string;
   readonly limits?: ResourceLimits | undefined;
+  /** Devices of the host. */
+  readonly devices?: readonly DeviceEdits[] | undefined;
   readonly readonlyRootfs: boolean;
   /** What the programs in the tree are made for; this host when absent. For another processor's an emulator is found. */
   readonly platform?: Platform | undefined;
@@ -49,7 +52,14 @@ export interface ProcessSpec {
 /** What is mounted where, besides the root. `source` is a host path that the executor may trust: resolved by whoever
  * made the spec. `/proc/self/fd/N`, or with this process's number, names what the descriptor is open on. */
 export type MountSpec =
-  | { readonly kind: 'bind'; readonly source: string; readonly target: string; readonly readonly: boolean }
+  | {
+      readonly kind: 'bind';
+      readonly source: string;
+      readonly target: string;
+      readonly readonly: boolean;
+      /** A device node that may be opened, wherever it stands. */
+      readonly device?: boolean;
+    }
   | { readonly kind: 'tmpfs'; readonly target: string; readonly size: number };
 
 export interface ProcessIO {

@@ -23,7 +23,7 @@ import type { NetworkKind } from './network/network.ts';
 import { closeAll, drain, feed, makePipe } from './pipes.ts';
 import { findRuntime, probeRuntime } from './probe.ts';
 import { type Spawned, type SpawnOptions, spawnProcess } from './spawn.ts';
-import { runtimeConfig } from './spec.ts';
+import { deviceMounts, runtimeConfig } from './spec.ts';
 import { makeKernelTrees, makeMountPoints, makeWorkingDirectory } from './tree.ts';
 import { type ResolvedUser, resolveUser } from './user.ts';
 
@@ -100,24 +100,32 @@ interface PlannedSpec extends ProcessSpec {
 
 async function runIn(house: House, request: PlannedSpec, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult> {
   if (signal.aborted) throw new CancelledError(signal.reason);
-  const spec = withEmulator(withCleanTargets(request));
+  const spec = withEmulator(withCleanTargets(withDevices(request, house.cgroups.guardDevices)));
+  using scope = new DisposableStack();
+  // Before anything is made in the tree: others may be at work in it while we wait.
+  const network = await joinNetwork(house, spec, scope);
+  if (signal.aborted) throw new CancelledError(signal.reason);
   using root = openRoot(spec.rootfs);
   const user = resolveUser(root, spec.user);
   makeKernelTrees(root);
   makeWorkingDirectory(root, spec);
   using stubs = makeMountPoints(root, spec, isFile);
   try {
-    return await runBundle(house, spec, user, io, signal);
+    return await runBundle(house, spec, { user, network }, io, signal);
   } finally {
     stubs.remove();
   }
+}
+
+function withDevices(spec: PlannedSpec, guardDevices: boolean): PlannedSpec {
+  return spec.devices?.length ? { ...spec, mounts: [...spec.mounts, ...deviceMounts(spec, guardDevices)] } : spec;
 }
 
 /** One sandbox, from its bundle directory to its removal. */
 async function runBundle(
   house: House,
   spec: PlannedSpec,
-  user: ResolvedUser,
+  { user, network }: Pick<Surroundings, 'user' | 'network'>,
   io: ProcessIO,
   signal: AbortSignal,
 ): Promise<ProcessResult> {
@@ -125,7 +133,7 @@ async function runBundle(
   const bundle = `${house.directory}/${id}`;
   mkdirSync(bundle, { mode: 0o700 });
   const place = house.cgroups.place(id, {
-    own: spec.security === 'insecure',
+    own: spec.security === 'insecure' || (spec.devices ?? []).some(({ nodes }) => nodes.length > 0),
     parent: spec.cgroupParent,
     limits: spec.limits,
   });
@@ -133,7 +141,6 @@ async function runBundle(
   // Also when the runtime was never started; a second time there is nothing left to do.
   scope.defer(() => void place.finish());
   scope.defer(() => rmSync(bundle, { recursive: true, force: true }));
-  const network = await joinNetwork(house, spec, scope);
   const staged = stageMounts(house, spec, bundle, scope);
   const sysfs = spec.plan.kind === 'private' ? stageSysfs(network, bundle, scope) : undefined;
   writeFileSync(`${bundle}/config.json`, configFor(house, staged, { user, place, io, network, sysfs }));

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { idRanges, inUserNamespace, mappedIds } from '../snapshotter/sys/usernamespace.ts';
+import type { DeviceEdits, DeviceNode } from './cdi/edits.ts';
 import type { MountSpec, ProcessSpec } from './executor.ts';
 import { rlimitsOf } from './rlimits.ts';
 import { defaultSeccomp, type SeccompProfile } from './seccomp.ts';
@@ -85,6 +86,8 @@ export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
   const insecure = spec.security === 'insecure';
   const capabilities = insecure ? hostCapabilities() : sandboxCapabilities(context.guardDevices);
   const seccomp = insecure ? undefined : seccompFor(capabilities);
+  const devices = spec.devices ?? [];
+  const nodes = madeNodes(spec, context.guardDevices);
   return JSON.stringify({
     ociVersion: '1.0.2',
     process: {
@@ -92,11 +95,11 @@ export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
       user: {
         uid: context.user.uid,
         gid: context.user.gid,
-        additionalGids: context.user.additionalGids,
+        additionalGids: [...new Set([...context.user.additionalGids, ...devices.flatMap(({ groups }) => groups)])],
         umask: UMASK,
       },
       args: spec.args,
-      env: withHome(spec.env, context.user.home),
+      env: withHome([...spec.env, ...devices.flatMap(({ env }) => env)], context.user.home),
       cwd: spec.cwd,
       // Nothing may come in through inheritable or ambient sets (CVE-2022-27651).
       capabilities: {
@@ -117,16 +120,52 @@ export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
     root: { path: spec.rootfs, readonly: spec.readonlyRootfs },
     hostname: spec.hostname,
     mounts: mountsOf(spec, context),
+    ...hooksOf(devices),
     ...(seccomp && context.seccompBpf !== undefined ? { annotations: { [BPF_ANNOTATION]: context.seccompBpf } } : {}),
     linux: {
       namespaces: namespacesOf(context),
       ...(context.userNamespace === undefined ? {} : idMappings()),
       ...(context.cgroupsPath === undefined ? {} : { cgroupsPath: context.cgroupsPath }),
-      ...(context.guardDevices ? {} : { resources: { ...context.resources, devices: [{ allow: insecure, access: 'rwm' }] } }),
+      ...(context.guardDevices
+        ? {}
+        : { resources: { ...context.resources, devices: [{ allow: insecure, access: 'rwm' }, ...nodes.map(accessRule)] } }),
+      ...(nodes.length === 0 ? {} : { devices: nodes.map(deviceNode) }),
       ...(seccomp ? { seccomp } : {}),
       ...(insecure ? {} : { maskedPaths: MASKED_PATHS, readonlyPaths: READONLY_PATHS }),
     },
   });
+}
+
+/** The nodes that the runtime makes in the sandbox's own /dev. */
+function madeNodes(spec: ProcessSpec, guardDevices: boolean): readonly DeviceNode[] {
+  return guardDevices ? [] : (spec.devices ?? []).flatMap(({ nodes }) => nodes).filter(({ path }) => isBelow(path, '/dev'));
+}
+
+/**
+ * What the devices of `spec` mount. Nodes too, where the runtime can make none, or would make them in the tree, where they would stay.
+ */
+export function deviceMounts(spec: ProcessSpec, guardDevices: boolean): readonly MountSpec[] {
+  const made = new Set(madeNodes(spec, guardDevices));
+  return (spec.devices ?? []).flatMap(({ mounts, nodes }): MountSpec[] => [
+    ...mounts.map((mount) => ({ kind: 'bind' as const, ...mount })),
+    ...nodes
+      .filter((node) => !made.has(node))
+      .map(({ hostPath, path }) => ({ kind: 'bind' as const, source: hostPath, target: path, readonly: false, device: true })),
+  ]);
+}
+
+function deviceNode({ path, type, major, minor, mode, uid, gid }: DeviceNode): unknown {
+  return { path, type, major, minor, fileMode: mode, uid, gid };
+}
+
+function accessRule({ type, major, minor, access }: DeviceNode): unknown {
+  return { allow: true, type, major, minor, access };
+}
+
+function hooksOf(devices: readonly DeviceEdits[]): { readonly hooks?: unknown } {
+  const hooks: Record<string, unknown[]> = {};
+  for (const { when, hook } of devices.flatMap((edits) => edits.hooks)) (hooks[when] ??= []).push(hook);
+  return Object.keys(hooks).length === 0 ? {} : { hooks };
 }
 
 /** The paths at which the spec's own mounts need something to stand on: not those on a fresh file system or on another mount. */
@@ -210,7 +249,7 @@ function userMount(mount: MountSpec, guardDevices: boolean): Mount {
     const size = mount.size > 0 ? [`size=${mount.size}`] : [];
     return { destination: mount.target, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', ...guard, ...size] };
   }
-  const options = ['rbind', 'rprivate', mount.readonly ? 'ro' : 'rw', ...guard];
+  const options = ['rbind', 'rprivate', mount.readonly ? 'ro' : 'rw', ...(mount.device ? [] : guard)];
   return { destination: mount.target, type: 'bind', source: mount.source, options };
 }
 

@@ -2,6 +2,8 @@ import type { Digest } from '../base/digest.ts';
 import type { Platform } from '../base/platform.ts';
 import type { SelectionHasher } from '../cache/contenthash/hasher.ts';
 import type { CacheMounts } from '../cache/mounts.ts';
+import type { DeviceRequest } from '../executor/cdi/cdi.ts';
+import type { DeviceEdits } from '../executor/cdi/edits.ts';
 import type { Executor } from '../executor/executor.ts';
 import type { ResourceLimits } from '../executor/limits.ts';
 import type { ForwardedAgent, SocketAccess } from '../executor/ssh/forward.ts';
@@ -44,8 +46,12 @@ export interface World {
   readonly locals: ReadonlyMap<string, DirectoryResult>;
   /** Paths of OCI layouts by their store name. */
   readonly layouts: ReadonlyMap<string, string>;
-  /** What steps may do beyond the sandbox: `network.host`, `security.insecure`. */
+  /** What steps may do beyond the sandbox: `network.host`, `security.insecure`, `device`. */
   readonly allowed: ReadonlySet<string>;
+  /** Devices that every step gets. */
+  readonly lentDevices?: readonly DeviceRequest[] | undefined;
+  /** Finds devices by name on this host. */
+  readonly devices?: (requests: readonly DeviceRequest[]) => Promise<readonly DeviceEdits[]>;
   /** What each step may use at most. */
   readonly limits?: ResourceLimits | undefined;
   /** The bytes of a secret, or undefined when none of that id was given. Asked only when a step needs it. */

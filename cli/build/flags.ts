@@ -25,7 +25,7 @@ function buildCommand(): Command {
     newCommand('build', 'Build an image from a Dockerfile')
       .argument('<context>', 'a directory, - for a Dockerfile or tar on standard input, or a URL')
       .option('--add-host <host:ip>', 'add a line to /etc/hosts of the steps', collect)
-      .option('--allow <entitlement>', 'allow network.host or security.insecure', collect)
+      .option('--allow <entitlement>', 'allow network.host, security.insecure, device or device=NAME', collect)
       .option(
         '--annotation <[target:]name=value>',
         'annotate the manifest, or what the target names: index, manifest-descriptor, …',
@@ -39,6 +39,7 @@ function buildCommand(): Command {
       .option('--cache-from <source>', 'a cache to read: type=registry|local,… or an image reference', collect)
       .option('--cache-to <dest>', 'where to write the cache: type=registry|local|inline,…', collect)
       .option('--cgroup-parent <path>', 'the cgroup under which steps run')
+      .option('--device <name>', 'a device of this host for every step, by its CDI name: vendor.com/class=name', collect)
       .option('-f, --file <path>', 'the Dockerfile (default: PATH/Dockerfile)')
       .option('--iidfile <file>', 'write the image ID to a file')
       .option('--label <name=value>', 'set a label of the image', collect)
@@ -122,6 +123,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
       limits: parseLimits(text),
       buildContexts: namedValues(list('buildContext'), {}, '--build-context'),
       allow: list('allow'),
+      devices: list('device'),
       epoch: epoch(buildArgs.get('SOURCE_DATE_EPOCH')),
       cacheFrom: parseCacheFrom(list('cacheFrom')),
       cacheTo: cacheTo(list('cacheTo'), buildArgs),

@@ -35,6 +35,8 @@ export interface BuildOptions {
   readonly limits?: ResourceLimits | undefined;
   readonly buildContexts: ReadonlyMap<string, string>;
   readonly allow: readonly string[];
+  /** Devices that every step gets, by their names. */
+  readonly devices: readonly string[];
   /** SOURCE_DATE_EPOCH in seconds. */
   readonly epoch: number | undefined;
   /** Caches that are read, and caches that are written. */

@@ -280,6 +280,8 @@ function openWorld(
     // Asking for the host's network for all steps allows it.
     allowed: new Set(options.network === 'host' ? [...options.allow, 'network.host'] : options.allow),
     limits: options.limits,
+    lentDevices: options.devices.map((name) => ({ name, optional: false })),
+    devices: async (requests) => (await import('../../executor/cdi/cdi.ts')).findDevices(requests),
     secret: secrets.read,
     ...(options.secrets.some(({ invalidate }) => invalidate) && { secretMark: secrets.mark }),
     secretDirectory: () => secretDirectory(session.store),

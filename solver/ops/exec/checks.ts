@@ -1,5 +1,6 @@
 import { KilnError } from '../../../base/errors.ts';
 import type { ExecOp } from '../../llb/ops.ts';
+import { allowedDevices } from './devices.ts';
 import { outputOf } from './mounts.ts';
 
 /** What a build may do beyond the sandbox: BuildKit's names. */
@@ -26,9 +27,7 @@ export function checkExec(op: ExecOp, inputCount: number, allowed: ReadonlySet<s
       },
     );
   }
-  const device = op.cdiDevices?.find(({ optional }) => !optional);
-  if (device)
-    throw new KilnError('KILN_DEVICE_UNSUPPORTED', `a step needs the device ${device.name}: devices are not supported yet`);
+  allowedDevices(op, allowed);
   if (op.network === NETWORK.host) mustAllow('network.host', allowed);
   if (op.security === SECURITY.insecure) mustAllow('security.insecure', allowed);
 }

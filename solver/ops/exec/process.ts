@@ -3,6 +3,7 @@ import type { Platform } from '../../../base/platform.ts';
 import type { ProcessSpec } from '../../../executor/executor.ts';
 import type { ExecOp, ProxyEnv } from '../../llb/ops.ts';
 import type { World } from '../../world.ts';
+import { allowedDevices } from './devices.ts';
 import type { OpenMounts } from './mounts.ts';
 
 const NETWORKS = ['default', 'host', 'none'] as const;
@@ -20,6 +21,7 @@ export async function processSpec(
   world: World,
 ): Promise<ProcessSpec> {
   const { meta } = op;
+  const requests = [...(world.lentDevices ?? []), ...allowedDevices(op, world.allowed)];
   return {
     rootfs: mounts.root,
     args: meta.args,
@@ -35,6 +37,7 @@ export async function processSpec(
     shmSize: mounts.shmSize,
     cgroupParent: meta.cgroupParent ?? '',
     limits: world.limits,
+    devices: requests.length === 0 ? [] : await world.devices?.(requests),
     readonlyRootfs: mounts.readonlyRoot,
     platform,
   };

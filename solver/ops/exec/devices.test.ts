@@ -1,0 +1,25 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { ExecOp } from '../../llb/ops.ts';
+import { allowedDevices } from './devices.ts';
+
+const op = (name: string, optional = false) => ({ cdiDevices: [{ name, optional }] }) as unknown as ExecOp;
+const names = (name: string, ...allowed: string[]) => allowedDevices(op(name), new Set(allowed)).map((request) => request.name);
+
+test('a device is lent when it, its kind, or every device is allowed', () => {
+  for (const rule of ['device', 'device=a.com/gpu=0', 'device=a.com/gpu', 'device=a.com/gpu=*'])
+    assert.equal(names('a.com/gpu=0', rule), ['a.com/gpu=0'], rule);
+});
+
+test('anything else is refused, or left out where the step can do without', () => {
+  for (const rule of ['network.host', 'device=a.com/gpu=1', 'device=a.com/g', 'devices', 'device=b.com/gpu']) {
+    assert.throws(() => names('a.com/gpu=0', rule), /not allowed/);
+    assert.equal(allowedDevices(op('a.com/gpu=0', true), new Set([rule])), []);
+  }
+});
+
+test('a device may go by the name that the Dockerfile gives it', () => {
+  assert.equal(names('gpu', 'device=a.com/gpu=0,alias=gpu'), ['a.com/gpu=0']);
+});
+
+test.run();
