@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { suite } from 'uvu';
@@ -21,6 +21,8 @@ let everywhere: Server;
 
 test.before(async () => {
   tree = makeTree();
+  // Sandboxes at once share it here, so nothing may have to be made in it and taken away.
+  for (const name of ['hosts', 'resolv.conf']) writeFileSync(tree.at(`etc/${name}`), '');
   [loopback, everywhere] = await Promise.all([serve('127.0.0.1'), serve('0.0.0.0')]);
 });
 test.after(() => {
