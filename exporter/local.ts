@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import { makeContents } from '../cache/contenthash/statcache.ts';
 import type { Entry } from '../cache/select/entry.ts';
-import { openRoot } from '../snapshotter/sys/rooted.ts';
+import { openRoot, type Root } from '../snapshotter/sys/rooted.ts';
 import { inUserNamespace } from '../snapshotter/sys/usernamespace.ts';
 import { beginTree, copyFiles, finishTree, type TreeCopy } from '../solver/ops/file/copytree.ts';
 import { outputError } from './destination.ts';
@@ -48,34 +48,45 @@ async function copyTo(
 ): Promise<void> {
   try {
     mkdirSync(directory, { recursive: true });
-    using from = openRoot(source);
     using top = openRoot(directory);
     // The platform's own directory is made inside the root as well: it may be a link by now.
     if (place !== '') top.mkdirAll(place, 0o755);
     const entries = walkTree(source).filter(isPortable);
-    const time = epoch === undefined ? undefined : { sec: epoch, nsec: 0 };
-    const overrides = { owner: owner(), mode: undefined, time };
-    const job: TreeCopy = {
-      from,
-      to: top,
-      entries,
-      contents: makeContents(entries.length),
-      target: place,
-      overrides,
-      replace: true,
-      fromContext: false,
-    };
-    const begun = beginTree(job);
-    for (let at = 0; at < begun.files.length; at += BATCH) {
-      if (signal.aborted) throw new CancelledError(signal.reason);
-      copyFiles(from, top, begun.files.slice(at, at + BATCH), overrides);
-      progress(Math.min(at + BATCH, begun.files.length), begun.files.length);
-      await new Promise(setImmediate);
-    }
-    finishTree(job, begun);
+    await copyEntries(source, top, entries, { place, signal, epoch, progress });
   } catch (error) {
     throw error instanceof KilnError ? error : outputError(error, directory);
   }
+}
+
+export interface EntriesCopy {
+  /** A directory of the destination, which exists; '' for its top. */
+  readonly place: string;
+  readonly signal: AbortSignal;
+  /** The time of everything, in seconds. */
+  readonly epoch?: number | undefined;
+  readonly progress?: (current: number, total: number) => void;
+}
+
+/** Copies what was found in a tree into a directory of the user's, who owns it then. */
+export async function copyEntries(
+  source: string,
+  top: Root,
+  entries: readonly Entry[],
+  { place, signal, epoch, progress }: EntriesCopy,
+): Promise<void> {
+  using from = openRoot(source);
+  const time = epoch === undefined ? undefined : { sec: epoch, nsec: 0 };
+  const overrides = { owner: owner(), mode: undefined, time };
+  const contents = makeContents(entries.length);
+  const job: TreeCopy = { from, to: top, entries, contents, target: place, overrides, replace: true, fromContext: false };
+  const begun = beginTree(job);
+  for (let at = 0; at < begun.files.length; at += BATCH) {
+    if (signal.aborted) throw new CancelledError(signal.reason);
+    copyFiles(from, top, begun.files.slice(at, at + BATCH), overrides);
+    progress?.(Math.min(at + BATCH, begun.files.length), begun.files.length);
+    await new Promise(setImmediate);
+  }
+  finishTree(job, begun);
 }
 
 /** Who cannot make device nodes goes without them. */

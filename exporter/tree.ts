@@ -3,8 +3,11 @@ import { type Entry, isDirectory, isSymlink, makeEntry } from '../cache/select/e
 import { below, viewTree } from '../cache/select/view.ts';
 import type { BuiltTarget } from './exporter.ts';
 
-/** Everything in the tree at `root` without the top itself: each directory before what is in it, names sorted by bytes. */
-export function walkTree(root: string): Entry[] {
+/**
+ * Everything in the tree at `root` without the top itself: each directory before what is in it, names sorted by bytes. What is not
+ * `wanted` is left out, with all that is below it.
+ */
+export function walkTree(root: string, wanted: (entry: Entry) => boolean = () => true): Entry[] {
   const view = viewTree({ root });
   const entries: Entry[] = [];
   const walk = (directory: string, parent: number): void => {
@@ -14,7 +17,9 @@ export function walkTree(root: string): Entry[] {
       if (!meta) continue;
       const index = entries.length;
       const link = isSymlink(meta) ? view.readlink(path) : undefined;
-      entries.push(makeEntry({ path, rel: path, index, parent, implied: false, link, rootOwned: false }, meta));
+      const entry = makeEntry({ path, rel: path, index, parent, implied: false, link, rootOwned: false }, meta);
+      if (!wanted(entry)) continue;
+      entries.push(entry);
       if (isDirectory(meta)) walk(path, index);
     }
   };

@@ -4,7 +4,7 @@ import type { SelectionHasher } from '../cache/contenthash/hasher.ts';
 import type { CacheMounts } from '../cache/mounts.ts';
 import type { DeviceRequest } from '../executor/cdi/cdi.ts';
 import type { DeviceEdits } from '../executor/cdi/edits.ts';
-import type { Executor } from '../executor/executor.ts';
+import type { Executor, ProcessSpec } from '../executor/executor.ts';
 import type { ResourceLimits } from '../executor/limits.ts';
 import type { ForwardedAgent, SocketAccess } from '../executor/ssh/forward.ts';
 import type { ImageSources } from '../registry/pull.ts';
@@ -28,6 +28,13 @@ export interface EmulatedStep {
   readonly platform: Platform;
   /** `qemu-aarch64-static` */
   readonly emulator: string;
+}
+
+/** A step whose command failed, with its tree and mounts as it left them: `spec` can be run again over them, with another command. */
+export interface FailedStep {
+  readonly vertex: Digest;
+  readonly spec: ProcessSpec;
+  readonly exitCode: number;
 }
 
 /** The services that ops run on, and what the caller of the build lends it. */
@@ -66,6 +73,8 @@ export interface World {
   readonly remotes?: Remotes;
   /** Told of each step that an emulator ran, also when it failed. */
   readonly onEmulated?: (step: EmulatedStep) => void;
+  /** Told of each step that failed; its tree and mounts go when this is done. */
+  readonly onStepFailed?: ((step: FailedStep, signal: AbortSignal) => Promise<void>) | undefined;
   /** Told of each layer that a step made, so that work which will be needed can begin. */
   readonly onLayer?: (layer: LayerId) => void;
 }

@@ -8,6 +8,7 @@ import { annotated } from './annotationflags.ts';
 import { attestFlags } from './attestflags.ts';
 import { parseCacheFrom, parseCacheTo } from './cache-specs.ts';
 import { parseCall } from './callspec.ts';
+import { parseFailureOutput } from './failure-output-flag.ts';
 import { addLimitFlags, parseLimits } from './limit-flags.ts';
 import type { BuildOptions, OutputSpec } from './options.ts';
 import { parseOutput } from './outputs.ts';
@@ -52,7 +53,9 @@ function buildCommand(): Command {
       // commander reads a leading `no-` as a negation, so this flag goes by another name inside.
       .addOption(new Option('--nocache-filter <stages>').argParser(collect).hideHelp())
       .addHelpText('after', '  --no-cache-filter <stages>  run the steps of these stages again')
+      .option('--on-error <action>', 'shell: open a shell in the state of the step that failed, on a terminal')
       .option('-o, --output <spec>', 'what to do with the result: type=image|registry|oci|docker|tar|local,dest=PATH', collect)
+      .option('--output-on-error <spec>', 'DIR,PATH[,PATH...]: copy these paths of a step that failed into a directory')
       .option('--platform <list>', 'target platforms, such as linux/amd64,linux/arm64', collect)
       .addOption(new Option('--progress <mode>', 'how to show progress').choices([...PROGRESS_MODES]).default('auto'))
       .option('--provenance <value>', 'say how it was made: true, or mode=min|max,version=v1|v0.2')
@@ -128,10 +131,21 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
       cacheFrom: parseCacheFrom(list('cacheFrom')),
       cacheTo: cacheTo(list('cacheTo'), buildArgs),
       maxParallelism: parallelism(text('maxParallelism'), host.cpus),
+      onError: onError(text('onError')),
+      outputOnError: parseFailureOutput(text('outputOnError')),
       call: flags['check'] === true ? parseCall('check') : parseCall(text('call') ?? ''),
       attest: attestFlags(flags),
     },
   };
+}
+
+function onError(value: string | undefined): BuildOptions['onError'] {
+  if (value === undefined || value === 'shell') return value;
+  throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(value)} is nothing that can be done on an error`, {
+    place: { kind: 'flag', flag: '--on-error' },
+    hint: 'use shell',
+    exitCode: 2,
+  });
 }
 
 /** Each once, under whatever names it was given. */

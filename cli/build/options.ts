@@ -44,6 +44,9 @@ export interface BuildOptions {
   readonly cacheTo: readonly CacheToSpec[];
   /** How many steps run at once. */
   readonly maxParallelism: number;
+  /** `--on-error=shell` */
+  readonly onError?: 'shell' | undefined;
+  readonly outputOnError?: FailureOutput | undefined;
   /** A question about the Dockerfile, asked instead of building it. */
   readonly call?: CallSpec | undefined;
   /** What is to be said about the result, beside it. */
@@ -65,6 +68,13 @@ export interface OutputSpec {
   readonly dest: string | undefined;
   /** The rest, by name: `name`, `push`, `compression`, … */
   readonly attributes: ReadonlyMap<string, string>;
+}
+
+/** `--output-on-error`: what of a failed step's tree is kept, and where. */
+export interface FailureOutput {
+  readonly directory: string;
+  /** At least one; relative ones start at the step's working directory. */
+  readonly paths: readonly string[];
 }
 
 export interface SecretSpec {

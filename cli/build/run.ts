@@ -42,6 +42,7 @@ import { type BulkWatch, tellingBulk } from './bulk.ts';
 import type { BuildCaches, SolvedTarget } from './caches.ts';
 import { type ContextHost, type FetchedTree, type FetchingHost, isRemote, type LoadedContext, loadContext } from './context.ts';
 import { internalStep } from './internal.ts';
+import type { OnFailure } from './on-failure.ts';
 import type { BuildOptions } from './options.ts';
 import { explainFailure } from './outcome.ts';
 import { openRemotes } from './remotes.ts';
@@ -62,6 +63,8 @@ export interface BuildContext {
   readonly buildId?: string;
   /** The result is pushed: it is good to know where blobs of bases are. */
   readonly pushes?: boolean;
+  /** What is done with the state of a failed step before it goes. */
+  readonly failure?: OnFailure | undefined;
 }
 
 /** What a build came to, before it is exported. */
@@ -244,7 +247,7 @@ async function fetchTree(tree: DraftEdge, { solver, world }: Engine, { session, 
 
 function openWorld(
   options: BuildOptions,
-  { session, scope, signal, progress, host }: BuildContext,
+  { session, scope, signal, progress, host, failure }: BuildContext,
   { locals, sources, layouts, bulk, caches, agents }: Lent & Pick<World, 'locals'>,
 ): World {
   const { root } = session.store;
@@ -254,16 +257,17 @@ function openWorld(
     pool: { threads: pool.threads, run: (job, signal) => pool.run(hashFilesJob, job, signal), warm: () => pool.warm() },
   });
   scope.defer(() => hasher.save());
+  const executor = scope.use(
+    createExecutor({
+      stateDir: stateDirectory(),
+      emulation: configuredEmulation(process.env),
+      warn: (sentence) => progress({ kind: 'warning', short: sentence, detail: [] }),
+    }),
+  );
   const secrets = openSecrets(options.secrets, session.store, host.readStdin);
   return {
     snapshotter: session.snapshotter,
-    executor: scope.use(
-      createExecutor({
-        stateDir: stateDirectory(),
-        emulation: configuredEmulation(process.env),
-        warn: (sentence) => progress({ kind: 'warning', short: sentence, detail: [] }),
-      }),
-    ),
+    executor,
     hasher: tellingBulk(hasher, bulk, progress),
     copyPool: {
       threads: pool.threads,
@@ -287,6 +291,7 @@ function openWorld(
     secretDirectory: () => secretDirectory(session.store),
     sshSocket: agents.forStep,
     remotes: openRemotes(session.store, agents, process.env, scope),
+    ...(failure && { onStepFailed: (step, signal) => failure.step(step, executor, signal) }),
     onLayer: (layer) => {
       // Packed while later steps run; whoever needs the answer asks again and meets this one.
       if (caches?.layerMade(layer)) return;

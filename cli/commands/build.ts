@@ -9,10 +9,11 @@ import { exportBuild, exportSpecs, needsNoLayers } from '../build/export.ts';
 import { parseBuildFlags } from '../build/flags.ts';
 import { contextHost } from '../build/host.ts';
 import { BuildLog } from '../build/log.ts';
+import type { OnFailure } from '../build/on-failure.ts';
 import type { BuildOptions, CallSpec } from '../build/options.ts';
 import { solveBuild } from '../build/run.ts';
 import { cancelOnSignals } from '../cancel.ts';
-import { createView, type ProgressView } from '../progress/view.ts';
+import { createView, type LendingView, lending, type ProgressView } from '../progress/view.ts';
 import { printError, printWarnings } from '../report.ts';
 import { openSession, type Session } from '../session.ts';
 
@@ -28,7 +29,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (options.call) return await answer(options, options.call);
   await using session = openSession();
   using cancel = cancelOnSignals();
-  const view = await createView(options.progress, process.stderr, process.env['NO_COLOR'] === undefined);
+  const view = lending(await createView(options.progress, process.stderr, process.env['NO_COLOR'] === undefined));
+  const failure = await openFailure(options, view);
   using log = new BuildLog(session.store.logs, {
     started: Date.now(),
     context: withoutUserinfo(options.context),
@@ -46,7 +48,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   };
   try {
     const response: ExportResponse = {
-      ...(await build(options, session, progress, cancel.signal, log.id)),
+      ...(await build(options, session, progress, cancel.signal, log.id, failure)),
       'buildx.build.ref': `kiln/kiln/${log.id}`,
     };
     await afterwards(session);
@@ -61,8 +63,31 @@ export async function run(argv: readonly string[]): Promise<number> {
     log.end({ error: messageOf(error), ...(error instanceof KilnError && { code: error.code }) });
     const code = await failed(error, view, options, warnings);
     if (options.explain) await explain(events);
+    await tellFailure(argv, error, options, failure);
     return code;
   }
+}
+
+async function openFailure(options: BuildOptions, { lend }: LendingView): Promise<OnFailure | undefined> {
+  if (options.onError === undefined && options.outputOnError === undefined) return undefined;
+  const { onFailure } = await import('../build/on-failure.ts');
+  const interactive = process.stdin.isTTY === true && process.stdout.isTTY === true;
+  return onFailure(options, { interactive, lend });
+}
+
+/** After the error: what was kept of the failed step, and how to come there again. */
+async function tellFailure(
+  argv: readonly string[],
+  error: unknown,
+  options: BuildOptions,
+  failure: OnFailure | undefined,
+): Promise<void> {
+  if (options.progress === 'quiet' || options.progress === 'rawjson' || options.progress === 'none') return;
+  for (const note of failure?.notes ?? []) process.stderr.write(`${note}\n`);
+  if (!(error instanceof KilnError)) return;
+  const { reproduction } = await import('../build/reproduce.ts');
+  const command = reproduction(argv, error);
+  if (command !== undefined) process.stderr.write(`\nTo look at the step as it was left:\n  ${command}\n`);
 }
 
 async function explain(events: readonly ProgressEvent[]): Promise<void> {
@@ -101,13 +126,14 @@ async function build(
   progress: ProgressSink,
   signal: AbortSignal,
   buildId: string,
+  failure: OnFailure | undefined,
 ): Promise<ExportResponse> {
   await using scope = new AsyncDisposableStack();
   const specs = exportSpecs(options);
   const host = contextHost(session, scope, signal);
   const mayLeave = specs.every(needsNoLayers) && options.epoch === undefined && !options.attest.sbom;
   const pushes = specs.some((spec) => spec.type === 'image' && spec.push);
-  const context = { session, progress, signal, scope, host, mayLeave, pushes, buildId };
+  const context = { session, progress, signal, scope, host, mayLeave, pushes, buildId, failure };
   const { targets, attest, exportCaches } = await solveBuild(options, context);
   const exported = exportBuild(targets, specs, { epoch: options.epoch, attest }, context);
   // The steps are done: their cache is written even if their result cannot be.

@@ -15,13 +15,17 @@ class TtyView implements ProgressView {
   readonly #color: boolean;
   readonly #model = new ProgressModel();
   readonly #begun = Date.now();
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout;
   #drawn = 0;
 
   constructor(output: Output, color: boolean) {
     this.#output = output;
     this.#color = color;
-    this.#timer = setInterval(() => this.#draw(false), FRAME_MS).unref();
+    this.#timer = this.#start();
+  }
+
+  #start(): NodeJS.Timeout {
+    return setInterval(() => this.#draw(false), FRAME_MS).unref();
   }
 
   event(event: ProgressEvent): void {
@@ -31,6 +35,17 @@ class TtyView implements ProgressView {
   close(): void {
     clearInterval(this.#timer);
     this.#draw(true);
+  }
+
+  /** What is drawn stays above what others write. */
+  suspend(): void {
+    clearInterval(this.#timer);
+    this.#draw(false);
+    this.#drawn = 0;
+  }
+
+  resume(): void {
+    this.#timer = this.#start();
   }
 
   #draw(final: boolean): void {

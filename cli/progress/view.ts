@@ -4,6 +4,34 @@ import type { ProgressEvent } from '../../base/progress.ts';
 export interface ProgressView {
   event(event: ProgressEvent): void;
   close(): void;
+  /** For a view that writes by itself: it writes nothing until `resume`. */
+  suspend?(): void;
+  resume?(): void;
+}
+
+/** A view whose terminal can be lent to somebody else; what happens meanwhile is shown afterwards. */
+export interface LendingView extends ProgressView {
+  readonly lend: () => Disposable;
+}
+
+export function lending(view: ProgressView): LendingView {
+  let held: ProgressEvent[] | undefined;
+  return {
+    event: (event) => (held ? void held.push(event) : view.event(event)),
+    close: () => view.close(),
+    lend() {
+      held = [];
+      view.suspend?.();
+      return {
+        [Symbol.dispose]() {
+          const events = held ?? [];
+          held = undefined;
+          view.resume?.();
+          for (const event of events) view.event(event);
+        },
+      };
+    },
+  };
 }
 
 export type ProgressMode = 'auto' | 'tty' | 'plain' | 'quiet' | 'none' | 'rawjson';

@@ -49,13 +49,13 @@ export function checkPort(port: string, range: SourceRange): Warning[] {
   return found;
 }
 
-const SECRET = /(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)/i;
+export const SECRET_NAME = /(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)/i;
 const PUBLIC = /(?:_|^)public(?:_|$)/i;
 
 const secretsUsed: Check = (dockerfile) => {
   const find = (name: string, keys: readonly string[], range: SourceRange) =>
     keys
-      .filter((key) => SECRET.test(key) && !PUBLIC.test(key))
+      .filter((key) => SECRET_NAME.test(key) && !PUBLIC.test(key))
       .map((key) =>
         warning('SecretsUsedInArgOrEnv', `Do not use ARG or ENV instructions for sensitive data (${name} ${quote(key)})`, range),
       );

@@ -68,6 +68,7 @@ async function runExec(
   if (!wanted.includes(result.exitCode)) {
     // Killed because the build ended: its exit code is no news.
     signal.throwIfAborted();
+    await world.onStepFailed?.({ vertex, spec, exitCode: result.exitCode }, signal);
     throw stepFailed(op, result, last, world);
   }
   return await commitOutputs(mounts.outputs, world);
