@@ -7,13 +7,23 @@ const ROOT = join(import.meta.dirname, '..');
 /** One image builder under test. Every method runs a command to its end and throws with its output when it fails. */
 export interface Engine {
   readonly name: string;
-  /** Builds the context in `directory` (its Dockerfile), optionally as a gzip OCI archive at `archive` (relative to it). */
-  build(directory: string, options?: { readonly archive?: string; readonly tag?: string }): Promise<Run>;
+  /**
+   * Builds the context in `directory` (its Dockerfile), optionally as a gzip OCI archive at `archive` (relative to it), or pushed to `push`
+   * for `platforms`.
+   */
+  build(directory: string, options?: BuildOptions): Promise<Run>;
   /** Makes the image in an OCI archive known as `name`. */
   load(directory: string, archive: string, name: string): Promise<void>;
   /** Forgets an image and what was built, so that the next pull starts from nothing. */
   forget(directory: string, name: string): Promise<void>;
   version(directory: string): Promise<Run>;
+}
+
+export interface BuildOptions {
+  readonly archive?: string;
+  readonly tag?: string;
+  readonly push?: string;
+  readonly platforms?: string;
 }
 
 export interface Run {
@@ -69,24 +79,27 @@ function treeMemory(pid: number): number {
   return sum;
 }
 
+/** In the words that Kiln and Docker share. */
+function outputOf({ archive, tag, push, platforms }: BuildOptions): string[] {
+  const wanted = platforms === undefined ? [] : ['--platform', platforms];
+  if (push !== undefined) return [...wanted, '--push', '-t', push];
+  return [...wanted, ...(archive ? ['--output', `type=oci,dest=${archive}`] : ['-t', tag ?? 'bench'])];
+}
+
+/** One command after the other, as one measurement. */
+async function both(first: Promise<Run>, second: () => Promise<Run>): Promise<Run> {
+  const one = await first;
+  const two = await second();
+  return { ms: one.ms + two.ms, peakMb: Math.max(one.peakMb, two.peakMb) };
+}
+
 export function kiln(store: string): Engine {
   const binary = join(ROOT, 'kiln');
   const env = { KILN_ROOT: store };
   const quiet = ['--progress', 'quiet'];
   return {
     name: 'Kiln',
-    build: (directory, options = {}) =>
-      timed(
-        [
-          binary,
-          'build',
-          ...quiet,
-          ...(options.archive ? ['--output', `type=oci,dest=${options.archive}`] : ['-t', options.tag ?? 'bench']),
-          '.',
-        ],
-        directory,
-        env,
-      ),
+    build: (directory, options = {}) => timed([binary, 'build', ...quiet, ...outputOf(options), '.'], directory, env),
     load: async (directory, archive, name) => {
       await timed([binary, 'load', '--quiet', '--input', archive], directory, env);
       await timed([binary, 'inspect', name], directory, env);
@@ -100,16 +113,7 @@ export function docker(prefix: readonly string[]): Engine {
   const common = ['build', '--network', 'host', '--provenance=false', '--quiet'];
   return {
     name: 'Docker',
-    build: (directory, options = {}) =>
-      timed(
-        [
-          ...prefix,
-          ...common,
-          ...(options.archive ? ['--output', `type=oci,dest=${options.archive}`] : ['-t', options.tag ?? 'bench']),
-          '.',
-        ],
-        directory,
-      ),
+    build: (directory, options = {}) => timed([...prefix, ...common, ...outputOf(options), '.'], directory),
     load: async (directory, archive) => void (await timed([...prefix, 'load', '--quiet', '--input', archive], directory)),
     forget: async (directory, name) => {
       await timed([...prefix, 'builder', 'prune', '-af'], directory);
@@ -124,22 +128,17 @@ export function docker(prefix: readonly string[]): Engine {
 export function buildah(prefix: readonly string[]): Engine {
   return {
     name: 'buildah',
-    build: (directory, options = {}) =>
-      timed(
-        [
-          ...prefix,
-          'build',
-          '--layers',
-          '--quiet',
-          '--network',
-          'host',
-          '--tls-verify=false',
-          '-t',
-          options.archive ? `oci-archive:${options.archive}` : (options.tag ?? 'bench'),
-          '.',
-        ],
-        directory,
-      ),
+    build: (directory, { archive, tag, push, platforms } = {}) => {
+      const name = push === undefined ? (tag ?? 'bench') : 'bench-push';
+      const common = ['build', '--layers', '--quiet', '--network', 'host', '--tls-verify=false'];
+      // Several platforms are a list, which a build only adds to.
+      const target = platforms === undefined ? ['-t', archive ? `oci-archive:${archive}` : name] : ['--manifest', name];
+      const wanted = platforms === undefined ? [] : ['--platform', platforms];
+      const built = timed([...prefix, ...common, ...wanted, ...target, '.'], directory);
+      if (push === undefined) return built;
+      const send = platforms === undefined ? ['push'] : ['manifest', 'push', '--all'];
+      return both(built, () => timed([...prefix, ...send, '--quiet', '--tls-verify=false', name, `docker://${push}`], directory));
+    },
     load: async (directory, archive, name) => {
       await timed([...prefix, 'pull', '--quiet', `oci-archive:${archive}`], directory);
       const id =

@@ -18,6 +18,11 @@ function gigabyte(context: CaseContext, run: number): void {
   );
 }
 
+const unavailable = (context: CaseContext) => (context.registry ? undefined : 'no docker-registry program');
+
+/** One repository for each engine and session. */
+const pushed = (context: CaseContext) => `${context.registry}/bench/${context.nonce(0)}:1`;
+
 export const byteCases: readonly Case[] = [
   {
     name: 'gigabyte-run',
@@ -42,11 +47,50 @@ export const byteCases: readonly Case[] = [
     run: (context, engine) => engine.build(context.directory, { archive: 'out.tar' }),
   },
   {
+    name: 'gigabyte-push',
+    title: 'the same, cached, pushed with gzip to a registry on this machine',
+    images: ['busybox'],
+    target: 12,
+    unavailable,
+    prepare: () => {},
+    before: async (context, engine, run) => {
+      gigabyte(context, run);
+      await engine.build(context.directory);
+    },
+    run: (context, engine, run) => engine.build(context.directory, { push: `${context.registry}/bench/${context.nonce(run)}:1` }),
+  },
+  {
+    name: 'unchanged-push',
+    title: 'push of an unchanged image',
+    images: ['busybox'],
+    target: 0.3,
+    unavailable,
+    prepare: (context) =>
+      writeFileSync(join(context.directory, 'Dockerfile'), `FROM busybox\nRUN echo ${context.nonce(0)} > /made\n`),
+    before: async (context, engine) => void (await engine.build(context.directory, { push: pushed(context) })),
+    run: (context, engine) => engine.build(context.directory, { push: pushed(context) }),
+  },
+  {
+    name: 'platforms-push',
+    title: 'two platforms with a RUN each, cached, pushed',
+    images: ['busybox'],
+    target: 0.5,
+    unavailable,
+    prepare: (context) =>
+      writeFileSync(
+        join(context.directory, 'Dockerfile'),
+        `FROM --platform=$BUILDPLATFORM busybox AS made\nARG TARGETARCH\nRUN echo ${context.nonce(0)} $TARGETARCH > /made\nFROM scratch\nCOPY --from=made /made /\n`,
+      ),
+    before: async (context, engine) =>
+      void (await engine.build(context.directory, { push: pushed(context), platforms: 'linux/amd64,linux/arm64' })),
+    run: (context, engine) => engine.build(context.directory, { push: pushed(context), platforms: 'linux/amd64,linux/arm64' }),
+  },
+  {
     name: 'pull',
     title: 'pull and unpack of the Debian image, and one RUN',
     images: [],
     target: 1.2,
-    unavailable: (context) => (context.registry ? undefined : 'no docker-registry program'),
+    unavailable,
     prepare: () => {},
     before: async (context, engine, run) => {
       writeFileSync(
