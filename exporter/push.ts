@@ -2,9 +2,10 @@ import { createReadStream } from 'node:fs';
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { Descriptor } from '../base/oci.ts';
-import { formatReference, type Reference } from '../base/reference.ts';
+import { formatReference, type Reference, repositoryOf } from '../base/reference.ts';
 import type { RegistryClient, Repository } from '../registry/client.ts';
 import { parseDocument } from '../registry/documents.ts';
+import type { BlobLocations } from '../registry/locations.ts';
 import type { UploadOutcome } from '../registry/upload.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 
@@ -47,6 +48,8 @@ export interface PushOptions {
   readonly parallel?: number;
   /** Send blobs in pieces of this many bytes. */
   readonly chunkSize?: number | undefined;
+  /** Where blobs were seen; those of this push are added. */
+  readonly locations?: BlobLocations | undefined;
   /** Push under the digest only, with no tag. */
   readonly byDigest?: boolean;
 }
@@ -61,11 +64,11 @@ export async function pushImage(
   references: readonly Reference[],
   options: PushOptions,
 ): Promise<Digest> {
-  const pushed = new Set<string>();
+  const pushed = new Map<string, Repository>();
   for (const reference of references) {
-    const repository = `${reference.domain}/${reference.path}`;
-    if (!pushed.has(repository)) await pushContent(client, image, reference, options);
-    pushed.add(repository);
+    const repository = repositoryOf(reference);
+    if (!pushed.has(repository)) await pushContent(client, knownAlsoIn(image, [...pushed.values()]), reference, options);
+    pushed.set(repository, { domain: reference.domain, path: reference.path });
     const tag = options.byDigest || reference.tag === undefined ? image.root.digest : reference.tag;
     const name = `pushing manifest for ${formatReference({ ...reference, digest: image.root.digest })}`;
     const size = image.root.bytes.byteLength;
@@ -74,6 +77,12 @@ export async function pushImage(
     options.report?.({ id: `${repository}:${tag}`, name, current: size, total: size });
   }
   return image.root.digest;
+}
+
+/** What went to one repository of a registry is mounted in the next. */
+function knownAlsoIn(image: PushImage, repositories: readonly Repository[]): PushImage {
+  if (repositories.length === 0) return image;
+  return { ...image, blobs: image.blobs.map((blob) => ({ ...blob, knownIn: [...repositories, ...(blob.knownIn ?? [])] })) };
 }
 
 async function pushContent(
@@ -96,6 +105,7 @@ async function pushContent(
       }),
   );
   const outcomes = await Promise.allSettled(work);
+  options.locations?.save();
   if (failed.signal.aborted) throw failed.signal.reason;
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   for (const child of image.children)
@@ -111,17 +121,19 @@ async function pushBlob(client: RegistryClient, blob: PushBlob, repository: Repo
     total: size,
     ...(outcome ? { outcome } : {}),
   });
-  const mountFrom = (blob.knownIn ?? []).filter(({ domain, path }) => domain === repository.domain && path !== repository.path);
+  const seenIn = [...(blob.knownIn ?? []), ...(options.locations?.find(repository.domain, digest) ?? [])];
+  const mountFrom = seenIn.filter(({ domain, path }) => domain === repository.domain && path !== repository.path);
   const outcome = await client.pushBlob(
     repository,
     { digest, size, open: blob.open },
     {
       signal: options.signal,
-      mountFrom: mountFrom.map(({ path }) => path),
+      mountFrom: [...new Set(mountFrom.map(({ path }) => path))],
       chunkSize: options.chunkSize,
       onProgress: (sent) => options.report?.(status(sent)),
     },
   );
+  options.locations?.add({ domain: repository.domain, path: repository.path }, digest);
   options.report?.(status(size, outcome));
 }
 

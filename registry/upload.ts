@@ -44,7 +44,9 @@ const FALLBACK_CHUNK = 32 << 20;
  */
 export async function uploadBlob(target: Target, source: UploadSource, options: UploadOptions): Promise<UploadOutcome> {
   for (const from of options.mountFrom ?? []) {
-    const session = await retrying(target.retry, options.signal, () => start(target, source, options.signal, from));
+    const session = await retrying(target.retry, options.signal, () => start(target, source, options.signal, from)).catch(
+      unmountable,
+    );
     if (session === 'mounted') return 'mounted';
     // The registry opened an upload instead; it goes stale by itself and the next POST opens the one we use.
   }
@@ -55,6 +57,12 @@ export async function uploadBlob(target: Target, source: UploadSource, options: 
     await retrying(target.retry, options.signal, () => chunked(target, source, options, FALLBACK_CHUNK));
   }
   return 'uploaded';
+}
+
+/** That we may not look into the other repository, or that it is gone, is no reason not to push. */
+function unmountable(error: unknown): undefined {
+  if (error instanceof KilnError && /^KILN_(REGISTRY_(DENIED|UNAUTHORIZED|ERROR)|\w+_NOT_FOUND)$/.test(error.code)) return;
+  throw error;
 }
 
 class TooLarge extends Error {}

@@ -132,4 +132,27 @@ real('an unchanged image is pushed without a byte of a blob', async () => {
   );
 });
 
+real('what one repository of a registry has is mounted in another: after a push, after a pull, within one push', async () => {
+  await using registry = await startRegistry();
+  await using rig = await Rig.create('busybox');
+  const name = (path: string) => `${registry.host}/${path}:1`;
+  rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo made > /made\n' });
+  let seen = 0;
+  const uploads = async () => {
+    const all = await registry.requests();
+    const fresh = all.slice(seen);
+    seen = all.length;
+    const count = (pattern: RegExp) => fresh.filter((line) => pattern.test(line)).length;
+    return { sent: count(/^PUT .*\/blobs\//), mounted: count(/^POST .*\?mount=.* 201$/), asked: count(/^POST /) };
+  };
+  await rig.build('c', '--push', '-t', name('team/one'), '-t', name('team/two'));
+  assert.equal(await uploads(), { sent: 3, mounted: 3, asked: 6 });
+  await rig.build('c', '--push', '-t', name('team/three'));
+  assert.equal(await uploads(), { sent: 0, mounted: 3, asked: 3 });
+  await using other = await Rig.create();
+  await other.kiln(['pull', '-q', name('team/one')], { expect: 0 });
+  await other.kiln(['push', '-q', name('team/one'), name('team/four')], { expect: 0 });
+  assert.equal(await uploads(), { sent: 0, mounted: 3, asked: 3 });
+});
+
 test.run();

@@ -9,6 +9,7 @@ import type { ImageNaming, ImageOptions } from '../../exporter/options.ts';
 import { reported } from '../../exporter/progress.ts';
 import { failMissing, openFile, type PushBlob, pushImage, storedImage } from '../../exporter/push.ts';
 import { RegistryClient } from '../../registry/client.ts';
+import { blobLocations } from '../image/push.ts';
 import { registryOptions } from '../registry-options.ts';
 import type { Session } from '../session.ts';
 
@@ -87,7 +88,9 @@ export function pushExporter(session: Session, { image: options, store, canonica
         const missing = elsewhereBlob(session, client, targets, context.signal);
         const stored = storedImage(session.content, image.target, missing);
         const parts = { ...stored, blobs: locatedBlobs(stored.blobs, targets) };
-        await report.task('pushing layers', () => pushImage(client, parts, references, { signal: context.signal, byDigest }));
+        await report.task('pushing layers', () =>
+          pushImage(client, parts, references, { signal: context.signal, byDigest, locations: blobLocations(session) }),
+        );
         for (const full of options.names) report.done(`pushing manifest for ${full}@${image.target.digest}`);
         return imageResponse(image, options.names);
       }),

@@ -7,6 +7,7 @@ import type { StoredImage } from '../../snapshotter/images.ts';
 import { registryOptions } from '../registry-options.ts';
 import type { Session } from '../session.ts';
 import type { TransferReport } from '../transfers.ts';
+import { blobLocations } from './push.ts';
 
 interface PullOptions {
   readonly platform: Platform | undefined;
@@ -33,6 +34,12 @@ export async function pullImage(session: Session, text: string, { platform, sign
     configs: [image.manifest.config.digest],
     created: Date.now(),
   };
+  if (image.origin.kind === 'registry') {
+    // Pushed to another repository of that registry they need not be sent.
+    const locations = blobLocations(session);
+    for (const { digest } of [image.manifest.config, ...image.manifest.layers]) locations.add(image.origin.repository, digest);
+    locations.save();
+  }
   session.images.put(stored);
   return stored;
 }

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Digest } from '../../base/digest.ts';
 import { type Descriptor, type Index, type Manifest, MEDIA } from '../../base/oci.ts';
 import { parseReference } from '../../base/reference.ts';
@@ -5,10 +6,16 @@ import { indexJson, manifestJson } from '../../exporter/documents.ts';
 import { pushImage, storedImage } from '../../exporter/push.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { parseDocument } from '../../registry/documents.ts';
+import { type BlobLocations, openBlobLocations } from '../../registry/locations.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import { registryOptions } from '../registry-options.ts';
 import type { Session } from '../session.ts';
 import type { TransferReport } from '../transfers.ts';
+
+/** What this store knows of where blobs are. */
+export function blobLocations({ store }: Session): BlobLocations {
+  return openBlobLocations(join(store.root, 'locations'));
+}
 
 /** Sends an image of the store to `name`'s registry; answers the digest it has there. */
 export async function pushStored(
@@ -19,7 +26,8 @@ export async function pushStored(
 ): Promise<Digest> {
   const target = await compressed(session, image.target, signal);
   await using client = new RegistryClient(await registryOptions(process.env));
-  return await pushImage(client, storedImage(session.content, target), [parseReference(name)], { signal, report });
+  const locations = blobLocations(session);
+  return await pushImage(client, storedImage(session.content, target), [parseReference(name)], { signal, report, locations });
 }
 
 /**

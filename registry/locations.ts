@@ -1,0 +1,70 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Digest, digestOf, hexOf } from '../base/digest.ts';
+import type { Repository } from './client.ts';
+
+/** In which repositories a blob has been seen: it is mounted from there into another one of the same registry. */
+export interface BlobLocations {
+  /** Repositories of `domain`, those seen last first. They may have lost the blob since. */
+  find(domain: string, digest: Digest): readonly Repository[];
+  add(repository: Repository, digest: Digest): void;
+  /** Writes down what was added. */
+  save(): void;
+}
+
+/** Of a blob: what is tried in vain costs a request each. */
+const PER_BLOB = 2;
+/** Of a registry: the oldest are forgotten. */
+const MAX_BLOBS = 4000;
+
+type Paths = Map<Digest, readonly string[]>;
+
+/** Keeps one file for each registry in `directory`. Two processes at once may lose what one of them added, and nothing else. */
+export function openBlobLocations(directory: string): BlobLocations {
+  const domains = new Map<string, { readonly paths: Paths; changed: boolean }>();
+  const fileOf = (domain: string) => join(directory, `${hexOf(digestOf(domain))}.json`);
+  const of = (domain: string) => {
+    let known = domains.get(domain);
+    if (!known) domains.set(domain, (known = { paths: readPaths(fileOf(domain)), changed: false }));
+    return known;
+  };
+  return {
+    find: (domain, digest) => (of(domain).paths.get(digest) ?? []).map((path) => ({ domain, path })),
+    add({ domain, path }, digest) {
+      const known = of(domain);
+      const before = known.paths.get(digest) ?? [];
+      if (before[0] === path) return;
+      known.paths.delete(digest);
+      known.paths.set(digest, [path, ...before.filter((other) => other !== path)].slice(0, PER_BLOB));
+      known.changed = true;
+    },
+    save() {
+      for (const [domain, known] of domains) {
+        if (!known.changed) continue;
+        writePaths(directory, fileOf(domain), domain, known.paths);
+        known.changed = false;
+      }
+    },
+  };
+}
+
+function readPaths(file: string): Paths {
+  try {
+    const { blobs } = JSON.parse(readFileSync(file, 'utf8')) as { blobs: [Digest, string[]][] };
+    return new Map(blobs.filter(([, paths]) => paths.every((path) => typeof path === 'string')));
+  } catch {
+    // None yet, or damaged: blobs are sent that could have been mounted.
+    return new Map();
+  }
+}
+
+function writePaths(directory: string, file: string, domain: string, paths: Paths): void {
+  const temporary = `${file}.${process.pid}.part`;
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    writeFileSync(temporary, JSON.stringify({ domain, blobs: [...paths].slice(-MAX_BLOBS) }));
+    renameSync(temporary, file);
+  } catch {
+    // A memory only: what must be written says when the disk is full.
+  }
+}
