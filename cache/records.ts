@@ -44,6 +44,32 @@ export function prepareRecords(store: Pick<Store, 'migrate'>): void {
   store.migrate('cache-records', TABLES);
 }
 
+/** A record as it is listed. `key` without `sha256:`; times in milliseconds since 1970. */
+export interface ListedRecord {
+  readonly key: string;
+  readonly description: string;
+  readonly created: number;
+  readonly used: number;
+  readonly durationMs: number;
+  readonly outputs: unknown;
+  readonly parts: unknown;
+}
+
+/** All records, the last used first. */
+export function recordsOf(store: Pick<Store, 'db' | 'migrate'>): ListedRecord[] {
+  prepareRecords(store);
+  const rows = store.db.all<RecordRow & { readonly key: string }>('SELECT * FROM record ORDER BY used DESC, created DESC');
+  return rows.map(({ key, description, created, used, duration, outputs, parts }) => ({
+    key,
+    description,
+    created,
+    used,
+    durationMs: duration,
+    outputs: JSON.parse(outputs) as unknown,
+    parts: JSON.parse(parts) as unknown,
+  }));
+}
+
 class Records implements CacheStore {
   readonly #db: Store['db'];
   readonly #scope: string;

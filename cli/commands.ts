@@ -37,6 +37,10 @@ export const COMMANDS = {
   explain: { summary: 'Say why the steps of a build were not cached', load: () => import('./commands/explain.ts') },
   du: { summary: 'Show what takes room in the store', load: () => import('./commands/du.ts') },
   prune: { summary: 'Remove build cache', load: () => import('./commands/prune.ts') },
+  cache: {
+    summary: 'Look after cache mounts and records: ls, inspect, rm, export, import',
+    load: () => import('./commands/cache.ts'),
+  },
   fsck: { summary: 'Verify the whole store', load: () => import('./commands/fsck.ts') },
   logs: { summary: 'Print the full log of a build', load: () => import('./commands/logs.ts') },
   doctor: { summary: 'Say what this host offers and what is missing', load: () => import('./commands/doctor-host.ts') },

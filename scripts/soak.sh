@@ -3,6 +3,7 @@
 #   npm run soak [-- SUBSTRING...]     only files whose path contains one of them; KILN_SEED=N repeats a run of `-- fuzz`
 #   npm run soak -- differential --peer 'PREFIX docker' [--count 200] [--seed N]
 #                                      made-up Dockerfiles, built by Kiln and by Docker and compared
+#   npm run soak -- NAME [FLAG...]     test/soak/NAME.ts: crash, concurrent
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -12,6 +13,12 @@ if [ "${1:-}" = differential ]; then
   shift
   setup_bundle
   exec node_modules/.bin/node test/differential/run.ts "$@"
+fi
+if [ -n "${1:-}" ] && [ -f "test/soak/$1.ts" ]; then
+  program=test/soak/$1.ts
+  shift
+  setup_bundle
+  exec node_modules/.bin/node "$program" "$@"
 fi
 files=$(grep -rl KILN_SOAK --include='*.test.ts' base frontend solver cache snapshotter executor exporter registry cli test)
 for file in $files; do

@@ -144,4 +144,37 @@ test('policies of kiln.toml decide what an automatic collection takes', async ()
   assert.not.match(stdout, /RUN/);
 });
 
+test('cache mounts are listed, saved, restored elsewhere, and removed', async () => {
+  await using rig = await Rig.create('busybox');
+  await using other = await Rig.create('busybox');
+  const step = (text: string) => `FROM busybox\nRUN --mount=type=cache,id=pkg,target=/cc,uid=12,mode=0750 ${text}\n`;
+  rig.write('c', { Dockerfile: step('echo kept > /cc/f && mkdir /cc/d') });
+  await rig.build('c');
+  const { stdout } = await rig.kiln(['cache', 'ls'], { expect: 0 });
+  assert.match(stdout, /^pkg +[0-9a-f]{24}-0 +\S+ +\d+ seconds? ago$/m);
+  assert.match((await rig.kiln(['cache', 'ls', '--records'], { expect: 0 })).stdout, 'RUN --mount=type=cache');
+  const saved = other.path('saved');
+  assert.match((await rig.kiln(['cache', 'export', saved, 'pkg'], { expect: 0 })).stdout, /saved 1 cache mounts/);
+  await other.kiln(['cache', 'import', saved, 'pkg'], { expect: 0 });
+  other.write('c', { Dockerfile: step('cat /cc/f > /out && stat -c "%u %a" /cc >> /out') });
+  await other.build('c', '-t', 'x');
+  assert.is((await other.kiln(['run', 'x', 'cat', '/out'], { expect: 0 })).stdout, 'kept\n12 750\n');
+  await other.kiln(['cache', 'rm', 'pkg'], { expect: 0 });
+  assert.match((await other.kiln(['cache', 'inspect', 'pkg'], { expect: 1 })).stderr, 'KILN_CACHE_NOT_FOUND');
+});
+
+test('--no-cache begins a cache mount anew', async () => {
+  await using rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: 'FROM busybox\nRUN --mount=type=cache,target=/cc echo x >> /cc/f && wc -l < /cc/f > /n\n' });
+  const count = async (...args: string[]) => {
+    rig.write('c', { [`touch${Math.random()}`]: '' });
+    await rig.build('c', '-t', 'x', ...args);
+    return (await rig.kiln(['run', 'x', 'cat', '/n'], { expect: 0 })).stdout.trim();
+  };
+  assert.is(await count(), '1');
+  await rig.kiln(['prune', '--force', '--filter', 'type=regular'], { expect: 0 });
+  assert.is(await count(), '1', 'cached: the image keeps its layers');
+  assert.is(await count('--no-cache'), '1');
+});
+
 test.run();

@@ -19,6 +19,8 @@ export interface TarEntry {
   /** Bytes of a file's content; 0 for everything else. */
   readonly size: number;
   readonly mtime: Timespec;
+  /** Write the nanoseconds, too: a layer has whole seconds. */
+  readonly exactTime?: boolean;
   readonly devMajor: number;
   readonly devMinor: number;
   /** Extended attributes (`SCHILY.xattr.*` records). */
@@ -85,6 +87,7 @@ function plainTemplate(): Buffer {
  */
 function plainHeader(entry: TarEntry): Buffer | undefined {
   const { path, mode, uid, gid, size, mtime } = entry;
+  if (entry.exactTime && mtime.nsec !== 0) return undefined;
   if (path.length > 100 || entry.linkPath !== '' || entry.xattrs.size > 0 || entry.devMajor !== 0 || entry.devMinor !== 0)
     return undefined;
   if (!fits(uid, 8) || !fits(gid, 8) || !fits(size, 12) || !fits(mtime.sec, 12)) return undefined;
@@ -151,6 +154,8 @@ function paxRecords(entry: TarEntry, name: Buffer, link: Buffer): Map<string, Bu
   number('gid', entry.gid, 8);
   number('size', entry.size, 12);
   number('mtime', entry.mtime.sec, 12);
+  const { sec, nsec } = entry.mtime;
+  if (entry.exactTime && nsec !== 0 && sec >= 0) records.set('mtime', Buffer.from(`${sec}.${String(nsec).padStart(9, '0')}`));
   for (const [key, value] of entry.xattrs) records.set(`SCHILY.xattr.${key}`, value);
   return records;
 }

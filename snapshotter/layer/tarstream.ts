@@ -29,6 +29,8 @@ const EPOCH = { sec: 0, nsec: 0 };
 export interface TarOptions {
   /** Times after this many seconds since 1970 become it (SOURCE_DATE_EPOCH with rewrite-timestamp). */
   readonly clamp?: number | undefined;
+  /** A tree as it is, not a layer: names mean nothing, times are exact. */
+  readonly plain?: boolean | undefined;
   /** Called every few entries; throws to stop. */
   readonly check: () => void;
   /** Where the next piece is put; asked again for each. A piece belongs to the consumer until it gives the buffer back. */
@@ -75,7 +77,7 @@ export function* tarStream(files: string, options: TarOptions, stats: TarStats):
         }
         stack.push(frame(fd, `${path}/`));
         yield* out.put(encodeHeader({ ...entry, xattrs: xattrsOf(fd) }));
-        if (isOpaque(fd)) {
+        if (!options.plain && isOpaque(fd)) {
           stats.entries++;
           yield* out.put(encodeHeader(whiteout(`${path}/.wh..wh..opq`)));
         }
@@ -119,10 +121,10 @@ function entryOf(
   path: string,
   stat: Stat,
   links: Map<number, string>,
-  { clamp }: TarOptions,
+  { clamp, plain }: TarOptions,
 ): TarEntry | undefined {
   const type = TYPES.get(stat.mode & TYPE);
-  if (type === undefined) return undefined;
+  if (type === undefined || (plain && (type === 'char' || type === 'block'))) return undefined;
   if (type === 'char' && stat.rdevMajor === 0 && stat.rdevMinor === 0)
     return whiteout(`${path.slice(0, -name.length)}.wh.${name}`);
   const first = type !== 'directory' && stat.nlink > 1 ? links.get(stat.ino) : undefined;
@@ -136,7 +138,12 @@ function entryOf(
     uid: stat.uid,
     gid: stat.gid,
     size: type === 'file' && first === undefined ? stat.size : 0,
-    mtime: clamp !== undefined && stat.mtime.sec >= clamp ? { sec: clamp, nsec: 0 } : { sec: stat.mtime.sec, nsec: 0 },
+    mtime: plain
+      ? stat.mtime
+      : clamp !== undefined && stat.mtime.sec >= clamp
+        ? { sec: clamp, nsec: 0 }
+        : { sec: stat.mtime.sec, nsec: 0 },
+    ...(plain && { exactTime: true }),
     devMajor: isDevice ? stat.rdevMajor : 0,
     devMinor: isDevice ? stat.rdevMinor : 0,
     xattrs: NO_XATTRS,

@@ -45,8 +45,11 @@ export class LayerWriter implements TarHandler, Disposable {
   readonly #times = new Map<string, Timespec>();
   #file = -1;
   #entry: TarEntry | undefined;
+  readonly #plain: boolean;
 
-  constructor(files: string) {
+  /** `plain`: an archive of a tree, in which names mean nothing more than they say and devices have no place. */
+  constructor(files: string, names: 'layer' | 'plain' = 'layer') {
+    this.#plain = names === 'plain';
     this.#top = openat(AT.FDCWD, files, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
   }
 
@@ -55,6 +58,7 @@ export class LayerWriter implements TarHandler, Disposable {
     const path = entryPath(entry.path);
     if (path.names.length === 0) return this.#root(entry);
     const dir = this.#directory(path.parent);
+    if (this.#plain) return this.#make(dir, path, entry);
     const mark = whiteoutOf(path.name);
     if (mark.kind === 'skip') return;
     if (mark.kind === 'opaque') return makeOpaque(dir);
@@ -154,6 +158,7 @@ export class LayerWriter implements TarHandler, Disposable {
         break;
       case 'char':
       case 'block':
+        if (this.#plain) throw malformed('a device');
         // 0:0 is overlay's whiteout: an archive says that by name.
         if (entry.type === 'char' && entry.devMajor === 0 && entry.devMinor === 0)
           throw malformed('a device with the number 0:0');

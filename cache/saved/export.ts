@@ -1,0 +1,85 @@
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { zstdCompressSync } from 'node:zlib';
+import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
+import { tarStream } from '../../snapshotter/layer/tarstream.ts';
+import { lockFile } from '../../snapshotter/overlay/filelock.ts';
+import type { CacheMountPlace } from '../gc/others.ts';
+import { Chunker } from './chunker.ts';
+import { chunkPath, readSaved, type SavedChunk, type SavedMount, writeSaved } from './format.ts';
+
+export interface Exported {
+  readonly mounts: number;
+  /** Bytes of the mounts as tars, and what of it had to be written, compressed. */
+  readonly size: number;
+  readonly written: number;
+}
+
+const PIECE = 1 << 20;
+
+/**
+ * Saves cache mounts below `destination`, which may hold an earlier export: only chunks that are new are written, and those that nothing
+ * needs any more are removed. A mount that is written to meanwhile is waited for.
+ */
+export async function exportMounts(
+  places: readonly CacheMountPlace[],
+  destination: string,
+  signal: AbortSignal,
+): Promise<Exported> {
+  mkdirSync(join(destination, 'chunks'), { recursive: true });
+  const before = readSaved(destination);
+  const made: SavedMount[] = [];
+  let written = 0;
+  for (const place of places) {
+    using _held = await lockFile(lockOf(place), 'exclusive', signal);
+    const chunks = saveTree(place.data, destination, signal, (bytes) => (written += bytes));
+    const size = chunks.reduce((sum, chunk) => sum + chunk.size, 0);
+    made.push({ id: place.mountId, base: place.base, saved: Date.now(), size, chunks });
+  }
+  const isMade = (mount: SavedMount) => made.some(({ id, base }) => id === mount.id && base === mount.base);
+  const mounts = [...(before?.mounts ?? []).filter((mount) => !isMade(mount)), ...made];
+  writeSaved(destination, { version: 1, mounts });
+  sweep(destination, mounts);
+  return { mounts: made.length, size: made.reduce((sum, mount) => sum + mount.size, 0), written };
+}
+
+function lockOf({ item }: CacheMountPlace): string {
+  return item.content.lock!;
+}
+
+function saveTree(data: string, destination: string, signal: AbortSignal, wrote: (bytes: number) => void): SavedChunk[] {
+  const chunker = new Chunker();
+  const chunks: SavedChunk[] = [];
+  const keep = (chunk: Buffer) => {
+    const digest = digestOf(chunk);
+    chunks.push({ digest, size: chunk.length });
+    wrote(writeChunk(chunkPath(destination, digest), chunk));
+  };
+  const buffer = Buffer.allocUnsafeSlow(PIECE);
+  const options = { check: () => signal.throwIfAborted(), buffer: () => buffer, plain: true };
+  for (const piece of tarStream(data, options, { entries: 0, size: 0 })) for (const chunk of chunker.push(piece)) keep(chunk);
+  for (const chunk of chunker.finish()) keep(chunk);
+  return chunks;
+}
+
+/** Bytes written: none when the chunk is there. */
+function writeChunk(path: string, chunk: Buffer): number {
+  if (existsSync(path)) return 0;
+  const bytes = zstdCompressSync(chunk);
+  const temporary = `${path}.${process.pid}`;
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(temporary, bytes);
+  renameSync(temporary, path);
+  return bytes.length;
+}
+
+function sweep(destination: string, mounts: readonly SavedMount[]): void {
+  const needed = new Set<Digest>(mounts.flatMap(({ chunks }) => chunks.map(({ digest }) => digest)));
+  const names = new Set([...needed].map((digest) => `${hexOf(digest)}.zst`));
+  const chunks = join(destination, 'chunks');
+  for (const directory of readdirSync(chunks)) {
+    for (const name of readdirSync(join(chunks, directory))) {
+      if (!names.has(name)) rmSync(join(chunks, directory, name), { force: true });
+    }
+  }
+}

@@ -1,0 +1,97 @@
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { asDigest, type Digest, hexOf, isDigest } from '../../base/digest.ts';
+import { errnoOf, KilnError } from '../../base/errors.ts';
+import { CHUNK } from './chunker.ts';
+
+/**
+ * # Saved cache mounts (docs/saved-caches.md)
+ *
+ *     DEST/kiln-caches.json        what is saved
+ *     DEST/chunks/AB/ABCDEF….zst   chunks by the sha256 of their bytes, each compressed by itself
+ */
+export interface SavedCaches {
+  readonly version: 1;
+  readonly mounts: readonly SavedMount[];
+}
+
+export interface SavedMount {
+  readonly id: string;
+  /** What it began with, '' for nothing: part of its identity. */
+  readonly base: string;
+  /** Milliseconds since 1970. */
+  readonly saved: number;
+  /** Bytes of the tar that the chunks make together. */
+  readonly size: number;
+  readonly chunks: readonly SavedChunk[];
+}
+
+export interface SavedChunk {
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+const INDEX = 'kiln-caches.json';
+const MAX_INDEX = 64 << 20;
+
+export function chunkPath(destination: string, digest: Digest): string {
+  const hex = hexOf(digest);
+  return join(destination, 'chunks', hex.slice(0, 2), `${hex}.zst`);
+}
+
+/** Undefined when nothing was saved there. Everything it says is checked: it may come from anywhere. Throws KILN_SAVED_CACHE_INVALID. */
+export function readSaved(destination: string): SavedCaches | undefined {
+  const path = join(destination, INDEX);
+  if (!existsSync(path)) return undefined;
+  let value: unknown;
+  try {
+    const bytes = readFileSync(path);
+    if (bytes.length > MAX_INDEX) throw invalid(path, 'it is too long');
+    value = JSON.parse(bytes.toString('utf8'));
+  } catch (error) {
+    if (error instanceof KilnError || errnoOf(error) !== undefined) throw error;
+    throw invalid(path, 'it is no JSON');
+  }
+  return checked(path, value);
+}
+
+export function writeSaved(destination: string, saved: SavedCaches): void {
+  const path = join(destination, INDEX);
+  const temporary = `${path}.${process.pid}`;
+  writeFileSync(temporary, `${JSON.stringify(saved, undefined, 1)}\n`);
+  renameSync(temporary, path);
+}
+
+export function invalid(path: string, why: string): KilnError {
+  return new KilnError('KILN_SAVED_CACHE_INVALID', `what was saved is damaged: ${why}`, {
+    place: { kind: 'path', path },
+    hint: "save it again with 'kiln cache export'",
+  });
+}
+
+function checked(path: string, value: unknown): SavedCaches {
+  if (!isObject(value) || value['version'] !== 1 || !Array.isArray(value['mounts']))
+    throw invalid(path, 'it is not of a form that this kiln knows');
+  return { version: 1, mounts: value['mounts'].map((mount) => checkedMount(path, mount)) };
+}
+
+function checkedMount(path: string, value: unknown): SavedMount {
+  if (!isObject(value) || !Array.isArray(value['chunks'])) throw invalid(path, 'a mount is malformed');
+  const { id, base, saved, size } = value;
+  if (typeof id !== 'string' || typeof base !== 'string' || typeof saved !== 'number' || typeof size !== 'number')
+    throw invalid(path, 'a mount is malformed');
+  const chunks = value['chunks'].map((chunk): SavedChunk => {
+    if (!isObject(chunk)) throw invalid(path, 'a chunk is malformed');
+    const { digest, size: bytes } = chunk;
+    if (typeof digest !== 'string' || !isDigest(digest)) throw invalid(path, 'a chunk has no digest');
+    if (typeof bytes !== 'number' || !Number.isInteger(bytes) || bytes < 1 || bytes > CHUNK.most)
+      throw invalid(path, 'a chunk has a size that none can have');
+    return { digest: asDigest(digest), size: bytes };
+  });
+  if (chunks.reduce((sum, chunk) => sum + chunk.size, 0) !== size) throw invalid(path, 'sizes do not add up');
+  return { id, base, saved, size, chunks };
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,87 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { zstdDecompressSync } from 'node:zlib';
+import { digestOf } from '../../base/digest.ts';
+import { KilnError, messageOf } from '../../base/errors.ts';
+import { TarReader } from '../../snapshotter/layer/untar.ts';
+import { LayerWriter, NeedsBelow } from '../../snapshotter/layer/writer.ts';
+import { lockFile } from '../../snapshotter/overlay/filelock.ts';
+import type { Store } from '../../snapshotter/store/root.ts';
+import { cacheName, describeCache } from '../mounts.ts';
+import { CHUNK } from './chunker.ts';
+import { chunkPath, invalid, readSaved, type SavedMount } from './format.ts';
+
+/**
+ * Restores saved cache mounts in the place of those of the same id, which are waited for while a step uses them. `wanted` chooses by id. The
+ * source is not trusted: every chunk is verified, its size bounded, and the archive is unpacked by descriptor, never out of its directory.
+ * Answers what was restored. Throws KILN_SAVED_CACHE_INVALID.
+ */
+export async function importMounts(
+  store: Store,
+  source: string,
+  wanted: (mount: SavedMount) => boolean,
+  signal: AbortSignal,
+): Promise<readonly SavedMount[]> {
+  const saved = readSaved(source);
+  if (!saved) throw invalid(source, 'there is no kiln-caches.json');
+  const mounts = saved.mounts.filter(wanted);
+  for (const mount of mounts) await restore(store, source, mount, signal);
+  return mounts;
+}
+
+async function restore(store: Store, source: string, mount: SavedMount, signal: AbortSignal): Promise<void> {
+  using scratch = store.scratch('restore');
+  const data = join(scratch.path, 'data');
+  mkdirSync(data);
+  unpack(source, mount, data, signal);
+  mkdirSync(join(scratch.path, 'ready'));
+  const home = join(store.root, 'caches', cacheName(mount));
+  describeCache(home, mount);
+  using _held = await lockFile(join(home, '0.lock'), 'exclusive', signal);
+  const place = join(home, '0');
+  const trash = store.scratchPath('trash');
+  if (existsSync(place)) renameSync(place, trash);
+  mkdirSync(place);
+  renameSync(data, join(place, 'data'));
+  renameSync(join(scratch.path, 'ready'), join(place, 'ready'));
+  await rm(trash, { recursive: true, force: true });
+}
+
+function unpack(source: string, mount: SavedMount, data: string, signal: AbortSignal): void {
+  using writer = new LayerWriter(data, 'plain');
+  const reader = new TarReader(writer);
+  try {
+    for (const chunk of mount.chunks) {
+      signal.throwIfAborted();
+      reader.push(readChunk(chunkPath(source, chunk.digest), chunk));
+    }
+    reader.finish();
+    writer.finish();
+  } catch (error) {
+    if (error instanceof NeedsBelow) throw invalid(source, `${mount.id} has an entry without its directory: ${error.message}`);
+    throw error;
+  }
+}
+
+function readChunk(path: string, { digest, size }: SavedMount['chunks'][number]): Buffer {
+  const there = statSync(path, { throwIfNoEntry: false });
+  if (!there) throw invalid(path, 'the chunk is missing');
+  // A chunk that zstd could make no smaller has a few bytes more.
+  if (!there.isFile() || there.size > CHUNK.most + 4096) throw invalid(path, 'the chunk is too large');
+  let bytes: Buffer;
+  try {
+    bytes = zstdDecompressSync(readFileSync(path), { maxOutputLength: CHUNK.most });
+  } catch (error) {
+    throw invalid(path, `the chunk cannot be read: ${messageOf(error)}`);
+  }
+  if (bytes.length !== size || digestOf(bytes) !== digest) throw invalid(path, 'the chunk has other bytes than its name says');
+  return bytes;
+}
+
+/** Removes a cache mount, waiting for whoever uses it. */
+export async function removeMount(paths: readonly string[], lock: string, signal: AbortSignal): Promise<void> {
+  if (!existsSync(lock)) throw new KilnError('KILN_CACHE_NOT_FOUND', 'the cache mount is gone already');
+  using _held = await lockFile(lock, 'exclusive', signal);
+  for (const path of paths) rmSync(path, { recursive: true, force: true });
+}

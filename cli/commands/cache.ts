@@ -1,0 +1,183 @@
+import { join } from 'node:path';
+import { KilnError } from '../../base/errors.ts';
+import { type CacheMountPlace, cacheMountPlaces } from '../../cache/gc/others.ts';
+import { recordsOf } from '../../cache/records.ts';
+import { newCommand, parseArguments } from '../arguments.ts';
+import { cancelOnSignals } from '../cancel.ts';
+import { bytes } from '../progress/model.ts';
+import { openSession, type Session } from '../session.ts';
+import { since, table } from '../table.ts';
+
+const SUBCOMMANDS = { ls: list, inspect, rm: remove, export: save, import: restore } as const;
+
+/** `kiln cache ls|inspect|rm|export|import`: the directories of RUN --mount=type=cache, and the records of steps. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const [name = '', ...rest] = argv;
+  if (Object.hasOwn(SUBCOMMANDS, name)) return await SUBCOMMANDS[name as keyof typeof SUBCOMMANDS](rest);
+  if (name === '--help' || name === '-h' || name === 'help') {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  throw new KilnError('KILN_USAGE', name === '' ? 'a command is missing' : `unknown command: cache ${name}`, {
+    hint: `kiln cache ${Object.keys(SUBCOMMANDS).join('|')}`,
+    exitCode: 2,
+  });
+}
+
+const USAGE = `Usage: kiln cache COMMAND
+
+Looks after cache mounts (RUN --mount=type=cache) and the records of steps.
+
+Commands:
+  ls        List cache mounts, or with --records the records of steps
+  inspect   Print what is known of a cache mount or record as JSON
+  rm        Remove cache mounts or records
+  export    Save cache mounts to a directory: only what is new is written
+  import    Restore cache mounts from such a directory
+`;
+
+async function list(argv: readonly string[]): Promise<number> {
+  const command = newCommand('cache ls', 'List cache mounts')
+    .option('--records', 'the records of steps instead')
+    .option('--format <format>', 'json: one object a line');
+  if (!parseArguments(command, argv)) return 0;
+  const flags = command.opts<{ records?: boolean; format?: string }>();
+  await using session = openSession();
+  const found = flags.records ? records(session) : mounts(session).map(described);
+  if (flags.format === 'json') for (const one of found) process.stdout.write(`${JSON.stringify(one)}\n`);
+  else if (flags.records) {
+    const rows = records(session).map((one) => [one.key.slice(0, 24), since(one.created), since(one.used), one.description]);
+    process.stdout.write(table([['KEY', 'CREATED', 'LAST USED', 'STEP'], ...rows]));
+  } else {
+    const rows = mounts(session).map((place) => [
+      shownId(place),
+      place.item.id,
+      bytes(place.item.size),
+      place.item.inUse ? 'now' : since(place.item.used),
+    ]);
+    process.stdout.write(table([['MOUNT', 'ID', 'SIZE', 'LAST USED'], ...rows]));
+  }
+  return 0;
+}
+
+async function inspect(argv: readonly string[]): Promise<number> {
+  const command = newCommand('cache inspect', 'Print what is known of a cache mount or record').argument('<name>');
+  if (!parseArguments(command, argv)) return 0;
+  const name = command.args[0] ?? '';
+  await using session = openSession();
+  const found = [...findMounts(session, name).map(described), ...findRecords(session, name)];
+  if (found.length === 0) throw notFound(name);
+  process.stdout.write(`${JSON.stringify(found, undefined, 2)}\n`);
+  return 0;
+}
+
+async function remove(argv: readonly string[]): Promise<number> {
+  const command = newCommand('cache rm', 'Remove cache mounts or records').argument('<name...>');
+  if (!parseArguments(command, argv)) return 0;
+  await using session = openSession();
+  using cancel = cancelOnSignals();
+  const { removeMount } = await import('../../cache/saved/import.ts');
+  for (const name of command.args) {
+    const places = findMounts(session, name);
+    const keys = findRecords(session, name);
+    if (places.length + keys.length === 0) throw notFound(name);
+    for (const { item } of places) await removeMount(item.content.paths ?? [], item.content.lock ?? '', cancel.signal);
+    for (const { key } of keys) session.store.db.run('DELETE FROM record WHERE key = ?', key);
+    for (const place of places) process.stdout.write(`Removed: ${shownId(place)}, ${bytes(place.item.size)}\n`);
+    for (const { description } of keys) process.stdout.write(`Removed the record of ${description}\n`);
+  }
+  return 0;
+}
+
+async function save(argv: readonly string[]): Promise<number> {
+  const command = newCommand('cache export', 'Save cache mounts to a directory')
+    .argument('<directory>', 'new, or one that holds an earlier export: only what is new is written')
+    .argument('[mount...]', 'mounts by their id; all of them unless told');
+  if (!parseArguments(command, argv)) return 0;
+  const [directory = '', ...names] = command.args;
+  await using session = openSession();
+  using cancel = cancelOnSignals();
+  // The copies of a private mount but the first are nobody's in particular.
+  const all = mounts(session).filter(({ number, mountId }) => number === 0 && mountId !== '');
+  const chosen =
+    names.length === 0
+      ? all
+      : names.flatMap((name) =>
+          some(
+            all.filter((place) => isCalled(place, name)),
+            name,
+          ),
+        );
+  const { exportMounts } = await import('../../cache/saved/export.ts');
+  const { mounts: count, size, written } = await exportMounts(chosen, directory, cancel.signal);
+  process.stdout.write(`saved ${count} cache mounts, ${bytes(size)}; ${bytes(written)} written\n`);
+  return 0;
+}
+
+async function restore(argv: readonly string[]): Promise<number> {
+  const command = newCommand('cache import', 'Restore cache mounts from a directory')
+    .argument('<directory>', "what 'kiln cache export' made")
+    .argument('[mount...]', 'mounts by their id; all of them unless told');
+  if (!parseArguments(command, argv)) return 0;
+  const [directory = '', ...names] = command.args;
+  await using session = openSession();
+  using cancel = cancelOnSignals();
+  const { importMounts } = await import('../../cache/saved/import.ts');
+  const wanted = ({ id }: { readonly id: string }) => names.length === 0 || names.some((name) => sameId(id, name));
+  const restored = await importMounts(session.store, directory, wanted, cancel.signal);
+  for (const name of names)
+    some(
+      restored.filter(({ id }) => sameId(id, name)),
+      name,
+    );
+  const size = restored.reduce((sum, mount) => sum + mount.size, 0);
+  process.stdout.write(`restored ${restored.length} cache mounts, ${bytes(size)}\n`);
+  return 0;
+}
+
+function mounts({ store }: Session): CacheMountPlace[] {
+  return cacheMountPlaces(join(store.root, 'caches'));
+}
+
+function findMounts(session: Session, name: string): CacheMountPlace[] {
+  return mounts(session).filter((place) => isCalled(place, name));
+}
+
+/** By its id as the Dockerfile has it, or by the ID that ls shows. */
+function isCalled(place: CacheMountPlace, name: string): boolean {
+  return sameId(place.mountId, name) || place.item.id === name;
+}
+
+/** BuildKit puts a slash before each id of a Dockerfile. */
+function sameId(id: string, name: string): boolean {
+  return id === name || id === `/${name}`;
+}
+
+function shownId({ mountId, number }: CacheMountPlace): string {
+  return `${mountId.replace(/^\//, '')}${number === 0 ? '' : ` (private ${number})`}`;
+}
+
+function described(place: CacheMountPlace): object {
+  const { item, base, data } = place;
+  const { id, size, inUse, created, used } = item;
+  return { mount: shownId(place), id, base, size, inUse, created, used, directory: data };
+}
+
+function records(session: Session) {
+  return recordsOf(session.store);
+}
+
+function findRecords(session: Session, name: string) {
+  return /^[0-9a-f]{8,64}$/.test(name) ? records(session).filter(({ key }) => key.startsWith(name)) : [];
+}
+
+function some<T>(found: readonly T[], name: string): readonly T[] {
+  if (found.length === 0) throw notFound(name);
+  return found;
+}
+
+function notFound(name: string): KilnError {
+  return new KilnError('KILN_CACHE_NOT_FOUND', `there is no cache mount or record called ${JSON.stringify(name)}`, {
+    hint: "'kiln cache ls' lists the mounts, with --records the records",
+  });
+}
