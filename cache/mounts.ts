@@ -34,6 +34,7 @@ export interface CacheLease extends AsyncDisposable {
  *
  *     caches/NAME/about.json     what it is: id, base, when it was made
  *     caches/NAME/N.lock         its time is that of the last use
+ *     caches/NAME/0.filling      held by the one of several sharers who fills it
  *     caches/NAME/N/data         the directory; N/ready when it is filled. N is 0 but for private ones
  */
 export interface CacheMounts {
@@ -99,17 +100,10 @@ export function describeCache(home: string, { id, base }: Pick<CacheRequest, 'id
 }
 
 async function leaseFirst(home: string, request: CacheRequest, signal: AbortSignal): Promise<CacheLease> {
-  const lock = join(home, '0.lock');
   const place = join(home, '0');
-  if (request.sharing === 'locked') return await filled(place, request, await lockFile(lock, 'exclusive', signal));
-  for (;;) {
-    const held = await lockFile(lock, 'shared', signal);
-    if (existsSync(join(place, 'ready'))) return leaseOf(place, held);
-    held[Symbol.dispose]();
-    // Filled by one while the others wait.
-    using _filling = await lockFile(lock, 'exclusive', signal);
-    await fill(place, request);
-  }
+  const shared = request.sharing === 'shared';
+  const held = await lockFile(join(home, '0.lock'), shared ? 'shared' : 'exclusive', signal);
+  return await filled(place, request, held, shared ? join(home, '0.filling') : undefined, signal);
 }
 
 async function leasePrivate(home: string, request: CacheRequest): Promise<CacheLease> {
@@ -119,9 +113,19 @@ async function leasePrivate(home: string, request: CacheRequest): Promise<CacheL
   }
 }
 
-async function filled(place: string, request: CacheRequest, held: HeldLock): Promise<CacheLease> {
+/** `filling`: the lock of whoever fills, for those who hold the other one together. */
+async function filled(
+  place: string,
+  request: CacheRequest,
+  held: HeldLock,
+  filling?: string,
+  signal = new AbortController().signal,
+): Promise<CacheLease> {
   try {
-    await fill(place, request);
+    if (!existsSync(join(place, 'ready'))) {
+      using _one = filling === undefined ? undefined : await lockFile(filling, 'exclusive', signal);
+      await fill(place, request);
+    }
   } catch (error) {
     held[Symbol.dispose]();
     throw error;

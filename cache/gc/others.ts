@@ -48,7 +48,7 @@ export function cacheMountPlaces(directory: string): CacheMountPlace[] {
         used,
         mutable: true,
         inUse: isLocked(join(home, lock)),
-        content: { paths: [place, join(home, lock)], lock: join(home, lock) },
+        content: { paths: [place, join(home, `${number}.filling`), join(home, lock)], lock: join(home, lock) },
       };
       return [
         { item, name, number: Number(number), mountId: about?.id ?? '', base: about?.base ?? '', data: join(place, 'data') },
