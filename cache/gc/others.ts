@@ -57,7 +57,7 @@ export function cacheMountPlaces(directory: string): CacheMountPlace[] {
   });
 }
 
-/** Mirrors of git repositories: a directory each, with a lock file of the same name beside it or within `tmp/locks`. */
+/** Mirrors of git repositories: a directory each, with a lock file beside it while it is used. */
 function gitItems(directory: string): Item[] {
   return names(directory)
     .filter((name) => !name.endsWith('.lock'))
@@ -65,7 +65,7 @@ function gitItems(directory: string): Item[] {
       const path = join(directory, name);
       const lock = `${path}.lock`;
       const item = plain(name, 'source.git.checkout', 'git repository', [path]);
-      return { ...item, inUse: isLocked(lock), content: { paths: [path], lock } };
+      return { ...item, inUse: isLocked(lock), content: { paths: [path, lock], lock } };
     });
 }
 

@@ -1,0 +1,49 @@
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { withLockFile } from '../../snapshotter/overlay/lockfile.ts';
+import { openRooms } from '../../snapshotter/overlay/open.ts';
+import { openStore } from '../../snapshotter/store/root.ts';
+import { prune, survey } from './collect.ts';
+import { parseFilterFlags } from './filter.ts';
+import type { PrunePolicy } from './policy.ts';
+
+const never = new AbortController().signal;
+const git: PrunePolicy = {
+  name: '',
+  ...parseFilterFlags(['type=source.git.checkout']),
+  all: false,
+  reserved: 0,
+  maxUsed: 0,
+  minFree: 0,
+};
+
+test('a git mirror is an item; while its lock is held it is in use, and afterwards it goes with its lock', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'kiln-others-'));
+  const store = openStore(join(dir, 'store'));
+  const rooms = openRooms(store);
+  try {
+    const mirror = join(store.root, 'git', 'abc');
+    mkdirSync(mirror, { recursive: true });
+    writeFileSync(join(mirror, 'pack'), Buffer.alloc(50_000, 1));
+    await withLockFile(`${mirror}.lock`, never, async () => {
+      const item = survey(rooms).find(({ type }) => type === 'source.git.checkout');
+      assert.ok(item?.inUse && item.size > 50_000);
+      assert.equal(await prune(rooms, [git], never), []);
+    });
+    assert.equal(
+      (await prune(rooms, [git], never)).map(({ item }) => item.id),
+      ['abc'],
+    );
+    assert.not(existsSync(mirror));
+    assert.not(existsSync(`${mirror}.lock`));
+  } finally {
+    await rooms.snapshotter[Symbol.asyncDispose]();
+    store.close();
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+
+test.run();
