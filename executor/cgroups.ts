@@ -49,7 +49,7 @@ export interface Placement {
   /** Limits for the runtime to set, where it makes the group: `linux.resources`. */
   readonly resources?: Readonly<Record<string, unknown>> | undefined;
   /** Starts the runtime by `launch` where it belongs. */
-  start<T>(launch: () => T): T;
+  start<T extends { readonly pid: number }>(launch: () => T): T;
   /** Reads the counters and removes what `place` made, when the process is gone. Zeros when called again. */
   finish(): Counters;
 }

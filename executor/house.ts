@@ -19,7 +19,7 @@ import { type Cgroups, cgroupMode, enterCgroups, hideHybrid } from './cgroups.ts
 import type { ProcessSpec } from './executor.ts';
 import { compileSeccomp } from './filter.ts';
 import { hostsText, resolvText } from './netfiles.ts';
-import type { Network, NetworkKind } from './network/network.ts';
+import { type Network, type NetworkKind, NetworkUnavailable } from './network/network.ts';
 import { type NetworkOptions, openNetwork } from './network/open.ts';
 import { type FoundRuntime, findRuntime, knownVulnerabilities, probeRuntime } from './probe.ts';
 import { startTime } from './proc.ts';
@@ -192,6 +192,14 @@ export function networkFiles(
   };
 }
 
+function explainLease(error: unknown): never {
+  if (!(error instanceof NetworkUnavailable)) throw error;
+  throw new KilnError('KILN_NETWORK', `a step cannot get a network: ${error.message}`, {
+    hint: 'run fewer steps at once (--max-parallelism), or give them the network of the host: --network=host',
+    cause: error,
+  });
+}
+
 /** The network that one sandbox is put into. */
 export interface JoinedNetwork {
   /** The host's, a new one without a way out, or the one at a path. */
@@ -203,7 +211,7 @@ export interface JoinedNetwork {
 export async function joinNetwork(house: House, spec: ProcessSpec, scope: DisposableStack): Promise<JoinedNetwork> {
   if (spec.network !== 'default') return { namespace: spec.network };
   const network = await house.network();
-  const lease = await network.lease();
+  const lease = await network.lease().catch(explainLease);
   scope.defer(() => lease.release(spec.security === 'insecure'));
   return { namespace: lease.path === undefined ? 'host' : { path: lease.path }, resolver: network.resolver };
 }

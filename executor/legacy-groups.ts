@@ -168,11 +168,35 @@ function inheritSet(directory: string): void {
   }
 }
 
+/** Files that take the limit of memory away, in an order in which the kernel lets it go. */
+const UNLIMITED = ['memory.memsw.limit_in_bytes', 'memory.limit_in_bytes'];
+
 /**
- * Starts a child in the groups: the main thread goes in, spawns, and comes out. Only then are the limits set, so that what our other
- * threads do meanwhile is not charged against them.
+ * Starts a child in the groups: the main thread goes in, spawns, and comes out. The limit of memory is set only then, so that what our
+ * other threads do meanwhile is not held to it; all limits are tried on the empty groups first, where a wrong one does no harm.
  */
-function startIn<T>(groups: ReadonlyMap<string, Group>, settings: readonly Setting[], launch: () => T): T {
+function startIn<T extends { readonly pid: number }>(
+  groups: ReadonlyMap<string, Group>,
+  settings: readonly Setting[],
+  launch: () => T,
+): T {
+  const at = (controller: string) => groups.get(controller)!.directory;
+  applySettings(settings, at);
+  const memory = settings.filter(({ controller }) => controller === 'memory');
+  if (memory.length > 0) for (const file of UNLIMITED) attempt(() => writeFileSync(`${at('memory')}/${file}`, '-1'));
+  const child = spawnIn(groups, launch);
+  try {
+    if (groups.has('memory')) attempt(() => writeFileSync(`${at('memory')}/memory.max_usage_in_bytes`, '0'));
+    applySettings(memory, at);
+    return child;
+  } catch (error) {
+    // It has more in memory already than it may have. Nobody waits for it yet.
+    process.kill(child.pid, 'SIGKILL');
+    throw error;
+  }
+}
+
+function spawnIn<T>(groups: ReadonlyMap<string, Group>, launch: () => T): T {
   const entered: Group[] = [];
   try {
     for (const group of groups.values()) {
@@ -182,8 +206,6 @@ function startIn<T>(groups: ReadonlyMap<string, Group>, settings: readonly Setti
     return launch();
   } finally {
     for (const { home } of entered) enter(home);
-    attempt(() => writeFileSync(`${groups.get('memory')?.directory}/memory.max_usage_in_bytes`, '0'));
-    applySettings(settings, (controller) => groups.get(controller)!.directory);
   }
 }
 

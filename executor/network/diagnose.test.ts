@@ -8,6 +8,7 @@ function host(changes: Partial<NetworkHost> = {}, programs: readonly string[] = 
     find: (name) => (programs.includes(name) ? `/usr/sbin/${name}` : undefined),
     read: () => '0\n',
     isWritable: () => true,
+    legacy: () => undefined,
     chains: () => '',
     ...changes,
   };
@@ -23,6 +24,7 @@ test('root has the kernel, an ordinary user slirp4netns', () => {
 test('what stands in the way is named, and what is to be installed', () => {
   const cases: readonly [NetworkHost, RegExp, readonly string[]][] = [
     [host({ chains: () => DROP }), /chain FORWARD .* drops forwarded packets/, []],
+    [host({ legacy: () => 'the chain FORWARD of iptables-legacy drops' }), /iptables-legacy/, []],
     [host({ chains: () => undefined }), /nft does not work here/, []],
     [host({ isWritable: (path) => path !== '/proc/sys/net/ipv4/ip_forward' }), /IP forwarding is off/, []],
     [host({}, ['ip', 'slirp4netns']), /nft is not installed/, ['nftables']],

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { forwardObstacle } from './firewall.ts';
-import { natTools } from './nat.ts';
+import { legacyRules, natTools } from './nat.ts';
 import type { NetworkKind } from './network.ts';
 import { slirpTool } from './slirp.ts';
 import { findTool } from './tool.ts';
@@ -22,6 +22,8 @@ export interface NetworkHost {
   find(program: string): string | undefined;
   read(path: string): string | undefined;
   isWritable(path: string): boolean;
+  /** What the rules of iptables-legacy have against forwarding. */
+  legacy(): string | undefined;
   /** The answer to `nft list chains`, or undefined when it fails. */
   chains(nft: string): string | undefined;
 }
@@ -41,13 +43,14 @@ export function diagnoseNetwork(host: NetworkHost): NetworkDiagnosis {
 
 const FORWARDING = '/proc/sys/net/ipv4/ip_forward';
 
-function natObstacle({ root, find, read, isWritable, chains }: NetworkHost): string | undefined {
+function natObstacle({ root, find, read, isWritable, legacy, chains }: NetworkHost): string | undefined {
   if (!root) return 'an ordinary user may not change the network of the host';
   const tools = natTools(find);
   if (typeof tools === 'string') return tools;
   if (read(FORWARDING)?.trim() !== '1' && !isWritable(FORWARDING)) return 'IP forwarding is off and cannot be turned on';
   const rules = chains(tools.nft);
-  return rules === undefined ? 'nft does not work here (no nftables in the kernel, or no CAP_NET_ADMIN)' : forwardObstacle(rules);
+  if (rules === undefined) return 'nft does not work here (no nftables in the kernel, or no CAP_NET_ADMIN)';
+  return forwardObstacle(rules) ?? legacy();
 }
 
 function slirpObstacle({ find, isWritable }: NetworkHost): string | undefined {
@@ -76,6 +79,7 @@ export function thisNetworkHost(uid: number): NetworkHost {
         return false;
       }
     },
+    legacy: legacyRules,
     chains(nft) {
       const { status, stdout } = spawnSync(nft, ['list', 'chains'], { encoding: 'utf8' });
       return status === 0 ? stdout : undefined;

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { forwardObstacle, tableCommands } from './firewall.ts';
+import { forwardObstacle, legacyObstacle, tableCommands } from './firewall.ts';
 
 const list = (table: string, chain: string, hook: string, policy: string) =>
   `table ${table} {\n\tchain ${chain} {\n\t\ttype filter hook ${hook} priority filter; policy ${policy};\n\t}\n}\n`;
@@ -19,6 +19,23 @@ test('a chain that drops what is forwarded is named', () => {
   );
   assert.match(forwardObstacle(list('inet filter', 'f', 'forward', 'drop')) ?? '', /inet filter/);
   assert.match(forwardObstacle(list('inet firewalld', 'filter_FORWARD', 'forward', 'accept')) ?? '', /firewalld/);
+});
+
+test('rules of iptables-legacy count too', () => {
+  assert.is(
+    legacyObstacle('', () => assert.unreachable()),
+    undefined,
+  );
+  assert.is(
+    legacyObstacle('nat\n', () => assert.unreachable()),
+    undefined,
+  );
+  assert.is(
+    legacyObstacle('nat\nfilter\n', () => '-P FORWARD ACCEPT\n'),
+    undefined,
+  );
+  assert.match(legacyObstacle('filter\n', () => '-P FORWARD DROP\n-A FORWARD -j X\n') ?? '', /iptables-legacy drops/);
+  assert.match(legacyObstacle('filter\n', () => undefined) ?? '', /not there/);
 });
 
 test("a process's table lets nothing in, and nothing from step to step", () => {

@@ -21,6 +21,17 @@ export function tableCommands(table: string, subnet: string, interfaces: string)
 }
 
 /**
+ * The same for the tables of iptables before nftables, which `nft` does not show: `tables` is /proc/net/ip_tables_names, `rules` what
+ * `iptables-legacy -S FORWARD` says of them (undefined where nobody can be asked).
+ */
+export function legacyObstacle(tables: string, rules: () => string | undefined): string | undefined {
+  if (!/^filter$/m.test(tables)) return undefined;
+  const text = rules();
+  if (text === undefined) return 'the host has rules of iptables-legacy, and the program to read them is not there';
+  return /^-P FORWARD (?!ACCEPT)/m.test(text) ? 'the chain FORWARD of iptables-legacy drops forwarded packets' : undefined;
+}
+
+/**
  * Why forwarded packets would not pass, from `nft list chains`, or undefined. A packet must be accepted by every chain on its way, so a
  * chain of somebody else whose policy is drop (Docker's, ufw's) cannot be overruled by ours.
  */

@@ -1,6 +1,7 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { inUserNamespace } from '../../snapshotter/sys/usernamespace.ts';
-import { forwardObstacle, tableCommands } from './firewall.ts';
+import { forwardObstacle, legacyObstacle, tableCommands } from './firewall.ts';
 import { makeNamespace, type Namespace, turnOffIpv6, within } from './namespace.ts';
 import { type Network, NetworkUnavailable } from './network.ts';
 import { createNamespacePool } from './pool.ts';
@@ -37,11 +38,29 @@ export function natTools(
   return { ip, nft };
 }
 
+/** What the rules of iptables-legacy have against forwarding; on most hosts there are none, and no process is started. */
+export function legacyRules(): string | undefined {
+  let tables: string;
+  try {
+    tables = readFileSync('/proc/net/ip_tables_names', 'latin1');
+  } catch {
+    return undefined;
+  }
+  return legacyObstacle(tables, () => {
+    const program = findTool('iptables-legacy') ?? findTool('iptables');
+    if (program === undefined) return undefined;
+    const { status, stdout } = spawnSync(program, ['-S', 'FORWARD'], { encoding: 'utf8' });
+    return status === 0 ? stdout : undefined;
+  });
+}
+
 /** Throws NetworkUnavailable when this host does not let packets through. */
 export async function openNat(options: NatOptions): Promise<Network> {
   if (inUserNamespace()) throw new NetworkUnavailable('an ordinary user may not change the network of the host');
   const tools = natTools();
   if (typeof tools === 'string') throw new NetworkUnavailable(tools);
+  const legacy = legacyRules();
+  if (legacy !== undefined) throw new NetworkUnavailable(legacy);
   const interfaces = `kiln${options.mark}`;
   const { block, table } = await reserve(tools.nft, interfaces, options);
   const mtu = outgoingMtu();

@@ -1,3 +1,4 @@
+import { errnoOf, messageOf } from '../../base/errors.ts';
 import { type Network, type NetworkKind, NetworkUnavailable } from './network.ts';
 
 /** What `openNetwork` needs of the process it works for. */
@@ -24,8 +25,9 @@ export async function openNetwork(options: NetworkOptions, open = openKind): Pro
     try {
       return await open(kind, options);
     } catch (error) {
-      if (!(error instanceof NetworkUnavailable)) throw error;
-      reasons.push(error.message);
+      // What a system call refuses is a reason as well; anything else is a bug.
+      if (!(error instanceof NetworkUnavailable) && errnoOf(error) === undefined) throw error;
+      reasons.push(messageOf(error));
     }
   }
   if (reasons.length > 0)

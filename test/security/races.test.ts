@@ -1,0 +1,52 @@
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Rig } from '../rig.ts';
+
+const ROUNDS = process.env['KILN_SOAK'] ? 60 : 6;
+
+test('CVE-2024-23651: a step that swaps a directory of a shared cache for a link to the host gains nothing from one that mounts it', async () => {
+  await using rig = await Rig.create('busybox');
+  mkdirSync(rig.path('canary'));
+  writeFileSync(rig.path('canary/token'), 'of the host');
+  const mount = '--mount=type=cache,id=shared,target=/c';
+  rig.write('swapper', {
+    Dockerfile: `FROM busybox
+RUN ${mount} echo swapping && \\
+  while [ ! -e /c/stop ]; do ln -sfn ${rig.path('canary')} /c/new && mv -T /c/new /c/sub; ln -sfn real /c/new && mv -T /c/new /c/sub; done; rm /c/stop
+`,
+  });
+  rig.write('victim', {
+    Dockerfile: `FROM busybox
+ARG ROUND
+RUN --mount=type=cache,id=shared,source=sub,target=/m ls /m && cat /m/* && touch /m/written
+`,
+  });
+  rig.write('stopper', { Dockerfile: `FROM busybox\nRUN ${mount} touch /c/stop\n` });
+  const victim = (round: number) => rig.kiln(['build', '--progress=plain', `--build-arg=ROUND=${round}`, 'victim']);
+  rig.write('setup', {
+    Dockerfile: `FROM busybox\nRUN ${mount} mkdir /c/real && echo inside >/c/real/file && ln -s real /c/sub\n`,
+  });
+  await rig.kiln(['build', 'setup'], { expect: 0 });
+  assert.match((await victim(-1)).stderr, /\d inside$/m, 'while nobody swaps it is the directory of the cache');
+  const begun = Promise.withResolvers<void>();
+  const swapping = rig.kiln(['build', '--progress=plain', 'swapper'], {
+    watch: (output) => {
+      if (/\d swapping$/m.test(output)) begun.resolve();
+    },
+  });
+  await begun.promise;
+  try {
+    for (let round = 0; round < ROUNDS; round++) {
+      const { code, stderr } = await victim(round);
+      assert.not.match(stderr, /of the host|token/);
+      if (code !== 0) assert.match(stderr, /KILN_MOUNT_SOURCE_MISSING/);
+    }
+  } finally {
+    await rig.kiln(['build', 'stopper'], { expect: 0 });
+    await swapping;
+  }
+  assert.equal(readdirSync(rig.path('canary')), ['token']);
+});
+
+test.run();
