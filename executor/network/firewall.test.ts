@@ -22,14 +22,11 @@ test('a chain that drops what is forwarded is named', () => {
 });
 
 test('rules of iptables-legacy count too', () => {
-  assert.is(
-    legacyObstacle('', () => assert.unreachable()),
-    undefined,
-  );
-  assert.is(
-    legacyObstacle('nat\n', () => assert.unreachable()),
-    undefined,
-  );
+  const never = (): string => {
+    throw new Error('nobody is to be asked');
+  };
+  assert.is(legacyObstacle('', never), undefined);
+  assert.is(legacyObstacle('nat\n', never), undefined);
   assert.is(
     legacyObstacle('nat\nfilter\n', () => '-P FORWARD ACCEPT\n'),
     undefined,

@@ -173,6 +173,25 @@ for (const kind of ['nat', 'slirp'] as const) {
   });
 }
 
+test("behind a firewall that forwards nothing the kernel's way is not taken", () => {
+  const why = missing('nat') ?? missing('slirp');
+  if (why) return console.log(`SKIP firewall: ${why}`);
+  const module = (name: string) => JSON.stringify(new URL(name, import.meta.url).href);
+  const code = `
+    import { shell } from ${module('../fixture.ts')};
+    import { createExecutor } from ${module('../run.ts')};
+    await using executor = createExecutor({ stateDir: ${JSON.stringify(tree.stateDir)}, warn: console.error });
+    console.log((await shell(executor, ${JSON.stringify(tree.root)}, 'ls /sys/class/net')).stdout);`;
+  const rules = 'add table ip filter ; add chain ip filter FORWARD { type filter hook forward priority 0 ; policy drop ; }';
+  const ran = spawnSync(
+    'unshare',
+    ['--net', 'sh', '-c', `nft '${rules}' && exec "$@"`, 'sh', process.execPath, '--input-type=module-typescript', '-e', code],
+    { encoding: 'utf8' },
+  );
+  assert.is(ran.stdout.trim(), 'lo\ntap0', ran.stderr);
+  assert.is(ran.stderr, '');
+});
+
 test("where no network can be made, steps share the host's and are told why", async () => {
   const warnings: string[] = [];
   const options = { mark: '0abc12', own: () => {}, warn: (text: string) => warnings.push(text) };
