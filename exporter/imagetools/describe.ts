@@ -17,7 +17,8 @@ export function describeRemote({ name, reference, root }: RemoteImage, referrers
     lines.push(' '.repeat(11), 'Referrers: ');
     lines.push(...joined(referrers.map((entry) => child(formatReference({ ...reference, digest: entry.digest }), entry))));
   }
-  return `${lines.join('\n')}\n`;
+  // What a registry says must not move the cursor.
+  return `${lines.map((line) => line.replace(/[\x00-\x1f\x7f-\x9f]/g, ' ')).join('\n')}\n`;
 }
 
 /** An empty line, padded as a table's, stands between two. */
