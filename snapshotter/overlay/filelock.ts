@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { closeSync, fstatSync, futimesSync, openSync, statSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, futimesSync, openSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { CancelledError, errnoOf } from '../../base/errors.ts';
 import { tryLock } from '../sys/lock.ts';
 
@@ -10,7 +11,6 @@ const LOOK_AGAIN_MS = 200;
 
 /** A lock on a file that stays when the lock goes; disposing lets the next one in. The kernel frees what a dead process held. */
 export interface HeldLock extends Disposable {
-  /** Removes nothing: says that the file is one that others may still wait on. */
   readonly path: string;
 }
 
@@ -46,6 +46,16 @@ export async function lockFile(path: string, mode: LockMode, signal: AbortSignal
     }
     const held = locked ? heldOf(fd, path, 'used') : undefined;
     if (held) return held;
+  }
+}
+
+/** Removes the lock files in `directory` that nobody holds: killed processes left them. */
+export function removeStaleLocks(directory: string): void {
+  if (!existsSync(directory)) return;
+  for (const name of readdirSync(directory)) {
+    using held = tryLockFile(join(directory, name), 'exclusive', 'unused');
+    // While it is held: who waits for it finds it gone and begins again.
+    if (held) rmSync(held.path, { force: true });
   }
 }
 

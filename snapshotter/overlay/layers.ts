@@ -7,6 +7,7 @@ import { guarded } from '../store/errors.ts';
 import { condemnedNames } from '../store/leases.ts';
 import { bootId } from '../store/owner.ts';
 import type { Store } from '../store/root.ts';
+import { removeStaleLocks } from './filelock.ts';
 import type { LayerFiles } from './jobs.ts';
 import { missingLayer } from './missing.ts';
 import { clampedId, isLayerId, type LayerRecord, originalOf, readSidecar, SIDECAR, sidecarOf } from './sidecar.ts';
@@ -57,6 +58,7 @@ export class LayerTable {
     this.#dropUnsettled();
     if (store.mustRecover('layers')) {
       for (const record of this.#recover()) adopted(record);
+      removeStaleLocks(join(store.tmp, 'locks'));
       store.recovered('layers');
     }
   }
