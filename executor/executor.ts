@@ -60,7 +60,8 @@ export type MountSpec =
       /** A device node that may be opened, wherever it stands. */
       readonly device?: boolean;
     }
-  | { readonly kind: 'tmpfs'; readonly target: string; readonly size: number };
+  /** `mode` of its top: what the executor finds at the target, unless told; 1777 where nothing is. */
+  | { readonly kind: 'tmpfs'; readonly target: string; readonly size: number; readonly mode?: number | undefined };
 
 export interface ProcessIO {
   /** Called with each chunk as it is written, in order; 1 is stdout, 2 is stderr. */

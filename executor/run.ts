@@ -24,7 +24,7 @@ import { closeAll, drain, feed, makePipe } from './pipes.ts';
 import { findRuntime, probeRuntime } from './probe.ts';
 import { type Spawned, type SpawnOptions, spawnProcess } from './spawn.ts';
 import { deviceMounts, runtimeConfig } from './spec.ts';
-import { makeKernelTrees, makeMountPoints, makeWorkingDirectory } from './tree.ts';
+import { makeKernelTrees, makeMountPoints, makeWorkingDirectory, tmpfsModes } from './tree.ts';
 import { type ResolvedUser, resolveUser } from './user.ts';
 
 /** All that a runtime sees of our environment. */
@@ -107,11 +107,12 @@ async function runIn(house: House, request: PlannedSpec, io: ProcessIO, signal: 
   if (signal.aborted) throw new CancelledError(signal.reason);
   using root = openRoot(spec.rootfs);
   const user = resolveUser(root, spec.user);
+  const moded = { ...spec, mounts: tmpfsModes(root, spec.mounts) };
   makeKernelTrees(root);
   makeWorkingDirectory(root, spec);
   using stubs = makeMountPoints(root, spec, isFile);
   try {
-    return await runBundle(house, spec, { user, network }, io, signal);
+    return await runBundle(house, moded, { user, network }, io, signal);
   } finally {
     stubs.remove();
   }

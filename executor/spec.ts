@@ -247,7 +247,8 @@ function userMount(mount: MountSpec, guardDevices: boolean): Mount {
   const guard = guardDevices ? ['nodev'] : [];
   if (mount.kind === 'tmpfs') {
     const size = mount.size > 0 ? [`size=${mount.size}`] : [];
-    return { destination: mount.target, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', ...guard, ...size] };
+    const mode = mount.mode === undefined ? [] : [`mode=${mount.mode.toString(8)}`];
+    return { destination: mount.target, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', ...guard, ...size, ...mode] };
   }
   const options = ['rbind', 'rprivate', mount.readonly ? 'ro' : 'rw', ...(mount.device ? [] : guard)];
   return { destination: mount.target, type: 'bind', source: mount.source, options };

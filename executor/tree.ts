@@ -2,7 +2,7 @@ import { KilnError } from '../base/errors.ts';
 import { fchmodat, mkdirat, type Stat } from '../snapshotter/sys/calls.ts';
 import { S } from '../snapshotter/sys/constants.ts';
 import { type Root, statAt } from '../snapshotter/sys/rooted.ts';
-import type { ProcessSpec } from './executor.ts';
+import type { MountSpec, ProcessSpec } from './executor.ts';
 import { isBelow, KERNEL_TREES, mountPoints } from './spec.ts';
 import { makeStubs, type Stubs, type StubTarget } from './stubs.ts';
 
@@ -39,6 +39,16 @@ export function makeWorkingDirectory(root: Root, spec: ProcessSpec): void {
   const found = root.stat(path);
   if (found && !isDirectory(found)) throw badDirectory(spec.cwd, 'is not a directory');
   if (!found) root.mkdirAll(path, 0o755, ({ dir, name }) => fchmodat(dir, name, 0o755));
+}
+
+/** A tmpfs has the mode of the directory that it covers, as with runc under BuildKit; where that is in another mount nobody looks. */
+export function tmpfsModes(root: Root, mounts: readonly MountSpec[]): readonly MountSpec[] {
+  return mounts.map((mount) => {
+    if (mount.kind !== 'tmpfs' || mount.mode !== undefined) return mount;
+    if (mounts.some(({ target }) => isBelow(mount.target, target))) return mount;
+    const found = root.stat(mount.target);
+    return found && isDirectory(found) ? { ...mount, mode: found.mode & 0o7777 } : mount;
+  });
 }
 
 /** Mount points for the mounts of `spec`; `isFile` says of a mount's source whether it is one. */

@@ -284,7 +284,7 @@ test('a cache mount keeps what one step writes for the next, by id', async () =>
   });
 });
 
-test('a secret is a read-only file or a variable, and never there when it is not given and optional', async () => {
+test('a secret is a read-only file or a variable; when it is not given and optional there is no file, and the variable is empty', async () => {
   using b = bench({ secrets: { token: 'hunter2' } });
   const secret = (id: string, optional: boolean): Mount => ({
     input: -1,
@@ -304,7 +304,7 @@ test('a secret is a read-only file or a variable, and never there when it is not
     },
   );
   await b.run(op, [b.tree(() => {})], (spec) => {
-    assert.equal(spec.env, ['TOKEN=hunter2']);
+    assert.equal(spec.env, ['TOKEN=hunter2', 'NONE=']);
     assert.equal(
       spec.mounts.map((mount) => mount.target),
       ['/run/secrets/token'],

@@ -4,6 +4,7 @@ import { CONFIG } from './cases/config.ts';
 import { CONTEXTS } from './cases/contexts.ts';
 import { COPIES } from './cases/copies.ts';
 import { EXPANSION } from './cases/expansion.ts';
+import { MOUNTS } from './cases/mounts.ts';
 import { RUNS } from './cases/runs.ts';
 import { SEEDS } from './cases/seeds.ts';
 import { STAGES } from './cases/stages.ts';
@@ -14,6 +15,7 @@ export const CASES: readonly GoldenCase[] = [
   ...EXPANSION,
   ...STAGES,
   ...RUNS,
+  ...MOUNTS,
   ...COPIES,
   ...CONTEXTS,
   ...CONFIG,

@@ -60,8 +60,9 @@ async function secretVariables(op: ExecOp, world: World): Promise<string[]> {
   const variables: string[] = [];
   for (const { id, name, optional } of op.secretenv ?? []) {
     const bytes = await world.secret(id);
-    if (bytes) variables.push(`${name}=${Buffer.from(bytes).toString('utf8')}`);
-    else if (!optional) throw secretMissing(id);
+    if (!bytes && !optional) throw secretMissing(id);
+    // One that is not given is there and empty, as with BuildKit: `set -u` is content.
+    variables.push(`${name}=${Buffer.from(bytes ?? []).toString('utf8')}`);
   }
   return variables;
 }
