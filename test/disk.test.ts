@@ -1,7 +1,7 @@
-import { globSync, readdirSync, writeFileSync } from 'node:fs';
+import { globSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Rig, run, steps } from './rig.ts';
+import { processesWith, Rig, run, steps } from './rig.ts';
 
 interface Shown {
   readonly ID: string;
@@ -142,6 +142,27 @@ test('policies of kiln.toml decide what an automatic collection takes', async ()
   const { stdout } = await rig.kiln(['prune', '--auto'], { expect: 0, env: { KILN_CONFIG: config } });
   assert.match(stdout, /cache mount .*: asked for \(policy 1\)/);
   assert.not.match(stdout, /RUN/);
+});
+
+test('a build that made something has the store collected when it is time, by a process of its own', async () => {
+  await using rig = await prepared();
+  await rig.build('c');
+  const config = `${rig.write('etc', { 'kiln.toml': '[[worker.oci.gcpolicy]]\nfilters = ["type==exec.cachemount"]\n' })}/kiln.toml`;
+  const collecting = async (...args: string[]) => {
+    utimesSync(`${rig.store}/collected`, 1, 1);
+    await rig.kiln(['build', '-q', ...args, 'c'], { expect: 0, env: { KILN_CONFIG: config } });
+  };
+  await collecting();
+  assert.is(statSync(`${rig.store}/collected`).mtimeMs, 1000, 'nothing was made, so nothing is collected');
+  rig.write('c', { a: 'other' });
+  await collecting();
+  const there = () => globSync(`${rig.store}/caches/*/0.lock`).length > 0;
+  for (let attempt = 0; attempt < 500 && there(); attempt++) await new Promise((done) => setTimeout(done, 20));
+  assert.not(there());
+  // Its last act is to remove its lease and scratch space.
+  for (let attempt = 0; attempt < 500 && processesWith(rig.store).length > 0; attempt++)
+    await new Promise((done) => setTimeout(done, 20));
+  assert.equal(processesWith(rig.store), []);
 });
 
 test('cache mounts are listed, saved, restored elsewhere, and removed', async () => {

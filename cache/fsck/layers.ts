@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Digest } from '../../base/digest.ts';
 import { messageOf } from '../../base/errors.ts';
@@ -49,8 +49,9 @@ function checkStrays(store: Store, known: ReadonlySet<string>, report: Report): 
   for (const name of readdirSync(store.layers)) {
     if (known.has(name) || condemned.has(`l${name}`)) continue;
     if (store.db.get('SELECT 1 FROM layers WHERE id = ?', name) !== undefined) continue;
-    const layer = isLayerId(name) ? { layer: name } : {};
-    report.problems.push({ what: `the index does not know the layer ${name}`, repair: 'it was removed', ...layer });
+    const path = join(store.layers, name);
+    const how = isLayerId(name) ? { layer: name } : { mend: () => rmSync(path, { recursive: true, force: true }) };
+    report.problems.push({ what: `the index does not know the layer ${name}`, repair: 'it was removed', ...how });
   }
 }
 
