@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Rig, run, steps } from './rig.ts';
+import { SshSetting, whyNoSsh } from './sshd.ts';
 
 /** RUN steps that fetch go through the host's network and need its certificates. */
 const CA = '/etc/ssl/certs/ca-certificates.crt';
@@ -82,5 +83,29 @@ CMD ["node", "main.js"]
   assert.is([...edited].find(([name]) => name.includes('npm ci'))?.[1], 'CACHED');
   assert.is((await rig.kiln(['run', 'app'], { expect: 0 })).stdout, 'edited true\n');
 });
+
+const noSsh = whyNoSsh();
+if (noSsh !== undefined) console.log(`SKIP git clone by ssh in a Debian stage: ${noSsh}`);
+else
+  test('git clone by ssh in a Debian stage, by an ordinary user with a key from disk', async () => {
+    await using rig = await Rig.create('debian');
+    await using ssh = await SshSetting.start(rig.path('ssh'));
+    const key = ssh.key('key', 'ed25519');
+    ssh.authorize(key);
+    const url = ssh.repository('file', 'cloned');
+    rig.write('c', {
+      Dockerfile: `
+FROM debian:12
+RUN apt-get update && apt-get install -y --no-install-recommends git openssh-client
+RUN useradd --create-home app
+USER app
+WORKDIR /home/app
+RUN mkdir -m 700 ~/.ssh && echo "${ssh.knownHosts.trim()}" > ~/.ssh/known_hosts
+RUN --mount=type=ssh git clone ${url} r
+`,
+    });
+    await rig.build('c', '-t', 'cloned', '--network', 'host', '--ssh', `default=${key}`);
+    assert.is((await rig.kiln(['run', 'cloned', 'cat', 'r/file'], { expect: 0 })).stdout, 'cloned');
+  });
 
 test.run();
