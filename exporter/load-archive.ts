@@ -1,4 +1,4 @@
-import { asDigest, type Digest } from '../base/digest.ts';
+import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { type Descriptor, type Manifest, MEDIA } from '../base/oci.ts';
 import { formatReference, parseReference } from '../base/reference.ts';
@@ -6,7 +6,6 @@ import { MAX_CONFIG, MAX_MANIFEST, parseConfig, parseDocument } from '../registr
 import { type Layout, openLayout } from '../registry/layout.ts';
 import type { BlobForms, ContentStore } from '../snapshotter/content.ts';
 import type { ImageStore } from '../snapshotter/images.ts';
-import { compressionOf } from '../snapshotter/store/forms.ts';
 import { loadDockerArchive } from './load-docker.ts';
 
 export interface LoadRooms {
@@ -122,7 +121,7 @@ function isThere(layout: Layout, document: Descriptor): boolean {
 }
 
 async function loadManifest(
-  { content, forms }: LoadRooms,
+  { content }: LoadRooms,
   layout: Layout,
   manifest: Manifest,
   where: string,
@@ -134,21 +133,8 @@ async function loadManifest(
   if (isImage && diffIds.length !== manifest.layers.length) {
     throw new KilnError('KILN_MANIFEST_INVALID', `${where} has ${manifest.layers.length} layers and ${diffIds.length} diff ids`);
   }
-  for (const [index, layer] of manifest.layers.entries()) {
-    await copyBlob(content, layout, layer, signal, progress);
-    const compression = compressionOf(layer.mediaType);
-    const diffId = diffIds[index];
-    if (diffId && compression) {
-      forms.record({
-        diffId: asDigest(diffId),
-        digest: layer.digest,
-        size: layer.size,
-        mediaType: layer.mediaType,
-        compression,
-        variant: 'pulled',
-      });
-    }
-  }
+  // Which diffID a layer has is only what the archive says, until it is unpacked: nobody may use the blob for another image before that.
+  for (const layer of manifest.layers) await copyBlob(content, layout, layer, signal, progress);
   content.put(config);
   return isImage ? [manifest.config.digest] : [];
 }

@@ -65,7 +65,6 @@ async function loadLayer(
 ): Promise<Descriptor> {
   const member = archive.member(name);
   const gzip = archive.piece(member, 0, 2).equals(Buffer.from([0x1f, 0x8b]));
-  const compression = gzip ? 'gzip' : 'uncompressed';
   const mediaType = gzip ? MEDIA.dockerLayerGzip : MEDIA.dockerLayer;
   using writer = rooms.content.writer();
   for (let at = 0; at < member.size; ) {
@@ -77,9 +76,9 @@ async function loadLayer(
     options.progress?.(diffId, at, member.size);
     await new Promise(setImmediate);
   }
-  // A compressed layer is verified when it is unpacked, as every pulled one.
+  // A compressed layer is verified when it is unpacked, as every pulled one; until then nothing says that it is this diffID's.
   const { digest, size } = writer.commit(gzip ? {} : { digest: diffId });
-  rooms.forms.record({ diffId, digest, size, mediaType, compression, variant: 'pulled' });
+  if (!gzip) rooms.forms.record({ diffId, digest, size, mediaType, compression: 'uncompressed', variant: 'pulled' });
   return { mediaType, digest, size };
 }
 

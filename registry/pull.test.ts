@@ -139,6 +139,18 @@ test('a local image for another platform sends us to the registry, and says so w
   assert.match((error as KilnError).notes.join(), 'no image for linux/arm64');
 });
 
+test('a lone local image of a newer amd64 level serves amd64, as with Docker', async () => {
+  const content = memoryContent();
+  const newer = makeImage([{ name: 'f', text: 'x' }], { os: 'linux', architecture: 'amd64', variant: 'v2' });
+  await using sources = imageSources({
+    content,
+    images: memoryImages(storing(content, newer, 'docker.io/library/newer:latest')),
+    registry: quick,
+  });
+  const found = await sources.resolve('newer', AMD64, { pull: false, signal: never() });
+  assert.is(found.manifestDigest, newer.target.digest);
+});
+
 test('a platform that an index lacks is named, with those it has', async () => {
   await using server = await registryServer();
   await using sources = imageSources({ content: memoryContent(), images: memoryImages(), registry: quick });

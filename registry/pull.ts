@@ -314,11 +314,17 @@ async function describe(target: Descriptor, platform: Platform, documents: Docum
     architecture: config.architecture,
     ...(config.variant ? { variant: config.variant } : {}),
   };
-  if (naming.strict && !compatiblePlatforms(platform).some((accepted) => samePlatform(accepted, own))) {
+  if (naming.strict && !serves(own, platform)) {
     throw notFor(naming.where, platform, [formatPlatform(own)]);
   }
   const { name, origin, local } = naming;
   return { name, origin, local, target, digest: target.digest, manifestDigest: descriptor.digest, manifest, config, diffIds };
+}
+
+/** A lone image of a newer amd64 level is taken for plain amd64, as Docker does: nearly every machine has it. */
+function serves(own: Platform, wanted: Platform): boolean {
+  if (own.os === wanted.os && own.architecture === 'amd64' && wanted.architecture === 'amd64') return true;
+  return compatiblePlatforms(wanted).some((accepted) => samePlatform(accepted, own));
 }
 
 async function choose(
