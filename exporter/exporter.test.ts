@@ -19,7 +19,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Digest, digestOf } from '../base/digest.ts';
 import { CancelledError, KilnError } from '../base/errors.ts';
-import { type Manifest, MEDIA } from '../base/oci.ts';
+import { type ImageConfig, type Manifest, MEDIA } from '../base/oci.ts';
 import { ustar } from '../snapshotter/snapshotter.contract.ts';
 import { SCRATCH, type Snapshot } from '../snapshotter/snapshotter.ts';
 import { imageStoreExporter } from './image-store.ts';
