@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { hostPrograms, SshSetting, whyNoSsh } from './sshd.ts';
 import { asUser, done, prepared, UID } from './user.ts';
 
 const DOCKERFILE = `FROM busybox
@@ -56,8 +57,11 @@ test('a cache that the user exports is the user’s, and serves root on another 
 test('without subordinate ids a warning says that all files belong to root, and the store is another', async () => {
   await using rig = await prepared(DOCKERFILE);
   await done(asUser(rig, 'without ids', 'load', '-q', '-i', 'busybox.tar'));
-  rig.write('c', { Dockerfile: 'FROM busybox\nCOPY --chown=7:8 a.txt /copied\nRUN id -u > /id\n' });
-  const built = await done(asUser(rig, 'without ids', 'build', '-t', 'x', 'c'));
+  rig.write('c', {
+    Dockerfile:
+      'FROM busybox\nCOPY --chown=7:8 a.txt /copied\nRUN --mount=type=secret,id=s,uid=5,env=S,target=/s id -u > /id && cat /s\n',
+  });
+  const built = await done(asUser(rig, 'without ids', 'build', '-t', 'x', '--secret', 'id=s,src=c/a.txt', 'c'));
   assert.match(built.stderr, 'all files in the image will belong to root');
   assert.match(built.stderr, '--add-subuids');
   const ran = await done(asUser(rig, 'without ids', 'run', 'x', 'ls', '-ln', '/copied'));
@@ -97,5 +101,31 @@ test('an ordinary user runs steps for another processor, and nothing of the host
   }
   assert.not.ok(existsSync('/proc/sys/fs/binfmt_misc/kiln-aarch64'));
 });
+
+const noSsh = whyNoSsh();
+if (noSsh !== undefined) console.log(`SKIP secrets and agents of an ordinary user: ${noSsh}`);
+else
+  test('an ordinary user lends secrets, keys and an agent to steps, also to those with USER', async () => {
+    const mounts = '--mount=type=secret,id=s --mount=type=ssh --mount=type=bind,from=tools,target=/host';
+    const show =
+      'cat /run/secrets/s; stat -c %u /run/secrets/s $SSH_AUTH_SOCK | tr "\\n" " "; /host/bin/ssh-add -L | cut -d" " -f3';
+    await using rig = await prepared(
+      `FROM busybox\nRUN ${mounts} (${show}) > /root.txt\nUSER 1234\nRUN ${mounts} (${show}) > /tmp/user.txt\n`,
+    );
+    await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
+    await using ssh = await SshSetting.start(rig.path('ssh'));
+    const key = ssh.key('mine', 'ed25519');
+    hostPrograms(rig.path('tools'), '/usr/bin/ssh-add');
+    rig.write('.', { s: 'hush ' });
+    execFileSync('chown', ['-R', `${UID}:${UID}`, rig.path('ssh'), rig.path('tools'), rig.path('s')]);
+    // An agent answers its own user and root; this one is the user's.
+    const agent = await ssh.agent('agent', key, { uid: UID });
+    for (const lent of [key, agent]) {
+      const flags = ['--no-cache', '--build-context', 'tools=tools', '--secret', 'id=s,src=s', '--ssh', `default=${lent}`];
+      await done(asUser(rig, 'with ids', 'build', '-t', 'x', ...flags, 'c'));
+      const ran = await done(asUser(rig, 'with ids', 'run', 'x', 'cat', '/root.txt', '/tmp/user.txt'));
+      assert.is(ran.stdout, 'hush 0 0 mine\nhush 1234 1234 mine\n');
+    }
+  });
 
 test.run();

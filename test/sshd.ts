@@ -52,11 +52,10 @@ export class SshSetting implements AsyncDisposable {
     copyFileSync(`${key}.pub`, this.path('authorized'));
   }
 
-  /** A running ssh-agent that has `keys`; answers its socket. */
-  async agent(name: string, ...keys: string[]): Promise<string> {
-    await this.#child('ssh-agent', ['-D', '-a', this.path(name)], /SSH_AUTH_SOCK/);
-    for (const key of keys)
-      execFileSync('ssh-add', ['-q', key], { env: { PATH: process.env['PATH'], SSH_AUTH_SOCK: this.path(name) } });
+  /** A running ssh-agent that has `key`, root's or another user's; answers its socket. */
+  async agent(name: string, key: string, { uid = 0 } = {}): Promise<string> {
+    await this.#child('ssh-agent', ['-D', '-a', this.path(name)], /SSH_AUTH_SOCK/, uid);
+    execFileSync('ssh-add', ['-q', key], { uid, env: { PATH: process.env['PATH'], SSH_AUTH_SOCK: this.path(name) } });
     return this.path(name);
   }
 
@@ -91,8 +90,8 @@ export class SshSetting implements AsyncDisposable {
     await this.#child(SSHD, ['-D', '-e', '-f', '/dev/null', ...options], /listening on/);
   }
 
-  async #child(command: string, args: string[], words: RegExp): Promise<void> {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  async #child(command: string, args: string[], words: RegExp, uid = 0): Promise<void> {
+    const child = spawn(command, args, { uid, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#children.push(child);
     await Promise.race([printed(child.stdout, words), printed(child.stderr, words)]);
   }

@@ -9,7 +9,7 @@ const DROPPED_SWITCH = /^(--push|--load|--quiet|-q|--no-cache)$/;
 
 /**
  * The command that comes to the failed step again and opens a shell there; undefined for other failures, and where something of the build
- * came from standard input. Values of build arguments that are named like secrets are left to the environment.
+ * came from standard input. Values of build arguments that are named like secrets are left to the environment, logins of URLs are left out.
  */
 export function reproduction(argv: readonly string[], error: KilnError): string | undefined {
   if (!STEP_CODES.includes(error.code) || argv.some((argument) => argument.startsWith('--on-error'))) return undefined;
@@ -17,7 +17,7 @@ export function reproduction(argv: readonly string[], error: KilnError): string 
   if (kept.some((argument) => /^-$|(^|[,=])(-|\/dev\/stdin)(,|$)/.test(argument))) return undefined;
   const stage = stageOf(error);
   const target = stage === undefined ? [] : ['--target', stage];
-  return ['kiln', 'build', ...target, '--on-error=shell', ...kept].map(quoted).join(' ');
+  return ['kiln', 'build', ...target, '--on-error=shell', ...kept].map(withoutLogin).map(quoted).join(' ');
 }
 
 function keptArguments(argv: readonly string[]): string[] {
@@ -38,6 +38,11 @@ function keptArguments(argv: readonly string[]): string[] {
 function withoutSecret(buildArg: string): string {
   const name = buildArg.split('=', 1)[0] ?? '';
   return SECRET_NAME.test(name) ? name : buildArg;
+}
+
+/** A login in a URL, as a git or http context may have one. */
+function withoutLogin(argument: string): string {
+  return argument.replace(/(https?:\/\/)[^@/\s]*@/g, '$1');
 }
 
 /** The stage that the line of the error is in, where there are several. */

@@ -1,8 +1,9 @@
-import { chmodSync, chownSync, closeSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, openSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { O } from '../../snapshotter/sys/constants.ts';
+import { fchownat } from '../../snapshotter/sys/calls.ts';
+import { AT, O } from '../../snapshotter/sys/constants.ts';
 import { FAILURE, MESSAGE, type SshAgentConnection, type SshAgentSource } from './agent.ts';
 import { messages, string } from './wire.ts';
 
@@ -46,7 +47,7 @@ export async function forwardAgent(source: SshAgentSource, directory: string, ac
     await new Promise((resolve) => server.close(resolve));
   });
   const socket = join(directory, NAME);
-  chownSync(socket, access.uid, access.gid);
+  fchownat(AT.FDCWD, socket, access.uid, access.gid);
   chmodSync(socket, access.mode & 0o777);
   const held = scope.move();
   return { socket, [Symbol.asyncDispose]: () => held.disposeAsync() };

@@ -1,10 +1,12 @@
-import { chmodSync, chownSync, closeSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KilnError } from '../../../base/errors.ts';
 import { type CacheLease, type CacheRequest, type CacheSharing, cacheName } from '../../../cache/mounts.ts';
 import type { MountSpec } from '../../../executor/executor.ts';
 import { resolveUser } from '../../../executor/user.ts';
 import { type ActiveSnapshot, SCRATCH, type Snapshot } from '../../../snapshotter/snapshotter.ts';
+import { fchownat } from '../../../snapshotter/sys/calls.ts';
+import { AT } from '../../../snapshotter/sys/constants.ts';
 import { openRoot } from '../../../snapshotter/sys/rooted.ts';
 import type { ExecOp, Mount } from '../../llb/ops.ts';
 import type { BuildResult } from '../../result.ts';
@@ -220,7 +222,7 @@ class Opener {
     const { uid, gid } = ownerOf(access, user);
     const source = join(this.#scope.use(this.#world.secretDirectory()).path, 'secret');
     writeFileSync(source, bytes, { mode: 0o600 });
-    chownSync(source, uid, gid);
+    fchownat(AT.FDCWD, source, uid, gid);
     chmodSync(source, access.mode & 0o777);
     return { spec: { kind: 'bind', source, target: mount.dest, readonly: true } };
   }
