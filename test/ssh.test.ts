@@ -152,4 +152,14 @@ ssh('ADD of a repository by ssh takes the key from disk too', async () => {
   assert.match(readFileSync(t.rig.path('store/known_hosts'), 'utf8'), /ed25519/);
 });
 
+ssh('a repository by ssh is a context, with a key from disk', async () => {
+  await using t = await setting();
+  const key = t.at.key('key', 'ecdsa');
+  t.at.authorize(key);
+  const url = t.at.repository('Dockerfile', 'FROM busybox\nCOPY Dockerfile /copied\n');
+  const ran = await t.rig.kiln(['build', '--progress=plain', '-t', 'context', '--ssh', `default=${key}`, url]);
+  assert.is(ran.code, 0, ran.stderr);
+  assert.match(await cat(t.rig, 'context', '/copied'), /^FROM busybox/);
+});
+
 test.run();
