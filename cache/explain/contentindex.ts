@@ -1,4 +1,4 @@
-import { basename, join } from 'node:path/posix';
+import { basename } from 'node:path/posix';
 import { crc32 } from 'node:zlib';
 import type { SelectedContents } from '../contenthash/hasher.ts';
 import type { Entry } from '../select/entry.ts';
@@ -10,28 +10,30 @@ import type { Entry } from '../select/entry.ts';
  *     count u32 LE | (content 6 bytes, attributes 2 bytes)[count] | paths, each ended by NUL
  */
 export function contentIndex(selections: readonly SelectedContents[]): Buffer {
+  const entries = selections.flatMap(({ sources, contents }) =>
+    sources.flatMap((source) => source.entries.map((entry) => ({ source, entry, contents }))),
+  );
+  const head = Buffer.alloc(4 + 8 * entries.length);
+  head.writeUInt32LE(entries.length);
+  const attributes = new Map<string, number>();
   const paths: string[] = [];
-  const marks: Buffer[] = [];
-  for (const { sources, contents } of selections) {
-    for (const source of sources) {
-      for (const entry of source.entries) {
-        paths.push(join(basename(source.path), entry.rel));
-        marks.push(markOf(entry, contents.digests));
-      }
-    }
+  for (const [at, { source, entry, contents }] of entries.entries()) {
+    const base = basename(source.path);
+    paths.push(entry.rel === '' ? base : base === '' ? entry.rel : `${base}/${entry.rel}`);
+    mark(head, 4 + 8 * at, entry, contents.digests, attributes);
   }
-  const head = Buffer.alloc(4);
-  head.writeUInt32LE(paths.length);
-  return Buffer.concat([head, ...marks, Buffer.from(paths.map((path) => `${path}\0`).join(''))]);
+  return Buffer.concat([head, Buffer.from(`${paths.join('\0')}\0`)]);
 }
 
-function markOf(entry: Entry, digests: Uint8Array): Buffer {
-  const mark = Buffer.alloc(8);
-  if (entry.kind === 'file') mark.set(digests.subarray(entry.index * 32, entry.index * 32 + 6));
-  else mark.writeUInt32LE(crc32(`${entry.kind} ${entry.link ?? ''} ${entry.rdev}`));
+function mark(into: Buffer, at: number, entry: Entry, digests: Uint8Array, known: Map<string, number>): void {
+  if (entry.kind === 'file') for (let byte = 0; byte < 6; byte++) into[at + byte] = digests[entry.index * 32 + byte]!;
+  else into.writeUInt32LE(crc32(`${entry.kind} ${entry.link ?? ''} ${entry.rdev}`), at);
   // The top of a tree counts without its mode (treehash.ts).
-  if (entry.path !== '') mark.writeUInt16LE(crc32(`${entry.mode & 0o7777} ${entry.uid} ${entry.gid}`) & 0xffff, 6);
-  return mark;
+  if (entry.path === '') return;
+  const text = `${entry.mode & 0o7777} ${entry.uid} ${entry.gid}`;
+  const sum = known.get(text) ?? crc32(text) & 0xffff;
+  known.set(text, sum);
+  into.writeUInt16LE(sum, at + 6);
 }
 
 /** What differs between two selections, by path, sorted. */
