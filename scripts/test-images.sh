@@ -31,6 +31,17 @@ make() {
   done
 }
 
+# with_emulator NAME COMMAND…: runs a command while this host's kernel runs programs of another architecture by qemu. Where nobody has
+# registered that (no systemd-binfmt, as in many virtual machines) it is registered for so long.
+with_emulator() {
+  entry=/proc/sys/fs/binfmt_misc/$1 conf=/usr/lib/binfmt.d/$1.conf; shift
+  [ -e "${entry%/*}/register" ] || mount -t binfmt_misc binfmt_misc "${entry%/*}"
+  if [ -e "$entry" ]; then "$@"; return; fi
+  cat "$conf" >"${entry%/*}/register"
+  trap 'echo -1 >"$entry"' EXIT
+  "$@"
+}
+
 for image in "$@"; do
   case $image in
     busybox) setup_debian dpkg-deb=dpkg
@@ -38,7 +49,7 @@ for image in "$@"; do
     debian) setup_debian mmdebstrap=mmdebstrap
       make debian debian "$(dpkg --print-architecture)" debian:12 debian:bookworm debian:latest ;;
     debian-arm64) setup_debian mmdebstrap=mmdebstrap qemu-aarch64-static=qemu-user-static
-      make debian-arm64 debian arm64 debian-arm64:12 ;;
+      with_emulator qemu-aarch64 make debian-arm64 debian arm64 debian-arm64:12 ;;
     node) make node node "$(dpkg --print-architecture)" node:24 node:latest ;;
     *) die "no such test image: $image (there are busybox, debian, node, debian-arm64)" ;;
   esac
