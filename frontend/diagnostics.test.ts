@@ -30,12 +30,12 @@ test('an error shows its line among its neighbours, what is wrong, and what to d
 });
 
 test('an error about several lines marks them all, up to a dozen', () => {
-  const short = rendered('FROM x\nRUN <<E\na\nb');
+  const short = rendered('FROM x\nENV a=1 \\\nb=2 \\\n=z');
   assert.equal(
     short.filter((line) => line.includes('>>>')),
-    ['   2 | >>> RUN <<E', '   3 | >>> a', '   4 | >>> b'],
+    ['   2 | >>> ENV a=1 \\', '   3 | >>> b=2 \\', '   4 | >>> =z'],
   );
-  const long = rendered(`FROM x\nRUN <<E\n${'a\n'.repeat(100)}`);
+  const long = rendered(`FROM x\nENV a=1 \\\n${'b=2 \\\n'.repeat(99)}=z\n`);
   assert.is(long.filter((line) => line.includes('>>>')).length, 12);
   assert.ok(long.some((line) => line.includes('… 89 more lines')));
 });
