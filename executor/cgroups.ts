@@ -16,9 +16,9 @@ import { unifiedGroups } from './unified-groups.ts';
  *
  * - v2: a group for each process, made by the runtime, with its device program; one below ours, so that its counters can be read
  *   when it is gone.
- * - v1 and hybrid: one devices group for this whole process, entered by the main thread, from which every sandbox inherits. For each
- *   process groups only where something is counted or limited, below 1 ms; in all nine hierarchies, as the runtime does it, it would
- *   be 5 ms (2-core VM, 2026-11).
+ * - v1 and hybrid: one devices group for this whole process, entered by the main thread, from which every sandbox inherits. A
+ *   process has groups of its own only when it is limited: to go into two and out again takes this thread 8 ms (2-core VM, 2026-11). Else
+ *   wait4(2) counts, which does not know a peak of memory that is below our own.
  * - none, or not writable: no CAP_MKNOD in the sandbox and `nodev` on all it sees but /dev.
  */
 export interface Cgroups {
