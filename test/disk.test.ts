@@ -43,9 +43,11 @@ test('du counts what is on the disk, each byte once', async () => {
   await using rig = await prepared();
   await rig.build('c', '-t', 'x');
   const items = await du(rig);
-  const { stdout } = await run(['du', '-s', '--block-size=1', rig.store], { expect: 0 });
-  // The store's own directories are nobody's; the index may have grown by a page.
-  assert.ok(Math.abs(Number(/^\d+/.exec(stdout)?.[0]) - total(items)) < 64 * 1024, `${stdout} ${total(items)}`);
+  // The index grows and shrinks as it is opened; the store's own directories are nobody's.
+  const { stdout } = await run(['du', '-s', '--block-size=1', '--exclude=kiln.db*', rig.store], { expect: 0 });
+  const counted = total(items.filter(({ ID }) => ID !== 'index'));
+  assert.ok(Math.abs(Number(/^\d+/.exec(stdout)?.[0]) - counted) < 128 * 1024, `${stdout} ${counted}`);
+  assert.ok(items.some(({ ID, Size }) => ID === 'index' && Size > 0));
   const step = items.find(({ Description }) => /RUN --mount/.test(Description))!;
   assert.ok(step.Size > 2_000_000 && step.Size < 2_100_000, 'hard links count once');
   assert.ok(step.Shared && !step.Reclaimable);

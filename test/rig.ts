@@ -37,7 +37,12 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
     let all = '';
     const seen = (data: Buffer) => {
       all += data.toString();
-      options.watch?.(all, (signal) => child.kill(signal));
+      try {
+        options.watch?.(all, (signal) => child.kill(signal));
+      } catch (error) {
+        child.kill('SIGKILL');
+        fail(error);
+      }
     };
     child.stdout.on('data', (data: Buffer) => {
       out.push(data);

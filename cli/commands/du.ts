@@ -19,7 +19,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   await using session = openSession();
   const now = Date.now();
   const items = survey(session, now)
-    .filter((item) => filter(item) && item.used <= now - keepMs)
+    // What is used while this reads it is shown too, unless asked for what was not used for some time.
+    .filter((item) => filter(item) && (keepMs === 0 || item.used <= now - keepMs))
     .sort((a, b) => b.used - a.used);
   if (flags.format === 'json') for (const item of items) process.stdout.write(`${JSON.stringify(jsonOf(item))}\n`);
   else if (flags.verbose) process.stdout.write(items.map(verbose).join('\n'));
