@@ -14,6 +14,7 @@ import type { Dockerfile } from './instructions.ts';
 import { parseDockerfile } from './parse.ts';
 import { dockerfiles, found, ignoreFiles, TOKENS } from './testing/corpus.ts';
 import { printDockerfile } from './testing/print.ts';
+import { requestOf } from './testing/request.ts';
 import { splitMount } from './tokens.ts';
 
 /** Mutations of every Dockerfile that the tests have. Short in the test suite; KILN_SOAK=1 tries 200,000, KILN_SEED repeats a run. */
@@ -90,25 +91,10 @@ test('mutations are read or refused with place and hint, and mean the same when 
 const AMD64 = { os: 'linux', architecture: 'amd64' };
 
 function request(text: string): FrontendRequest {
-  return {
-    dockerfile: { name: 'Dockerfile', text },
-    target: undefined,
+  return requestOf(text, {
     buildArgs: new Map([['A', '$B']]),
-    labels: new Map(),
-    platforms: [],
-    buildPlatform: AMD64,
-    noCache: 'none',
-    pull: false,
-    network: 'default',
-    extraHosts: [],
-    shmSize: 0,
-    ulimits: [],
-    cgroupParent: '',
-    namedContexts: new Map(),
-    mainContext: { kind: 'local', sessionId: 'session', sharedKeyHint: 'context', ignore: [] },
     resolveImage: async (name) => ({ name, digest: digestOf(name), config: { ...AMD64, config: {} }, local: true }) as never,
-    signal: new AbortController().signal,
-  };
+  });
 }
 
 test('mutations that parse become a graph or an error of ours', async () => {

@@ -4,8 +4,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { KilnError } from '../base/errors.ts';
 import { checkBuild } from './call/call.ts';
-import { requestOf } from './call/testing.ts';
 import { excerpt } from './diagnostics.ts';
+import { requestOf } from './testing/request.ts';
 
 interface Wrong {
   readonly name: string;

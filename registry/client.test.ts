@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestOf } from '../base/digest.ts';
-import { KilnError } from '../base/errors.ts';
+import type { KilnError } from '../base/errors.ts';
 import { type Descriptor, MEDIA } from '../base/oci.ts';
+import { failure } from '../base/testing/failure.ts';
 import { never, quickClient } from './testing/client.ts';
 import { memoryContent } from './testing/content.ts';
 import { type Answer, faultServer } from './testing/faults.ts';
@@ -12,16 +13,6 @@ import { makeImage } from './testing/images.ts';
 const BLOB = randomBytes(900_000);
 const LAYER: Descriptor = { mediaType: MEDIA.ociLayerGzip, digest: digestOf(BLOB), size: BLOB.length };
 const IMAGE = makeImage([{ name: 'hello', text: 'hi' }]);
-
-async function failure(work: Promise<unknown>): Promise<KilnError> {
-  try {
-    await work;
-  } catch (error) {
-    assert.ok(error instanceof KilnError, `a KilnError, not ${error}`);
-    return error as KilnError;
-  }
-  return assert.unreachable('it should have failed') as never;
-}
 
 /** Fetches LAYER from a server with these answers. */
 async function fetchFrom(answer: Answer) {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
+import { divide } from '../../base/divide.ts';
 import type { ContentHasher, Selection, Tree } from '../contenthash.ts';
 import type { Entry } from '../select/entry.ts';
 import { type SelectedSource, select } from '../select/select.ts';
@@ -107,18 +108,7 @@ function splitWork(entries: readonly Entry[], threads: number): Entry[][] {
   const weight = (entry: Entry) => 16384 + (entry.kind === 'file' ? entry.size : 0);
   const total = entries.reduce((sum, entry) => sum + weight(entry), 0);
   if (threads < 2 || (entries.length <= INLINE_FILES && total <= INLINE_BYTES)) return [[...entries]];
-  const share = total / (threads * 4);
-  const parts: Entry[][] = [[]];
-  let sum = 0;
-  for (const entry of entries) {
-    if (sum > share) {
-      parts.push([]);
-      sum = 0;
-    }
-    parts.at(-1)!.push(entry);
-    sum += weight(entry);
-  }
-  return parts;
+  return divide(entries, threads * 4, weight);
 }
 
 function hashFile(entry: Entry): HashFile {

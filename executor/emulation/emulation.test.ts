@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
+import { failure } from '../../base/testing/failure.ts';
 import { BINFMT, parseRegistration, readRegistrations, registerLine, registrationFor } from './binfmt.ts';
 import { elfHeader, isStatic, machineOf } from './elf.ts';
 import { createEmulation } from './emulation.ts';
@@ -136,15 +137,5 @@ test('a table of our own changes nothing of the host, and ends with us', async (
   }
   assert.equal(existsSync(`${BINFMT}/status`) ? readdirSync(BINFMT).sort() : [], before);
 });
-
-async function failure(promise: Promise<unknown>): Promise<KilnError> {
-  try {
-    await promise;
-  } catch (error) {
-    if (error instanceof KilnError) return error;
-    throw error;
-  }
-  throw new Error('nothing was thrown');
-}
 
 test.run();

@@ -4,10 +4,10 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
 import type { FrontendRequest } from '../frontend.ts';
+import { requestOf } from '../testing/request.ts';
 import { checkBuild, outlineBuild, targetsOf } from './call.ts';
 import { checkDocument, outlineDocument, targetsDocument } from './documents.ts';
 import { CASES, type CallCase } from './testdata/cases.ts';
-import { requestOf } from './testing.ts';
 import { checkText, outlineText, targetsText } from './texts.ts';
 
 interface Answer {

@@ -2,8 +2,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
 import { checkBuild } from '../call/call.ts';
-import { requestOf } from '../call/testing.ts';
 import { checkText } from '../call/texts.ts';
+import { requestOf } from '../testing/request.ts';
 import { type Example, PAGES } from './examples.ts';
 import { RULES, type RuleName } from './rules.ts';
 

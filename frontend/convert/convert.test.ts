@@ -8,6 +8,7 @@ import type { Op } from '../../solver/llb/ops.ts';
 import { topological } from '../../solver/llb/walk.ts';
 import type { FrontendRequest, TargetResult } from '../frontend.ts';
 import { parseDockerfile } from '../parse.ts';
+import { requestOf } from '../testing/request.ts';
 import { convertDockerfile } from './convert.ts';
 
 /* What the oracle cannot be asked: which images are looked at, what goes wrong and how, and what Docker 28 does not have. */
@@ -23,32 +24,16 @@ interface Ask {
 }
 
 function convert(text: string, { images, request, asked }: Ask = {}) {
-  const dockerfile = { name: 'Dockerfile', text };
-  const whole: FrontendRequest = {
-    dockerfile,
-    buildArgs: new Map(),
-    labels: new Map(),
-    platforms: [],
-    buildPlatform: AMD64,
-    noCache: 'none',
-    pull: false,
-    network: 'default',
-    extraHosts: [],
-    shmSize: 0,
-    ulimits: [],
-    cgroupParent: '',
-    namedContexts: new Map(),
-    mainContext: { kind: 'local', sessionId: 'session', sharedKeyHint: 'context', ignore: [] },
+  const whole = requestOf(text, {
     resolveImage: async (ref, platform) => {
       asked?.push(ref);
       if (images && !images[ref]) throw new KilnError('KILN_IMAGE_NOT_FOUND', `there is no image ${ref}`);
       const config = { architecture: platform.architecture, os: platform.os, rootfs: LAYER, ...images?.[ref] };
       return { name: ref, digest: digestOf(ref) as Digest, config, local: true };
     },
-    signal: new AbortController().signal,
     ...request,
-  };
-  return convertDockerfile(whole, parseDockerfile(dockerfile));
+  });
+  return convertDockerfile(whole, parseDockerfile(whole.dockerfile));
 }
 
 async function only(text: string, ask: Ask = {}): Promise<TargetResult> {
@@ -214,7 +199,7 @@ test('an OCI layout stands for an image', async () => {
   const source = named(target, '[context a] OCI load from client').op;
   assert.equal(source.kind === 'source' && source.source, {
     identifier: `oci-layout://docker.io/library/a@${digestOf('oci-layout:///layouts/x')}`,
-    attrs: { 'oci.session': 'session', 'oci.store': 'layout-x' },
+    attrs: { 'oci.session': 's', 'oci.store': 'layout-x' },
   });
 });
 

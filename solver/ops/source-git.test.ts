@@ -17,6 +17,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
+import { failure } from '../../base/testing/failure.ts';
 import { never } from '../../registry/testing/client.ts';
 import type { BuildResult } from '../result.ts';
 import { copyingSnapshotter, listTree } from './file/testing.ts';
@@ -68,15 +69,6 @@ class Store implements Disposable {
     this.snapshotter[Symbol.dispose]();
     rmSync(this.directory, { recursive: true, force: true });
   }
-}
-
-async function failure(work: Promise<unknown>): Promise<KilnError> {
-  const error = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  assert.instance(error, KilnError);
-  return error as KilnError;
 }
 
 const paths = (lines: readonly string[]) => lines.map((line) => line.split(' ')[0]);

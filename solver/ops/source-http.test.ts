@@ -2,7 +2,7 @@ import { gzipSync } from 'node:zlib';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestOf } from '../../base/digest.ts';
-import { KilnError } from '../../base/errors.ts';
+import { failure } from '../../base/testing/failure.ts';
 import type { FetchedFile } from '../../cache/fetched.ts';
 import { createFetcher } from '../../registry/fetch.ts';
 import { DEFAULT_RETRY } from '../../registry/retry.ts';
@@ -67,15 +67,6 @@ async function once(answer: Answer, path = '/f.txt', attrs: Record<string, strin
   await using server = await faultServer(answer);
   using store = new Store();
   return store.list(await store.build((build) => build.run(`http://${server.host}${path}`, attrs)));
-}
-
-async function failure(work: Promise<unknown>): Promise<KilnError> {
-  const error = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  assert.instance(error, KilnError);
-  return error as KilnError;
 }
 
 const urlOf = (server: FaultServer, path = '/f.txt') => `http://${server.host}${path}`;

@@ -20,8 +20,9 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestOf } from '../../../base/digest.ts';
-import { KilnError } from '../../../base/errors.ts';
+import type { KilnError } from '../../../base/errors.ts';
 import type { ProgressEvent } from '../../../base/progress.ts';
+import { failure } from '../../../base/testing/failure.ts';
 import { createContentHasher, type SelectionHasher } from '../../../cache/contenthash/hasher.ts';
 import { SCRATCH, type Snapshot } from '../../../snapshotter/snapshotter.ts';
 import { openRoot } from '../../../snapshotter/sys/rooted.ts';
@@ -135,16 +136,6 @@ async function keyOf(world: World, actions: readonly FileAction[]): Promise<stri
   const source = inputs[1]!;
   const content = source.by === 'content' ? await source.digest({ kind: 'directory', root: world.context }, signal) : undefined;
   return JSON.stringify([parts, content?.digest]);
-}
-
-async function failure(work: Promise<unknown>): Promise<KilnError> {
-  try {
-    await work;
-  } catch (error) {
-    if (error instanceof KilnError) return error;
-    throw error;
-  }
-  throw new Error('nothing was thrown');
 }
 
 const root = process.getuid?.() === 0;

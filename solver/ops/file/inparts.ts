@@ -1,3 +1,4 @@
+import { divide } from '../../../base/divide.ts';
 import type { FileActionCopy } from '../../llb/ops.ts';
 import type { Overrides } from './attributes.ts';
 import { type Begun, beginTree, finishTree, type TreeCopy } from './copytree.ts';
@@ -50,7 +51,7 @@ export async function copyInParts(task: SharedCopy, job: TreeCopy, signal: Abort
   const parts = task.pool.threads * 4;
   const overrides = { owner: task.overrides.owner, mode: task.copy.modeStr ?? octal(task.copy.mode), time: task.overrides.time };
   const share = (files: readonly FileStep[], to: string) =>
-    divide(files, parts).map((part) => task.pool.copy({ from: task.tree.root, to, files: part, overrides }, signal));
+    divide(files, parts, weight).map((part) => task.pool.copy({ from: task.tree.root, to, files: part, overrides }, signal));
   const { upper } = task;
   const { direct, mounted } = upper === undefined ? { direct: [], mounted: begun.files } : byRoute(begun);
   const unlinked = task.earlier ? await linkUnchanged(task.pool, task.earlier, direct, upper ?? '', signal) : direct;
@@ -70,7 +71,7 @@ async function linkUnchanged(
   const known = files.filter((file) => earlier.has(file));
   const linked = new Set(known);
   await Promise.all(
-    divide(known, pool.threads * 2).map(async (part) => {
+    divide(known, pool.threads * 2, weight).map(async (part) => {
       const failed = await pool.link({ from: earlier.files, to, paths: part.map(({ target }) => target) }, signal);
       for (const index of failed) linked.delete(part[index]!);
     }),
@@ -98,20 +99,5 @@ function octal(mode: number): string | undefined {
   return mode === -1 ? undefined : (mode & 0o7777).toString(8);
 }
 
-/** Runs of like weight; neighbours stay together, as they are in the same directory. */
-function divide(files: readonly FileStep[], parts: number): FileStep[][] {
-  if (files.length === 0) return [];
-  const weight = (file: FileStep) => 65536 + file.size;
-  const share = files.reduce((sum, file) => sum + weight(file), 0) / parts;
-  const out: FileStep[][] = [[]];
-  let sum = 0;
-  for (const file of files) {
-    if (sum > share) {
-      out.push([]);
-      sum = 0;
-    }
-    out.at(-1)!.push(file);
-    sum += weight(file);
-  }
-  return out;
-}
+/** Opening and making a file takes as long as copying so many bytes. */
+const weight = (file: FileStep) => 65536 + file.size;
