@@ -1,5 +1,15 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -46,6 +56,38 @@ test('the launcher works through a symlink', async () => {
   try {
     symlinkSync(KILN, join(directory, 'k'));
     await run([join(directory, 'k'), '--version'], { cwd: '/', expect: 0 });
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+test('compiled code is kept from the first build that succeeds, taken again, and no harm when it is damaged', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'kiln-compiled-'));
+  try {
+    const at = (...names: string[]) => join(directory, ...names);
+    for (const made of ['dist', 'context']) mkdirSync(at(made));
+    for (const name of ['kiln', ...['kiln', 'main', 'worker'].map((part) => `dist/${part}.cjs`)])
+      copyFileSync(join(ROOT, name), at(name));
+    symlinkSync(join(ROOT, 'node_modules'), at('node_modules'));
+    const kept = () => readdirSync(at('dist')).filter((name) => !name.endsWith('.cjs'));
+    const kiln = (dockerfile: string, expect: number) => {
+      writeFileSync(at('context/Dockerfile'), dockerfile);
+      return run([at('kiln'), 'build', at('context')], { env: { KILN_ROOT: at('store') }, expect });
+    };
+    await kiln('FROM scratch\nCOPY gone /\n', 1);
+    await run([at('kiln'), 'build', '--help'], { expect: 0 });
+    const build = () => kiln('FROM scratch\nCOPY . /\n', 0);
+    await build();
+    const [name = '', ...more] = kept();
+    assert.match(name, /^main-[0-9a-f]{16}-v.*\.cache$/);
+    assert.equal(more, []);
+    const whole = readFileSync(at('dist', name));
+    await build();
+    assert.ok(readFileSync(at('dist', name)).equals(whole), 'taken, not made again');
+    writeFileSync(at('dist', name), 'no code');
+    await build();
+    assert.ok(readFileSync(at('dist', name)).length > 100_000, 'made again');
+    assert.equal(kept(), [name]);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
