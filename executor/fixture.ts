@@ -124,9 +124,9 @@ function argumentsOf(pid: string): string {
   }
 }
 
-/** Asks every few milliseconds until `done` says yes; false after about ten seconds of no. */
-export async function until(done: () => boolean): Promise<boolean> {
-  for (let attempt = 0; attempt < 1000; attempt++) {
+/** Asks every few milliseconds until `done` says yes; false after about so many seconds of no. */
+export async function until(done: () => boolean, seconds = 10): Promise<boolean> {
+  for (let attempt = 0; attempt < seconds * 100; attempt++) {
     if (done()) return true;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

@@ -3,6 +3,8 @@ import { statFields } from './proc.ts';
 
 /** How long a runtime may take to make the sandbox that is to be killed before it is killed itself, in milliseconds. */
 const PATIENCE = 1000;
+/** The same while there is a sandbox that was struck already. */
+const PATIENCE_WHILE_DYING = 10_000;
 const INTERVAL = 5;
 
 /**
@@ -13,8 +15,11 @@ const INTERVAL = 5;
 export function killSandbox(runtimePid: number, pidFile: string): () => void {
   const begin = performance.now();
   const strike = () => {
-    for (const pid of initProcesses(runtimePid, pidFile)) kill(pid);
-    if (performance.now() - begin > PATIENCE) kill(runtimePid);
+    const sandbox = initProcesses(runtimePid, pidFile);
+    for (const pid of sandbox) kill(pid);
+    // While a sandbox dies the runtime waits for all of it; without the runtime nobody would.
+    const patience = sandbox.length === 0 ? PATIENCE : PATIENCE_WHILE_DYING;
+    if (performance.now() - begin > patience) kill(runtimePid);
   };
   const timer = setInterval(strike, INTERVAL);
   strike();

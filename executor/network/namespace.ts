@@ -127,8 +127,11 @@ function connectionsOf(process: string): boolean {
   });
 }
 
-/** `TCP: inuse 0 orphan 0 tw 0 …` (proc_pid_net(5)): `tw` are those that only wait for the end of their minute. */
+/**
+ * `TCP: inuse 0 orphan 0 tw 0 …` (proc_pid_net(5)): `tw` are those that only wait for the end of their minute. `orphan` counts those of all
+ * namespaces, so it says nothing; the orphans of this one are in use.
+ */
 export function hasTcp(sockstat: string): boolean {
   const line = /^TCP6?:.*$/m.exec(sockstat)?.[0] ?? '';
-  return [...line.matchAll(/(?:inuse|orphan|tw) (\d+)/g)].some(([, count]) => count !== '0');
+  return [...line.matchAll(/(?:inuse|tw) (\d+)/g)].some(([, count]) => count !== '0');
 }

@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createConnection, createServer, type Server, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -37,6 +37,22 @@ async function serve(address: string): Promise<Server> {
   server.listen(0, address);
   await once(server, 'listening');
   return server;
+}
+
+/** A connection of this host whose server is gone and whose client reads nothing, so that the kernel keeps what was sent. */
+async function orphanedConnection(): Promise<Disposable> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = createConnection(portOf(server), '127.0.0.1').pause();
+  client.on('error', () => {});
+  const [socket] = (await once(server, 'connection')) as [Socket];
+  socket.on('error', () => {});
+  server.close();
+  socket.write(Buffer.alloc(16 << 20));
+  socket.destroy();
+  await once(socket, 'close');
+  assert.match(readFileSync('/proc/net/sockstat', 'latin1'), /^TCP: inuse \d+ orphan [1-9]/m);
+  return { [Symbol.dispose]: () => void client.destroy() };
 }
 
 const portOf = (server: Server) => (server.address() as AddressInfo).port;
@@ -117,6 +133,13 @@ for (const kind of ['nat', 'slirp'] as const) {
     // Whoever closes first keeps the port for a minute.
     assert.is(await namespace('busybox nc -l -p 4242 -e true & until busybox nc 127.0.0.1 4242; do :; done; wait'), first);
     assert.is.not(await namespace('true'), first);
+  });
+
+  test(`${kind}: connections elsewhere that nobody holds any more do not keep a namespace from being used again`, async () => {
+    await using sandboxes = executor();
+    using _orphan = await orphanedConnection();
+    const namespace = async () => (await shell(sandboxes, tree.root, 'readlink /proc/self/ns/net')).stdout;
+    assert.is(await namespace(), await namespace());
   });
 
   test(`${kind}: sandboxes at once have a network each and do not reach each other`, async () => {
