@@ -12,9 +12,14 @@ export interface Case {
   readonly prepare: (context: CaseContext) => void;
   /** Before each timed run: makes what must be cold cold. `run` counts from 0. */
   readonly before?: (context: CaseContext, engine: Engine, run: number) => Promise<void>;
-  readonly run: (context: CaseContext, engine: Engine, run: number) => Promise<Run>;
-  /** Seconds to reach, when a target is set; shown in the table. */
-  readonly target?: number;
+  /** Undefined where only the floor is of interest. */
+  readonly run: ((context: CaseContext, engine: Engine, run: number) => Promise<Run>) | undefined;
+  /** The same work by the plainest tool there is, on the same disk: what no engine can beat. Measured in the same session. */
+  readonly floor?: (context: CaseContext) => Promise<Run>;
+  /** To reach, when a target is set: seconds, or a multiple of the floor. Shown in the table. */
+  readonly target?: number | { readonly floors: number };
+  /** Why an engine has nothing like it. */
+  readonly without?: Readonly<Record<string, string>>;
   /** Time that is no engine's doing (the step's own work), taken off before comparing with the target. */
   readonly beyond?: string;
 }
@@ -24,6 +29,8 @@ export interface CaseContext {
   readonly directory: string;
   /** Unlike any other in this session: what makes a step new. */
   readonly nonce: (run: number) => string;
+  /** Kiln's store, on whose file system a floor does its work. */
+  readonly store: string;
   /** `host:port` of a registry on loopback that serves the test images, when one runs. */
   readonly registry: string | undefined;
 }

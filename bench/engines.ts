@@ -16,6 +16,10 @@ export interface Engine {
   load(directory: string, archive: string, name: string): Promise<void>;
   /** Forgets an image and what was built, so that the next pull starts from nothing. */
   forget(directory: string, name: string): Promise<void>;
+  /** Forgets what was built and keeps the images. */
+  forgetSteps(directory: string): Promise<void>;
+  /** Fetches an image from a registry and unpacks it. */
+  pull(directory: string, name: string): Promise<Run>;
   version(directory: string): Promise<Run>;
 }
 
@@ -24,6 +28,11 @@ export interface BuildOptions {
   readonly tag?: string;
   readonly push?: string;
   readonly platforms?: string;
+  /** Makes no image. */
+  readonly cacheOnly?: boolean;
+  /** A cache of every step, in this directory. */
+  readonly cacheTo?: string;
+  readonly cacheFrom?: string;
 }
 
 export interface Run {
@@ -80,8 +89,13 @@ function treeMemory(pid: number): number {
 }
 
 /** In the words that Kiln and Docker share. */
-function outputOf({ archive, tag, push, platforms }: BuildOptions): string[] {
-  const wanted = platforms === undefined ? [] : ['--platform', platforms];
+function outputOf({ archive, tag, push, platforms, cacheOnly, cacheTo, cacheFrom }: BuildOptions): string[] {
+  const wanted = [
+    ...(platforms === undefined ? [] : ['--platform', platforms]),
+    ...(cacheTo === undefined ? [] : ['--cache-to', `type=local,dest=${cacheTo},mode=max`]),
+    ...(cacheFrom === undefined ? [] : ['--cache-from', `type=local,src=${cacheFrom}`]),
+  ];
+  if (cacheOnly) return [...wanted, '--output', 'type=cacheonly'];
   if (push !== undefined) return [...wanted, '--push', '-t', push];
   return [...wanted, ...(archive ? ['--output', `type=oci,dest=${archive}`] : ['-t', tag ?? 'bench'])];
 }
@@ -105,6 +119,8 @@ export function kiln(store: string): Engine {
       await timed([binary, 'inspect', name], directory, env);
     },
     forget: async (directory) => void (await timed(['sh', '-c', `rm -rf "$KILN_ROOT"/*`], directory, env)),
+    forgetSteps: async (directory) => void (await timed([binary, 'prune', '--all', '--force'], directory, env)),
+    pull: (directory, name) => timed([binary, 'pull', '--quiet', name], directory, env),
     version: (directory) => timed([binary, '--version'], directory, env),
   };
 }
@@ -121,6 +137,8 @@ export function docker(prefix: readonly string[]): Engine {
       await timed([...prefix, 'image', 'rm', '-f', 'bench'], directory).catch(() => {});
       await timed([...prefix, 'image', 'prune', '-f'], directory);
     },
+    forgetSteps: async (directory) => void (await timed([...prefix, 'builder', 'prune', '-af'], directory)),
+    pull: (directory, name) => timed([...prefix, 'pull', '--quiet', name], directory),
     version: (directory) => timed([...prefix, '--version'], directory),
   };
 }
@@ -128,10 +146,11 @@ export function docker(prefix: readonly string[]): Engine {
 export function buildah(prefix: readonly string[]): Engine {
   return {
     name: 'buildah',
-    build: (directory, { archive, tag, push, platforms } = {}) => {
-      const name = push === undefined ? (tag ?? 'bench') : 'bench-push';
+    build: async (directory, { archive, tag, push, platforms } = {}) => {
+      const name = platforms !== undefined ? 'bench-list' : push === undefined ? (tag ?? 'bench') : 'bench-push';
       const common = ['build', '--layers', '--quiet', '--network', 'host', '--tls-verify=false'];
-      // Several platforms are a list, which a build only adds to.
+      // Several platforms are a list, which a build only adds to: so the one of the last build goes first.
+      if (platforms !== undefined) await timed([...prefix, 'manifest', 'rm', name], directory).catch(() => {});
       const target = platforms === undefined ? ['-t', archive ? `oci-archive:${archive}` : name] : ['--manifest', name];
       const wanted = platforms === undefined ? [] : ['--platform', platforms];
       const built = timed([...prefix, ...common, ...wanted, ...target, '.'], directory);
@@ -155,6 +174,8 @@ export function buildah(prefix: readonly string[]): Engine {
       await timed([...prefix, 'rmi', '-f', name], directory).catch(() => {});
       await timed([...prefix, 'prune', '-f'], directory).catch(() => {});
     },
+    forgetSteps: async (directory) => void (await timed([...prefix, 'prune', '-f'], directory)),
+    pull: (directory, name) => timed([...prefix, 'pull', '--quiet', '--tls-verify=false', name], directory),
     version: (directory) => timed([...prefix, '--version'], directory),
   };
 }

@@ -10,15 +10,20 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Case, CaseContext } from './case.ts';
 import { byteCases } from './cases/bytes.ts';
+import { cacheCases } from './cases/caches.ts';
 import { fileCases } from './cases/files.ts';
 import { graphCases } from './cases/graphs.ts';
 import { stepCases } from './cases/steps.ts';
+import { pushDebian } from './debian.ts';
 import { buildah, docker, type Engine, kiln } from './engines.ts';
 import { startRegistry } from './registry.ts';
 import { mountStore } from './store.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-const CASES: readonly Case[] = [...stepCases, ...graphCases, ...fileCases, ...byteCases];
+const CASES: readonly Case[] = [...stepCases, ...graphCases, ...cacheCases, ...fileCases, ...byteCases];
+
+/** The column of what no engine can beat. */
+const FLOOR = 'floor';
 
 interface Cell {
   readonly ms: number;
@@ -65,27 +70,47 @@ function median(numbers: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
-async function measure(test: Case, engine: Engine, work: string, registry: string | undefined): Promise<Cell | string> {
-  const directory = join(work, `${test.name}-${engine.name}`);
+/** A measurement in a directory of its own; a sentence where it cannot be had. */
+async function measured(name: string, test: Case, work: (context: CaseContext) => Promise<Cell[]>): Promise<Cell | string> {
+  const directory = join(workspace, `${test.name}-${name}`);
   mkdirSync(directory, { recursive: true });
   const session = Date.now().toString(36);
-  const context: CaseContext = { directory, registry, nonce: (run) => `${session}${engine.name.toLowerCase()}${run + 1}` };
-  const missing = test.unavailable?.(context);
+  const nonce = (run: number) => `${session}${name.toLowerCase()}${run + 1}`;
+  const context: CaseContext = { directory, registry: registry?.host, store: store.path, nonce };
+  const missing = test.without?.[name] ?? test.unavailable?.(context);
   if (missing) return missing;
   try {
     test.prepare(context);
-    for (const image of test.images) await loadImage(engine, directory, image);
-    const runs: Cell[] = [];
-    for (let run = 0; run < Number(values.runs); run++) {
-      await test.before?.(context, engine, run);
-      runs.push(await test.run(context, engine, run));
-    }
+    const runs = await work(context);
     return { ms: median(runs.map((cell) => cell.ms)), peakMb: Math.max(...runs.map((cell) => cell.peakMb)) };
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+async function repeated(once: (run: number) => Promise<Cell>): Promise<Cell[]> {
+  const runs: Cell[] = [];
+  for (let run = 0; run < Number(values.runs); run++) runs.push(await once(run));
+  return runs;
+}
+
+function measureEngine(test: Case, engine: Engine): Promise<Cell | string> | undefined {
+  const { run: timedRun } = test;
+  if (!timedRun) return undefined;
+  return measured(engine.name, test, async (context) => {
+    for (const image of test.images) await loadImage(engine, context.directory, image);
+    return repeated(async (run) => {
+      await test.before?.(context, engine, run);
+      return timedRun(context, engine, run);
+    });
+  });
+}
+
+function measureFloor(test: Case): Promise<Cell | string> | undefined {
+  const { floor } = test;
+  return floor && measured(FLOOR, test, (context) => repeated(() => floor(context)));
 }
 
 /** Each engine gets a base image once, as an archive beside its context (a peer may see only that directory). */
@@ -109,27 +134,37 @@ function ratio(ours: Cell | string | undefined, theirs: Cell | string | undefine
   return ` (${(theirs.ms / ours.ms).toFixed(1)}×)`;
 }
 
+function targetOf({ target }: Case, floor: Cell | string | undefined): string {
+  if (target === undefined) return '';
+  if (typeof target === 'number') return `${target} s`;
+  const seconds = typeof floor === 'object' ? ` (${((floor.ms * target.floors) / 1000).toFixed(2)} s)` : '';
+  return `${target.floors} × floor${seconds}`;
+}
+
 function table(engines: readonly Engine[], rows: ReadonlyMap<Case, ReadonlyMap<string, Cell | string>>): string {
-  const head = ['work', ...engines.map((engine) => engine.name), 'target', "Kiln's peak memory"];
+  const head = ['work', 'floor', ...engines.map((engine) => engine.name), 'target', "Kiln's peak memory"];
   const lines = [...rows].map(([test, cells]) => {
     const ours = cells.get('Kiln');
     const columns = engines.map((engine) =>
       engine.name === 'Kiln' ? format(ours) : `${format(cells.get(engine.name))}${ratio(ours, cells.get(engine.name))}`,
     );
-    const target = test.target === undefined ? '' : `${test.target} s`;
-    return [test.title, ...columns, target, typeof ours === 'object' ? `${ours.peakMb.toFixed(0)} MB` : ''];
+    const floor = cells.get(FLOOR);
+    return [
+      test.title,
+      format(floor),
+      ...columns,
+      targetOf(test, floor),
+      typeof ours === 'object' ? `${ours.peakMb.toFixed(0)} MB` : '',
+    ];
   });
   return [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
-const work = mkdtempSync(join(tmpdir(), 'kiln-bench-'));
-using _work = { [Symbol.dispose]: () => rmSync(work, { recursive: true, force: true, maxRetries: 3 }) };
-await using store = mountStore(join(work, 'store'));
-await using registry = await startRegistry(join(work, 'registry'));
-if (registry)
-  execFileSync(join(ROOT, 'kiln'), ['push', '--quiet', 'debian:12', `${registry.host}/debian:12`], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+const workspace = mkdtempSync(join(tmpdir(), 'kiln-bench-'));
+using _workspace = { [Symbol.dispose]: () => rmSync(workspace, { recursive: true, force: true, maxRetries: 3 }) };
+await using store = mountStore(join(workspace, 'store'));
+await using registry = await startRegistry(join(workspace, 'registry'));
+if (registry) pushDebian(join(ROOT, 'kiln'), join(workspace, 'debian'), registry.host);
 
 const engines = [kiln(store.path), ...peers()];
 const rows = new Map<Case, Map<string, Cell | string>>();
@@ -139,12 +174,14 @@ for (const test of CASES.filter(
 )) {
   const cells = new Map<string, Cell | string>();
   rows.set(test, cells);
-  for (const engine of engines) {
-    const cell = await measure(test, engine, work, registry?.host);
-    cells.set(engine.name, cell);
-    if (typeof cell === 'string') failures.push(`${test.title}, ${engine.name}: ${cell}`);
-    console.error(`${test.title}: ${engine.name} ${format(cell)}${typeof cell === 'string' ? ` ${cell}` : ''}`);
-  }
+  const tell = (name: string, cell: Cell | string | undefined) => {
+    if (cell === undefined) return;
+    cells.set(name, cell);
+    if (typeof cell === 'string') failures.push(`${test.title}, ${name}: ${cell}`);
+    console.error(`${test.title}: ${name} ${format(cell)}${typeof cell === 'string' ? ` ${cell}` : ''}`);
+  };
+  tell(FLOOR, await measureFloor(test));
+  for (const engine of engines) tell(engine.name, await measureEngine(test, engine));
 }
 
 const result = table(engines, rows);
@@ -158,7 +195,7 @@ function report(body: string): string {
   return `# Results
 
 Medians of ${values.runs} runs in one session, wall time, on ${cpus().length} × ${model}, Linux ${release()}, ${new Date().toISOString().slice(0, 10)}. A
-number in brackets says how many times longer the peer took. ${store.note} A machine that others use is noisy: read the ratios.
+number in brackets says how many times longer the peer took; the floor is the same work by the plainest tool. ${store.note} A machine that others use is noisy: read the ratios.
 
 ${body}
 

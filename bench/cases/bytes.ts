@@ -1,6 +1,8 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Case, CaseContext } from '../case.ts';
+import { TAG } from '../debian.ts';
+import { type Run, timed } from '../engines.ts';
 
 /** Writes 1 GB that gzip -6 brings to about 43 %: text made by busybox's own awk, no two runs alike. */
 function gigabyte(context: CaseContext, run: number): void {
@@ -22,6 +24,30 @@ const unavailable = (context: CaseContext) => (context.registry ? undefined : 'n
 
 /** One repository for each engine and session. */
 const pushed = (context: CaseContext) => `${context.registry}/bench/${context.nonce(0)}:1`;
+
+const debian = (context: CaseContext) => `${context.registry}/debian:${TAG}`;
+
+/** The layers of the Debian image, downloaded beforehand, into one directory on the disk of the store. */
+async function unpackedByTar(context: CaseContext): Promise<Run> {
+  const base = `http://${context.registry}/v2/debian`;
+  const accept = { headers: { accept: 'application/vnd.oci.image.manifest.v1+json' } };
+  const manifest = (await (await fetch(`${base}/manifests/${TAG}`, accept)).json()) as { layers: { digest: string }[] };
+  const files = await Promise.all(
+    manifest.layers.map(async ({ digest }, index) => {
+      const path = join(context.directory, `layer-${index}.tar.gz`);
+      writeFileSync(path, Buffer.from(await (await fetch(`${base}/blobs/${digest}`)).arrayBuffer()));
+      return path;
+    }),
+  );
+  const target = join(context.store, 'floor');
+  mkdirSync(target, { recursive: true });
+  try {
+    const script = 'target=$1; shift; for layer in "$@"; do zcat "$layer" | tar -x -C "$target"; done';
+    return await timed(['sh', '-c', script, 'sh', target, ...files], context.directory);
+  } finally {
+    rmSync(target, { recursive: true, force: true });
+  }
+}
 
 export const byteCases: readonly Case[] = [
   {
@@ -86,18 +112,25 @@ export const byteCases: readonly Case[] = [
     run: (context, engine) => engine.build(context.directory, { push: pushed(context), platforms: 'linux/amd64,linux/arm64' }),
   },
   {
-    name: 'pull',
+    name: 'pull-image',
+    title: 'pull and unpack of the Debian image; the floor is `zcat` into `tar -x`',
+    images: [],
+    target: { floors: 1.2 },
+    unavailable,
+    prepare: () => {},
+    before: (context, engine) => engine.forget(context.directory, debian(context)),
+    run: (context, engine) => engine.pull(context.directory, debian(context)),
+    floor: unpackedByTar,
+  },
+  {
+    name: 'pull-and-run',
     title: 'pull and unpack of the Debian image, and one RUN',
     images: [],
-    target: 1.2,
     unavailable,
     prepare: () => {},
     before: async (context, engine, run) => {
-      writeFileSync(
-        join(context.directory, 'Dockerfile'),
-        `FROM ${context.registry}/debian:12\nRUN true ${context.nonce(run)}\n`,
-      );
-      await engine.forget(context.directory, `${context.registry}/debian:12`);
+      writeFileSync(join(context.directory, 'Dockerfile'), `FROM ${debian(context)}\nRUN true ${context.nonce(run)}\n`);
+      await engine.forget(context.directory, debian(context));
     },
     run: (context, engine) => engine.build(context.directory),
   },

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Case, CaseContext } from '../case.ts';
+import { timed } from '../engines.ts';
 
 function dockerfile(context: CaseContext, lines: readonly string[]): void {
   writeFileSync(join(context.directory, 'Dockerfile'), `${lines.join('\n')}\n`);
@@ -27,6 +28,14 @@ function stepCase(count: number, cold: boolean, target: number): Case {
 }
 
 export const stepCases: readonly Case[] = [
+  {
+    name: 'empty-process',
+    title: 'start of an empty Node process: how fast the machine was',
+    images: [],
+    prepare: (context) => writeFileSync(join(context.directory, 'empty.js'), ''),
+    floor: (context) => timed([process.execPath, 'empty.js'], context.directory),
+    run: undefined,
+  },
   stepCase(10, true, 0.35),
   stepCase(10, false, 0.08),
   stepCase(100, true, 3.0),
