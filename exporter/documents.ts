@@ -11,7 +11,8 @@ export function compactJson(value: unknown): string {
   return json(value, '', '');
 }
 
-function indentedJson(value: unknown): string {
+/** The same in lines, by two spaces. */
+export function indentedJson(value: unknown): string {
   return json(value, '\n', '  ');
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { closeSync, futimesSync, mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import { makeContents } from '../cache/contenthash/statcache.ts';
@@ -6,22 +6,27 @@ import type { Entry } from '../cache/select/entry.ts';
 import { openRoot, type Root } from '../snapshotter/sys/rooted.ts';
 import { inUserNamespace } from '../snapshotter/sys/usernamespace.ts';
 import { beginTree, copyFiles, finishTree, type TreeCopy } from '../solver/ops/file/copytree.ts';
+import { STATEMENT_MODE, type StatementFile, statementFiles, walkBeside } from './attest/files.ts';
 import { outputError } from './destination.ts';
 import type { ExportContext, Exporter } from './exporter.ts';
 import { reported } from './progress.ts';
 import type { ExportRooms } from './rooms.ts';
-import { placesOf, walkTree } from './tree.ts';
+import { placesOf } from './tree.ts';
 
 /** Files copied between two looks at the signal. */
 const BATCH = 200;
 
 /**
  * `type=local`: the tree of the result into a directory, owned by whoever runs kiln. What is there already stays unless the tree
- * has something of the same name. Links in the destination are never followed: an earlier export may have put them there.
+ * has something of the same name; what is attested stands at the top of each tree. Links in the destination are never followed: an earlier export may have put them there.
  */
 export function localExporter(
   rooms: ExportRooms,
-  spec: { readonly directory: string; readonly platformSplit?: boolean | undefined },
+  spec: {
+    readonly directory: string;
+    readonly platformSplit?: boolean | undefined;
+    readonly attestationPrefix?: string | undefined;
+  },
 ): Exporter {
   const name = 'exporting to client directory';
   const root = resolve(spec.directory);
@@ -32,7 +37,11 @@ export function localExporter(
         for (const [target, place] of placesOf(targets, spec.platformSplit)) {
           await using view = await rooms.snapshotter.view(target.snapshot);
           const task = `copying files${place === '' ? '' : ` ${place.replaceAll('_', '/')}`}`;
-          await report.task(task, (progress) => copyTo(view.root, root, place, context, progress));
+          const statements = await statementFiles(target, view.root, context, {
+            prefix: spec.attestationPrefix,
+            shared: place === '' && targets.length > 1,
+          });
+          await report.task(task, (progress) => copyTo({ source: view.root, statements }, root, place, context, progress));
         }
         return {};
       }),
@@ -40,7 +49,7 @@ export function localExporter(
 }
 
 async function copyTo(
-  source: string,
+  { source, statements }: { readonly source: string; readonly statements: readonly StatementFile[] },
   directory: string,
   place: string,
   { signal, epoch }: ExportContext,
@@ -51,10 +60,23 @@ async function copyTo(
     using top = openRoot(directory);
     // The platform's own directory is made inside the root as well: it may be a link by now.
     if (place !== '') top.mkdirAll(place, 0o755);
-    const entries = walkTree(source).filter(isPortable);
+    const entries = walkBeside(statements, source, isPortable);
     await copyEntries(source, top, entries, { place, signal, epoch, progress });
+    for (const statement of statements) writeStatement(top, place, statement, epoch);
   } catch (error) {
     throw error instanceof KilnError ? error : outputError(error, directory);
+  }
+}
+
+function writeStatement(top: Root, place: string, { name, text }: StatementFile, epoch: number | undefined): void {
+  const path = place === '' ? name : `${place}/${name}`;
+  top.remove(path);
+  const fd = top.create(path, STATEMENT_MODE);
+  try {
+    writeFileSync(fd, text);
+    if (epoch !== undefined) futimesSync(fd, epoch, epoch);
+  } finally {
+    closeSync(fd);
   }
 }
 

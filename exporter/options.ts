@@ -42,8 +42,14 @@ export type OutputSpec =
   | { readonly type: 'oci'; readonly image: ImageOptions; readonly tar: true; readonly destination: Destination }
   | { readonly type: 'oci'; readonly image: ImageOptions; readonly tar: false; readonly directory: string }
   | { readonly type: 'docker'; readonly image: ImageOptions; readonly destination: Destination | undefined }
-  | { readonly type: 'tar'; readonly destination: Destination }
-  | { readonly type: 'local'; readonly directory: string; readonly platformSplit?: boolean | undefined };
+  | ({ readonly type: 'tar'; readonly destination: Destination } & TreeOptions)
+  | ({ readonly type: 'local'; readonly directory: string; readonly platformSplit?: boolean | undefined } & TreeOptions);
+
+/** What `local` and `tar` have in common. */
+export interface TreeOptions {
+  /** Before the names of the files that hold what is attested. */
+  readonly attestationPrefix?: string | undefined;
+}
 
 /**
  * Parses the attributes of one `--output` (`type=oci,dest=out.tar,…` as a map). `-` as `dest` is standard output. `tags` are the
@@ -86,9 +92,14 @@ function specOf(reader: Attributes, tags: readonly string[]): OutputSpec {
       return { type: 'docker', image, destination: path === undefined ? undefined : destinationOf(path) };
     }
     case 'tar':
-      return { type, destination: destinationOf(reader.required('dest', type)) };
+      return { type, destination: destinationOf(reader.required('dest', type)), attestationPrefix: prefixOf(reader) };
     case 'local':
-      return { type, directory: directoryOf(reader.required('dest', type)), platformSplit: reader.flag('platform-split') };
+      return {
+        type,
+        directory: directoryOf(reader.required('dest', type)),
+        platformSplit: reader.flag('platform-split'),
+        attestationPrefix: prefixOf(reader),
+      };
     default:
       throw invalid(
         type === undefined ? 'type is missing' : `unknown type ${JSON.stringify(type)}`,
@@ -144,6 +155,16 @@ function destinationOf(path: string): Destination {
 function directoryOf(path: string): string {
   if (path === '-') throw invalid('a directory cannot be written to standard output', 'name a directory with dest=');
   return path;
+}
+
+/** A part of a file name: what is attested stands at the top of a tree. */
+function prefixOf(reader: Attributes): string | undefined {
+  const prefix = reader.text('attestation-prefix');
+  if (prefix === undefined || /^[^/\0]{0,100}$/.test(prefix)) return prefix;
+  throw invalid(
+    `attestation-prefix ${JSON.stringify(prefix)} is no beginning of a file name`,
+    'leave slashes out: the files stand beside the tree',
+  );
 }
 
 /** The attributes of one output; asks for each by name, so that what nobody asked for can be refused. */

@@ -6,18 +6,25 @@ import { END_OF_ARCHIVE, type EntryType, encodeHeader, NO_XATTRS, padding } from
 import { fstat, type Stat } from '../snapshotter/sys/calls.ts';
 import { O } from '../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../snapshotter/sys/rooted.ts';
+import { STATEMENT_MODE, type StatementFile, statementFiles, walkBeside } from './attest/files.ts';
 import { type ByteSink, writeTo } from './destination.ts';
 import type { Exporter } from './exporter.ts';
 import type { Destination } from './options.ts';
 import { reported } from './progress.ts';
 import type { ExportRooms } from './rooms.ts';
-import { placesOf, walkTree } from './tree.ts';
+import { placesOf } from './tree.ts';
 
 /**
  * `type=tar`: the tree of the result as one tar archive, sorted, with owners, modes, links and capabilities; times as they are, or
- * all the epoch's. Several platforms each get a directory.
+ * all the epoch's. Several platforms each get a directory; what is attested stands before each tree.
  */
-export function tarExporter(rooms: ExportRooms, { destination }: { readonly destination: Destination }): Exporter {
+export function tarExporter(
+  rooms: ExportRooms,
+  {
+    destination,
+    attestationPrefix: prefix,
+  }: { readonly destination: Destination; readonly attestationPrefix?: string | undefined },
+): Exporter {
   const name = 'exporting to client tarball';
   return {
     name,
@@ -27,7 +34,8 @@ export function tarExporter(rooms: ExportRooms, { destination }: { readonly dest
           writeTo(destination, context.signal, async (sink) => {
             for (const [target, place] of placesOf(targets, undefined)) {
               await using view = await rooms.snapshotter.view(target.snapshot);
-              await new TreeWriter(view.root, place, context.epoch, sink).write(progress);
+              const statements = await statementFiles(target, view.root, context, { prefix, shared: false });
+              await new TreeWriter(view.root, place, context.epoch, sink).write(statements, progress);
             }
             await sink.write(END_OF_ARCHIVE);
           }),
@@ -64,16 +72,24 @@ class TreeWriter {
     this.#sink = sink;
   }
 
-  async write(progress: (current: number, total: number) => void): Promise<void> {
+  async write(statements: readonly StatementFile[], progress: (current: number, total: number) => void): Promise<void> {
     using root = openRoot(this.#path);
-    const entries = walkTree(this.#path);
-    if (this.#prefix !== '') await this.#sink.write(platformDirectory(this.#prefix, this.#epoch ?? 0));
+    const entries = walkBeside(statements, this.#path);
+    if (this.#prefix !== '') await this.#sink.write(ownHeader('directory', this.#prefix, 0o755, 0, this.#epoch ?? 0));
+    for (const statement of statements) await this.#statement(statement);
     const total = entries.reduce((sum, entry) => sum + (entry.kind === 'file' ? entry.size : 0), 0);
     let current = 0;
     for (const entry of entries) {
       await this.#entry(root, entry);
       if (entry.kind === 'file') progress((current += entry.size), total);
     }
+  }
+
+  async #statement({ name, text }: StatementFile): Promise<void> {
+    const bytes = Buffer.from(text);
+    const time = this.#epoch ?? Math.floor(Date.now() / 1000);
+    await this.#sink.write(ownHeader('file', this.#prefix + name, STATEMENT_MODE, bytes.length, time));
+    await this.#sink.write(Buffer.concat([bytes, Buffer.alloc(padding(bytes.length))]));
   }
 
   async #entry(root: Root, entry: Entry): Promise<void> {
@@ -125,16 +141,17 @@ class TreeWriter {
   }
 }
 
-function platformDirectory(path: string, sec: number): Buffer {
+/** Of what no tree has: the directory of a platform, a statement. */
+function ownHeader(type: EntryType, path: string, mode: number, size: number, sec: number): Buffer {
   const mtime = { sec, nsec: 0 };
   return encodeHeader({
-    type: 'directory',
+    type,
     path,
     linkPath: '',
-    mode: 0o755,
+    mode,
     uid: 0,
     gid: 0,
-    size: 0,
+    size,
     mtime,
     devMajor: 0,
     devMinor: 0,

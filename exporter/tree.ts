@@ -30,9 +30,10 @@ export function walkTree(root: string, wanted: (entry: Entry) => boolean = () =>
 /** Which directory of the output each target goes to: '' for a single one, else `linux_amd64` and so on, as buildx does. */
 export function placesOf(targets: readonly BuiltTarget[], split: boolean | undefined): ReadonlyMap<BuiltTarget, string> {
   const divided = split ?? targets.length > 1;
-  return new Map(targets.map((target) => [target, divided ? directoryOf(target.platform) : '']));
+  return new Map(targets.map((target) => [target, divided ? platformName(target.platform) : '']));
 }
 
-function directoryOf({ os, architecture, variant }: Platform): string {
+/** `linux_arm_v7`: a platform as a part of a file name. */
+export function platformName({ os, architecture, variant }: Platform): string {
   return [os, architecture, variant].filter((part) => part).join('_');
 }

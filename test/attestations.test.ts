@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -221,6 +221,78 @@ RUN mkdir -p /var/lib/dpkg /lib/apk/db && ln -s ../../../../../../var/lib/dpkg/s
   await rig.build('c', '--sbom=true', '-o', 'type=oci,dest=l,tar=false');
   const { entries, statements } = layout(rig, 'l');
   assert.is(statements(entries[0]!.digest)[0]?.predicate.packages.length, 1);
+});
+
+/** What Docker 28.5 names as subjects of this tree: all plain files by all their names, also the one whose place is taken. */
+const TREE = { 'in/a': 'z\n', 'in/provenance.json': 'own\n', 'in/sub/f': '' };
+const SUBJECTS = [
+  ['a', 'c865f6c5ab8d1b0bcd383a5e1e3879d22681c96bf462c269b7581d523fbe70ab'],
+  ['provenance.json', '7e6518373b1a8cf5eed9717076284744ba44ace422c7877442aebcceecc42a23'],
+  ['sub/f', 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'],
+  ['z', 'c865f6c5ab8d1b0bcd383a5e1e3879d22681c96bf462c269b7581d523fbe70ab'],
+];
+
+const subjectsOf = (text: string) => (JSON.parse(text) as Statement).subject.map(({ name, digest }) => [name, digest.sha256]);
+
+test('in a directory the statements stand beside the files that they are about', async () => {
+  await using rig = await Rig.create();
+  rig.write('c', { Dockerfile: 'FROM scratch\nCOPY in /\n', ...TREE });
+  linkSync(rig.path('c/in/a'), rig.path('c/in/z'));
+  symlinkSync('a', rig.path('c/in/link'));
+  mkdirSync(rig.path('out'));
+  symlinkSync('/dev/null', rig.path('out/sbom.spdx.json'));
+  const flags = ['--provenance=true', '--sbom=true', '--build-arg', 'SOURCE_DATE_EPOCH=1700000000'];
+  assert.not.match(await rig.build('c', ...flags, '-o', 'type=local,dest=out'), /warning/i);
+  assert.equal(readdirSync(rig.path('out')).sort(), ['a', 'link', 'provenance.json', 'sbom.spdx.json', 'sub', 'z']);
+  for (const name of ['provenance.json', 'sbom.spdx.json']) {
+    const text = readFileSync(rig.path('out', name), 'utf8');
+    assert.equal(subjectsOf(text), SUBJECTS);
+    assert.ok(text.startsWith('{\n  "_type": "https://in-toto.io/Statement/v0.1",\n  "predicateType": "https://s'));
+    const { mode, mtimeMs } = lstatSync(rig.path('out', name));
+    assert.is(mode, 0o100600);
+    assert.is(mtimeMs, 1_700_000_000_000);
+  }
+  await rig.build('c', ...flags, '-o', 'type=tar,dest=out.tar,attestation-prefix=x-');
+  const { stdout } = await run(['tar', 'tf', rig.path('out.tar')], { expect: 0 });
+  assert.equal(stdout.trim().split('\n').sort(), [
+    'a',
+    'link',
+    'provenance.json',
+    'sub/',
+    'sub/f',
+    'x-provenance.json',
+    'x-sbom.spdx.json',
+    'z',
+  ]);
+  const told = await run(['tar', 'xOf', rig.path('out.tar'), 'x-provenance.json'], { expect: 0 });
+  assert.equal(subjectsOf(told.stdout), SUBJECTS);
+  const refused = await rig.kiln(['build', '-o', 'type=tar,dest=x.tar,attestation-prefix=../x-', 'c'], { expect: 2 });
+  assert.match(refused.stderr, /no beginning of a file name/);
+});
+
+test('of several platforms each has its statements, in its directory or by its name', async () => {
+  await using rig = await Rig.create();
+  rig.write('c', { Dockerfile: 'FROM scratch\nARG TARGETARCH\nCOPY in/a /$TARGETARCH\n', ...TREE });
+  const built = (output: string) => rig.build('c', '--platform=linux/amd64,linux/arm/v7', '--provenance=true', '-o', output);
+  await built('type=local,dest=split,attestation-prefix=x-');
+  assert.equal(readdirSync(rig.path('split/linux_arm_v7')).sort(), ['arm', 'x-provenance.json']);
+  await built('type=local,dest=one,platform-split=false');
+  const names = ['amd64', 'arm', 'provenance.linux_amd64.json', 'provenance.linux_arm_v7.json'];
+  assert.equal(readdirSync(rig.path('one')).sort(), names);
+  assert.equal(
+    subjectsOf(readFileSync(rig.path('one/provenance.linux_arm_v7.json'), 'utf8')).map(([name]) => name),
+    ['arm'],
+  );
+  await built('type=tar,dest=out.tar');
+  const { stdout } = await run(['tar', 'tf', rig.path('out.tar')], { expect: 0 });
+  assert.equal(
+    stdout.trim().split('\n'),
+    ['linux_amd64', 'linux_arm_v7'].flatMap((place, index) => [
+      `${place}/`,
+      `${place}/provenance.json`,
+      `${place}/${names[index]}`,
+    ]),
+  );
 });
 
 test('attestations that cannot be are refused before anything is built', async () => {

@@ -74,7 +74,7 @@ export const byteCases: readonly Case[] = [
   },
   {
     name: 'gigabyte-push',
-    title: 'the same, cached, pushed with gzip to a registry on this machine',
+    title: 'the same, cached, pushed with gzip to a registry on this machine (Docker compressed it beforehand)',
     images: ['busybox'],
     target: 12,
     unavailable,

@@ -1,4 +1,3 @@
-import type { WarningEvent } from '../../base/progress.ts';
 import type { BuiltTarget, ExportContext, Exporter, ExportResponse } from '../../exporter/exporter.ts';
 import { imageStoreExporter } from '../../exporter/image-store.ts';
 import { type OutputSpec as ExportSpec, parseOutput } from '../../exporter/options.ts';
@@ -28,12 +27,6 @@ function exportSpec(output: OutputSpec, tags: readonly string[]): ExportSpec {
   return parseOutput(attributes, tags);
 }
 
-const UNATTESTED: WarningEvent = {
-  kind: 'warning',
-  short: 'files of type=local and type=tar have no attestations',
-  detail: ['use --output type=oci, or push to a registry'],
-};
-
 /** Exports the targets as the specs ask, one after the other, and answers what they told, merged. */
 export async function exportBuild(
   targets: readonly BuiltTarget[],
@@ -42,7 +35,6 @@ export async function exportBuild(
   { session, progress, signal }: BuildContext,
 ): Promise<ExportResponse> {
   const response: Record<string, unknown> = {};
-  if (attest && specs.some(({ type }) => type === 'local' || type === 'tar')) progress(UNATTESTED);
   for (const spec of specs) {
     const exporter = await exporterFor(spec, session);
     Object.assign(response, await exporter.export(targets, { signal, progress, epoch, attest }));

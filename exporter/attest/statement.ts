@@ -1,7 +1,7 @@
 import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
 import { type Descriptor, MEDIA } from '../../base/oci.ts';
 import type { Platform } from '../../base/platform.ts';
-import { compactJson, manifestJson } from '../documents.ts';
+import { compactJson, indentedJson, manifestJson } from '../documents.ts';
 import type { Predicate } from './attestation.ts';
 import { imagePurl } from './purl.ts';
 
@@ -14,8 +14,17 @@ export interface Subject {
 }
 
 /** An in-toto statement (Statement v0.1, which BuildKit writes and everybody reads), without white space. */
-export function statementJson({ type, body }: Predicate, subject: readonly Subject[]): string {
-  return compactJson({ _type: 'https://in-toto.io/Statement/v0.1', predicateType: type, subject, predicate: body });
+export function statementJson(predicate: Predicate, subjects: readonly Subject[]): string {
+  return compactJson(statement(predicate, subjects));
+}
+
+/** The same for people to read. */
+export function statementText(predicate: Predicate, subjects: readonly Subject[]): string {
+  return indentedJson(statement(predicate, subjects));
+}
+
+function statement({ type, body }: Predicate, subject: readonly Subject[]): object {
+  return { _type: 'https://in-toto.io/Statement/v0.1', predicateType: type, subject, predicate: body };
 }
 
 /** The image as the subject, under each of its names. */
