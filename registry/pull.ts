@@ -83,23 +83,20 @@ export function imageSources(options: ImageSourcesOptions): ImageSources {
   let client: Promise<RegistryClient> | undefined;
   const registry = () => (client ??= import('./client.ts').then(({ RegistryClient }) => new RegistryClient(options.registry)));
   const transfers = new Transfers(options.parallel ?? 4);
-  const answers = new Map<string, Promise<SourceImage>>();
+  const answers = new Answers<SourceImage>();
+  const targets = new Answers<Descriptor>();
   const resolve = async (text: string, platform: Platform, { pull, signal }: ResolveOptions) => {
     if (text.startsWith(LAYOUT)) return resolveLayout(options.content, text, platform);
-    return resolveName({ ...options, registry }, parseImage(text), platform, pull, signal);
+    // Asked once for all platforms.
+    const target = (reference: Reference, pulled: boolean) =>
+      targets.get(formatReference(reference), pulled, () => remoteTarget({ ...options, registry }, reference, pulled, signal));
+    return resolveName({ ...options, registry, target }, parseImage(text), platform, pull, signal);
   };
   return {
     async resolve(text, platform, settings) {
       const name = text.startsWith(LAYOUT) ? text : formatReference(parseImage(text));
-      const key = (pull: boolean) => JSON.stringify([name, formatPlatform(platform), platform.osVersion, pull]);
-      // What a pull has answered is newer than anything else that could be said.
-      const known = answers.get(key(true)) ?? (settings.pull ? undefined : answers.get(key(false)));
-      if (known) return known;
-      const answer = resolve(text, platform, settings);
-      answers.set(key(settings.pull), answer);
-      // A failure is not an answer: who asks later asks again.
-      answer.catch(() => answers.delete(key(settings.pull)));
-      return answer;
+      const key = JSON.stringify([name, formatPlatform(platform), platform.osVersion]);
+      return answers.get(key, settings.pull, () => resolve(text, platform, settings));
     },
     async fetch(image, blob, { signal, onProgress }) {
       if (isWhole(options.content, blob)) return;
@@ -111,6 +108,23 @@ export function imageSources(options: ImageSourcesOptions): ImageSources {
       await (await client)?.[Symbol.asyncDispose]();
     },
   };
+}
+
+/** What was asked once: by a name, with or without `pull`. */
+class Answers<T> {
+  readonly #answers = new Map<string, Promise<T>>();
+
+  get(name: string, pull: boolean, ask: () => Promise<T>): Promise<T> {
+    const key = (pulled: boolean) => `${pulled} ${name}`;
+    // What a pull has answered is newer than anything else that could be said.
+    const known = this.#answers.get(key(true)) ?? (pull ? undefined : this.#answers.get(key(false)));
+    if (known) return known;
+    const answer = ask();
+    this.#answers.set(key(pull), answer);
+    // A failure is not an answer: who asks later asks again.
+    answer.catch(() => this.#answers.delete(key(pull)));
+    return answer;
+  }
 }
 
 /** A reference as in FROM, or as a source op has it. */
@@ -146,8 +160,13 @@ interface World extends Pick<ImageSourcesOptions, 'tags' | 'warn'> {
   readonly registry: () => Promise<RegistryClient>;
 }
 
+interface AskingWorld extends World {
+  /** What a name stands for in the registry. */
+  readonly target: (reference: Reference, pull: boolean) => Promise<Descriptor>;
+}
+
 async function resolveName(
-  world: World,
+  world: AskingWorld,
   reference: Reference,
   platform: Platform,
   pull: boolean,
@@ -157,7 +176,7 @@ async function resolveName(
   const name = nameOf(reference);
   const remote = remoteDocuments(world, reference, signal);
   if (!stored) {
-    const target = await remoteTarget(world, reference, pull, signal);
+    const target = await world.target(reference, pull);
     return describe(target, platform, remote, { name, origin: remote.origin, local: false, where: formatReference(reference) });
   }
   const here = localDocuments(world.content, remote.origin);
@@ -218,7 +237,7 @@ function remoteDocuments({ content, registry }: World, reference: Reference, sig
   };
 }
 
-/** What a name stands for in the registry. Documents already in the store are not downloaded. */
+/** Asks the registry what a name stands for. Documents already in the store are not downloaded. */
 async function remoteTarget(world: World, reference: Reference, pull: boolean, signal: AbortSignal): Promise<Descriptor> {
   const { content, registry, tags } = world;
   const { digest } = reference;

@@ -120,4 +120,37 @@ real('a rebuild needs no registry; --pull asks it; a moved tag is noticed', asyn
   assert.match(pulled.stderr, 'KILN_REGISTRY_UNREACHABLE');
 });
 
+real(
+  'a base is asked for once in a build, for all its stages and platforms, and not at all where it is pinned or local',
+  async () => {
+    await using registry = await startRegistry();
+    await using rig = await Rig.create();
+    const base = `${registry.host}/team/busybox:1`;
+    await rig.kiln(['copy', '-q', `oci-archive:${testImage('busybox')}`, base], { expect: 0 });
+    const asked = watching(registry);
+    const stages = (from: string) =>
+      `FROM ${from} AS a\nCOPY Dockerfile /\nFROM ${from}\nCOPY --from=a /Dockerfile /b\nCOPY --from=${from} /etc /c\n`;
+    const platforms = '--platform=linux/amd64,linux/arm64';
+    const rebuilt = async (from: string, ...flags: string[]) => {
+      rig.write('c', { Dockerfile: stages(from) });
+      await rig.build('c', ...flags);
+      await asked();
+      await rig.build('c', ...flags);
+      return await asked();
+    };
+    const head = 'HEAD /v2/team/busybox/manifests/1 200';
+    assert.equal(await rebuilt(base, platforms), [head]);
+    assert.equal(await rebuilt(base, platforms, '--pull'), [head]);
+    assert.equal(await rebuilt(base), [head]);
+    const { Digest } = JSON.parse(
+      (await run(['skopeo', 'inspect', '--tls-verify=false', `docker://${base}`], { expect: 0 })).stdout,
+    );
+    const pinned = `${base}@${Digest}`;
+    assert.equal(await rebuilt(pinned, platforms), []);
+    assert.equal(await rebuilt(pinned, platforms, '--pull'), []);
+    await rig.kiln(['pull', '-q', base], { expect: 0 });
+    assert.equal(await rebuilt(base), []);
+  },
+);
+
 test.run();
