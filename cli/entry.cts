@@ -17,7 +17,6 @@ if (major < 22 || (major === 22 && minor < 19)) {
  * Where it cannot be written Kiln goes on without.
  */
 const fs: typeof import('node:fs') = require('node:fs');
-const v8: typeof import('node:v8') = require('node:v8');
 const vm: typeof import('node:vm') = require('node:vm');
 const file = `${__dirname}/main.cjs`;
 const compiled = `${__dirname}/main-${KILN_BUNDLE}-${process.version}-${process.arch}.cache`;
@@ -39,15 +38,16 @@ const script = new vm.Script(source, {
 });
 const bundle: { exports: { main?: (argv: readonly string[]) => Promise<void> } } = { exports: {} };
 const isNew = !cachedData || script.cachedDataRejected;
+const setFlags = (flag: string) => (require('node:v8') as typeof import('node:v8')).setFlagsFromString(flag);
 // Else what ran only at the start of a long build would be gone by its end.
-if (isNew) v8.setFlagsFromString('--no-flush-bytecode');
+if (isNew) setFlags('--no-flush-bytecode');
 script.runInThisContext()(bundle.exports, require, bundle, file, __dirname);
 bundle.exports.main?.(process.argv.slice(2));
 
 if (isNew)
   process.once('exit', (code) => {
     if (code !== 0 || process.argv[2] !== 'build') return;
-    v8.setFlagsFromString('--flush-bytecode'); // V8 takes only what was compiled with the flags that it has itself.
+    setFlags('--flush-bytecode'); // V8 takes only what was compiled with the flags that it has itself.
     const writing = `${compiled}.${process.pid}`;
     try {
       fs.writeFileSync(writing, script.createCachedData(), { flush: true });

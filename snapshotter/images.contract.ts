@@ -28,6 +28,16 @@ export function imagesContract(name: string, make: () => ImagesUnderTest): void 
     assert.equal(images.list(), [second]);
   });
 
+  test('put again unchanged, a name keeps the time at which it first stood for this', ({ images }) => {
+    const first = image('docker.io/library/app:latest', 'one');
+    images.put(first);
+    images.put({ ...first, created: first.created + 1000 });
+    assert.equal(images.get(first.name), first);
+    const second = { ...image(first.name, 'two'), created: first.created + 2000 };
+    images.put(second);
+    assert.equal(images.get(first.name), second);
+  });
+
   test('the list is sorted by name', ({ images }) => {
     for (const name of ['c', 'a', 'b']) images.put(image(`docker.io/library/${name}:latest`, name));
     assert.equal(

@@ -9,7 +9,7 @@ import type { Descriptor } from '../base/oci.ts';
 export interface ImageStore {
   get(name: string): StoredImage | undefined;
   list(): readonly StoredImage[];
-  /** Creates or moves a name, in one transaction. */
+  /** Creates or moves a name, in one transaction; one that stands for the same documents already stays as it is. */
   put(image: StoredImage): void;
   /** False when there was no such name. */
   remove(name: string): boolean;
@@ -20,6 +20,6 @@ export interface StoredImage {
   readonly target: Descriptor;
   /** Digests of the image configs, one for each platform: what `kiln images` shows as the image ID. */
   readonly configs: readonly Digest[];
-  /** Milliseconds since 1970. */
+  /** When the name first stood for these documents: milliseconds since 1970. */
   readonly created: number;
 }
