@@ -15,6 +15,7 @@ import { tryLockFile } from '../../snapshotter/overlay/filelock.ts';
 import { originalOf } from '../../snapshotter/overlay/sidecar.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
+import { giveBackPages } from '../../snapshotter/store/vacuum.ts';
 import { prepareRecords } from '../records.ts';
 import { isNamed, type RecordUse, takeInventory } from './inventory.ts';
 import type { Item } from './item.ts';
@@ -62,6 +63,7 @@ export async function prune(
   });
   const gone: Victim[] = [];
   for (const victim of victims) if (await removePaths(store, victim.item)) gone.push(victim);
+  await giveBackPages(store.db, signal);
   return gone;
 }
 

@@ -25,7 +25,11 @@ export class Database {
     this.#db = this.#guard(() => new DatabaseSync(path, { timeout: BUSY_MS }));
     try {
       // WAL is a property of the file, so it is set once; asking again would cost a millisecond at each start.
-      if (create) this.#useWal();
+      if (create) {
+        // Counts only while the file is empty; see vacuum.ts.
+        this.exec('PRAGMA auto_vacuum=INCREMENTAL');
+        this.#useWal();
+      }
       this.exec('PRAGMA synchronous=NORMAL');
     } catch (error) {
       this.#db.close();
@@ -84,7 +88,12 @@ export class Database {
 
   /** Changes when another connection has written since the last call. */
   version(): number {
-    return this.get<{ data_version: number }>('PRAGMA data_version')?.data_version ?? 0;
+    return this.pragma('data_version');
+  }
+
+  /** One of SQLite's numbers about the file (sqlite.org/pragma.html). */
+  pragma(name: 'data_version' | 'auto_vacuum' | 'page_count' | 'freelist_count'): number {
+    return this.get<Record<string, number>>(`PRAGMA ${name}`)?.[name] ?? 0;
   }
 
   close(): void {
