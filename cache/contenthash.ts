@@ -8,7 +8,7 @@ import type { Digest } from '../base/digest.ts';
  * is on disk. Paths are relative to the selection, so that a rename inside it counts.
  *
  * The digests of file bytes are remembered by (device, inode, size, mtime ns, ctime ns), so that an unchanged tree costs one
- * lstat each. A file changed less than two seconds before it was read is not remembered (a racy time stamp).
+ * lstat each. A file changed just before it was read is not remembered (a racy time stamp: contenthash/racy.ts).
  */
 export interface ContentHasher {
   /** The digest of what `selection` picks from `tree`, with every path resolved inside the tree's root. */

@@ -195,10 +195,10 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
           vertex: vertex.digest,
           usage: (value) => (usage = value),
         };
-        const results = await vertex.op.run(inputs, context);
+        const results = await vertex.op.run(inputs, context).finally(() => explained.tell());
         // Also when the build is being cancelled: what is finished stays finished.
         if (identity.key) save(node, identity, results, performance.now() - clock);
-        explained.ran();
+        explained.keep();
         reporter.completed(vertex, started, usage);
         return results;
       } catch (error) {

@@ -5,7 +5,8 @@ import type { ContentHasher, Selection, Tree } from '../contenthash.ts';
 import type { Entry } from '../select/entry.ts';
 import { type SelectedSource, select } from '../select/select.ts';
 import { type HashFile, type HashJob, hashFiles } from './filehash.ts';
-import { type Contents, makeContents, openStatCache, RACY, RACY_MS, type StatCache } from './statcache.ts';
+import { racyGuard } from './racy.ts';
+import { type Contents, makeContents, openStatCache, RACY, type StatCache } from './statcache.ts';
 import { digestSelection } from './treehash.ts';
 
 /** What a copy has to copy, exactly. */
@@ -89,14 +90,14 @@ async function hashMissing(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const started = Date.now();
+  const isRacy = racyGuard(tree.root);
   await Promise.all(
     splitWork(missing, pool?.threads ?? 1).map(async (entries) => {
       const job: HashJob = { root: tree.root, files: entries.map(hashFile) };
       const result = pool && missing.length > entries.length ? await pool.run(job, signal) : hashFiles(job);
       for (const [at, entry] of entries.entries()) {
         contents.digests.set(result.digests.subarray(at * 32, at * 32 + 32), entry.index * 32);
-        const racy = Math.max(entry.mtimeMs, entry.ctimeMs) > started - RACY_MS;
-        contents.flags[entry.index] = result.flags[at]! | (racy ? RACY : 0);
+        contents.flags[entry.index] = result.flags[at]! | (isRacy(entry, started) ? RACY : 0);
         cache.remember(entry, contents, entry.index);
       }
     }),

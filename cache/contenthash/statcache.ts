@@ -14,11 +14,10 @@ export interface Contents {
 
 export const HAS_XATTRS = 1;
 /**
- * The file had changed less than RACY_MS before it was read: a later change could leave the same time stamp. Good for this build,
+ * The file had changed so shortly before it was read that a later change could leave the same time stamp (racy.ts). Good for this build,
  * where the copy compares bytes, and not for the next.
  */
 export const RACY = 2;
-export const RACY_MS = 2000;
 
 export function makeContents(count: number): Contents {
   return { digests: new Uint8Array(32 * count), flags: new Uint8Array(count) };
@@ -146,11 +145,10 @@ function buildTable(old: Table, kept: readonly number[], fresh: readonly Fresh[]
   const put = (at: number, values: readonly number[]) => {
     for (let column = 0; column < COLUMNS; column++) table.numbers[column * count + at] = values[column]!;
   };
-  for (const [at, row] of kept.entries()) {
-    const values = Array.from({ length: COLUMNS }, (_, column) => old.numbers[column * old.count + row]!);
-    put(at, values);
-    copyRow(old, row, table, at);
-  }
+  // By columns: this is all of a large tree when one file of it has changed.
+  for (let column = 0; column < COLUMNS; column++)
+    for (let at = 0; at < kept.length; at++) table.numbers[column * count + at] = old.numbers[column * old.count + kept[at]!]!;
+  for (let at = 0; at < kept.length; at++) copyRow(old, kept[at]!, table, at);
   for (const [index, file] of fresh.entries()) {
     const at = kept.length + index;
     put(at, [file.dev, file.ino, file.size, file.mtimeMs, file.ctimeMs]);

@@ -20,6 +20,12 @@ test('an index tells what changed, came, went and got another mode, and nothing 
     assert.equal(compareIndexes(before, await index()), { changed: [], attributes: [], added: [], removed: [] });
     writeFileSync(join(root, 'src/deep/c'), 'other');
     chmodSync(join(root, 'src/b'), 0o600);
+    assert.equal(compareIndexes(before, await index()), {
+      changed: ['src/deep/c'],
+      attributes: ['src/b'],
+      added: [],
+      removed: [],
+    });
     renameSync(join(root, 'src/gone'), join(root, 'src/new'));
     assert.equal(compareIndexes(before, await index()), {
       changed: ['src/deep/c'],

@@ -45,6 +45,8 @@ export interface IndexDifference {
 }
 
 export function compareIndexes(before: Buffer, after: Buffer): IndexDifference {
+  // Most often a file was edited and the names are the same: then only what differs is looked at.
+  if (countOf(before) === countOf(after) && namesOf(before).equals(namesOf(after))) return compareMarks(before, after);
   const old = read(before);
   const changed: string[] = [];
   const attributes: string[] = [];
@@ -59,11 +61,32 @@ export function compareIndexes(before: Buffer, after: Buffer): IndexDifference {
   return { changed, attributes, added, removed: [...old.keys()] };
 }
 
+function compareMarks(before: Buffer, after: Buffer): IndexDifference {
+  const changed: string[] = [];
+  const attributes: string[] = [];
+  const differing: number[] = [];
+  for (let at = 4; at < 4 + 8 * countOf(after); at += 8)
+    if (before.compare(after, at, at + 8, at, at + 8) !== 0) differing.push(at);
+  const paths = differing.length === 0 ? [] : pathsOf(after);
+  for (const at of differing) {
+    const sameContent = before.compare(after, at, at + 6, at, at + 6) === 0;
+    (sameContent ? attributes : changed).push(paths[(at - 4) / 8]!);
+  }
+  return { changed, attributes, added: [], removed: [] };
+}
+
 function read(index: Buffer): Map<string, Buffer> {
-  const count = index.length < 4 ? 0 : index.readUInt32LE(0);
-  const paths = index
-    .subarray(4 + count * 8)
-    .toString('utf8')
-    .split('\0');
-  return new Map(paths.slice(0, count).map((path, at) => [path, index.subarray(4 + at * 8, 12 + at * 8)]));
+  return new Map(pathsOf(index).map((path, at) => [path, index.subarray(4 + at * 8, 12 + at * 8)]));
+}
+
+function countOf(index: Buffer): number {
+  return index.length < 4 ? 0 : index.readUInt32LE(0);
+}
+
+function namesOf(index: Buffer): Buffer {
+  return index.subarray(4 + countOf(index) * 8);
+}
+
+function pathsOf(index: Buffer): string[] {
+  return namesOf(index).toString('utf8').split('\0').slice(0, countOf(index));
 }
