@@ -1,11 +1,14 @@
 import {
+  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmdirSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -108,7 +111,7 @@ test("namespaces are its own; the network too, unless it is the host's", async (
     (await sh('for n in pid mnt ipc uts cgroup net user; do readlink /proc/self/ns/$n; done', more)).stdout
       .split('\n')
       .slice(0, -1);
-  const ours = ['pid', 'mnt', 'ipc', 'uts', 'cgroup', 'net', 'user'].map((name) => readlink(`/proc/self/ns/${name}`));
+  const ours = ['pid', 'mnt', 'ipc', 'uts', 'cgroup', 'net', 'user'].map((name) => readlinkSync(`/proc/self/ns/${name}`));
   const shared = (found: readonly string[]) => found.filter((link) => ours.includes(link)).map((link) => link.split(':')[0]);
   assert.equal(shared(await links({})), ['user']);
   assert.equal(shared(await links({ network: 'host' })), ['net', 'user']);
@@ -261,6 +264,29 @@ test('CVE-2024-21626: a working directory among the descriptors of the runtime i
   assert.is(await codeOf(sh('true', { cwd: '/etc/passwd' })), 'KILN_CWD');
   assert.is(await codeOf(sh('true', { cwd: 'relative' })), 'KILN_CWD');
   rmSync(tree.at('sly'));
+});
+
+test('CVE-2019-5736: a sandbox never runs the file from which the runtime is started', async () => {
+  const controller = new AbortController();
+  const seen = Promise.withResolvers<string[]>();
+  const running = executor.run(
+    specFor(tree.root, ['/bin/sh', '-c', 'echo up; sleep 1000']),
+    { output: () => seen.resolve(readFileSync(`/proc/self/task/${process.pid}/children`, 'latin1').trim().split(' ')) },
+    controller.signal,
+  );
+  running.catch(seen.reject);
+  try {
+    // The watchdog, a shell, is the other child.
+    const runtimes = (await seen.promise).filter((pid) => /runc?$/m.test(readFileSync(`/proc/${pid}/comm`, 'latin1').trim()));
+    assert.is(runtimes.length, 1);
+    // What a sandbox could get hold of by /proc/self/exe: a copy in memory, or a mount that is read-only, where not even the mode can be
+    // set to what it is.
+    const exe = `/proc/${runtimes[0]}/exe`;
+    if (!/^\/memfd:/.test(readlinkSync(exe))) assert.throws(() => chmodSync(exe, statSync(exe).mode & 0o7777), /EROFS/);
+  } finally {
+    controller.abort();
+    await running.catch(() => {});
+  }
 });
 
 test('a tree whose /proc, /sys or /dev is a link is refused', async () => {
@@ -466,10 +492,5 @@ test('a state directory that others can write to is refused', async () => {
   assert.is(await codeOf(shell(other, tree.root, 'true')), 'KILN_STATE_DIR');
   assert.ok(await until(() => readdirSync(open).length === 0));
 });
-
-function readlink(path: string): string {
-  const { readlinkSync } = process.getBuiltinModule('node:fs');
-  return readlinkSync(path);
-}
 
 if (!reason) test.run();

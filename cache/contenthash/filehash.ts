@@ -1,8 +1,8 @@
 import { createHash, hash } from 'node:crypto';
 import { closeSync, fstatSync, readSync } from 'node:fs';
-import { KilnError } from '../../base/errors.ts';
 import { O } from '../../snapshotter/sys/constants.ts';
 import { openRoot } from '../../snapshotter/sys/rooted.ts';
+import { contextChanged } from '../select/changed.ts';
 import { type Identity, sameIdentity } from '../select/entry.ts';
 import { OpenDirectory } from '../select/opendir.ts';
 import { type Contents, HAS_XATTRS, makeContents } from './statcache.ts';
@@ -84,11 +84,4 @@ function hashContent(fd: number, file: HashFile): Uint8Array {
   }
   if (total !== file.size || !sameIdentity(fstatSync(fd), file)) throw contextChanged(file.path);
   return digest;
-}
-
-export function contextChanged(path: string, cause?: unknown): KilnError {
-  return new KilnError('KILN_CONTEXT_CHANGED', `"/${path}" changed while it was being read`, {
-    hint: 'build again when nothing writes to the build context any more',
-    cause,
-  });
 }

@@ -158,6 +158,33 @@ test('a name that is no UTF-8 is carried through', () => {
   }
 });
 
+test('what is something else, or gone, by the time it is read is a context that changed', () => {
+  const top = mkdtempSync(join(tmpdir(), 'kiln-changing-'));
+  try {
+    const changes: Readonly<Record<string, () => void>> = {
+      'a link that is a directory now': () => mkdirSync(join(top, 'x')),
+      'a link that is gone': () => {},
+    };
+    for (const [what, change] of Object.entries(changes)) {
+      symlinkSync('y', join(top, 'x'));
+      let changed = false;
+      const includes = () => {
+        if (!changed) {
+          rmSync(join(top, 'x'), { recursive: true });
+          change();
+          changed = true;
+        }
+        return true;
+      };
+      const changing: TreeFilter = { id: 'changing', includes, prune: () => false };
+      assert.is(failure('x', {}, { filter: changing, root: top }).code, 'KILN_CONTEXT_CHANGED', what);
+      rmSync(join(top, 'x'), { recursive: true, force: true });
+    }
+  } finally {
+    rmSync(top, { recursive: true });
+  }
+});
+
 test('the walk opens nothing: a FIFO nobody writes to is no obstacle', () => {
   const pipes = mkdtempSync(join(tmpdir(), 'kiln-pipe-'));
   try {

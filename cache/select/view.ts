@@ -2,6 +2,7 @@ import { lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { errnoOf } from '../../base/errors.ts';
 import { decodeName, fsName } from '../../snapshotter/sys/names.ts';
 import type { Tree, TreeFilter } from '../contenthash.ts';
+import { stillThere } from './changed.ts';
 import { isDirectory, type Meta } from './entry.ts';
 
 /**
@@ -69,11 +70,11 @@ class Scanner {
   }
 
   names(directory: string): readonly string[] {
-    return listNames(this.#onHost(directory));
+    return stillThere(directory, () => listNames(this.#onHost(directory)));
   }
 
   readlink(path: string): string {
-    return decodeName(readlinkSync(this.#onHost(path), 'buffer'));
+    return stillThere(path, () => decodeName(readlinkSync(this.#onHost(path), 'buffer')));
   }
 
   #onHost(path: string): string | Buffer {

@@ -116,6 +116,8 @@ test('logins are taken out of URLs, and nothing else is', () => {
   assert.is(redactUrl('a=https://u:p@ss@host b=http://v:w@h'), 'a=https://xxxxx@host b=http://xxxxx@h');
   assert.is(redactUrl('ssh://git@host/r'), 'ssh://git@host/r');
   assert.is(redactUrl('ssh://git:pw@host/r'), 'ssh://xxxxx@host/r');
+  assert.is(redactUrl('xssh://git@host/r'), 'xssh://xxxxx@host/r');
+  assert.is(redactUrl('A=git+ssh://git@host/r'), 'A=git+ssh://git@host/r');
   assert.is(redactUrl('https://host/x?mail=a@b'), 'https://host/x?mail=a@b');
   assert.is(redactUrl('docker-image://docker.io/a@sha256:1'), 'docker-image://docker.io/a@sha256:1');
 });

@@ -1,6 +1,7 @@
 import { digestOf, isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { hasWildcard } from '../../base/gomatch.ts';
+import { redactUrl } from '../../base/redact.ts';
 import { type FileStep, fileOp, httpSource, merge, type Note } from '../../solver/llb/builder.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { FileActionCopy } from '../../solver/llb/ops.ts';
@@ -35,7 +36,8 @@ export function lowerCopy(step: Step, instruction: CopyInstruction | AddInstruct
   const { stage, conversion } = step;
   const plan = planCopy(step, instruction);
   const { env } = stage.state;
-  const text = instructionText(instruction.original, conversion.words, env, 'plain');
+  // The login in a URL is for its server alone: not for progress, logs and records.
+  const text = redactUrl(instructionText(instruction.original, conversion.words, env, 'plain'));
   const name = stepName(stage, text, conversion.showPlatform, stage.platform, env);
   const steps = [
     ...plan.sources.map((source) => lowerSource(step, plan, source, name)),

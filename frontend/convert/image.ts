@@ -1,5 +1,6 @@
 import type { ContainerConfig, HistoryEntry, ImageConfig } from '../../base/oci.ts';
 import type { Platform } from '../../base/platform.ts';
+import { redactUrl } from '../../base/redact.ts';
 import { jsonTime } from './goformat.ts';
 
 /** The PATH of an image that names none (not on Windows, where the system has one). */
@@ -35,11 +36,11 @@ export function cloneImage(image: Image): Image {
   return structuredClone(image);
 }
 
-/** Adds a line to the history. `epoch` (seconds) when all times are pinned. */
+/** Adds a line to the history, without the logins of URLs. `epoch` (seconds) when all times are pinned. */
 export function commit(image: Image, createdBy: string, layer: boolean, epoch: number | undefined): void {
   image.history.push({
     ...(epoch !== undefined && { created: jsonTime(epoch) }),
-    created_by: createdBy,
+    created_by: redactUrl(createdBy),
     comment: COMMENT,
     ...(!layer && { empty_layer: true }),
   });

@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { asDigest } from '../../base/digest.ts';
 import type { ImageConfig } from '../../base/oci.ts';
 import { formatPlatformInFull, parsePlatform } from '../../base/platform.ts';
+import { redactUrl } from '../../base/redact.ts';
 import { formatReference, parseReference } from '../../base/reference.ts';
 import { definitionJson, type JsonVertex } from '../../solver/llb/definition.ts';
 import type { FrontendRequest, FrontendResult, NamedContext } from '../frontend.ts';
@@ -95,6 +96,12 @@ const sorted = (value: unknown): unknown => {
   );
 };
 
+/** Names of steps and history show no login of a URL here. */
+function withoutLogins(value: unknown): unknown {
+  const shown = ['created_by', 'llb.customname', 'com.docker.dockerfile.v1.command'];
+  return JSON.parse(JSON.stringify(value), (key, item) => (shown.includes(key) ? redactUrl(item) : item));
+}
+
 function check(golden: Golden, result: FrontendResult): void {
   assert.is(result.targets.length, golden.targets.length);
   for (const theirs of golden.targets) {
@@ -102,9 +109,9 @@ function check(golden: Golden, result: FrontendResult): void {
       (target) => theirs.platform === '' || formatPlatformInFull(target.platform) === theirs.platform,
     );
     assert.ok(ours, `a result for ${theirs.platform}`);
-    assert.equal(sorted(withoutChance(definitionJson(ours.edge))), sorted(withoutChance(theirs.ops)), 'ops');
+    assert.equal(sorted(withoutChance(definitionJson(ours.edge))), sorted(withoutLogins(withoutChance(theirs.ops))), 'ops');
     assert.is(ours.edge && `${ours.edge.vertex.digest}:${ours.edge.output}`, theirs.result);
-    assert.equal(sorted(JSON.parse(JSON.stringify(ours.config))), sorted(theirs.config), 'config');
+    assert.equal(sorted(JSON.parse(JSON.stringify(ours.config))), sorted(withoutLogins(theirs.config)), 'config');
   }
 }
 

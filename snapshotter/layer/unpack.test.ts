@@ -389,6 +389,30 @@ for (const [name, members] of Object.entries(BREAKOUTS)) {
 }
 
 const ROUNDS = process.env['KILN_SOAK'] ? 3_000 : 30;
+const FAMILY_ROUNDS = process.env['KILN_SOAK'] ? 200 : 4;
+
+test('each of them stays inside while another process swaps its directory for a link out', async (context) => {
+  const { top, root, canary } = context;
+  mkdirSync(join(root, 'd'));
+  symlinkSync('../canary', join(root, 's'));
+  const before = portrait(canary);
+  await using _ = await startSwapper(join(root, 'd'), join(root, 's'));
+  const outcomes = new Set<string | undefined>();
+  for (const [name, members] of Object.entries(BREAKOUTS)) {
+    const outside = (text: string) => text.replace('CANARY', canary);
+    const below = members.map((one) => ({
+      ...one,
+      // The directory itself stays what the other process swaps.
+      path: /^\.\/?$/.test(one.path) ? one.path : `d/${outside(one.path)}`,
+      linkPath: one.type === 'hardlink' ? `d/${outside(one.linkPath ?? '')}` : outside(one.linkPath ?? ''),
+    }));
+    const tar = archive({ path: 'd/new', content: 'x' }, ...below, { path: 'd/last', type: 'hardlink', linkPath: 'd/f' });
+    for (let round = 0; round < FAMILY_ROUNDS; round++) outcomes.add(await codeOf(unpack(context, tar, root)));
+    assert.is(portrait(canary), before, name);
+  }
+  assert.ok(outcomes.has('KILN_LAYER_MALFORMED'), [...outcomes].join());
+  assert.equal(readdirSync(top).sort(), ['blob', 'canary', 'files', 'root']);
+});
 
 test('stays inside while another process swaps a directory of the tree for a link out', async (context) => {
   const { root, canary } = context;

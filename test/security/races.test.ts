@@ -1,7 +1,8 @@
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Rig } from '../rig.ts';
+import { startSwapper } from '../../snapshotter/sys/swapper.ts';
+import { Rig, run } from '../rig.ts';
 
 const ROUNDS = process.env['KILN_SOAK'] ? 60 : 6;
 
@@ -47,6 +48,38 @@ RUN --mount=type=cache,id=shared,source=sub,target=/m ls /m && cat /m/* && touch
     await swapping;
   }
   assert.equal(readdirSync(rig.path('canary')), ['token']);
+});
+
+test('a context in which somebody swaps a directory for a link to the host gives nothing of the host to COPY, ADD or a bind mount', async () => {
+  await using rig = await Rig.create('busybox');
+  mkdirSync(rig.path('canary'));
+  const canary = 'of the host';
+  for (const name of ['f', 'token']) writeFileSync(rig.path('canary', name), canary);
+  rig.write('c', { 'd/f': 'inside', 'd/e/f': 'inside' });
+  symlinkSync('../canary', rig.path('c/s'));
+  rig.write('c', {
+    Dockerfile: `FROM busybox
+ARG ROUND
+COPY d /whole/
+COPY d/f /file
+ADD d/* /matched/
+RUN --mount=type=bind,source=d,target=/m echo $ROUND >/round && cp -r /m /mounted
+`,
+  });
+  const outcomes = { built: 0, refused: 0 };
+  {
+    await using _ = await startSwapper(rig.path('c/d'), rig.path('c/s'));
+    for (let round = 0; round < ROUNDS * 2 || (outcomes.refused === 0 && round < ROUNDS * 10); round++) {
+      const out = rig.path(`out${round}`);
+      const { code, stderr } = await rig.kiln(['build', '--no-cache', `--build-arg=ROUND=${round}`, '--output', out, 'c']);
+      if (code !== 0) assert.match(stderr, /KILN_CONTEXT_CHANGED|KILN_COPY_SOURCE_MISSING|KILN_MOUNT_SOURCE_MISSING/, stderr);
+      outcomes[code === 0 ? 'built' : 'refused']++;
+      if (code === 0) assert.is((await run(['grep', '-rl', canary, out])).stdout, '');
+      assert.is((await run(['grep', '-rlI', canary, rig.store])).stdout, '', 'nor is it in the store');
+    }
+  }
+  assert.ok(outcomes.refused > 0, 'the race never happened');
+  assert.equal(readdirSync(rig.path('canary')).sort(), ['f', 'token']);
 });
 
 test.run();

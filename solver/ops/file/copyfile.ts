@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { closeSync, readSync, writeSync } from 'node:fs';
-import { combine, contextChanged } from '../../../cache/contenthash/filehash.ts';
+import { combine } from '../../../cache/contenthash/filehash.ts';
 import { contentXattrs } from '../../../cache/contenthash/xattrs.ts';
+import { contextChanged } from '../../../cache/select/changed.ts';
 import { identityOf, sameIdentity } from '../../../cache/select/entry.ts';
 import type { OpenDirectory } from '../../../cache/select/opendir.ts';
 import { fstat, futimens, openat } from '../../../snapshotter/sys/calls.ts';

@@ -1,8 +1,8 @@
 import type { Digest } from '../../../base/digest.ts';
-import { contextChanged } from '../../../cache/contenthash/filehash.ts';
 import type { SelectedContents, SelectionHasher } from '../../../cache/contenthash/hasher.ts';
 import { HAS_XATTRS, makeContents } from '../../../cache/contenthash/statcache.ts';
 import type { Tree } from '../../../cache/contenthash.ts';
+import { contextChanged } from '../../../cache/select/changed.ts';
 import { select } from '../../../cache/select/select.ts';
 import { type ActiveSnapshot, SCRATCH, type Snapshot, type Snapshotter } from '../../../snapshotter/snapshotter.ts';
 import { openRoot, type Root } from '../../../snapshotter/sys/rooted.ts';

@@ -1,0 +1,39 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { zstdCompressSync } from 'node:zlib';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { errnoOf } from '../../base/errors.ts';
+import { inflate, magicOf } from './inflate.ts';
+
+const MIB = 1 << 20;
+
+/** Unpacks a blob without keeping anything; answers how many bytes came, and the code with which it ended. */
+async function unpacked(blob: string): Promise<readonly [number, string | undefined]> {
+  let bytes = 0;
+  try {
+    for await (const piece of inflate(blob, magicOf(blob))) bytes += piece.length;
+    return [bytes, undefined];
+  } catch (error) {
+    return [bytes, errnoOf(error)];
+  }
+}
+
+test('a blob that unpacks to more than a layer can is given up on, one that is large for its size is not', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'kiln-inflate-'));
+  try {
+    const blob = join(directory, 'blob');
+    const frame = zstdCompressSync(Buffer.alloc(64 * MIB));
+    writeFileSync(blob, Buffer.concat(Array.from({ length: 2 }, () => frame)));
+    assert.equal(await unpacked(blob), [128 * MIB, undefined]);
+    writeFileSync(blob, Buffer.concat(Array.from({ length: 100 }, () => frame)));
+    const [bytes, code] = await unpacked(blob);
+    assert.is(code, 'KILN_LAYER_LIMIT');
+    assert.ok(bytes <= 1025 * MIB, `${bytes}`);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test.run();
