@@ -12,6 +12,7 @@ import { AT, S } from '../sys/constants.ts';
 import { startSwapper } from '../sys/swapper.ts';
 import { getXattr, listXattrs } from '../sys/xattr.ts';
 import { archive, golden, type Member } from './archive.fixture.ts';
+import { BREAKOUTS, breakout } from './breakouts.fixture.ts';
 import { describeLayer, packLayer } from './pack.ts';
 import { unpackLayer } from './unpack.ts';
 
@@ -284,80 +285,6 @@ test('paths of 4096 bytes and names of 255 unpack; longer ones are refused', asy
   assert.is(await codeOf(unpack(context, archive({ path: `${names.join('/')}/${'m'.repeat(257)}` }))), 'KILN_LAYER_LIMIT');
 });
 
-/** The tar breakout family: each either is refused or stays inside. `CANARY` stands for a directory outside. */
-const BREAKOUTS: Readonly<Record<string, readonly Member[]>> = {
-  'dots first': [{ path: '../canary/new', content: 'x' }],
-  'dots inside': [dir('a'), { path: 'a/../../canary/new', content: 'x' }],
-  absolute: [{ path: 'CANARY/new', content: 'x' }],
-  'the root as a link': [
-    { path: '.', type: 'symlink', linkPath: 'CANARY' },
-    { path: 'new', content: 'x' },
-  ],
-  'the root as a file': [{ path: './', content: 'x' }],
-  'beneath an absolute link': [
-    { path: 'l', type: 'symlink', linkPath: 'CANARY' },
-    { path: 'l/new', content: 'x' },
-  ],
-  'beneath a relative link': [
-    { path: 'l', type: 'symlink', linkPath: '../canary' },
-    { path: 'l/new', content: 'x' },
-  ],
-  'beneath chained links': [
-    { path: 'a', type: 'symlink', linkPath: 'b' },
-    { path: 'b', type: 'symlink', linkPath: '..' },
-    { path: 'a/canary/new', content: 'x' },
-  ],
-  'beneath a link to .': [
-    { path: 'l', type: 'symlink', linkPath: '.' },
-    { path: 'l/../../canary/new', content: 'x' },
-  ],
-  'beneath the working directory': [
-    { path: 'l', type: 'symlink', linkPath: '/proc/self/cwd' },
-    { path: 'l/new', content: 'x' },
-  ],
-  'over a link': [
-    { path: 'l', type: 'symlink', linkPath: 'CANARY/f' },
-    { path: 'l', content: 'x' },
-  ],
-  'a directory over a link': [{ path: 'l', type: 'symlink', linkPath: 'CANARY' }, dir('l'), { path: 'l/new', content: 'x' }],
-  'attributes through a link': [
-    { path: 'l', type: 'symlink', linkPath: 'CANARY/f', mode: 0o777, uid: 9, mtime: { sec: 5, nsec: 0 } },
-  ],
-  'a hard link out by dots': [
-    { path: 'h', type: 'hardlink', linkPath: '../canary/f' },
-    { path: 'h', content: 'x' },
-  ],
-  'a hard link out by its path': [{ path: 'h', type: 'hardlink', linkPath: 'CANARY/f' }],
-  'a hard link through a link': [
-    { path: 'l', type: 'symlink', linkPath: 'CANARY' },
-    { path: 'h', type: 'hardlink', linkPath: 'l/f' },
-    { path: 'h', content: 'x' },
-  ],
-  'a hard link to a link, then written': [
-    { path: 'l', type: 'symlink', linkPath: 'CANARY/f' },
-    { path: 'h', type: 'hardlink', linkPath: 'l' },
-    { path: 'h', content: 'x' },
-  ],
-  'a hard link to the root': [{ path: 'h', type: 'hardlink', linkPath: '.' }],
-  'a whiteout of dots': [{ path: '.wh...', content: '' }],
-  'a whiteout of the parent': [dir('a'), { path: 'a/.wh...' }],
-  'a whiteout of nothing': [{ path: '.wh.' }],
-  'a whiteout through a link': [{ path: 'l', type: 'symlink', linkPath: 'CANARY' }, { path: 'l/.wh.f' }],
-  'an opaque mark through a link': [{ path: 'l', type: 'symlink', linkPath: 'CANARY' }, { path: 'l/.wh..wh..opq' }],
-  'a whiteout of a whiteout': [{ path: '.wh..wh.x' }],
-  'a file, then below it': [
-    { path: 'f', content: 'x' },
-    { path: 'f/../../canary/new', content: 'x' },
-  ],
-  'a directory made a link between entries': [
-    dir('d'),
-    { path: 'd/in', content: 'x' },
-    { path: 'd', type: 'symlink', linkPath: 'CANARY' },
-    { path: 'd/new', content: 'x' },
-  ],
-  'a whiteout made by hand': [{ path: 'd', type: 'char', devMajor: 0, devMinor: 0 }],
-};
-
 /** All of the canary: names, contents and metadata. */
 function portrait(canary: string): string {
   const { mode, uid, mtime, nlink, ino } = lstat(canary, 'f');
@@ -377,8 +304,7 @@ for (const [name, members] of Object.entries(BREAKOUTS)) {
   test(`stays inside: ${name}`, async (context) => {
     const { top, root, canary } = context;
     const before = portrait(canary);
-    const outside = (text: string) => text.replace('CANARY', canary);
-    const tar = archive(...members.map((one) => ({ ...one, path: outside(one.path), linkPath: outside(one.linkPath ?? '') })));
+    const tar = archive(...breakout(members, canary));
     const outcomes = [await codeOf(unpack(context, tar)), await codeOf(unpack(context, tar, root))];
     for (const code of outcomes) {
       assert.ok([undefined, 'KILN_LAYER_MALFORMED'].includes(code), String(code));
@@ -399,12 +325,11 @@ test('each of them stays inside while another process swaps its directory for a 
   await using _ = await startSwapper(join(root, 'd'), join(root, 's'));
   const outcomes = new Set<string | undefined>();
   for (const [name, members] of Object.entries(BREAKOUTS)) {
-    const outside = (text: string) => text.replace('CANARY', canary);
-    const below = members.map((one) => ({
+    const below = breakout(members, canary).map((one) => ({
       ...one,
       // The directory itself stays what the other process swaps.
-      path: /^\.\/?$/.test(one.path) ? one.path : `d/${outside(one.path)}`,
-      linkPath: one.type === 'hardlink' ? `d/${outside(one.linkPath ?? '')}` : outside(one.linkPath ?? ''),
+      path: /^\.\/?$/.test(one.path) ? one.path : `d/${one.path}`,
+      linkPath: one.type === 'hardlink' ? `d/${one.linkPath}` : one.linkPath,
     }));
     const tar = archive({ path: 'd/new', content: 'x' }, ...below, { path: 'd/last', type: 'hardlink', linkPath: 'd/f' });
     for (let round = 0; round < FAMILY_ROUNDS; round++) outcomes.add(await codeOf(unpack(context, tar, root)));

@@ -24,8 +24,8 @@ export interface TarLimits {
 
 export const TAR_LIMITS: TarLimits = { entries: 4_000_000, path: 4096, meta: 1 << 20, total: 256 * 2 ** 30 };
 
-export function malformed(what: string): KilnError {
-  return new KilnError('KILN_LAYER_MALFORMED', `the archive is malformed: ${what}`);
+export function malformed(what: string, cause?: unknown): KilnError {
+  return new KilnError('KILN_LAYER_MALFORMED', `the archive is malformed: ${what}`, { cause });
 }
 
 function tooMuch(what: string): KilnError {

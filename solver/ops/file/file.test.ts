@@ -20,10 +20,12 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestOf } from '../../../base/digest.ts';
-import type { KilnError } from '../../../base/errors.ts';
+import { KilnError } from '../../../base/errors.ts';
 import type { ProgressEvent } from '../../../base/progress.ts';
 import { failure } from '../../../base/testing/failure.ts';
 import { createContentHasher, type SelectionHasher } from '../../../cache/contenthash/hasher.ts';
+import { archive, type Member } from '../../../snapshotter/layer/archive.fixture.ts';
+import { BREAKOUTS, breakout } from '../../../snapshotter/layer/breakouts.fixture.ts';
 import { SCRATCH, type Snapshot } from '../../../snapshotter/snapshotter.ts';
 import { openRoot } from '../../../snapshotter/sys/rooted.ts';
 import { getXattr, setXattr } from '../../../snapshotter/sys/xattr.ts';
@@ -506,6 +508,35 @@ test('an archive cannot leave the directory that it is added to', async (world) 
   }
   assert.not(existsSync(join(world.outside, 'victim')));
 });
+
+const IMPOSSIBLE = {
+  'links in a circle': [
+    { path: 'l', type: 'symlink', linkPath: 'l' },
+    { path: 'l/f', content: 'x' },
+  ],
+  'a name that is too long': [{ path: 'n'.repeat(256), content: 'x' }],
+} satisfies Record<string, Member[]>;
+
+for (const [name, members] of Object.entries<readonly Member[]>({ ...BREAKOUTS, ...IMPOSSIBLE })) {
+  test(`an added archive stays inside: ${name}`, async (world) => {
+    writeFileSync(join(world.outside, 'f'), 'alive');
+    const before = listTree(world.outside);
+    const base = world.snapshotter.add((at) => {
+      mkdirSync(join(at, 'in/l'), { recursive: true });
+      symlinkSync(world.outside, join(at, 'canary'));
+    });
+    writeFileSync(join(world.context, 'a.tar'), archive(...breakout(members, world.outside)));
+    for (const dest of ['/in', '/', '/canary']) {
+      const add = chain(copy('/a.tar', dest, { attemptUnpackDockerCompatibility: true }));
+      const code = await run(world, base, add).then(
+        () => undefined,
+        (error: unknown) => (error instanceof KilnError ? error.code : String(error)),
+      );
+      assert.match(code ?? 'KILN_', /^KILN_/, `${dest}: an error is one of ours`);
+      assert.equal(listTree(world.outside), before, dest);
+    }
+  });
+}
 
 const PREAMBLE = `
 import io, sys, tarfile

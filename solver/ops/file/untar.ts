@@ -1,10 +1,10 @@
 import { closeSync, writeSync } from 'node:fs';
-import { KilnError } from '../../../base/errors.ts';
+import { errnoOf, KilnError } from '../../../base/errors.ts';
 import { cleanPath } from '../../../base/gopath.ts';
 import { xattrCounts } from '../../../cache/contenthash/xattrs.ts';
 import { isDirectoryMode } from '../../../cache/select/entry.ts';
 import type { TarEntry } from '../../../snapshotter/layer/tar.ts';
-import type { TarHandler } from '../../../snapshotter/layer/untar.ts';
+import { malformed, type TarHandler } from '../../../snapshotter/layer/untar.ts';
 import { makedev, type Timespec } from '../../../snapshotter/sys/calls.ts';
 import { O } from '../../../snapshotter/sys/constants.ts';
 import type { Root } from '../../../snapshotter/sys/rooted.ts';
@@ -31,7 +31,17 @@ export class ArchiveWriter implements TarHandler, Disposable {
     this.#owner = owner;
   }
 
+  /** Throws KILN_LAYER_MALFORMED for an entry that can stand nowhere in the tree, whatever the tree is. */
   entry(entry: TarEntry): void {
+    try {
+      this.#make(entry);
+    } catch (error) {
+      if (!IMPOSSIBLE.has(errnoOf(error) ?? '')) throw error;
+      throw malformed(`${JSON.stringify(entry.path)} cannot be made (${errnoOf(error)})`, error);
+    }
+  }
+
+  #make(entry: TarEntry): void {
     this.count++;
     this.#entry = undefined;
     const path = insidePath(entry.path);
@@ -92,9 +102,15 @@ export class ArchiveWriter implements TarHandler, Disposable {
 
   #node(path: string, entry: TarEntry): void {
     if (entry.type === 'hardlink') {
-      this.#to.link(insidePath(entry.linkPath), path);
+      const target = insidePath(entry.linkPath);
+      const there = target === '' ? undefined : this.#to.stat(target, { follow: false });
+      if (!there || isDirectoryMode(there.mode))
+        throw malformed(`a hard link to ${JSON.stringify(entry.linkPath)}, which is no file in it`);
+      this.#to.link(target, path);
       return;
     }
+    // To an overlay this means that nothing is there.
+    if (entry.type === 'char' && entry.devMajor === 0 && entry.devMinor === 0) throw malformed('a device with the number 0:0');
     if (entry.type === 'symlink') this.#to.symlink(entry.linkPath, path);
     else this.#to.mknod(path, TYPE_BITS[entry.type] | 0o600, makedev(entry.devMajor, entry.devMinor));
     const { dir, name } = this.#to.parent(path);
@@ -116,6 +132,9 @@ export class ArchiveWriter implements TarHandler, Disposable {
     };
   }
 }
+
+/** What the kernel says of a path that is too long, leads in circles or through a file. */
+const IMPOSSIBLE = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'ENAMETOOLONG', 'EINVAL']);
 
 const TYPE_BITS: Record<Exclude<TarEntry['type'], 'hardlink' | 'symlink'>, number> = {
   file: 0o100000,
