@@ -3,6 +3,7 @@ import type { AttestOptions, Attestor, Predicate } from '../../exporter/attest/a
 import type { BuildFacts } from '../../exporter/attest/provenance.ts';
 import type { BuiltTarget } from '../../exporter/exporter.ts';
 import type { TargetResult } from '../../frontend/frontend.ts';
+import { printable } from '../../registry/failures.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { materialsOf } from '../../solver/materials.ts';
 import type { World } from '../../solver/world.ts';
@@ -52,14 +53,19 @@ async function sbom({ options }: AttestedBuild, { session, progress }: BuildCont
     import('../../exporter/sbom/spdx.ts'),
   ]);
   await using view = await session.snapshotter.view(target.snapshot);
-  const scan = scanTree(view.root);
+  const scan = scanTree(view.root, (label) => session.store.scratch(label));
   if (scan.unread.length > 0)
     progress({
       kind: 'warning',
-      short: `packages in ${scan.unread.map((path) => `/${path}`).join(', ')} are not in the SBOM: databases of rpm are not read yet`,
-      detail: [],
+      short: `packages in ${shortList(scan.unread)} are not in the SBOM`,
+      detail: ["rpm's databases are read in their SQLite form, Go programs as of Go 1.18"],
     });
   return spdx(scan, options.tags[0] ?? 'image', options.epoch === undefined ? Date.now() : options.epoch * 1000);
+}
+
+function shortList(paths: readonly string[]): string {
+  const shown = paths.slice(0, 3).map((path) => `/${printable(path)}`);
+  return `${shown.join(', ')}${paths.length > shown.length ? ` and ${paths.length - shown.length} more` : ''}`;
 }
 
 function factsOf({ options, dockerfile, started, finished }: AttestedBuild, { buildId }: BuildContext): BuildFacts {

@@ -1,13 +1,10 @@
 import { formatPurl } from '../attest/purl.ts';
-import type { Distribution, FoundPackage } from './package.ts';
+import { type Distribution, type FoundPackage, soundLicence, soundName, soundVersion } from './package.ts';
 
 /*
  * The databases of package managers, as text. Everything in them is an image's own word: a malformed entry is left out, and what is
  * taken is short and printable.
  */
-
-const NAME = /^[\w@][\w.+~/@-]{0,213}$/;
-const VERSION = /^[\w.+~:^-]{1,128}$/;
 
 /** dpkg's status file: paragraphs of `Field: value`. Only what is installed (deb-control(5), dpkg-query(1)). */
 export function dpkgPackages(text: string, foundIn: string, { id, version: release }: Distribution): FoundPackage[] {
@@ -17,7 +14,7 @@ export function dpkgPackages(text: string, foundIn: string, { id, version: relea
     if (!named || (status !== undefined && !status.endsWith(' installed'))) return [];
     const { name, version } = named;
     const namespace = id === '' ? 'debian' : id;
-    const qualifiers = { arch: arch && NAME.test(arch) ? arch : undefined, distro: release && `${namespace}-${release}` };
+    const qualifiers = { arch: arch && soundName(arch) ? arch : undefined, distro: release && `${namespace}-${release}` };
     return { name, version, purl: formatPurl({ type: 'deb', name: `${namespace}/${name}`, version, qualifiers }), foundIn };
   });
 }
@@ -31,9 +28,9 @@ export function apkPackages(text: string, foundIn: string, { id, version: releas
     if (!named) return [];
     const { name, version } = named;
     const namespace = id === '' ? 'alpine' : id;
-    const qualifiers = { arch: arch && NAME.test(arch) ? arch : undefined, distro: release && `${namespace}-${release}` };
+    const qualifiers = { arch: arch && soundName(arch) ? arch : undefined, distro: release && `${namespace}-${release}` };
     const purl = formatPurl({ type: 'apk', name: `${namespace}/${name}`, version, qualifiers });
-    return { name, version, licence: licenceOf(field('L')), purl, foundIn };
+    return { name, version, licence: soundLicence(field('L')), purl, foundIn };
   });
 }
 
@@ -50,7 +47,7 @@ export function npmPackage(text: string, foundIn: string): FoundPackage | undefi
   const named = sound(fields['name'], fields['version']);
   if (!named) return undefined;
   const { name, version } = named;
-  const licence = licenceOf(typeof license === 'string' ? license : undefined);
+  const licence = soundLicence(typeof license === 'string' ? license : undefined);
   return { name, version, licence, purl: formatPurl({ type: 'npm', name, version }), foundIn };
 }
 
@@ -62,12 +59,7 @@ export function distributionOf(text: string | undefined): Distribution {
 
 function sound(name: unknown, version: unknown): { readonly name: string; readonly version: string } | undefined {
   if (typeof name !== 'string' || typeof version !== 'string') return undefined;
-  return NAME.test(name) && VERSION.test(version) ? { name, version } : undefined;
-}
-
-/** Only what is sure to be an SPDX expression in form. */
-function licenceOf(text: string | undefined): string | undefined {
-  return text && /^[A-Za-z0-9.+-]+( (AND|OR|WITH) [A-Za-z0-9.+-]+)*$/.test(text) && text.length < 200 ? text : undefined;
+  return soundName(name) && soundVersion(version) ? { name, version } : undefined;
 }
 
 function paragraphs(text: string): ReadonlyMap<string, string>[] {

@@ -16,10 +16,7 @@ export function spdx(scan: Scan, name: string, time: number): Predicate {
     dataLicense: 'CC0-1.0',
     name,
     documentNamespace: `https://spdx.org/spdxdocs/kiln-${identity.slice(0, 32)}`,
-    comment:
-      scan.unread.length > 0
-        ? `not read: the package databases in ${scan.unread.map((path) => `/${path}`).join(', ')}`
-        : undefined,
+    comment: scan.unread.length > 0 ? `not read: ${scan.unread.map((path) => `/${path}`).join(', ')}` : undefined,
     creationInfo: { created: `${rfc3339(Math.floor(time / 1000) * 1000)}`, creators: ['Tool: kiln'] },
     packages: [image(name, scan.distribution), ...packages],
     relationships: [

@@ -1,0 +1,98 @@
+import { closeSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import type { ScratchDir } from '../../snapshotter/store/scratch.ts';
+import type { Root } from '../../snapshotter/sys/rooted.ts';
+import { formatPurl } from '../attest/purl.ts';
+import { withImageFile } from './imagefile.ts';
+import { type Distribution, type FoundPackage, soundLicence, soundName, soundVersion } from './package.ts';
+import { parseRpmHeader, type RpmHeader } from './rpmheader.ts';
+
+/** Where the database of rpm is, by age of the distribution. */
+export const RPM_DIRECTORIES = ['var/lib/rpm', 'usr/lib/sysimage/rpm', 'usr/share/rpm'];
+/** Its forms: the one that is read, and those of Berkeley DB and of SUSE's ndb. */
+export const RPM_DATABASE = 'rpmdb.sqlite';
+export const RPM_OTHERS = ['Packages', 'Packages.db'];
+
+const DATABASE_LIMIT = 512 << 20;
+const HEADER_LIMIT = 16 << 20;
+/** A damaged file may hold the same pages again and again. */
+const TOTAL_LIMIT = 2 * DATABASE_LIMIT;
+
+/** How package URLs call a distribution where os-release calls it something else. */
+const NAMESPACES: Readonly<Record<string, string>> = { rhel: 'redhat', '': 'rpm' };
+
+/**
+ * The packages in the SQLite form of rpm's database in `directory` of the tree. SQLite opens by path: so it reads a copy in `scratch`.
+ * Undefined when it is none that can be read.
+ */
+export function rpmPackages(
+  root: Root,
+  directory: string,
+  distribution: Distribution,
+  scratch: ScratchDir,
+): FoundPackage[] | undefined {
+  const foundIn = `${directory}/${RPM_DATABASE}`;
+  const copy = join(scratch.path, RPM_DATABASE);
+  if (!copied(root, foundIn, copy)) return undefined;
+  // What was written last may still be in the log beside it.
+  copied(root, `${foundIn}-wal`, `${copy}-wal`);
+  return readHeaders(copy)?.flatMap((header) => packageOf(header, foundIn, distribution) ?? []);
+}
+
+function copied(root: Root, from: string, to: string): boolean {
+  const copy = withImageFile(root, from, DATABASE_LIMIT, (file) => {
+    const fd = openSync(to, 'wx', 0o600);
+    try {
+      file.copyTo(fd);
+    } finally {
+      closeSync(fd);
+    }
+    return true;
+  });
+  return copy === true;
+}
+
+/** The file is the image's word: nothing in its schema is run, and it is read no further than a real one goes. */
+function readHeaders(path: string): RpmHeader[] | undefined {
+  let db: DatabaseSync | undefined;
+  try {
+    db = new DatabaseSync(path);
+    db.exec('PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA query_only=ON');
+    const kind = db.prepare("SELECT type FROM sqlite_schema WHERE name = 'Packages'").get();
+    if (kind?.['type'] !== 'table') return undefined;
+    const headers: RpmHeader[] = [];
+    let total = 0;
+    for (const { blob } of db.prepare(`SELECT blob FROM Packages WHERE length(blob) < ${HEADER_LIMIT}`).iterate()) {
+      if (!(blob instanceof Uint8Array)) continue;
+      if ((total += blob.length + 64) > TOTAL_LIMIT) return undefined;
+      const header = parseRpmHeader(Buffer.from(blob.buffer, blob.byteOffset, blob.length));
+      if (header) headers.push(header);
+    }
+    return headers;
+  } catch {
+    return undefined;
+  } finally {
+    db?.close();
+  }
+}
+
+function packageOf(header: RpmHeader, foundIn: string, { id, version: of }: Distribution): FoundPackage | undefined {
+  const { name, epoch, arch, licence } = header;
+  const version = `${header.version}-${header.release}`;
+  // Keys of signers stand in the database as if they were packages.
+  if (name === 'gpg-pubkey' || !soundName(name) || !soundVersion(version)) return undefined;
+  const qualifiers = {
+    arch: arch !== undefined && soundName(arch) ? arch : undefined,
+    distro: id && of && `${id}-${of}`,
+    epoch: epoch === undefined ? undefined : String(epoch),
+  };
+  const purl = formatPurl({ type: 'rpm', name: `${NAMESPACES[id] ?? id}/${name}`, version, qualifiers });
+  return { name, version: epoch === undefined ? version : `${epoch}:${version}`, licence: identified(licence), purl, foundIn };
+}
+
+/** Older distributions have names of their own for licences, such as GPLv2+; those of SPDX end in a version, but for a few. */
+function identified(licence: string | undefined): string | undefined {
+  const names = licence?.split(/ (?:AND|OR|WITH) /) ?? [];
+  return names.every((name) => /-\d|^(MIT|ISC|Zlib|curl|OpenSSL)$/.test(name)) ? soundLicence(licence) : undefined;
+}
