@@ -17,7 +17,7 @@ export async function hashPieces(pieces: Iterable<Buffer>, free: (count: number)
     for (const piece of pieces) {
       await hashing;
       free(count++);
-      hash ??= (piece.length >= WORTH && opensslHash()) || nodeHash();
+      hash ??= openHash(piece.length);
       hashing = hash.update(piece);
     }
     await hashing;
@@ -32,8 +32,13 @@ export async function hashPieces(pieces: Iterable<Buffer>, free: (count: number)
 /** Bytes in a piece from which a visit to another thread pays. */
 const WORTH = 256 << 10;
 
-interface StreamHash extends Disposable {
-  /** Resolves when the piece is done with. One call at a time. */
+/** A sha256 for pieces of about this many bytes: on a thread of the pool where that pays and can be had. */
+export function openHash(pieceSize: number): StreamHash {
+  return (pieceSize >= WORTH && opensslHash()) || nodeHash();
+}
+
+export interface StreamHash extends Disposable {
+  /** Resolves when the piece is done with, which must stay as it is until then; undefined when it is already. One call at a time. */
   update(piece: Buffer): Promise<void> | undefined;
   digest(): Digest;
 }

@@ -1,10 +1,13 @@
 import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
-import { Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+import { Readable, type TransformOptions } from 'node:stream';
+import { createGunzip, type ZlibOptions } from 'node:zlib';
 import { KilnError } from '../../base/errors.ts';
 import { unzstd } from './zstd-frames.ts';
 
-const MIB = 1 << 20;
+/** Bytes in the pieces that inflating gives, the last of them shorter. */
+export const INFLATED_PIECE = 1 << 20;
+/** Pieces inflated ahead of who takes them: with less than one, nothing is inflated while a piece is unpacked. */
+const AHEAD = 4;
 /** What no honest layer exceeds: bytes of tar for each byte of blob, beyond a first gigabyte. */
 const MAX_RATIO = 1100;
 const FREE_BYTES = 2 ** 30;
@@ -14,7 +17,7 @@ const FREE_BYTES = 2 ** 30;
  * takes more than twice as long.
  */
 export async function* inflate(blob: string, start: Uint8Array): AsyncGenerator<Buffer> {
-  const file = createReadStream(blob, { highWaterMark: MIB });
+  const file = createReadStream(blob, { highWaterMark: INFLATED_PIECE });
   const stream = opened(file, start);
   let packed = 0;
   let total = 0;
@@ -39,9 +42,11 @@ export async function* inflate(blob: string, start: Uint8Array): AsyncGenerator<
 
 function opened(file: Readable, start: Uint8Array): Readable {
   const is = (...magic: number[]) => magic.every((byte, at) => start[at] === byte);
-  if (is(0x28, 0xb5, 0x2f, 0xfd)) return Readable.from(unzstd(file as AsyncIterable<Buffer>, MIB), { highWaterMark: 1 });
+  if (is(0x28, 0xb5, 0x2f, 0xfd))
+    return Readable.from(unzstd(file as AsyncIterable<Buffer>, INFLATED_PIECE), { highWaterMark: 1 });
   if (!is(0x1f, 0x8b)) return file;
-  const decoder = createGunzip({ chunkSize: MIB });
+  const options: ZlibOptions & TransformOptions = { chunkSize: INFLATED_PIECE, readableHighWaterMark: AHEAD * INFLATED_PIECE };
+  const decoder = createGunzip(options);
   file.on('error', (error) => decoder.destroy(error));
   return file.pipe(decoder);
 }

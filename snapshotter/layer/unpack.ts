@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import type { Digest } from '../../base/digest.ts';
 import { errnoOf, KilnError, messageOf } from '../../base/errors.ts';
 import type { LayerInfo } from '../snapshotter.ts';
 import type { JobContext } from '../workers/job.ts';
-import { inflate, magicOf } from './inflate.ts';
+import { openHash } from './hash.ts';
+import { INFLATED_PIECE, inflate, magicOf } from './inflate.ts';
 import { MountWriter } from './mount-writer.ts';
 import type { TarEntry } from './tar.ts';
 import { type TarHandler, TarReader } from './untar.ts';
@@ -30,22 +30,27 @@ export async function unpackLayer(
   using writer = root === undefined ? new LayerWriter(files) : new MountWriter(root);
   const counted = new Counted(writer);
   const reader = new TarReader(counted);
-  const hash = createHash('sha256');
+  using hash = openHash(INFLATED_PIECE);
+  let hashing: Promise<void> | undefined;
   let size = 0;
   try {
     for await (const bytes of inflate(blob, magicOf(blob))) {
       check();
-      hash.update(bytes);
+      await hashing;
+      hashing = hash.update(bytes);
       size += bytes.length;
       reader.push(bytes);
     }
     reader.finish();
+    await hashing;
   } catch (error) {
+    // OpenSSL may still be reading a piece.
+    await hashing;
     if (error instanceof NeedsBelow) return undefined;
     throw error;
   }
   writer.finish();
-  const found = `sha256:${hash.digest('hex')}`;
+  const found = hash.digest();
   if (found !== diffId) {
     throw new KilnError('KILN_DIGEST_MISMATCH', `a layer unpacks to ${found}, not to ${diffId} as its image says`, {
       hint: 'the image is damaged where it comes from: pull it again or choose another',
