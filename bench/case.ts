@@ -14,6 +14,8 @@ export interface Case {
   readonly before?: (context: CaseContext, engine: Engine, run: number) => Promise<void>;
   /** Undefined where only the floor is of interest. */
   readonly run: ((context: CaseContext, engine: Engine, run: number) => Promise<Run>) | undefined;
+  /** When all runs are done, or one has failed: ends what `before` made. */
+  readonly after?: (context: CaseContext) => Promise<void>;
   /** The same work by the plainest tool there is, on the same disk: what no engine can beat. Measured in the same session. */
   readonly floor?: (context: CaseContext) => Promise<Run>;
   /** To reach, when a target is set: seconds, or a multiple of the floor. Shown in the table. */

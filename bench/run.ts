@@ -13,6 +13,7 @@ import { byteCases } from './cases/bytes.ts';
 import { cacheCases } from './cases/caches.ts';
 import { fileCases } from './cases/files.ts';
 import { graphCases } from './cases/graphs.ts';
+import { overheadCases } from './cases/overhead.ts';
 import { stepCases } from './cases/steps.ts';
 import { pushDebian } from './debian.ts';
 import { buildah, docker, type Engine, kiln } from './engines.ts';
@@ -20,7 +21,7 @@ import { startRegistry } from './registry.ts';
 import { mountStore } from './store.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-const CASES: readonly Case[] = [...stepCases, ...graphCases, ...cacheCases, ...fileCases, ...byteCases];
+const CASES: readonly Case[] = [...stepCases, ...overheadCases, ...graphCases, ...cacheCases, ...fileCases, ...byteCases];
 
 /** The column of what no engine can beat. */
 const FLOOR = 'floor';
@@ -86,6 +87,7 @@ async function measured(name: string, test: Case, work: (context: CaseContext) =
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   } finally {
+    await test.after?.(context);
     rmSync(directory, { recursive: true, force: true });
   }
 }
@@ -126,7 +128,8 @@ async function loadImage(engine: Engine, directory: string, image: string): Prom
 
 function format(cell: Cell | string | undefined): string {
   if (cell === undefined) return '';
-  return typeof cell === 'string' ? '—' : `${(cell.ms / 1000).toFixed(cell.ms < 100 ? 3 : 2)} s`;
+  if (typeof cell === 'string') return '—';
+  return cell.ms < 50 ? `${cell.ms.toFixed(1)} ms` : `${(cell.ms / 1000).toFixed(cell.ms < 100 ? 3 : 2)} s`;
 }
 
 function ratio(ours: Cell | string | undefined, theirs: Cell | string | undefined): string {
@@ -154,7 +157,7 @@ function table(engines: readonly Engine[], rows: ReadonlyMap<Case, ReadonlyMap<s
       format(floor),
       ...columns,
       targetOf(test, floor),
-      typeof ours === 'object' ? `${ours.peakMb.toFixed(0)} MB` : '',
+      typeof ours === 'object' && ours.peakMb > 0 ? `${ours.peakMb.toFixed(0)} MB` : '',
     ];
   });
   return [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n');

@@ -1,0 +1,86 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { asUser, done, prepared } from '../../test/user.ts';
+import type { Case, CaseContext } from '../case.ts';
+import type { Run } from '../engines.ts';
+
+/** What one more RUN costs: namespaces, a network, the mount of its tree, the commit. Of two cold builds the one has so many more of them. */
+const FEW = 10;
+const MANY = 40;
+
+/** Builds the context of a case to its end. */
+type Build = (directory: string) => Promise<Run>;
+
+function dockerfile(directory: string, count: number, nonce: string): void {
+  const steps = Array.from({ length: count }, (_, index) => `RUN true ${nonce} ${index}`);
+  writeFileSync(join(directory, 'Dockerfile'), `${['FROM busybox', ...steps].join('\n')}\n`);
+}
+
+async function perStep({ directory, nonce }: CaseContext, run: number, build: Build): Promise<Run> {
+  const measure = async (count: number) => {
+    dockerfile(directory, count, `${nonce(run)}of${count}`);
+    return await build(directory);
+  };
+  const few = await measure(FEW);
+  const many = await measure(MANY);
+  return { ms: (many.ms - few.ms) / (MANY - FEW), peakMb: Math.max(few.peakMb, many.peakMb) };
+}
+
+/** The user of the rootless case, while it runs. */
+let user: (AsyncDisposable & { readonly build: Build }) | undefined;
+
+/** An ordinary user with a copy of Kiln and a store of their own, as in the tests. */
+async function ordinaryUser(): Promise<NonNullable<typeof user>> {
+  const rig = await prepared('FROM scratch\n');
+  // Not every host lets them open it, and without it there is no network of their own.
+  if (existsSync('/dev/net/tun')) execFileSync('mknod', ['-m', '666', rig.path('tun'), 'c', '10', '200']);
+  await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
+  return {
+    async build(directory) {
+      cpSync(join(directory, 'Dockerfile'), rig.path('c/Dockerfile'));
+      const started = performance.now();
+      await done(asUser(rig, 'with ids', 'build', '--progress', 'quiet', 'c'));
+      return { ms: performance.now() - started, peakMb: 0 };
+    },
+    [Symbol.asyncDispose]: () => rig[Symbol.asyncDispose](),
+  };
+}
+
+const whyNotRootless = (): string | undefined =>
+  process.getuid?.() === 0 && existsSync('/usr/bin/newuidmap') ? undefined : 'needs root and newuidmap';
+
+const AS_ROOT = 'measured as root, in the row above';
+
+export const overheadCases: readonly Case[] = [
+  {
+    name: 'run-overhead',
+    title: "one more `RUN true`, cold; Kiln with a network of the step's own, the peers with the host's",
+    images: ['busybox'],
+    target: 0.025,
+    prepare: () => {},
+    before: async (context, engine, run) => {
+      if (run === 0) await perStep(context, -1, (directory) => engine.build(directory));
+    },
+    run: (context, engine, run) => perStep(context, run, (directory) => engine.build(directory)),
+  },
+  {
+    name: 'run-overhead-rootless',
+    title: 'the same, by an ordinary user',
+    images: [],
+    target: 0.04,
+    unavailable: whyNotRootless,
+    without: { Docker: AS_ROOT, buildah: AS_ROOT },
+    prepare: () => {},
+    before: async (context, _engine, run) => {
+      if (run > 0) return;
+      user = await ordinaryUser();
+      await perStep(context, -1, user.build);
+    },
+    run: (context, _engine, run) => perStep(context, run, user!.build),
+    after: async () => {
+      await user?.[Symbol.asyncDispose]();
+      user = undefined;
+    },
+  },
+];
