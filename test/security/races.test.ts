@@ -50,6 +50,43 @@ RUN --mount=type=cache,id=shared,source=sub,target=/m ls /m && cat /m/* && touch
   assert.equal(readdirSync(rig.path('canary')), ['token']);
 });
 
+test('CVE-2021-30465: a mount target within a shared cache that another step swaps for a link to the host makes nothing there', async () => {
+  await using rig = await Rig.create('busybox');
+  mkdirSync(rig.path('canary'));
+  const mount = '--mount=type=cache,id=shared,target=/c';
+  rig.write('swapper', {
+    Dockerfile: `FROM busybox
+RUN ${mount} mkdir -p /c/a/sub && ln -s ${rig.path('canary')} /c/b && echo swapping && \\
+  while [ ! -e /c/stop ]; do mv -T /c/a /c/x; mv -T /c/b /c/a; mv -T /c/a /c/b; mv -T /c/x /c/a; done; rm /c/stop
+`,
+  });
+  rig.write('victim', {
+    Dockerfile: `FROM busybox
+ARG ROUND
+RUN ${mount} --mount=type=tmpfs,target=/c/a/sub/made --mount=type=bind,from=busybox,source=/bin,target=/c/a/other,rw touch /c/a/other/$ROUND
+`,
+  });
+  rig.write('stopper', { Dockerfile: `FROM busybox\nRUN ${mount} touch /c/stop\n` });
+  const begun = Promise.withResolvers<void>();
+  const swapping = rig.kiln(['build', '--progress=plain', 'swapper'], {
+    watch: (output) => {
+      if (/\d swapping$/m.test(output)) begun.resolve();
+    },
+  });
+  await begun.promise;
+  try {
+    for (let round = 0; round < ROUNDS; round++) {
+      const { stderr } = await rig.kiln(['build', '--progress=plain', `--build-arg=ROUND=${round}`, 'victim']);
+      assert.not.match(stderr, /bug in Kiln/);
+      assert.equal(readdirSync(rig.path('canary')), []);
+    }
+  } finally {
+    await rig.kiln(['build', 'stopper'], { expect: 0 });
+    await swapping;
+  }
+  assert.equal(readdirSync(rig.path('canary')), []);
+});
+
 test('a context in which somebody swaps a directory for a link to the host gives nothing of the host to COPY, ADD or a bind mount', async () => {
   await using rig = await Rig.create('busybox');
   mkdirSync(rig.path('canary'));
