@@ -58,7 +58,7 @@ async function sbom({ options }: AttestedBuild, { session, progress }: BuildCont
     progress({
       kind: 'warning',
       short: `packages in ${shortList(scan.unread)} are not in the SBOM`,
-      detail: ["rpm's databases are read in their SQLite form, Go programs as of Go 1.18"],
+      detail: ["rpm's database is read in its forms of SQLite and ndb, Go programs as of Go 1.18"],
     });
   return spdx(scan, options.tags[0] ?? 'image', options.epoch === undefined ? Date.now() : options.epoch * 1000);
 }

@@ -5,14 +5,17 @@ import type { ScratchDir } from '../../snapshotter/store/scratch.ts';
 import type { Root } from '../../snapshotter/sys/rooted.ts';
 import { formatPurl } from '../attest/purl.ts';
 import { withImageFile } from './imagefile.ts';
+import { ndbHeaders } from './ndb.ts';
 import { type Distribution, type FoundPackage, soundLicence, soundName, soundVersion } from './package.ts';
 import { parseRpmHeader, type RpmHeader } from './rpmheader.ts';
 
 /** Where the database of rpm is, by age of the distribution. */
 export const RPM_DIRECTORIES = ['var/lib/rpm', 'usr/lib/sysimage/rpm', 'usr/share/rpm'];
-/** Its forms: the one that is read, and those of Berkeley DB and of SUSE's ndb. */
-export const RPM_DATABASE = 'rpmdb.sqlite';
-export const RPM_OTHERS = ['Packages', 'Packages.db'];
+
+const SQLITE = 'rpmdb.sqlite';
+const NDB = 'Packages.db';
+/** Its names in all its forms; the last is Berkeley DB, which is not read. */
+export const RPM_DATABASES = [SQLITE, NDB, 'Packages'];
 
 const DATABASE_LIMIT = 512 << 20;
 const HEADER_LIMIT = 16 << 20;
@@ -22,22 +25,48 @@ const TOTAL_LIMIT = 2 * DATABASE_LIMIT;
 /** How package URLs call a distribution where os-release calls it something else. */
 const NAMESPACES: Readonly<Record<string, string>> = { rhel: 'redhat', '': 'rpm' };
 
-/**
- * The packages in the SQLite form of rpm's database in `directory` of the tree. SQLite opens by path: so it reads a copy in `scratch`.
- * Undefined when it is none that can be read.
- */
+/** The packages in the database called `name` in `directory` of the tree; undefined when it is none that can be read. */
 export function rpmPackages(
   root: Root,
   directory: string,
+  name: string,
   distribution: Distribution,
-  scratch: ScratchDir,
+  scratch: () => ScratchDir,
 ): FoundPackage[] | undefined {
-  const foundIn = `${directory}/${RPM_DATABASE}`;
-  const copy = join(scratch.path, RPM_DATABASE);
-  if (!copied(root, foundIn, copy)) return undefined;
+  const path = `${directory}/${name}`;
+  const headers =
+    name === SQLITE
+      ? headersInSqlite(root, path, scratch)
+      : name === NDB
+        ? withImageFile(root, path, DATABASE_LIMIT, (file) => headersOf(ndbHeaders(file, HEADER_LIMIT)))
+        : undefined;
+  return headers?.flatMap((header) => packageOf(header, path, distribution) ?? []);
+}
+
+/** Whatever is wrong with a database is its own fault: it is told as one that was not read. */
+function headersOf(blobs: Iterable<Buffer>): RpmHeader[] | undefined {
+  const headers: RpmHeader[] = [];
+  let total = 0;
+  try {
+    for (const blob of blobs) {
+      if ((total += blob.length + 64) > TOTAL_LIMIT) return undefined;
+      const header = parseRpmHeader(blob);
+      if (header) headers.push(header);
+    }
+    return headers;
+  } catch {
+    return undefined;
+  }
+}
+
+/** SQLite opens by path, and writes beside it: so it reads a copy. */
+function headersInSqlite(root: Root, path: string, scratch: () => ScratchDir): RpmHeader[] | undefined {
+  using room = scratch();
+  const copy = join(room.path, SQLITE);
+  if (!copied(root, path, copy)) return undefined;
   // What was written last may still be in the log beside it.
-  copied(root, `${foundIn}-wal`, `${copy}-wal`);
-  return readHeaders(copy)?.flatMap((header) => packageOf(header, foundIn, distribution) ?? []);
+  copied(root, `${path}-wal`, `${copy}-wal`);
+  return headersOf(sqliteHeaders(copy));
 }
 
 function copied(root: Root, from: string, to: string): boolean {
@@ -53,27 +82,17 @@ function copied(root: Root, from: string, to: string): boolean {
   return copy === true;
 }
 
-/** The file is the image's word: nothing in its schema is run, and it is read no further than a real one goes. */
-function readHeaders(path: string): RpmHeader[] | undefined {
-  let db: DatabaseSync | undefined;
+/** The file is the image's word: nothing in its schema is run. */
+function* sqliteHeaders(path: string): Generator<Buffer> {
+  const db = new DatabaseSync(path);
   try {
-    db = new DatabaseSync(path);
     db.exec('PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA query_only=ON');
     const kind = db.prepare("SELECT type FROM sqlite_schema WHERE name = 'Packages'").get();
-    if (kind?.['type'] !== 'table') return undefined;
-    const headers: RpmHeader[] = [];
-    let total = 0;
-    for (const { blob } of db.prepare(`SELECT blob FROM Packages WHERE length(blob) < ${HEADER_LIMIT}`).iterate()) {
-      if (!(blob instanceof Uint8Array)) continue;
-      if ((total += blob.length + 64) > TOTAL_LIMIT) return undefined;
-      const header = parseRpmHeader(Buffer.from(blob.buffer, blob.byteOffset, blob.length));
-      if (header) headers.push(header);
-    }
-    return headers;
-  } catch {
-    return undefined;
+    if (kind?.['type'] !== 'table') throw new RangeError('it has no table of packages');
+    for (const { blob } of db.prepare(`SELECT blob FROM Packages WHERE length(blob) < ${HEADER_LIMIT}`).iterate())
+      if (blob instanceof Uint8Array) yield Buffer.from(blob.buffer, blob.byteOffset, blob.length);
   } finally {
-    db?.close();
+    db.close();
   }
 }
 

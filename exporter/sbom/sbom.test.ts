@@ -115,26 +115,27 @@ test('databases of rpm that are damaged, odd or of other forms are said to be un
   assert.equal(found.packages, []);
 });
 
+const headerOf = (entries: readonly (readonly [number, number, number])[], data: string) => {
+  const words = [entries.length, data.length, ...entries.flatMap(([tag, type, offset]) => [tag, type, offset, 1])];
+  const bytes = Buffer.alloc(words.length * 4);
+  for (const [index, word] of words.entries()) bytes.writeUInt32BE(word, index * 4);
+  return Buffer.concat([bytes, Buffer.from(data)]);
+};
+const strings = (name: string): Buffer =>
+  headerOf(
+    [
+      [1000, 6, 0],
+      [1001, 6, name.length + 1],
+      [1002, 6, name.length + 3],
+    ],
+    `${name}\0${'1\0'}${'2\0'}`,
+  );
+
 test('malformed headers in a database of rpm are left out', ({ dir }) => {
   const path = put(dir, 'var/lib/rpm/rpmdb.sqlite', '');
   rmSync(path);
   const db = new DatabaseSync(path);
   db.exec('CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob BLOB NOT NULL)');
-  const header = (entries: readonly (readonly [number, number, number])[], data: string) => {
-    const words = [entries.length, data.length, ...entries.flatMap(([tag, type, offset]) => [tag, type, offset, 1])];
-    const bytes = Buffer.alloc(words.length * 4);
-    for (const [index, word] of words.entries()) bytes.writeUInt32BE(word, index * 4);
-    return Buffer.concat([bytes, Buffer.from(data)]);
-  };
-  const strings = (name: string): Buffer =>
-    header(
-      [
-        [1000, 6, 0],
-        [1001, 6, name.length + 1],
-        [1002, 6, name.length + 3],
-      ],
-      `${name}\0${'1\0'}${'2\0'}`,
-    );
   const sound = strings('sound');
   const blobs = [
     sound,
@@ -142,8 +143,8 @@ test('malformed headers in a database of rpm are left out', ({ dir }) => {
     strings('gpg-pubkey'),
     sound.subarray(0, -1),
     sound.subarray(0, 5),
-    header([[1000, 6, 0]], 'nameonly\0'),
-    header(
+    headerOf([[1000, 6, 0]], 'nameonly\0'),
+    headerOf(
       [
         [1000, 6, 4_000_000_000],
         [1001, 6, 0],
@@ -159,6 +160,57 @@ test('malformed headers in a database of rpm are left out', ({ dir }) => {
   db.close();
   const found = scan(dir);
   assert.equal([urls(found), found.unread], [['pkg:rpm/rpm/sound@1-2'], []]);
+});
+
+/** SUSE's form: one page of slots, then the blobs. */
+function ndb(blobs: readonly Buffer[]): Buffer {
+  const words = (...values: readonly number[]) => {
+    const bytes = Buffer.alloc(values.length * 4);
+    for (const [index, value] of values.entries()) bytes.writeUInt32LE(value, index * 4);
+    return bytes;
+  };
+  const magic = (text: string) => Buffer.from(text).readUInt32LE(0);
+  const slots: Buffer[] = [];
+  const parts: Buffer[] = [];
+  let block = 256;
+  for (const [index, blob] of blobs.entries()) {
+    const whole = Buffer.concat([words(magic('BlbS'), index + 1, 0, blob.length), blob, Buffer.alloc(12)]);
+    const blocks = Math.ceil(whole.length / 16);
+    // A slot that is free stands between any two.
+    slots.push(words(magic('Slot'), 0, 0, 0), words(magic('Slot'), index + 1, block, blocks));
+    parts.push(Buffer.concat([whole], blocks * 16));
+    block += blocks;
+  }
+  while (slots.length < 254) slots.push(words(magic('Slot'), 0, 0, 0));
+  return Buffer.concat([words(magic('RpmP'), 0, 1, 1, 3, 0, 0, 0), ...slots, ...parts]);
+}
+
+test("the packages in SUSE's form of the database are found; where it is damaged, none", ({ dir }) => {
+  const path = 'usr/lib/sysimage/rpm/Packages.db';
+  const sound = ndb([strings('one'), strings('two')]);
+  put(dir, 'etc/os-release', 'ID="opensuse-leap"\nVERSION_ID="15.6"\n');
+  put(dir, path, sound);
+  const found = scan(dir);
+  const expected = ['one', 'two'].map((name) => `pkg:rpm/opensuse-leap/${name}@1-2?distro=opensuse-leap-15.6`);
+  assert.equal([urls(found), found.unread], [expected, []]);
+  const damages: readonly (readonly [at: number, value: number])[] = [
+    [0, 1],
+    [4, 1],
+    [12, 5000],
+    [12, 2],
+    [64, 0],
+    [56, 0xffffffff],
+    [52, 7],
+    [4096, 0],
+    [4108, 0xffffffff],
+  ];
+  for (const [at, value] of damages) {
+    const damaged = Buffer.from(sound);
+    damaged.writeUInt32LE(value, at);
+    put(dir, path, damaged);
+    const told = scan(dir);
+    assert.equal([told.packages, told.unread], [[], ['usr/lib/sysimage/rpm']], `${at}`);
+  }
 });
 
 /** A Go program that is here in any case: the compiler of these sources. */

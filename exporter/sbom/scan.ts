@@ -6,13 +6,13 @@ import { apkPackages, distributionOf, dpkgPackages, npmPackage } from './databas
 import { goPackages } from './golang.ts';
 import { withImageFile } from './imagefile.ts';
 import type { Distribution, FoundPackage, ReadImageFile } from './package.ts';
-import { RPM_DATABASE, RPM_DIRECTORIES, RPM_OTHERS, rpmPackages } from './rpm.ts';
+import { RPM_DATABASES, RPM_DIRECTORIES, rpmPackages } from './rpm.ts';
 
 export interface Scan {
   /** Sorted, each once. */
   readonly packages: readonly FoundPackage[];
   readonly distribution: string;
-  /** What is there and is not read: databases of rpm in its older forms, Go programs of before 1.18. */
+  /** What is there and is not read: rpm's database in its oldest form, Go programs of before 1.18. */
   readonly unread: readonly string[];
 }
 
@@ -61,13 +61,11 @@ function rpmIn(
 ): FoundPackage[] {
   const names = new Set(files.map(({ path }) => path));
   return RPM_DIRECTORIES.flatMap((directory) => {
-    if (names.has(`${directory}/${RPM_DATABASE}`)) {
-      using room = scratch('rpm');
-      const found = rpmPackages(root, directory, distribution, room);
-      if (found) return found;
-    } else if (!RPM_OTHERS.some((name) => names.has(`${directory}/${name}`))) return [];
-    unread.push(directory);
-    return [];
+    const name = RPM_DATABASES.find((form) => names.has(`${directory}/${form}`));
+    if (name === undefined) return [];
+    const found = rpmPackages(root, directory, name, distribution, () => scratch('rpm'));
+    if (!found) unread.push(directory);
+    return found ?? [];
   });
 }
 
