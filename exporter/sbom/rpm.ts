@@ -23,7 +23,12 @@ const HEADER_LIMIT = 16 << 20;
 const TOTAL_LIMIT = 2 * DATABASE_LIMIT;
 
 /** How package URLs call a distribution where os-release calls it something else. */
-const NAMESPACES: Readonly<Record<string, string>> = { rhel: 'redhat', '': 'rpm' };
+const NAMESPACES: Readonly<Record<string, string>> = {
+  rhel: 'redhat',
+  'opensuse-leap': 'opensuse',
+  'opensuse-tumbleweed': 'opensuse',
+  '': 'rpm',
+};
 
 /** The packages in the database called `name` in `directory` of the tree; undefined when it is none that can be read. */
 export function rpmPackages(

@@ -191,7 +191,7 @@ test("the packages in SUSE's form of the database are found; where it is damaged
   put(dir, 'etc/os-release', 'ID="opensuse-leap"\nVERSION_ID="15.6"\n');
   put(dir, path, sound);
   const found = scan(dir);
-  const expected = ['one', 'two'].map((name) => `pkg:rpm/opensuse-leap/${name}@1-2?distro=opensuse-leap-15.6`);
+  const expected = ['one', 'two'].map((name) => `pkg:rpm/opensuse/${name}@1-2?distro=opensuse-leap-15.6`);
   assert.equal([urls(found), found.unread], [expected, []]);
   const damages: readonly (readonly [at: number, value: number])[] = [
     [0, 1],
