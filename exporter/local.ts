@@ -18,7 +18,8 @@ const BATCH = 200;
 
 /**
  * `type=local`: the tree of the result into a directory, owned by whoever runs kiln. What is there already stays unless the tree
- * has something of the same name; what is attested stands at the top of each tree. Links in the destination are never followed: an earlier export may have put them there.
+ * has something of the same name; what is attested stands at the top of each tree. Links in the destination are never followed: an
+ * earlier export may have put them there.
  */
 export function localExporter(
   rooms: ExportRooms,

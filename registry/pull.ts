@@ -6,6 +6,7 @@ import { bestManifest, compatiblePlatforms, offeredPlatforms, samePlatform } fro
 import { formatReference, nameOf, parseReference, type Reference } from '../base/reference.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 import type { ImageStore } from '../snapshotter/images.ts';
+import { Answers } from './answers.ts';
 import type { RegistryClient, RegistryOptions, Repository } from './client.ts';
 import { MAX_CONFIG, MAX_MANIFEST, parseConfig, parseDocument } from './documents.ts';
 import { openLayout, parseLayoutReference } from './layout.ts';
@@ -108,23 +109,6 @@ export function imageSources(options: ImageSourcesOptions): ImageSources {
       await (await client)?.[Symbol.asyncDispose]();
     },
   };
-}
-
-/** What was asked once: by a name, with or without `pull`. */
-class Answers<T> {
-  readonly #answers = new Map<string, Promise<T>>();
-
-  get(name: string, pull: boolean, ask: () => Promise<T>): Promise<T> {
-    const key = (pulled: boolean) => `${pulled} ${name}`;
-    // What a pull has answered is newer than anything else that could be said.
-    const known = this.#answers.get(key(true)) ?? (pull ? undefined : this.#answers.get(key(false)));
-    if (known) return known;
-    const answer = ask();
-    this.#answers.set(key(pull), answer);
-    // A failure is not an answer: who asks later asks again.
-    answer.catch(() => this.#answers.delete(key(pull)));
-    return answer;
-  }
 }
 
 /** A reference as in FROM, or as a source op has it. */
