@@ -1,5 +1,4 @@
 import { basename } from 'node:path/posix';
-import { crc32 } from 'node:zlib';
 import type { SelectedContents } from '../contenthash/hasher.ts';
 import type { Entry } from '../select/entry.ts';
 
@@ -27,13 +26,20 @@ export function contentIndex(selections: readonly SelectedContents[]): Buffer {
 
 function mark(into: Buffer, at: number, entry: Entry, digests: Uint8Array, known: Map<string, number>): void {
   if (entry.kind === 'file') for (let byte = 0; byte < 6; byte++) into[at + byte] = digests[entry.index * 32 + byte]!;
-  else into.writeUInt32LE(crc32(`${entry.kind} ${entry.link ?? ''} ${entry.rdev}`), at);
+  else into.writeUInt32LE(sum32(`${entry.kind} ${entry.link ?? ''} ${entry.rdev}`), at);
   // The top of a tree counts without its mode (treehash.ts).
   if (entry.path === '') return;
   const text = `${entry.mode & 0o7777} ${entry.uid} ${entry.gid}`;
-  const sum = known.get(text) ?? crc32(text) & 0xffff;
+  const sum = known.get(text) ?? sum32(text) & 0xffff;
   known.set(text, sum);
   into.writeUInt16LE(sum, at + 6);
+}
+
+/** FNV-1a of the text's UTF-16 units. */
+function sum32(text: string): number {
+  let sum = 0x811c9dc5;
+  for (let at = 0; at < text.length; at++) sum = Math.imul(sum ^ text.charCodeAt(at), 0x01000193);
+  return sum >>> 0;
 }
 
 /** What differs between two selections, by path, sorted. */

@@ -40,7 +40,23 @@ const ENOUGH = 20;
 /** An index larger than this (some 100,000 files) is not kept: the explanation then only says that files changed. */
 const LARGEST = 8 << 20;
 
-const compress = (bytes: Buffer, level: number) => promisify<Buffer, object, Buffer>(deflateRaw)(bytes, { level });
+/** A smaller index, of a few files, is kept as it is. */
+const WORTH_DEFLATING = 4096;
+/** The first byte says how the rest is kept. */
+const PLAIN = Buffer.of(0);
+const DEFLATED = Buffer.of(1);
+
+async function packed(index: Buffer): Promise<Buffer> {
+  if (index.length < WORTH_DEFLATING) return Buffer.concat([PLAIN, index]);
+  return Buffer.concat([DEFLATED, await promisify<Buffer, object, Buffer>(deflateRaw)(index, { level: 1 })]);
+}
+
+/** Undefined for what is not ours. */
+function unpacked(data: Buffer): Buffer | undefined {
+  const rest = data.subarray(1);
+  if (data[0] === PLAIN[0]) return rest;
+  return data[0] === DEFLATED[0] ? inflateRawSync(rest, { maxOutputLength: LARGEST }) : undefined;
+}
 
 /** The memory in the tables of the records. `scope` names the project: see openRecords. */
 export function openMissMemory(store: Store, scope: string): MissMemory {
@@ -102,7 +118,7 @@ class TableMemory implements MissMemory {
     const row = this.#store.db.get<{ data: Uint8Array }>(sql, hexOf(key), input);
     if (!row) return undefined;
     try {
-      return inflateRawSync(row.data, { maxOutputLength: LARGEST });
+      return unpacked(Buffer.from(row.data));
     } catch {
       return undefined;
     }
@@ -110,7 +126,7 @@ class TableMemory implements MissMemory {
 
   keepIndex(key: Digest, input: number, index: Buffer): void {
     if (index.length > LARGEST) return;
-    const kept = compress(index, 1).then((data) => {
+    const kept = packed(index).then((data) => {
       const sql = 'INSERT OR REPLACE INTO content_index (key, input, data) VALUES (?, ?, ?)';
       this.#store.db.run(sql, hexOf(key), input, data);
     });
