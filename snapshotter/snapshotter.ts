@@ -23,7 +23,10 @@ export interface Snapshotter {
   /** A new writable layer on top of `parent`, mounted. Disposing it unmounts and, unless committed, deletes it. */
   prepare(parent: Snapshot): Promise<ActiveSnapshot>;
 
-  /** A read-only mount of `snapshot`, for reading a tree or as a bind-mount source. Views of one snapshot are shared. */
+  /**
+   * A read-only mount of `snapshot`, for reading a tree or as a bind-mount source. Views of one snapshot are shared; a few that nobody
+   * uses may stay mounted for the next user.
+   */
   view(snapshot: Snapshot): Promise<View>;
 
   /**

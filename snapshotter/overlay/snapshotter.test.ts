@@ -21,7 +21,7 @@ async function open(root: string, keep: boolean, jobs?: LayerJobs): Promise<Snap
     content,
     root,
     reopen: () => open(root, true, jobs),
-    scratch: () => (existsSync(mine) ? readdirSync(mine).filter((name) => !/^(empty|trash)/.test(name)) : []),
+    scratch: () => (existsSync(mine) ? readdirSync(mine).filter((name) => !/^(empty|trash|view)/.test(name)) : []),
     [Symbol.asyncDispose]: async () => {
       await snapshotter[Symbol.asyncDispose]();
       // The scratch directory belongs to the process, which the first store outlives.
