@@ -101,8 +101,7 @@ real('CVE-2024-9675: the id of a cache is no path', async () => {
     '0'.repeat(64),
   ];
   const runs = ids.map((id) => `RUN --mount=type=cache,id=${id},target=/c test -z "$(ls /c)" && touch /c/written`);
-  rig.write('c', { Dockerfile: ['FROM busybox', ...runs, ''].join('\n').replace('$(touch x)', '\\$(touch x)') });
-  rig.write('c', { Dockerfile: ['FROM busybox', ...runs.filter((line) => !line.includes('touch x)')), ''].join('\n') });
+  rig.write('c', { Dockerfile: ['FROM busybox', ...runs, ''].join('\n') });
   await rig.build('c');
   const names = readdirSync(`${rig.store}/caches`);
   assert.is(names.length, ids.length);
