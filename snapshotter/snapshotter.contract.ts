@@ -168,6 +168,38 @@ function lifeTests(test: Test): void {
     assert.ok(new Set(roots.filter((root) => existsSync(join(root, 'a')))).size < 10);
   });
 
+  test('squashed layers show the same tree in one, without what was only there for a while', async ({ snapshotter }) => {
+    const base = await step(snapshotter, SCRATCH, (root) => {
+      for (const name of ['kept', 'gone']) writeFileSync(join(root, name), name);
+      mkdirSync(join(root, 'emptied'));
+      writeFileSync(join(root, 'emptied/old'), 'old');
+    });
+    const one = await step(snapshotter, base, (root) => {
+      rmSync(join(root, 'gone'));
+      writeFileSync(join(root, 'passing'), 'passing');
+      writeFileSync(join(root, 'a'), 'a');
+      linkSync(join(root, 'a'), join(root, 'b'));
+    });
+    const two = await step(snapshotter, one, (root) => {
+      rmSync(join(root, 'passing'));
+      rmSync(join(root, 'emptied'), { recursive: true });
+      mkdirSync(join(root, 'emptied'), 0o700);
+      writeFileSync(join(root, 'emptied/new'), 'new');
+    });
+    const signal = new AbortController().signal;
+    const squashed = await snapshotter.squash(two, 1, signal);
+    assert.equal(squashed.layers.slice(0, -1), base.layers);
+    assert.equal(await treeOf(snapshotter, squashed), await treeOf(snapshotter, two));
+    const top = snapshotter.files(squashed.layers[1]!)!;
+    assert.equal(readdirSync(top).sort(), ['a', 'b', 'emptied', 'gone']);
+    assert.is(lstatSync(join(top, 'a')).ino, lstatSync(join(top, 'b')).ino);
+    assert.is(await snapshotter.squash(one, 1, signal), one, 'one layer stays');
+    const whole = await snapshotter.squash(two, 0, signal);
+    assert.is(whole.layers.length, 1);
+    assert.equal(await treeOf(snapshotter, whole), await treeOf(snapshotter, two));
+    assert.equal(readdirSync(snapshotter.files(whole.layers[0]!)!).sort(), ['a', 'b', 'emptied', 'kept']);
+  });
+
   test('committed layers are there for the next process', async ({ snapshotter, subject }) => {
     const one = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'a'), 'one'));
     await using again = await subject.reopen();

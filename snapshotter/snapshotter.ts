@@ -29,6 +29,9 @@ export interface Snapshotter {
    */
   view(snapshot: Snapshot): Promise<View>;
 
+  /** The same tree with its first `keep` layers, and one that stands for all above them; made anew by each call, if there is more than one. */
+  squash(snapshot: Snapshot, keep: number, signal: AbortSignal): Promise<Snapshot>;
+
   /**
    * The layer of an image as a committed layer: unpacked from `blob` if it is not in the store yet. Verified against `diffId`
    * before it becomes visible. `below` is only asked for and mounted for the rare layer that cannot stand alone (a hard link into

@@ -388,7 +388,6 @@ test('what no exporter can do is refused with what to do instead', async () => {
   rig.write('c', { Dockerfile: 'FROM busybox\n' });
   const refused = async (...args: string[]) => (await rig.kiln(['build', ...args, 'c'], { expect: 2 })).stderr;
   assert.match(await refused('-o', 'type=oci,dest=x,compression=estargz'), /compression=estargz is not supported.*\n.*zstd/);
-  assert.match(await refused('--squash'), /layers are not squashed.*\n.*COPY --from/);
   assert.match(await refused('--annotation', 'novalue'), /KILN_ANNOTATION_INVALID/);
 });
 

@@ -70,7 +70,7 @@ function buildCommand(): Command {
       .option('-t, --tag <name>', 'name the image; may be given several times', collect)
       .option('--target <stage>', 'build this stage')
       .option('--ulimit <type=soft[:hard]>', 'a limit for the steps', collect)
-      .addOption(new Option('--squash').hideHelp())
+      .option('--squash', 'make one layer of all that the build adds to its base')
       .addOption(new Option('--rm').hideHelp())
       .addOption(new Option('--force-rm').hideHelp())
   );
@@ -82,12 +82,6 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
   const spelled = argv.map((argument) => argument.replace(/^--no-cache-filter(?==|$)/, '--nocache-filter'));
   if (!parseArguments(command, spelled)) return undefined;
   const flags = command.opts<Record<string, unknown>>();
-  if (flags['squash'])
-    throw new KilnError('KILN_FLAG_VALUE', 'layers are not squashed', {
-      place: { kind: 'flag', flag: '--squash' },
-      hint: 'end the Dockerfile with FROM scratch and COPY --from=STAGE / /, which gives one layer',
-      exitCode: 2,
-    });
   const list = (name: string) => (flags[name] as string[] | undefined) ?? [];
   const text = (name: string) => flags[name] as string | undefined;
   const buildArgs = namedValues(list('buildArg'), host.env);
@@ -131,6 +125,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
       cacheFrom: parseCacheFrom(list('cacheFrom')),
       cacheTo: cacheTo(list('cacheTo'), buildArgs),
       maxParallelism: parallelism(text('maxParallelism'), host.cpus),
+      squash: flags['squash'] === true,
       onError: onError(text('onError')),
       outputOnError: parseFailureOutput(text('outputOnError')),
       call: flags['check'] === true ? parseCall('check') : parseCall(text('call') ?? ''),

@@ -44,6 +44,8 @@ export interface BuildOptions {
   readonly cacheTo: readonly CacheToSpec[];
   /** How many steps run at once. */
   readonly maxParallelism: number;
+  /** `--squash`: one layer for all that is above the base image. */
+  readonly squash?: boolean | undefined;
   /** `--on-error=shell` */
   readonly onError?: 'shell' | undefined;
   readonly outputOnError?: FailureOutput | undefined;

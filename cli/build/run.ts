@@ -48,6 +48,7 @@ import { explainFailure } from './outcome.ts';
 import { openRemotes } from './remotes.ts';
 import { announcedResolver, type LocalSource, layoutsOf, type PreparedRequest, prepareRequest } from './request.ts';
 import { openSecrets, secretDirectory } from './secrets.ts';
+import { squashed, squashedHistory } from './squash.ts';
 import { openSshAgents, type SshAgents } from './ssh.ts';
 
 export interface BuildContext {
@@ -131,12 +132,16 @@ export async function solveBuild(options: BuildOptions, context: BuildContext): 
   const started = Date.now();
   for (const [name, source] of opened.locals) engine.locals.set(name, directoryOf(source));
   const { caches, world } = engine;
-  const results = await solveEdges(context, targets, engine);
+  const results = await solveEdges(context, targets, engine, options.squash === true);
   const knownIn = async ({ edge }: TargetResult) =>
     context.pushes && edge ? { knownIn: await (await import('./bases.ts')).blobsOfBases(edge, world, context.signal) } : {};
   const built = await Promise.all(
     targets.map(async (target, index) => ({
-      ...(await builtTarget(target, results[index], engine)),
+      ...(await builtTarget(
+        options.squash ? { ...target, config: squashedHistory(target.config, target) } : target,
+        results[index],
+        engine,
+      )),
       ...(await knownIn(target)),
     })),
   );
@@ -331,6 +336,7 @@ async function solveEdges(
   context: BuildContext,
   targets: readonly TargetResult[],
   { solver, settings, caches, world, memory, emulated }: Engine,
+  squash: boolean,
 ): Promise<(SolvedTarget | undefined)[]> {
   const { session, signal, progress } = context;
   const all = targets.flatMap((target) => (target.edge ? [target.edge] : []));
@@ -340,8 +346,10 @@ async function solveEdges(
       ? await (await import('./bases.ts')).leftBases(all, world, context)
       : new Map<LlbEdge, RemoteStack>();
   const edges = all.filter((edge) => !left.has(edge));
+  const solvedTargets = targets.filter(({ edge }) => edge && !left.has(edge));
   const solve = async (): Promise<readonly SolvedTarget[]> => {
-    const lowered = lowerGraphs(edges, world);
+    const asked = lowerGraphs(edges, world);
+    const lowered = squash ? asked.map((edge, index) => squashed(edge, solvedTargets[index]!, world)) : asked;
     if (caches) return await caches.solve(settings, world, lowered, targets);
     return (await solver.solve(lowered, signal)).map((result) => ({ result }));
   };

@@ -131,7 +131,7 @@ async function build(
   await using scope = new AsyncDisposableStack();
   const specs = exportSpecs(options);
   const host = contextHost(session, scope, signal);
-  const mayLeave = specs.every(needsNoLayers) && options.epoch === undefined && !options.attest.sbom;
+  const mayLeave = specs.every(needsNoLayers) && options.epoch === undefined && !options.attest.sbom && !options.squash;
   const pushes = specs.some((spec) => spec.type === 'image' && spec.push);
   const context = { session, progress, signal, scope, host, mayLeave, pushes, buildId, failure };
   const { targets, attest, exportCaches } = await solveBuild(options, context);

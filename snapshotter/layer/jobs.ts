@@ -5,6 +5,7 @@ import type { AnyJob, Job } from '../workers/job.ts';
 import { createEncoder } from './encoder.ts';
 import { inflate, magicOf } from './inflate.ts';
 import { type DescribeInput, describeLayer, encodeTo, type Packed, type PackInput, packLayer } from './pack.ts';
+import { type ReplayInput, replayLayers } from './replay.ts';
 import { type UnpackInput, unpackLayer } from './unpack.ts';
 
 export interface ConvertInput {
@@ -16,6 +17,7 @@ export interface ConvertInput {
 export const describeJob: Job<DescribeInput, LayerInfo> = { name: 'layer.describe', run: describeLayer };
 export const packJob: Job<PackInput, Packed> = { name: 'layer.pack', run: packLayer };
 export const unpackJob: Job<UnpackInput, LayerInfo | undefined> = { name: 'layer.unpack', run: unpackLayer };
+export const replayJob: Job<ReplayInput, void> = { name: 'layer.replay', run: replayLayers };
 
 /** The same tar in another compression. */
 export const convertJob: Job<ConvertInput, Packed> = {
@@ -53,4 +55,4 @@ async function* sized(blob: string, size: number, count: (size: number) => void)
   if (filled > 0) yield piece.subarray(0, filled);
 }
 
-export const layerJobs: readonly AnyJob[] = [describeJob, packJob, unpackJob, convertJob];
+export const layerJobs: readonly AnyJob[] = [describeJob, packJob, unpackJob, convertJob, replayJob];

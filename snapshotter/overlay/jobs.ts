@@ -16,6 +16,8 @@ export interface LayerJobs {
   pack(layer: LayerFiles, to: string, wanted: WantedForm, signal: AbortSignal): Promise<PackedBlob>;
   /** The same from the blob of a layer, whose tar stays as it is. */
   convert(blob: string, mediaType: string, to: string, wanted: WantedForm, signal: AbortSignal): Promise<PackedBlob>;
+  /** Does to the mounted tree at `root` what the layer directories say, in order. */
+  replay(layers: readonly string[], root: string, signal: AbortSignal): Promise<void>;
   /** What BlobForm.variant of the bytes will be that `pack` and `convert` make. */
   variant(wanted: WantedForm): string;
 }

@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync } from 'node:fs';
 import { variantOf } from '../layer/encoder.ts';
-import { convertJob, describeJob, packJob, unpackJob } from '../layer/jobs.ts';
+import { convertJob, describeJob, packJob, replayJob, unpackJob } from '../layer/jobs.ts';
 import type { Job } from '../workers/job.ts';
 import { runInline, type WorkerPool } from '../workers/pool.ts';
 import type { LayerJobs } from './jobs.ts';
@@ -22,6 +22,7 @@ export function pooledJobs(pool: WorkerPool): LayerJobs {
     pack: (layer, to, wanted, signal) => run(isSmall(layer.files), packJob, { ...layer, to, wanted }, signal),
     convert: (blob, _mediaType, to, wanted, signal) =>
       run(lstatSync(blob).size <= SMALL_BLOB, convertJob, { blob, to, wanted }, signal),
+    replay: (layers, root, signal) => run(layers.every(isSmall), replayJob, { layers, root }, signal),
     variant: variantOf,
   };
 }

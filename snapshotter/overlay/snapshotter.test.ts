@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { variantOf } from '../layer/encoder.ts';
-import { convertJob, describeJob, packJob, unpackJob } from '../layer/jobs.ts';
+import { convertJob, describeJob, packJob, replayJob, unpackJob } from '../layer/jobs.ts';
 import { type SnapshotterUnderTest, snapshotterContract } from '../snapshotter.contract.ts';
 import { thisOwner } from '../store/owner.ts';
 import { openStore } from '../store/root.ts';
@@ -45,6 +45,7 @@ const threaded: LayerJobs = {
     request.root === undefined ? pool.run(unpackJob, request, signal) : runInline(unpackJob, request, signal),
   pack: (layer, to, wanted, signal) => pool.run(packJob, { ...layer, to, wanted }, signal),
   convert: (blob, _, to, wanted, signal) => pool.run(convertJob, { blob, to, wanted }, signal),
+  replay: (layers, root, signal) => runInline(replayJob, { layers, root }, signal),
   variant: variantOf,
 };
 snapshotterContract('overlay snapshotter with worker threads', { make: () => open(temporary(), false, threaded), crashChild });

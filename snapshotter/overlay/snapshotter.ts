@@ -69,6 +69,15 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     return this.#unpackingAbove.run(key, signal, (all) => this.#unpackAbove(layer, stack, all));
   }
 
+  async squash(snapshot: Snapshot, keep: number, signal: AbortSignal): Promise<Snapshot> {
+    const above = snapshot.layers.slice(keep);
+    if (above.length < 2) return snapshot;
+    await using active = await this.prepare({ layers: snapshot.layers.slice(0, keep) });
+    const directories = stackOf(this.#table, { layers: above });
+    await this.#jobs.replay(directories, active.root, signal);
+    return await active.commit();
+  }
+
   find(diffId: Digest): LayerId | undefined {
     return this.#table.find(diffId);
   }

@@ -129,6 +129,7 @@ export function copyingSnapshotter(): CopyingSnapshotter {
       };
     },
     view: async (snapshot): Promise<View> => ({ root: at(snapshot), [Symbol.asyncDispose]: async () => {} }),
+    squash: unsupported,
     unpack: unsupported,
     describe: unsupported,
     find: () => undefined,
