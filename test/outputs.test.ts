@@ -50,6 +50,40 @@ test('each layer of an archive is sound gzip and a sound tar', async () => {
   assert.is(layers, 3);
 });
 
+test('--squash makes one layer of what a build adds, cached like a step', async () => {
+  await using rig = await Rig.create('busybox');
+  rig.write('c', {
+    Dockerfile:
+      'FROM busybox\nENV A=b\nRUN echo kept > /kept && head -c 3000000 /dev/urandom > /passing\nRUN rm /passing /etc/group && ln /kept /linked\nCOPY f /f\n',
+    f: 'f',
+  });
+  const layers = async (name: string) => JSON.parse((await rig.kiln(['inspect', name], { expect: 0 })).stdout)[0].RootFS.Layers;
+  await rig.build('c', '-t', 'many');
+  const squashed = await rig.build('c', '-t', 'one', '--squash');
+  assert.match(squashed, /squashing layers\n#\d+ DONE/);
+  assert.is((await layers('many')).length, 4);
+  assert.is((await layers('one')).length, 2);
+  assert.is((await layers('one'))[0], (await layers('many'))[0], 'the base stays');
+  const script = 'cat /kept /linked /f && test ! -e /passing && test ! -e /etc/group && echo $A';
+  assert.is((await rig.kiln(['run', 'one', 'sh', '-c', script], { expect: 0 })).stdout, 'kept\nkept\nfb\n');
+  const { stdout } = await rig.kiln(['history', 'one'], { expect: 0 });
+  assert.match(stdout, /RUN .*rm \/passing/);
+  assert.match(await rig.build('c', '-t', 'one', '--squash'), /squashing layers\n#\d+ CACHED/);
+  await rig.build('c', '--squash', '--output', 'type=oci,dest=sq.tar');
+  await run(['skopeo', 'copy', '--quiet', `oci-archive:${rig.path('sq.tar')}`, `oci:${rig.path('sq')}:x`], { expect: 0 });
+  const sizes = readdirSync(rig.path('sq/blobs/sha256')).map((name) => lstatSync(rig.path('sq/blobs/sha256', name)).size);
+  assert.ok(
+    sizes.every((size) => size < 2_000_000),
+    'what was removed is in no layer',
+  );
+  // A layer alone is that layer; an empty image stays empty.
+  rig.write('s', { Dockerfile: 'FROM scratch\nCOPY f /f\n', f: 'f' });
+  await rig.build('s', '-t', 'small', '--squash');
+  assert.is((await layers('small')).length, 1);
+  rig.write('e', { Dockerfile: 'FROM scratch\nENV A=b\n' });
+  await rig.build('e', '-t', 'empty', '--squash');
+});
+
 test('zstd and uncompressed layers on request', async () => {
   await using rig = await prepared();
   for (const [compression, media] of [
