@@ -2,6 +2,7 @@ import { closeSync } from 'node:fs';
 import { KilnError } from '../../../base/errors.ts';
 import type { Contents } from '../../../cache/contenthash/statcache.ts';
 import { contentXattrs } from '../../../cache/contenthash/xattrs.ts';
+import { stillThere } from '../../../cache/select/changed.ts';
 import { type Entry, isDirectoryMode } from '../../../cache/select/entry.ts';
 import { OpenDirectory } from '../../../cache/select/opendir.ts';
 import { below } from '../../../cache/select/view.ts';
@@ -224,7 +225,7 @@ function finishDirectory(job: TreeCopy, entry: Entry, made: boolean): void {
 }
 
 function sourceXattrs(job: TreeCopy, entry: Entry): ReturnType<typeof contentXattrs> {
-  const fd = job.from.open(entry.path, O.RDONLY | O.DIRECTORY, { noLinks: true });
+  const fd = stillThere(entry.path, () => job.from.open(entry.path, O.RDONLY | O.DIRECTORY, { noLinks: true }));
   try {
     return contentXattrs(fd);
   } finally {
@@ -239,7 +240,7 @@ function now(): Stat['mtime'] {
 
 /** The exact time is not in the entry. */
 function sourceStat(job: TreeCopy, entry: Entry): Stat {
-  const fd = job.from.open(entry.path, O.PATH, { follow: false });
+  const fd = stillThere(entry.path, () => job.from.open(entry.path, O.PATH, { follow: false }));
   try {
     return fstat(fd);
   } finally {

@@ -24,6 +24,8 @@ import { KilnError } from '../../../base/errors.ts';
 import type { ProgressEvent } from '../../../base/progress.ts';
 import { failure } from '../../../base/testing/failure.ts';
 import { createContentHasher, type SelectionHasher } from '../../../cache/contenthash/hasher.ts';
+import { makeContents } from '../../../cache/contenthash/statcache.ts';
+import { select } from '../../../cache/select/select.ts';
 import { archive, type Member } from '../../../snapshotter/layer/archive.fixture.ts';
 import { BREAKOUTS, breakout } from '../../../snapshotter/layer/breakouts.fixture.ts';
 import { SCRATCH, type Snapshot } from '../../../snapshotter/snapshotter.ts';
@@ -33,7 +35,7 @@ import type { FileAction, FileActionCopy } from '../../llb/ops.ts';
 import type { BuildResult } from '../../result.ts';
 import { type FileOpWorld, fileOp } from '../file.ts';
 import { NO_OVERRIDES } from './attributes.ts';
-import { copyFiles } from './copytree.ts';
+import { copyFiles, copyTree } from './copytree.ts';
 import { openEarlierCopies } from './earlier.ts';
 import type { CopyJob, CopyPool, LinkJob } from './inparts.ts';
 import { copyFilesJob, linkFilesJob } from './jobs.ts';
@@ -211,6 +213,24 @@ test('bytes that changed under the same time stamp are noticed by the copy', (wo
   const other = new Uint8Array(32);
   const changed = (error: KilnError) => error.code === 'KILN_CONTEXT_CHANGED';
   assert.throws(() => copyFiles(from, to, [{ ...step, expected: other }], NO_OVERRIDES), changed);
+});
+
+test('a directory or a link that is gone by the time of the copy is a context that changed', (world) => {
+  for (const [name, make] of [
+    ['d', (path: string) => mkdirSync(path)],
+    ['l', (path: string) => symlinkSync('x', path)],
+  ] as const) {
+    make(join(world.context, name));
+    mkdirSync(join(world.home, name));
+    using from = openRoot(world.context);
+    using to = openRoot(join(world.home, name));
+    const [{ entries } = { entries: [] }] = select({ root: world.context }, { paths: ['/'], wildcard: false, followLinks: true });
+    rmSync(join(world.context, name), { recursive: true });
+    const contents = makeContents(entries.length);
+    const job = { from, to, entries, contents, target: '', overrides: NO_OVERRIDES, replace: false, fromContext: true };
+    const changed = (error: KilnError) => error.code === 'KILN_CONTEXT_CHANGED';
+    assert.throws(() => copyTree(job), changed, name);
+  }
 });
 
 test('times are kept to the nanosecond, extended attributes that count are kept', async (world) => {
