@@ -84,8 +84,16 @@ export interface ActiveSnapshot extends AsyncDisposable {
   /** The layer's own directory (overlay upper). Read it, never write it, while mounted. */
   readonly upper: string;
   readonly parent: Snapshot;
-  /** Unmounts, makes the layer durable and visible, and returns the new stack. An untouched layer still counts as a (empty) layer. */
-  commit(): Promise<Snapshot>;
+  /**
+   * Unmounts, makes the layer durable and visible, and returns the new stack. An untouched layer still counts as a (empty) layer. `copied`:
+   * it holds many files that are likely to be copied again.
+   */
+  commit(copied?: CopiedFiles): Promise<Snapshot>;
+}
+
+/** What a layer is known to hold: copies, of which those that are as they were in the layer `like` are hard links to its files. */
+export interface CopiedFiles {
+  readonly like: LayerId | undefined;
 }
 
 export interface View extends AsyncDisposable {

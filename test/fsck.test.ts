@@ -26,6 +26,24 @@ test('a store that was only used is sound', async () => {
   assert.match(stdout, /verified: \d+ blobs, 3 layers, 3 records, 2 images\nthe store is sound/);
 });
 
+test('layers of a copy made again and again, most of them links into one another, are what their images say', async () => {
+  await using rig = await Rig.create('busybox');
+  const files = Object.fromEntries(Array.from({ length: 500 }, (_, at) => [`tree/d${at % 7}/f${at}`, `${at} `.repeat(8000)]));
+  rig.write('c', { Dockerfile: 'FROM busybox\nCOPY tree /tree\n', ...files });
+  // Not in the first tenth of a second of a file: until then its times prove nothing.
+  await new Promise((done) => setTimeout(done, 150));
+  for (const changed of [undefined, 'tree/d3/f10', 'tree/d6/f6', 'tree/d0/new', 'tree/d0/f0']) {
+    if (changed) rig.write('c', { [changed]: `changed ${changed}` });
+    await rig.build('c', '-t', `x:${changed ? changed.replaceAll('/', '-') : 'first'}`);
+  }
+  assert.ok(globSync(`${rig.store}/layers/*/trail`).length === 5);
+  const linked = globSync(`${rig.store}/layers/*/fs/tree/d5/f5`).map((path) => statSync(path).nlink);
+  assert.equal(linked, [5, 5, 5, 5, 5]);
+  await isSound(rig);
+  const shown = await rig.kiln(['run', 'x:tree-d0-f0', 'cat', '/tree/d3/f10', '/tree/d0/f0'], { expect: 0 });
+  assert.is(shown.stdout, 'changed tree/d3/f10changed tree/d0/f0');
+});
+
 test('a changed file of a layer is found, and the next build is right after a repair', async () => {
   await using rig = await prepared();
   const file = stepLayers(rig)

@@ -7,10 +7,11 @@ import { type Arg, openLibrary } from '../sys/native.ts';
  * a stream on the calling thread only, but Node exports the functions of the OpenSSL that it is built with. Where they are not to be
  * had (a Node built otherwise), and for a stream of one short piece, node:crypto does it.
  *
- * One piece is hashed while the next is read. `free` is told how many of the first pieces may be overwritten.
+ * One piece is hashed while the next is read. `free` is told how many of the first pieces may be overwritten. `by`: another
+ * hash than that of the whole.
  */
-export async function hashPieces(pieces: Iterable<Buffer>, free: (count: number) => void): Promise<Digest> {
-  let hash: StreamHash | undefined;
+export async function hashPieces(pieces: Iterable<Buffer>, free: (count: number) => void, by?: StreamHash): Promise<Digest> {
+  let hash = by;
   let hashing: Promise<void> | undefined;
   let count = 0;
   try {

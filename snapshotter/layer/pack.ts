@@ -6,11 +6,15 @@ import type { LayerInfo } from '../snapshotter.ts';
 import type { JobContext } from '../workers/job.ts';
 import { createEncoder, type Encoder } from './encoder.ts';
 import { hashPieces } from './hash.ts';
+import type { ResumableHash } from './resumable.ts';
 import { PIECE, type TarStats, tarStream } from './tarstream.ts';
+import { Trail, type TrailFiles } from './trail.ts';
 
 export interface DescribeInput {
   readonly files: string;
   readonly clamp?: number | undefined;
+  /** For a layer that is made again now and then: goes along its older version's trail, and leaves one. */
+  readonly trail?: TrailFiles | undefined;
 }
 
 export interface PackInput extends DescribeInput {
@@ -26,15 +30,35 @@ export interface Packed {
 }
 
 /** What the tar of a layer directory is: one walk, no byte written. A piece is hashed while the next is read. Numbers: README.md. */
-export async function describeLayer({ files, clamp }: DescribeInput, { check }: JobContext): Promise<LayerInfo> {
+export async function describeLayer({ files, clamp, trail: left }: DescribeInput, { check }: JobContext): Promise<LayerInfo> {
   const ring = new Ring(2, PIECE);
   const stats: TarStats = { entries: 0, size: 0 };
-  const tar = tarStream(files, { clamp, check, buffer: () => ring.take() }, stats);
-  const diffId = await hashPieces(tar, (count) => ring.give(count));
+  const trail = left && clamp === undefined ? Trail.open(left) : undefined;
+  const tar = tarStream(files, { clamp, check, buffer: () => ring.take(), trail }, stats);
+  const free = (count: number) => ring.give(count);
+  const diffId = trail ? await hashAlong(trail, tar, free) : await hashPieces(tar, free);
   return { diffId, tarSize: stats.size, empty: stats.entries === 0 };
 }
 
 /** Writes the tar of a layer directory in the wanted form to a new file, hashing tar and blob on the way. */
+async function hashAlong(trail: Trail, pieces: Iterable<Buffer>, free: (count: number) => void): Promise<Digest> {
+  let hash: ResumableHash | undefined;
+  const whole = (piece: Buffer) => {
+    // What the stream leaves out is known when its first piece is there.
+    hash ??= trail.hash(PIECE);
+    return hash.update(piece)?.then(() => {
+      if (piece.length === PIECE) trail.hashed(hash!);
+    });
+  };
+  const digest = await hashPieces(pieces, free, {
+    update: whole,
+    digest: () => hash!.digest(),
+    [Symbol.dispose]: () => undefined,
+  });
+  trail.save();
+  return digest;
+}
+
 export async function packLayer({ files, clamp, to, wanted }: PackInput, { check }: JobContext): Promise<Packed> {
   const stats: TarStats = { entries: 0, size: 0 };
   const encoder = createEncoder(wanted);

@@ -1,4 +1,5 @@
 import { closeSync, readSync } from 'node:fs';
+import { join } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { openat, readlinkat, type Stat, tryStat } from '../sys/calls.ts';
 import { AT, O } from '../sys/constants.ts';
@@ -8,6 +9,7 @@ import { listDirectory } from '../sys/rooted.ts';
 import { getFdXattr } from '../sys/xattr.ts';
 import { isOpaque } from './opaque.ts';
 import { END_OF_ARCHIVE, type EntryType, encodeHeader, NO_XATTRS, padding, type TarEntry } from './tar.ts';
+import { lineOf, type Trail } from './trail.ts';
 
 const TYPES: ReadonlyMap<number, EntryType> = new Map([
   [0o100000, 'file'],
@@ -35,6 +37,8 @@ export interface TarOptions {
   readonly check: () => void;
   /** Where the next piece is put; asked again for each. A piece belongs to the consumer until it gives the buffer back. */
   readonly buffer: () => Buffer;
+  /** Pieces that an older layer had too are left out at the beginning, as far as the trail tells (trail.ts); they count in the stats. */
+  readonly trail?: Trail | undefined;
 }
 
 /** What was seen, complete when the stream has ended. */
@@ -53,6 +57,8 @@ export function* tarStream(files: string, options: TarOptions, stats: TarStats):
   const links = new Map<number, string>();
   const top = openat(AT.FDCWD, files, O.RDONLY | O.DIRECTORY);
   const stack: Frame[] = [frame(top, '')];
+  const { trail } = options;
+  let following = trail && new Following(files, trail);
   try {
     for (let at = stack.at(-1); at; at = stack.at(-1)) {
       const name = at.names[at.next++];
@@ -69,6 +75,7 @@ export function* tarStream(files: string, options: TarOptions, stats: TarStats):
         stats.entries--;
         continue;
       }
+      let part: Part = { entry, isRegular: (stat.mode & TYPE) === REGULAR };
       if (entry.type === 'directory') {
         const fd = openat(at.fd, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
         if (stack.length >= MAX_DEPTH) {
@@ -76,18 +83,24 @@ export function* tarStream(files: string, options: TarOptions, stats: TarStats):
           throw new KilnError('KILN_LAYER_LIMIT', `the layer has directories more than ${MAX_DEPTH} deep`);
         }
         stack.push(frame(fd, `${path}/`));
-        yield* out.put(encodeHeader({ ...entry, xattrs: xattrsOf(fd) }));
-        if (!options.plain && isOpaque(fd)) {
-          stats.entries++;
-          yield* out.put(encodeHeader(whiteout(`${path}/.wh..wh..opq`)));
+        part = { ...part, xattrs: xattrsOf(fd), isOpaque: !options.plain && isOpaque(fd) };
+        if (part.isOpaque) stats.entries++;
+      }
+      const line = trail && lineOf(entry, stat, moreOf(part));
+      if (following) {
+        const length = trail!.follow(line!);
+        if (length !== undefined) {
+          following.pass(part, path, length);
+          continue;
         }
-      } else if (entry.type === 'file' && entry.path === path) {
-        yield* putFile(out, at.fd, name, entry);
-      } else if (entry.type === 'hardlink' && (stat.mode & TYPE) === REGULAR) {
-        // Said again for each link: who unpacks may set the owner anew, which clears capabilities.
-        yield* out.put(encodeHeader({ ...entry, xattrs: withFile(at.fd, name, xattrsOf) }));
-      } else yield* out.put(encodeHeader(entry));
+        yield* following.end(out);
+        following = undefined;
+      }
+      const before = out.total;
+      yield* putPart(out, part, () => openat(at!.fd, name, O.RDONLY | O.NOFOLLOW));
+      trail?.add(line!, out.total - before);
     }
+    if (following) yield* following.end(out);
   } finally {
     for (const { fd } of stack) closeSync(fd);
   }
@@ -173,8 +186,73 @@ function xattrsOf(fd: number): ReadonlyMap<string, Buffer> {
   return capability ? new Map([[CAPABILITY, capability]]) : NO_XATTRS;
 }
 
-function withFile<T>(dir: number, name: string, use: (fd: number) => T): T {
-  const fd = openat(dir, name, O.RDONLY | O.NOFOLLOW);
+/** One entry of the tar: two, where a directory hides what is below. */
+interface Part {
+  readonly entry: TarEntry;
+  /** Of the inode: a hard link may be to anything. */
+  readonly isRegular: boolean;
+  /** Of a directory: they are known when it has been opened. */
+  readonly xattrs?: TarEntry['xattrs'];
+  readonly isOpaque?: boolean;
+}
+
+/** What only an open directory tells, as text. */
+function moreOf({ xattrs, isOpaque: opaque }: Part): string {
+  if (!xattrs) return '';
+  return `${opaque ? 'opaque' : ''}${xattrs.get(CAPABILITY)?.toString('hex') ?? ''}`;
+}
+
+function* putPart(out: Pieces, part: Part, open: () => number): Generator<Buffer, void> {
+  const { entry, isRegular, xattrs, isOpaque: opaque } = part;
+  if (entry.type === 'file') yield* putFile(out, entry, open);
+  // Said again for each link: who unpacks may set the owner anew, which clears capabilities.
+  else if (entry.type === 'hardlink' && isRegular) yield* out.put(encodeHeader({ ...entry, xattrs: withFile(open, xattrsOf) }));
+  else yield* out.put(encodeHeader(xattrs ? { ...entry, xattrs } : entry));
+  if (opaque) yield* out.put(encodeHeader(whiteout(`${entry.path}.wh..wh..opq`)));
+}
+
+/** The entries that are as they were in an older layer, as long as all before them are. */
+class Following {
+  readonly #files: string;
+  readonly #trail: Trail;
+  /** Those that reach into the last, unfinished piece, with where each begins. */
+  #pending: { readonly part: Part; readonly path: string; readonly start: number; readonly end: number }[] = [];
+  #total = 0;
+
+  constructor(files: string, trail: Trail) {
+    this.#files = files;
+    this.#trail = trail;
+  }
+
+  /** An entry of `length` bytes of tar. */
+  pass(part: Part, path: string, length: number): void {
+    const start = this.#total;
+    const end = start + length;
+    this.#total = end;
+    const whole = this.#whole();
+    if (whole > this.#wholeAt(start)) this.#pending = this.#pending.filter((one) => one.end > whole);
+    if (end > whole) this.#pending.push({ part, path, start, end });
+  }
+
+  /** Goes on from the last whole piece. */
+  *end(out: Pieces): Generator<Buffer, void> {
+    const whole = this.#trail.known(Math.floor(this.#total / PIECE)) * PIECE;
+    out.resume(whole, this.#pending[0]?.start ?? whole);
+    for (const { part, path } of this.#pending)
+      yield* putPart(out, part, () => openat(AT.FDCWD, join(this.#files, path), O.RDONLY | O.NOFOLLOW));
+  }
+
+  #whole(): number {
+    return this.#wholeAt(this.#total);
+  }
+
+  #wholeAt(offset: number): number {
+    return Math.min(Math.floor(offset / PIECE), this.#trail.pieces) * PIECE;
+  }
+}
+
+function withFile<T>(open: () => number, use: (fd: number) => T): T {
+  const fd = open();
   try {
     return use(fd);
   } finally {
@@ -182,19 +260,19 @@ function withFile<T>(dir: number, name: string, use: (fd: number) => T): T {
   }
 }
 
-function* putFile(out: Pieces, dir: number, name: string, entry: TarEntry): Generator<Buffer, void> {
+function* putFile(out: Pieces, entry: TarEntry, open: () => number): Generator<Buffer, void> {
   if (entry.size === 0 && entry.mode === 0) return yield* out.put(encodeHeader(entry));
-  const fd = openat(dir, name, O.RDONLY | O.NOFOLLOW);
+  const fd = open();
   try {
     yield* out.put(encodeHeader({ ...entry, xattrs: xattrsOf(fd) }));
-    for (let left = entry.size; left > 0; ) {
+    for (let at = out.drop(entry.size); at < entry.size; ) {
       const room = out.room();
-      const count = readSync(fd, room, 0, Math.min(left, room.length), null);
+      const count = readSync(fd, room, 0, Math.min(entry.size - at, room.length), at);
       if (count === 0)
         throw new KilnError('KILN_STORE_DAMAGED', `a file of a layer is shorter than it was: ${entry.path}`, {
           hint: "remove the image and build it again; another process must not write in Kiln's store",
         });
-      left -= count;
+      at += count;
       yield* out.used(count);
     }
   } finally {
@@ -211,15 +289,31 @@ class Pieces {
   readonly #next: () => Buffer;
   #buffer: Buffer;
   #filled = 0;
+  /** Bytes of the tar so far. */
   total = 0;
+  /** Bytes to come that were given out before. */
+  #dropping = 0;
 
   constructor(next: () => Buffer) {
     this.#next = next;
     this.#buffer = next();
   }
 
+  /** The stream begins at `whole`; what is put next begins at `start`, before it. */
+  resume(whole: number, start: number): void {
+    this.total = whole;
+    this.#dropping = whole - start;
+  }
+
+  /** How many of the next `count` bytes are not wanted. */
+  drop(count: number): number {
+    const dropped = Math.min(count, this.#dropping);
+    this.#dropping -= dropped;
+    return dropped;
+  }
+
   *put(bytes: Buffer): Generator<Buffer, void> {
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = this.drop(bytes.length); at < bytes.length; ) {
       const count = bytes.copy(this.#buffer, this.#filled, at);
       at += count;
       yield* this.used(count);

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ActiveSnapshot, LayerId, Snapshot } from '../snapshotter.ts';
+import type { ActiveSnapshot, CopiedFiles, LayerId, Snapshot } from '../snapshotter.ts';
 import { guarded } from '../store/errors.ts';
 import { bootId } from '../store/owner.ts';
 import type { Store } from '../store/root.ts';
@@ -96,7 +96,7 @@ export class OverlayActive implements ActiveSnapshot {
     return this.#layer.upper;
   }
 
-  async commit(): Promise<Snapshot> {
+  async commit(copied?: CopiedFiles): Promise<Snapshot> {
     if (this.#ended) throw new Error('this snapshot was committed or disposed before');
     this.#ended = true;
     using layer = this.#layer;
@@ -104,6 +104,7 @@ export class OverlayActive implements ActiveSnapshot {
     await tidy(layer.upper, this.parent, this.#table, this.#views);
     const id = randomBytes(16).toString('hex') as LayerId;
     this.#table.add({ id, alone: true, created: Date.now(), boot: bootId() }, layer.directory);
+    if (copied) this.#table.copied(id, copied.like);
     return { layers: [...this.parent.layers, id] };
   }
 

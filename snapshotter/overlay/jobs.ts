@@ -1,4 +1,5 @@
 import type { Digest } from '../../base/digest.ts';
+import type { TrailFiles } from '../layer/trail.ts';
 import type { WantedForm } from '../packer.ts';
 import type { LayerInfo } from '../snapshotter.ts';
 
@@ -26,6 +27,8 @@ export interface LayerJobs {
 export interface LayerFiles {
   readonly files: string;
   readonly clamp?: number | undefined;
+  /** Of a layer of many copied files: where describing it leaves its trail, and that of the layer it shares files with. */
+  readonly trail?: TrailFiles | undefined;
 }
 
 export interface UnpackRequest {

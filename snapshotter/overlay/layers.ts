@@ -2,6 +2,7 @@ import { closeSync, existsSync, openSync, readdirSync, renameSync, rmSync, write
 import { join } from 'node:path';
 import { asDigest, type Digest } from '../../base/digest.ts';
 import { errnoOf } from '../../base/errors.ts';
+import type { TrailFiles } from '../layer/trail.ts';
 import type { LayerId, LayerInfo } from '../snapshotter.ts';
 import { guarded } from '../store/errors.ts';
 import { condemnedNames } from '../store/leases.ts';
@@ -47,6 +48,7 @@ interface Row {
 export class LayerTable {
   readonly #store: Store;
   readonly #known = new Set<string>();
+  readonly #trails = new Map<LayerId, TrailFiles>();
   #version = -1;
   readonly #touched = new Set<string>();
 
@@ -80,7 +82,13 @@ export class LayerTable {
 
   /** What a tar of the layer is made from. */
   source(id: LayerId): LayerFiles {
-    return { files: this.files(id), clamp: originalOf(id).clamp };
+    return { files: this.files(id), clamp: originalOf(id).clamp, trail: this.#trails.get(id) };
+  }
+
+  /** Says of a layer made in this process that it holds many files copied, some of them links into `like`. */
+  copied(id: LayerId, like: LayerId | undefined): void {
+    const trailOf = (layer: LayerId) => join(this.directory(layer), 'trail');
+    this.#trails.set(id, { to: trailOf(id), from: like && trailOf(like) });
   }
 
   /** The layer's tree. */

@@ -18,7 +18,7 @@ const DATABASE = 'kiln.db';
  *     VERSION          the format's number
  *     kiln.db          SQLite (WAL): the tables of every room
  *     blobs/sha256/    blobs by digest (content.ts)
- *     layers/ID/       committed layers: fs/ and layer.json (../overlay/)
+ *     layers/ID/       committed layers: fs/, layer.json (../overlay/), and trail of some (../layer/trail.ts)
  *     tmp/OWNER/       what a live process is working on; a dead owner's is removed at the next open
  *     logs/            one file for each build
  *     leases/          what each live process uses (leases.ts)

@@ -27,6 +27,7 @@ export interface EarlierCopies {
 }
 
 export interface EarlierCopy {
+  readonly layer: LayerId;
   /** The directory of the layer. */
   readonly files: string;
   /** True when the layer holds, at the step's target, a copy of this very file as it is now. */
@@ -51,7 +52,7 @@ export function openEarlierCopies(directory: string, snapshotter: Pick<Snapshott
     find(place) {
       const index = readIndex(fileOf(place));
       const files = index && snapshotter.files(index.layer);
-      return files === undefined ? undefined : { files, has: index!.has };
+      return files === undefined ? undefined : { ...index!, files };
     },
     // Where the time stamp of a file proves nothing, it is left out: the same stamp may come to stand for other bytes.
     keep(place, layer, files) {

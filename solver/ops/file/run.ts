@@ -4,7 +4,7 @@ import { HAS_XATTRS, makeContents } from '../../../cache/contenthash/statcache.t
 import type { Tree } from '../../../cache/contenthash.ts';
 import { contextChanged } from '../../../cache/select/changed.ts';
 import { select } from '../../../cache/select/select.ts';
-import { type ActiveSnapshot, SCRATCH, type Snapshot, type Snapshotter } from '../../../snapshotter/snapshotter.ts';
+import { type ActiveSnapshot, type LayerId, SCRATCH, type Snapshot, type Snapshotter } from '../../../snapshotter/snapshotter.ts';
 import { openRoot, type Root } from '../../../snapshotter/sys/rooted.ts';
 import type { ChownOpt, FileAction, FileActionCopy, FileOp } from '../../llb/ops.ts';
 import type { BuildResult } from '../../result.ts';
@@ -57,7 +57,7 @@ class Runner {
   readonly #active = new Map<number, ActiveSnapshot>();
   readonly #committed = new Map<number, Snapshot>();
   /** The large copy that is all this op does. */
-  #made: { readonly place: Digest; readonly files: readonly FileStep[] } | undefined;
+  #made: { readonly place: Digest; readonly files: readonly FileStep[]; readonly like: LayerId | undefined } | undefined;
 
   constructor(run: FileRun, open: AsyncDisposableStack) {
     this.#run = run;
@@ -79,7 +79,7 @@ class Runner {
     if (known) return known;
     const active = this.#active.get(position);
     if (!active) throw new Error(`position ${position} was not made`);
-    const snapshot = await active.commit();
+    const snapshot = await active.commit(this.#made);
     this.#committed.set(position, snapshot);
     if (this.#made) this.#run.world.earlier?.keep(this.#made.place, snapshot.layers.at(-1)!, this.#made.files);
     return snapshot;
@@ -131,8 +131,9 @@ class Runner {
     const earlier = tree.memory !== undefined && this.#run.op.actions.length === 1 ? world.earlier : undefined;
     const place = placeOf(tree.memory ?? '', copy, overrides);
     const task = { copy, tree, selected, to: active.root, upper: active.upper, overrides, pool: world.pool };
-    const files = await performCopy({ ...task, earlier: earlier?.find(place) }, signal);
-    if (earlier && files.length > 0) this.#made = { place, files };
+    const before = earlier?.find(place);
+    const files = await performCopy({ ...task, earlier: before }, signal);
+    if (earlier && files.length > 0) this.#made = { place, files, like: before?.layer };
   }
 
   /** A context can change between key and copy, so what was hashed is what is copied; a snapshot cannot. */
