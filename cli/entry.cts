@@ -36,18 +36,13 @@ const script = new vm.Script(source, {
   ...(cachedData && { cachedData }),
   importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
 });
-const bundle: { exports: { main?: (argv: readonly string[]) => Promise<void> } } = { exports: {} };
-const isNew = !cachedData || script.cachedDataRejected;
-const setFlags = (flag: string) => (require('node:v8') as typeof import('node:v8')).setFlagsFromString(flag);
-// Else what ran only at the start of a long build would be gone by its end.
-if (isNew) setFlags('--no-flush-bytecode');
+const bundle = { exports: {} as typeof import('./main.ts', { with: { 'resolution-mode': 'import' }}) };
 script.runInThisContext()(bundle.exports, require, bundle, file, __dirname);
-bundle.exports.main?.(process.argv.slice(2));
+bundle.exports.main(process.argv.slice(2));
 
-if (isNew)
+if (!cachedData || script.cachedDataRejected)
   process.once('exit', (code) => {
     if (code !== 0 || process.argv[2] !== 'build') return;
-    setFlags('--flush-bytecode'); // V8 takes only what was compiled with the flags that it has itself.
     const writing = `${compiled}.${process.pid}`;
     try {
       fs.writeFileSync(writing, script.createCachedData(), { flush: true });

@@ -51,10 +51,8 @@ export class Transport implements AsyncDisposable {
   /** Rejects with undici's or the system's own error: see failures.ts. */
   async send(request: HttpRequest): Promise<HttpResponse> {
     request.signal.throwIfAborted();
-    const [dispatcher, { default: send }] = await Promise.all([
-      this.#dispatcher(request),
-      import('undici/lib/api/api-request.js'),
-    ]);
+    const { loadRequest } = await import('./undici.ts');
+    const [dispatcher, { default: send }] = await Promise.all([this.#dispatcher(request), loadRequest()]);
     const response = await send.call(dispatcher, {
       origin: request.url.origin,
       path: request.url.pathname + request.url.search,
@@ -83,13 +81,13 @@ export class Transport implements AsyncDisposable {
   }
 
   async #pool(origin: string, tls: TlsPolicy): Promise<Dispatcher> {
-    const { default: Pool } = await import('undici/lib/dispatcher/pool.js');
+    const { default: Pool } = await (await import('./undici.ts')).loadPool();
     const connect = { timeout: this.#timeouts.connect, ...(origin.startsWith('https:') ? await tlsOptions(tls) : {}) };
     return new Pool(origin, { connections: CONNECTIONS, allowH2: false, connect });
   }
 
   async #viaProxy(proxy: string, tls: TlsPolicy): Promise<Dispatcher> {
-    const { default: ProxyAgent } = await import('undici/lib/dispatcher/proxy-agent.js');
+    const { default: ProxyAgent } = await (await import('./undici.ts')).loadProxyAgent();
     const timeout = this.#timeouts.connect;
     return new ProxyAgent({
       uri: proxy,

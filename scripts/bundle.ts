@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 
 const root = join(import.meta.dirname, '..');
 const version = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version as string;
@@ -29,6 +29,12 @@ const LAZY = [
 ];
 const LAZY_REQUIRE = `{const real=require,lazy=new Set(${JSON.stringify(LAZY.map((name) => `node:${name}`))});require=Object.assign((id)=>lazy.has(id)?new Proxy({},{get:(_,key)=>real(id)[key],has:(_,key)=>key in real(id),ownKeys:()=>[]}):real(id),real);}`;
 
+/** The http client has a file of its own: a build that needs no network should not have to read it, nor what V8 has compiled of it. */
+const apart: Plugin = {
+  name: 'apart',
+  setup: (made) => made.onResolve({ filter: /^\.\/undici\.ts$/ }, () => ({ path: './undici.cjs', external: true })),
+};
+
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 await build({
   absWorkingDir: root,
@@ -42,8 +48,22 @@ await build({
   minify: true,
   legalComments: 'none',
   external: ['koffi', 'yaml'],
+  plugins: [apart],
   define: { KILN_VERSION: JSON.stringify(version), 'import.meta.url': '__kilnUrl', 'import.meta.dirname': '__dirname' },
   banner: { js: `${LAZY_REQUIRE}const __kilnUrl=require('node:url').pathToFileURL(__filename).href;` },
+  logLevel: 'warning',
+});
+await build({
+  absWorkingDir: root,
+  entryPoints: { undici: 'registry/undici.ts' },
+  outdir: 'dist',
+  outExtension: { '.js': '.cjs' },
+  bundle: true,
+  format: 'cjs',
+  platform: 'node',
+  target: 'node22',
+  minify: true,
+  legalComments: 'none',
   logLevel: 'warning',
 });
 const main = createHash('sha256')

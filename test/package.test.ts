@@ -66,7 +66,7 @@ test('compiled code is kept from the first build that succeeds, taken again, and
   try {
     const at = (...names: string[]) => join(directory, ...names);
     for (const made of ['dist', 'context']) mkdirSync(at(made));
-    for (const name of ['kiln', ...['kiln', 'main', 'worker'].map((part) => `dist/${part}.cjs`)])
+    for (const name of ['kiln', ...['kiln', 'main', 'undici', 'worker'].map((part) => `dist/${part}.cjs`)])
       copyFileSync(join(ROOT, name), at(name));
     symlinkSync(join(ROOT, 'node_modules'), at('node_modules'));
     const kept = () => readdirSync(at('dist')).filter((name) => !name.endsWith('.cjs'));
