@@ -161,6 +161,15 @@ test('scratch space is ours, is unique, and goes with the store', ({ dir }) => {
   assert.equal(readdirSync(join(dir, 'tmp')), []);
 });
 
+test('a directory of the store that somebody has removed is made again', ({ dir }) => {
+  openStore(dir).close();
+  for (const name of readdirSync(dir).filter((one) => !/^(VERSION|kiln\.db.*)$/.test(one)))
+    rmSync(join(dir, name), { recursive: true });
+  const store = openStore(dir);
+  for (const made of [store.logs, store.tmp, store.blobs, store.layers]) assert.ok(existsSync(made));
+  store.close();
+});
+
 function startOf(pid: number): string {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] as string;

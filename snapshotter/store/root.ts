@@ -169,8 +169,7 @@ function createStore(root: string): { db: Database; warning: undefined } {
   refuseForeign(root);
   guarded(root, () => {
     mkdirSync(root, { recursive: true, mode: 0o700 });
-    for (const name of ['blobs/sha256', 'layers', 'tmp', 'logs', 'leases'])
-      mkdirSync(join(root, name), { recursive: true, mode: 0o700 });
+    makeDirectories(root);
   });
   const db = openTables(join(root, DATABASE), true);
   guarded(root, () => {
@@ -179,6 +178,12 @@ function createStore(root: string): { db: Database; warning: undefined } {
     renameSync(temporary, join(root, 'VERSION'));
   });
   return { db, warning: undefined };
+}
+
+/** Also those that somebody has removed since. */
+function makeDirectories(root: string): void {
+  for (const name of ['blobs/sha256', 'layers', 'tmp', 'logs', 'leases'])
+    mkdirSync(join(root, name), { recursive: true, mode: 0o700 });
 }
 
 function readVersion(root: string): number | undefined {
@@ -215,6 +220,7 @@ function refuseForeign(root: string): void {
  * the disk does not tell again, except cache records: the steps they stand for run once more.
  */
 function openDatabase(root: string): { db: Database; warning: string | undefined } {
+  guarded(root, () => makeDirectories(root));
   const path = join(root, DATABASE);
   const rebuilt = (what: string) => `the store's index ${what} and has been rebuilt from what is on disk`;
   if (!existsSync(path)) return { db: openTables(path, true), warning: rebuilt('was missing') };
