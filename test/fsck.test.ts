@@ -93,6 +93,16 @@ test('without its index the store is sound again, and images keep their names', 
   assert.is(await cat(rig, 'x', '/a'), 'a');
 });
 
+test('without its layers the store says so, steps run again, and it is sound', async () => {
+  await using rig = await prepared();
+  rmSync(`${rig.store}/layers`, { recursive: true });
+  const built = await rig.build('c', '-t', 'x');
+  assert.match(built, /layers of the store was missing: what it held is made again when it is needed/);
+  assert.is(steps(built).get('[2/3] COPY a /a'), 'DONE');
+  assert.is((await rig.kiln(['run', 'x', 'cat', '/a'], { expect: 0 })).stdout, 'a');
+  await isSound(rig);
+});
+
 test('a directory that no row names is found and removed', async () => {
   await using rig = await prepared();
   rig.write('store/layers/00000000000000000000000000000000/fs', { stray: '' });

@@ -180,10 +180,11 @@ function createStore(root: string): { db: Database; warning: undefined } {
   return { db, warning: undefined };
 }
 
-/** Also those that somebody has removed since. */
-function makeDirectories(root: string): void {
-  for (const name of ['blobs/sha256', 'layers', 'tmp', 'logs', 'leases'])
-    mkdirSync(join(root, name), { recursive: true, mode: 0o700 });
+/** Answers those that were not there and held something that the index speaks of. */
+function makeDirectories(root: string): string[] {
+  const make = (name: string) => mkdirSync(join(root, name), { recursive: true, mode: 0o700 }) !== undefined;
+  for (const name of ['tmp', 'logs', 'leases']) make(name);
+  return ['blobs/sha256', 'layers'].filter(make);
 }
 
 function readVersion(root: string): number | undefined {
@@ -220,13 +221,17 @@ function refuseForeign(root: string): void {
  * the disk does not tell again, except cache records: the steps they stand for run once more.
  */
 function openDatabase(root: string): { db: Database; warning: string | undefined } {
-  guarded(root, () => makeDirectories(root));
+  const gone = guarded(root, () => makeDirectories(root));
   const path = join(root, DATABASE);
   const rebuilt = (what: string) => `the store's index ${what} and has been rebuilt from what is on disk`;
   if (!existsSync(path)) return { db: openTables(path, true), warning: rebuilt('was missing') };
   if (!existsSync(damageMarker(path))) {
     try {
-      return { db: openTables(path, false), warning: undefined };
+      const warning =
+        gone.length > 0
+          ? `${gone.join(' and ')} of the store was missing: what it held is made again when it is needed`
+          : undefined;
+      return { db: openTables(path, false), warning };
     } catch (error) {
       if (!(error instanceof KilnError) || error.code !== 'KILN_STORE_DAMAGED') throw error;
     }
