@@ -21,7 +21,7 @@ const TYPES: ReadonlyMap<number, EntryType> = new Map([
 ]);
 const TYPE = 0o170000;
 const REGULAR = 0o100000;
-/** Bytes in one piece of the stream. Large enough that a call per piece costs nothing, and a unit for the compressors. */
+/** Bytes in one piece of the stream. Large enough that a call per piece costs nothing, and a unit for the compressors. Trails count in it: trail.ts has a new magic when it changes. */
 export const PIECE = 1 << 20;
 /** Deeper trees cannot be unpacked by anybody: a path is 4096 bytes at most. */
 const MAX_DEPTH = 2048;
