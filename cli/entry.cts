@@ -34,7 +34,6 @@ const source = `(function(exports,require,module,__filename,__dirname){${fs.read
 const script = new vm.Script(source, {
   filename: file,
   ...(cachedData && { cachedData }),
-  importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
 });
 const bundle = { exports: {} as typeof import('./main.ts', { with: { 'resolution-mode': 'import' }}) };
 script.runInThisContext()(bundle.exports, require, bundle, file, __dirname);

@@ -35,6 +35,15 @@ const apart: Plugin = {
   setup: (made) => made.onResolve({ filter: /^\.\/undici\.ts$/ }, () => ({ path: './undici.cjs', external: true })),
 };
 
+/** A module of Node that is imported lazily anyhow is asked for by its short name, which is not in LAZY: it has keys. */
+const byNow: Plugin = {
+  name: 'by now',
+  setup: (made) =>
+    made.onResolve({ filter: /^node:/ }, ({ path, kind }) =>
+      kind === 'dynamic-import' ? { path: path.slice('node:'.length), external: true } : undefined,
+    ),
+};
+
 rmSync(join(root, 'dist'), { recursive: true, force: true });
 await build({
   absWorkingDir: root,
@@ -48,7 +57,9 @@ await build({
   minify: true,
   legalComments: 'none',
   external: ['koffi', 'yaml'],
-  plugins: [apart],
+  plugins: [apart, byNow],
+  // Modules of Node and what stays outside are required too when they are imported lazily: code that V8 has kept (entry.cts) cannot import.
+  supported: { 'dynamic-import': false },
   define: { KILN_VERSION: JSON.stringify(version), 'import.meta.url': '__kilnUrl', 'import.meta.dirname': '__dirname' },
   banner: { js: `${LAZY_REQUIRE}const __kilnUrl=require('node:url').pathToFileURL(__filename).href;` },
   logLevel: 'warning',
