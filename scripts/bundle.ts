@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, type Plugin } from 'esbuild';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
 
 const root = join(import.meta.dirname, '..');
 const version = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version as string;
@@ -44,48 +44,39 @@ const byNow: Plugin = {
     ),
 };
 
-rmSync(join(root, 'dist'), { recursive: true, force: true });
-await build({
+const file = {
   absWorkingDir: root,
-  entryPoints: { main: 'cli/main.ts', worker: 'cli/worker.ts' },
   outdir: 'dist',
   outExtension: { '.js': '.cjs' },
-  bundle: true,
   format: 'cjs',
+  minify: true,
+} satisfies BuildOptions;
+const bundled = {
+  ...file,
+  bundle: true,
   platform: 'node',
   target: 'node22',
-  minify: true,
   legalComments: 'none',
+  logLevel: 'warning',
+} satisfies BuildOptions;
+
+rmSync(join(root, 'dist'), { recursive: true, force: true });
+await build({
+  ...bundled,
+  entryPoints: { main: 'cli/main.ts', worker: 'cli/worker.ts' },
   external: ['koffi', 'yaml'],
   plugins: [apart, byNow],
   // Modules of Node and what stays outside are required too when they are imported lazily: code that V8 has kept (entry.cts) cannot import.
   supported: { 'dynamic-import': false },
   define: { KILN_VERSION: JSON.stringify(version), 'import.meta.url': '__kilnUrl', 'import.meta.dirname': '__dirname' },
   banner: { js: `${LAZY_REQUIRE}const __kilnUrl=require('node:url').pathToFileURL(__filename).href;` },
-  logLevel: 'warning',
 });
-await build({
-  absWorkingDir: root,
-  entryPoints: { undici: 'registry/undici.ts' },
-  outdir: 'dist',
-  outExtension: { '.js': '.cjs' },
-  bundle: true,
-  format: 'cjs',
-  platform: 'node',
-  target: 'node22',
-  minify: true,
-  legalComments: 'none',
-  logLevel: 'warning',
-});
+await build({ ...bundled, entryPoints: { undici: 'registry/undici.ts' } });
 const main = createHash('sha256')
   .update(readFileSync(join(root, 'dist/main.cjs')))
   .digest('hex');
 await build({
-  absWorkingDir: root,
+  ...file,
   entryPoints: { kiln: 'cli/entry.cts' },
-  outdir: 'dist',
-  outExtension: { '.js': '.cjs' },
-  format: 'cjs',
-  minify: true,
   define: { KILN_BUNDLE: JSON.stringify(main.slice(0, 16)) },
 });

@@ -2,7 +2,7 @@ import type { Digest } from '../../base/digest.ts';
 import { openLibrary } from '../sys/native.ts';
 import type { StreamHash } from './hash.ts';
 
-/** A sha256 that can be stopped after whole blocks of 64 bytes, kept, and gone on with by another process. */
+/** A sha256 on a thread of the libuv pool that can be stopped after whole blocks of 64 bytes, kept, and gone on with by another process. */
 export interface ResumableHash extends StreamHash {
   /** The eight words of FIPS 180-4 (section 6.2), in this machine's byte order. To be asked between updates, after whole blocks. */
   state(): Buffer;
