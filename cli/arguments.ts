@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { KilnError } from '../base/errors.ts';
+import { stdout } from './output.ts';
 
 export { Command, InvalidArgumentError, Option };
 
@@ -11,7 +12,7 @@ export function newCommand(name: string, summary: string): Command {
   return new Command(`kiln ${name}`)
     .description(summary)
     .exitOverride()
-    .configureOutput({ writeErr: () => {}, writeOut: (text) => process.stdout.write(text) })
+    .configureOutput({ writeErr: () => {}, writeOut: (text) => stdout.write(text) })
     .option('--root <dir>', 'the store (default: KILN_ROOT, /var/lib/kiln for root)')
     .showSuggestionAfterError(true)
     .allowExcessArguments(false);

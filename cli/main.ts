@@ -1,5 +1,6 @@
 import { KilnError } from '../base/errors.ts';
 import { COMMANDS, type CommandName } from './commands.ts';
+import { stdout } from './output.ts';
 import { printError } from './report.ts';
 
 declare const KILN_VERSION: string | undefined;
@@ -13,9 +14,6 @@ const NEEDS_NO_STORE: ReadonlySet<string> = new Set(['doctor', 'imagetools', 'lo
 export async function main(argv: readonly string[]): Promise<void> {
   // Modes of what goes into an image are said in full; a stricter umask of the user's shell must not change them.
   process.umask(0o022);
-  // A reader that goes away (`kiln images | head`) ends the command, quietly.
-  for (const stream of [process.stdout, process.stderr])
-    stream.on('error', (error: NodeJS.ErrnoException) => error.code === 'EPIPE' && process.exit(0));
   try {
     process.exitCode = await dispatch(argv);
   } catch (error) {
@@ -27,11 +25,11 @@ export async function main(argv: readonly string[]): Promise<void> {
 async function dispatch(argv: readonly string[]): Promise<number> {
   const [first, ...rest] = argv;
   if (first === '--version' || first === '-v' || first === 'version') {
-    process.stdout.write(`kiln version ${VERSION}\n`);
+    stdout.write(`kiln version ${VERSION}\n`);
     return 0;
   }
   if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
-    process.stdout.write(overview());
+    stdout.write(overview());
     return first === undefined ? 1 : 0;
   }
   if (!Object.hasOwn(COMMANDS, first)) {

@@ -1,10 +1,11 @@
 import { Writable } from 'node:stream';
 import { CancelledError } from '../base/errors.ts';
+import { stderr } from './output.ts';
 
 /** Asks on the terminal and answers the line that is typed, which is not shown when it is `secret`. Ctrl-C and Ctrl-D cancel. */
 export async function ask(question: string, { secret }: { readonly secret: boolean }): Promise<string> {
   const { createInterface } = await import('node:readline');
-  process.stderr.write(question);
+  stderr.write(question);
   const output = secret ? new Writable({ write: (_chunk, _encoding, done) => done() }) : process.stderr;
   const lines = createInterface({ input: process.stdin, output, terminal: true });
   try {
@@ -15,7 +16,7 @@ export async function ask(question: string, { secret }: { readonly secret: boole
     });
   } finally {
     lines.close();
-    if (secret) process.stderr.write('\n');
+    if (secret) stderr.write('\n');
   }
 }
 

@@ -1,5 +1,6 @@
 import { KilnError, messageOf } from '../base/errors.ts';
 import type { WarningEvent } from '../base/progress.ts';
+import { stderr } from './output.ts';
 
 /** Prints a failure to standard error: the place with its excerpt, what is wrong and its code, the next step. A bug prints its stack. */
 export async function printError(error: unknown): Promise<void> {
@@ -7,11 +8,11 @@ export async function printError(error: unknown): Promise<void> {
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const cause =
       error instanceof Error && error.cause instanceof Error ? `\ncaused by: ${error.cause.stack ?? error.cause.message}` : '';
-    process.stderr.write(`ERROR: this is a bug in Kiln, please report it: ${messageOf(error)}\n${stack}${cause}\n`);
+    stderr.write(`ERROR: this is a bug in Kiln, please report it: ${messageOf(error)}\n${stack}${cause}\n`);
     return;
   }
   const { renderError } = await import('../frontend/diagnostics.ts');
-  process.stderr.write(`${renderError(error)}\n`);
+  stderr.write(`${renderError(error)}\n`);
 }
 
 /** Warnings whose lines are shown; of the rest only what they say. */
@@ -33,5 +34,5 @@ export async function printWarnings(warnings: readonly WarningEvent[]): Promise<
     } else lines.push(...detail.map((line) => `   ${line}`));
     if (url) lines.push(`   ${url}`);
   }
-  process.stderr.write(`${lines.join('\n')}\n`);
+  stderr.write(`${lines.join('\n')}\n`);
 }

@@ -2,6 +2,7 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { KilnError } from '../base/errors.ts';
+import { stderr } from './output.ts';
 
 /**
  * # An ordinary user
@@ -93,7 +94,7 @@ export function giveIds(user: string): string {
 export function enterUserNamespace(): never {
   const { unshare, map } = planRootless(thisUser());
   if (map === 'own') {
-    process.stderr.write(
+    stderr.write(
       'WARNING: you have no subordinate ids (/etc/subuid, /etc/subgid, newuidmap): all files in the image will belong to root\n' +
         `  to mend: ${giveIds(userInfo().username)}\n`,
     );

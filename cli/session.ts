@@ -5,6 +5,7 @@ import { pooledJobs } from '../snapshotter/overlay/pooled-jobs.ts';
 import { openStore } from '../snapshotter/store/root.ts';
 import { enterPrivateMounts } from '../snapshotter/sys/namespace.ts';
 import { createPool, type WorkerPool } from '../snapshotter/workers/pool.ts';
+import { stderr } from './output.ts';
 import { rootlessMap } from './rootless.ts';
 
 /** The store of this command and the rooms over it. Opening costs a few milliseconds and no thread; closes with its scope. */
@@ -16,7 +17,7 @@ export interface Session extends Rooms, AsyncDisposable {
 /** Opens the store where the environment says it is. */
 export function openSession(): Session {
   const store = openStore(storeRoot(process.env, process.getuid?.() ?? 0));
-  for (const warning of store.warnings) process.stderr.write(`WARNING: ${warning}\n`);
+  for (const warning of store.warnings) stderr.write(`WARNING: ${warning}\n`);
   const pool = createPool({ entry: workerEntry(), threads: Math.max(2, availableParallelism()), prepare: enterMountsAsRoot });
   const rooms = openRooms(store, pooledJobs(pool));
   return {

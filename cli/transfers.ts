@@ -1,6 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import { internalStep } from './build/internal.ts';
+import { stderr } from './output.ts';
 import { bytes } from './progress/model.ts';
 import { createView, type ProgressMode } from './progress/view.ts';
 
@@ -15,7 +16,7 @@ export type TransferReport = (status: {
 /** Runs a pull, push, load or save as one step in the usual progress view; `quiet` shows nothing. */
 export async function shownTransfer<T>(name: string, quiet: boolean, work: (report: TransferReport) => Promise<T>): Promise<T> {
   const mode: ProgressMode = quiet ? 'quiet' : 'auto';
-  const view = await createView(mode, process.stderr, process.env['NO_COLOR'] === undefined);
+  const view = await createView(mode, stderr, process.env['NO_COLOR'] === undefined);
   const progress: ProgressSink = (event) => view.event(event);
   try {
     return await internalStep(progress, name, ({ vertex }) => work(statusReport(progress, vertex)));

@@ -76,6 +76,8 @@ function standardOutput(signal: AbortSignal): ByteSink {
       hint: 'redirect standard output, or name a file with dest=',
     });
   }
+  // A reader that goes away (`kiln save app | head`) ends the command, quietly.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => error.code === 'EPIPE' && process.exit(0));
   return {
     write(bytes) {
       if (signal.aborted) throw new CancelledError(signal.reason);

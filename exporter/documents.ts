@@ -8,15 +8,20 @@ import type { Platform } from '../base/platform.ts';
 
 /** Compact JSON as Go's encoding/json writes it. A Map gives an object with its keys in the Map's order. */
 export function compactJson(value: unknown): string {
-  return json(value, '', '');
+  return hasMap(value) ? json(value, '', '') : goEscapes(JSON.stringify(value));
 }
 
 /** The same in lines, by two spaces. */
 export function indentedJson(value: unknown): string {
-  return json(value, '\n', '  ');
+  return hasMap(value) ? json(value, '\n', '  ') : goEscapes(JSON.stringify(value, undefined, 2));
 }
 
-/** JSON.stringify would do, but it moves keys that look like numbers (`LABEL 1=x`) to the front. */
+/** A Map keeps keys that look like numbers (`LABEL 1=x`) where they came; JSON.stringify knows none. */
+function hasMap(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return value instanceof Map || Object.values(value).some(hasMap);
+}
+
 function json(value: unknown, newline: string, indent: string): string {
   if (typeof value !== 'object' || value === null) return goEscapes(JSON.stringify(value));
   const deeper = newline + indent;

@@ -29,6 +29,9 @@ const LAZY = [
 ];
 const LAZY_REQUIRE = `{const real=require,lazy=new Set(${JSON.stringify(LAZY.map((name) => `node:${name}`))});require=Object.assign((id)=>lazy.has(id)?new Proxy({},{get:(_,key)=>real(id)[key],has:(_,key)=>key in real(id),ownKeys:()=>[]}):real(id),real);}`;
 
+/** The monotonic clock in milliseconds, which lru-cache and the scheduler ask `performance` for: that would load perf_hooks (1 ms of a cached build). */
+const CLOCK = 'const __kilnClock={now:()=>Number(process.hrtime.bigint())/1e6};';
+
 /** The http client has a file of its own: a build that needs no network should not have to read it, nor what V8 has compiled of it. */
 const apart: Plugin = {
   name: 'apart',
@@ -68,8 +71,13 @@ await build({
   plugins: [apart, byNow],
   // Modules of Node and what stays outside are required too when they are imported lazily: code that V8 has kept (entry.cts) cannot import.
   supported: { 'dynamic-import': false },
-  define: { KILN_VERSION: JSON.stringify(version), 'import.meta.url': '__kilnUrl', 'import.meta.dirname': '__dirname' },
-  banner: { js: `${LAZY_REQUIRE}const __kilnUrl=require('node:url').pathToFileURL(__filename).href;` },
+  define: {
+    KILN_VERSION: JSON.stringify(version),
+    'import.meta.url': '__kilnUrl',
+    'import.meta.dirname': '__dirname',
+    performance: '__kilnClock',
+  },
+  banner: { js: `${LAZY_REQUIRE}${CLOCK}const __kilnUrl=require('node:url').pathToFileURL(__filename).href;` },
 });
 await build({ ...bundled, entryPoints: { undici: 'registry/undici.ts' } });
 const main = createHash('sha256')

@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import type { Executor } from '../../executor/executor.ts';
 import { openRoot } from '../../snapshotter/sys/rooted.ts';
 import type { FailedStep } from '../../solver/world.ts';
+import { stderr } from '../output.ts';
 
 const SHELLS = ['/bin/bash', '/bin/sh', '/usr/bin/bash', '/usr/bin/sh', '/busybox/sh'];
 
@@ -16,7 +17,7 @@ export async function openFailureShell(
 ): Promise<string | undefined> {
   const shell = shellOf(spec);
   if (shell === undefined) return 'no shell is opened: the image has none';
-  process.stderr.write(
+  stderr.write(
     `\nThe step ended with exit code ${exitCode}. This is a shell in its sandbox, as it was left; the build ends with the shell.\n\n`,
   );
   const env = spec.env.some((entry) => entry.startsWith('TERM='))

@@ -13,6 +13,7 @@ import type { OnFailure } from '../build/on-failure.ts';
 import type { BuildOptions, CallSpec } from '../build/options.ts';
 import { solveBuild } from '../build/run.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { stderr, stdout } from '../output.ts';
 import { createView, type LendingView, lending, type ProgressView } from '../progress/view.ts';
 import { printError, printWarnings } from '../report.ts';
 import { openSession, type Session } from '../session.ts';
@@ -21,7 +22,7 @@ import { openSession, type Session } from '../session.ts';
 export async function run(argv: readonly string[]): Promise<number> {
   const parsed = parseBuildFlags(argv, {
     env: process.env,
-    stdoutIsTerminal: process.stdout.isTTY === true,
+    stdoutIsTerminal: stdout.isTTY === true,
     cpus: availableParallelism(),
   });
   if (!parsed) return 0;
@@ -29,7 +30,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (options.call) return await answer(options, options.call);
   await using session = openSession();
   using cancel = cancelOnSignals();
-  const view = lending(await createView(options.progress, process.stderr, process.env['NO_COLOR'] === undefined));
+  const view = lending(await createView(options.progress, stderr, process.env['NO_COLOR'] === undefined));
   const failure = await openFailure(options, view);
   using log = new BuildLog(session.store.logs, {
     started: Date.now(),
@@ -71,7 +72,7 @@ export async function run(argv: readonly string[]): Promise<number> {
 async function openFailure(options: BuildOptions, { lend }: LendingView): Promise<OnFailure | undefined> {
   if (options.onError === undefined && options.outputOnError === undefined) return undefined;
   const { onFailure } = await import('../build/on-failure.ts');
-  const interactive = process.stdin.isTTY === true && process.stdout.isTTY === true;
+  const interactive = process.stdin.isTTY === true && stdout.isTTY === true;
   return onFailure(options, { interactive, lend });
 }
 
@@ -83,16 +84,16 @@ async function tellFailure(
   failure: OnFailure | undefined,
 ): Promise<void> {
   if (options.progress === 'quiet' || options.progress === 'rawjson' || options.progress === 'none') return;
-  for (const note of failure?.notes ?? []) process.stderr.write(`${note}\n`);
+  for (const note of failure?.notes ?? []) stderr.write(`${note}\n`);
   if (!(error instanceof KilnError)) return;
   const { reproduction } = await import('../build/reproduce.ts');
   const command = reproduction(argv, error);
-  if (command !== undefined) process.stderr.write(`\nTo look at the step as it was left:\n  ${command}\n`);
+  if (command !== undefined) stderr.write(`\nTo look at the step as it was left:\n  ${command}\n`);
 }
 
 async function explain(events: readonly ProgressEvent[]): Promise<void> {
   const { renderExplanation } = await import('../explain.ts');
-  process.stderr.write(`\n${renderExplanation(events)}`);
+  stderr.write(`\n${renderExplanation(events)}`);
 }
 
 /** `--call`: the answer on standard output, progress and errors on standard error. Needs no root and leaves no log. */
@@ -100,7 +101,7 @@ async function answer(options: BuildOptions, call: CallSpec): Promise<number> {
   await using session = openSession();
   await using scope = new AsyncDisposableStack();
   using cancel = cancelOnSignals();
-  const view = await createView(options.progress, process.stderr, process.env['NO_COLOR'] === undefined);
+  const view = await createView(options.progress, stderr, process.env['NO_COLOR'] === undefined);
   const warnings: WarningEvent[] = [];
   const progress: ProgressSink = (event) => {
     if (event.kind === 'warning') warnings.push(event);
@@ -112,7 +113,7 @@ async function answer(options: BuildOptions, call: CallSpec): Promise<number> {
     const found = await answerCall(call, options, { session, progress, signal: cancel.signal, scope, host });
     view.close();
     if (options.progress !== 'quiet' && options.progress !== 'rawjson') await printWarnings(warnings);
-    process.stdout.write(found.text);
+    stdout.write(found.text);
     if (found.error) await printError(found.error);
     return found.exitCode;
   } catch (error) {
@@ -154,7 +155,7 @@ async function finish(options: BuildOptions, response: ExportResponse, warnings:
   if (options.iidFile !== undefined && id !== undefined) writeFileSync(options.iidFile, String(id));
   if (options.metadataFile !== undefined) writeFileSync(options.metadataFile, `${JSON.stringify(sorted(response), null, 2)}\n`);
   if (options.progress === 'quiet') {
-    if (id !== undefined) process.stdout.write(`${id}\n`);
+    if (id !== undefined) stdout.write(`${id}\n`);
   } else if (options.progress !== 'rawjson' && options.progress !== 'none') await printWarnings(warnings);
 }
 

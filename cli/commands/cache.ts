@@ -4,6 +4,7 @@ import { type CacheMountPlace, cacheMountPlaces } from '../../cache/gc/others.ts
 import { recordsOf } from '../../cache/records.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { stdout } from '../output.ts';
 import { bytes } from '../progress/model.ts';
 import { openSession, type Session } from '../session.ts';
 import { since, table } from '../table.ts';
@@ -15,7 +16,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const [name = '', ...rest] = argv;
   if (Object.hasOwn(SUBCOMMANDS, name)) return await SUBCOMMANDS[name as keyof typeof SUBCOMMANDS](rest);
   if (name === '--help' || name === '-h' || name === 'help') {
-    process.stdout.write(USAGE);
+    stdout.write(USAGE);
     return 0;
   }
   throw new KilnError('KILN_USAGE', name === '' ? 'a command is missing' : `unknown command: cache ${name}`, {
@@ -44,10 +45,10 @@ async function list(argv: readonly string[]): Promise<number> {
   const flags = command.opts<{ records?: boolean; format?: string }>();
   await using session = openSession();
   const found = flags.records ? records(session) : mounts(session).map(described);
-  if (flags.format === 'json') for (const one of found) process.stdout.write(`${JSON.stringify(one)}\n`);
+  if (flags.format === 'json') for (const one of found) stdout.write(`${JSON.stringify(one)}\n`);
   else if (flags.records) {
     const rows = records(session).map((one) => [one.key.slice(0, 24), since(one.created), since(one.used), one.description]);
-    process.stdout.write(table([['KEY', 'CREATED', 'LAST USED', 'STEP'], ...rows]));
+    stdout.write(table([['KEY', 'CREATED', 'LAST USED', 'STEP'], ...rows]));
   } else {
     const rows = mounts(session).map((place) => [
       shownId(place),
@@ -55,7 +56,7 @@ async function list(argv: readonly string[]): Promise<number> {
       bytes(place.item.size),
       place.item.inUse ? 'now' : since(place.item.used),
     ]);
-    process.stdout.write(table([['MOUNT', 'ID', 'SIZE', 'LAST USED'], ...rows]));
+    stdout.write(table([['MOUNT', 'ID', 'SIZE', 'LAST USED'], ...rows]));
   }
   return 0;
 }
@@ -67,7 +68,7 @@ async function inspect(argv: readonly string[]): Promise<number> {
   await using session = openSession();
   const found = [...findMounts(session, name).map(described), ...findRecords(session, name)];
   if (found.length === 0) throw notFound(name);
-  process.stdout.write(`${JSON.stringify(found, undefined, 2)}\n`);
+  stdout.write(`${JSON.stringify(found, undefined, 2)}\n`);
   return 0;
 }
 
@@ -83,8 +84,8 @@ async function remove(argv: readonly string[]): Promise<number> {
     if (places.length + keys.length === 0) throw notFound(name);
     for (const { item } of places) await removeMount(item.content.paths ?? [], item.content.lock ?? '', cancel.signal);
     for (const { key } of keys) session.store.db.run('DELETE FROM record WHERE key = ?', key);
-    for (const place of places) process.stdout.write(`Removed: ${shownId(place)}, ${bytes(place.item.size)}\n`);
-    for (const { description } of keys) process.stdout.write(`Removed the record of ${description}\n`);
+    for (const place of places) stdout.write(`Removed: ${shownId(place)}, ${bytes(place.item.size)}\n`);
+    for (const { description } of keys) stdout.write(`Removed the record of ${description}\n`);
   }
   return 0;
 }
@@ -110,7 +111,7 @@ async function save(argv: readonly string[]): Promise<number> {
         );
   const { exportMounts } = await import('../../cache/saved/export.ts');
   const { mounts: count, size, written } = await exportMounts(chosen, directory, cancel.signal);
-  process.stdout.write(`saved ${count} cache mounts, ${bytes(size)}; ${bytes(written)} written\n`);
+  stdout.write(`saved ${count} cache mounts, ${bytes(size)}; ${bytes(written)} written\n`);
   return 0;
 }
 
@@ -131,7 +132,7 @@ async function restore(argv: readonly string[]): Promise<number> {
       name,
     );
   const size = restored.reduce((sum, mount) => sum + mount.size, 0);
-  process.stdout.write(`restored ${restored.length} cache mounts, ${bytes(size)}\n`);
+  stdout.write(`restored ${restored.length} cache mounts, ${bytes(size)}\n`);
   return 0;
 }
 

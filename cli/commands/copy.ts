@@ -2,6 +2,7 @@ import { newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { copyImage, describePlace } from '../image/copy.ts';
 import { parsePlace } from '../image/places.ts';
+import { stdout } from '../output.ts';
 import { openSession, type Session } from '../session.ts';
 import { shownTransfer } from '../transfers.ts';
 
@@ -26,6 +27,6 @@ export async function run(argv: readonly string[]): Promise<number> {
   const digest = await shownTransfer(name, quiet === true, (report) =>
     copyImage(from, to, { session, signal: cancel.signal, report }),
   );
-  process.stdout.write(`${digest}\n`);
+  stdout.write(`${digest}\n`);
   return 0;
 }

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { dumpLlb } from '../build/dump.ts';
+import { stdout } from '../output.ts';
 
 /** `kiln debug dump-llb [-f FILE] [--target T] [--format=json|binary] PATH` */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -37,6 +38,6 @@ export async function run(argv: readonly string[]): Promise<number> {
     });
   const bytes = await dumpLlb(command.processedArgs[0] as string, { ...flags, format: flags.format });
   if (flags.output !== undefined) writeFileSync(flags.output, bytes);
-  else process.stdout.write(bytes);
+  else stdout.write(bytes);
   return 0;
 }

@@ -3,6 +3,7 @@ import { parseFilterFlags } from '../../cache/gc/filter.ts';
 import type { Item } from '../../cache/gc/item.ts';
 import { sizeOf } from '../../cache/gc/plan.ts';
 import { collect, newCommand, parseArguments } from '../arguments.ts';
+import { stdout } from '../output.ts';
 import { bytes } from '../progress/model.ts';
 import { openSession } from '../session.ts';
 import { since, table } from '../table.ts';
@@ -22,10 +23,10 @@ export async function run(argv: readonly string[]): Promise<number> {
     // What is used while this reads it is shown too, unless asked for what was not used for some time.
     .filter((item) => filter(item) && (keepMs === 0 || item.used <= now - keepMs))
     .sort((a, b) => b.used - a.used);
-  if (flags.format === 'json') for (const item of items) process.stdout.write(`${JSON.stringify(jsonOf(item))}\n`);
-  else if (flags.verbose) process.stdout.write(items.map(verbose).join('\n'));
-  else process.stdout.write(itemTable(items));
-  if (flags.format !== 'json') process.stdout.write(`\n${totals(items)}`);
+  if (flags.format === 'json') for (const item of items) stdout.write(`${JSON.stringify(jsonOf(item))}\n`);
+  else if (flags.verbose) stdout.write(items.map(verbose).join('\n'));
+  else stdout.write(itemTable(items));
+  if (flags.format !== 'json') stdout.write(`\n${totals(items)}`);
   return 0;
 }
 

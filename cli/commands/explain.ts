@@ -1,6 +1,7 @@
 import { newCommand, parseArguments } from '../arguments.ts';
 import { findLog, readLog } from '../build/log.ts';
 import { renderExplanation } from '../explain.ts';
+import { stdout } from '../output.ts';
 import { openSession } from '../session.ts';
 
 /** `kiln explain [BUILD]`: why the steps of a build were not cached, from its log. */
@@ -12,6 +13,6 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (!parseArguments(command, argv)) return 0;
   await using session = openSession();
   const id = findLog(session.store.logs, command.args[0]);
-  process.stdout.write(`build ${id}: ${renderExplanation(readLog(session.store.logs, id).events)}`);
+  stdout.write(`build ${id}: ${renderExplanation(readLog(session.store.logs, id).events)}`);
   return 0;
 }

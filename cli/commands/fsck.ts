@@ -2,6 +2,7 @@ import { fsck, repair } from '../../cache/fsck/fsck.ts';
 import { pooledJobs } from '../../snapshotter/overlay/pooled-jobs.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { stdout } from '../output.ts';
 import { openSession } from '../session.ts';
 
 /** `kiln fsck [--repair]`: reads the whole store. Exit code 0 when all is well, or is again; 1 when something is wrong. */
@@ -20,10 +21,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   for (const problem of report.problems) {
     const { what, repair: mended } = problem;
     const outcome = !flags.repair ? '' : left.includes(problem) ? ' (a process uses it: run this again later)' : ` (${mended})`;
-    process.stdout.write(`${what}${outcome}\n`);
+    stdout.write(`${what}${outcome}\n`);
   }
   const counts = [...report.verified].map(([kind, count]) => `${count} ${kind}`).join(', ');
-  process.stdout.write(`verified: ${counts}${report.unproven > 0 ? `; ${report.unproven} layers that nothing can prove` : ''}\n`);
-  process.stdout.write(report.problems.length === 0 ? 'the store is sound\n' : `${report.problems.length} wrong\n`);
+  stdout.write(`verified: ${counts}${report.unproven > 0 ? `; ${report.unproven} layers that nothing can prove` : ''}\n`);
+  stdout.write(report.problems.length === 0 ? 'the store is sound\n' : `${report.problems.length} wrong\n`);
   return report.problems.length === 0 || (flags.repair && left.length === 0) ? 0 : 1;
 }

@@ -1,6 +1,7 @@
 import { newCommand, parseArguments } from '../arguments.ts';
 import { findImage } from '../image/find.ts';
 import { readImage } from '../image/read.ts';
+import { stdout } from '../output.ts';
 import { bytes } from '../progress/model.ts';
 import { openSession } from '../session.ts';
 import { since, table } from '../table.ts';
@@ -27,6 +28,6 @@ export async function run(argv: readonly string[]): Promise<number> {
       entry.comment ?? '',
     ];
   });
-  process.stdout.write(table([['CREATED', 'CREATED BY', 'SIZE', 'COMMENT'], ...rows.reverse()]));
+  stdout.write(table([['CREATED', 'CREATED BY', 'SIZE', 'COMMENT'], ...rows.reverse()]));
   return 0;
 }

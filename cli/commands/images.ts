@@ -3,6 +3,7 @@ import type { StoredImage } from '../../snapshotter/images.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { isUntagged } from '../image/find.ts';
 import { readImage } from '../image/read.ts';
+import { stdout } from '../output.ts';
 import { bytes } from '../progress/model.ts';
 import { openSession, type Session } from '../session.ts';
 import { since, table } from '../table.ts';
@@ -21,8 +22,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .filter((image) => !command.args[0] || split(image.name)[0].startsWith(command.args[0]));
   const shorten = (id: string) => (flags.trunc ? id.slice(7, 19) : id);
   if (flags.quiet) {
-    for (const id of new Set(images.map((image) => image.configs[0] ?? image.target.digest)))
-      process.stdout.write(`${shorten(id)}\n`);
+    for (const id of new Set(images.map((image) => image.configs[0] ?? image.target.digest))) stdout.write(`${shorten(id)}\n`);
     return 0;
   }
   const rows = images.map((image) => [
@@ -31,7 +31,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     since(image.created),
     size(session, image),
   ]);
-  process.stdout.write(table([['REPOSITORY', 'TAG', 'IMAGE ID', 'CREATED', 'SIZE'], ...rows]));
+  stdout.write(table([['REPOSITORY', 'TAG', 'IMAGE ID', 'CREATED', 'SIZE'], ...rows]));
   return 0;
 }
 

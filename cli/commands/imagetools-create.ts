@@ -8,6 +8,7 @@ import { RegistryClient } from '../../registry/client.ts';
 import { parsePlatform } from '../../registry/platforms.ts';
 import { collect, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { stdout } from '../output.ts';
 import { registryOptions } from '../registry-options.ts';
 import { shownTransfer } from '../transfers.ts';
 
@@ -53,7 +54,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     signal,
   });
   if (flags.dryRun) {
-    process.stdout.write(`${Buffer.from(created.document.bytes).toString()}\n`);
+    stdout.write(`${Buffer.from(created.document.bytes).toString()}\n`);
     return 0;
   }
   const quiet = flags.progress === 'none' || flags.progress === 'quiet';

@@ -11,6 +11,7 @@ import {
 import { RegistryClient } from '../../registry/client.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { stdout } from '../output.ts';
 import { registryOptions } from '../registry-options.ts';
 import { renderTemplate } from '../template/evaluate.ts';
 import { mentions, parseTemplate } from '../template/parse.ts';
@@ -28,9 +29,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   using cancel = cancelOnSignals();
   await using client = new RegistryClient(await registryOptions(process.env));
   const image = await openRemote(client, reference, cancel.signal);
-  if (raw) process.stdout.write(image.root.bytes);
-  else if (format !== undefined) process.stdout.write(await formatted(client, image, format, cancel.signal));
-  else process.stdout.write(describeRemote(image, await client.referrers(reference, image.root.digest, cancel.signal)));
+  if (raw) stdout.write(image.root.bytes);
+  else if (format !== undefined) stdout.write(await formatted(client, image, format, cancel.signal));
+  else stdout.write(describeRemote(image, await client.referrers(reference, image.root.digest, cancel.signal)));
   return 0;
 }
 

@@ -1,4 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
+import { stdout } from '../output.ts';
 
 /** `kiln imagetools inspect|create`: images in registries, looked at and put together where they are. */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -6,7 +7,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (sub === 'inspect') return await (await import('./imagetools-inspect.ts')).run(rest);
   if (sub === 'create') return await (await import('./imagetools-create.ts')).run(rest);
   if (sub === '--help' || sub === '-h') {
-    process.stdout.write(
+    stdout.write(
       'Usage: kiln imagetools COMMAND\n\nCommands:\n  inspect  Show an image in a registry\n  create   Make an image of images that are in registries\n',
     );
     return 0;

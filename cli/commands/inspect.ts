@@ -2,6 +2,7 @@ import type { StoredImage } from '../../snapshotter/images.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { findImage, isUntagged, shownName } from '../image/find.ts';
 import { readAllPlatforms, readImage } from '../image/read.ts';
+import { stdout } from '../output.ts';
 import { openSession, type Session } from '../session.ts';
 
 /** `kiln inspect [--format TEMPLATE] IMAGE…`: JSON in the form of `docker image inspect`, for this host's platform, with the others listed. */
@@ -13,10 +14,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   const { format } = command.opts<{ format?: string }>();
   await using session = openSession();
   const documents = command.args.map((text) => describe(session, findImage(session.images, text)));
-  if (format === undefined) process.stdout.write(`${JSON.stringify(documents, null, 4)}\n`);
+  if (format === undefined) stdout.write(`${JSON.stringify(documents, null, 4)}\n`);
   else {
     const { renderTemplate } = await import('../template/evaluate.ts');
-    for (const document of documents) process.stdout.write(`${renderTemplate(format, document)}\n`);
+    for (const document of documents) stdout.write(`${renderTemplate(format, document)}\n`);
   }
   return 0;
 }

@@ -6,6 +6,7 @@ import { newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { shownName } from '../image/find.ts';
 import { readAllPlatforms } from '../image/read.ts';
+import { stdout } from '../output.ts';
 import { openSession, type Session } from '../session.ts';
 import { shownTransfer } from '../transfers.ts';
 
@@ -31,7 +32,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     }),
   );
   for (const image of loaded) {
-    for (const name of image.names) process.stdout.write(`Loaded image: ${shownName(name)}\n`);
+    for (const name of image.names) stdout.write(`Loaded image: ${shownName(name)}\n`);
     if (image.names.length > 0) continue;
     session.images.put({
       name: image.target.digest,
@@ -39,7 +40,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       configs: readAllPlatforms(session.content, image.target).map(({ manifest }) => manifest.config.digest),
       created: Date.now(),
     });
-    process.stdout.write(`Loaded image ID: ${image.target.digest}\n`);
+    stdout.write(`Loaded image ID: ${image.target.digest}\n`);
   }
   return 0;
 }

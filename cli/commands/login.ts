@@ -4,6 +4,7 @@ import { hostOfKey } from '../../registry/docker-config.ts';
 import { type Login, saveLogin, verifyLogin } from '../../registry/login.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { stderr, stdout } from '../output.ts';
 import { ask, readInput } from '../prompt.ts';
 import { dockerConfigPath, registryOptions } from '../registry-options.ts';
 
@@ -29,11 +30,11 @@ export async function run(argv: readonly string[]): Promise<number> {
   const path = dockerConfigPath(process.env);
   const { clear } = await saveLogin(host, login, { path, env: process.env }, cancel.signal);
   if (clear) {
-    process.stderr.write(
+    stderr.write(
       `WARNING: the login is stored in clear text in ${path}\n  a credential helper, named there as credsStore, keeps it better\n`,
     );
   }
-  process.stdout.write('Login Succeeded\n');
+  stdout.write('Login Succeeded\n');
   return 0;
 }
 
@@ -41,7 +42,7 @@ async function loginOf({ username, password, passwordStdin }: Flags): Promise<Lo
   if (password !== undefined && passwordStdin) throw usage('--password and --password-stdin exclude each other');
   if (passwordStdin && username === undefined) throw usage('--password-stdin wants a user name', 'add --username USER');
   if (password !== undefined) {
-    process.stderr.write('WARNING: a password on the command line can be seen by others; --password-stdin hides it\n');
+    stderr.write('WARNING: a password on the command line can be seen by others; --password-stdin hides it\n');
   }
   const needsTerminal = username === undefined || (password === undefined && !passwordStdin);
   if (needsTerminal && !process.stdin.isTTY)

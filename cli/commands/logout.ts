@@ -3,6 +3,7 @@ import { hostOfKey } from '../../registry/docker-config.ts';
 import { removeLogin } from '../../registry/login.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { stdout } from '../output.ts';
 import { dockerConfigPath } from '../registry-options.ts';
 
 /** `kiln logout [REGISTRY]` */
@@ -15,6 +16,6 @@ export async function run(argv: readonly string[]): Promise<number> {
   const host = hostOfKey(command.args[0] ?? DEFAULT_DOMAIN);
   using cancel = cancelOnSignals();
   await removeLogin(host, { path: dockerConfigPath(process.env), env: process.env }, cancel.signal);
-  process.stdout.write(`Removing login credentials for ${host}\n`);
+  stdout.write(`Removing login credentials for ${host}\n`);
   return 0;
 }

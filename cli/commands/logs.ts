@@ -1,6 +1,7 @@
 import type { ProgressEvent } from '../../base/progress.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { findLog, logNames, readLog } from '../build/log.ts';
+import { stdout } from '../output.ts';
 import { bytes, seconds } from '../progress/model.ts';
 import { createPlainView } from '../progress/plain.ts';
 import { createRawJsonView } from '../progress/rawjson.ts';
@@ -19,7 +20,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   await using session = openSession();
   const directory = session.store.logs;
   if (flags.list) {
-    process.stdout.write(
+    stdout.write(
       table([
         ['BUILD', 'STARTED', 'CONTEXT', 'ENDED'],
         ...logNames(directory)
@@ -32,13 +33,13 @@ export async function run(argv: readonly string[]): Promise<number> {
   const id = findLog(directory, command.args[0]);
   const { events, ended } = readLog(directory, id);
   if (flags.usage) {
-    process.stdout.write(usageTable(events));
+    stdout.write(usageTable(events));
     return 0;
   }
-  const view = flags.json ? createRawJsonView(process.stdout) : createPlainView(process.stdout);
+  const view = flags.json ? createRawJsonView(stdout) : createPlainView(stdout);
   for (const event of events) view.event(event);
   view.close();
-  if (!flags.json) process.stdout.write(`\nbuild ${id}: ${outcome(ended)}\n`);
+  if (!flags.json) stdout.write(`\nbuild ${id}: ${outcome(ended)}\n`);
   return 0;
 }
 

@@ -6,6 +6,7 @@ import type { PrunePolicy } from '../../cache/gc/policy.ts';
 import { collect, newCommand, parseArguments, parseBytes } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { configPath, readGcPolicies } from '../gc-config.ts';
+import { stdout } from '../output.ts';
 import { bytes } from '../progress/model.ts';
 import { openSession, type Session } from '../session.ts';
 import { itemTable } from './du.ts';
@@ -67,7 +68,7 @@ async function policiesOf(flags: Flags, session: Session): Promise<readonly Prun
 
 /** Asked only where somebody can answer; a script says --force. */
 async function confirmed(all: boolean): Promise<boolean> {
-  process.stdout.write(
+  stdout.write(
     `WARNING! This will remove ${all ? 'all' : 'all dangling'} build cache. Are you sure you want to continue? [y/N] `,
   );
   const lines = createInterface({ input: process.stdin });
@@ -82,6 +83,6 @@ async function confirmed(all: boolean): Promise<boolean> {
 function report(victims: readonly Victim[], what: string): void {
   const reasons = new Map(victims.map(({ item, reason }) => [item, `${item.description}: ${reason}`]));
   const items = victims.map(({ item }) => item);
-  if (items.length > 0) process.stdout.write(`${itemTable(items, (item) => reasons.get(item) ?? '')}\n`);
-  process.stdout.write(`${what} ${bytes(sizeOf(items))}\n`);
+  if (items.length > 0) stdout.write(`${itemTable(items, (item) => reasons.get(item) ?? '')}\n`);
+  stdout.write(`${what} ${bytes(sizeOf(items))}\n`);
 }

@@ -3,6 +3,7 @@ import { newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { fullName, shownName } from '../image/find.ts';
 import { pullImage } from '../image/pull.ts';
+import { stdout } from '../output.ts';
 import { openSession } from '../session.ts';
 import { shownTransfer } from '../transfers.ts';
 
@@ -25,6 +26,6 @@ export async function run(argv: readonly string[]): Promise<number> {
       report,
     }),
   );
-  process.stdout.write(`${shownName(image.name)}\n`);
+  stdout.write(`${shownName(image.name)}\n`);
   return 0;
 }

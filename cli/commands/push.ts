@@ -2,6 +2,7 @@ import { newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { findImage, fullName } from '../image/find.ts';
 import { pushStored } from '../image/push.ts';
+import { stdout } from '../output.ts';
 import { openSession } from '../session.ts';
 import { shownTransfer } from '../transfers.ts';
 
@@ -21,6 +22,6 @@ export async function run(argv: readonly string[]): Promise<number> {
   const digest = await shownTransfer(`pushing ${target}`, quiet === true, (report) =>
     pushStored(session, image, target, { signal: cancel.signal, report }),
   );
-  process.stdout.write(`${target}@${digest}\n`);
+  stdout.write(`${target}@${digest}\n`);
   return 0;
 }

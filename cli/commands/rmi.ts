@@ -2,6 +2,7 @@ import { KilnError } from '../../base/errors.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { findImage, shownName } from '../image/find.ts';
+import { stdout } from '../output.ts';
 import { bytes } from '../progress/model.ts';
 import { printError } from '../report.ts';
 import { openSession, type Session } from '../session.ts';
@@ -30,7 +31,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       for (const name of names) {
         session.images.remove(name);
         untagged++;
-        process.stdout.write(`Untagged: ${shownName(name)}\n`);
+        stdout.write(`Untagged: ${shownName(name)}\n`);
       }
     } catch (error) {
       if (!(error instanceof KilnError)) throw error;
@@ -49,5 +50,5 @@ async function freeUnused(session: Session): Promise<void> {
   using cancel = cancelOnSignals();
   const victims = await prune(session, [], cancel.signal);
   const freed = sizeOf(victims.map(({ item }) => item));
-  if (freed > 0) process.stdout.write(`Freed: ${bytes(freed)}\n`);
+  if (freed > 0) stdout.write(`Freed: ${bytes(freed)}\n`);
 }

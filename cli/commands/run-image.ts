@@ -8,6 +8,7 @@ import { collect, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { configuredEmulation } from '../emulation-options.ts';
 import { findImage } from '../image/find.ts';
+import { stderr, stdout } from '../output.ts';
 import { registryOptions } from '../registry-options.ts';
 import { openSession, stateDirectory } from '../session.ts';
 
@@ -59,13 +60,13 @@ export async function run(argv: readonly string[]): Promise<number> {
   await using executor = createExecutor({
     stateDir: stateDirectory(),
     emulation: configuredEmulation(process.env),
-    warn: (sentence) => process.stderr.write(`WARNING: ${sentence}\n`),
+    warn: (sentence) => stderr.write(`WARNING: ${sentence}\n`),
   });
   const interactive = flags.interactive === true || flags.tty === true;
   const result = await executor.run(
     specOf(source.config, active.root, args, flags),
     {
-      output: (stream, data) => (stream === 1 ? process.stdout : process.stderr).write(data),
+      output: (stream, data) => (stream === 1 ? stdout : stderr).write(data),
       ...(interactive && { inherit: true }),
     },
     cancel.signal,

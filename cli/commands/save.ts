@@ -3,6 +3,7 @@ import { saveImages } from '../../exporter/save.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { findImage } from '../image/find.ts';
+import { stdout } from '../output.ts';
 import { openSession } from '../session.ts';
 
 /** `kiln save [-o FILE] IMAGE…`: an archive that `kiln load`, `docker load` and skopeo read. */
@@ -12,7 +13,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .option('-o, --output <file>', 'the archive (default: standard output)');
   if (!parseArguments(command, argv)) return 0;
   const { output } = command.opts<{ output?: string }>();
-  if (output === undefined && process.stdout.isTTY)
+  if (output === undefined && stdout.isTTY)
     throw new KilnError('KILN_USAGE', 'cowardly refusing to save to a terminal', { hint: 'name a file with -o', exitCode: 2 });
   await using session = openSession();
   using cancel = cancelOnSignals();

@@ -40,10 +40,10 @@ export const PROGRESS_MODES: readonly ProgressMode[] = ['auto', 'tty', 'plain', 
 
 /** The part of a stream that the views write to. */
 export interface Output {
-  write(text: string): unknown;
+  write(text: string | Uint8Array): unknown;
   readonly isTTY?: boolean;
-  readonly columns?: number;
-  readonly rows?: number;
+  readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
 }
 
 /** The view for `mode`; `auto` is the live view on a terminal and plain lines elsewhere. Modules are loaded when needed. */

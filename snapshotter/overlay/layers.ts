@@ -47,7 +47,8 @@ interface Row {
  */
 export class LayerTable {
   readonly #store: Store;
-  readonly #known = new Set<string>();
+  /** What is there and stays, because it is held by our lease. As of `#version` of the database. */
+  readonly #ours = new Map<LayerId, LayerRecord>();
   readonly #trails = new Map<LayerId, TrailFiles>();
   #version = -1;
   readonly #touched = new Set<string>();
@@ -72,7 +73,7 @@ export class LayerTable {
   /** The layer with its times clamped: a row of its own over the same directory. */
   clamped(id: LayerId, second: number): LayerId {
     const clamped = clampedId(id, second);
-    if (this.#has(clamped)) return clamped;
+    if (this.get(clamped)) return clamped;
     const record = this.get(id);
     if (!record) throw missingLayer(id);
     this.#insert({ ...record, id: clamped, info: undefined });
@@ -112,10 +113,15 @@ export class LayerTable {
         this.#insert(record);
       });
     });
-    this.#known.add(record.id);
   }
 
   get(id: LayerId): LayerRecord | undefined {
+    const ours = this.#ours.get(id);
+    // Another process may have described it meanwhile; what is described stays as it is.
+    return ours?.info ? ours : this.#read(id);
+  }
+
+  #read(id: LayerId): LayerRecord | undefined {
     const row = this.#store.db.get<Row>('SELECT * FROM layers WHERE id = ?', id);
     return row && fromRow(row);
   }
@@ -130,21 +136,22 @@ export class LayerTable {
   }
 
   /**
-   * The first of `ids` that is not there; if none, all of them stay while this process uses the store. 4 µs for each at first, then a
-   * set look-up while no other process writes to the store.
+   * The first of `ids` that is not there; if none, all of them stay while this process uses the store. 20 µs for each at first, then a
+   * look-up in a map while no other process writes to the store.
    */
   missing(ids: readonly LayerId[]): LayerId | undefined {
-    return this.#store.lease.claim(ids.map(layerHold), 'look', () => this.#missing(ids));
+    const version = this.#store.db.version();
+    if (version !== this.#version) this.#ours.clear();
+    this.#version = version;
+    const strange = ids.filter((id) => !this.#ours.has(id));
+    if (strange.length === 0) return undefined;
+    return this.#store.lease.claim(strange.map(layerHold), 'look', () => strange.find((id) => !this.#take(id)));
   }
 
-  #missing(ids: Iterable<LayerId>): LayerId | undefined {
-    const version = this.#store.db.version();
-    if (version !== this.#version) {
-      this.#known.clear();
-      this.#version = version;
-    }
-    for (const id of ids) if (!this.#has(id)) return id;
-    return undefined;
+  #take(id: LayerId): boolean {
+    const record = this.#read(id);
+    if (record) this.#ours.set(id, record);
+    return record !== undefined;
   }
 
   /** Keeps what `describe` found, in the row and beside the layer. */
@@ -160,6 +167,7 @@ export class LayerTable {
       Number(info.empty),
       id,
     );
+    if (this.#ours.has(id)) this.#ours.set(id, { ...record, info });
   }
 
   #keepSidecar(record: LayerRecord): void {
@@ -202,15 +210,8 @@ export class LayerTable {
   /** Takes the layer away: first the row, then, out of sight, the files. */
   remove(id: LayerId): void {
     this.#store.db.run('DELETE FROM layers WHERE id = ? OR id GLOB ?', id, `${id}t*`);
-    this.#known.clear();
+    this.#ours.clear();
     this.#discard(this.directory(id));
-  }
-
-  #has(id: LayerId): boolean {
-    if (this.#known.has(id)) return true;
-    const found = this.#store.db.get('SELECT 1 FROM layers WHERE id = ?', id) !== undefined;
-    if (found) this.#known.add(id);
-    return found;
   }
 
   #insert(record: LayerRecord): void {
