@@ -31,6 +31,9 @@ export interface Cgroups {
   place(id: string, wish: Wish): Placement;
   /** Runs `action` where this process may open every device it could before; not asynchronous. */
   outside<T>(action: () => T): T;
+  /** The group that this process was in before, if it has entered one: whoever outlives it may put it back. */
+  readonly home?: string;
+  /** Goes back, unless somebody else has seen to it, and removes what can be removed. */
   leave(): void;
 }
 

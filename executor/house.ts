@@ -120,8 +120,8 @@ function makeHouse({ unique, watchdog, stateDir, options, ...shared }: Parts): H
     async close() {
       // One that could not be opened has been told to whoever asked for it.
       await (await network?.catch(() => undefined))?.[Symbol.asyncDispose]();
+      await watchdog.dismiss(shared.cgroups.home);
       shared.cgroups.leave();
-      await watchdog.dismiss();
     },
   };
 }

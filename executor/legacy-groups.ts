@@ -53,6 +53,7 @@ export function legacyGroups(mode: CgroupMode, name: string, own: (directory: st
     mode,
     guardDevices: false,
     directories: [directory],
+    home: above,
     place: (id, wish) => (wish.own ? runtimeGroup(id, wish) : steps.place(id, wish)),
     outside(action) {
       enter(above);
@@ -65,8 +66,8 @@ export function legacyGroups(mode: CgroupMode, name: string, own: (directory: st
     leave() {
       steps.leave();
       // With all threads that were started since.
-      attempt(() => writeFileSync(`${above}/cgroup.procs`, `${process.pid}`));
-      removeDirectory(directory);
+      if (ownDirectory('devices') !== above) attempt(() => writeFileSync(`${above}/cgroup.procs`, `${process.pid}`));
+      if (existsSync(directory)) removeDirectory(directory);
     },
   };
 }

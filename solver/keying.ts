@@ -22,15 +22,11 @@ export function startKeying<R>(vertex: Vertex<R>, map: CacheMap<R>): Keying<R> {
   };
 }
 
-/** Takes in what has become known of the inputs. True when something changed that readers of this vertex look at. */
-export function survey<R>(node: Node<R>, keying: Keying<R>, isLinked: (link: Digest) => boolean): boolean {
-  const before = keying.hopeless;
+/** Takes in what has become known of the inputs, without a look into the cache. */
+export function inherit<R>(node: Node<R>, keying: Keying<R>): void {
   keying.map.inputs.forEach((read, index) => {
     const input = node.inputs[index]!;
     const identity = identityOf(input.state);
-    if (identity?.key && keying.byContent && keying.seen[index] === undefined) {
-      keying.seen[index] = isLinked(sightingKey(keying.op, index, read, inputIdentity(node, index, identity.key)));
-    }
     if (read.by === 'content') {
       if (identity && (identity.fresh || !identity.key)) keying.definitionMissed = true;
       return;
@@ -39,11 +35,23 @@ export function survey<R>(node: Node<R>, keying: Keying<R>, isLinked: (link: Dig
     if (identity?.fresh || open?.fresh) keying.fresh = true;
     // Something made from what means nothing in another build means nothing there either, unless it is read by content.
     if (identity && !identity.key) keying.volatile = true;
-    if (open?.hopeless || keying.seen[index] === false) keying.hopeless = true;
+    if (open?.hopeless) keying.hopeless = true;
   });
   if (keying.fresh || keying.volatile) keying.hopeless = true;
-  if (keying.hopeless || keying.seen.includes(false)) keying.definitionMissed = true;
-  return keying.hopeless !== before;
+  if (keying.hopeless) keying.definitionMissed = true;
+}
+
+/** Looks whether the cache has seen this op read each of the inputs whose keys are known. */
+export function sight<R>(node: Node<R>, keying: Keying<R>, isLinked: (link: Digest) => boolean): void {
+  if (!keying.byContent) return;
+  keying.map.inputs.forEach((read, index) => {
+    const input = keyedInput(node, index);
+    if (!input || keying.seen[index] !== undefined) return;
+    keying.seen[index] = isLinked(sightingKey(keying.op, index, read, input));
+    if (keying.seen[index] === true) return;
+    keying.definitionMissed = true;
+    if (read.by !== 'content') keying.hopeless = true;
+  });
 }
 
 /** True when no definition key can spare reading the bytes of input `index`. */

@@ -1,6 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 import type { Held } from './deferred.ts';
-import { aliasesOf, definitionOf, identityByContent, needsContent, partsOf, survey } from './keying.ts';
+import { aliasesOf, definitionOf, identityByContent, inherit, needsContent, partsOf, sight } from './keying.ts';
 import { type Identity, identityOf, type Keying, type Node, type State, unreachable, WANT, type Want } from './state.ts';
 
 /** What the transition function may look up and set going. The scheduler implements it; nothing here answers later. */
@@ -52,9 +52,8 @@ export function transition<R>(node: Node<R>, effects: Effects<R>): State<R> {
 
 function keying<R>(node: Node<R>, state: State<R> & { kind: 'keying' }, effects: Effects<R>): State<R> {
   const { keying } = state;
-  const news = survey(node, keying, (link) => effects.resolve(link) !== undefined);
-  // Execution is certain: start what it reads now, beside what the key still waits for.
-  if (keying.hopeless && node.want === WANT.result) askAll(node, effects);
+  const before = keying.hopeless;
+  inherit(node, keying);
   const identified = node.inputs.every((input) => identityOf(input.state));
   if (keying.volatile) {
     const known = keying.map.volatile || identified;
@@ -63,10 +62,13 @@ function keying<R>(node: Node<R>, state: State<R> & { kind: 'keying' }, effects:
     const moved = byDefinition(node, keying, effects);
     if (moved) return moved;
   }
+  sight(node, keying, (link) => effects.resolve(link) !== undefined);
+  // Execution is certain: start what it reads now, beside what the key still waits for.
+  if (keying.hopeless && node.want === WANT.result) askAll(node, effects);
   readContents(node, keying, effects);
   const identity = keying.byContent && !keying.volatile ? identityByContent(node, keying) : undefined;
   if (identity) return { kind: 'keyed', identity };
-  return news ? { kind: 'keying', keying } : state;
+  return keying.hopeless === before ? state : { kind: 'keying', keying };
 }
 
 /** All inputs have their identity: the definition key is the key, or leads to a record, or is of no use. */

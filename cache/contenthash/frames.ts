@@ -1,87 +1,70 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { asDigest, type Digest } from '../../base/digest.ts';
 import { nameBytes } from '../../snapshotter/sys/names.ts';
 
-const ROOM = 1 << 16;
-
 /**
- * Feeds length-framed values to sha256 through one buffer: a call to `update` per value would cost 20 ms for 20,000 entries.
- * Numbers are little-endian.
+ * Feeds the rows of a tree to sha256: all numbers, 32 bits each and little-endian, then the bytes of all names. A name's length is among the
+ * numbers, so no two lists of values give the same bytes as long as the numbers before a value say what it is. In one piece each, because 20,000
+ * entries cost 5 ms so, and 20 ms by a call for each value (2-core VM, 2026-11).
  */
 export class FrameHash {
-  readonly #hash: Hash = createHash('sha256');
-  readonly #buffer = Buffer.allocUnsafe(ROOM);
+  #words: Uint32Array<ArrayBuffer>;
   #at = 0;
+  readonly #names: string[] = [];
+  /** Where the length of each name is. */
+  readonly #lengths: number[] = [];
 
-  u8(value: number): this {
-    this.#reserve(1);
-    this.#buffer[this.#at++] = value;
-    return this;
+  /** `room`: how many numbers there will be, about. */
+  constructor(room: number) {
+    this.#words = new Uint32Array(room);
   }
 
   u32(value: number): this {
-    this.#reserve(4);
-    this.#putU32(this.#at, value);
-    this.#at += 4;
+    if (this.#at === this.#words.length) this.#grow();
+    this.#words[this.#at++] = value;
     return this;
   }
 
   f64(value: number): this {
-    this.#reserve(8);
-    this.#at = this.#buffer.writeDoubleLE(value, this.#at);
-    return this;
+    const [low = 0, high = 0] = new Uint32Array(Float64Array.of(value).buffer);
+    return this.u32(low).u32(high);
   }
 
-  /** A file name or link target, in the text form of names.ts; the part from `start` on. */
-  name(value: string, start = 0): this {
-    const length = value.length - start;
-    if (length > 4096) return this.bytes(nameBytes(value.slice(start)));
-    this.#reserve(4 + length);
-    const at = this.#at + 4;
-    // Names are short and mostly ASCII: a call into the engine for each would take longer than this.
-    for (let i = 0; i < length; i++) {
-      const code = value.charCodeAt(start + i);
-      if (code > 0x7f) return this.bytes(nameBytes(value.slice(start)));
-      this.#buffer[at + i] = code;
-    }
-    this.#putU32(this.#at, length);
-    this.#at = at + length;
-    return this;
+  /** A file name or link target, in the text form of names.ts. */
+  name(value: string): this {
+    this.#lengths.push(this.#at);
+    this.#names.push(value);
+    return this.u32(value.length);
   }
 
-  bytes(value: Uint8Array): this {
-    this.u32(value.byteLength).#flush();
-    this.#hash.update(value);
-    return this;
-  }
-
-  /** 32 bytes of `from`, without a length: for digests. */
-  raw32(from: Uint8Array, at: number): this {
-    this.#reserve(32);
-    for (let i = 0; i < 32; i++) this.#buffer[this.#at + i] = from[at + i]!;
-    this.#at += 32;
+  /** Eight of `from`, a digest. */
+  digest32(from: Uint32Array, at: number): this {
+    if (this.#at + 8 > this.#words.length) this.#grow();
+    const words = this.#words;
+    for (let i = 0; i < 8; i++) words[this.#at + i] = from[at + i]!;
+    this.#at += 8;
     return this;
   }
 
   digest(): Digest {
-    this.#flush();
-    return asDigest(`sha256:${this.#hash.digest('hex')}`);
+    const names = this.#nameBytes();
+    const hash = createHash('sha256').update(this.#words.subarray(0, this.#at)).update(names);
+    return asDigest(`sha256:${hash.digest('hex')}`);
   }
 
-  #putU32(at: number, value: number): void {
-    const buffer = this.#buffer;
-    buffer[at] = value;
-    buffer[at + 1] = value >>> 8;
-    buffer[at + 2] = value >>> 16;
-    buffer[at + 3] = value >>> 24;
+  #nameBytes(): Buffer {
+    const text = this.#names.join('');
+    const bytes = nameBytes(text);
+    if (bytes.length === text.length) return bytes;
+    // Only of ASCII are there as many bytes as characters.
+    const each = this.#names.map(nameBytes);
+    for (const [index, at] of this.#lengths.entries()) this.#words[at] = each[index]!.length;
+    return Buffer.concat(each);
   }
 
-  #reserve(count: number): void {
-    if (this.#at + count > ROOM) this.#flush();
-  }
-
-  #flush(): void {
-    this.#hash.update(this.#buffer.subarray(0, this.#at));
-    this.#at = 0;
+  #grow(): void {
+    const grown = new Uint32Array(2 * this.#words.length + 64);
+    grown.set(this.#words);
+    this.#words = grown;
   }
 }

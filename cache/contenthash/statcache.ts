@@ -9,6 +9,8 @@ import type { Identity } from '../select/entry.ts';
  */
 export interface Contents {
   readonly digests: Uint8Array;
+  /** The same bytes by fours, eight words for a digest: quicker to copy. */
+  readonly words: Uint32Array;
   readonly flags: Uint8Array;
 }
 
@@ -20,7 +22,8 @@ export const HAS_XATTRS = 1;
 export const RACY = 2;
 
 export function makeContents(count: number): Contents {
-  return { digests: new Uint8Array(32 * count), flags: new Uint8Array(count) };
+  const words = new Uint32Array(8 * count);
+  return { digests: new Uint8Array(words.buffer), words, flags: new Uint8Array(count) };
 }
 
 /**
@@ -129,9 +132,9 @@ function same(a: Identity, b: Identity): boolean {
 }
 
 function copyRow(from: Contents, row: number, into: Contents, index: number): void {
-  const { digests } = from;
-  const target = into.digests;
-  for (let i = 0; i < 32; i++) target[index * 32 + i] = digests[row * 32 + i]!;
+  const { words } = from;
+  const target = into.words;
+  for (let i = 0; i < 8; i++) target[index * 8 + i] = words[row * 8 + i]!;
   into.flags[index] = from.flags[row]!;
 }
 
@@ -169,10 +172,12 @@ function readTable(file: string): Table {
   const count = bytes.readUInt32LE(8);
   const body = bytes.subarray(HEADER);
   if (body.length !== count * ROW || crc32(body) !== bytes.readUInt32LE(12)) return makeTable(0);
-  const numbers = new Float64Array(COLUMNS * count);
+  const table = makeTable(count);
+  const { numbers, flags, digests } = table;
   new Uint8Array(numbers.buffer).set(body.subarray(0, numbers.byteLength));
-  const flags = body.subarray(numbers.byteLength, numbers.byteLength + count);
-  return { count, numbers, flags, digests: body.subarray(numbers.byteLength + count) };
+  flags.set(body.subarray(numbers.byteLength, numbers.byteLength + count));
+  digests.set(body.subarray(numbers.byteLength + count));
+  return table;
 }
 
 function writeTable(file: string, table: Table): void {

@@ -11,7 +11,7 @@ import { createCacheMounts } from '../../cache/mounts.ts';
 import { openRecords } from '../../cache/records.ts';
 import type { RemoteStack } from '../../cache/remote/imported.ts';
 import { INLINE_FIELD } from '../../cache/remote/record.ts';
-import { createExecutor } from '../../executor/run.ts';
+import { createExecutor, type RuntimeExecutor } from '../../executor/run.ts';
 import type { Attestor } from '../../exporter/attest/attestation.ts';
 import type { BuiltTarget, ElsewhereLayers, ExportResponse } from '../../exporter/exporter.ts';
 import { Findings } from '../../frontend/convert/checks.ts';
@@ -96,6 +96,8 @@ interface Engine {
   readonly locals: Map<string, DirectoryResult>;
   /** Steps that an emulator ran, so far. */
   readonly emulated: readonly EmulatedStep[];
+  /** To be called when no step will run any more. */
+  readonly rest: () => void;
 }
 
 /** Finds the context, the Dockerfile and where images come from. */
@@ -133,6 +135,7 @@ export async function solveBuild(options: BuildOptions, context: BuildContext): 
   for (const [name, source] of opened.locals) engine.locals.set(name, directoryOf(source));
   const { caches, world } = engine;
   const results = await solveEdges(context, targets, engine, options.squash === true);
+  engine.rest();
   const knownIn = async ({ edge }: TargetResult) =>
     context.pushes && edge ? { knownIn: await (await import('./bases.ts')).blobsOfBases(edge, world, context.signal) } : {};
   const built = await Promise.all(
@@ -227,7 +230,11 @@ function openEngine(options: BuildOptions, context: BuildContext, lent: Lent): E
   const { session, progress } = context;
   const locals = new Map<string, DirectoryResult>();
   const emulated: EmulatedStep[] = [];
-  const world = { ...openWorld(options, context, { ...lent, locals }), onEmulated: (step: EmulatedStep) => emulated.push(step) };
+  const executor = openExecutor(context);
+  const world = {
+    ...openWorld(options, context, { ...lent, locals, executor }),
+    onEmulated: (step: EmulatedStep) => emulated.push(step),
+  };
   const project = projectOf(options);
   const memory = openMissMemory(session.store, project);
   const settings: SolverOptions<BuildResult> = {
@@ -238,7 +245,26 @@ function openEngine(options: BuildOptions, context: BuildContext, lent: Lent): E
     limits: { process: options.maxParallelism, network: 4, cpu: options.maxParallelism },
     alone: (key, signal, body) => withLockFile(join(session.store.tmp, 'locks', `k${hexOf(key)}`), signal, body),
   };
-  return { solver: createSolver(settings), settings, caches: lent.caches, world, locals, memory, emulated };
+  return {
+    solver: createSolver(settings),
+    settings,
+    caches: lent.caches,
+    world,
+    locals,
+    memory,
+    emulated,
+    rest: () => executor.rest(),
+  };
+}
+
+function openExecutor({ scope, progress }: BuildContext): RuntimeExecutor {
+  return scope.use(
+    createExecutor({
+      stateDir: stateDirectory(),
+      emulation: configuredEmulation(process.env),
+      warn: (sentence) => progress({ kind: 'warning', short: sentence, detail: [] }),
+    }),
+  );
 }
 
 /** Solves a tree alone, so that it can be looked into before the rest of the graph is known. */
@@ -253,7 +279,7 @@ async function fetchTree(tree: DraftEdge, { solver, world }: Engine, { session, 
 function openWorld(
   options: BuildOptions,
   { session, scope, signal, progress, host, failure }: BuildContext,
-  { locals, sources, layouts, bulk, caches, agents }: Lent & Pick<World, 'locals'>,
+  { locals, executor, sources, layouts, bulk, caches, agents }: Lent & Pick<World, 'locals' | 'executor'>,
 ): World {
   const { root } = session.store;
   const { pool } = session;
@@ -262,13 +288,6 @@ function openWorld(
     pool: { threads: pool.threads, run: (job, signal) => pool.run(hashFilesJob, job, signal), warm: () => pool.warm() },
   });
   scope.defer(() => hasher.save());
-  const executor = scope.use(
-    createExecutor({
-      stateDir: stateDirectory(),
-      emulation: configuredEmulation(process.env),
-      warn: (sentence) => progress({ kind: 'warning', short: sentence, detail: [] }),
-    }),
-  );
   const secrets = openSecrets(options.secrets, session.store, host.readStdin);
   return {
     snapshotter: session.snapshotter,
