@@ -30,8 +30,7 @@ function read(path: string): Buffer | undefined {
 }
 
 const cachedData = read(compiled);
-const source = `(function(exports,require,module,__filename,__dirname){${fs.readFileSync(file, 'latin1')}\n})`;
-const script = new vm.Script(source, {
+const script = new vm.Script(fs.readFileSync(file, 'latin1'), {
   filename: file,
   ...(cachedData && { cachedData }),
 });

@@ -1,5 +1,5 @@
 import type { Platform } from '../base/platform.ts';
-import { type Entry, isDirectory, isSymlink, makeEntry } from '../cache/select/entry.ts';
+import { type Entry, isDirectory, isSymlink, WalkedEntries } from '../cache/select/entry.ts';
 import { below, viewTree } from '../cache/select/view.ts';
 import type { BuiltTarget } from './exporter.ts';
 
@@ -9,22 +9,21 @@ import type { BuiltTarget } from './exporter.ts';
  */
 export function walkTree(root: string, wanted: (entry: Entry) => boolean = () => true): Entry[] {
   const view = viewTree({ root });
-  const entries: Entry[] = [];
+  const entries = new WalkedEntries('', false);
   const walk = (directory: string, parent: number): void => {
     for (const name of view.names(directory)) {
       const path = below(directory, name);
       const meta = view.lstat(path);
       if (!meta) continue;
-      const index = entries.length;
+      const index = entries.all.length;
       const link = isSymlink(meta) ? view.readlink(path) : undefined;
-      const entry = makeEntry({ path, rel: path, index, parent, implied: false, link, rootOwned: false }, meta);
-      if (!wanted(entry)) continue;
-      entries.push(entry);
-      if (isDirectory(meta)) walk(path, index);
+      const entry = entries.add({ path, name, index, parent, implied: false, link }, meta);
+      if (!wanted(entry)) entries.takeBack();
+      else if (isDirectory(meta)) walk(path, index);
     }
   };
   walk('', -1);
-  return entries;
+  return entries.all;
 }
 
 /** Which directory of the output each target goes to: '' for a single one, else `linux_amd64` and so on, as buildx does. */

@@ -26,12 +26,12 @@ export function digestSelection(sources: readonly SelectedSource[], contents: Co
 }
 
 function addEntry(hash: FrameHash, entry: Entry, first: number, contents: Contents): void {
-  const { kind, parent, rel, mode, uid, gid } = entry;
+  const { kind, parent, mode, uid, gid } = entry;
   // The top of a tree is nobody's file: its mode on the host depends on who made the directory.
   const top = entry.path === '';
   hash.u32(KIND[kind]);
   // Where it is: a rename changes this. Parents come first, so an index says as much as the path, in less.
-  hash.u32(parent < 0 ? 0 : parent - first + 1).name(parent < 0 ? '' : rel.slice(rel.lastIndexOf('/') + 1));
+  hash.u32(parent < 0 ? 0 : parent - first + 1).name(entry.name);
   // What of the metadata a copy keeps.
   hash
     .u32(top ? 0 : mode & 0o7777)

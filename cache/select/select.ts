@@ -2,7 +2,7 @@ import { KilnError } from '../../base/errors.ts';
 import { hasWildcard } from '../../base/gomatch.ts';
 import { cleanPath } from '../../base/gopath.ts';
 import type { Selection, Tree } from '../contenthash.ts';
-import { type Entry, isDirectory, isSymlink, type Meta, makeEntry } from './entry.ts';
+import { type Entry, isDirectory, isSymlink, type Meta, WalkedEntries } from './entry.ts';
 import { missingSource } from './missing.ts';
 import { compilePatterns, type Matched, type PatternList, ROOT } from './patterns.ts';
 import { resolveVisible } from './resolve.ts';
@@ -93,54 +93,56 @@ function walkSource(
   const real = resolveVisible(view, path, selection.followLinks);
   const stat = real === undefined ? undefined : view.lstat(real);
   if (real === undefined || stat === undefined) throw missingSource(tree, path);
-  const walk = new Walk(view, patterns, tree.rootOwned === true, firstIndex);
+  const walk = new Walk(view, patterns, new WalkedEntries(real, tree.rootOwned === true), firstIndex);
   walk.top(real, stat);
-  return { path, entries: walk.entries };
+  return { path, entries: walk.entries.all };
 }
 
 /** A directory that may turn out to be on the way to something selected. `index` once it is among the entries. */
 interface Ancestor {
   readonly path: string;
   readonly rel: string;
+  readonly name: string;
   readonly stat: Meta;
   readonly above: Ancestor | undefined;
   index: number;
 }
 
 class Walk {
-  readonly entries: Entry[] = [];
+  readonly entries: WalkedEntries;
   readonly #view: TreeView;
   readonly #patterns: Patterns;
-  readonly #rootOwned: boolean;
   readonly #firstIndex: number;
 
-  constructor(view: TreeView, patterns: Patterns, rootOwned: boolean, firstIndex: number) {
+  constructor(view: TreeView, patterns: Patterns, entries: WalkedEntries, firstIndex: number) {
+    this.entries = entries;
     this.#firstIndex = firstIndex;
     this.#view = view;
     this.#patterns = patterns;
-    this.#rootOwned = rootOwned;
   }
 
   top(path: string, stat: Meta): void {
-    const source: Ancestor = { path, rel: '', stat, above: undefined, index: -1 };
+    const source: Ancestor = { path, rel: '', name: '', stat, above: undefined, index: -1 };
     source.index = this.#add(path, '', -1, false, stat);
     if (isDirectory(stat)) this.#descend(source, ROOT, ROOT);
   }
 
   #descend(directory: Ancestor, included: Matched, excluded: Matched): void {
     const { include, exclude } = this.#patterns;
+    const within = below(directory.path, '');
+    const relWithin = below(directory.rel, '');
     for (const name of this.#view.names(directory.path)) {
-      const path = below(directory.path, name);
+      const path = within + name;
       const stat = this.#view.lstat(path);
       // Not visible, or gone since it was listed: as if it had never been there.
       if (stat === undefined) continue;
-      const rel = directory.rel === directory.path ? path : below(directory.rel, name);
+      const rel = relWithin + name;
       const inc = include?.match(rel, included);
       const exc = exclude?.match(rel, excluded);
       const selected = inc?.matched !== false && exc?.matched !== true;
-      const index = selected ? this.#add(path, rel, this.#indexOf(directory), false, stat) : -1;
+      const index = selected ? this.#add(path, name, this.#indexOf(directory), false, stat) : -1;
       if (!isDirectory(stat) || (!selected && this.#isDeadEnd(rel, inc, exc))) continue;
-      this.#descend({ path, rel, stat, above: directory, index }, inc?.info ?? ROOT, exc?.info ?? ROOT);
+      this.#descend({ path, rel, name, stat, above: directory, index }, inc?.info ?? ROOT, exc?.info ?? ROOT);
     }
   }
 
@@ -153,15 +155,15 @@ class Walk {
   #indexOf(directory: Ancestor): number {
     if (directory.index < 0) {
       const parent = this.#indexOf(directory.above!);
-      directory.index = this.#add(directory.path, directory.rel, parent, true, directory.stat);
+      directory.index = this.#add(directory.path, directory.name, parent, true, directory.stat);
     }
     return directory.index;
   }
 
-  #add(path: string, rel: string, parent: number, implied: boolean, stat: Meta): number {
+  #add(path: string, name: string, parent: number, implied: boolean, stat: Meta): number {
     const link = isSymlink(stat) ? this.#view.readlink(path) : undefined;
-    const index = this.#firstIndex + this.entries.length;
-    this.entries.push(makeEntry({ path, rel, index, parent, implied, link, rootOwned: this.#rootOwned }, stat));
+    const index = this.#firstIndex + this.entries.all.length;
+    this.entries.add({ path, name, index, parent, implied, link }, stat);
     return index;
   }
 }
