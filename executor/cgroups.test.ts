@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cgroupMode, enterCgroups } from './cgroups.ts';
@@ -11,34 +11,57 @@ if (reason) console.log(`SKIP cgroups: ${reason}`);
 const test = suite('cgroups');
 const NAME = `kiln-test-${process.pid}`;
 
-test('without control groups devices are to be guarded by other means', () => {
-  const groups = enterCgroups('none', 'crun', NAME);
+test('without control groups devices are to be guarded by other means', async () => {
+  const groups = await enterCgroups('none', 'crun', NAME);
   assert.ok(groups.guardDevices);
   assert.equal(groups.place('x', { own: true, parent: '' }).manager, 'disabled');
   assert.equal(groups.directories, []);
   assert.throws(() => groups.place('x', { own: false, parent: '', limits: { pids: 3 } }), /limits of the steps cannot be set/);
 });
 
-test('on v1 one devices group holds this process until it leaves', () => {
+test('on v1 a devices group that all Kiln processes share holds this process', async () => {
   const mode = cgroupMode();
   if (mode !== 'v1' && mode !== 'hybrid') return console.log(`SKIP v1: this host has ${mode}`);
   const own = () => /:devices:(.*)/.exec(readFileSync('/proc/self/cgroup', 'latin1'))?.[1];
   const before = own();
-  const groups = enterCgroups(mode, 'crun', NAME);
+  const groups = await enterCgroups(mode, 'crun', NAME);
   assert.not(groups.guardDevices);
-  assert.ok(own()?.endsWith(NAME));
-  const list = readFileSync(`${groups.directories[0]}/devices.list`, 'latin1');
+  assert.is(own(), `${before === '/' ? '' : before}/kiln-sandboxes`);
+  const list = readFileSync(`/sys/fs/cgroup/devices${own()}/devices.list`, 'latin1');
   assert.match(list, /^c 1:3 rwm$/m);
   assert.not.match(list, /^a /m);
+  assert.equal(groups.directories, []);
   groups.leave();
-  assert.is(own(), before);
-  assert.not(existsSync(groups.directories[0] ?? '/'));
+  writeFileSync(`/sys/fs/cgroup/devices${before}/tasks`, `${process.pid}`);
 });
 
-test('a wish for a group of its own is granted, below the parent', () => {
+test('on v1 a shared group with other rules is not joined: there is one of our own until we leave', async () => {
+  const mode = cgroupMode();
+  if (mode !== 'v1' && mode !== 'hybrid') return console.log(`SKIP v1: this host has ${mode}`);
+  const own = () => /:devices:(.*)/.exec(readFileSync('/proc/self/cgroup', 'latin1'))?.[1];
+  const home = own();
+  // A group above ours, so that nobody else's shared group is touched.
+  const above = `/sys/fs/cgroup/devices${home}/${NAME}-above`;
+  mkdirSync(`${above}/kiln-sandboxes`, { recursive: true });
+  writeFileSync(`${above}/tasks`, `${process.pid}`);
+  try {
+    const groups = await enterCgroups(mode, 'crun', NAME);
+    assert.ok(own()?.endsWith(`-above/${NAME}`));
+    assert.not.match(readFileSync(`${groups.directories[0]}/devices.list`, 'latin1'), /^a /m);
+    groups.leave();
+    assert.ok(own()?.endsWith('-above'));
+    assert.not(existsSync(groups.directories[0] ?? '/'));
+  } finally {
+    writeFileSync(`/sys/fs/cgroup/devices${home}/cgroup.procs`, `${process.pid}`);
+    rmdirSync(`${above}/kiln-sandboxes`);
+    rmdirSync(above);
+  }
+});
+
+test('a wish for a group of its own is granted, below the parent', async () => {
   const mode = cgroupMode();
   if (mode !== 'v1' && mode !== 'hybrid') return console.log(`SKIP parent: this host has ${mode}`);
-  const groups = enterCgroups(mode, 'crun', NAME);
+  const groups = await enterCgroups(mode, 'crun', NAME);
   try {
     assert.is(groups.place('a', { own: true, parent: 'team/x' }).path, '/team/x/a');
     assert.is(groups.place('a', { own: true, parent: '' }).path, '/a');

@@ -16,8 +16,9 @@ import { unifiedGroups } from './unified-groups.ts';
  *
  * - v2: a group for each process, made by the runtime, with its device program; one below ours, so that its counters can be read
  *   when it is gone.
- * - v1 and hybrid: one devices group for this whole process, entered by the main thread, from which every sandbox inherits. A
- *   process has groups of its own only when it is limited: to go into two and out again takes this thread 8 ms (2-core VM, 2026-11). Else
+ * - v1 and hybrid: one devices group, the same for all Kiln processes and never removed, entered by the main thread, from which every
+ *   sandbox inherits. To enter a group takes the kernel 4 to 20 ms, in which this thread has
+ *   other work, and so it does to leave one: nobody leaves. A process has groups of its own only when it is limited: to go into two and out again takes this thread 8 ms (2-core VM, 2026-11). Else
  *   wait4(2) counts, which does not know a peak of memory that is below our own.
  * - none, or not writable: no CAP_MKNOD in the sandbox and `nodev` on all it sees but /dev.
  */
@@ -31,9 +32,6 @@ export interface Cgroups {
   place(id: string, wish: Wish): Placement;
   /** Runs `action` where this process may open every device it could before; not asynchronous. */
   outside<T>(action: () => T): T;
-  /** The group that this process was in before, if it has entered one: whoever outlives it may put it back. */
-  readonly home?: string;
-  /** Goes back, unless somebody else has seen to it, and removes what can be removed. */
   leave(): void;
 }
 
@@ -92,18 +90,18 @@ export function hideHybrid(): void {
 }
 
 /** Sets up what all sandboxes of this process share; `name` is unique on this host. The runtime `runc` always makes groups itself. */
-export function enterCgroups(
+export async function enterCgroups(
   mode: CgroupMode,
   runtime: 'crun' | 'runc',
   name: string,
   /** Told of directories made later that are to be removed by whoever outlives us. */
   own: (directory: string) => void = () => {},
-): Cgroups {
+): Promise<Cgroups> {
   // crun (1.8) raises the memory-lock limit before it loads a device program, and fails where it may not.
   if (mode === 'v2') return unifiedGroups(name, runtime === 'crun' && !mayRaiseLimits(), own) ?? unguarded(mode);
   if (mode === 'none') return unguarded(mode);
   if (runtime === 'runc') return perProcess(mode);
-  return legacyGroups(mode, name, own) ?? unguarded(mode);
+  return (await legacyGroups(mode, name, own)) ?? unguarded(mode);
 }
 
 function unguarded(mode: CgroupMode): Cgroups {

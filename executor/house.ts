@@ -42,9 +42,6 @@ export interface House {
   readonly runtime: FoundRuntime;
   readonly runtimeRoot: string;
   readonly directory: string;
-  readonly cgroups: Cgroups;
-  /** The default profile compiled, in base64; undefined where this host cannot compile it. */
-  readonly seccompBpf: string | undefined;
   /** Tells the user a sentence about this host; each once. */
   readonly warn: (sentence: string) => void;
   /** A name for the next sandbox: the only place where one is made. */
@@ -53,8 +50,17 @@ export interface House {
   sharedFile(kind: 'hosts' | 'resolv', text: string): string;
   /** Where sandboxes get network namespaces from; set up by the first call. */
   network(): Promise<Network>;
+  /** Joins the control groups that sandboxes inherit, with the first call: before the first sandbox. */
+  join(): Promise<JoinedHouse>;
   /** Ends the watchdog and removes the house. No sandbox may be left. */
   close(): Promise<void>;
+}
+
+/** A house that sandboxes can be run in. */
+export interface JoinedHouse extends House {
+  readonly cgroups: Cgroups;
+  /** The default profile compiled, in base64; undefined where this host cannot compile it. */
+  readonly seccompBpf: string | undefined;
 }
 
 export interface HouseOptions {
@@ -66,7 +72,7 @@ export interface HouseOptions {
   readonly warn?: ((sentence: string) => void) | undefined;
 }
 
-/** Enters the private mount namespace, finds the runtime, starts the watchdog, joins the control group. Once per process. */
+/** Enters the private mount namespace, finds the runtime, starts the watchdog. Once per process. */
 export function openHouse(options: HouseOptions): House {
   const runtime = findRuntime({ override: options.runtime, searchPath: options.searchPath });
   enterNamespace();
@@ -85,28 +91,39 @@ export function openHouse(options: HouseOptions): House {
     // For whoever collects after us and it.
     appendFileSync(`${directory}/cgroups`, `${group}\n`, { mode: 0o600 });
   };
-  const cgroups = enterCgroups(options.cgroups === 'none' ? 'none' : cgroupMode(), runtime.name, unique, ownLater);
-  for (const group of cgroups.directories) ownLater(group);
-  return makeHouse({ runtime, runtimeRoot, directory, unique, cgroups, watchdog, stateDir, options });
+  const enter = async () => {
+    const cgroups = await enterCgroups(options.cgroups === 'none' ? 'none' : cgroupMode(), runtime.name, unique, ownLater);
+    for (const group of cgroups.directories) ownLater(group);
+    return cgroups;
+  };
+  return makeHouse({ runtime, runtimeRoot, directory, unique, enter, watchdog, stateDir, options });
 }
 
-interface Parts extends Pick<House, 'runtime' | 'runtimeRoot' | 'directory' | 'cgroups'> {
+interface Parts extends Pick<House, 'runtime' | 'runtimeRoot' | 'directory'> {
+  /** Joins the control groups. */
+  readonly enter: () => Promise<Cgroups>;
   readonly unique: string;
   readonly watchdog: Watchdog;
   readonly stateDir: string;
   readonly options: HouseOptions;
 }
 
-function makeHouse({ unique, watchdog, stateDir, options, ...shared }: Parts): House {
+function makeHouse({ unique, watchdog, stateDir, options, enter, ...shared }: Parts): House {
   const warn = once(options.warn ?? (() => {}));
   warnOfRuntime(shared.runtime, stateDir, warn);
   let count = 0;
   let network: Promise<Network> | undefined;
+  let joined: Promise<JoinedHouse> | undefined;
+  const join = async (): Promise<JoinedHouse> => {
+    const cgroups = await enter();
+    const seccompBpf = shared.runtime.name === 'crun' ? compiledSeccomp(stateDir, cgroups.guardDevices) : undefined;
+    return { ...house, cgroups, seccompBpf };
+  };
+  const outside = async () => (await house.join()).cgroups.outside;
   const files = new Map<string, string>();
-  return {
+  const house: House = {
     ...shared,
     warn,
-    seccompBpf: shared.runtime.name === 'crun' ? compiledSeccomp(stateDir, shared.cgroups.guardDevices) : undefined,
     nextId: () => checkId(`${unique}-${++count}`),
     sharedFile(kind, text) {
       const known = files.get(kind + text);
@@ -116,18 +133,21 @@ function makeHouse({ unique, watchdog, stateDir, options, ...shared }: Parts): H
       files.set(kind + text, path);
       return path;
     },
-    network: () => (network ??= openNetwork(networkOptions(shared, watchdog, options.networks, warn))),
+    network: () => (network ??= openNetwork(networkOptions(shared.directory, outside, watchdog, options.networks, warn))),
+    join: () => (joined ??= join()),
     async close() {
       // One that could not be opened has been told to whoever asked for it.
       await (await network?.catch(() => undefined))?.[Symbol.asyncDispose]();
-      await watchdog.dismiss(shared.cgroups.home);
-      shared.cgroups.leave();
+      (await joined?.catch(() => undefined))?.cgroups.leave();
+      await watchdog.dismiss();
     },
   };
+  return house;
 }
 
 function networkOptions(
-  { directory, cgroups }: Pick<House, 'directory' | 'cgroups'>,
+  directory: string,
+  outside: NetworkOptions['outside'],
   watchdog: Watchdog,
   kinds: HouseOptions['networks'],
   warn: (sentence: string) => void,
@@ -141,7 +161,7 @@ function networkOptions(
       appendFileSync(`${directory}/tables`, `${table}\n`, { mode: 0o600 });
     },
     warn,
-    outside: cgroups.outside,
+    outside,
     kinds,
   };
 }

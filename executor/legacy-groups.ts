@@ -1,4 +1,5 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import {
   applySettings,
   attempt,
@@ -11,6 +12,7 @@ import {
 } from './cgroup-files.ts';
 import type { CgroupMode, Cgroups, Counters, Placement, Wish } from './cgroups.ts';
 import { hasLimits, legacySettings, type Setting } from './limits.ts';
+import { runTool } from './network/tool.ts';
 
 /** Control groups v1, also beside an unused v2: see cgroups.ts. */
 
@@ -28,32 +30,39 @@ const DEVICES = [
   'c 136:* rwm',
 ];
 
+/** The name of the group that all Kiln processes share. */
+const COMMON = 'kiln-sandboxes';
+
 /** What every process is counted by, where these hierarchies are. */
 const COUNTED = ['memory', 'cpuacct'];
 /** What a process below `--cgroup-parent` is put under, where these hierarchies are. */
 const ALL = ['memory', 'cpuacct', 'cpu', 'pids', 'blkio'];
 
 /** Undefined where this process may make no devices group. */
-export function legacyGroups(mode: CgroupMode, name: string, own: (directory: string) => void): Cgroups | undefined {
-  const above = ownDirectory('devices');
-  if (above === undefined) return undefined;
-  const directory = `${above}/${name}`;
+export async function legacyGroups(
+  mode: CgroupMode,
+  name: string,
+  own: (directory: string) => void,
+): Promise<Cgroups | undefined> {
+  const here = ownDirectory('devices');
+  if (here === undefined) return undefined;
+  // Already there: a child of another, or our second time.
+  const above = basename(here) === COMMON ? dirname(here) : here;
+  const common = commonGroup(above);
+  const directory = common ?? `${above}/${name}`;
   try {
-    mkdirSync(directory);
-    writeFileSync(`${directory}/devices.deny`, 'a');
-    for (const device of DEVICES) writeFileSync(`${directory}/devices.allow`, device);
+    if (!common) makeGroup(directory);
     // The main thread alone: it is the one that spawns.
-    enter(directory);
+    if (directory !== here) await beEntered(directory);
   } catch {
-    removeDirectory(directory);
+    if (!common) removeDirectory(directory);
     return undefined;
   }
   const steps = new StepGroups(name, own);
   return {
     mode,
     guardDevices: false,
-    directories: [directory],
-    home: above,
+    directories: common ? [] : [directory],
     place: (id, wish) => (wish.own ? runtimeGroup(id, wish) : steps.place(id, wish)),
     outside(action) {
       enter(above);
@@ -65,16 +74,48 @@ export function legacyGroups(mode: CgroupMode, name: string, own: (directory: st
     },
     leave() {
       steps.leave();
+      if (common) return;
       // With all threads that were started since.
-      if (ownDirectory('devices') !== above) attempt(() => writeFileSync(`${above}/cgroup.procs`, `${process.pid}`));
-      if (existsSync(directory)) removeDirectory(directory);
+      attempt(() => writeFileSync(`${above}/cgroup.procs`, `${process.pid}`));
+      removeDirectory(directory);
     },
   };
+}
+
+/**
+ * The group with our device rules that stays, empty, as other engines keep theirs. It appears whole, by its name, so nobody sees it half
+ * made. Undefined where it cannot be had, or was changed by somebody: whatever its name, no other rules will do.
+ */
+function commonGroup(above: string): string | undefined {
+  const common = `${above}/${COMMON}`;
+  if (!existsSync(common)) {
+    const made = `${common}.${process.pid}`;
+    try {
+      makeGroup(made);
+      renameSync(made, common);
+    } catch {
+      // Somebody else was quicker, or this kernel renames no groups.
+      removeDirectory(made);
+    }
+  }
+  return readText(`${common}/devices.list`).trim() === DEVICES.join('\n') ? common : undefined;
+}
+
+function makeGroup(directory: string): void {
+  mkdirSync(directory);
+  writeFileSync(`${directory}/devices.deny`, 'a');
+  for (const device of DEVICES) writeFileSync(`${directory}/devices.allow`, device);
 }
 
 /** Moves the main thread. */
 function enter(group: string): void {
   writeFileSync(`${group}/tasks`, `${process.pid}`);
+}
+
+/** Has the main thread moved by another process, so that it need not wait. */
+async function beEntered(group: string): Promise<void> {
+  const { code } = await runTool('/bin/sh', ['-c', 'echo "$1" >"$2"', 'kiln-enter', `${process.pid}`, `${group}/tasks`], '');
+  if (code !== 0) throw new Error(`no process may enter ${group}`);
 }
 
 /** Where this process is in the hierarchy of a controller; undefined without one. */

@@ -2,6 +2,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statS
 import { posix } from 'node:path';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import { MOUNT_ATTR } from '../snapshotter/sys/constants.ts';
+import type { SpawnOptions } from '../snapshotter/sys/launch.ts';
 import { changeMount, cloneMount, createMount, type DetachedMount, unmount } from '../snapshotter/sys/mount.ts';
 import { openRoot } from '../snapshotter/sys/rooted.ts';
 import { hostOomKills, type Placement } from './cgroups.ts';
@@ -12,6 +13,7 @@ import {
   type House,
   type HouseOptions,
   hasStaleHouses,
+  type JoinedHouse,
   type JoinedNetwork,
   joinNetwork,
   networkFiles,
@@ -22,7 +24,7 @@ import { within } from './network/namespace.ts';
 import type { NetworkKind } from './network/network.ts';
 import { closeAll, drain, feed, makePipe } from './pipes.ts';
 import { findRuntime, probeRuntime } from './probe.ts';
-import { type Spawned, type SpawnOptions, spawnProcess } from './spawn.ts';
+import { type Spawned, spawnProcess } from './spawn.ts';
 import { deviceMounts, runtimeConfig } from './spec.ts';
 import { makeKernelTrees, makeMountPoints, makeWorkingDirectory, tmpfsModes } from './tree.ts';
 import { type ResolvedUser, resolveUser } from './user.ts';
@@ -80,11 +82,11 @@ export function createExecutor(options: ExecutorOptions): RuntimeExecutor {
   return {
     run: async (spec, io, signal) => runIn(open(), { ...spec, plan: await plan(spec) }, io, signal),
     warm(network) {
+      if (network !== 'default') return;
+      const opened = open();
       // Whoever runs something says what is wrong with it.
-      if (network === 'default')
-        open()
-          .network()
-          .catch(() => {});
+      opened.network().catch(() => {});
+      opened.join().catch(() => {});
     },
     probe: async () => probeRuntime(findRuntime({ override: options.runtime, searchPath: options.searchPath })),
     rest() {
@@ -108,8 +110,9 @@ interface PlannedSpec extends ProcessSpec {
   readonly plan: EmulationPlan;
 }
 
-async function runIn(house: House, request: PlannedSpec, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult> {
+async function runIn(opened: House, request: PlannedSpec, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult> {
   if (signal.aborted) throw new CancelledError(signal.reason);
+  const house = await opened.join();
   const spec = withEmulator(withCleanTargets(withDevices(request, house.cgroups.guardDevices)));
   using scope = new DisposableStack();
   // Before anything is made in the tree: others may be at work in it while we wait.
@@ -134,7 +137,7 @@ function withDevices(spec: PlannedSpec, guardDevices: boolean): PlannedSpec {
 
 /** One sandbox, from its bundle directory to its removal. */
 async function runBundle(
-  house: House,
+  house: JoinedHouse,
   spec: PlannedSpec,
   { user, network }: Pick<Surroundings, 'user' | 'network'>,
   io: ProcessIO,
@@ -167,7 +170,7 @@ interface Surroundings {
   readonly sysfs: string | undefined;
 }
 
-function configFor(house: House, spec: PlannedSpec, { user, place, io, network, sysfs }: Surroundings): string {
+function configFor(house: JoinedHouse, spec: PlannedSpec, { user, place, io, network, sysfs }: Surroundings): string {
   return runtimeConfig(spec, {
     user,
     network: network.namespace,
@@ -192,7 +195,7 @@ interface Sandbox {
 }
 
 /** Starts the runtime, waits until it and everything in the sandbox is gone, and says how it ended. */
-async function supervise(house: House, sandbox: Sandbox, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult> {
+async function supervise(house: JoinedHouse, sandbox: Sandbox, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult> {
   const oomBefore = hostOomKills();
   const child = start(house, sandbox, io);
   let release: (() => void) | undefined;
@@ -224,7 +227,7 @@ interface Running extends Spawned {
   readonly drained: Promise<unknown>;
 }
 
-function start(house: House, sandbox: Sandbox, io: ProcessIO): Running {
+function start(house: JoinedHouse, sandbox: Sandbox, io: ProcessIO): Running {
   const program = { path: house.runtime.path, args: runtimeArguments(house, sandbox), env: RUNTIME_ENV };
   const spawn = (more: Pick<SpawnOptions, 'stdio' | 'session'>) =>
     sandbox.place.start(() => spawnProcess({ ...program, ...more }));
@@ -240,14 +243,14 @@ function start(house: House, sandbox: Sandbox, io: ProcessIO): Running {
   return { ...child, drained };
 }
 
-function runtimeArguments(house: House, { id, bundle, place }: Sandbox): string[] {
+function runtimeArguments(house: JoinedHouse, { id, bundle, place }: Sandbox): string[] {
   const log = [`--log=${bundle}/log`, '--log-format=json'];
   const manager = house.runtime.name === 'crun' ? [`--cgroup-manager=${place.manager}`] : [];
   return ['--root', house.runtimeRoot, ...log, ...manager, 'run', '--bundle', bundle, '--pid-file', `${bundle}/pid`, id];
 }
 
 /** The runtime takes its state away itself, unless it was killed. */
-async function removeState(house: House, id: string): Promise<void> {
+async function removeState(house: JoinedHouse, id: string): Promise<void> {
   if (!existsSync(`${house.runtimeRoot}/${id}`)) return;
   const nothing = openSync('/dev/null', 'r+');
   try {
@@ -277,7 +280,7 @@ function readLines(path: string): readonly string[] {
 }
 
 /** The spec with those of its sources that the runtime could not use as they are mounted below `bundle`, until `scope` ends. */
-function stageMounts(house: House, spec: PlannedSpec, bundle: string, scope: DisposableStack): PlannedSpec {
+function stageMounts(house: JoinedHouse, spec: PlannedSpec, bundle: string, scope: DisposableStack): PlannedSpec {
   const { guardDevices } = house.cgroups;
   const rootfs = guardDevices ? stage(spec.rootfs, `${bundle}/rootfs`, scope, MOUNT_ATTR.NODEV) : spec.rootfs;
   const mounts = spec.mounts.map((mount, at) =>

@@ -1,21 +1,11 @@
-import { type Arg, bind, ERRNO, SysError } from '../snapshotter/sys/native.ts';
+import { launch, type SpawnOptions } from '../snapshotter/sys/launch.ts';
+import { bind, ERRNO, SysError } from '../snapshotter/sys/native.ts';
 import { closeAll, drain, makePipe } from './pipes.ts';
 
 /**
- * A child by posix_spawn(3), which does not copy this process's page tables as Node's own spawn (fork) does: 0.3 ms of the main
- * thread instead of 1 to 9, growing with our memory (2-core VM, 2026-11). Node does not know of the child, so we wait for it
- * ourselves: it holds one end of a pipe, and when that closes it has ended.
+ * Children that are waited for. Node does not know of what `launch` starts, so we wait ourselves: a child holds one end of a pipe, and
+ * when that closes it has ended.
  */
-export interface SpawnOptions {
-  readonly path: string;
-  /** Without the program's own name. */
-  readonly args: readonly string[];
-  readonly env: readonly string[];
-  /** Descriptors of ours that become the child's 0, 1 and 2. It gets no other but 3, the pipe that tells its end. */
-  readonly stdio: readonly number[];
-  /** A session of its own, away from our terminal: true unless told. */
-  readonly session?: boolean;
-}
 
 export interface Spawned {
   readonly pid: number;
@@ -34,25 +24,9 @@ export interface Exit {
   readonly peakMemory: number | undefined;
 }
 
-const c = {
-  spawn: bind('int posix_spawn(void *, const char *, const void *, const void *, const char **, const char **)'),
-  attrInit: bind('int posix_spawnattr_init(void *)'),
-  attrFlags: bind('int posix_spawnattr_setflags(void *, int16_t)'),
-  attrMask: bind('int posix_spawnattr_setsigmask(void *, const void *)'),
-  attrDefault: bind('int posix_spawnattr_setsigdefault(void *, const void *)'),
-  actionsInit: bind('int posix_spawn_file_actions_init(void *)'),
-  actionsDestroy: bind('int posix_spawn_file_actions_destroy(void *)'),
-  actionsDup: bind('int posix_spawn_file_actions_adddup2(void *, int, int)'),
-  wait4: bind('int wait4(int, void *, int, void *)'),
-};
+const wait4 = bind('int wait4(int, void *, int, void *)');
 
-const SETSIGDEF = 0x04;
-const SETSIGMASK = 0x08;
-const SETSID = 0x80;
 const WNOHANG = 1;
-/** More than sizeof(posix_spawnattr_t) (336) and sizeof(posix_spawn_file_actions_t) (80), of glibc and of musl. */
-const OPAQUE = 512;
-const SIGSET = 128;
 
 /** Starts a program. Throws a SysError when it cannot be started. */
 export function spawnProcess(options: SpawnOptions): Spawned {
@@ -68,37 +42,6 @@ export function spawnProcess(options: SpawnOptions): Spawned {
   }
 }
 
-/** As `spawnProcess`, for a child that is not waited for yet: whoever wants it gone calls `reap`. Answers its process id. */
-export function launch({ path, args, env, stdio, session = true }: SpawnOptions): number {
-  const pid = Buffer.alloc(4);
-  const actions = Buffer.alloc(OPAQUE);
-  c.actionsInit(actions);
-  try {
-    // Ours are all above 3, or 0 to 2 in their own places, so that no step overwrites what a later one needs.
-    for (const [to, from] of stdio.entries()) c.actionsDup(actions, from, to);
-    const errno = c.spawn(pid, path, actions, attributes(session), strings([path, ...args]), strings(env));
-    if (errno !== 0) throw new SysError('posix_spawn', errno, path);
-    return pid.readInt32LE(0);
-  } finally {
-    c.actionsDestroy(actions);
-  }
-}
-
-/** No signal blocked, none ignored: Node ignores SIGPIPE, and a shell's `yes | head` must not inherit that. */
-function attributes(session: boolean): Buffer {
-  const attr = Buffer.alloc(OPAQUE);
-  c.attrInit(attr);
-  c.attrMask(attr, Buffer.alloc(SIGSET));
-  c.attrDefault(attr, Buffer.alloc(SIGSET, 0xff));
-  c.attrFlags(attr, SETSIGDEF | SETSIGMASK | (session ? SETSID : 0));
-  return attr;
-}
-
-/** koffi takes an array of strings for a `char **`. */
-function strings(values: readonly string[]): Arg {
-  return [...values, null] as unknown as Arg;
-}
-
 const status = Buffer.alloc(4);
 /** More than sizeof(struct rusage): two times as seconds and microseconds, then the largest resident set in KiB. */
 const rusage = Buffer.alloc(256);
@@ -109,7 +52,7 @@ const rusage = Buffer.alloc(256);
  */
 export async function reap(pid: number): Promise<Exit> {
   for (let wait = 0; ; wait = Math.min(wait + 1, 50)) {
-    const found = c.wait4(pid, status, WNOHANG, rusage);
+    const found = wait4(pid, status, WNOHANG, rusage);
     if (found === pid) return exitOf(status.readInt32LE(0));
     if (found < 0) throw new SysError('wait4', ERRNO['ECHILD']!);
     await new Promise((resolve) => setTimeout(resolve, wait));

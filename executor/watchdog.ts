@@ -1,6 +1,7 @@
 import { openSync, writeSync } from 'node:fs';
+import { launch } from '../snapshotter/sys/launch.ts';
 import { closeAll, makePipe } from './pipes.ts';
-import { launch, reap } from './spawn.ts';
+import { reap } from './spawn.ts';
 
 /**
  * What outlives this process. A shell in a session of its own holds the reading end of a pipe whose writing end is ours; when we
@@ -38,10 +39,18 @@ clean() {
   for table in $3 $(cat "$1/tables"); do
     nft delete table ip "$table" &
   done
+  left=
   for group in $2 $(cat "$1/cgroups"); do
-    [ -d "$group" ] && rmdir "$group"/*/* "$group"/* "$group"
+    rounds=0
+    # A process that has closed all its files may still be in its groups for a moment.
+    while [ -d "$group" ] && ! rmdir "$group"/*/* "$group"/* "$group" && [ -d "$group" ]; do
+      [ $rounds -lt 50 ] || { left=yes; break; }
+      rounds=$((rounds + 1))
+      sleep 0.02
+    done
   done
-  rm -rf "$1"
+  # What is left is in the list of the directory: whoever comes next tries again.
+  [ -n "$left" ] || rm -rf "$1"
 } 2>/dev/null
 for stale in $STALE; do collect "$stale"; done
 groups=
@@ -50,7 +59,6 @@ while read -r kind name; do
   case $kind in
     group) groups="$groups $name" ;;
     table) tables="$tables $name" ;;
-    home) { echo "$OWNER" > "$name/cgroup.procs"; } 2>/dev/null ;;
     bye) clean "$HOUSE" "$groups" "$tables"; exit 0 ;;
   esac
 done
@@ -60,11 +68,8 @@ collect "$HOUSE" "$groups" "$tables"
 export interface Watchdog {
   /** Tells it of a control group, or a firewall table, that it is to remove at the end. */
   own(kind: 'group' | 'table', name: string): void;
-  /**
-   * Tells it that all is done: it removes the directory of this process and ends. Resolves when it has. `home`: the control group that this
-   * process is to go back to first, which takes the kernel 7 ms.
-   */
-  dismiss(home?: string): Promise<void>;
+  /** Tells it that all is done: it removes the directory of this process and ends. Resolves when it has. */
+  dismiss(): Promise<void>;
 }
 
 export interface WatchdogOptions {
@@ -85,8 +90,8 @@ export function startWatchdog(options: WatchdogOptions): Watchdog {
   closeAll([input.read, nothing]);
   return {
     own: (kind, name) => void writeSync(input.write, `${kind} ${name}\n`),
-    async dismiss(home) {
-      writeSync(input.write, `${home === undefined ? '' : `home ${home}\n`}bye\n`);
+    async dismiss() {
+      writeSync(input.write, 'bye\n');
       closeAll([input.write]);
       await reap(pid);
     },
@@ -99,7 +104,6 @@ function environment({ runtime, state, house, stale }: WatchdogOptions): string[
     `RUNTIME=${runtime}`,
     `STATE=${state}`,
     `HOUSE=${house}`,
-    `OWNER=${process.pid}`,
     `STALE=${stale.join(' ')}`,
   ];
 }

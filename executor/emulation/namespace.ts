@@ -1,7 +1,8 @@
 import { mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { launch } from '../../snapshotter/sys/launch.ts';
 import { idRanges } from '../../snapshotter/sys/usernamespace.ts';
 import { closeAll, drain, makePipe } from '../pipes.ts';
-import { launch, reap } from '../spawn.ts';
+import { reap } from '../spawn.ts';
 
 /**
  * A user namespace with a binfmt_misc of its own (Linux 6.7 and later): what is registered in it holds for the sandboxes that join it

@@ -1,9 +1,10 @@
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { CLONE } from '../../snapshotter/sys/constants.ts';
+import { launch } from '../../snapshotter/sys/launch.ts';
 import { setns, unshare } from '../../snapshotter/sys/mount.ts';
 import { inUserNamespace } from '../../snapshotter/sys/usernamespace.ts';
 import { closeAll, drain, makePipe } from '../pipes.ts';
-import { launch, reap } from '../spawn.ts';
+import { reap } from '../spawn.ts';
 import { NetworkUnavailable } from './network.ts';
 import { findTool } from './tool.ts';
 

@@ -1,5 +1,6 @@
 import { errnoOf, messageOf } from '../../base/errors.ts';
 import { type Network, type NetworkKind, NetworkUnavailable } from './network.ts';
+import type { Enter } from './tool.ts';
 
 /** What `openNetwork` needs of the process it works for. */
 export interface NetworkOptions {
@@ -9,8 +10,8 @@ export interface NetworkOptions {
   readonly own: (table: string) => void;
   /** Told, in a sentence, what the user should know: that steps share the host's network, or that the host was changed. */
   readonly warn: (sentence: string) => void;
-  /** Runs `action` where every device of the host may be opened. */
-  readonly outside?: (<T>(action: () => T) => T) | undefined;
+  /** What runs an action where every device of the host may be opened. */
+  readonly outside?: (() => Promise<Enter>) | undefined;
   /** Only these, in this order. */
   readonly kinds?: readonly NetworkKind[] | undefined;
 }
@@ -37,11 +38,8 @@ export async function openNetwork(options: NetworkOptions, open = openKind): Pro
   return hostNetwork();
 }
 
-async function openKind(
-  kind: 'nat' | 'slirp',
-  { mark, own, warn, outside = (action) => action() }: NetworkOptions,
-): Promise<Network> {
-  if (kind === 'slirp') return await (await import('./slirp.ts')).openSlirp(outside);
+async function openKind(kind: 'nat' | 'slirp', { mark, own, warn, outside }: NetworkOptions): Promise<Network> {
+  if (kind === 'slirp') return await (await import('./slirp.ts')).openSlirp(outside ? await outside() : (action) => action());
   const { openNat } = await import('./nat.ts');
   return await openNat({ mark, start: Number.parseInt(mark, 16), own, note: warn });
 }

@@ -1,6 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
+import { launch } from '../../snapshotter/sys/launch.ts';
 import { closeAll, drain, makePipe } from '../pipes.ts';
-import { launch, reap } from '../spawn.ts';
+import { reap } from '../spawn.ts';
 import { makeNamespace, type Namespace } from './namespace.ts';
 import { type Network, NetworkUnavailable } from './network.ts';
 import { createNamespacePool } from './pool.ts';

@@ -1,6 +1,7 @@
 import { accessSync, constants, openSync } from 'node:fs';
+import { launch } from '../../snapshotter/sys/launch.ts';
 import { closeAll, drain, feed, makePipe } from '../pipes.ts';
-import { launch, reap } from '../spawn.ts';
+import { reap } from '../spawn.ts';
 
 /** Administration programs live in sbin, which is in no ordinary user's PATH. */
 const DIRECTORIES = ['/usr/sbin', '/sbin', '/usr/bin', '/bin', '/usr/local/sbin', '/usr/local/bin'];

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { loadKoffi } from '../sys/koffi.ts';
 
 /** Where distributions put it. Asked by name, so that looking costs no library load. */
 const PLACES = ['x86_64-linux-gnu', 'aarch64-linux-gnu']
@@ -28,14 +28,9 @@ interface Func {
   async(...args: unknown[]): void;
 }
 
-interface Koffi {
-  load(path: string): { func(prototype: string): Func };
-}
-
 /** Makes compressors of `level` 1..12. */
 export function openDeflater(path: string, level: number): () => Deflater {
-  const koffi = createRequire(import.meta.url)('koffi') as Koffi;
-  const library = koffi.load(path);
+  const library = loadKoffi<Func>().load(path);
   const alloc = library.func('void *libdeflate_alloc_compressor(int)');
   const compress = library.func('size_t libdeflate_gzip_compress(void *, const void *, size_t, void *, size_t)');
   const bound = library.func('size_t libdeflate_gzip_compress_bound(void *, size_t)');

@@ -354,8 +354,11 @@ test('stays inside while another process swaps a directory of the tree for a lin
   );
   await using _ = await startSwapper(join(root, 'd'), join(root, 's'));
   let refused = 0;
-  for (let round = 0; round < ROUNDS; round++) if ((await codeOf(unpack(context, tar, root))) !== undefined) refused++;
-  assert.ok(refused < ROUNDS);
+  let passed = 0;
+  // Until the other process was once too late.
+  for (let round = 0; round < ROUNDS || (passed === 0 && round < 50 * ROUNDS); round++)
+    (await codeOf(unpack(context, tar, root))) === undefined ? passed++ : refused++;
+  assert.ok(passed > 0, `${refused} refused`);
   assert.is(portrait(canary), before);
 });
 

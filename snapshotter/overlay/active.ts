@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { mkdirSync, renameSync, rm, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ActiveSnapshot, CopiedFiles, LayerId, Snapshot } from '../snapshotter.ts';
 import { guarded } from '../store/errors.ts';
@@ -58,7 +57,7 @@ export class ActiveLayer implements Disposable {
     this.unmount();
     const trash = this.#store.scratchPath('trash');
     guarded(trash, () => renameSync(this.#work, trash));
-    void rm(trash, { recursive: true, force: true }).catch(() => undefined);
+    rm(trash, { recursive: true, force: true }, () => undefined);
     rmdirSync(this.root);
   }
 

@@ -1,24 +1,29 @@
-import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../../base/errors.ts';
+import { launch } from '../sys/launch.ts';
 
 /** Holds the time, in milliseconds since 1970, before which everything in the store is on disk. */
 const MARK = 'written-back';
 
 /** $1 is the store, $2 the time: the mark is made only when the file system has said that all is written, and the store is still one. */
-const SCRIPT = 'sync -f "$1" && [ -f "$1/VERSION" ] && printf %s "$2" >"$1/$3.$$" && mv "$1/$3.$$" "$1/$3"';
+const SCRIPT = 'cd / && sync -f "$1" && [ -f "$1/VERSION" ] && printf %s "$2" >"$1/$3.$$" && mv "$1/$3.$$" "$1/$3"';
 
 /** Starts writing the store's file system back to disk, and leaves a mark when that is done. Answers at once and is not waited for. */
 export function writeBackLater(root: string): void {
-  const child = spawn('sh', ['-c', SCRIPT, 'kiln-write-back', root, String(Date.now()), MARK], {
-    detached: true,
-    stdio: 'ignore',
-    cwd: '/',
-  });
-  // Without a shell or sync(1) the layers stay unsettled, which costs no more than the cache after a reboot.
-  child.on('error', () => {});
-  child.unref();
+  const nothing = openSync('/dev/null', 'r+');
+  try {
+    launch({
+      path: '/bin/sh',
+      args: ['-c', SCRIPT, 'kiln-write-back', root, String(Date.now()), MARK],
+      env: ['PATH=/usr/sbin:/usr/bin:/sbin:/bin'],
+      stdio: [nothing, nothing, nothing],
+    });
+  } catch {
+    // Without a shell or sync(1) the layers stay unsettled, which costs no more than the cache after a reboot.
+  } finally {
+    closeSync(nothing);
+  }
 }
 
 /** The time of the last mark; 0 when there is none. */

@@ -1,9 +1,9 @@
-import { createRequire } from 'node:module';
 import { constants } from 'node:os';
+import { type Koffi, loadKoffi } from './koffi.ts';
 
 /**
- * The bridge to libc. koffi is loaded at the first call of any bound function (10 to 15 ms, 2-core VM, 2026-11), never at
- * import, so that commands which touch no tree do not pay for it. Every thread that uses a binding loads its own.
+ * The bridge to libc. koffi is loaded at the first call of any bound function, never at import, so
+ * that commands which touch no tree do not pay for it. Every thread that uses a binding loads its own.
  */
 
 /** What koffi may hand over: numbers, pointers (buffers), C strings (text, or NUL-terminated bytes). */
@@ -18,16 +18,11 @@ interface Library {
   func(prototype: string): Bound;
 }
 
-interface Koffi {
-  load(path: string | null): Library;
-  errno(): number;
-}
-
-let koffi: Koffi | undefined;
+let koffi: Koffi<Bound> | undefined;
 let self: Library | undefined;
 
-function load(): Koffi {
-  koffi ??= createRequire(import.meta.url)('koffi') as Koffi;
+function load(): Koffi<Bound> {
+  koffi ??= loadKoffi<Bound>();
   return koffi;
 }
 
