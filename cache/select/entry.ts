@@ -1,6 +1,6 @@
 import type { Stat } from '../../snapshotter/sys/calls.ts';
 
-/** One selected path with what lstat said of it when the selection was made. */
+/** One selected path with what lstat said of it when the selection was made. To be spread only by way of `plainEntry`. */
 export interface Entry extends Identity {
   /** Where it is in the tree: no symlink in it, `/`-separated, '' for the top. */
   readonly path: string;
@@ -102,6 +102,13 @@ export function kindOf(mode: number): EntryKind {
     default:
       throw new Error(`unknown file type in mode ${mode.toString(8)}`);
   }
+}
+
+/** The same as an object of its own, whose members can be spread. */
+export function plainEntry(entry: Entry): Entry {
+  const { path, rel, name, index, parent, kind, link, implied } = entry;
+  const { dev, ino, size, mtimeMs, ctimeMs, mode, nlink, uid, gid, rdev } = entry;
+  return { path, rel, name, index, parent, kind, link, implied, dev, ino, size, mtimeMs, ctimeMs, mode, nlink, uid, gid, rdev };
 }
 
 const NUMBERS = 10;

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { posix } from 'node:path';
-import type { Entry } from '../../cache/select/entry.ts';
+import { type Entry, plainEntry } from '../../cache/select/entry.ts';
 import { outputError } from '../../exporter/destination.ts';
 import { copyEntries } from '../../exporter/local.ts';
 import { walkTree } from '../../exporter/tree.ts';
@@ -42,5 +42,5 @@ function chosenEntries(rootfs: string, paths: readonly string[], cwd: string): E
   const above = (path: string) => chosen.some((one) => one.startsWith(`${path}/`));
   const wanted = ({ path, kind }: Entry) =>
     within(path) ? kind === 'file' || kind === 'directory' : kind === 'directory' && above(path);
-  return walkTree(rootfs, wanted).map((entry) => ({ ...entry, mode: entry.mode & ~SETID }));
+  return walkTree(rootfs, wanted).map((entry) => ({ ...plainEntry(entry), mode: entry.mode & ~SETID }));
 }
