@@ -82,7 +82,6 @@ async function measured(name: string, test: Case, work: (context: CaseContext) =
   if (missing) return missing;
   try {
     test.prepare(context);
-    settle();
     const runs = await work(context);
     const times = runs.filter(({ peakMb }) => peakMb === 0).map(({ ms }) => ms);
     return { ms: median(times), peakMb: Math.max(...runs.map((cell) => cell.peakMb)) };
@@ -105,7 +104,7 @@ async function repeated(once: (run: number) => Promise<Cell>): Promise<Cell[]> {
 
 const SHORT_MS = 600;
 
-/** What was written to prepare a row is not to be written to disk while the row is timed. */
+/** What was written beforehand is not to be written to disk while a run is timed. */
 function settle(): void {
   execFileSync('sync');
 }
@@ -117,6 +116,7 @@ function measureEngine(test: Case, engine: Engine): Promise<Cell | string> | und
     for (const image of test.images) await loadImage(engine, context.directory, image);
     const once = async (run: number) => {
       await test.before?.(context, engine, run);
+      settle();
       return timedRun(context, engine, run);
     };
     const runs = await repeated(once);
