@@ -1,3 +1,4 @@
+import { cgroupMode } from './cgroups.ts';
 import { specFor } from './fixture.ts';
 import type { NetworkKind } from './network/network.ts';
 import { createExecutor } from './run.ts';
@@ -12,7 +13,9 @@ const output = () => {
   if (++ready === SANDBOXES) process.stdout.write('ready\n');
 };
 const script = `trap '' TERM HUP INT; sleep ${mark} & echo up; sleep ${mark}`;
+// So that each has control groups of its own, which somebody has to remove.
+const limits = cgroupMode() === 'none' ? {} : { limits: { pids: 50 } };
 const runs = Array.from({ length: SANDBOXES }, () =>
-  executor.run(specFor(root, ['/bin/sh', '-c', script]), { output }, new AbortController().signal),
+  executor.run(specFor(root, ['/bin/sh', '-c', script], limits), { output }, new AbortController().signal),
 );
 await Promise.all(runs);

@@ -40,6 +40,8 @@ async function allGone(tree: TestTree, mark: string): Promise<void> {
   assert.ok(await until(() => processesWith(mark).length === 0), 'no process is left');
   assert.ok(await until(() => houses(tree).length === 0), 'no state is left');
   assert.equal(sandboxes(tree), []);
+  // The program that has removed the state may still be ending.
+  await until(() => processesWith(tree.stateDir).length === 0);
   assert.equal(processesWith(tree.stateDir), [], 'no runtime is left');
 }
 
@@ -100,12 +102,12 @@ test('a builder that is alive is left alone', async () => {
   });
 });
 
-/** None where the sandboxes need no groups but the one that all share. */
 function groupsOf(tree: TestTree): string[] {
-  return houses(tree)
-    .map((name) => join(tree.stateDir, name, 'cgroups'))
-    .filter((path) => existsSync(path))
-    .flatMap((path) => readFileSync(path, 'utf8').split('\n').filter(Boolean));
+  return houses(tree).flatMap((name) =>
+    readFileSync(join(tree.stateDir, name, 'cgroups'), 'utf8')
+      .split('\n')
+      .filter(Boolean),
+  );
 }
 
 /** The child of `pid` that runs the watchdog's script. */

@@ -55,8 +55,8 @@ export class FrameHash {
   #nameBytes(): Buffer {
     const text = this.#names.join('');
     const bytes = nameBytes(text);
+    // As many bytes as characters: then that is so of each name, as no character is less than a byte.
     if (bytes.length === text.length) return bytes;
-    // Only of ASCII are there as many bytes as characters.
     const each = this.#names.map(nameBytes);
     for (const [index, at] of this.#lengths.entries()) this.#words[at] = each[index]!.length;
     return Buffer.concat(each);
