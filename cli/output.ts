@@ -49,7 +49,11 @@ function writeAll(fd: number, text: string | Uint8Array): void {
       else if (code === 'EPIPE') process.exit(0);
       // Nobody can be told any more, or nobody wants to know.
       else if (fd === 2 || code === 'EBADF') return;
-      else throw new KilnError('KILN_OUTPUT_UNWRITABLE', `standard output cannot be written: ${code}`, { cause: error });
+      else
+        throw new KilnError('KILN_OUTPUT_UNWRITABLE', `standard output cannot be written: ${code}`, {
+          hint: 'make room where it is redirected to, or redirect it elsewhere',
+          cause: error,
+        });
     }
 }
 

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Rig, ROOT, run } from './rig.ts';
+import { KILN, Rig, ROOT, run } from './rig.ts';
 
 interface Expected {
   readonly code: string;
@@ -173,6 +173,14 @@ test('a full disk', async () => {
   } finally {
     execFileSync('umount', ['-l', small]);
   }
+});
+
+test('a full disk behind standard output, and a reader that goes away', async () => {
+  const full = await run(['sh', '-c', `'${KILN}' --help >/dev/full`]);
+  assert.is(full.code, 1, full.stderr);
+  assert.match(full.stderr, /cannot be written: ENOSPC \[KILN_OUTPUT_UNWRITABLE\]\nhint: make room/);
+  const gone = await run(['bash', '-o', 'pipefail', '-c', `'${KILN}' --help | true`]);
+  assert.is(gone.stderr, '');
 });
 
 test('a store from a newer version is left alone', async () => {
