@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { codesIn, codesInDocument, codesInSources, ROOMS } from '../scripts/errors.ts';
+import { codesIn, codesInDocument, codesInSources, codesInUnion, ROOMS } from '../scripts/errors.ts';
 import { CancelledError, KilnError, type Place } from './errors.ts';
 
 const sources = codesInSources();
@@ -22,6 +22,10 @@ test('docs/errors.md explains no code that the sources do not have, and none twi
   );
 });
 
+test('the union of codes is what docs/errors.md explains', () => {
+  assert.equal(codesInUnion().sort(), documented.map(({ code }) => code).sort());
+});
+
 test('a code is explained under the lowest room that names it', () => {
   const misplaced = documented.filter(({ code, room }) => ROOMS.find((name) => sources.get(code)?.has(name)) !== room);
   assert.equal(misplaced, []);
@@ -33,10 +37,10 @@ test('a code in a list counts as one, the name of an environment variable does n
 
 test('an error takes the first place it is given and keeps all else', () => {
   const first: Place = { kind: 'flag', flag: '--tag' };
-  const bare = new KilnError('KILN_X', 'wrong', { hint: 'mend it', exitCode: 2, notes: ['a'], cause: 'why' });
+  const bare = new KilnError('KILN_USAGE', 'wrong', { hint: 'mend it', exitCode: 2, notes: ['a'], cause: 'why' });
   const placed = bare.at(first).at({ kind: 'path', path: '/x' });
   const { code, message, place, hint, exitCode, notes, cause } = placed;
-  assert.equal([code, message, place, hint, exitCode, notes, cause], ['KILN_X', 'wrong', first, 'mend it', 2, ['a'], 'why']);
+  assert.equal([code, message, place, hint, exitCode, notes, cause], ['KILN_USAGE', 'wrong', first, 'mend it', 2, ['a'], 'why']);
   assert.is(bare.place, undefined);
   assert.is(new CancelledError().exitCode, 130);
 });

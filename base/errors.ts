@@ -1,3 +1,5 @@
+import type { KilnErrorCode } from './codes.ts';
+
 /** A place a user can go to: a range of lines in a named text (1-based, inclusive), or a flag. */
 export type Place =
   | { readonly kind: 'source'; readonly source: SourceText; readonly start: Position; readonly end: Position }
@@ -37,14 +39,14 @@ export interface KilnErrorOptions {
  * Anything else that is thrown is a bug in Kiln and is reported as one.
  */
 export class KilnError extends Error {
-  readonly code: `KILN_${string}`;
+  readonly code: KilnErrorCode;
   readonly place: Place | undefined;
   readonly hint: string | undefined;
   readonly exitCode: number;
   /** Not called `details`: the test runner takes that for a string of its own and then drops the failure without a word. */
   readonly notes: readonly string[];
 
-  constructor(code: `KILN_${string}`, message: string, options: KilnErrorOptions = {}) {
+  constructor(code: KilnErrorCode, message: string, options: KilnErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'KilnError';
     this.code = code;

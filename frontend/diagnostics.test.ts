@@ -49,10 +49,10 @@ test('tabs before the mark stay tabs, so that it stands under the word', () => {
 });
 
 test('errors without a place, or at a flag, are told without an excerpt', () => {
-  assert.is(renderError(new KilnError('KILN_X', 'a is b')), 'ERROR: a is b [KILN_X]');
+  assert.is(renderError(new KilnError('KILN_USAGE', 'a is b')), 'ERROR: a is b [KILN_USAGE]');
   assert.is(
-    renderError(new KilnError('KILN_X', 'a is b', { place: { kind: 'flag', flag: '--a' }, notes: ['more'] })),
-    '------\nmore\n------\n--a\nERROR: a is b [KILN_X]',
+    renderError(new KilnError('KILN_USAGE', 'a is b', { place: { kind: 'flag', flag: '--a' }, notes: ['more'] })),
+    '------\nmore\n------\n--a\nERROR: a is b [KILN_USAGE]',
   );
 });
 

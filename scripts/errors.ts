@@ -8,6 +8,8 @@ import { join } from 'node:path';
 const ROOT = join(import.meta.dirname, '..');
 /** From the bottom up, as docs/errors.md has them. */
 export const ROOMS = ['base', 'snapshotter', 'registry', 'cache', 'executor', 'solver', 'exporter', 'frontend', 'cli'] as const;
+/** The type that lists the codes: what it names is not yet thrown by anybody. */
+const UNION = 'base/codes.ts';
 const TESTS = /\.(test|contract|fixture|child)\.ts$|\/(testing|testdata)\/|\/testing\.ts$/;
 
 /** Each code with the rooms whose sources name it. */
@@ -15,7 +17,7 @@ export function codesInSources(): Map<string, Set<string>> {
   const codes = new Map<string, Set<string>>();
   for (const room of ROOMS) {
     for (const file of globSync(`${room}/**/*.{ts,cts}`, { cwd: ROOT })) {
-      if (TESTS.test(file)) continue;
+      if (TESTS.test(file) || file === UNION) continue;
       for (const code of codesIn(readFileSync(join(ROOT, file), 'utf8'))) {
         codes.set(code, (codes.get(code) ?? new Set()).add(room));
       }
@@ -39,6 +41,11 @@ export function codesInDocument(): { readonly code: string; readonly room: strin
     if (code) found.push({ code, room });
   }
   return found;
+}
+
+/** The members of the union KilnErrorCode. */
+export function codesInUnion(): string[] {
+  return codesIn(readFileSync(join(ROOT, UNION), 'utf8'));
 }
 
 if (import.meta.main) {

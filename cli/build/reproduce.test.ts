@@ -1,9 +1,10 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { KilnErrorCode } from '../../base/codes.ts';
 import { KilnError } from '../../base/errors.ts';
 import { reproduction } from './reproduce.ts';
 
-function failedAt(line: number, text: string, code: `KILN_${string}` = 'KILN_STEP_FAILED'): KilnError {
+function failedAt(line: number, text: string, code: KilnErrorCode = 'KILN_STEP_FAILED'): KilnError {
   const at = { line, column: 0 };
   return new KilnError(code, 'it failed', {
     place: { kind: 'source', source: { name: 'Dockerfile', text }, start: at, end: at },

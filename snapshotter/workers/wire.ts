@@ -1,3 +1,4 @@
+import type { KilnErrorCode } from '../../base/codes.ts';
 import { CancelledError, KilnError, type KilnErrorOptions, messageOf } from '../../base/errors.ts';
 
 /** What goes to a worker: which job, its input, and a flag that turns 1 when the caller has aborted. */
@@ -13,7 +14,7 @@ export type JobReply = { readonly id: number; readonly output: unknown } | { rea
 /** An error as plain data: structured clone would lose its class and its code. */
 export type Failure =
   | { readonly kind: 'cancelled' }
-  | { readonly kind: 'kiln'; readonly code: `KILN_${string}`; readonly message: string; readonly options: KilnErrorOptions }
+  | { readonly kind: 'kiln'; readonly code: KilnErrorCode; readonly message: string; readonly options: KilnErrorOptions }
   | {
       readonly kind: 'other';
       readonly name: string;
