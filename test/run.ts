@@ -1,6 +1,6 @@
 /**
  * Runs the test files (uvu suites), each in a process of its own, a few at a time; prints each file's result, the output of those that
- * fail, every skip with its reason, and last the counts.
+ * fail, every skip with its reason, and last the counts. A skip whose reason is not accepted (skips.ts) fails the run.
  *
  *   node test/run.ts [SUBSTRING…]     files whose path contains one of the substrings; all when none is given
  */
@@ -8,6 +8,7 @@ import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { isAccepted } from './skips.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 /** A file that hangs is a failure, not a stuck run. */
@@ -76,8 +77,17 @@ async function lane(): Promise<void> {
 }
 await Promise.all(Array.from({ length: Math.max(2, availableParallelism()) }, lane));
 
-for (const { file, skips } of results) for (const skip of skips) console.log(`skipped: ${file}: ${skip}`);
+let refused = 0;
+for (const { file, skips } of results) {
+  for (const skip of skips) {
+    const accepted = isAccepted(skip);
+    if (!accepted) refused++;
+    console.log(`${accepted ? 'skipped' : 'FAIL: skipped without an accepted reason (test/skips.ts)'}: ${file}: ${skip}`);
+  }
+}
 const sum = (pick: (result: FileResult) => number) => results.reduce((total, result) => total + pick(result), 0);
-const failed = sum((result) => result.failed);
-console.log(`${sum((result) => result.passed)} passed, ${failed} failed, ${sum((result) => result.skips.length)} skipped`);
+const failed = sum((result) => result.failed) + refused;
+console.log(
+  `${sum((result) => result.passed)} passed, ${failed} failed, ${sum((result) => result.skips.length) - refused} skipped`,
+);
 process.exitCode = failed > 0 || results.length === 0 ? 1 : 0;

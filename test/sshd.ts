@@ -1,25 +1,17 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { type ChildProcess, execFileSync } from 'node:child_process';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import type { Readable } from 'node:stream';
-
-const SSHD = '/usr/sbin/sshd';
-/** sshd wants this directory, and its package makes it only where there is an init. */
-const PRIVILEGES = '/run/sshd';
+import { startServer, startSshd, whyNoSshd } from '../base/testing/sshd.ts';
 
 /** Why these tests cannot run here, or undefined. */
 export function whyNoSsh(): string | undefined {
-  if (process.getuid?.() !== 0) return 'needs root';
-  const missing = [SSHD, '/usr/bin/ssh', '/usr/bin/ssh-agent', '/usr/bin/git'].filter((path) => !existsSync(path));
-  return missing.length > 0 ? `needs ${missing.join(', ')} (openssh-server, openssh-client, git)` : undefined;
+  return whyNoSshd('/usr/bin/ssh', '/usr/bin/ssh-agent', '/usr/bin/git');
 }
 
 /** For end-to-end tests: an sshd on loopback, agents, keys, and a repository behind it; all in one directory and gone with its scope. */
 export class SshSetting implements AsyncDisposable {
   readonly directory: string;
   readonly #children: ChildProcess[] = [];
-  readonly #made = !existsSync(PRIVILEGES);
   port = 0;
 
   private constructor(directory: string) {
@@ -29,11 +21,11 @@ export class SshSetting implements AsyncDisposable {
   static async start(directory: string): Promise<SshSetting> {
     mkdirSync(directory);
     const setting = new SshSetting(directory);
-    if (setting.#made) mkdirSync(PRIVILEGES);
     setting.key('host', 'ed25519');
     writeFileSync(setting.path('authorized'), '');
-    setting.port = await freePort();
-    await setting.#serve();
+    const server = await startSshd({ hostKey: setting.path('host'), authorizedKeys: setting.path('authorized') });
+    setting.port = server.port;
+    setting.#children.push(server.child);
     return setting;
   }
 
@@ -54,7 +46,7 @@ export class SshSetting implements AsyncDisposable {
 
   /** A running ssh-agent that has `key`, root's or another user's; answers its socket. */
   async agent(name: string, key: string, { uid = 0 } = {}): Promise<string> {
-    await this.#child('ssh-agent', ['-D', '-a', this.path(name)], /SSH_AUTH_SOCK/, uid);
+    this.#children.push(await startServer('ssh-agent', ['-D', '-a', this.path(name)], /SSH_AUTH_SOCK/, uid));
     execFileSync('ssh-add', ['-q', key], { uid, env: { PATH: process.env['PATH'], SSH_AUTH_SOCK: this.path(name) } });
     return this.path(name);
   }
@@ -77,32 +69,12 @@ export class SshSetting implements AsyncDisposable {
     return `[127.0.0.1]:${this.port} ${readFileSync(this.path('host.pub'), 'utf8')}`;
   }
 
-  async #serve(): Promise<void> {
-    const options = [
-      `HostKey=${this.path('host')}`,
-      `AuthorizedKeysFile=${this.path('authorized')}`,
-      `ListenAddress=127.0.0.1:${this.port}`,
-      'PidFile=none',
-      'StrictModes=no',
-      'UsePAM=no',
-      'PasswordAuthentication=no',
-    ].flatMap((option) => ['-o', option]);
-    await this.#child(SSHD, ['-D', '-e', '-f', '/dev/null', ...options], /listening on/);
-  }
-
-  async #child(command: string, args: string[], words: RegExp, uid = 0): Promise<void> {
-    const child = spawn(command, args, { uid, stdio: ['ignore', 'pipe', 'pipe'] });
-    this.#children.push(child);
-    await Promise.race([printed(child.stdout, words), printed(child.stderr, words)]);
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     for (const child of this.#children) {
       const closed = new Promise((done) => child.once('close', done));
       child.kill();
       await closed;
     }
-    if (this.#made) rmSync(PRIVILEGES, { recursive: true });
     rmSync(this.directory, { recursive: true, force: true });
   }
 }
@@ -122,23 +94,4 @@ export function hostPrograms(directory: string, ...programs: string[]): void {
     writeFileSync(join(directory, 'bin', basename(program)), script);
     chmodSync(join(directory, 'bin', basename(program)), 0o755);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const address = server.address();
-  await new Promise((done) => server.close(done));
-  return typeof address === 'object' && address ? address.port : 0;
-}
-
-function printed(stream: Readable, words: RegExp): Promise<void> {
-  return new Promise((done, fail) => {
-    let text = '';
-    stream.on('data', (data: Buffer) => {
-      text += data.toString();
-      if (words.test(text)) done();
-    });
-    stream.once('close', () => fail(new Error(text)));
-  });
 }

@@ -1,39 +1,22 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { type ChildProcess, execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../../base/errors.ts';
+import { startServer, startSshd, whyNoSshd } from '../../../base/testing/sshd.ts';
 import { never } from '../../../registry/testing/client.ts';
 import { copyingSnapshotter } from '../file/testing.ts';
 import { sourceGitOp } from '../source-git.ts';
-import { close, ended, listen, Repositories } from './testing.ts';
-
-const SSHD = '/usr/sbin/sshd';
-/** sshd wants this directory, and its package makes it only where there is an init. */
-const PRIVILEGES = '/run/sshd';
+import { ended, Repositories } from './testing.ts';
 
 const ssh = suite('git by ssh');
-
-function printed(stream: Readable, words: RegExp): Promise<void> {
-  return new Promise((done, fail) => {
-    let text = '';
-    stream.on('data', (data: Buffer) => {
-      text += data.toString();
-      if (words.test(text)) done();
-    });
-    stream.once('close', () => fail(new Error(text)));
-  });
-}
 
 /** An sshd on loopback, an agent with the key that it takes, and a repository behind it. */
 class Setting implements AsyncDisposable {
   readonly repositories = new Repositories();
   readonly snapshotter = copyingSnapshotter();
   readonly #children: ChildProcess[] = [];
-  readonly #made = !existsSync(PRIVILEGES);
   port = 0;
 
   path(name: string): string {
@@ -50,11 +33,6 @@ class Setting implements AsyncDisposable {
     this.repositories.publish('r');
     this.key('host');
     this.key('user');
-    if (this.#made) mkdirSync(PRIVILEGES);
-    // A port that was free a moment ago: sshd does not tell which one it has chosen.
-    const probe = createServer();
-    this.port = Number(new URL(await listen(probe)).port);
-    await close(probe);
     await this.serve();
     await this.agent('agent');
     execFileSync('ssh-add', ['-q', this.path('user')], { env: { SSH_AUTH_SOCK: this.path('agent'), PATH: process.env['PATH'] } });
@@ -62,27 +40,15 @@ class Setting implements AsyncDisposable {
   }
 
   async serve(): Promise<ChildProcess> {
-    const options = [
-      `HostKey=${this.path('host')}`,
-      `AuthorizedKeysFile=${this.path('user.pub')}`,
-      `ListenAddress=127.0.0.1:${this.port}`,
-      'PidFile=none',
-      'StrictModes=no',
-      'UsePAM=no',
-      'PasswordAuthentication=no',
-    ].flatMap((option) => ['-o', option]);
-    return await this.#child(SSHD, ['-D', '-e', '-f', '/dev/null', ...options], /listening on/);
+    const files = { hostKey: this.path('host'), authorizedKeys: this.path('user.pub') };
+    const { port, child } = await startSshd(this.port === 0 ? files : { ...files, port: this.port });
+    this.port = port;
+    this.#children.push(child);
+    return child;
   }
 
   async agent(name: string): Promise<void> {
-    await this.#child('ssh-agent', ['-D', '-a', this.path(name)], /SSH_AUTH_SOCK/);
-  }
-
-  async #child(command: string, args: string[], words: RegExp): Promise<ChildProcess> {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    this.#children.push(child);
-    await Promise.race([printed(child.stdout, words), printed(child.stderr, words)]);
-    return child;
+    this.#children.push(await startServer('ssh-agent', ['-D', '-a', this.path(name)], /SSH_AUTH_SOCK/));
   }
 
   async stop(child: ChildProcess): Promise<void> {
@@ -112,7 +78,6 @@ class Setting implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const child of this.#children) await ended(child);
-    if (this.#made) rmSync(PRIVILEGES, { recursive: true });
     this.snapshotter[Symbol.dispose]();
     this.repositories[Symbol.dispose]();
   }
@@ -127,7 +92,8 @@ async function code(work: Promise<unknown>): Promise<string> {
   return (error as KilnError).code;
 }
 
-if (!existsSync(SSHD) || process.getuid?.() !== 0) console.log('SKIP git by ssh: no sshd, or no root to run it');
+const reason = whyNoSshd('/usr/bin/ssh', '/usr/bin/ssh-agent', '/usr/bin/git');
+if (reason) console.log(`SKIP git by ssh: ${reason}`);
 else {
   ssh('the agent of the caller opens the repository, and a new host is remembered', async () => {
     await using at = await new Setting().start();

@@ -1,0 +1,28 @@
+/**
+ * The reasons for which a test may be skipped. Everything else that a test file prints as `SKIP …` fails the run:
+ * what a package can mend belongs into scripts/setup.sh, and what the product lacks is a failure.
+ */
+const ACCEPTED: readonly { readonly words: RegExp; readonly when?: () => boolean; readonly why: string }[] = [
+  { words: /measured times are for npm run soak/, why: 'a timed assertion does not belong in a test run' },
+  {
+    words: /root/,
+    when: () => process.getuid?.() !== 0,
+    why: 'an ordinary user cannot change owners, make devices or mount',
+  },
+  {
+    words: /this host has (v1|v2|hybrid|none)$/,
+    why: 'a kernel has one layout of control groups, and a package cannot change it',
+  },
+  { words: /this host does not let cgroup2 be mounted/, why: 'a virtual machine may forbid it' },
+  { words: /this host has no block device/, why: 'a container has none' },
+  { words: /this host does not count memory/, why: 'a kernel without memory accounting' },
+  { words: /needs \/dev\/net\/tun/, why: 'a container may have none' },
+  { words: /has no Node older than 22/, why: 'the project ships its own Node; an older one is the machine’s' },
+  { words: /another OpenSSL than the one it is released with/, why: 'a distribution builds Node in its own way' },
+  { words: /no libseccomp for this CPU/, why: 'the profile is compiled for CPUs that Kiln is shipped for' },
+];
+
+/** Whether a test may be left out for this reason: the text behind `SKIP `. */
+export function isAccepted(reason: string): boolean {
+  return ACCEPTED.some(({ words, when }) => words.test(reason) && (when === undefined || when()));
+}
