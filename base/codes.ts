@@ -6,8 +6,11 @@ export type KilnErrorCode =
   // base
   | 'KILN_BAD_PATTERN'
   | 'KILN_CANCELLED'
+  | 'KILN_FILE_UNREADABLE'
+  | 'KILN_FILE_UNWRITABLE'
   | 'KILN_PLATFORM_INVALID'
   | 'KILN_REFERENCE_INVALID'
+  | 'KILN_SYSTEM'
   // snapshotter
   | 'KILN_BLOB_CORRUPT'
   | 'KILN_BLOB_MISSING'

@@ -1,7 +1,7 @@
 import { KilnError } from '../base/errors.ts';
 import { COMMANDS, type CommandName } from './commands.ts';
 import { stdout } from './output.ts';
-import { printError } from './report.ts';
+import { exitCodeOf, printError } from './report.ts';
 
 declare const KILN_VERSION: string | undefined;
 
@@ -18,7 +18,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.exitCode = await dispatch(argv);
   } catch (error) {
     await printError(error);
-    process.exitCode = error instanceof KilnError ? error.exitCode : 70;
+    process.exitCode = exitCodeOf(error);
   }
 }
 

@@ -1,9 +1,11 @@
 import { KilnError, messageOf } from '../base/errors.ts';
+import { untoldOsError } from '../base/oserror.ts';
 import type { WarningEvent } from '../base/progress.ts';
 import { stderr } from './output.ts';
 
 /** Prints a failure to standard error: the place with its excerpt, what is wrong and its code, the next step. A bug prints its stack. */
-export async function printError(error: unknown): Promise<void> {
+export async function printError(thrown: unknown): Promise<void> {
+  const error = untoldOsError(thrown);
   if (!(error instanceof KilnError)) {
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const cause =
@@ -13,6 +15,12 @@ export async function printError(error: unknown): Promise<void> {
   }
   const { renderError } = await import('../frontend/diagnostics.ts');
   stderr.write(`${renderError(error)}\n`);
+}
+
+/** How a command that failed with `thrown` ends: 70 for a bug. */
+export function exitCodeOf(thrown: unknown): number {
+  const error = untoldOsError(thrown);
+  return error instanceof KilnError ? error.exitCode : 70;
 }
 
 /** Warnings whose lines are shown; of the rest only what they say. */

@@ -1,5 +1,6 @@
 import type { Digest } from '../../base/digest.ts';
 import { CancelledError, KilnError, messageOf, type Place } from '../../base/errors.ts';
+import { untoldOsError } from '../../base/oserror.ts';
 import { fullDiskError, isFull } from '../../snapshotter/store/errors.ts';
 import { VertexError } from '../../solver/failure.ts';
 import type { LlbEdge, LlbVertex } from '../../solver/llb/graph.ts';
@@ -9,7 +10,7 @@ import { topological } from '../../solver/llb/walk.ts';
 export function explainFailure(error: unknown, edges: readonly LlbEdge[], store: string, signal: AbortSignal): unknown {
   if (signal.aborted) return new CancelledError(error);
   if (!(error instanceof VertexError)) return error;
-  const cause = fullDiskError(error.cause, store);
+  const cause = untoldOsError(fullDiskError(error.cause, store), error.vertex.name);
   const place = placeOf(withPlace(edges.flatMap(topological), error.vertex.digest));
   if (cause instanceof KilnError) return withDiskHint(cause, store).at(place);
   // Not a failure we know: report it as the bug it is, but say where it happened.

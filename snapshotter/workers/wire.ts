@@ -21,6 +21,9 @@ export type Failure =
       readonly message: string;
       readonly stack: string | undefined;
       readonly code: unknown;
+      /** Of an error of the system: the call, and what it was about. */
+      readonly syscall: unknown;
+      readonly path: unknown;
     };
 
 export function toFailure(error: unknown): Failure {
@@ -29,13 +32,16 @@ export function toFailure(error: unknown): Failure {
     const { code, message, place, hint, exitCode, notes } = error;
     return { kind: 'kiln', code, message, options: { place, hint, exitCode, notes } };
   }
-  const { name, stack, code } = (error instanceof Error ? error : {}) as { name?: string; stack?: string; code?: unknown };
+  const { name, stack, code, syscall, path } = (error instanceof Error ? error : {}) as Partial<NodeJS.ErrnoException>;
+  const word = (value: unknown) => (typeof value === 'string' ? value : undefined);
   return {
     kind: 'other',
     name: name ?? 'Error',
     message: messageOf(error),
     stack,
-    code: typeof code === 'string' ? code : undefined,
+    code: word(code),
+    syscall: word(syscall),
+    path: word(path),
   };
 }
 
@@ -46,7 +52,9 @@ export function fromFailure(failure: Failure): Error {
     case 'kiln':
       return new KilnError(failure.code, failure.message, failure.options);
     case 'other': {
-      const error = Object.assign(new Error(failure.message), failure.code === undefined ? {} : { code: failure.code });
+      const { code, syscall, path } = failure;
+      const known = Object.entries({ code, syscall, path }).filter(([, value]) => value !== undefined);
+      const error = Object.assign(new Error(failure.message), Object.fromEntries(known));
       error.name = failure.name;
       if (failure.stack !== undefined) error.stack = failure.stack;
       return error;

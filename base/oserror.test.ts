@@ -1,0 +1,113 @@
+import { constants } from 'node:os';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { KilnError } from './errors.ts';
+import { attempt, osError, reading, reasonOf, untoldOsError, writing } from './oserror.ts';
+
+const failure = (code: string, more: object = {}) =>
+  Object.assign(new Error(`${code}: in the system's words`), { code, ...more });
+const told = (code: string, doing: 'read' | 'write' = 'read') =>
+  osError(failure(code), { code: 'KILN_SYSTEM', what: 'the file cannot be used', path: '/a/b', doing }) as KilnError;
+
+/** What a user meets at a path, a disk or a peer. */
+const MET = [
+  ['EACCES', /permission denied$/, /chmod|rights|may/],
+  ['EPERM', /not permitted$/, /lsattr/],
+  ['EISDIR', /is a directory$/, /\/a\/b|not a directory/],
+  ['ENOTDIR', /not a directory$/, /every part/],
+  ['ELOOP', /leads to itself/, /namei -l \/a\/b/],
+  ['ENAMETOOLONG', /too long$/, /255/],
+  ['ENOSPC', /no space left/, /df -h \/a\/b/],
+  ['EDQUOT', /quota exceeded$/, /quota -s/],
+  ['EROFS', /read-only file system$/, /read-write/],
+  ['EMFILE', /too many open files$/, /ulimit -n/],
+  ['ENFILE', /too many open files on this machine$/, /fs\.file-max/],
+  ['EIO', /input\/output error$/, /dmesg/],
+  ['ESTALE', /stale/, /mount/],
+  ['ETXTBSY', /running$/, /fuser -v \/a\/b/],
+  ['EBUSY', /in use$/, /fuser -v \/a\/b/],
+] as const;
+
+for (const [code, reason, hint] of MET) {
+  test(`${code} is told by its reason, with the path and a next step`, () => {
+    for (const doing of ['read', 'write'] as const) {
+      const error = told(code, doing);
+      assert.instance(error, KilnError);
+      assert.match(error.message, /^the file cannot be used: /);
+      assert.match(error.message, reason);
+      assert.match(error.hint ?? '', hint);
+      assert.equal(error.place, { kind: 'path', path: '/a/b' });
+      assert.not.match(error.message, code);
+    }
+  });
+}
+
+test('EFBIG of a write names the limit, EPIPE the reader that has gone', () => {
+  assert.match(told('EFBIG', 'write').hint ?? '', /ulimit -f/);
+  assert.match(told('EFBIG').message, /too large$/);
+  assert.match(told('EPIPE', 'write').message, /the reader has gone$/);
+});
+
+test('an errno without words of its own is named', () => {
+  const without = Object.keys(constants.errno).filter((code) => reasonOf(failure(code)) === code);
+  assert.ok(without.includes('ECHILD'));
+  assert.match(told('ECHILD').message, /ECHILD$/);
+});
+
+test('a hint by errno goes before the usual advice, a hint for all goes behind it', () => {
+  const about = { code: 'KILN_SYSTEM', what: 'it failed' } as const;
+  const hint = (code: string, given: string | Record<string, string>) =>
+    (osError(failure(code), { ...about, hint: given }) as KilnError).hint;
+  assert.is(hint('EIO', { EIO: 'mine' }), 'mine');
+  assert.is.not(hint('EIO', { ENOENT: 'mine' }), 'mine');
+  assert.is(hint('ENOENT', 'mine'), 'mine');
+  assert.is.not(hint('EIO', 'mine'), 'mine');
+});
+
+test('what is not an error of the system comes back as it was', () => {
+  const others = [
+    new KilnError('KILN_USAGE', 'wrong'),
+    new TypeError('a bug'),
+    failure('ERR_INVALID_ARG_TYPE'),
+    'text',
+    undefined,
+  ];
+  for (const other of others) {
+    assert.is(osError(other, { code: 'KILN_SYSTEM', what: 'it failed' }), other);
+    assert.is(untoldOsError(other), other);
+  }
+});
+
+test('an error that nobody told says the call and the path; one that only a mistake of ours brings stays a bug', () => {
+  const error = untoldOsError(failure('EIO', { syscall: 'open', path: '/d/f' }), 'COPY a b') as KilnError;
+  assert.is(error.code, 'KILN_SYSTEM');
+  assert.is(error.message, 'COPY a b: open /d/f: input/output error');
+  assert.equal(error.place, { kind: 'path', path: '/d/f' });
+  assert.is((untoldOsError(failure('EIO')) as KilnError).message, 'the system refused a call: input/output error');
+  const bug = failure('EBADF');
+  assert.is(untoldOsError(bug), bug);
+});
+
+test('a file that the user named: what it is, its path, the reason', () => {
+  const read = osError(failure('EACCES'), reading('the environment file', '/e')) as KilnError;
+  assert.is(read.message, 'the environment file /e cannot be read: permission denied');
+  const write = osError(failure('EISDIR'), writing('the metadata file', '/m')) as KilnError;
+  assert.is(write.message, 'the metadata file /m cannot be written: it is a directory');
+  assert.equal([read.code, write.code], ['KILN_FILE_UNREADABLE', 'KILN_FILE_UNWRITABLE']);
+});
+
+test('attempt answers what the body does, and tells what it throws', () => {
+  assert.is(
+    attempt({ code: 'KILN_SYSTEM', what: 'x' }, () => 7),
+    7,
+  );
+  assert.throws(
+    () =>
+      attempt({ code: 'KILN_SYSTEM', what: 'x cannot be read' }, () => {
+        throw failure('EISDIR');
+      }),
+    /^x cannot be read: it is a directory$/,
+  );
+});
+
+test.run();

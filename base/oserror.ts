@@ -1,0 +1,176 @@
+import type { KilnErrorCode } from './codes.ts';
+import { errnoOf, KilnError, type Place } from './errors.ts';
+
+/**
+ * # Errors of the operating system, told as what they are
+ *
+ * Whoever touches a path of the user, a disk or a peer knows what was being done; the system knows why it failed. `osError` joins the
+ * two into one KilnError: `the context file a/b cannot be read: permission denied`, with the path as its place and a next step that fits
+ * the reason. What is not an error of the system comes back as it was, so a bug stays a bug.
+ *
+ * ```
+ * const text = attempt(reading('the environment file', path), () => readFileSync(path, 'utf8'));
+ * ```
+ */
+export interface Attempt {
+  /** The code of the seam. */
+  readonly code: KilnErrorCode;
+  /** What could not be done: the start of the sentence that the reason ends. */
+  readonly what: string;
+  /** The file or directory it was done to. The place of the error, unless `place` says another. */
+  readonly path?: string | undefined;
+  readonly place?: Place | undefined;
+  /** What was being done to the path: the advice differs. `read` unless told. */
+  readonly doing?: 'read' | 'write';
+  /** What helps where neither the reason nor the path says so, or, by errno, where something better than the usual advice is known. */
+  readonly hint?: string | Readonly<Record<string, string>>;
+  readonly exitCode?: number;
+}
+
+/** Reading a file or directory that the user named. `what` it is: `the environment file`. */
+export function reading(what: string, path: string): Attempt {
+  return { code: 'KILN_FILE_UNREADABLE', what: `${what} ${path} cannot be read`, path };
+}
+
+/** Writing a file or directory that the user named. */
+export function writing(what: string, path: string): Attempt {
+  return { code: 'KILN_FILE_UNWRITABLE', what: `${what} ${path} cannot be written`, path, doing: 'write' };
+}
+
+/** `error` as the KilnError that says what failed, where and why; anything but an error of the system as it is. */
+export function osError(error: unknown, about: Attempt): unknown {
+  if (!isOsError(error)) return error;
+  const { code, what, path, place, exitCode, hint } = about;
+  const [always, byErrno] = typeof hint === 'string' ? [hint, undefined] : [undefined, hint];
+  return new KilnError(code, `${what}: ${reasonOf(error)}`, {
+    place: place ?? (path === undefined ? undefined : { kind: 'path', path }),
+    hint: byErrno?.[error.code] ?? nextStep(error.code, about) ?? always,
+    ...(exitCode === undefined ? {} : { exitCode }),
+    cause: error,
+  });
+}
+
+/** Runs `body`; an error of the system met in it is thrown as `osError` tells it. */
+export function attempt<T>(about: Attempt, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw osError(error, about);
+  }
+}
+
+/** Errors of the system that only a mistake of ours brings about. */
+const OURS = new Set(['EBADF', 'EFAULT', 'ENOTSOCK']);
+
+/**
+ * The last line of defence: an error of the system that no seam has told in its own words is not a bug either. `what` was being done,
+ * when that is known. Anything else comes back as it was.
+ */
+export function untoldOsError(error: unknown, what?: string): unknown {
+  if (!isOsError(error) || OURS.has(error.code)) return error;
+  const { path, syscall } = error as { path?: unknown; syscall?: unknown };
+  const place = typeof path === 'string' && path !== '' ? path : undefined;
+  const call = [syscall, place].filter((word) => typeof word === 'string').join(' ');
+  return osError(error, {
+    code: 'KILN_SYSTEM',
+    what: [what, call].filter(Boolean).join(': ') || 'the system refused a call',
+    path: place,
+    hint: 'see whether something else changed it meanwhile, and run the command again',
+  });
+}
+
+/** Whether the operating system said no. Node's own errors (`ERR_…`), SQLite's and Kiln's are none of these. */
+export function isOsError(error: unknown): error is Error & { readonly code: string } {
+  return !(error instanceof KilnError) && /^E[A-Z0-9]+$/.test(errnoOf(error) ?? '');
+}
+
+/** Why the system said no, in words; the name of the error where there are none. */
+export function reasonOf(error: unknown): string {
+  const code = errnoOf(error) ?? 'unknown error';
+  return REASONS[code] ?? code;
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  E2BIG: 'argument list too long',
+  EACCES: 'permission denied',
+  EADDRINUSE: 'the address is in use',
+  EBUSY: 'it is in use',
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset by the other side',
+  EDQUOT: 'disk quota exceeded',
+  EEXIST: 'it exists already',
+  EFBIG: 'file too large',
+  EHOSTUNREACH: 'no route to the host',
+  EINVAL: 'invalid argument',
+  EIO: 'input/output error',
+  EISDIR: 'it is a directory',
+  ELOOP: 'it is a symbolic link that leads to itself, or one of too many',
+  EMFILE: 'too many open files',
+  EMLINK: 'too many links',
+  ENAMETOOLONG: 'the name is too long',
+  ENETUNREACH: 'the network is unreachable',
+  ENFILE: 'too many open files on this machine',
+  ENODEV: 'no such device',
+  ENOENT: 'no such file or directory',
+  ENOMEM: 'out of memory',
+  ENOSPC: 'no space left on the device',
+  ENOSYS: 'the kernel does not know this call',
+  ENOTCONN: 'the file system behind it is gone',
+  ENOTDIR: 'a part of the path is not a directory',
+  ENOTEMPTY: 'the directory is not empty',
+  ENOTSUP: 'the file system does not support it',
+  ENXIO: 'no such device, or nobody at the other end',
+  EOPNOTSUPP: 'the file system does not support it',
+  EPERM: 'operation not permitted',
+  EPIPE: 'the reader has gone',
+  EROFS: 'read-only file system',
+  ESTALE: 'the network file system has lost it (stale file handle)',
+  ETIMEDOUT: 'timed out',
+  ETXTBSY: 'it is a program that is running',
+  EXDEV: 'it is on another file system',
+};
+
+function nextStep(code: string, { path, doing = 'read' }: Attempt): string | undefined {
+  const it = path ?? 'it';
+  const write = doing === 'write';
+  switch (code) {
+    case 'EACCES':
+      return write
+        ? `choose a place that this user may write, or give the right with chmod or chown: ls -ld ${it}`
+        : `let this user read ${it} (chmod a+r; directories above need a+x), or run as a user who may`;
+    case 'EPERM':
+      return `the file system or its flags (lsattr) forbid it, or it takes a user with more rights: ls -ld ${it}`;
+    case 'EISDIR':
+      return write ? 'name a file, not a directory' : `a file is needed here: remove or rename the directory ${it}`;
+    case 'ENOTDIR':
+      return 'name a path whose every part but the last is a directory';
+    case 'ELOOP':
+      return `find the circle with namei -l ${it}, and remove or correct a link of it`;
+    case 'ENAMETOOLONG':
+      return 'use a shorter name: a file name may have 255 bytes, a path 4095';
+    case 'ENOSPC':
+      return `make room (df -h ${it}; df -i for inodes)${write ? ', or choose a place on another disk' : ''}`;
+    case 'EDQUOT':
+      return `make room within the quota (quota -s)${write ? ', or choose a place on another disk' : ''}`;
+    case 'EROFS':
+      return 'choose a place that can be written, or mount that file system read-write';
+    case 'EMFILE':
+      return 'allow more open files: ulimit -n 65536';
+    case 'ENFILE':
+      return 'allow more open files on this machine: sysctl fs.file-max';
+    case 'EFBIG':
+      return write ? 'the file system or ulimit -f limits the size of a file: raise the limit or choose another disk' : undefined;
+    case 'EIO':
+      return 'the disk or the file system fails: look at dmesg, and check both before anything else';
+    case 'ESTALE':
+    case 'ENOTCONN':
+      return 'mount that file system again, then run the command again';
+    case 'ETXTBSY':
+    case 'EBUSY':
+      return `end what uses ${it} (fuser -v ${it}), then run the command again`;
+    case 'ENOMEM':
+      return 'free some memory, or raise the limit of the control group';
+    default:
+      return undefined;
+  }
+}
