@@ -15,9 +15,7 @@ const EEXIST = -17;
 /** sizeof(struct scmp_arg_cmp): unsigned arg, enum op, uint64 datum_a, uint64 datum_b. */
 const ARG_SIZE = 24;
 const OPERATORS: Readonly<Record<SeccompArg['op'], number>> = {
-  SCMP_CMP_LT: 2,
   SCMP_CMP_EQ: 4,
-  SCMP_CMP_GT: 6,
   SCMP_CMP_MASKED_EQ: 7,
 };
 
@@ -32,7 +30,7 @@ export function compileSeccomp(profile: SeccompProfile, fd: number): boolean {
   try {
     return (
       library.attrSet(context, ATTR_OPTIMIZE, OPTIMIZE_TREE) === 0 &&
-      profile.architectures.every((name) => addArchitecture(library, context, name)) &&
+      chooseArchitectures(library, context, profile.architectures) &&
       profile.syscalls.every((rule) => addRule(library, context, rule)) &&
       library.exportBpf(context, fd) === 0
     );
@@ -41,12 +39,17 @@ export function compileSeccomp(profile: SeccompProfile, fd: number): boolean {
   }
 }
 
-/** The native architecture is in every context from the start. */
-function addArchitecture(library: Seccomp, context: Pointer, name: string): boolean {
-  const token = library.archResolve(name.replace('SCMP_ARCH_', '').toLowerCase());
-  if (token === 0) return false;
-  const status = library.archAdd(context, token);
-  return status === 0 || status === EEXIST;
+/** Exactly those of the profile. The host's own is in every context from the start; a profile for another processor lacks it. */
+function chooseArchitectures(library: Seccomp, context: Pointer, names: readonly string[]): boolean {
+  const tokens = names.map((name) => library.archResolve(name.replace('SCMP_ARCH_', '').toLowerCase()));
+  const native = library.archNative();
+  // Before the others are added: a context cannot hold architectures of both byte orders.
+  if (!tokens.includes(native) && library.archRemove(context, native) !== 0) return false;
+  return tokens.every((token) => {
+    if (token === 0) return false;
+    const status = library.archAdd(context, token);
+    return status === 0 || status === EEXIST;
+  });
 }
 
 function addRule(library: Seccomp, context: Pointer, rule: SeccompRule): boolean {
@@ -74,7 +77,9 @@ interface Seccomp {
   release(context: Pointer): unknown;
   attrSet(context: Pointer, attribute: number, value: number): unknown;
   archResolve(name: string): number;
+  archNative(): number;
   archAdd(context: Pointer, token: number): number;
+  archRemove(context: Pointer, token: number): number;
   syscallResolve(name: string): number;
   ruleAdd(context: Pointer, action: number, syscall: number, count: number, args: Buffer): unknown;
   exportBpf(context: Pointer, fd: number): unknown;
@@ -84,6 +89,8 @@ function loadSeccomp(): Seccomp | undefined {
   const so = openLibrary('libseccomp.so.2');
   if (!so) return undefined;
   const archResolve = so.func('uint32_t seccomp_arch_resolve_name(const char *)');
+  const archNative = so.func('uint32_t seccomp_arch_native()');
+  const archRemove = so.func('int seccomp_arch_remove(uint64_t, uint32_t)');
   const archAdd = so.func('int seccomp_arch_add(uint64_t, uint32_t)');
   const syscallResolve = so.func('int seccomp_syscall_resolve_name(const char *)');
   const ruleAdd = so.func('int seccomp_rule_add_array(uint64_t, uint32_t, int, uint32_t, const void *)');
@@ -92,6 +99,8 @@ function loadSeccomp(): Seccomp | undefined {
     release: so.func('void seccomp_release(uint64_t)'),
     attrSet: so.func('int seccomp_attr_set(uint64_t, int, uint32_t)'),
     archResolve: (name) => Number(archResolve(name)),
+    archNative: () => Number(archNative()),
+    archRemove: (context, token) => Number(archRemove(context, token)),
     archAdd: (context, token) => Number(archAdd(context, token)),
     syscallResolve: (name) => Number(syscallResolve(name)),
     ruleAdd: (context, action, syscall, count, args) => ruleAdd(context, action, syscall, count, count === 0 ? null : args),

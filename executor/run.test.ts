@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -18,6 +19,7 @@ import * as assert from 'uvu/assert';
 import { KilnError } from '../base/errors.ts';
 import { utimensat } from '../snapshotter/sys/calls.ts';
 import { AT } from '../snapshotter/sys/constants.ts';
+import { program32, program64, results } from './calls-fixture.ts';
 import type { ProcessSpec } from './executor.ts';
 import { makeTree, processesWith, shell, specFor, type TestTree, until, whyNot } from './fixture.ts';
 import { createExecutor, type RuntimeExecutor } from './run.ts';
@@ -84,6 +86,61 @@ test('the seccomp filter is in force', async () => {
   const { stdout, stderr } = await sh('mount -t tmpfs x /tmp || echo refused');
   assert.is(stdout, 'refused\n');
   assert.match(stderr, /not permitted|denied/);
+});
+
+const AF = { INET: 2, ALG: 38, VSOCK: 40 };
+const EPERM = 1;
+const ENOSYS = 38;
+const STREAM = 1;
+const SEQPACKET = 5;
+
+/** Runs a program of calls in the sandbox; its results. */
+async function made(program: Buffer): Promise<readonly number[]> {
+  writeFileSync(tree.at('bin/calls'), program, { mode: 0o755 });
+  const chunks: Uint8Array[] = [];
+  const { exitCode } = await executor.run(
+    specFor(tree.root, ['/bin/calls']),
+    { output: (_, data) => chunks.push(data) },
+    new AbortController().signal,
+  );
+  assert.is(exitCode, 0);
+  return results(Buffer.concat(chunks));
+}
+
+const unlessX64 = process.arch === 'x64' ? test : test.skip;
+if (process.arch !== 'x64') console.log('SKIP calls of x86 programs: this is another processor');
+
+unlessX64('a 32-bit program reaches no socket family that is refused, neither by socket nor by socketcall', async () => {
+  const families = [AF.INET, AF.ALG, AF.VSOCK];
+  const program = program32([
+    ...families.map((family) => ({ number: 359, args: [BigInt(family), BigInt(family === AF.ALG ? SEQPACKET : STREAM), 0n] })),
+    ...families.map((family) => ({ number: 102, args: [1n, [family, family === AF.ALG ? SEQPACKET : STREAM, 0]] })),
+    // socketcall(SYS_SOCKETPAIR)
+    { number: 102, args: [8n, [AF.VSOCK, STREAM, 0, 0x400800]] },
+  ]);
+  writeFileSync(join(tree.directory, 'calls'), program, { mode: 0o755 });
+  const outside = results(spawnSync(join(tree.directory, 'calls')).stdout);
+  if (outside.length !== 7) return console.log('SKIP calls of 32-bit programs: this kernel runs none');
+  assert.ok(outside[3]! >= 0, 'outside, socketcall gives a socket');
+  const [inet, alg, vsock, ...multiplexed] = await made(program);
+  assert.ok(inet! >= 0, 'AF_INET by socket');
+  assert.equal([alg, vsock], [-EPERM, -EPERM]);
+  assert.equal(multiplexed, [-ENOSYS, -ENOSYS, -ENOSYS, -ENOSYS]);
+});
+
+unlessX64('bits above a family, which the kernel does not look at, do not get it past the filter', async () => {
+  const families = [AF.INET, AF.ALG, AF.VSOCK].map(BigInt);
+  const socket = (family: bigint, number: number) => ({ number, args: [family, family % 2n ? 1n : 5n, 0n] });
+  const answers = await made(
+    program64([
+      { number: 41, args: [BigInt(AF.INET) | (1n << 32n), 1n, 0n] },
+      ...families.slice(1).flatMap((family) => [0n, 1n, 0xffffffffn].map((upper) => socket(family | (upper << 32n), 41))),
+      // socketpair of a family that can be none: the kernel would make its sockets first.
+      { number: 53, args: [BigInt(AF.VSOCK), 1n, 0n] },
+    ]),
+  );
+  assert.ok(answers[0]! >= 0, 'AF_INET with a bit above');
+  assert.equal(answers.slice(1), Array(7).fill(-EPERM));
 });
 
 test('it has descriptors 0, 1 and 2 and no other; output can be opened again by name', async () => {

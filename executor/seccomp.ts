@@ -19,13 +19,25 @@ export interface SeccompArg {
   readonly index: number;
   readonly value: number;
   readonly valueTwo?: number;
-  readonly op: 'SCMP_CMP_EQ' | 'SCMP_CMP_LT' | 'SCMP_CMP_GT' | 'SCMP_CMP_MASKED_EQ';
+  readonly op: 'SCMP_CMP_EQ' | 'SCMP_CMP_MASKED_EQ';
 }
 
 const EPERM = 1;
 const ENOSYS = 38;
-const AF_ALG = 38;
-const AF_VSOCK = 40;
+const INT = 0xffffffff;
+/** An int as (mask, value): the families from `value` on whose bits above the lowest of the mask are the same. */
+const FAMILIES: readonly (readonly [mask: number, value: number])[] = [
+  [INT - 31, 0],
+  [INT - 3, 32],
+  [INT - 1, 36],
+  // Not 38: AF_ALG.
+  [INT, 39],
+  // Not 40: AF_VSOCK.
+  [INT, 41],
+  [INT - 1, 42],
+  [INT - 3, 44],
+  [INT - 15, 48],
+];
 /** The CLONE_NEW* flags that make a namespace, CLONE_NEWTIME aside: it overlaps the exit signal and clone(2) cannot take it. */
 const CLONE_NAMESPACES = 0x7e020000;
 
@@ -67,7 +79,7 @@ sched_setparam sched_setscheduler sched_yield seccomp select semctl semget semop
 sendfile64 sendmmsg sendmsg sendto setfsgid setfsgid32 setfsuid setfsuid32 setgid setgid32 setgroups setgroups32 setitimer setpgid
 setpriority setregid setregid32 setresgid setresgid32 setresuid setresuid32 setreuid setreuid32 setrlimit set_robust_list setsid
 setsockopt set_thread_area set_tid_address setuid setuid32 setxattr setxattrat shmat shmctl shmdt shmget shutdown sigaltstack
-signalfd signalfd4 sigprocmask sigreturn socketcall socketpair splice stat stat64 statfs statfs64 statmount statx symlink
+signalfd signalfd4 sigprocmask sigreturn splice stat stat64 statfs statfs64 statmount statx symlink
 symlinkat sync sync_file_range syncfs sysinfo tee tgkill time timer_create timer_delete timer_getoverrun timer_gettime
 timer_gettime64 timer_settime timer_settime64 timerfd_create timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64
 times tkill truncate truncate64 ugetrlimit umask uname unlink unlinkat uretprobe utime utimensat utimensat_time64 utimes vfork
@@ -104,8 +116,7 @@ const BY_CAPABILITY: Readonly<Record<string, string>> = {
 
 /**
  * Docker's default seccomp profile for a process with `capabilities` on this CPU: everything that is not listed fails with EPERM.
- * Undefined on a CPU that libseccomp has no name for. Differs from Docker 28 in one point, as later releases of it do: AF_ALG
- * sockets are refused like AF_VSOCK ones.
+ * Undefined on a CPU that libseccomp has no name for. Differs from Docker 28 in what `socketRules` says.
  */
 export function defaultSeccomp(capabilities: readonly string[], cpu: string = arch()): SeccompProfile | undefined {
   const architectures = ARCHITECTURES[cpu];
@@ -117,6 +128,8 @@ export function defaultSeccomp(capabilities: readonly string[], cpu: string = ar
     defaultErrnoRet: EPERM,
     architectures,
     syscalls: [
+      // Before the rules of sockets: for each of them libseccomp would let the same call of socketcall pass.
+      notImplemented('socketcall'),
       { names: [...new Set(names)], action: 'SCMP_ACT_ALLOW' },
       ...socketRules(),
       ...personalityRules(),
@@ -125,13 +138,21 @@ export function defaultSeccomp(capabilities: readonly string[], cpu: string = ar
   };
 }
 
-/** Every address family but AF_ALG and AF_VSOCK, as ranges: libseccomp takes one comparison per argument and rule. */
+/**
+ * Sockets of every address family but two. AF_ALG has had holes that let a container out (CVE-2026-31431), AF_VSOCK talks to the
+ * hypervisor and belongs to no network namespace. As later releases of Docker do, with two differences:
+ *
+ * - The kernel takes the family as an int, a filter sees the whole register. A comparison by size would let 2^32 + 38 pass, which is
+ *   AF_ALG, so only the lower half is compared.
+ * - socketpair(2) is filtered too: the kernel makes sockets of any family before it says that they cannot be a pair.
+ *
+ * socketcall(2) of 32-bit programs takes the family out of memory, where a filter cannot look. It says "not implemented" with every
+ * call; C libraries since 2016 then use socket(2) and its neighbours.
+ */
 function socketRules(): readonly SeccompRule[] {
-  return [
-    allow('socket', { index: 0, op: 'SCMP_CMP_LT', value: AF_ALG }),
-    allow('socket', { index: 0, op: 'SCMP_CMP_EQ', value: AF_ALG + 1 }),
-    allow('socket', { index: 0, op: 'SCMP_CMP_GT', value: AF_VSOCK }),
-  ];
+  return ['socket', 'socketpair'].flatMap((name) =>
+    FAMILIES.map(([mask, family]) => allow(name, { index: 0, op: 'SCMP_CMP_MASKED_EQ', value: mask, valueTwo: family })),
+  );
 }
 
 /** PER_LINUX, PER_LINUX32, each with and without UNAME26, and the query. */
@@ -145,8 +166,13 @@ function cloneRules(capabilities: readonly string[], cpu: string): readonly Secc
   const flags = cpu === 's390x' ? 1 : 0;
   return [
     allow('clone', { index: flags, op: 'SCMP_CMP_MASKED_EQ', value: CLONE_NAMESPACES, valueTwo: 0 }),
-    { names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: ENOSYS },
+    notImplemented('clone3'),
   ];
+}
+
+/** An errno other than the default's: runc leaves out rules that say what is said anyway. */
+function notImplemented(name: string): SeccompRule {
+  return { names: [name], action: 'SCMP_ACT_ERRNO', errnoRet: ENOSYS };
 }
 
 function allow(name: string, arg: SeccompArg): SeccompRule {
