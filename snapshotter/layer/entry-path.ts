@@ -1,5 +1,5 @@
 import { nameBytes } from '../sys/names.ts';
-import { malformed } from './untar.ts';
+import { malformed } from './refusal.ts';
 
 const MAX_NAME = 255;
 

@@ -2,31 +2,29 @@ import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
 import { Readable, type TransformOptions } from 'node:stream';
 import { createGunzip, type ZlibOptions } from 'node:zlib';
 import { KilnError } from '../../base/errors.ts';
+import { Expansion } from './expansion.ts';
 import { unzstd } from './zstd-frames.ts';
 
 /** Bytes in the pieces that inflating gives, the last of them shorter. */
 export const INFLATED_PIECE = 1 << 20;
 /** Pieces inflated ahead of who takes them: with less than one, nothing is inflated while a piece is unpacked. */
 const AHEAD = 4;
-/** What no honest layer exceeds: bytes of tar for each byte of blob, beyond a first gigabyte. */
-const MAX_RATIO = 1100;
-const FREE_BYTES = 2 ** 30;
 
 /**
  * The bytes of the tar in a blob: gzip, zstd or plain, told by the first bytes. In pieces of 1 MiB: with Node's usual 16 KB gunzip
  * takes more than twice as long.
  */
-export async function* inflate(blob: string, start: Uint8Array): AsyncGenerator<Buffer> {
+export async function* inflate(
+  blob: string,
+  start: Uint8Array,
+  expansion: Expansion = new Expansion('a layer'),
+): AsyncGenerator<Buffer> {
   const file = createReadStream(blob, { highWaterMark: INFLATED_PIECE });
   const stream = opened(file, start);
-  let packed = 0;
-  let total = 0;
-  file.on('data', (chunk) => (packed += chunk.length));
+  file.on('data', (chunk) => expansion.packed(chunk.length));
   try {
     for await (const piece of stream as AsyncIterable<Buffer>) {
-      total += piece.length;
-      if (total > FREE_BYTES && total > packed * MAX_RATIO)
-        throw new KilnError('KILN_LAYER_LIMIT', `a layer unpacks to more than ${MAX_RATIO} times its size`);
+      expansion.unpacked(piece.length);
       yield piece;
     }
   } catch (error) {

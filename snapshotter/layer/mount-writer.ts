@@ -5,8 +5,9 @@ import { openRoot, type Root } from '../sys/rooted.ts';
 import { fdPath } from '../sys/xattr.ts';
 import { applyToFd, applyToName } from './attributes.ts';
 import { entryPath, whiteoutOf } from './entry-path.ts';
+import { malformed } from './refusal.ts';
 import type { TarEntry } from './tar.ts';
-import { malformed, type TarHandler } from './untar.ts';
+import type { TarHandler } from './untar.ts';
 
 const TYPE = 0o170000;
 const DIRECTORY = 0o040000;
@@ -45,6 +46,8 @@ export class MountWriter implements TarHandler, Disposable {
   }
 
   data(bytes: Buffer): void {
+    // What a whiteout says it holds is passed over, as containerd does.
+    if (this.#file < 0) return;
     for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
   }
 

@@ -8,6 +8,7 @@ import { SysError } from '../sys/native.ts';
 import { listDirectory } from '../sys/rooted.ts';
 import { getFdXattr } from '../sys/xattr.ts';
 import { isOpaque } from './opaque.ts';
+import { refuseReserved } from './reserved.ts';
 import { END_OF_ARCHIVE, type EntryType, encodeHeader, NO_XATTRS, padding, type TarEntry } from './tar.ts';
 import { lineOf, type Trail } from './trail.ts';
 
@@ -138,6 +139,8 @@ function entryOf(
 ): TarEntry | undefined {
   const type = TYPES.get(stat.mode & TYPE);
   if (type === undefined || (plain && (type === 'char' || type === 'block'))) return undefined;
+  // Refused where it was to be made already; a layer of before may hold one.
+  if (!plain && name.startsWith('.wh.')) refuseReserved(path);
   if (type === 'char' && stat.rdevMajor === 0 && stat.rdevMinor === 0)
     return whiteout(`${path.slice(0, -name.length)}.wh.${name}`);
   const first = type !== 'directory' && stat.nlink > 1 ? links.get(stat.ino) : undefined;

@@ -124,6 +124,48 @@ test('a damaged or wrong blob is refused', async (context) => {
   assert.is(await codeOf(unpack(context, tar, undefined, other)), 'KILN_DIGEST_MISMATCH');
 });
 
+test('what a whiteout, an opaque mark or a note of aufs says it holds is passed over, alone and above other layers', async (context) => {
+  for (const [at, name] of ['.wh.b', 'd/.wh..wh..opq', '.wh..wh.plnk', '.wh..wh.aufs'].entries()) {
+    const tar = archive(dir('d'), { path: name, content: 'bytes'.repeat(300) }, { path: 'after', content: 'kept' });
+    for (const root of [undefined, join(context.top, `root${at}`)]) {
+      const files = join(context.top, `files${at}${root ? 'above' : 'alone'}`);
+      for (const made of [files, root ?? files]) mkdirSync(made, { recursive: true });
+      const info = await unpack({ ...context, files }, tar, root);
+      assert.is(info?.diffId, digestOf(tar), name);
+      const into = root ?? files;
+      assert.is(readFileSync(join(into, 'after'), 'utf8'), 'kept', name);
+      assert.equal(
+        readdirSync(into).filter((one) => one.startsWith('.wh')),
+        [],
+        name,
+      );
+      assert.is(readdirSync(join(into, 'd')).length, 0, name);
+    }
+  }
+});
+
+test('a value of an entry that the kernel refuses is told with the entry, as a fault of the layer', async (context) => {
+  const xattr = (name: string, value: Buffer) => ({ path: 'f', xattrs: new Map([[name, value]]) });
+  const members: [Member, RegExp][] = [
+    [xattr('security.capability', Buffer.from('junk')), /"security\.capability".*of "f"/],
+    [{ ...xattr('security.capability', Buffer.from('junk')), path: 'd/', type: 'directory' }, /"security\.capability".*of "d\/"/],
+    [xattr(`user.${'n'.repeat(300)}`, Buffer.from('v')), /of "f"/],
+    [xattr('user.big', Buffer.alloc(70_000)), /"user\.big" \(70000 bytes\) of "f"/],
+    [{ path: 'c', type: 'char', devMajor: 4096, devMinor: 0 }, /device number/],
+    [{ path: 'c', type: 'block', devMajor: 0, devMinor: 2 ** 20 }, /device number/],
+    [{ path: 'l', type: 'symlink', linkPath: 'x'.repeat(4096) }, /"l" cannot be made/],
+  ];
+  for (const [at, [member, message]] of members.entries()) {
+    for (const root of [undefined, join(context.top, `root${at}`)]) {
+      const files = join(context.top, `files${at}${root ? 'above' : 'alone'}`);
+      for (const made of [files, root ?? files]) mkdirSync(made, { recursive: true });
+      const error = await unpack({ ...context, files }, archive(member), root).catch((thrown: unknown) => thrown);
+      assert.is(errnoOf(error), 'KILN_LAYER_MALFORMED', JSON.stringify(member));
+      assert.match((error as Error).message, message);
+    }
+  }
+});
+
 test('owners, modes, times, capabilities and user attributes are those of the archive', async (context) => {
   const capability = Buffer.from('0100000200040000000000000000000000000000', 'hex');
   const xattrs = new Map([

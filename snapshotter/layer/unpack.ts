@@ -1,7 +1,8 @@
 import type { Digest } from '../../base/digest.ts';
-import { errnoOf, KilnError, messageOf } from '../../base/errors.ts';
+import { KilnError } from '../../base/errors.ts';
 import type { LayerInfo } from '../snapshotter.ts';
 import type { JobContext } from '../workers/job.ts';
+import { Expansion } from './expansion.ts';
 import { openHash } from './hash.ts';
 import { INFLATED_PIECE, inflate, magicOf } from './inflate.ts';
 import { MountWriter } from './mount-writer.ts';
@@ -29,12 +30,13 @@ export async function unpackLayer(
 ): Promise<LayerInfo | undefined> {
   using writer = root === undefined ? new LayerWriter(files) : new MountWriter(root);
   const counted = new Counted(writer);
-  const reader = new TarReader(counted);
+  const expansion = new Expansion('a layer');
+  const reader = new TarReader(counted, expansion);
   using hash = openHash(INFLATED_PIECE);
   let hashing: Promise<void> | undefined;
   let size = 0;
   try {
-    for await (const bytes of inflate(blob, magicOf(blob))) {
+    for await (const bytes of inflate(blob, magicOf(blob), expansion)) {
       check();
       await hashing;
       hashing = hash.update(bytes);
@@ -59,9 +61,6 @@ export async function unpackLayer(
   return { diffId, tarSize: size, empty: counted.entries === 0 };
 }
 
-/** What the kernel says when entries contradict one another: a file in the place of a directory, a link to itself. */
-const UNMAKEABLE = new Set(['ENOTDIR', 'EISDIR', 'ELOOP', 'EEXIST', 'ENOENT', 'EINVAL', 'ENAMETOOLONG', 'ENOTEMPTY', 'EMLINK']);
-
 /** Counts the entries on their way. */
 class Counted implements TarHandler {
   entries = 0;
@@ -73,12 +72,7 @@ class Counted implements TarHandler {
 
   entry(entry: TarEntry): void {
     this.entries++;
-    try {
-      this.#inner.entry(entry);
-    } catch (error) {
-      if (!UNMAKEABLE.has(errnoOf(error) ?? '')) throw error;
-      throw new KilnError('KILN_LAYER_MALFORMED', `an entry of a layer cannot be made: ${messageOf(error)}`, { cause: error });
-    }
+    this.#inner.entry(entry);
   }
 
   data(bytes: Buffer): void {

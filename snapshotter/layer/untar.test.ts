@@ -7,6 +7,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
 import { archive, golden, type Member, member, readAll } from './archive.fixture.ts';
+import { Expansion } from './expansion.ts';
 import { BLOCK, END_OF_ARCHIVE, encodeHeader, padding } from './tar.ts';
 import { TAR_LIMITS, TarReader } from './untar.ts';
 
@@ -175,7 +176,7 @@ test('an archive that is cut anywhere but between entries is refused', () => {
 
 test('the caps on entries, paths, headers and size hold', () => {
   const limited = (members: (Member | Buffer)[], limits: Partial<typeof TAR_LIMITS>) => {
-    const reader = new TarReader({ entry() {}, data() {}, end() {} }, { ...TAR_LIMITS, ...limits });
+    const reader = new TarReader({ entry() {}, data() {}, end() {} }, undefined, { ...TAR_LIMITS, ...limits });
     assert.throws(
       () => reader.push(archive(...members)),
       (error: unknown) => error instanceof KilnError && error.code === 'KILN_LAYER_LIMIT',
@@ -188,6 +189,26 @@ test('the caps on entries, paths, headers and size hold', () => {
   limited([{ path: 'a', content: 'x'.repeat(5000) }], { total: 4096 });
   const path = `${'a/'.repeat(2047)}b`;
   assert.is(readAll(archive({ path }))[0]?.path, path);
+});
+
+test('entries count for what they take of a disk, not only for the bytes of their headers', () => {
+  const one = member({ path: 'e' });
+  const many = Buffer.concat(Array.from({ length: 4096 }, () => one));
+  const read = (packed: number): string => {
+    const expansion = new Expansion('an archive');
+    expansion.packed(packed);
+    let entries = 0;
+    const reader = new TarReader({ entry: () => void entries++, data() {}, end() {} }, expansion);
+    try {
+      while (entries < 1_000_000) reader.push(many);
+      return 'read';
+    } catch (error) {
+      assert.ok(entries > 400_000 && entries < 700_000, `${entries}`);
+      return error instanceof KilnError ? error.code : String(error);
+    }
+  };
+  assert.is(read(100_000), 'KILN_LAYER_LIMIT');
+  assert.is(read(4_000_000), 'read');
 });
 
 test('whatever is done to its bytes, an archive is read or refused', () => {

@@ -1,9 +1,13 @@
-import { KilnError } from '../../base/errors.ts';
 import type { Timespec } from '../sys/calls.ts';
 import { decodeName } from '../sys/names.ts';
+import type { Expansion } from './expansion.ts';
+import { malformed, refusal, tooMuch } from './refusal.ts';
 import { BLOCK, type EntryType, NO_XATTRS, padding, type TarEntry } from './tar.ts';
 
-/** Receives what a TarReader finds. `data` is called any number of times between `entry` of a file and `end`. */
+/**
+ * Receives what a TarReader finds. `data` is called any number of times between `entry` of a file and `end`. What the kernel refuses to
+ * `entry` and `end` because of what the archive says is told as a fault of the archive (refusal.ts).
+ */
 export interface TarHandler {
   entry(entry: TarEntry): void;
   /** The bytes are only valid during the call. */
@@ -24,14 +28,6 @@ export interface TarLimits {
 
 export const TAR_LIMITS: TarLimits = { entries: 4_000_000, path: 4096, meta: 1 << 20, total: 256 * 2 ** 30 };
 
-export function malformed(what: string, cause?: unknown): KilnError {
-  return new KilnError('KILN_LAYER_MALFORMED', `the archive is malformed: ${what}`, { cause });
-}
-
-function tooMuch(what: string): KilnError {
-  return new KilnError('KILN_LAYER_LIMIT', `the archive is refused: ${what}`);
-}
-
 /** Records of one pax extended header that apply to the next entry. */
 type Records = Map<string, Buffer>;
 
@@ -41,6 +37,7 @@ type Records = Map<string, Buffer>;
  */
 export class TarReader {
   readonly #handler: TarHandler;
+  readonly #expansion: Expansion | undefined;
   readonly #limits: TarLimits;
   readonly #header = Buffer.alloc(BLOCK);
   #filled = 0;
@@ -56,10 +53,19 @@ export class TarReader {
   #zeroBlocks = 0;
   #entries = 0;
   #total = 0;
+  /** The entry whose content is read. */
+  #entry: TarEntry | undefined;
 
-  constructor(handler: TarHandler, limits: TarLimits = TAR_LIMITS) {
+  /** `expansion`: what the archive is unpacked from, whose limit its entries count for, too. */
+  constructor(handler: TarHandler, expansion?: Expansion, limits: TarLimits = TAR_LIMITS) {
     this.#handler = handler;
+    this.#expansion = expansion;
     this.#limits = limits;
+  }
+
+  /** Whether the archive has said that it ends; what follows means nothing. */
+  get ended(): boolean {
+    return this.#state === 'end';
   }
 
   push(chunk: Buffer): void {
@@ -95,7 +101,7 @@ export class TarReader {
 
   #contentDone(): void {
     if (this.#state === 'meta') this.#applyMeta(Buffer.concat(this.#meta.splice(0)));
-    else this.#handler.end();
+    else this.#end();
     this.#state = 'header';
   }
 
@@ -140,6 +146,7 @@ export class TarReader {
 
   #count(): void {
     this.#entries += 1;
+    this.#expansion?.entry();
     if (this.#entries > this.#limits.entries) throw tooMuch(`more than ${this.#limits.entries} entries`);
   }
 
@@ -161,9 +168,22 @@ export class TarReader {
       throw tooMuch(`a path longer than ${this.#limits.path} bytes`);
     this.#left = entry.size;
     this.#pad = padding(entry.size);
-    this.#handler.entry(entry);
+    this.#entry = entry;
+    try {
+      this.#handler.entry(entry);
+    } catch (error) {
+      throw refusal(entry, error);
+    }
     if (entry.size > 0) this.#state = 'body';
-    else if (entry.type === 'file') this.#handler.end();
+    else if (entry.type === 'file') this.#end();
+  }
+
+  #end(): void {
+    try {
+      this.#handler.end();
+    } catch (error) {
+      throw refusal(this.#entry!, error);
+    }
   }
 }
 
@@ -286,6 +306,7 @@ function readEntry(block: Buffer, flag: string, records: Records, longName?: Buf
   const size = type === 'file' ? number('size', 124, 12) : 0;
   if (size < 0) throw malformed('a file of negative size');
   const mtime = records.get('mtime');
+  const isDevice = ustar && (type === 'char' || type === 'block');
   return {
     type,
     path,
@@ -295,8 +316,8 @@ function readEntry(block: Buffer, flag: string, records: Records, longName?: Buf
     gid: identity(number('gid', 116, 8)),
     size,
     mtime: mtime && mtime.length > 0 ? paxTime(mtime.toString('latin1')) : { sec: readNumber(block, 136, 12), nsec: 0 },
-    devMajor: ustar && (type === 'char' || type === 'block') ? readNumber(block, 329, 8) : 0,
-    devMinor: ustar && (type === 'char' || type === 'block') ? readNumber(block, 337, 8) : 0,
+    devMajor: isDevice ? deviceNumber(readNumber(block, 329, 8), MAJORS) : 0,
+    devMinor: isDevice ? deviceNumber(readNumber(block, 337, 8), MINORS) : 0,
     xattrs: xattrsOf(records),
   };
 }
@@ -304,6 +325,15 @@ function readEntry(block: Buffer, flag: string, records: Records, longName?: Buf
 /** A user or group: 32 bits; the last value means "no change" to chown(2), so it is not one. */
 function identity(value: number): number {
   if (value < 0 || value >= 0xffffffff) throw malformed('a user or group number out of range');
+  return value;
+}
+
+/** So many of each Linux knows. */
+const MAJORS = 2 ** 12;
+const MINORS = 2 ** 20;
+
+function deviceNumber(value: number, count: number): number {
+  if (value < 0 || value >= count) throw malformed('a device number out of range');
   return value;
 }
 

@@ -20,8 +20,9 @@ import { fdPath } from '../sys/xattr.ts';
 import { applyToFd, applyToName } from './attributes.ts';
 import { type EntryPath, entryPath, whiteoutOf } from './entry-path.ts';
 import { makeOpaque } from './opaque.ts';
+import { malformed } from './refusal.ts';
 import type { TarEntry } from './tar.ts';
-import { malformed, type TarHandler } from './untar.ts';
+import type { TarHandler } from './untar.ts';
 
 /** The layer refers to what is below it: a parent it does not list, a hard link into a lower layer, a path through a symlink. */
 export class NeedsBelow extends Error {}
@@ -67,6 +68,8 @@ export class LayerWriter implements TarHandler, Disposable {
   }
 
   data(bytes: Buffer): void {
+    // What a whiteout says it holds is passed over, as containerd does.
+    if (this.#file < 0) return;
     for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
   }
 

@@ -1,5 +1,5 @@
 import { cName, decodeName } from './names.ts';
-import { bind, check, ERRNO, lastErrno, SysError } from './native.ts';
+import { bind, ERRNO, lastErrno, SysError } from './native.ts';
 
 /**
  * Extended attributes of a path, never following a final symlink. A descriptor is named by `fdPath(fd)`, whose final magic link
@@ -47,8 +47,23 @@ export function getXattr(path: string, name: string, options: XattrOptions = {})
   throw new SysError('getxattr', errno, path);
 }
 
+/** An attribute that could not be set. */
+export class XattrError extends SysError {
+  readonly attribute: string;
+  /** Bytes of its value. */
+  readonly size: number;
+
+  constructor(errno: number, path: string, attribute: string, size: number) {
+    super('setxattr', errno, path);
+    this.attribute = attribute;
+    this.size = size;
+  }
+}
+
+/** Throws an XattrError. */
 export function setXattr(path: string, name: string, value: Uint8Array, options: XattrOptions = {}): void {
-  check((options.follow ? c.set : c.lset)(cName(path), cName(name), value, value.byteLength, 0), 'setxattr', path);
+  const result = (options.follow ? c.set : c.lset)(cName(path), cName(name), value, value.byteLength, 0);
+  if (result < 0) throw new XattrError(lastErrno(), path, name, value.byteLength);
 }
 
 /** The names of all attributes, unordered. */

@@ -135,6 +135,21 @@ test('what the process writes to its root becomes a layer on the input, and is t
   assert.equal(readdirSync(b.snapshots.at({ layers })).sort(), ['new', 'old']);
 });
 
+test('a name that no layer can carry, written by the process, is refused with its path', async () => {
+  using b = bench();
+  const error = await failure(
+    b.run(exec(), [b.tree(() => {})], (spec) => {
+      mkdirSync(join(spec.rootfs, 'etc'));
+      writeFileSync(join(spec.rootfs, 'etc/.wh.passwd'), '');
+      return 0;
+    }),
+  );
+  assert.ok(error instanceof KilnError);
+  assert.is(error.code, 'KILN_LAYER_NAME');
+  assert.match(error.message, '/etc/.wh.passwd');
+  assert.equal(b.layers, []);
+});
+
 test('the process gets its command, environment, proxies, user, hosts and limits', async () => {
   using b = bench();
   const meta: Partial<ExecMeta> = {

@@ -1,6 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { ProcessResult } from '../../executor/executor.ts';
+import { checkWritten } from '../../snapshotter/layer/reserved.ts';
 import type { ActiveSnapshot } from '../../snapshotter/snapshotter.ts';
 import type { ExecOp } from '../llb/ops.ts';
 import type { BuildResult } from '../result.ts';
@@ -77,6 +78,7 @@ async function runExec(
 async function commitOutputs(outputs: readonly ActiveSnapshot[], world: World): Promise<BuildResult[]> {
   const results: BuildResult[] = [];
   for (const active of outputs) {
+    checkWritten(active.upper, active.parent.layers.length === 0);
     const snapshot = await active.commit();
     const layer = snapshot.layers.at(-1);
     if (layer !== undefined) world.onLayer?.(layer);

@@ -8,5 +8,5 @@ export async function copyTree(input: BuildResult, path: string, to: string, wor
   await using scope = new AsyncDisposableStack();
   const tree =
     input.kind === 'directory' ? treeOf(input) : { root: scope.use(await world.snapshotter.view(input.snapshot)).root };
-  await copyWhole({ tree, path, to, hasher: world.hasher, pool: world.copyPool }, signal);
+  await copyWhole({ tree, path, to, hasher: world.hasher, pool: world.copyPool, mountedOnly: true }, signal);
 }

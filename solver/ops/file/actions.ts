@@ -3,6 +3,7 @@ import { errnoOf, KilnError } from '../../../base/errors.ts';
 import { cleanPath } from '../../../base/gopath.ts';
 import { viewTree } from '../../../cache/select/view.ts';
 import { expandWildcards } from '../../../cache/select/wildcard.ts';
+import { refuseReserved } from '../../../snapshotter/layer/reserved.ts';
 import { fstat } from '../../../snapshotter/sys/calls.ts';
 import { O } from '../../../snapshotter/sys/constants.ts';
 import type { Root } from '../../../snapshotter/sys/rooted.ts';
@@ -42,6 +43,7 @@ function openForWriting(to: Root, path: string, action: FileActionMkFile): numbe
   const there = path === '' ? to.stat('') : to.stat(path, { follow: false });
   if (!there) {
     if (!to.stat(parentOf(path))) throw missingParent(action.path);
+    refuseReserved(path);
     const fd = to.create(path, 0o600);
     applyToFd(fd, { uid: 0, gid: 0, mode: action.mode & 0o777, mtime: undefined, xattrs: undefined });
     return fd;
@@ -73,6 +75,7 @@ export function remove(
 
 export function makeSymlink(to: Root, action: FileActionSymlink, overrides: Overrides): void {
   const path = to.resolve(action.newpath);
+  refuseReserved(path);
   const { dir, name } = to.parent(path);
   try {
     to.symlink(action.oldpath, path);

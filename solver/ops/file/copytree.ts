@@ -6,6 +6,7 @@ import { stillThere } from '../../../cache/select/changed.ts';
 import { type Entry, isDirectoryMode } from '../../../cache/select/entry.ts';
 import { OpenDirectory } from '../../../cache/select/opendir.ts';
 import { below } from '../../../cache/select/view.ts';
+import { refuseReserved, whiteoutDevice } from '../../../snapshotter/layer/reserved.ts';
 import {
   fchmod,
   fstat,
@@ -46,6 +47,8 @@ export interface TreeCopy {
    * the transfer, not of the user's directory.
    */
   readonly fromContext: boolean;
+  /** The copy is only mounted and never a part of an image, so that any name can be in it. */
+  readonly mountedOnly?: boolean | undefined;
 }
 
 export interface Begun {
@@ -73,6 +76,7 @@ export function beginTree(job: TreeCopy): Begun {
   using to = new OpenDirectory(job.to);
   for (const entry of job.entries) {
     const target = targetOf(job, entry);
+    if (!job.mountedOnly) refuseReserved(target);
     const isMade = entry.kind === 'directory' ? makeDirectory(job, to, target) : undefined;
     made.push(isMade);
     if (isMade) fresh.add(target);
@@ -192,6 +196,7 @@ const S_IFREG = 0o100000;
 function deviceOf(job: TreeCopy, entry: Entry): bigint {
   if (entry.kind !== 'char' && entry.kind !== 'block') return 0n;
   const { rdevMajor, rdevMinor } = sourceStat(job, entry);
+  if (entry.kind === 'char' && rdevMajor === 0 && rdevMinor === 0) throw whiteoutDevice(targetOf(job, entry));
   return makedev(rdevMajor, rdevMinor);
 }
 

@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Readable } from 'node:stream';
-import { createGunzip, createZstdDecompress } from 'node:zlib';
-import { errnoOf, KilnError } from '../../../base/errors.ts';
+import { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { errnoOf, KilnError, messageOf } from '../../../base/errors.ts';
+import type { Expansion } from '../../../snapshotter/layer/expansion.ts';
+import { unzstd } from '../../../snapshotter/layer/zstd-frames.ts';
 
 export type Packing = 'none' | 'gzip' | 'bzip2' | 'xz' | 'zstd';
 
@@ -18,21 +20,47 @@ export function packingOf(start: Uint8Array): Packing {
   return MAGICS.find(([, magic]) => magic.every((byte, at) => start[at] === byte))?.[0] ?? 'none';
 }
 
-const TOOLS = { bzip2: { command: 'bzip2', packageName: 'bzip2' }, xz: { command: 'xz', packageName: 'xz-utils' } } as const;
+/** A stream of xz says how much memory it takes to unpack: 65 MiB at the most by any level of the tool, and as much as it likes by hand. */
+const TOOLS = {
+  bzip2: { command: 'bzip2', args: ['-dc'], packageName: 'bzip2' },
+  xz: { command: 'xz', args: ['-dc', '--memlimit-decompress=512MiB'], packageName: 'xz-utils' },
+} as const;
 
-/** The unpacked bytes of `packed`. bzip2 and xz run the tool of that name: Node has neither. Errors come out of the iteration. */
-export async function* decompress(packed: Readable, packing: Packing, signal: AbortSignal): AsyncGenerator<Buffer> {
-  if (packing === 'none') yield* packed as AsyncIterable<Buffer>;
-  else if (packing === 'gzip' || packing === 'zstd') {
-    const stream = packing === 'gzip' ? createGunzip({ chunkSize: 1 << 20 }) : createZstdDecompress({ chunkSize: 1 << 20 });
-    packed.on('error', (error) => stream.destroy(error));
-    yield* packed.pipe(stream) as AsyncIterable<Buffer>;
-  } else yield* throughTool(packed, packing, signal);
+/**
+ * The unpacked bytes of `packed`, weighed by `expansion`. bzip2 and xz run the tool of that name: Node has neither. Errors come out of the
+ * iteration: KILN_ARCHIVE_DAMAGED, KILN_LAYER_LIMIT, KILN_TOOL_MISSING.
+ */
+export async function* decompress(
+  packed: AsyncIterable<Buffer>,
+  packing: Packing,
+  expansion: Expansion,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
+  try {
+    yield* expansion.of(packed, (counted) => decoded(counted, packing, signal));
+  } catch (error) {
+    const isDamage = /^(?:Z_|ZSTD_|ERR_|KILN_LAYER_MALFORMED)/.test(errnoOf(error) ?? '');
+    throw isDamage
+      ? new KilnError('KILN_ARCHIVE_DAMAGED', `cannot unpack the archive: ${messageOf(error)}`, { cause: error })
+      : error;
+  }
+}
+
+const PIECE = 1 << 20;
+
+function decoded(packed: AsyncIterable<Buffer>, packing: Packing, signal: AbortSignal): AsyncIterable<Buffer> {
+  if (packing === 'none') return packed;
+  if (packing === 'zstd') return unzstd(packed, PIECE);
+  const source = Readable.from(packed);
+  if (packing !== 'gzip') return throughTool(source, packing, signal);
+  const stream = createGunzip({ chunkSize: PIECE });
+  source.on('error', (error) => stream.destroy(error));
+  return source.pipe(stream) as AsyncIterable<Buffer>;
 }
 
 async function* throughTool(packed: Readable, packing: 'bzip2' | 'xz', signal: AbortSignal): AsyncGenerator<Buffer> {
-  const { command } = TOOLS[packing];
-  const child = spawn(command, ['-dc'], { stdio: ['pipe', 'pipe', 'pipe'], signal, killSignal: 'SIGKILL' });
+  const { command, args } = TOOLS[packing];
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], signal, killSignal: 'SIGKILL' });
   const failed = new Promise<never>((_, reject) => child.once('error', (error) => reject(toolError(packing, error))));
   failed.catch(() => {});
   const closed = once(child, 'close').catch(() => {});

@@ -1,6 +1,7 @@
 import { errnoOf, KilnError } from '../../../base/errors.ts';
 import { isDirectoryMode } from '../../../cache/select/entry.ts';
 import { below } from '../../../cache/select/view.ts';
+import { refuseReserved } from '../../../snapshotter/layer/reserved.ts';
 import type { Root } from '../../../snapshotter/sys/rooted.ts';
 import { applyToName, type Overrides } from './attributes.ts';
 
@@ -32,12 +33,13 @@ export interface SourceShape {
   readonly name: string;
 }
 
-/** `mkdir -p` as COPY does it. Throws KILN_NOT_A_DIRECTORY. */
-export function makeParents(to: Root, path: string, overrides: Overrides, mode = 0o755): void {
+/** `mkdir -p` as COPY does it. `checkPath` is asked about each directory that is made. Throws KILN_NOT_A_DIRECTORY, KILN_LAYER_NAME. */
+export function makeParents(to: Root, path: string, overrides: Overrides, mode = 0o755, checkPath = refuseReserved): void {
   const bits = overrides.mode?.absolute === undefined ? mode : overrides.mode.absolute & 0o777;
   const { uid, gid } = overrides.owner ?? { uid: 0, gid: 0 };
   try {
-    to.mkdirAll(path, bits, ({ dir, name }) => {
+    to.mkdirAll(path, bits, ({ path: made, dir, name }) => {
+      checkPath(made);
       applyToName(dir, name, { uid, gid, mode: bits, mtime: overrides.time, xattrs: undefined });
     });
   } catch (error) {

@@ -42,6 +42,12 @@ async function compare(one: Case): Promise<void> {
   const expected = docker[one.name];
   assert.ok(expected, 'Docker was not asked');
   const outcome = await build(one);
+  // Docker makes a file that its own export then turns into a removal; such names are refused here.
+  if (Array.isArray(expected) && expected.some((line) => /^\S*\.wh\./.test(line))) {
+    assert.ok('error' in outcome);
+    assert.match(outcome.error, /\.wh\.foo" cannot be kept in an image/);
+    return;
+  }
   if (Array.isArray(expected)) assert.equal(outcome, matching(expected, outcome));
   else assert.ok(!Array.isArray(outcome), `Docker says: ${(expected as { error: string }).error}`);
 }

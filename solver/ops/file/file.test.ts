@@ -529,6 +529,83 @@ test('an archive cannot leave the directory that it is added to', async (world) 
   assert.not(existsSync(join(world.outside, 'victim')));
 });
 
+test('names by which a layer says that something is removed are refused, with the path, however they would get in', async (world) => {
+  const codeAndPath = async (...kinds: Kind[]) => {
+    const error = await run(world, SCRATCH, chain(...kinds)).catch((thrown: unknown) => thrown);
+    return error instanceof KilnError ? `${error.code} ${/^"([^"]*)"/.exec(error.message)?.[1]}` : error;
+  };
+  for (const name of ['.wh.', '.wh.passwd', '.wh..wh..opq', '.wh..']) {
+    for (const make of [
+      (path: string) => writeFileSync(path, ''),
+      (path: string) => void mkdirSync(path),
+      (path: string) => symlinkSync('x', path),
+    ]) {
+      mkdirSync(join(world.context, 'd/e'), { recursive: true });
+      make(join(world.context, 'd/e', name));
+      assert.is(await codeAndPath(copy('/', '/all')), `KILN_LAYER_NAME /all/d/e/${name}`);
+      rmSync(join(world.context, 'd'), { recursive: true });
+    }
+    const place = `KILN_LAYER_NAME /in/${name}`;
+    writeFileSync(join(world.context, 'f'), '');
+    assert.is(await codeAndPath(copy('/f', `/in/${name}`)), place);
+    assert.is(await codeAndPath(copy('/f', `/in/${name}/`)), place);
+    assert.is(await codeAndPath(mkdir(`/in/${name}`)), place);
+    assert.is(await codeAndPath(mkdir(`/in/${name}/below`)), place);
+    assert.is(await codeAndPath(mkdir('/in'), mkfile(`/in/${name}`, '')), place);
+    const unpack = copy('/a.tar', '/in', { attemptUnpackDockerCompatibility: true });
+    for (const member of [
+      { path: name, content: 'x' },
+      { path: `${name}/`, type: 'directory' },
+      { path: `${name}/f`, content: 'x' },
+      { path: name, type: 'symlink', linkPath: 'x' },
+    ] satisfies Member[]) {
+      writeFileSync(join(world.context, 'a.tar'), archive(member));
+      assert.is(await codeAndPath(unpack), place, JSON.stringify(member));
+    }
+  }
+});
+
+test('a device 0:0, by which overlay says that nothing is there, is not copied and not unpacked', async (world) => {
+  execFileSync('mknod', [join(world.context, 'gone'), 'c', '0', '0']);
+  await rejects(run(world, SCRATCH, chain(copy('/gone', '/in/'))), 'KILN_LAYER_NAME', /"\/in\/gone"/);
+  rmSync(join(world.context, 'gone'));
+  writeFileSync(join(world.context, 'a.tar'), archive({ path: 'gone', type: 'char' }));
+  const unpack = chain(copy('/a.tar', '/in', { attemptUnpackDockerCompatibility: true }));
+  await rejects(run(world, SCRATCH, unpack), 'KILN_ARCHIVE_DAMAGED', /0:0/);
+});
+
+test('an archive whose values the kernel refuses is told as damaged, with its name, the entry and the value', async (world) => {
+  const unpack = chain(copy('/a.tar', '/in', { attemptUnpackDockerCompatibility: true }));
+  const xattr = (name: string, value: Buffer): Member => ({ path: 'f', content: 'x', xattrs: new Map([[name, value]]) });
+  const cases: [Member, RegExp][] = [
+    [xattr('security.capability', Buffer.from('junk')), /"security\.capability" \(4 bytes\) of "f".*EINVAL/],
+    [xattr(`user.${'n'.repeat(300)}`, Buffer.from('v')), /"user\.n+".*of "f".*ERANGE/],
+    [xattr('user.big', Buffer.alloc(70_000)), /"user\.big" \(70000 bytes\) of "f".*E2BIG/],
+    [{ path: 'n'.repeat(256), content: 'x' }, /"n+" cannot be made/],
+    [{ path: `${'d/'.repeat(20)}${'n'.repeat(256)}`, content: 'x' }, /cannot be made/],
+    [{ path: 'l', type: 'symlink', linkPath: 'x'.repeat(4096) }, /"l" cannot be made/],
+    [{ path: 'l', type: 'symlink', linkPath: '' }, /"l" cannot be made/],
+    [{ path: 'l', type: 'hardlink', linkPath: 'none' }, /hard link to "none"/],
+  ];
+  for (const [member, message] of cases) {
+    writeFileSync(join(world.context, 'a.tar'), archive(member));
+    await rejects(run(world, SCRATCH, unpack), 'KILN_ARCHIVE_DAMAGED', message);
+    await rejects(run(world, SCRATCH, unpack), 'KILN_ARCHIVE_DAMAGED', /a\.tar/);
+  }
+  writeFileSync(join(world.context, 'a.tar'), archive(xattr('system.posix_acl_access', Buffer.from('junk'))));
+  assert.equal(readdirSync(join(await run(world, SCRATCH, unpack), 'in')), ['f']);
+});
+
+async function rejects(promise: Promise<unknown>, code: string, message: RegExp): Promise<void> {
+  const error = await promise.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  assert.ok(error instanceof KilnError, String(error));
+  assert.is(error.code, code);
+  assert.match(error.message, message);
+}
+
 const IMPOSSIBLE = {
   'links in a circle': [
     { path: 'l', type: 'symlink', linkPath: 'l' },

@@ -45,6 +45,8 @@ export interface CopyTask {
   readonly pool: CopyPool | undefined;
   /** What the same copy made before: files that are still the same are linked. */
   readonly earlier?: EarlierCopy | undefined;
+  /** As in TreeCopy. */
+  readonly mountedOnly?: boolean | undefined;
 }
 
 /** Runs one copy action. Answers the files that went straight into `upper`: who copies the same again may link to them. */
@@ -94,6 +96,7 @@ async function copySource(
     overrides,
     replace: copy.alwaysReplaceExistingDestPaths === true,
     fromContext: tree.rootOwned === true,
+    mountedOnly: task.mountedOnly,
   };
   if (task.pool && isLarge(source)) return copyInParts({ ...task, pool: task.pool }, job, signal);
   copyTree(job);

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { closeSync, readSync } from 'node:fs';
-import { Readable } from 'node:stream';
 import { KilnError } from '../../../base/errors.ts';
 import { combine } from '../../../cache/contenthash/filehash.ts';
 import { contentXattrs } from '../../../cache/contenthash/xattrs.ts';
 import { contextChanged } from '../../../cache/select/changed.ts';
 import { identityOf, sameIdentity } from '../../../cache/select/entry.ts';
 import { OpenDirectory } from '../../../cache/select/opendir.ts';
+import { Expansion } from '../../../snapshotter/layer/expansion.ts';
+import { refuseReserved } from '../../../snapshotter/layer/reserved.ts';
 import { TarReader } from '../../../snapshotter/layer/untar.ts';
 import { fstat } from '../../../snapshotter/sys/calls.ts';
 import { O } from '../../../snapshotter/sys/constants.ts';
@@ -35,16 +36,41 @@ export async function tryUnpack(
   // Docker gives this directory its usual mode, whatever the mode of files.
   makeParents(to, dest, { ...overrides, mode: undefined });
   using inside = rootAt(to.open(dest, O.PATH | O.DIRECTORY));
-  using writer = new ArchiveWriter(inside, overrides.owner);
-  const reader = new TarReader(writer);
-  for await (const bytes of decompress(Readable.from(source.read()), packing, signal)) {
-    signal.throwIfAborted();
-    reader.push(bytes);
-  }
-  reader.finish();
-  writer.finish();
+  using writer = new ArchiveWriter(inside, overrides.owner, (path) => refuseReserved(joined(dest, path)));
+  await unpackTo(writer, source.bytes(), packing, step.path, signal);
   source.verify();
   return true;
+}
+
+function joined(directory: string, path: string): string {
+  return `${directory.replace(/\/+$/, '')}/${path}`;
+}
+
+/**
+ * Reads an archive through a decompressor to `writer`. Throws KILN_ARCHIVE_DAMAGED, with `name`, for what is wrong with the archive,
+ * and KILN_LAYER_LIMIT for a bomb.
+ */
+export async function unpackTo(
+  writer: ArchiveWriter,
+  bytes: AsyncIterable<Buffer>,
+  packing: Packing,
+  name: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const expansion = new Expansion(`the archive ${name}`);
+  const reader = new TarReader(writer, expansion);
+  try {
+    for await (const piece of decompress(bytes, packing, expansion, signal)) {
+      signal.throwIfAborted();
+      reader.push(piece);
+    }
+    reader.finish();
+    writer.finish();
+  } catch (error) {
+    if (!(error instanceof KilnError) || error.code !== 'KILN_LAYER_MALFORMED') throw error;
+    const { message, hint, cause } = error;
+    throw new KilnError('KILN_ARCHIVE_DAMAGED', message.replace(/^the archive\b/, `the archive ${name}`), { hint, cause });
+  }
 }
 
 /** How an archive is packed; undefined when the file is no archive. */
@@ -53,9 +79,9 @@ async function archivePacking(source: SourceFile, signal: AbortSignal): Promise<
   let entries = 0;
   const reader = new TarReader({ entry: () => void entries++, data: () => {}, end: () => {} });
   try {
-    for await (const bytes of decompress(Readable.from(source.read()), packing, signal)) {
+    for await (const bytes of decompress(source.bytes(), packing, new Expansion('an archive'), signal)) {
       reader.push(bytes);
-      if (entries > 0) break;
+      if (entries > 0 || reader.ended) break;
     }
   } catch (error) {
     // A missing tool is worth saying; anything else after the first entry is for the unpacking to say, before it: no archive.
@@ -95,6 +121,10 @@ class SourceFile implements Disposable {
       at += count;
       yield bytes.subarray(0, count);
     }
+  }
+
+  async *bytes(): AsyncGenerator<Buffer> {
+    yield* this.read();
   }
 
   /** Throws KILN_CONTEXT_CHANGED. Where the time stamp proves nothing the bytes are read again, out of the page cache. */

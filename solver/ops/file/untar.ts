@@ -1,10 +1,11 @@
 import { closeSync, writeSync } from 'node:fs';
-import { errnoOf, KilnError } from '../../../base/errors.ts';
+import { KilnError } from '../../../base/errors.ts';
 import { cleanPath } from '../../../base/gopath.ts';
 import { xattrCounts } from '../../../cache/contenthash/xattrs.ts';
 import { isDirectoryMode } from '../../../cache/select/entry.ts';
+import { malformed } from '../../../snapshotter/layer/refusal.ts';
 import type { TarEntry } from '../../../snapshotter/layer/tar.ts';
-import { malformed, type TarHandler } from '../../../snapshotter/layer/untar.ts';
+import type { TarHandler } from '../../../snapshotter/layer/untar.ts';
 import { makedev, type Timespec } from '../../../snapshotter/sys/calls.ts';
 import { O } from '../../../snapshotter/sys/constants.ts';
 import type { Root } from '../../../snapshotter/sys/rooted.ts';
@@ -13,40 +14,34 @@ import { makeParents } from './destination.ts';
 import type { Owner } from './owner.ts';
 
 /**
- * Unpacks an archive that ADD was given, as Docker does: no whiteouts (`.wh.x` is a name like any other), owners and times as the
+ * Unpacks an archive that ADD was given, as Docker does: no whiteouts (`.wh.x` is a name, which no layer can have), owners and times as the
  * archive says unless `--chown` is given, the entry for the top itself skipped. Everything is resolved by descriptor with the
  * destination directory as root, so neither `..` nor a symlink that the archive made itself leads out.
  */
 export class ArchiveWriter implements TarHandler, Disposable {
   readonly #to: Root;
   readonly #owner: Owner | undefined;
+  readonly #checkPath: (path: string) => void;
   readonly #directories: { readonly path: string; readonly mtime: Timespec }[] = [];
   #file = -1;
   #entry: TarEntry | undefined;
   /** Entries so far, the top included. */
   count = 0;
 
-  constructor(to: Root, owner: Owner | undefined) {
+  /** `checkPath` throws for a path that cannot be where the tree goes. */
+  constructor(to: Root, owner: Owner | undefined, checkPath: (path: string) => void = () => {}) {
     this.#to = to;
     this.#owner = owner;
+    this.#checkPath = checkPath;
   }
 
-  /** Throws KILN_LAYER_MALFORMED for an entry that can stand nowhere in the tree, whatever the tree is. */
   entry(entry: TarEntry): void {
-    try {
-      this.#make(entry);
-    } catch (error) {
-      if (!IMPOSSIBLE.has(errnoOf(error) ?? '')) throw error;
-      throw malformed(`${JSON.stringify(entry.path)} cannot be made (${errnoOf(error)})`, error);
-    }
-  }
-
-  #make(entry: TarEntry): void {
     this.count++;
     this.#entry = undefined;
     const path = insidePath(entry.path);
     if (path === '') return;
-    makeParents(this.#to, parentOf(path), NO_OVERRIDES);
+    this.#checkPath(path);
+    makeParents(this.#to, parentOf(path), NO_OVERRIDES, 0o755, this.#checkPath);
     const there = this.#to.stat(path, { follow: false });
     if (there && !(isDirectoryMode(there.mode) && entry.type === 'directory')) this.#to.remove(path);
     if (entry.type === 'directory') this.#directory(path, entry);
@@ -86,7 +81,7 @@ export class ArchiveWriter implements TarHandler, Disposable {
   }
 
   #directory(path: string, entry: TarEntry): void {
-    if (!this.#to.stat(path, { follow: false })) makeParents(this.#to, path, NO_OVERRIDES);
+    if (!this.#to.stat(path, { follow: false })) makeParents(this.#to, path, NO_OVERRIDES, 0o755, this.#checkPath);
     this.#onDirectory(path, this.#attributes(entry));
     this.#directories.push({ path, mtime: entry.mtime });
   }
@@ -132,9 +127,6 @@ export class ArchiveWriter implements TarHandler, Disposable {
     };
   }
 }
-
-/** What the kernel says of a path that is too long, leads in circles or through a file. */
-const IMPOSSIBLE = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'ENAMETOOLONG', 'EINVAL']);
 
 const TYPE_BITS: Record<Exclude<TarEntry['type'], 'hardlink' | 'symlink'>, number> = {
   file: 0o100000,

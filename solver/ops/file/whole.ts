@@ -13,10 +13,15 @@ export interface WholeCopy {
   readonly upper?: string | undefined;
   readonly hasher: SelectionHasher;
   readonly pool: CopyPool | undefined;
+  /** As in TreeCopy. */
+  readonly mountedOnly?: boolean | undefined;
 }
 
 /** Copies what is at a path of a tree, with owners, modes and times as they are in the tree. */
-export async function copyWhole({ tree, path, to, upper, hasher, pool }: WholeCopy, signal: AbortSignal): Promise<void> {
+export async function copyWhole(
+  { tree, path, to, upper, hasher, pool, mountedOnly }: WholeCopy,
+  signal: AbortSignal,
+): Promise<void> {
   const copy: FileActionCopy = {
     src: path,
     dest: path,
@@ -31,5 +36,5 @@ export async function copyWhole({ tree, path, to, upper, hasher, pool }: WholeCo
   };
   const selected = await hasher.read(tree, selectionOf(copy), signal);
   const overrides = { owner: undefined, mode: undefined, time: undefined };
-  await performCopy({ copy, tree, selected, to, upper, overrides, pool }, signal);
+  await performCopy({ copy, tree, selected, to, upper, overrides, pool, mountedOnly }, signal);
 }

@@ -6,6 +6,7 @@ import { asDigest, type Digest } from '../../../base/digest.ts';
 import { errnoOf, KilnError, messageOf } from '../../../base/errors.ts';
 import { withoutLogin } from '../../../registry/fetch.ts';
 import { type HttpResponse, header } from '../../../registry/transport.ts';
+import { Expansion } from '../../../snapshotter/layer/expansion.ts';
 import type { Snapshot, Snapshotter } from '../../../snapshotter/snapshotter.ts';
 import { openRoot } from '../../../snapshotter/sys/rooted.ts';
 import { applyToFd } from '../file/attributes.ts';
@@ -61,9 +62,9 @@ async function writeBody(response: HttpResponse, fd: number, onBytes: OnBytes): 
 async function* decoded(response: HttpResponse): AsyncIterable<Buffer> {
   const body = response.body as AsyncIterable<Buffer>;
   if (header(response, 'content-encoding')?.toLowerCase() !== 'gzip') return yield* body;
-  const unpacked = Readable.from(body).compose(createGunzip());
+  const expansion = new Expansion(`the answer of ${withoutLogin(response.url)}`);
   try {
-    yield* unpacked as AsyncIterable<Buffer>;
+    yield* expansion.of(body, (packed) => Readable.from(packed).compose(createGunzip()) as AsyncIterable<Buffer>);
   } catch (error) {
     if (!errnoOf(error)?.startsWith('Z_')) throw error;
     const hint = 'try again; if it stays so, the fault is on the side of the server';
