@@ -76,6 +76,12 @@ export function bestManifest(index: Index, platform: Platform): Descriptor | und
   return only && more.length === 0 && !only.platform ? only : undefined;
 }
 
+/** True when an image of platform `own` runs on `wanted`. One of a newer amd64 level is taken for plain amd64, as Docker does. */
+export function runsOn(own: Platform, wanted: Platform): boolean {
+  if (own.os === wanted.os && own.architecture === 'amd64' && wanted.architecture === 'amd64') return true;
+  return compatiblePlatforms(wanted).some((accepted) => samePlatform(accepted, own));
+}
+
 /** The platforms an index offers, for error messages. */
 export function offeredPlatforms(index: Index): readonly string[] {
   return index.manifests.flatMap((entry) =>

@@ -4,13 +4,12 @@ import { type Descriptor, type Manifest, MEDIA } from '../base/oci.ts';
 import { formatReference, parseReference } from '../base/reference.ts';
 import { MAX_CONFIG, MAX_MANIFEST, parseConfig, parseDocument } from '../registry/documents.ts';
 import { type Layout, openLayout } from '../registry/layout.ts';
-import type { BlobForms, ContentStore } from '../snapshotter/content.ts';
+import type { ContentStore } from '../snapshotter/content.ts';
 import type { ImageStore } from '../snapshotter/images.ts';
 import { loadDockerArchive } from './load-docker.ts';
 
 export interface LoadRooms {
   readonly content: ContentStore;
-  readonly forms: BlobForms;
   readonly images: ImageStore;
 }
 

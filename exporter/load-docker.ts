@@ -1,10 +1,11 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import type { Digest } from '../base/digest.ts';
-import { CancelledError, KilnError, messageOf } from '../base/errors.ts';
+import { CancelledError, KilnError } from '../base/errors.ts';
 import { type Descriptor, MEDIA } from '../base/oci.ts';
 import { formatReference, parseReference } from '../base/reference.ts';
 import { indexArchive, type Member } from '../registry/archive.ts';
 import { MAX_CONFIG, MAX_MANIFEST, parseConfig } from '../registry/documents.ts';
+import { jsonOf } from '../registry/fields.ts';
 import { manifestJson } from './documents.ts';
 import type { LoadedImage, LoadOptions, LoadRooms } from './load-archive.ts';
 
@@ -76,9 +77,8 @@ async function loadLayer(
     options.progress?.(diffId, at, member.size);
     await new Promise(setImmediate);
   }
-  // A compressed layer is verified when it is unpacked, as every pulled one; until then nothing says that it is this diffID's.
+  // Which layer a blob holds is recorded by who unpacks it, as for every pulled one. That a plain tar is another shows at once.
   const { digest, size } = writer.commit(gzip ? {} : { digest: diffId });
-  if (!gzip) rooms.forms.record({ diffId, digest, size, mediaType, compression: 'uncompressed', variant: 'pulled' });
   return { mediaType, digest, size };
 }
 
@@ -124,14 +124,8 @@ class Archive {
 
 function elementsOf(archive: Archive): Element[] {
   if (!archive.has('manifest.json')) throw archive.invalid('it has neither oci-layout nor manifest.json');
-  let document: unknown;
-  try {
-    document = JSON.parse(archive.read('manifest.json', MAX_MANIFEST).toString());
-  } catch (error) {
-    if (error instanceof KilnError) throw error;
-    throw archive.invalid(`its manifest.json is no JSON: ${messageOf(error)}`);
-  }
-  if (!Array.isArray(document) || document.length > 1000) throw archive.invalid('its manifest.json is no list of images');
+  const document = jsonOf(archive.read('manifest.json', MAX_MANIFEST))?.value;
+  if (!Array.isArray(document) || document.length > 1000) throw archive.invalid('its manifest.json is not a list of images');
   return document.map((element: unknown) => {
     if (typeof element !== 'object' || element === null) throw archive.invalid('its manifest.json is no list of images');
     const { Config, Layers, RepoTags } = element as Record<string, unknown>;

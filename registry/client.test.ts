@@ -281,7 +281,7 @@ const refused: readonly [string, Answer, string, RegExp][] = [
     'KILN_MANIFEST_INVALID',
     /not the type/,
   ],
-  ['that is a page of HTML', sending(Buffer.from('<html>login</html>'), 'text/html'), 'KILN_MANIFEST_INVALID', /no JSON/],
+  ['that is a page of HTML', sending(Buffer.from('<html>login</html>'), 'text/html'), 'KILN_MANIFEST_INVALID', /not a JSON/],
   [
     'of schema 1',
     sending({ schemaVersion: 1 }, 'application/vnd.docker.distribution.manifest.v1+prettyjws'),
@@ -293,13 +293,13 @@ const refused: readonly [string, Answer, string, RegExp][] = [
     'with a negative size',
     sending({ ...IMAGE.manifest, layers: [{ ...LAYER, size: -1 }] }, MEDIA.ociManifest),
     'KILN_MANIFEST_INVALID',
-    /no size/,
+    /layers\[0\]\.size/,
   ],
   [
     'with a digest that is a path',
     sending({ ...IMAGE.manifest, layers: [{ ...LAYER, digest: 'sha256:../../etc' }] }, MEDIA.ociManifest),
     'KILN_MANIFEST_INVALID',
-    /no sha256 digest/,
+    /layers\[0\]\.digest/,
   ],
   [
     'that is not what the registry says it is',

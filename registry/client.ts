@@ -1,6 +1,7 @@
 import { type Digest, digestOf, isDigest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { type Descriptor, MEDIA } from '../base/oci.ts';
+import { brokenPromise } from '../base/promise.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 import { repositoryScope } from './auth.ts';
 import { anonymous, type CredentialSource } from './credentials.ts';
@@ -105,10 +106,10 @@ export class RegistryClient implements AsyncDisposable {
       accept: [200, 404],
     });
     await discard(response);
-    const digest = header(response, 'docker-content-digest') ?? reference;
+    const digest = response.status === 404 ? undefined : promisedDigest(response, repository, reference);
     const size = Number(header(response, 'content-length'));
     const mediaType = typeOf(response);
-    if (response.status === 404 || !isDigest(digest) || !Number.isSafeInteger(size) || mediaType === '') return undefined;
+    if (digest === undefined || !Number.isSafeInteger(size) || mediaType === '') return undefined;
     return { mediaType, digest, size };
   }
 
@@ -117,8 +118,8 @@ export class RegistryClient implements AsyncDisposable {
    * or the Content-Type from the document. Throws KILN_IMAGE_NOT_FOUND, KILN_DIGEST_MISMATCH, KILN_MANIFEST_INVALID.
    */
   async manifest(repository: Repository, reference: string, signal: AbortSignal): Promise<FetchedDocument> {
-    return this.#eachEndpoint(repository, (endpoint) =>
-      retrying(this.#retry, signal, () => this.#manifest(endpoint, repository, reference, signal)),
+    return this.#eachEndpoint(repository, (endpoint, last) =>
+      onceMore(last, () => retrying(this.#retry, signal, () => this.#manifest(endpoint, repository, reference, signal))),
     );
   }
 
@@ -134,16 +135,10 @@ export class RegistryClient implements AsyncDisposable {
     });
     if (!bytes) throw new KilnError('KILN_MANIFEST_INVALID', `${where} is larger than ${MAX_MANIFEST >> 20} MiB`);
     const digest = digestOf(bytes);
-    const expected = isDigest(reference) ? reference : header(response, 'docker-content-digest');
-    if (expected !== undefined && isDigest(expected) && expected !== digest) {
-      throw new KilnError(
-        'KILN_DIGEST_MISMATCH',
-        `registry ${response.url.host} sent a ${where} with digest ${digest} instead of ${expected}`,
-        {
-          hint: 'the registry, or something between, changes what it sends: do not use this image',
-        },
-      );
-    }
+    // What a tag's answer is called must be true, too; bytes that were asked for by digest speak for themselves.
+    const asked = isDigest(reference) ? reference : (promisedDigest(response, repository, reference) ?? digest);
+    const wrong = brokenPromise({ digest: asked }, { digest });
+    if (wrong !== undefined) throw liedAbout(response, where, wrong);
     const mediaType = typeOf(response);
     return { digest, mediaType, bytes, document: parseDocument(bytes, mediaType, where) };
   }
@@ -171,8 +166,9 @@ export class RegistryClient implements AsyncDisposable {
     onProgress: (received: number) => void = () => {},
   ): Promise<void> {
     if (store.size(descriptor.digest) !== undefined) return;
-    await this.#eachEndpoint(repository, (endpoint) =>
+    await this.#eachEndpoint(repository, (endpoint, onceMore) =>
       download({
+        onceMore,
         exchange: this.#exchange,
         retry: this.#retry,
         endpoint,
@@ -193,10 +189,11 @@ export class RegistryClient implements AsyncDisposable {
         `${descriptor.digest} of ${repository.domain}/${repository.path} has ${descriptor.size} bytes, ${limit} are allowed`,
       );
     }
-    return this.#eachEndpoint(repository, async (endpoint) => {
+    return this.#eachEndpoint(repository, async (endpoint, last) => {
       const sink = memorySink();
       const onProgress = () => {};
       await download({
+        onceMore: last,
         exchange: this.#exchange,
         retry: this.#retry,
         endpoint,
@@ -297,10 +294,11 @@ export class RegistryClient implements AsyncDisposable {
       return answer;
     });
     const stored = header(response, 'docker-content-digest');
-    if (stored !== undefined && isDigest(stored) && stored !== digest) {
+    const wrong = stored !== undefined && isDigest(stored) ? brokenPromise({ digest }, { digest: stored }) : undefined;
+    if (wrong !== undefined) {
       throw new KilnError(
         'KILN_DIGEST_MISMATCH',
-        `registry ${response.url.host} stored ${nameFor(repository, reference)} as ${stored} instead of ${digest}`,
+        `registry ${response.url.host} stored ${nameFor(repository, reference)} as something else: ${wrong}`,
       );
     }
     const subject = subjectOf(bytes);
@@ -322,24 +320,55 @@ export class RegistryClient implements AsyncDisposable {
     return endpointsOf(repository.domain, 'push', this.#hosts)[0] as Endpoint;
   }
 
-  /** The first answer that is not undefined; the registry's own, or its failure, when no mirror has one. A mirror that lies is passed over. */
-  async #eachEndpoint<T>(repository: Repository, ask: (endpoint: Endpoint) => Promise<T>): Promise<T> {
+  /**
+   * The first answer that is not undefined; the registry's own, or its failure, when no mirror has one. A mirror that lies is passed over.
+   */
+  async #eachEndpoint<T>(repository: Repository, ask: (endpoint: Endpoint, last: boolean) => Promise<T>): Promise<T> {
     const endpoints = endpointsOf(repository.domain, 'pull', this.#hosts);
     for (const endpoint of endpoints.slice(0, -1)) {
       try {
-        const answer = await ask(endpoint);
+        const answer = await ask(endpoint, false);
         if (answer !== undefined) return answer;
       } catch (error) {
         if (!(error instanceof KilnError && NEXT_MIRROR.test(error.code))) throw error;
       }
     }
-    return ask(endpoints.at(-1) as Endpoint);
+    return ask(endpoints.at(-1) as Endpoint, true);
   }
 
   /** Closes all connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#exchange[Symbol.asyncDispose]();
   }
+}
+
+/** Wrong bytes are asked for once more where there is no other mirror: the network between may have damaged them. */
+async function onceMore<T>(last: boolean, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (last && error instanceof KilnError && error.code === 'KILN_DIGEST_MISMATCH') return ask();
+    throw error;
+  }
+}
+
+/**
+ * The digest that an answer must have: the one asked for, or for a tag the one that the registry states. One that is stated where
+ * another was asked for is refused.
+ */
+function promisedDigest(response: HttpResponse, repository: Repository, reference: string): Digest | undefined {
+  const stated = header(response, 'docker-content-digest');
+  if (!isDigest(reference)) return stated !== undefined && isDigest(stated) ? stated : undefined;
+  if (stated === undefined || !isDigest(stated)) return reference;
+  const wrong = brokenPromise({ digest: reference }, { digest: stated });
+  if (wrong !== undefined) throw liedAbout(response, `manifest of ${nameFor(repository, reference)}`, wrong);
+  return reference;
+}
+
+function liedAbout(response: HttpResponse, where: string, wrong: string): KilnError {
+  return new KilnError('KILN_DIGEST_MISMATCH', `registry ${response.url.host} sent another ${where}: ${wrong}`, {
+    hint: 'the registry, or something between, changes what it sends: do not use this image',
+  });
 }
 
 /** The Content-Type without parameters. */

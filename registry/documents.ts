@@ -1,8 +1,23 @@
-import { type Digest, isDigest } from '../base/digest.ts';
-import { KilnError, messageOf } from '../base/errors.ts';
+import type { Digest } from '../base/digest.ts';
+import { KilnError } from '../base/errors.ts';
 import { type Descriptor, type ImageConfig, type Index, type Manifest, MEDIA } from '../base/oci.ts';
 import type { Platform } from '../base/platform.ts';
 import { normalisePlatform } from '../base/platform.ts';
+import {
+  digest,
+  flag,
+  type Invalid,
+  integer,
+  isObject,
+  type Json,
+  jsonOf,
+  listOf,
+  mapOf,
+  member,
+  record,
+  shown,
+  text,
+} from './fields.ts';
 
 /**
  * Manifests, indexes and configs as they come from outside: every field we use is checked once, here. A document that could be
@@ -21,15 +36,13 @@ export type ImageDocument =
 export const INDEX_TYPES: readonly string[] = [MEDIA.ociIndex, MEDIA.dockerIndex];
 export const MANIFEST_TYPES: readonly string[] = [MEDIA.ociManifest, MEDIA.dockerManifest];
 
-type Json = Readonly<Record<string, unknown>>;
-
 /**
  * Parses a manifest or an index. `mediaType` is what the sender or the descriptor said it is; it must agree with the document.
  * `where` is for the message. Throws KILN_MANIFEST_INVALID or KILN_MANIFEST_UNSUPPORTED.
  */
 export function parseDocument(bytes: Uint8Array, mediaType: string, where: string): ImageDocument {
-  const json = parseJson(bytes, where);
   const invalid = (why: string) => new KilnError('KILN_MANIFEST_INVALID', `${where} is not valid: ${why}`);
+  const json = parseJson(bytes, invalid);
   if (json['schemaVersion'] === 1 || mediaType.startsWith('application/vnd.docker.distribution.manifest.v1')) {
     throw new KilnError('KILN_MANIFEST_UNSUPPORTED', `${where} has the Docker schema 1 format, which is no longer supported`, {
       hint: 'push the image again with a current tool',
@@ -39,114 +52,134 @@ export function parseDocument(bytes: Uint8Array, mediaType: string, where: strin
   const looksManifest = json['layers'] !== undefined || json['config'] !== undefined;
   if (looksIndex && looksManifest) throw invalid('it has both manifests and layers');
   if (!looksIndex && !looksManifest) throw invalid('it has neither manifests nor layers');
-  if (json['schemaVersion'] !== 2) throw invalid(`schemaVersion is ${JSON.stringify(json['schemaVersion'])}, not 2`);
+  if (json['schemaVersion'] !== 2) throw invalid(`schemaVersion is ${shown(json['schemaVersion'])}, not 2`);
   const own = json['mediaType'];
   if (own !== undefined && own !== mediaType)
-    throw invalid(`it says it is ${JSON.stringify(own)} but was sent as ${JSON.stringify(mediaType)}`);
+    throw invalid(`it says its mediaType is ${shown(own)} but was sent as ${shown(mediaType)}`);
   const types = looksIndex ? INDEX_TYPES : MANIFEST_TYPES;
   if (!types.includes(mediaType))
-    throw invalid(`${JSON.stringify(mediaType)} is not the type of ${looksIndex ? 'an index' : 'an image manifest'}`);
-  const annotations = annotationsOf(json);
+    throw invalid(`${shown(mediaType)} is not the type of ${looksIndex ? 'an index' : 'an image manifest'}`);
+  const annotations = annotationsOf(json, '', invalid);
   if (looksIndex) {
-    const manifests = list(json['manifests'], invalid).map((entry) => descriptorOf(entry, invalid));
+    const manifests = descriptorsOf(json['manifests'], 'manifests', invalid);
     return { kind: 'index', index: { schemaVersion: 2, mediaType, manifests, ...annotations } };
   }
-  const config = descriptorOf(json['config'], invalid);
-  const layers = list(json['layers'], invalid).map((entry) => descriptorOf(entry, invalid));
+  const config = descriptorOf(json['config'], 'config', invalid);
+  const layers = descriptorsOf(json['layers'], 'layers', invalid);
   return { kind: 'manifest', manifest: { schemaVersion: 2, mediaType, config, layers, ...annotations } };
 }
 
-/** Parses an image config; only what Kiln relies on is checked, all else stays as it is. */
+/** What a document that is known by its digest alone says that it is. One without a mediaType is an OCI one; which, its fields say. */
+export function mediaTypeOf(bytes: Uint8Array, where: string): string {
+  const invalid = (why: string) => new KilnError('KILN_MANIFEST_INVALID', `${where} is not valid: ${why}`);
+  const { mediaType, manifests } = parseJson(bytes, invalid);
+  if (typeof mediaType === 'string') return mediaType;
+  return manifests === undefined ? MEDIA.ociManifest : MEDIA.ociIndex;
+}
+
+/** Fields of a config that Kiln reads. What it does not know stays as it is. */
+const CONFIG = record({
+  architecture: text,
+  os: text,
+  variant: text,
+  'os.version': text,
+  'os.features': listOf(text),
+  author: text,
+  created: text,
+  rootfs: record({ type: text, diff_ids: listOf(digest, MAX_LAYERS) }),
+  history: listOf(record({ created: text, created_by: text, author: text, comment: text, empty_layer: flag })),
+  config: record({
+    // These decide what is run: nothing else may stand there.
+    User: text,
+    WorkingDir: text,
+    StopSignal: text,
+    Env: listOf(text),
+    Cmd: listOf(text),
+    Entrypoint: listOf(text),
+    OnBuild: listOf(text),
+    Shell: listOf(text),
+    ArgsEscaped: flag,
+    ExposedPorts: mapOf(member),
+    Volumes: mapOf(member),
+    Labels: mapOf(text),
+    Healthcheck: record({
+      Test: listOf(text),
+      Interval: integer,
+      Timeout: integer,
+      StartPeriod: integer,
+      StartInterval: integer,
+      Retries: integer,
+    }),
+  }),
+});
+
+/** Parses an image config. Throws KILN_CONFIG_INVALID, which names the field. */
 export function parseConfig(bytes: Uint8Array, where: string): ImageConfig {
-  const json = parseJson(bytes, where);
   const invalid = (why: string) => new KilnError('KILN_CONFIG_INVALID', `${where} is not valid: ${why}`);
-  for (const field of ['architecture', 'os']) {
-    if (typeof json[field] !== 'string') throw invalid(`${field} is ${json[field] === undefined ? 'missing' : 'not a string'}`);
-  }
-  const rootfs = json['rootfs'] as Json | undefined;
-  if (rootfs !== undefined) {
-    const ids = isObject(rootfs) ? rootfs['diff_ids'] : undefined;
-    // Go writes an empty list as null.
-    if (ids !== null && !(Array.isArray(ids) && ids.every((id) => typeof id === 'string' && isDigest(id)))) {
-      throw invalid('rootfs.diff_ids is not a list of sha256 digests');
-    }
-  }
-  checkConfigFields(json['config'], invalid);
-  if (json['history'] !== undefined && json['history'] !== null && !Array.isArray(json['history']))
-    throw invalid('history is not a list');
+  const json = parseJson(bytes, invalid);
+  for (const field of ['architecture', 'os']) text(json[field], field, invalid);
+  CONFIG(json, '', invalid);
   return json as unknown as ImageConfig;
 }
 
-/** The parts of `config` that are lists of strings decide what is run: nothing else may stand there. */
-function checkConfigFields(config: unknown, invalid: (why: string) => KilnError): void {
-  if (config === undefined || config === null) return;
-  if (!isObject(config)) throw invalid('config is not an object');
-  for (const field of ['Env', 'Cmd', 'Entrypoint', 'OnBuild', 'Shell']) {
-    const value = config[field];
-    if (value === undefined || value === null) continue;
-    if (!Array.isArray(value) || !value.every((item) => typeof item === 'string'))
-      throw invalid(`config.${field} is not a list of strings`);
-  }
-  for (const field of ['User', 'WorkingDir', 'StopSignal']) {
-    if (config[field] !== undefined && config[field] !== null && typeof config[field] !== 'string')
-      throw invalid(`config.${field} is not a string`);
-  }
+function parseJson(bytes: Uint8Array, invalid: Invalid): Json {
+  const parsed = jsonOf(bytes);
+  if (!parsed) throw invalid('it is not a JSON document');
+  if (!isObject(parsed.value)) throw invalid('it is not a JSON object');
+  return parsed.value;
 }
 
-function parseJson(bytes: Uint8Array, where: string): Json {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw new KilnError('KILN_MANIFEST_INVALID', `${where} is no JSON document: ${messageOf(cause)}`, { cause });
-  }
-  if (!isObject(parsed)) throw new KilnError('KILN_MANIFEST_INVALID', `${where} is no JSON object`);
-  return parsed;
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function list(value: unknown, invalid: (why: string) => KilnError): readonly unknown[] {
+function descriptorsOf(value: unknown, field: string, invalid: Invalid): readonly Descriptor[] {
+  // Go writes an empty list as null.
   if (value === null) return [];
-  if (!Array.isArray(value)) throw invalid('a list is missing');
-  if (value.length > MAX_LAYERS) throw invalid(`it lists ${value.length} entries, ${MAX_LAYERS} are allowed`);
-  return value;
+  listOf(() => {}, MAX_LAYERS)(value, field, invalid);
+  return (value as readonly unknown[]).map((entry, index) => descriptorOf(entry, `${field}[${index}]`, invalid));
 }
 
-function descriptorOf(value: unknown, invalid: (why: string) => KilnError): Descriptor {
-  if (!isObject(value)) throw invalid('a descriptor is missing');
-  const { mediaType, digest, size, platform, artifactType } = value;
-  if (typeof mediaType !== 'string') throw invalid('a descriptor has no mediaType');
-  if (typeof digest !== 'string' || !isDigest(digest)) throw invalid(`${JSON.stringify(digest)} is no sha256 digest`);
-  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw invalid(`${JSON.stringify(size)} is no size`);
+const DESCRIPTOR = record({ platform: record({}), artifactType: text });
+
+function descriptorOf(value: unknown, field: string, invalid: Invalid): Descriptor {
+  DESCRIPTOR(value, field, invalid);
+  const { mediaType, digest: named, size, platform, artifactType } = value as Json;
+  text(mediaType, `${field}.mediaType`, invalid);
+  digest(named, `${field}.digest`, invalid);
+  integer(size, `${field}.size`, invalid);
+  if ((size as number) < 0) throw invalid(`${field}.size is ${shown(size)}, which is less than nothing`);
   return {
-    mediaType,
-    digest: digest as Digest,
-    size,
-    ...(isObject(platform) ? { platform: platformOf(platform) } : {}),
-    ...annotationsOf(value),
+    mediaType: mediaType as string,
+    digest: named as Digest,
+    size: size as number,
+    ...(isObject(platform) ? { platform: platformOf(platform, `${field}.platform`, invalid) } : {}),
+    ...annotationsOf(value as Json, `${field}.`, invalid),
     ...(typeof artifactType === 'string' ? { artifactType } : {}),
   };
 }
 
+const PLATFORM = record({ os: text, architecture: text, variant: text, 'os.version': text, 'os.features': listOf(text) });
+
 /** The JSON form of a platform has `os.version` and `os.features`. */
-export function platformOf(json: Json): Platform {
-  const text = (name: string) => (typeof json[name] === 'string' ? (json[name] as string) : '');
-  const features = json['os.features'];
+export function platformOf(json: unknown, field: string, invalid: Invalid): Platform {
+  PLATFORM(json, field, invalid);
+  const { os, architecture, variant, ...more } = json as Readonly<Record<string, string | null | undefined>>;
   return normalisePlatform({
-    os: text('os'),
-    architecture: text('architecture'),
-    variant: text('variant'),
-    osVersion: text('os.version'),
-    osFeatures: Array.isArray(features) ? features.filter((feature) => typeof feature === 'string') : [],
+    os: os ?? '',
+    architecture: architecture ?? '',
+    variant: variant ?? '',
+    osVersion: more['os.version'] ?? '',
+    osFeatures: (more['os.features'] as unknown as readonly string[] | null | undefined) ?? [],
   });
 }
 
-function annotationsOf(json: Json): { annotations?: Readonly<Record<string, string>> } {
+const ANNOTATIONS = mapOf(typedAnnotation);
+
+function typedAnnotation(value: unknown, field: string, invalid: Invalid): void {
+  if (value !== null) text(value, field, invalid);
+}
+
+function annotationsOf(json: Json, before: string, invalid: Invalid): { annotations?: Readonly<Record<string, string>> } {
   const raw = json['annotations'];
-  if (!isObject(raw)) return {};
+  if (raw === undefined || raw === null) return {};
+  ANNOTATIONS(raw, `${before}annotations`, invalid);
   return {
     annotations: Object.fromEntries(
       Object.entries(raw).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),

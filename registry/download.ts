@@ -1,6 +1,7 @@
-import { type Digest, digestOf } from '../base/digest.ts';
+import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { Descriptor } from '../base/oci.ts';
+import { brokenBytes } from '../base/promise.ts';
 import { repositoryScope } from './auth.ts';
 import type { Exchange } from './exchange.ts';
 import { networkFailure, TransientFailure } from './failures.ts';
@@ -21,6 +22,8 @@ export interface Download {
   readonly repository: { readonly domain: string; readonly path: string };
   readonly descriptor: Descriptor;
   readonly open: () => BlobSink;
+  /** Ask for wrong bytes once more: there is no other mirror to be asked. */
+  readonly onceMore: boolean;
   readonly signal: AbortSignal;
   /** Bytes of the blob received so far, over all attempts. */
   readonly onProgress: (received: number) => void;
@@ -30,25 +33,24 @@ export interface Download {
 const BATCH = 64 << 10;
 
 /**
- * Downloads one blob and commits it. A transfer that breaks is resumed by Range (RFC 9110, 14.2). When the digest is wrong after a
- * resume, the pieces may come from different bytes: one clean attempt follows. Answers true, so that callers can tell it from nothing.
+ * Downloads one blob and commits it. A transfer that breaks is resumed by Range (RFC 9110, 14.2). When the digest is wrong, the bytes
+ * may be asked for once more, from the beginning: pieces may come from different bytes, and something between may have damaged them.
+ * Answers true, so that callers can tell it from nothing.
  */
 export async function download(task: Download): Promise<true> {
-  const resumed = await attempt(task);
-  if (resumed === 'again') await attempt({ ...task, retry: { ...task.retry, attempts: 1 } });
+  if ((await attempt(task)) === 'again') await attempt({ ...task, onceMore: false });
   return true;
 }
 
 async function attempt(task: Download): Promise<'done' | 'again'> {
   const { descriptor, signal } = task;
   using sink = task.open();
-  const state = { received: 0, pieces: 0 };
+  const state = { received: 0 };
   await retrying(
     task.retry,
     signal,
     async () => {
       const response = await request(task, state.received);
-      if (state.received > 0) state.pieces++;
       await receive(task, response, sink, state);
     },
     () => state.received,
@@ -57,9 +59,8 @@ async function attempt(task: Download): Promise<'done' | 'again'> {
     sink.commit({ digest: descriptor.digest, size: descriptor.size });
     return 'done';
   } catch (error) {
-    const mayBeMixed = state.pieces > 0 && task.retry.attempts > 1;
     if (error instanceof KilnError && error.code === 'KILN_DIGEST_MISMATCH') {
-      if (mayBeMixed) return 'again';
+      if (task.onceMore) return 'again';
       throw mismatch(task, 'sent other bytes than its digest says', error);
     }
     throw error;
@@ -168,8 +169,8 @@ export function memorySink(): { open(): BlobSink; bytes(): Buffer } {
   const sink: BlobSink = {
     write: (chunk) => chunks.push(chunk),
     commit({ digest }) {
-      const actual = digestOf(bytes());
-      if (actual !== digest) throw new KilnError('KILN_DIGEST_MISMATCH', `the bytes have digest ${actual} instead of ${digest}`);
+      const wrong = brokenBytes({ digest }, bytes());
+      if (wrong !== undefined) throw new KilnError('KILN_DIGEST_MISMATCH', `these are not the bytes asked for: ${wrong}`);
     },
     [Symbol.dispose]: () => {},
   };

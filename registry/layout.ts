@@ -1,9 +1,10 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type Digest, digestOf, hexOf, isDigest } from '../base/digest.ts';
+import { type Digest, hexOf, isDigest } from '../base/digest.ts';
 import { errnoOf, KilnError, messageOf } from '../base/errors.ts';
 import type { Descriptor, Index } from '../base/oci.ts';
 import { MEDIA } from '../base/oci.ts';
+import { brokenBytes } from '../base/promise.ts';
 import { indexArchive } from './archive.ts';
 import { MAX_MANIFEST, parseDocument } from './documents.ts';
 import type { BlobSink } from './download.ts';
@@ -88,7 +89,7 @@ function layoutOver(path: string, files: LayoutFiles, index: Index): Layout {
     read(descriptor, limit) {
       const bytes = files.small(blobName(descriptor.digest), limit);
       if (!bytes) throw missingBlob(path, descriptor.digest);
-      if (digestOf(bytes) !== descriptor.digest) throw damagedBlob(path, descriptor.digest);
+      if (brokenBytes({ digest: descriptor.digest }, bytes) !== undefined) throw damagedBlob(path, descriptor.digest);
       return bytes;
     },
     async *stream(descriptor, start, end, signal) {

@@ -7,6 +7,8 @@ import { KilnError } from '../base/errors.ts';
 import { MEDIA } from '../base/oci.ts';
 import type { Platform } from '../base/platform.ts';
 import type { ImageStore, StoredImage } from '../snapshotter/images.ts';
+import { openContent } from '../snapshotter/store/content.ts';
+import { openStore } from '../snapshotter/store/root.ts';
 import { imageSources } from './pull.ts';
 import { never } from './testing/client.ts';
 import { type MemoryContent, memoryContent } from './testing/content.ts';
@@ -126,17 +128,63 @@ test('the local store is asked first, unless a pull is asked for', async () => {
   assert.is(later, pulled, 'what was pulled counts from then on');
 });
 
-test('a local image for another platform sends us to the registry, and says so when that fails', async () => {
+/** What the registry has as `team/app` must never be taken for an image of that name that is here. */
+test('a local image is taken for any platform that is asked for, and the registry is not', async () => {
   await using server = await registryServer();
   const content = memoryContent();
-  const here = storing(content, AMD, `${server.host}/team/app:latest`);
-  const gone = storing(content, AMD, `${server.host}/nowhere:latest`);
-  await using sources = imageSources({ content, images: memoryImages(here, gone), registry: quick });
+  const here = storing(content, makeImage([{ name: 'x', text: 'built here' }]), `${server.host}/team/app:latest`);
+  await using sources = imageSources({ content, images: memoryImages(here), registry: quick });
+  for (const platform of [ARM64, { os: 'linux', architecture: 'arm', variant: 'v6' }]) {
+    const found = await sources.resolve(here.name, platform, { pull: false, signal: never() });
+    assert.is(found.digest, here.target.digest);
+    assert.is(found.config.architecture, 'amd64');
+  }
+  assert.is(server.seen.length, 0);
+});
+
+test('a local index without the platform is an error that says what it has', async () => {
+  await using server = await registryServer();
+  const content = memoryContent();
+  const own = makeImage([{ name: 'x', text: 'built here' }]);
+  const index = makeIndex([own]);
+  content.put(index.bytes);
+  const here = { ...storing(content, own, `${server.host}/team/app:latest`), target: index.target };
+  await using sources = imageSources({ content, images: memoryImages(here), registry: quick });
+  const error = await sources.resolve(here.name, ARM64, { pull: false, signal: never() }).catch((caught: unknown) => caught);
+  assert.ok(error instanceof KilnError && error.code === 'KILN_PLATFORM_NOT_FOUND');
+  assert.match((error as KilnError).message, 'the local image');
+  assert.match((error as KilnError).hint ?? '', /linux\/amd64.*--pull/);
+  assert.is(server.seen.length, 0);
+});
+
+test('another platform of a local index that was pulled for one is asked for by its digest', async () => {
+  await using server = await registryServer();
+  const content = memoryContent();
+  content.put(INDEX.bytes);
+  const here = { ...storing(content, AMD, `${server.host}/team/app:latest`), target: INDEX.target };
+  await using sources = imageSources({ content, images: memoryImages(here), registry: quick });
   const found = await sources.resolve(here.name, ARM64, { pull: false, signal: never() });
   assert.is(found.manifestDigest, ARM.target.digest);
-  const error = await sources.resolve(gone.name, ARM64, { pull: false, signal: never() }).catch((caught: unknown) => caught);
-  assert.ok(error instanceof KilnError && error.code === 'KILN_IMAGE_NOT_FOUND');
-  assert.match((error as KilnError).notes.join(), 'no image for linux/arm64');
+  assert.equal(
+    server.seen.map(({ path }) => path.split('/').at(-1)),
+    [ARM.target.digest, ARM.manifest.config.digest],
+  );
+});
+
+test('a descriptor that lies about a size does not cost the store the blob that it names', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'kiln-pull-'));
+  const store = openStore(root);
+  const content = openContent(store);
+  const [layer] = AMD.manifest.layers;
+  content.put(AMD.blobs.get(layer!.digest)!);
+  await using server = await registryServer();
+  await using sources = imageSources({ content, images: memoryImages(), registry: quick });
+  const origin = { kind: 'registry', repository: { domain: server.host, path: 'team/app' } } as const;
+  const error = await sources.fetch({ origin }, { ...layer!, size: 7 }, { signal: never() }).catch((caught: unknown) => caught);
+  assert.is((error as KilnError).code, 'KILN_DIGEST_MISMATCH');
+  assert.is(content.size(layer!.digest), layer!.size);
+  store.close();
+  rmSync(root, { recursive: true });
 });
 
 test('a lone local image of a newer amd64 level serves amd64, as with Docker', async () => {

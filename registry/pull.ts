@@ -2,13 +2,15 @@ import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { type Descriptor, type ImageConfig, type Manifest, MEDIA } from '../base/oci.ts';
 import { formatPlatform, type Platform } from '../base/platform.ts';
-import { bestManifest, compatiblePlatforms, offeredPlatforms, samePlatform } from '../base/platformmatch.ts';
+import { bestManifest, offeredPlatforms } from '../base/platformmatch.ts';
+import { brokenPromise } from '../base/promise.ts';
 import { formatReference, nameOf, parseReference, type Reference } from '../base/reference.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 import type { ImageStore } from '../snapshotter/images.ts';
+import { digestOfFile } from '../snapshotter/store/file-digest.ts';
 import { Answers } from './answers.ts';
 import type { RegistryClient, RegistryOptions, Repository } from './client.ts';
-import { MAX_CONFIG, MAX_MANIFEST, parseConfig, parseDocument } from './documents.ts';
+import { MAX_CONFIG, MAX_MANIFEST, mediaTypeOf, parseConfig, parseDocument } from './documents.ts';
 import { openLayout, parseLayoutReference } from './layout.ts';
 import type { TagMemory } from './tags.ts';
 import { Transfers } from './transfers.ts';
@@ -117,10 +119,20 @@ function parseImage(text: string): Reference {
 }
 
 /** One that was cut short is not there. */
-function isWhole(content: ContentStore, { digest, size }: Descriptor): boolean {
-  const there = content.size(digest);
-  if (there !== undefined && there !== size) content.remove(digest);
-  return there === size;
+function isWhole(content: ContentStore, descriptor: Descriptor): boolean {
+  const there = content.size(descriptor.digest);
+  if (there === undefined || there === descriptor.size) return there !== undefined;
+  // Either our copy is damaged or the descriptor lies, and then the blob is somebody else's good one: the bytes decide.
+  const came = digestOfFile(content.path(descriptor.digest));
+  const damaged = brokenPromise({ digest: descriptor.digest }, { digest: came });
+  if (damaged === undefined) {
+    throw new KilnError(
+      'KILN_DIGEST_MISMATCH',
+      `blob ${descriptor.digest} has ${there} bytes, not ${descriptor.size} as its image says`,
+    );
+  }
+  content.remove(descriptor.digest);
+  return false;
 }
 
 async function bring(
@@ -158,35 +170,40 @@ async function resolveName(
 ): Promise<SourceImage> {
   const stored = pull || reference.digest ? undefined : world.images.get(nameOf(reference));
   const name = nameOf(reference);
-  const remote = remoteDocuments(world, reference, signal);
+  const documents = remoteDocuments(world, reference, signal);
+  const { origin } = documents;
   if (!stored) {
     const target = await world.target(reference, pull);
-    return describe(target, platform, remote, { name, origin: remote.origin, local: false, where: formatReference(reference) });
+    return describe(target, platform, documents, { name, origin, local: false, where: formatReference(reference) });
   }
-  const here = localDocuments(world.content, remote.origin);
+  return describeStored(stored.target, platform, documents, { name, origin, local: true, where: `the local image ${name}` });
+}
+
+/**
+ * A name of the local store is that image, whatever stands under it elsewhere: what is asked of the registry is asked by digest (another
+ * platform of an index that was pulled for one, a document that was lost), and a platform that it does not have is an error.
+ */
+async function describeStored(
+  target: Descriptor,
+  platform: Platform,
+  documents: Documents,
+  naming: Naming,
+): Promise<SourceImage> {
+  const attempt = () => describe(target, platform, documents, naming);
   try {
-    return await describe(stored.target, platform, here, { name, origin: remote.origin, local: true, where: name, strict: true });
+    // One that is damaged on our disk is removed when it is read, and then fetched.
+    return await attempt().catch((error: unknown) => (hasCode(error, 'KILN_BLOB_CORRUPT') ? attempt() : Promise.reject(error)));
   } catch (error) {
-    if (!(error instanceof KilnError) || !NOT_HERE.has(error.code)) throw error;
-    return resolveName(world, reference, platform, true, signal).catch((cause: unknown) => {
-      throw alsoLocally(cause, error);
-    });
+    if (!(error instanceof KilnError) || error.code === 'KILN_CANCELLED') throw error;
+    const { code, message, place, exitCode, notes } = error;
+    const here = `${naming.where} is ${target.digest}; the name is not looked up elsewhere`;
+    const hint = [error.hint, `--pull takes what the registry has under that name`].filter(Boolean).join('; ');
+    throw new KilnError(code, message, { place, hint, exitCode, notes: [...notes, here], cause: error });
   }
 }
 
-/** Why a local image does not do, so that the registry is asked. */
-const NOT_HERE = new Set(['KILN_PLATFORM_NOT_FOUND', 'KILN_BLOB_MISSING', 'KILN_BLOB_CORRUPT']);
-
-function alsoLocally(cause: unknown, local: KilnError): unknown {
-  if (!(cause instanceof KilnError) || cause.code === 'KILN_CANCELLED') return cause;
-  const notes = [...cause.notes, `the local image does not do either: ${[local.message, local.hint].filter(Boolean).join('; ')}`];
-  return new KilnError(cause.code, cause.message, {
-    place: cause.place,
-    hint: cause.hint,
-    exitCode: cause.exitCode,
-    notes,
-    cause,
-  });
+function hasCode(error: unknown, code: KilnError['code']): boolean {
+  return error instanceof KilnError && error.code === code;
 }
 
 /** Reads documents of one image, by descriptor, each verified. */
@@ -194,11 +211,6 @@ interface Documents {
   readonly origin: ImageOrigin;
   manifest(descriptor: Descriptor): Promise<Buffer>;
   config(descriptor: Descriptor): Promise<Buffer>;
-}
-
-function localDocuments(content: ContentStore, origin: ImageOrigin): Documents {
-  const read = async (descriptor: Descriptor) => content.read(descriptor.digest);
-  return { origin, manifest: read, config: read };
 }
 
 /** From the registry, kept in the content store: what was read once is not asked for again. */
@@ -223,16 +235,12 @@ function remoteDocuments({ content, registry }: World, reference: Reference, sig
 
 /** Asks the registry what a name stands for. Documents already in the store are not downloaded. */
 async function remoteTarget(world: World, reference: Reference, pull: boolean, signal: AbortSignal): Promise<Descriptor> {
+  if (reference.digest) return pinnedTarget(world, reference, reference.digest, signal);
   const { content, registry, tags } = world;
-  const { digest } = reference;
-  if (digest && content.size(digest) !== undefined) {
-    const bytes = content.read(digest);
-    return { mediaType: mediaTypeIn(bytes), digest, size: bytes.length };
-  }
   const client = await registry();
-  const wanted = digest ?? reference.tag ?? 'latest';
+  const wanted = reference.tag ?? 'latest';
   const name = nameOf(reference);
-  const known = pull || digest ? undefined : rememberedTag(world, name);
+  const known = pull ? undefined : rememberedTag(world, name);
   let head: Descriptor | undefined;
   try {
     head = await client.head(reference, wanted, signal, known ? 1 : undefined);
@@ -241,13 +249,31 @@ async function remoteTarget(world: World, reference: Reference, pull: boolean, s
     world.warn?.(`${error.message}; ${name} is taken for what it was last time, ${known.digest}`);
     return known;
   }
-  if (!head || content.size(head.digest) === undefined) {
-    const fetched = await client.manifest(reference, head?.digest ?? wanted, signal);
-    content.put(fetched.bytes);
-    head = { mediaType: fetched.mediaType, digest: fetched.digest, size: fetched.bytes.length };
-  }
-  if (!digest) tags?.put(name, head);
+  if (!head || content.size(head.digest) === undefined)
+    head = await fetchDocument(world, reference, head?.digest ?? wanted, signal);
+  // The answer names the bytes; how many they are is known here.
+  else head = { ...head, size: content.size(head.digest) ?? head.size };
+  tags?.put(name, head);
   return head;
+}
+
+/** Of a digest nobody is asked what it stands for: the document is in the store, or is fetched, and verified in both cases. */
+async function pinnedTarget(world: World, reference: Reference, digest: Digest, signal: AbortSignal): Promise<Descriptor> {
+  const { content } = world;
+  if (content.size(digest) === undefined) return fetchDocument(world, reference, digest, signal);
+  const bytes = content.read(digest);
+  return { mediaType: mediaTypeOf(bytes, `manifest ${digest} of ${formatReference(reference)}`), digest, size: bytes.length };
+}
+
+async function fetchDocument(
+  { content, registry }: World,
+  reference: Reference,
+  wanted: string,
+  signal: AbortSignal,
+): Promise<Descriptor> {
+  const { bytes, mediaType, digest } = await (await registry()).manifest(reference, wanted, signal);
+  content.put(bytes);
+  return { mediaType, digest, size: bytes.length };
 }
 
 /** Failures that say nothing about the image. */
@@ -262,13 +288,6 @@ const CANNOT_SAY: ReadonlySet<string> = new Set([
 function rememberedTag({ tags, content }: World, name: string): Descriptor | undefined {
   const known = tags?.get(name);
   return known && content.size(known.digest) === known.size ? known : undefined;
-}
-
-/** A stored document without a mediaType is an OCI one; which, its fields say. */
-function mediaTypeIn(bytes: Buffer): string {
-  const { mediaType, manifests } = JSON.parse(bytes.toString()) as { mediaType?: unknown; manifests?: unknown };
-  if (typeof mediaType === 'string') return mediaType;
-  return manifests === undefined ? MEDIA.ociManifest : MEDIA.ociIndex;
 }
 
 async function resolveLayout(content: ContentStore, text: string, platform: Platform): Promise<SourceImage> {
@@ -291,8 +310,6 @@ interface Naming {
   readonly local: boolean;
   /** For messages. */
   readonly where: string;
-  /** A lone manifest for another platform will not do (there is another place to ask). */
-  readonly strict?: boolean;
 }
 
 /** From the descriptor a name stands for to the manifest and config for one platform. */
@@ -312,22 +329,8 @@ async function describe(target: Descriptor, platform: Platform, documents: Docum
       `${naming.where} has ${manifest.layers.length} layers and ${diffIds.length} diff ids`,
     );
   }
-  const own: Platform = {
-    os: config.os,
-    architecture: config.architecture,
-    ...(config.variant ? { variant: config.variant } : {}),
-  };
-  if (naming.strict && !serves(own, platform)) {
-    throw notFor(naming.where, platform, [formatPlatform(own)]);
-  }
   const { name, origin, local } = naming;
   return { name, origin, local, target, digest: target.digest, manifestDigest: descriptor.digest, manifest, config, diffIds };
-}
-
-/** A lone image of a newer amd64 level is taken for plain amd64, as Docker does: nearly every machine has it. */
-function serves(own: Platform, wanted: Platform): boolean {
-  if (own.os === wanted.os && own.architecture === 'amd64' && wanted.architecture === 'amd64') return true;
-  return compatiblePlatforms(wanted).some((accepted) => samePlatform(accepted, own));
 }
 
 async function choose(

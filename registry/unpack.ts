@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { Descriptor, Manifest } from '../base/oci.ts';
-import type { BlobForms, Compression } from '../snapshotter/content.ts';
+import type { Compression } from '../snapshotter/content.ts';
 import type { LayerId, Snapshot, Snapshotter } from '../snapshotter/snapshotter.ts';
 import type { ImageSources, SourceImage } from './pull.ts';
 
@@ -17,7 +17,6 @@ export interface LayerProgress {
 export interface UnpackWorld {
   readonly sources: ImageSources;
   readonly snapshotter: Snapshotter;
-  readonly forms: BlobForms;
 }
 
 /** What is unpacked: layers, what each must unpack to, and where those come from that are not here. */
@@ -54,7 +53,7 @@ export async function unpackImage(
 }
 
 async function place(
-  { sources, snapshotter, forms }: UnpackWorld,
+  { sources, snapshotter }: UnpackWorld,
   image: LayerStack,
   index: number,
   below: () => Promise<Snapshot>,
@@ -77,9 +76,6 @@ async function place(
     if (error instanceof KilnError && error.code === 'KILN_BLOB_CORRUPT') return bring();
     throw error;
   });
-  // Only now is it proven that these bytes unpack to this diffID: an exporter may use them as they are.
-  const { digest, size, mediaType } = layer;
-  forms.record({ diffId, digest, size, mediaType, compression: compressionOf(mediaType), variant: 'pulled' });
   tell('unpack', layer.size);
   return id;
 }

@@ -7,7 +7,7 @@ import type { World } from './world.ts';
 
 /** Downloads and unpacks what the store lacks of a stack, each layer verified by digest and diffID, and shows it at its vertex. */
 export async function bringStack(
-  world: Pick<World, 'sources' | 'snapshotter' | 'forms'>,
+  world: Pick<World, 'sources' | 'snapshotter'>,
   { layers, origin }: RemoteStack,
   { signal, progress, vertex }: BringContext,
 ): Promise<Snapshot> {

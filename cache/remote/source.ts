@@ -1,5 +1,4 @@
 import type { Digest } from '../../base/digest.ts';
-import { KilnError } from '../../base/errors.ts';
 import { type Descriptor, type Manifest, MEDIA } from '../../base/oci.ts';
 import { formatReference, parseReference } from '../../base/reference.ts';
 import type { RegistryClient } from '../../registry/client.ts';
@@ -8,6 +7,7 @@ import {
   INDEX_TYPES,
   MANIFEST_TYPES,
   MAX_CONFIG,
+  mediaTypeOf,
   parseConfig,
   parseDocument,
 } from '../../registry/documents.ts';
@@ -124,12 +124,5 @@ function namedByDigest(digest: Digest): Descriptor {
 /** A document by digest alone says itself what it is; an OCI one need not. */
 function typeOf(bytes: Uint8Array, announced: string): string {
   if (INDEX_TYPES.includes(announced) || MANIFEST_TYPES.includes(announced)) return announced;
-  let json: { mediaType?: unknown; manifests?: unknown } | null;
-  try {
-    json = JSON.parse(Buffer.from(bytes).toString());
-  } catch (cause) {
-    throw new KilnError('KILN_CACHE_MALFORMED', 'what the digest names is no manifest', { cause });
-  }
-  if (typeof json?.mediaType === 'string') return json.mediaType;
-  return json?.manifests === undefined ? MEDIA.ociManifest : MEDIA.ociIndex;
+  return mediaTypeOf(bytes, 'what the digest names');
 }

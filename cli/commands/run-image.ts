@@ -1,8 +1,12 @@
+import { KilnError } from '../../base/errors.ts';
 import type { ImageConfig } from '../../base/oci.ts';
+import { formatPlatform, type Platform } from '../../base/platform.ts';
+import { runsOn } from '../../base/platformmatch.ts';
 import type { ProcessSpec } from '../../executor/executor.ts';
 import { createExecutor } from '../../executor/run.ts';
+import { printable } from '../../registry/failures.ts';
 import { hostPlatform, parsePlatform } from '../../registry/platforms.ts';
-import { imageSources } from '../../registry/pull.ts';
+import { imageSources, type SourceImage } from '../../registry/pull.ts';
 import { unpackImage } from '../../registry/unpack.ts';
 import { collect, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
@@ -55,6 +59,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     platform,
     { pull: false, signal: cancel.signal },
   );
+  checkPlatform(source, platform, flags.platform !== undefined);
   const snapshot = await unpackImage({ ...session, sources }, source, cancel.signal);
   await using active = await session.snapshotter.prepare(snapshot);
   await using executor = createExecutor({
@@ -72,6 +77,15 @@ export async function run(argv: readonly string[]): Promise<number> {
     cancel.signal,
   );
   return result.exitCode;
+}
+
+/** As docker: an image for another platform is refused when one was asked for, and run with a warning otherwise. */
+function checkPlatform({ name, config }: SourceImage, wanted: Platform, asked: boolean): void {
+  const own: Platform = { os: config.os, architecture: config.architecture, ...(config.variant && { variant: config.variant }) };
+  if (runsOn(own, wanted)) return;
+  const what = `${name} is an image for ${formatPlatform(own)}, not for ${formatPlatform(wanted)}`;
+  if (asked) throw new KilnError('KILN_PLATFORM_NOT_FOUND', what, { hint: `run it with --platform ${formatPlatform(own)}` });
+  stderr.write(`WARNING: ${printable(what)}\n`);
 }
 
 function specOf(image: ImageConfig, rootfs: string, args: readonly string[], flags: Flags): ProcessSpec {

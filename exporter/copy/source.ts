@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { Digest } from '../../base/digest.ts';
+import { asDigest, type Digest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
+import { brokenPromise } from '../../base/promise.ts';
 import { parseDocument } from '../../registry/documents.ts';
 import type { PushBlob, PushDocument, PushImage } from '../push.ts';
 
@@ -55,8 +56,8 @@ export async function* verified(descriptor: Descriptor, bytes: AsyncIterable<Uin
     size += chunk.length;
     yield chunk;
   }
-  const digest = `sha256:${hash.digest('hex')}`;
-  if (digest === descriptor.digest && size === descriptor.size) return;
+  const came = { digest: asDigest(`sha256:${hash.digest('hex')}`), size };
+  if (brokenPromise(descriptor, came) === undefined) return;
   throw new KilnError('KILN_DIGEST_MISMATCH', `blob ${descriptor.digest} came with other bytes than its digest says`, {
     hint: 'the place it was copied from, or something between, damages what it sends',
   });

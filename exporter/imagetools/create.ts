@@ -1,11 +1,12 @@
 import { digestOf, isDigest } from '../../base/digest.ts';
-import { KilnError, messageOf } from '../../base/errors.ts';
+import { KilnError } from '../../base/errors.ts';
 import { type Descriptor, MEDIA } from '../../base/oci.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { samePlatform } from '../../base/platformmatch.ts';
 import { formatReference, parseReference, type Reference, repositoryOf } from '../../base/reference.ts';
 import type { RegistryClient } from '../../registry/client.ts';
 import { MAX_CONFIG, parseConfig, platformOf } from '../../registry/documents.ts';
+import { isObject, text as isText, jsonOf, mapOf, shown } from '../../registry/fields.ts';
 import { type Annotation, annotationsFor } from '../annotations.ts';
 import { registrySource } from '../copy/registry-source.ts';
 import { readTree } from '../copy/source.ts';
@@ -59,19 +60,17 @@ export function parseSources(texts: readonly string[], targets: readonly Referen
 function parseSource(text: string): { reference?: Reference; given?: Partial<Descriptor> & Pick<Descriptor, 'digest'> } {
   if (isDigest(text)) return { given: { digest: text } };
   if (!text.startsWith('{')) return { reference: parseReference(text) };
-  const invalid = (why: string) => new KilnError('KILN_REFERENCE_INVALID', `a source is no descriptor: ${why}`, { exitCode: 2 });
-  let json: Record<string, unknown>;
-  try {
-    json = JSON.parse(text) as Record<string, unknown>;
-  } catch (cause) {
-    throw invalid(messageOf(cause));
-  }
+  const invalid = (why: string) =>
+    new KilnError('KILN_REFERENCE_INVALID', `a source is not a descriptor: ${why}`, { exitCode: 2 });
+  const json = jsonOf(Buffer.from(text))?.value;
+  if (!isObject(json)) throw invalid('it is not a JSON object');
   const { digest, platform, annotations } = json;
-  if (typeof digest !== 'string' || !isDigest(digest)) throw invalid(`${JSON.stringify(digest)} is no sha256 digest`);
+  if (typeof digest !== 'string' || !isDigest(digest)) throw invalid(`digest is ${shown(digest)}, not a sha256 digest`);
+  if (annotations !== undefined && annotations !== null) mapOf(isText)(annotations, 'annotations', invalid);
   return {
     given: {
       digest,
-      ...(typeof platform === 'object' && platform !== null ? { platform: platformOf(platform as Record<string, unknown>) } : {}),
+      ...(typeof platform === 'object' && platform !== null ? { platform: platformOf(platform, 'platform', invalid) } : {}),
       ...(typeof annotations === 'object' && annotations !== null
         ? { annotations: annotations as Readonly<Record<string, string>> }
         : {}),

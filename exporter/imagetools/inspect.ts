@@ -1,9 +1,10 @@
-import { KilnError, messageOf } from '../../base/errors.ts';
+import { KilnError } from '../../base/errors.ts';
 import { type Descriptor, type ImageConfig, type Index, MEDIA } from '../../base/oci.ts';
 import { formatPlatform } from '../../base/platform.ts';
 import { formatReference, type Reference } from '../../base/reference.ts';
 import type { FetchedDocument, RegistryClient } from '../../registry/client.ts';
 import { MAX_CONFIG, parseConfig } from '../../registry/documents.ts';
+import { isObject, jsonOf } from '../../registry/fields.ts';
 
 /** An image in a registry: the document that its name stands for. */
 export interface RemoteImage {
@@ -119,11 +120,9 @@ async function statementsIn(
 }
 
 function predicate(bytes: Buffer, where: string): unknown {
-  try {
-    return sorted((JSON.parse(bytes.toString()) as { predicate?: unknown } | null)?.predicate);
-  } catch (cause) {
-    throw new KilnError('KILN_MANIFEST_INVALID', `attestation ${where} is no JSON document: ${messageOf(cause)}`, { cause });
-  }
+  const statement = jsonOf(bytes)?.value;
+  if (!isObject(statement)) throw new KilnError('KILN_MANIFEST_INVALID', `attestation ${where} is not a JSON object`);
+  return sorted(statement['predicate']);
 }
 
 /** With the keys of its objects in order, as Go prints a map. */

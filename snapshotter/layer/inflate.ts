@@ -2,6 +2,7 @@ import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
 import { Readable, type TransformOptions } from 'node:stream';
 import { createGunzip, type ZlibOptions } from 'node:zlib';
 import { KilnError } from '../../base/errors.ts';
+import type { Compression } from '../content.ts';
 import { Expansion } from './expansion.ts';
 import { unzstd } from './zstd-frames.ts';
 
@@ -38,11 +39,21 @@ export async function* inflate(
   }
 }
 
-function opened(file: Readable, start: Uint8Array): Readable {
+/** The compression of a blob, as `inflate` takes it: what its first bytes say, whatever its media type. */
+export function compressionIn(blob: string): Compression {
+  return compressionBy(magicOf(blob));
+}
+
+function compressionBy(start: Uint8Array): Compression {
   const is = (...magic: number[]) => magic.every((byte, at) => start[at] === byte);
-  if (is(0x28, 0xb5, 0x2f, 0xfd))
-    return Readable.from(unzstd(file as AsyncIterable<Buffer>, INFLATED_PIECE), { highWaterMark: 1 });
-  if (!is(0x1f, 0x8b)) return file;
+  if (is(0x28, 0xb5, 0x2f, 0xfd)) return 'zstd';
+  return is(0x1f, 0x8b) ? 'gzip' : 'uncompressed';
+}
+
+function opened(file: Readable, start: Uint8Array): Readable {
+  const compression = compressionBy(start);
+  if (compression === 'zstd') return Readable.from(unzstd(file as AsyncIterable<Buffer>, INFLATED_PIECE), { highWaterMark: 1 });
+  if (compression === 'uncompressed') return file;
   const options: ZlibOptions & TransformOptions = { chunkSize: INFLATED_PIECE, readableHighWaterMark: AHEAD * INFLATED_PIECE };
   const decoder = createGunzip(options);
   file.on('error', (error) => decoder.destroy(error));

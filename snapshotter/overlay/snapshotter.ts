@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto';
-import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Digest, digestOfParts, hexOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { BlobForm, BlobForms, ContentStore } from '../content.ts';
+import { compressionIn } from '../layer/inflate.ts';
 import type { ActiveSnapshot, ImageLayer, LayerId, LayerInfo, Snapshot, Snapshotter, View } from '../snapshotter.ts';
-import { compressionOf } from '../store/forms.ts';
+import { digestOfFile } from '../store/file-digest.ts';
+import { typeFor } from '../store/forms.ts';
 import { bootId } from '../store/owner.ts';
 import type { Store } from '../store/root.ts';
 import { enterPrivateMounts } from '../sys/namespace.ts';
@@ -62,10 +62,10 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   async unpack(layer: ImageLayer, below: Snapshot | (() => Promise<Snapshot>), signal?: AbortSignal): Promise<LayerId> {
     const known = typeof below === 'function' ? this.#table.find(layer.diffId) : this.#unpacked(layer.diffId, below);
     if (known) return known;
-    const alone = await this.#unpacking.run(layer.diffId, signal, (all) => this.#unpackAlone(layer, all));
+    const alone = await this.#unpacking.run(`${layer.diffId} ${layer.blob}`, signal, (all) => this.#unpackAlone(layer, all));
     if (alone) return alone;
     const stack = typeof below === 'function' ? await below() : below;
-    const key = `${layer.diffId} ${stack.layers.join(' ')}`;
+    const key = `${layer.diffId} ${layer.blob} ${stack.layers.join(' ')}`;
     return this.#unpackingAbove.run(key, signal, (all) => this.#unpackAbove(layer, stack, all));
   }
 
@@ -163,7 +163,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     try {
       return await this.#jobs.unpack(request, signal);
     } catch (error) {
-      if (!(error instanceof KilnError) || error.code === 'KILN_CANCELLED' || hashOf(request.blob) === blob) throw error;
+      if (!(error instanceof KilnError) || error.code === 'KILN_CANCELLED' || digestOfFile(request.blob) === blob) throw error;
       this.#content.remove(blob);
       throw new KilnError('KILN_BLOB_CORRUPT', `the blob ${blob} is damaged: its bytes have another digest`, {
         hint: 'it was removed: run the command again, and pull or load the image if it is still missed',
@@ -191,28 +191,25 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     return id;
   }
 
-  /** Records that the blob holds the layer, so that an exporter names it by the very bytes it came in. */
+  /**
+   * Records that the blob holds the layer, so that an exporter names it by the very bytes it came in. Called for what was unpacked just now
+   * and for nothing else: what an image merely says of a blob is not proven. Compression and type are what the bytes are.
+   */
   #remember({ diffId, blob, mediaType }: ImageLayer): BlobForm | undefined {
     const size = this.#content.size(blob);
-    const compression = compressionOf(mediaType);
-    if (size === undefined || compression === undefined) return undefined;
-    const form: BlobForm = { diffId, digest: blob, size, mediaType, compression, variant: 'pulled' };
+    if (size === undefined) return undefined;
+    const compression = compressionIn(this.#content.path(blob));
+    const form: BlobForm = {
+      diffId,
+      digest: blob,
+      size,
+      mediaType: typeFor(compression, mediaType),
+      compression,
+      variant: 'pulled',
+    };
     if (!this.#forms.all(diffId).some(({ digest }) => digest === blob)) this.#forms.record(form);
     return form;
   }
-}
-
-/** A look at bytes that did not unpack: rare, so they are read piece by piece, here. */
-function hashOf(path: string): string {
-  const hash = createHash('sha256');
-  const fd = openSync(path, 'r');
-  try {
-    const buffer = Buffer.allocUnsafe(1 << 20);
-    for (let count = readSync(fd, buffer); count > 0; count = readSync(fd, buffer)) hash.update(buffer.subarray(0, count));
-  } finally {
-    closeSync(fd);
-  }
-  return `sha256:${hash.digest('hex')}`;
 }
 
 /** The id of a layer that is only good above `below`. */

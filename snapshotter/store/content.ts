@@ -3,6 +3,7 @@ import { closeSync, fdatasyncSync, openSync, readdirSync, readFileSync, renameSy
 import { join } from 'node:path';
 import { asDigest, type Digest, digestOf, hexOf } from '../../base/digest.ts';
 import { errnoOf, KilnError } from '../../base/errors.ts';
+import { brokenBytes, brokenPromise } from '../../base/promise.ts';
 import type { BlobWriter, ContentStore } from '../content.ts';
 import { guarded, storeError } from './errors.ts';
 import { blobHold } from './leases.ts';
@@ -40,7 +41,7 @@ class BlobDirectory implements ContentStore {
     if (size === undefined) throw missing(digest, path);
     if (size > MAX_DOCUMENT) throw corrupt(digest, path, `it is ${size} bytes long, too long for a document`);
     const bytes = readFileSync(path);
-    if (digestOf(bytes) !== digest) {
+    if (brokenBytes({ digest }, bytes) !== undefined) {
       this.remove(digest);
       throw corrupt(digest, path, 'its bytes have another digest');
     }
@@ -109,15 +110,12 @@ class FileWriter implements BlobWriter {
     if (this.#size === 0) this.write(new Uint8Array());
     const digest = asDigest(`sha256:${this.#hash.digest('hex')}`);
     const size = this.#size;
-    const wrong =
-      expected.digest !== undefined && expected.digest !== digest
-        ? `the bytes have the digest ${digest} instead of ${expected.digest}`
-        : expected.size !== undefined && expected.size !== size
-          ? `${digest} is ${size} bytes long instead of ${expected.size}`
-          : undefined;
+    const wrong = brokenPromise({ digest: expected.digest ?? digest, size: expected.size }, { digest, size });
     if (wrong !== undefined) {
       this[Symbol.dispose]();
-      throw new KilnError('KILN_DIGEST_MISMATCH', wrong, { hint: 'the source sent damaged or wrong bytes; try again' });
+      throw new KilnError('KILN_DIGEST_MISMATCH', `these are not the bytes asked for: ${wrong}`, {
+        hint: 'the source sent damaged or wrong bytes; try again',
+      });
     }
     guarded(this.path, () => fdatasyncSync(this.#fd as number));
     this.#close();

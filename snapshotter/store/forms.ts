@@ -52,6 +52,17 @@ export function openBlobForms(store: Store, content: ContentStore): BlobForms {
   };
 }
 
+const TYPES: Record<Compression, string> = {
+  uncompressed: MEDIA.ociLayer,
+  gzip: MEDIA.ociLayerGzip,
+  zstd: MEDIA.ociLayerZstd,
+};
+
+/** The media type of a layer whose bytes have this compression: `stated` when that agrees. */
+export function typeFor(compression: Compression, stated: string): string {
+  return compressionOf(stated) === compression ? stated : TYPES[compression];
+}
+
 /** The compression that a layer's media type tells, or undefined for one that is no layer we know. */
 export function compressionOf(mediaType: string): Compression | undefined {
   switch (mediaType) {

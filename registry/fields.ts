@@ -1,0 +1,85 @@
+import { isDigest } from '../base/digest.ts';
+
+/*
+ * Fields of documents that strangers wrote. Each check throws what `invalid` makes of a sentence that names the field, and answers the value
+ * as its type. `null` is what Go writes for "nothing", and counts as absent.
+ */
+
+export type Json = Readonly<Record<string, unknown>>;
+export type Invalid = (why: string) => Error;
+/** Throws unless `value`, found at `field`, has the type that it checks. */
+export type Check = (value: unknown, field: string, invalid: Invalid) => void;
+
+/** Deeper than any document nests that is meant honestly, and no danger to what walks a document recursively. */
+const MAX_DEPTH = 100;
+const SHOWN = 80;
+
+/** Parses JSON from outside; undefined when it is not JSON. A parser's own words quote the input, which may be anybody's. */
+export function jsonOf(bytes: Uint8Array): { readonly value: unknown } | undefined {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return isShallow(value) ? { value } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isShallow(value: unknown): boolean {
+  let level: unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_DEPTH) return false;
+    level = level.flatMap((item) => (typeof item === 'object' && item !== null ? Object.values(item) : []));
+  }
+  return true;
+}
+
+export function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A value for a message: short, in one line. */
+export function shown(value: unknown): string {
+  if (value === undefined) return 'missing';
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
+  const text = typeof value === 'string' ? JSON.stringify(value.slice(0, SHOWN)) : String(value);
+  return text.replace(/[\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g, '?');
+}
+
+function typed(what: string, is: (value: unknown) => boolean): Check {
+  return (value, field, invalid) => {
+    if (!is(value)) throw invalid(`${field} is ${shown(value)}, not ${what}`);
+  };
+}
+
+export const text = typed('a string', (value) => typeof value === 'string');
+export const flag = typed('true or false', (value) => typeof value === 'boolean');
+export const integer = typed('an integer', Number.isSafeInteger);
+export const digest = typed('a sha256 digest', (value) => typeof value === 'string' && isDigest(value));
+/** What Go writes for a member of a set: `{}`. */
+export const member = typed('an object', (value) => value === null || isObject(value));
+
+export function listOf(check: Check, max = Number.POSITIVE_INFINITY): Check {
+  return (value, field, invalid) => {
+    if (!Array.isArray(value)) throw invalid(`${field} is ${shown(value)}, not a list`);
+    if (value.length > max) throw invalid(`${field} has ${value.length} entries, ${max} are allowed`);
+    for (const [index, item] of value.entries()) check(item, `${field}[${index}]`, invalid);
+  };
+}
+
+export function mapOf(check: Check): Check {
+  return (value, field, invalid) => {
+    if (!isObject(value)) throw invalid(`${field} is ${shown(value)}, not an object`);
+    for (const [key, item] of Object.entries(value)) check(item, `${field}[${shown(key)}]`, invalid);
+  };
+}
+
+/** An object whose named fields, where they are there, have these types. Others are nobody's business. */
+export function record(fields: Readonly<Record<string, Check>>): Check {
+  return (value, field, invalid) => {
+    if (!isObject(value)) throw invalid(`${field === '' ? 'it' : field} is ${shown(value)}, not an object`);
+    for (const [name, check] of Object.entries(fields)) {
+      const found = value[name];
+      if (found !== undefined && found !== null) check(found, field === '' ? name : `${field}.${name}`, invalid);
+    }
+  };
+}

@@ -1,0 +1,77 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { digestOf } from '../../base/digest.ts';
+import { MEDIA } from '../../base/oci.ts';
+import { ustar } from '../snapshotter.contract.ts';
+import { SCRATCH } from '../snapshotter.ts';
+import { openStore } from '../store/root.ts';
+import { openRooms, type Rooms } from './open.ts';
+
+/** A blob is recorded as a form of a layer by the call that unpacked it, and by nothing else. */
+function withRooms(work: (rooms: Rooms) => Promise<void>): () => Promise<void> {
+  return async () => {
+    const root = mkdtempSync(join(tmpdir(), 'kiln-forms-'));
+    const store = openStore(root);
+    try {
+      await using rooms = { ...openRooms(store), [Symbol.asyncDispose]: () => rooms.snapshotter[Symbol.asyncDispose]() };
+      await work(rooms);
+    } finally {
+      store.close();
+      rmSync(root, { recursive: true, force: true });
+    }
+  };
+}
+
+const HONEST = ustar([{ name: 'file', content: 'honest' }]);
+const OTHER = ustar([{ name: 'file', content: 'other' }]);
+const DIFF_ID = digestOf(HONEST);
+const formsOf = ({ forms }: Rooms) => forms.all(DIFF_ID).map(({ digest }) => digest);
+
+test(
+  'of two blobs that claim one layer at the same time only that which is it becomes a form, whoever is first',
+  withRooms(async (rooms) => {
+    const [good, bad] = [HONEST, OTHER].map((tar) => rooms.content.put(gzipSync(tar)));
+    const claims = [bad!, good!, bad!].map((blob) => ({ diffId: DIFF_ID, blob, mediaType: MEDIA.ociLayerGzip }));
+    const [first, honest] = await Promise.allSettled(claims.map((layer) => rooms.snapshotter.unpack(layer, SCRATCH)));
+    assert.is(first?.status, 'rejected', 'its bytes are looked at, and they are others');
+    assert.is(honest?.status, 'fulfilled', 'a liar fails by himself');
+    assert.equal(formsOf(rooms), [good]);
+  }),
+);
+
+test(
+  'a blob that comes when the layer is there is not read, and not recorded',
+  withRooms(async (rooms) => {
+    const [good, bad, twin] = [gzipSync(HONEST), gzipSync(OTHER), gzipSync(HONEST, { level: 1 })].map((b) =>
+      rooms.content.put(b),
+    );
+    for (const blob of [good!, bad!, twin!])
+      await rooms.snapshotter.unpack({ diffId: DIFF_ID, blob, mediaType: MEDIA.ociLayerGzip }, SCRATCH);
+    assert.equal(formsOf(rooms), [good]);
+  }),
+);
+
+test(
+  'compression and media type of a form are what its bytes are, whatever the image says',
+  withRooms(async (rooms) => {
+    const cases = [
+      [zstdCompressSync, MEDIA.ociLayerGzip, 'zstd', MEDIA.ociLayerZstd],
+      [gzipSync, MEDIA.ociLayer, 'gzip', MEDIA.ociLayerGzip],
+      [(tar: Buffer) => tar, MEDIA.ociLayerZstd, 'uncompressed', MEDIA.ociLayer],
+      [gzipSync, MEDIA.dockerLayerGzip, 'gzip', MEDIA.dockerLayerGzip],
+    ] as const;
+    for (const [index, [packed, stated, compression, mediaType]] of cases.entries()) {
+      const tar = ustar([{ name: 'file', content: String(index) }]);
+      const layer = { diffId: digestOf(tar), blob: rooms.content.put(packed(tar)), mediaType: stated };
+      await rooms.snapshotter.unpack(layer, SCRATCH);
+      const [form] = rooms.forms.all(layer.diffId);
+      assert.equal([form?.compression, form?.mediaType], [compression, mediaType]);
+    }
+  }),
+);
+
+test.run();
