@@ -19,7 +19,8 @@ export interface Attempt {
   readonly what: string;
   /** The file or directory it was done to. The place of the error, unless `place` says another. */
   readonly path?: string | undefined;
-  readonly place?: Place | undefined;
+  /** `later`: whoever catches the error knows a better place, such as a line of the Dockerfile. */
+  readonly place?: Place | 'later' | undefined;
   /** What was being done to the path: the advice differs. `read` unless told. */
   readonly doing?: 'read' | 'write';
   /** What helps where neither the reason nor the path says so, or, by errno, where something better than the usual advice is known. */
@@ -43,7 +44,7 @@ export function osError(error: unknown, about: Attempt): unknown {
   const { code, what, path, place, exitCode, hint } = about;
   const [always, byErrno] = typeof hint === 'string' ? [hint, undefined] : [undefined, hint];
   return new KilnError(code, `${what}: ${reasonOf(error)}`, {
-    place: place ?? (path === undefined ? undefined : { kind: 'path', path }),
+    place: place === 'later' ? undefined : (place ?? (path === undefined ? undefined : { kind: 'path', path })),
     hint: byErrno?.[error.code] ?? nextStep(error.code, about) ?? always,
     ...(exitCode === undefined ? {} : { exitCode }),
     cause: error,

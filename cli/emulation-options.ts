@@ -1,5 +1,5 @@
 import type { EmulationOptions } from '../executor/emulation/emulation.ts';
-import { configPath } from './gc-config.ts';
+import { configPath } from './config-path.ts';
 
 /** Emulators as kiln.toml names them; it is read when a step for another processor is to be run. */
 export function configuredEmulation(env: Readonly<Record<string, string | undefined>>): EmulationOptions {

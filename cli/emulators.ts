@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { errnoOf, KilnError, messageOf } from '../base/errors.ts';
+import { KilnError, messageOf } from '../base/errors.ts';
 import { formatPlatform, type Platform, parsePlatform } from '../base/platform.ts';
 import type { ProgressSink } from '../base/progress.ts';
+import { textIfThere } from '../registry/textfile.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
 import { topological } from '../solver/llb/walk.ts';
 import type { EmulatedStep } from '../solver/world.ts';
@@ -15,13 +15,8 @@ import type { EmulatedStep } from '../solver/world.ts';
  * Throws KILN_EMULATORS_INVALID.
  */
 export async function configuredEmulator(path: string, architecture: string): Promise<string | undefined> {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return undefined;
-    throw error;
-  }
+  const text = textIfThere('the configuration', path);
+  if (text === undefined) return undefined;
   const { parse } = await import('smol-toml');
   try {
     const emulators: unknown = parse(text)['emulators'];

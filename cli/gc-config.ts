@@ -1,13 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { errnoOf, KilnError, messageOf } from '../base/errors.ts';
+import { KilnError, messageOf } from '../base/errors.ts';
 import { parseDuration, parseFilters } from '../cache/gc/filter.ts';
 import { type Disk, defaultLimits, defaultPolicies, type Limits, type PrunePolicy } from '../cache/gc/policy.ts';
+import { textIfThere } from '../registry/textfile.ts';
 import { parseBytes } from './arguments.ts';
-
-/** The configuration of the host, which is also that of the registries. */
-export function configPath(env: Readonly<Record<string, string | undefined>>): string {
-  return env['KILN_CONFIG'] || '/etc/kiln/kiln.toml';
-}
 
 /** When and how the store is collected by itself: undefined when it is not. */
 export type GcPolicies = readonly PrunePolicy[] | undefined;
@@ -29,14 +24,8 @@ export type GcPolicies = readonly PrunePolicy[] | undefined;
  * A missing file gives the default policies. Throws KILN_GC_CONFIG_INVALID.
  */
 export async function readGcPolicies(path: string, disk: Disk): Promise<GcPolicies> {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return defaultPolicies(defaultLimits(disk));
-    throw error;
-  }
-  return parseGcPolicies(text, path, disk);
+  const text = textIfThere('the configuration', path);
+  return text === undefined ? defaultPolicies(defaultLimits(disk)) : await parseGcPolicies(text, path, disk);
 }
 
 export async function parseGcPolicies(text: string, path: string, disk: Disk): Promise<GcPolicies> {

@@ -4,15 +4,14 @@ import type { RegistryOptions } from '../registry/client.ts';
 import { readHostsConfig } from '../registry/config.ts';
 import { dockerCredentials } from '../registry/credentials.ts';
 import { proxySettings } from '../registry/proxy.ts';
+import { configPath } from './config-path.ts';
 
-/** Read in the form of buildkitd.toml's `[registry."host"]` tables: mirrors, http, insecure, ca, keypair. */
-const HOSTS_CONFIG = '/etc/kiln/kiln.toml';
 /** Certificates by host, as docker has them. */
 const CERTIFICATES = '/etc/docker/certs.d';
 
 /** How registries are spoken to: logins of docker's config.json, proxies of the environment, and the host's configuration file. */
 export async function registryOptions(env: Readonly<Record<string, string | undefined>>): Promise<RegistryOptions> {
-  const hosts = await readHostsConfig(env['KILN_CONFIG'] || HOSTS_CONFIG, CERTIFICATES);
+  const hosts = await readHostsConfig(configPath(env), CERTIFICATES);
   return { hosts, credentials: dockerCredentials(dockerConfigPath(env), env), proxies: proxySettings(env) };
 }
 

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { type Descriptor, type Manifest, MEDIA } from '../base/oci.ts';
@@ -64,8 +65,9 @@ function layoutAt(path: string): Layout | undefined {
   try {
     return openLayout(path);
   } catch (error) {
-    if (error instanceof KilnError && error.code === 'KILN_LAYOUT_INVALID' && /no oci-layout file/.test(error.message))
-      return undefined;
+    const isOther =
+      error instanceof KilnError && error.code === 'KILN_LAYOUT_INVALID' && /no oci-layout file/.test(error.message);
+    if (isOther && !statSync(path).isDirectory()) return undefined;
     throw error;
   }
 }

@@ -2,6 +2,7 @@ import { closeSync, constants, openSync, readSync } from 'node:fs';
 import type { Digest } from '../base/digest.ts';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import { type Descriptor, MEDIA } from '../base/oci.ts';
+import { attempt, reading } from '../base/oserror.ts';
 import { formatReference, parseReference } from '../base/reference.ts';
 import { indexArchive, type Member } from '../registry/archive.ts';
 import { MAX_CONFIG, MAX_MANIFEST, parseConfig } from '../registry/documents.ts';
@@ -21,7 +22,7 @@ interface Element {
  * uncompressed or gzip layers by their path in the archive. The config's diffIDs verify the layers.
  */
 export async function loadDockerArchive(rooms: LoadRooms, path: string, options: LoadOptions): Promise<LoadedImage[]> {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const fd = attempt(reading('the archive', path), () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
   try {
     const archive = new Archive(fd, path);
     const loaded: LoadedImage[] = [];
@@ -106,7 +107,10 @@ class Archive {
 
   piece(member: Member, offset: number, length: number): Buffer {
     const bytes = Buffer.allocUnsafe(Math.min(length, member.size - offset));
-    return bytes.subarray(0, readSync(this.#fd, bytes, 0, bytes.length, member.offset + offset));
+    const count = attempt(reading('the archive', this.path), () =>
+      readSync(this.#fd, bytes, 0, bytes.length, member.offset + offset),
+    );
+    return bytes.subarray(0, count);
   }
 
   read(name: string, limit: number): Buffer {

@@ -1,5 +1,6 @@
 import { readSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
+import { attempt, reading } from '../base/oserror.ts';
 
 /** Where a regular file of a tar archive lies: bytes from the start of the archive. */
 export interface Member {
@@ -23,7 +24,7 @@ export function indexArchive(fd: number, path: string): ReadonlyMap<string, Memb
   let longName: string | undefined;
   let longSize: number | undefined;
   for (;;) {
-    const header = readAt(fd, at, BLOCK);
+    const header = readAt(fd, path, at, BLOCK);
     // Some writers leave out the two zero blocks at the end.
     if (header.length === 0 || header.every((byte) => byte === 0)) return members;
     if (header.length < BLOCK) throw invalid('it ends in the middle of a header');
@@ -35,7 +36,7 @@ export function indexArchive(fd: number, path: string): ReadonlyMap<string, Memb
     const offset = at + BLOCK;
     if (type === 'x' || type === 'L') {
       if (size > MAX_EXTENSION) throw invalid(`an extended header of ${size} bytes`);
-      const data = readAt(fd, offset, size);
+      const data = readAt(fd, path, offset, size);
       if (type === 'L') longName = textOf(data);
       else ({ name: longName, size: longSize } = paxOf(data, longName));
     } else {
@@ -47,9 +48,10 @@ export function indexArchive(fd: number, path: string): ReadonlyMap<string, Memb
   }
 }
 
-function readAt(fd: number, at: number, length: number): Buffer {
+function readAt(fd: number, path: string, at: number, length: number): Buffer {
   const bytes = Buffer.alloc(length);
-  return bytes.subarray(0, readSync(fd, bytes, 0, length, at));
+  const count = attempt(reading('the archive', path), () => readSync(fd, bytes, 0, length, at));
+  return bytes.subarray(0, count);
 }
 
 function checksumFits(header: Buffer): boolean {

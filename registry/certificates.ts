@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { errnoOf, messageOf } from '../base/errors.ts';
+import { errnoOf } from '../base/errors.ts';
+import { reasonOf } from '../base/oserror.ts';
 import type { Keypair } from './hosts.ts';
 
 /** What a directory of certificates says of one host. */
@@ -22,7 +23,7 @@ export function readCertificates(directory: string, complain: Complaint): Certif
     names = readdirSync(directory).sort();
   } catch (cause) {
     if (errnoOf(cause) === 'ENOENT' || errnoOf(cause) === 'ENOTDIR') return undefined;
-    throw complain(`${directory} cannot be read: ${messageOf(cause)}`, cause);
+    throw complain(`${directory} cannot be read: ${reasonOf(cause)}`, cause);
   }
   const ending = (suffix: string) => names.filter((name) => name.endsWith(suffix));
   for (const key of ending('.key')) {
@@ -51,7 +52,7 @@ export function readPem(file: string, kind: 'CERTIFICATE' | 'PRIVATE KEY', compl
   try {
     text = readFileSync(file, 'utf8');
   } catch (cause) {
-    throw complain(`${file} cannot be read: ${messageOf(cause)}`, cause);
+    throw complain(`${file} cannot be read: ${reasonOf(cause)}`, cause);
   }
   // A key may be of a named kind: EC PRIVATE KEY.
   if (!new RegExp(`-----BEGIN (?:[A-Z]+ )?${kind}-----`).test(text)) {

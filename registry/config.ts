@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { errnoOf, KilnError, messageOf } from '../base/errors.ts';
+import { KilnError, messageOf } from '../base/errors.ts';
 import { DEFAULT_DOMAIN } from '../base/reference.ts';
 import { type Certificates, type Complaint, readCertificates, readKeypair, readPem } from './certificates.ts';
 import { DEFAULTS, DOCKER_HUB, type HostConfig, type HostsConfig, type Keypair } from './hosts.ts';
+import { textIfThere } from './textfile.ts';
 
 /**
  * The registry configuration, in the form of buildkitd.toml:
@@ -26,14 +26,8 @@ export async function readHostsConfig(path: string, certificates: string): Promi
 }
 
 async function parsedFile(path: string): Promise<HostsConfig> {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return new Map();
-    throw error;
-  }
-  return parseHostsConfig(text, path);
+  const text = textIfThere('the configuration', path);
+  return text === undefined ? new Map() : parseHostsConfig(text, path);
 }
 
 /** A directory of one host that cannot be used is that host's trouble alone. */

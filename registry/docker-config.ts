@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf, KilnError, messageOf } from '../base/errors.ts';
+import { osError, reading, writing } from '../base/oserror.ts';
 import { DEFAULT_DOMAIN } from '../base/reference.ts';
 
 /** One login in `auths`. `auth` is the base64 of `user:password`. */
@@ -56,7 +57,7 @@ function read(path: string, empty: readonly string[]): DockerConfig {
     text = readFileSync(path, 'utf8');
   } catch (error) {
     if (empty.includes(errnoOf(error) ?? '')) return {};
-    throw error;
+    throw osError(error, reading("docker's configuration", path));
   }
   try {
     const parsed: unknown = JSON.parse(text);
@@ -95,11 +96,9 @@ function writeWhole(path: string, text: string): void {
       throw error;
     }
   } catch (cause) {
-    throw new KilnError('KILN_DOCKER_CONFIG_INVALID', `${path} cannot be written: ${messageOf(cause)}`, {
-      place: { kind: 'path', path },
-      hint: 'point DOCKER_CONFIG to a directory that you can write',
-      cause,
-    });
+    const hint = 'point DOCKER_CONFIG to a directory that you can write';
+    const known = writing("docker's configuration", path);
+    throw osError(cause, { ...known, code: 'KILN_DOCKER_CONFIG_INVALID', hint: { EACCES: hint, EPERM: hint, EROFS: hint } });
   }
 }
 

@@ -1,9 +1,10 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Digest, hexOf, isDigest } from '../base/digest.ts';
-import { errnoOf, KilnError, messageOf } from '../base/errors.ts';
+import { errnoOf, KilnError } from '../base/errors.ts';
 import type { Descriptor, Index } from '../base/oci.ts';
 import { MEDIA } from '../base/oci.ts';
+import { attempt, osError, reading } from '../base/oserror.ts';
 import { brokenBytes } from '../base/promise.ts';
 import { indexArchive } from './archive.ts';
 import { MAX_MANIFEST, parseDocument } from './documents.ts';
@@ -157,14 +158,11 @@ function layoutFiles(path: string): LayoutFiles {
   try {
     stat = statSync(path);
   } catch (cause) {
-    throw new KilnError(
-      'KILN_LAYOUT_NOT_FOUND',
-      `there is no OCI layout at ${path}: ${errnoOf(cause) === 'ENOENT' ? 'no such directory or archive' : messageOf(cause)}`,
-      {
-        place: { kind: 'path', path },
-        cause,
-      },
-    );
+    if (errnoOf(cause) !== 'ENOENT') throw osError(cause, reading('the OCI layout', path));
+    throw new KilnError('KILN_LAYOUT_NOT_FOUND', `there is no OCI layout at ${path}: no such directory or archive`, {
+      place: { kind: 'path', path },
+      cause,
+    });
   }
   return stat?.isDirectory() ? directoryFiles(path) : archiveFiles(path);
 }
@@ -177,10 +175,10 @@ function directoryFiles(path: string): LayoutFiles {
       fd = openSync(join(path, name), constants.O_RDONLY | constants.O_NONBLOCK);
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;
-      throw error;
+      throw osError(error, reading(`${name} of the OCI layout`, path));
     }
     const stat = fstatSync(fd);
-    const file = fileOver(fd, 0, stat.size, () => closeSync(fd));
+    const file = fileOver(fd, path, 0, stat.size, () => closeSync(fd));
     if (stat.isFile()) return file;
     file[Symbol.dispose]();
     throw invalidLayout(path, `${name} is no regular file`);
@@ -189,13 +187,13 @@ function directoryFiles(path: string): LayoutFiles {
 }
 
 function archiveFiles(path: string): LayoutFiles {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const fd = attempt(reading('the archive', path), () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
   try {
     if (!fstatSync(fd).isFile()) throw invalidLayout(path, 'it is neither a directory nor a file');
     const members = indexArchive(fd, path);
     const open = (name: string): LayoutFile | undefined => {
       const member = members.get(name);
-      return member && fileOver(fd, member.offset, member.size, () => {});
+      return member && fileOver(fd, path, member.offset, member.size, () => {});
     };
     return { open, small: (name, limit) => wholeFile(path, name, open(name), limit), [Symbol.dispose]: () => closeSync(fd) };
   } catch (error) {
@@ -204,12 +202,13 @@ function archiveFiles(path: string): LayoutFiles {
   }
 }
 
-function fileOver(fd: number, start: number, size: number, close: () => void): LayoutFile {
+function fileOver(fd: number, path: string, start: number, size: number, close: () => void): LayoutFile {
   return {
     size,
     read(offset, length) {
       const bytes = Buffer.allocUnsafe(length);
-      return bytes.subarray(0, readSync(fd, bytes, 0, length, start + offset));
+      const count = attempt(reading('the OCI layout', path), () => readSync(fd, bytes, 0, length, start + offset));
+      return bytes.subarray(0, count);
     },
     [Symbol.dispose]: close,
   };

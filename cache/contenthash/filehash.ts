@@ -2,7 +2,7 @@ import { createHash, hash } from 'node:crypto';
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import { O } from '../../snapshotter/sys/constants.ts';
 import { openRoot } from '../../snapshotter/sys/rooted.ts';
-import { contextChanged } from '../select/changed.ts';
+import { contextChanged, unreadable } from '../select/changed.ts';
 import { type Identity, sameIdentity } from '../select/entry.ts';
 import { OpenDirectory } from '../select/opendir.ts';
 import { type Contents, HAS_XATTRS, makeContents } from './statcache.ts';
@@ -19,7 +19,7 @@ export interface HashFile extends Identity {
   readonly directory: boolean;
 }
 
-/** Reads and digests every file, in the order of the job; a directory without xattrs is all zero. Throws KILN_CONTEXT_CHANGED when one is not, or does not stay, what its identity says. */
+/** Reads and digests every file, in the order of the job; a directory without xattrs is all zero. Throws KILN_CONTEXT_CHANGED when one is not, or does not stay, what its identity says, KILN_CONTEXT_UNREADABLE when the system refuses it. */
 export function hashFiles(job: HashJob): Contents {
   const result = makeContents(job.files.length);
   using root = openRoot(job.root);
@@ -37,11 +37,13 @@ function hashOne(directory: OpenDirectory, file: HashFile): { bytes: Uint8Array;
   try {
     fd = directory.open(file.path, file.directory ? O.RDONLY | O.DIRECTORY : O.RDONLY);
   } catch (error) {
-    throw contextChanged(file.path, error);
+    throw unreadable(file.path, error);
   }
   try {
     const content = file.directory ? NOTHING : hashContent(fd, file);
     return withXattrs(fd, content);
+  } catch (error) {
+    throw unreadable(file.path, error);
   } finally {
     closeSync(fd);
   }

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync }
 import { dirname, join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
+import { attempt, writing } from '../../base/oserror.ts';
 import { tarStream } from '../../snapshotter/layer/tarstream.ts';
 import { lockFile } from '../../snapshotter/overlay/filelock.ts';
 import type { CacheMountPlace } from '../gc/others.ts';
@@ -26,7 +27,9 @@ export async function exportMounts(
   destination: string,
   signal: AbortSignal,
 ): Promise<Exported> {
-  mkdirSync(join(destination, 'chunks'), { recursive: true });
+  attempt(writing('the directory of saved caches', destination), () =>
+    mkdirSync(join(destination, 'chunks'), { recursive: true }),
+  );
   const before = readSaved(destination);
   const made: SavedMount[] = [];
   let written = 0;
@@ -67,9 +70,11 @@ function writeChunk(path: string, chunk: Buffer): number {
   if (existsSync(path)) return 0;
   const bytes = zstdCompressSync(chunk);
   const temporary = `${path}.${process.pid}`;
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(temporary, bytes);
-  renameSync(temporary, path);
+  attempt(writing('the saved chunk', path), () => {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(temporary, bytes);
+    renameSync(temporary, path);
+  });
   return bytes.length;
 }
 

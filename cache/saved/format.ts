@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asDigest, type Digest, hexOf, isDigest } from '../../base/digest.ts';
-import { errnoOf, KilnError } from '../../base/errors.ts';
+import { KilnError } from '../../base/errors.ts';
+import { attempt, reading, writing } from '../../base/oserror.ts';
 import { CHUNK } from './chunker.ts';
 
 /**
@@ -45,11 +46,11 @@ export function readSaved(destination: string): SavedCaches | undefined {
   if (!existsSync(path)) return undefined;
   let value: unknown;
   try {
-    const bytes = readFileSync(path);
+    const bytes = attempt(reading('the index of the saved caches', path), () => readFileSync(path));
     if (bytes.length > MAX_INDEX) throw invalid(path, 'it is too long');
     value = JSON.parse(bytes.toString('utf8'));
   } catch (error) {
-    if (error instanceof KilnError || errnoOf(error) !== undefined) throw error;
+    if (error instanceof KilnError) throw error;
     throw invalid(path, 'it is no JSON');
   }
   return checked(path, value);
@@ -58,8 +59,10 @@ export function readSaved(destination: string): SavedCaches | undefined {
 export function writeSaved(destination: string, saved: SavedCaches): void {
   const path = join(destination, INDEX);
   const temporary = `${path}.${process.pid}`;
-  writeFileSync(temporary, `${JSON.stringify(saved, undefined, 1)}\n`);
-  renameSync(temporary, path);
+  attempt(writing('the index of the saved caches', path), () => {
+    writeFileSync(temporary, `${JSON.stringify(saved, undefined, 1)}\n`);
+    renameSync(temporary, path);
+  });
 }
 
 export function invalid(path: string, why: string): KilnError {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import { digestOf } from '../../base/digest.ts';
 import { KilnError, messageOf } from '../../base/errors.ts';
+import { isOsError, reasonOf } from '../../base/oserror.ts';
 import { TarReader } from '../../snapshotter/layer/untar.ts';
 import { LayerWriter, NeedsBelow } from '../../snapshotter/layer/writer.ts';
 import { lockFile } from '../../snapshotter/overlay/filelock.ts';
@@ -73,7 +74,7 @@ function readChunk(path: string, { digest, size }: SavedMount['chunks'][number])
   try {
     bytes = zstdDecompressSync(readFileSync(path), { maxOutputLength: CHUNK.most });
   } catch (error) {
-    throw invalid(path, `the chunk cannot be read: ${messageOf(error)}`);
+    throw invalid(path, `the chunk cannot be read: ${isOsError(error) ? reasonOf(error) : messageOf(error)}`);
   }
   if (bytes.length !== size || digestOf(bytes) !== digest) throw invalid(path, 'the chunk has other bytes than its name says');
   return bytes;

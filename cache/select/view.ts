@@ -2,7 +2,7 @@ import { lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { errnoOf } from '../../base/errors.ts';
 import { decodeName, fsName } from '../../snapshotter/sys/names.ts';
 import type { Tree, TreeFilter } from '../contenthash.ts';
-import { stillThere } from './changed.ts';
+import { stillThere, unreadable } from './changed.ts';
 import { isDirectory, type Meta } from './entry.ts';
 
 /**
@@ -66,7 +66,7 @@ class Scanner {
   }
 
   lstat(path: string): Meta | undefined {
-    return lstatOf(this.#onHost(path));
+    return lstatOf(this.#onHost(path), path);
   }
 
   names(directory: string): readonly string[] {
@@ -84,12 +84,12 @@ class Scanner {
 
 const NO_THROW = { throwIfNoEntry: false } as const;
 
-function lstatOf(path: string | Buffer): Meta | undefined {
+function lstatOf(onHost: string | Buffer, path: string): Meta | undefined {
   try {
-    return lstatSync(path, NO_THROW);
+    return lstatSync(onHost, NO_THROW);
   } catch (error) {
     if (errnoOf(error) === 'ENOTDIR' || errnoOf(error) === 'ENAMETOOLONG') return undefined;
-    throw error;
+    throw unreadable(path, error);
   }
 }
 

@@ -1,8 +1,10 @@
-import { existsSync, lstatSync, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, lstatSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { errnoOf, KilnError, type SourceText } from '../../base/errors.ts';
+import { osError, reading, reasonOf } from '../../base/oserror.ts';
 import { nearest } from '../../base/suggest.ts';
 import { type IgnoreFile, parseIgnore } from '../../frontend/ignore.ts';
+import { textIfThere } from '../../registry/textfile.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { BuildOptions } from './options.ts';
 
@@ -89,18 +91,13 @@ export function directoryAt(context: string): string {
   let isDirectory: boolean;
   try {
     isDirectory = statSync(directory).isDirectory();
+    if (isDirectory) accessSync(directory, constants.R_OK | constants.X_OK);
   } catch (error) {
-    const missing = errnoOf(error) === 'ENOENT';
-    throw new KilnError(
-      'KILN_CONTEXT_NOT_FOUND',
-      missing
-        ? `path ${JSON.stringify(context)} not found`
-        : `cannot read the context ${JSON.stringify(context)}: ${errnoOf(error)}`,
-      {
-        hint: 'name an existing directory, or - for standard input',
-        cause: error,
-      },
-    );
+    if (errnoOf(error) !== 'ENOENT') throw osError(error, reading('the build context', directory));
+    throw new KilnError('KILN_CONTEXT_NOT_FOUND', `path ${JSON.stringify(context)} not found`, {
+      hint: 'name an existing directory, or - for standard input',
+      cause: error,
+    });
   }
   if (!isDirectory)
     throw new KilnError('KILN_CONTEXT_NOT_FOUND', `path ${JSON.stringify(context)} is not a directory`, {
@@ -130,16 +127,13 @@ function readDockerfile(file: string, asWritten: string | undefined): SourceText
       throw new KilnError('KILN_DOCKERFILE_TOO_LARGE', `the Dockerfile has ${target.size} bytes, more than ${DOCKERFILE_LIMIT}`);
     return { name: asWritten === undefined ? basename(file) : asWritten, text: dockerfileText(readFileSync(file), file) };
   } catch (error) {
-    if (error instanceof KilnError) throw error;
-    throw new KilnError(
-      'KILN_DOCKERFILE_NOT_FOUND',
-      `failed to read dockerfile: open ${asWritten ?? basename(file)}: ${errnoOf(error) === 'ENOENT' ? 'no such file or directory' : (errnoOf(error) ?? 'unreadable')}`,
-      {
-        place: { kind: 'path', path: file },
-        hint: suggestion(file),
-        cause: error,
-      },
-    );
+    const what = `failed to read dockerfile: open ${asWritten ?? basename(file)}`;
+    if (errnoOf(error) !== 'ENOENT') throw osError(error, { code: 'KILN_FILE_UNREADABLE', what, path: file });
+    throw new KilnError('KILN_DOCKERFILE_NOT_FOUND', `${what}: ${reasonOf(error)}`, {
+      place: { kind: 'path', path: file },
+      hint: suggestion(file),
+      cause: error,
+    });
   }
 }
 
@@ -165,11 +159,8 @@ export function dockerfileText(bytes: Buffer, name: string): string {
 export function ignoreOf(directory: string, dockerfile: string | undefined): IgnoreFile | undefined {
   const candidates = [...(dockerfile ? [`${dockerfile}.dockerignore`] : []), join(directory, '.dockerignore')];
   for (const file of candidates) {
-    try {
-      return parseIgnore({ name: basename(file), text: readFileSync(file, 'utf8') });
-    } catch (error) {
-      if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTDIR') throw error;
-    }
+    const text = textIfThere('the ignore file', file);
+    if (text !== undefined) return parseIgnore({ name: basename(file), text });
   }
   return undefined;
 }

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
+import { attempt, reading, writing } from '../../base/oserror.ts';
 import type { ProgressEvent } from '../../base/progress.ts';
 
 /** Logs of this many builds are kept. */
@@ -21,7 +22,8 @@ export class BuildLog implements Disposable {
   constructor(directory: string, header: Readonly<Record<string, unknown>>, now = new Date()) {
     prune(directory);
     this.id = `${now.toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15)}-${process.pid}`;
-    this.#fd = openSync(join(directory, this.id + SUFFIX), 'ax', 0o600);
+    const path = join(directory, this.id + SUFFIX);
+    this.#fd = attempt(writing('the log of the build', path), () => openSync(path, 'ax', 0o600));
     this.#write(JSON.stringify({ build: this.id, ...header }));
   }
 
@@ -90,7 +92,8 @@ export function readLog(
     throw new KilnError('KILN_LOG_NOT_FOUND', `no log of a build ${JSON.stringify(id)}`, {
       hint: "'kiln logs --list' lists them",
     });
-  const lines = readFileSync(join(directory, id + SUFFIX), 'utf8')
+  const path = join(directory, id + SUFFIX);
+  const lines = attempt(reading('the log', path), () => readFileSync(path, 'utf8'))
     .split('\n')
     .filter(Boolean);
   const documents: Record<string, unknown>[] = [];

@@ -2,6 +2,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, KilnError } from '../../base/errors.ts';
+import { osError } from '../../base/oserror.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { MS } from '../../snapshotter/sys/constants.ts';
 import { mount, unmount } from '../../snapshotter/sys/mount.ts';
@@ -55,7 +56,12 @@ async function readSecret({ id, source }: SecretSpec, readStdin: () => Promise<B
     return limited(id, readFileSync(source.path));
   } catch (error) {
     if (error instanceof KilnError) throw error.at(place);
-    throw new KilnError('KILN_SECRET_NOT_FOUND', `the file of secret ${id} cannot be read: ${errnoOf(error)}`, { place });
+    throw osError(error, {
+      code: 'KILN_SECRET_NOT_FOUND',
+      what: `the file of secret ${id} cannot be read`,
+      path: source.path,
+      hint: 'name another file with src=',
+    });
   }
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync, type Stats, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { errnoOf, KilnError } from '../../base/errors.ts';
+import { osError } from '../../base/oserror.ts';
 import type { SshAgentSource } from '../../executor/ssh/agent.ts';
 import { keyAgent } from '../../executor/ssh/key-agent.ts';
 import { readSigningKey, type SigningKey } from '../../executor/ssh/signing-key.ts';
@@ -54,7 +55,7 @@ function keyAt(path: string): SigningKey {
   try {
     return readSigningKey(readFileSync(path), basename(path));
   } catch (error) {
-    if (!(error instanceof KilnError)) throw noAgent(`${path} cannot be read: ${errnoOf(error)}`);
+    if (!(error instanceof KilnError)) throw unreadable(path, error);
     const { code, message, hint } = error;
     throw new KilnError(code, `${message}: ${path}`, { place: PLACE, hint, exitCode: 2 });
   }
@@ -64,8 +65,12 @@ function statOf(path: string): Stats {
   try {
     return statSync(path);
   } catch (error) {
-    throw noAgent(`${path}: ${errnoOf(error) === 'ENOENT' ? 'there is no such socket or key' : errnoOf(error)}`);
+    throw errnoOf(error) === 'ENOENT' ? noAgent(`${path}: there is no such socket or key`) : unreadable(path, error);
   }
+}
+
+function unreadable(path: string, error: unknown): unknown {
+  return osError(error, { code: 'KILN_SSH_AGENT', what: `${path} cannot be read`, path, place: PLACE, exitCode: 2 });
 }
 
 function noAgent(what: string): KilnError {

@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { KilnError, messageOf } from '../../base/errors.ts';
 import type { ProgressEvent, ProgressSink, WarningEvent } from '../../base/progress.ts';
@@ -15,7 +14,7 @@ import { solveBuild } from '../build/run.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { stderr, stdout } from '../output.ts';
 import { createView, type LendingView, lending, type ProgressView } from '../progress/view.ts';
-import { printError, printWarnings } from '../report.ts';
+import { exitCodeOf, printError, printWarnings } from '../report.ts';
 import { openSession, type Session } from '../session.ts';
 
 /** `kiln build` */
@@ -28,6 +27,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (!parsed) return 0;
   const { options } = parsed;
   if (options.call) return await answer(options, options.call);
+  if (options.iidFile !== undefined || options.metadataFile !== undefined)
+    (await import('../build/result-files.ts')).tryResultFiles(options);
   await using session = openSession();
   using cancel = cancelOnSignals();
   const view = lending(await createView(options.progress, stderr, process.env['NO_COLOR'] === undefined));
@@ -152,8 +153,12 @@ async function afterwards({ snapshotter, store }: Session): Promise<void> {
 
 async function finish(options: BuildOptions, response: ExportResponse, warnings: readonly WarningEvent[]): Promise<void> {
   const id = response['containerimage.config.digest'] ?? response['containerimage.digest'];
-  if (options.iidFile !== undefined && id !== undefined) writeFileSync(options.iidFile, String(id));
-  if (options.metadataFile !== undefined) writeFileSync(options.metadataFile, `${JSON.stringify(sorted(response), null, 2)}\n`);
+  const { iidFile, metadataFile } = options;
+  if (iidFile !== undefined || metadataFile !== undefined) {
+    const { writeIidFile, writeMetadataFile } = await import('../build/result-files.ts');
+    if (iidFile !== undefined && id !== undefined) writeIidFile(iidFile, String(id));
+    if (metadataFile !== undefined) writeMetadataFile(metadataFile, `${JSON.stringify(sorted(response), null, 2)}\n`);
+  }
   if (options.progress === 'quiet') {
     if (id !== undefined) stdout.write(`${id}\n`);
   } else if (options.progress !== 'rawjson' && options.progress !== 'none') await printWarnings(warnings);
@@ -172,5 +177,5 @@ async function failed(
   view.close();
   if (options.progress !== 'quiet' && options.progress !== 'rawjson') await printWarnings(warnings);
   await printError(error);
-  return error instanceof KilnError ? error.exitCode : 70;
+  return exitCodeOf(error);
 }

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
+import { attempt, writing } from '../../base/oserror.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { dumpLlb } from '../build/dump.ts';
 import { stdout } from '../output.ts';
@@ -37,7 +38,8 @@ export async function run(argv: readonly string[]): Promise<number> {
       exitCode: 2,
     });
   const bytes = await dumpLlb(command.processedArgs[0] as string, { ...flags, format: flags.format });
-  if (flags.output !== undefined) writeFileSync(flags.output, bytes);
+  const { output } = flags;
+  if (output !== undefined) attempt(writing('the graph', output), () => writeFileSync(output, bytes));
   else stdout.write(bytes);
   return 0;
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { KilnError, messageOf } from '../../base/errors.ts';
+import { KilnError } from '../../base/errors.ts';
+import { attempt, reading } from '../../base/oserror.ts';
 import { parseReference, type Reference, repositoryOf } from '../../base/reference.ts';
 import { type Annotation, parseAnnotation } from '../../exporter/annotations.ts';
 import { combine, parseSources, partsFor } from '../../exporter/imagetools/create.ts';
@@ -72,15 +73,7 @@ function byRepository(tags: readonly Reference[]): Reference[][] {
 }
 
 function readSourceFile(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    throw new KilnError('KILN_USAGE', `${path} cannot be read: ${messageOf(cause)}`, {
-      place: { kind: 'flag', flag: '--file' },
-      exitCode: 2,
-      cause,
-    });
-  }
+  return attempt({ ...reading('the source', path), exitCode: 2 }, () => readFileSync(path, 'utf8'));
 }
 
 /** `TARGET[PLATFORM]:KEY=VALUE`. A manifest that is in a registry cannot be changed any more. */

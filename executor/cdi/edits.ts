@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
-import { KilnError, messageOf } from '../../base/errors.ts';
+import { KilnError } from '../../base/errors.ts';
+import { reasonOf } from '../../base/oserror.ts';
 
 /** What one device changes in a sandbox: the `containerEdits` of its file, checked. */
 export interface DeviceEdits {
@@ -85,7 +86,7 @@ function statNode(path: string, reader: Reader): Pick<DeviceNode, 'type' | 'majo
   try {
     stat = statSync(path);
   } catch (error) {
-    throw reader.wrong(`its device cannot be found: ${messageOf(error)}`);
+    throw reader.wrong(`its device ${path} cannot be found: ${reasonOf(error)}`);
   }
   const kind = stat.mode & S_IFMT;
   if (kind !== S_IFCHR && kind !== S_IFBLK) throw reader.wrong(`${path} is no device`);

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { messageOf } from '../../base/errors.ts';
+import { errnoOf, messageOf } from '../../base/errors.ts';
+import { isOsError, osError, reading, reasonOf } from '../../base/oserror.ts';
 import { type DeviceEdits, parseEdits, Reader } from './edits.ts';
 
 /** One device of this host. */
@@ -31,8 +32,9 @@ function list(directory: string): readonly string[] {
     return readdirSync(directory)
       .filter((name) => /\.(json|ya?ml)$/.test(name))
       .toSorted();
-  } catch {
-    return [];
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return [];
+    throw osError(error, { ...reading('the directory of devices', directory), code: 'KILN_DEVICE_FILE' });
   }
 }
 
@@ -43,7 +45,7 @@ async function parse(path: string): Promise<unknown> {
     const { parse: parseYaml } = await import('yaml');
     return parseYaml(text);
   } catch (error) {
-    throw new Reader(path).wrong(messageOf(error));
+    throw new Reader(path).wrong(isOsError(error) ? reasonOf(error) : messageOf(error));
   }
 }
 

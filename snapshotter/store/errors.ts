@@ -1,6 +1,7 @@
 import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf, KilnError, messageOf } from '../../base/errors.ts';
+import { osError } from '../../base/oserror.ts';
 
 /**
  * The error a user should see for `error`, which was met while writing at `path`: a full disk, a disk quota and a store that may
@@ -47,12 +48,17 @@ export function damaged(path: string, what: string, hint: string, cause?: unknow
   return new KilnError('KILN_STORE_DAMAGED', what, { place: { kind: 'path', path }, hint, cause });
 }
 
-/** Runs `body`; a full disk or a read-only store met in it is thrown as the KilnError that names `path`. */
+const MEANINGFUL = new Set(['EEXIST', 'ENOENT', 'ENOTEMPTY', 'EXDEV']);
+
+/** Runs `body`; an error of the system met in it is thrown as the KilnError that names `path`. */
 export function guarded<T>(path: string, body: () => T): T {
   try {
     return body();
   } catch (error) {
-    throw storeError(error, path);
+    // What is missing or there already means something to callers.
+    if (MEANINGFUL.has(errnoOf(error) ?? '')) throw error;
+    const told = storeError(error, path);
+    throw osError(told, { code: 'KILN_STORE_UNWRITABLE', what: 'the store cannot be written', path, doing: 'write' });
   }
 }
 

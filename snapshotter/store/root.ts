@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { errnoOf, KilnError } from '../../base/errors.ts';
+import { osError } from '../../base/oserror.ts';
 import { Database, damageMarker } from './database.ts';
 import { guarded, unwritable } from './errors.ts';
 import { CONDEMNED_TABLES, Lease } from './leases.ts';
@@ -195,9 +196,13 @@ function readVersion(root: string): number | undefined {
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
     if (errnoOf(error) === 'ENOTDIR') throw notAStore(root, 'it is not a directory');
-    if (errnoOf(error) === 'EACCES') throw unwritable(root, error);
-    throw error;
+    throw unusable(root, error);
   }
+}
+
+function unusable(root: string, error: unknown): unknown {
+  if (errnoOf(error) === 'EACCES') return unwritable(root, error);
+  return osError(error, { code: 'KILN_STORE_UNWRITABLE', what: 'the store cannot be opened', path: root });
 }
 
 /** What a store may hold before its VERSION is there (another process is just making it), and what a fresh file system holds. */
@@ -209,8 +214,7 @@ function refuseForeign(root: string): void {
     names = readdirSync(root);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return;
-    if (errnoOf(error) === 'EACCES') throw unwritable(root, error);
-    throw error;
+    throw unusable(root, error);
   }
   const foreign = names.find((name) => !HARMLESS.test(name));
   if (foreign !== undefined) throw notAStore(root, `it holds ${JSON.stringify(foreign)} but no VERSION file`);

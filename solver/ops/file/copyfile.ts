@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, readSync, writeSync } from 'node:fs';
 import { combine } from '../../../cache/contenthash/filehash.ts';
 import { contentXattrs } from '../../../cache/contenthash/xattrs.ts';
-import { contextChanged } from '../../../cache/select/changed.ts';
+import { contextChanged, unreadable } from '../../../cache/select/changed.ts';
 import { identityOf, sameIdentity } from '../../../cache/select/entry.ts';
 import type { OpenDirectory } from '../../../cache/select/opendir.ts';
 import { fstat, futimens, openat } from '../../../snapshotter/sys/calls.ts';
@@ -26,7 +26,7 @@ export function copyFile(from: OpenDirectory, step: FileStep, to: TargetDirector
     const target = openat(to.fd, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, mode & 0o777);
     try {
       const hash = step.expected ? createHash('sha256') : undefined;
-      const length = copyBytes(source, target, step.size, hash ? (bytes) => void hash.update(bytes) : undefined);
+      const length = copyBytes(source, target, step, hash ? (bytes) => void hash.update(bytes) : undefined);
       const stat = fstat(source);
       if (length !== step.size || !sameIdentity(identityOf(stat), step)) throw contextChanged(step.path);
       const xattrs = step.hasXattrs ? contentXattrs(source) : undefined;
@@ -76,16 +76,21 @@ function openSource(from: OpenDirectory, step: FileStep): number {
   try {
     return from.open(step.path, O.RDONLY);
   } catch (error) {
-    throw contextChanged(step.path, error);
+    throw unreadable(step.path, error);
   }
 }
 
 /** No more than `size` and one byte, whatever the source turned into. */
-function copyBytes(source: number, target: number, size: number, onBytes: ((bytes: Buffer) => void) | undefined): number {
+function copyBytes(
+  source: number,
+  target: number,
+  { path, size }: FileStep,
+  onBytes: ((bytes: Buffer) => void) | undefined,
+): number {
   chunk ??= Buffer.allocUnsafeSlow(CHUNK);
   let total = 0;
   while (total <= size) {
-    const count = readSync(source, chunk, 0, CHUNK, null);
+    const count = readChunk(source, chunk, path);
     if (count > 0) {
       writeAll(target, chunk, count);
       onBytes?.(chunk.subarray(0, count));
@@ -95,6 +100,14 @@ function copyBytes(source: number, target: number, size: number, onBytes: ((byte
     if (count < CHUNK) break;
   }
   return total;
+}
+
+function readChunk(source: number, into: Buffer, path: string): number {
+  try {
+    return readSync(source, into, 0, CHUNK, null);
+  } catch (error) {
+    throw unreadable(path, error);
+  }
 }
 
 function writeAll(target: number, bytes: Buffer, length: number): void {

@@ -3,7 +3,7 @@ import { closeSync, readSync } from 'node:fs';
 import { KilnError } from '../../../base/errors.ts';
 import { combine } from '../../../cache/contenthash/filehash.ts';
 import { contentXattrs } from '../../../cache/contenthash/xattrs.ts';
-import { contextChanged } from '../../../cache/select/changed.ts';
+import { contextChanged, stillThere, unreadable } from '../../../cache/select/changed.ts';
 import { identityOf, sameIdentity } from '../../../cache/select/entry.ts';
 import { OpenDirectory } from '../../../cache/select/opendir.ts';
 import { Expansion } from '../../../snapshotter/layer/expansion.ts';
@@ -104,19 +104,22 @@ class SourceFile implements Disposable {
     try {
       this.#fd = directory.open(step.path, O.RDONLY);
     } catch (error) {
-      throw contextChanged(step.path, error);
+      throw unreadable(step.path, error);
     }
   }
 
   start(): Uint8Array {
     const bytes = Buffer.alloc(16);
-    return bytes.subarray(0, readSync(this.#fd, bytes, 0, 16, 0));
+    return bytes.subarray(
+      0,
+      stillThere(this.#step.path, () => readSync(this.#fd, bytes, 0, 16, 0)),
+    );
   }
 
   *read(): Generator<Buffer> {
     for (let at = 0; at < this.#step.size; ) {
       const bytes = Buffer.allocUnsafe(CHUNK);
-      const count = readSync(this.#fd, bytes, 0, CHUNK, at);
+      const count = stillThere(this.#step.path, () => readSync(this.#fd, bytes, 0, CHUNK, at));
       if (count === 0) return;
       at += count;
       yield bytes.subarray(0, count);
