@@ -45,7 +45,8 @@ export function osError(error: unknown, about: Attempt): unknown {
   const [always, byErrno] = typeof hint === 'string' ? [hint, undefined] : [undefined, hint];
   return new KilnError(code, `${what}: ${reasonOf(error)}`, {
     place: place === 'later' ? undefined : (place ?? (path === undefined ? undefined : { kind: 'path', path })),
-    hint: byErrno?.[error.code] ?? nextStep(error.code, about) ?? always,
+    hint:
+      byErrno?.[error.code] ?? nextStep(error.code, about) ?? always ?? (error.code === 'ENOENT' ? missing(about) : undefined),
     ...(exitCode === undefined ? {} : { exitCode }),
     cause: error,
   });
@@ -76,7 +77,7 @@ export function untoldOsError(error: unknown, what?: string): unknown {
     code: 'KILN_SYSTEM',
     what: [what, call].filter(Boolean).join(': ') || 'the system refused a call',
     path: place,
-    hint: 'see whether something else changed it meanwhile, and run the command again',
+    hint: 'see whether something else changed it meanwhile, then run the command again',
   });
 }
 
@@ -131,6 +132,10 @@ const REASONS: Readonly<Record<string, string>> = {
   EXDEV: 'it is on another file system',
 };
 
+function missing({ doing }: Attempt): string {
+  return doing === 'write' ? 'make the directory first, or choose another path' : 'check the spelling of the path';
+}
+
 function nextStep(code: string, { path, doing = 'read' }: Attempt): string | undefined {
   const it = path ?? 'it';
   const write = doing === 'write';
@@ -142,7 +147,9 @@ function nextStep(code: string, { path, doing = 'read' }: Attempt): string | und
     case 'EPERM':
       return `the file system or its flags (lsattr) forbid it, or it takes a user with more rights: ls -ld ${it}`;
     case 'EISDIR':
-      return write ? 'name a file, not a directory' : `a file is needed here: remove or rename the directory ${it}`;
+      return write
+        ? 'name a file, not a directory'
+        : `a file is needed there: name another, or remove or rename the directory ${it}`;
     case 'ENOTDIR':
       return 'name a path whose every part but the last is a directory';
     case 'ELOOP':

@@ -5,6 +5,7 @@ import { attempt, reading } from '../base/oserror.ts';
 export function configPath(env: Readonly<Record<string, string | undefined>>): string {
   const named = env['KILN_CONFIG'];
   if (!named) return '/etc/kiln/kiln.toml';
-  attempt(reading('what KILN_CONFIG names,', named), () => statSync(named));
+  const what = `${named}, which KILN_CONFIG names, cannot be read`;
+  attempt({ ...reading('the configuration', named), what }, () => statSync(named));
   return named;
 }

@@ -5,7 +5,7 @@ import { stderr } from './output.ts';
 
 /** Prints a failure to standard error: the place with its excerpt, what is wrong and its code, the next step. A bug prints its stack. */
 export async function printError(thrown: unknown): Promise<void> {
-  const error = untoldOsError(thrown);
+  const error = untoldOsError(firstOf(thrown));
   if (!(error instanceof KilnError)) {
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const cause =
@@ -19,8 +19,13 @@ export async function printError(thrown: unknown): Promise<void> {
 
 /** How a command that failed with `thrown` ends: 70 for a bug. */
 export function exitCodeOf(thrown: unknown): number {
-  const error = untoldOsError(thrown);
+  const error = untoldOsError(firstOf(thrown));
   return error instanceof KilnError ? error.exitCode : 70;
+}
+
+/** What went wrong first: what was closed because of it may have failed, too. */
+function firstOf(error: unknown): unknown {
+  return error instanceof SuppressedError ? firstOf(error.suppressed) : error;
 }
 
 /** Warnings whose lines are shown; of the rest only what they say. */

@@ -5,6 +5,7 @@ import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
 import { attempt, writing } from '../../base/oserror.ts';
 import { tarStream } from '../../snapshotter/layer/tarstream.ts';
 import { lockFile } from '../../snapshotter/overlay/filelock.ts';
+import { makeDirectory } from '../../snapshotter/sys/makedirectory.ts';
 import type { CacheMountPlace } from '../gc/others.ts';
 import { Chunker } from './chunker.ts';
 import { chunkPath, readSaved, type SavedChunk, type SavedMount, writeSaved } from './format.ts';
@@ -27,9 +28,7 @@ export async function exportMounts(
   destination: string,
   signal: AbortSignal,
 ): Promise<Exported> {
-  attempt(writing('the directory of saved caches', destination), () =>
-    mkdirSync(join(destination, 'chunks'), { recursive: true }),
-  );
+  attempt(writing('the directory of saved caches', destination), () => makeDirectory(join(destination, 'chunks')));
   const before = readSaved(destination);
   const made: SavedMount[] = [];
   let written = 0;

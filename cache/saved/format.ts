@@ -1,7 +1,7 @@
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asDigest, type Digest, hexOf, isDigest } from '../../base/digest.ts';
-import { KilnError } from '../../base/errors.ts';
+import { errnoOf, KilnError } from '../../base/errors.ts';
 import { attempt, reading, writing } from '../../base/oserror.ts';
 import { CHUNK } from './chunker.ts';
 
@@ -43,10 +43,10 @@ export function chunkPath(destination: string, digest: Digest): string {
 /** Undefined when nothing was saved there. Everything it says is checked: it may come from anywhere. Throws KILN_SAVED_CACHE_INVALID. */
 export function readSaved(destination: string): SavedCaches | undefined {
   const path = join(destination, INDEX);
-  if (!existsSync(path)) return undefined;
   let value: unknown;
   try {
-    const bytes = attempt(reading('the index of the saved caches', path), () => readFileSync(path));
+    const bytes = bytesIfThere(path);
+    if (bytes === undefined) return undefined;
     if (bytes.length > MAX_INDEX) throw invalid(path, 'it is too long');
     value = JSON.parse(bytes.toString('utf8'));
   } catch (error) {
@@ -54,6 +54,17 @@ export function readSaved(destination: string): SavedCaches | undefined {
     throw invalid(path, 'it is no JSON');
   }
   return checked(path, value);
+}
+
+function bytesIfThere(path: string): Buffer | undefined {
+  return attempt(reading('the index of the saved caches', path), () => {
+    try {
+      return readFileSync(path);
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+  });
 }
 
 export function writeSaved(destination: string, saved: SavedCaches): void {

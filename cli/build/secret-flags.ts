@@ -1,6 +1,7 @@
-import { existsSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { KilnError } from '../../base/errors.ts';
+import { attempt } from '../../base/oserror.ts';
 import { keyValues, splitCsv } from '../arguments.ts';
 import type { SecretSpec, SshSpec } from './options.ts';
 
@@ -52,11 +53,22 @@ function sourceOf(id: string, fields: ReadonlyMap<string, string>, env: Environm
   if (path === undefined && type !== 'file' && env[id] !== undefined) return { kind: 'env', name: id };
   if (path !== undefined && STDIN.includes(path)) return { kind: 'stdin' };
   const file = expandHome(path ?? id);
-  if (existsSync(file)) return { kind: 'file', path: file };
+  if (isReadable(id, file)) return { kind: 'file', path: file };
   throw new KilnError('KILN_SECRET_NOT_FOUND', `the file of secret ${id} does not exist: ${file}`, {
     place: PLACE,
     hint: 'name a file with src= or a variable with env=',
     exitCode: 2,
+  });
+}
+
+/** False when there is no such file. Throws KILN_SECRET_NOT_FOUND for one that could not be read when a step asks for it. */
+function isReadable(id: string, path: string): boolean {
+  return attempt({ code: 'KILN_SECRET_NOT_FOUND', what: `the file of secret ${id} cannot be read`, path, exitCode: 2 }, () => {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (!stat) return false;
+    if (stat.isDirectory()) throw Object.assign(new Error(path), { code: 'EISDIR' });
+    accessSync(path, constants.R_OK);
+    return true;
   });
 }
 

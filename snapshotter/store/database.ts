@@ -1,6 +1,6 @@
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import { KilnError, messageOf } from '../../base/errors.ts';
+import { errnoOf, KilnError, messageOf } from '../../base/errors.ts';
 import { damaged, diskFull, isFull, unwritable } from './errors.ts';
 
 /** How long a writer waits for another process's transaction, in milliseconds. Transactions here take well under one. */
@@ -124,7 +124,7 @@ export class Database {
         return diskFull(this.path, error);
       case SQLITE.readonly:
       case SQLITE.cantopen:
-        return unwritable(this.path, error);
+        return unwritable(this.path, openError(this.path) ?? error);
       case SQLITE.busy:
       case SQLITE.locked:
         return new KilnError('KILN_STORE_BUSY', 'the store stayed locked by another process', {
@@ -147,6 +147,16 @@ export class Database {
       default:
         return error;
     }
+  }
+}
+
+/** Why the file cannot be opened, which SQLite does not say; undefined when it can. */
+function openError(path: string): unknown {
+  try {
+    closeSync(openSync(path, 'r+'));
+    return undefined;
+  } catch (error) {
+    return errnoOf(error) === 'ENOENT' ? undefined : error;
   }
 }
 

@@ -35,10 +35,16 @@ export function diskFull(path: string, cause?: unknown): KilnError {
   });
 }
 
+const OWNER = 'run kiln as the owner of the store, or choose another directory with --root or KILN_ROOT';
+
 export function unwritable(path: string, cause?: unknown): KilnError {
+  const hint = { EACCES: OWNER, EPERM: OWNER, EROFS: OWNER };
+  const what = 'the store cannot be written';
+  const told = osError(cause, { code: 'KILN_STORE_UNWRITABLE', what, path, doing: 'write', hint });
+  if (told instanceof KilnError) return told;
   return new KilnError('KILN_STORE_UNWRITABLE', `the store cannot be written: ${messageOf(cause)}`, {
     place: { kind: 'path', path },
-    hint: 'run kiln as the owner of the store, or choose another directory with --root or KILN_ROOT',
+    hint: OWNER,
     cause,
   });
 }

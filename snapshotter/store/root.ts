@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { osError } from '../../base/oserror.ts';
+import { makeDirectory } from '../sys/makedirectory.ts';
 import { Database, damageMarker } from './database.ts';
 import { guarded, unwritable } from './errors.ts';
 import { CONDEMNED_TABLES, Lease } from './leases.ts';
@@ -169,7 +170,7 @@ function isStore(root: string): boolean {
 function createStore(root: string): { db: Database; warning: undefined } {
   refuseForeign(root);
   guarded(root, () => {
-    mkdirSync(root, { recursive: true, mode: 0o700 });
+    makeDirectory(root, 0o700);
     makeDirectories(root);
   });
   const db = openTables(join(root, DATABASE), true);
@@ -183,7 +184,7 @@ function createStore(root: string): { db: Database; warning: undefined } {
 
 /** Answers those that were not there and held something that the index speaks of. */
 function makeDirectories(root: string): string[] {
-  const make = (name: string) => mkdirSync(join(root, name), { recursive: true, mode: 0o700 }) !== undefined;
+  const make = (name: string) => makeDirectory(join(root, name), 0o700);
   for (const name of ['tmp', 'logs', 'leases']) make(name);
   return ['blobs/sha256', 'layers'].filter(make);
 }
