@@ -1,6 +1,8 @@
 import { fstatSync, writeSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
 import type { Output } from './progress/view.ts';
+import { canMoveCursor } from './terminal/size.ts';
+import { styled, unstyled, visible } from './terminal/text.ts';
 
 /**
  * Standard output and standard error, as text. Writing waits until everything is written, as Node's own streams do on Linux; those
@@ -15,7 +17,9 @@ function outputOf(fd: 1 | 2): Output {
   const stream = () => (fd === 1 ? process.stdout : process.stderr);
   const isTerminal = () => (terminal ??= isDevice(fd) && stream().isTTY === true);
   return {
-    write: (text) => writeAll(fd, text),
+    write: (text) => writeAll(fd, typeof text === 'string' && isTerminal() ? visible(text) : text),
+    style: (text) => writeAll(fd, isTerminal() ? (canMoveCursor(process.env) ? styled(text) : unstyled(text)) : text),
+    control: (text) => writeAll(fd, text),
     get isTTY() {
       return isTerminal();
     },

@@ -2,6 +2,7 @@ import { KilnError, messageOf } from '../base/errors.ts';
 import { untoldOsError } from '../base/oserror.ts';
 import type { WarningEvent } from '../base/progress.ts';
 import { stderr } from './output.ts';
+import { cleanLine } from './terminal/text.ts';
 
 /** Prints a failure to standard error: the place with its excerpt, what is wrong and its code, the next step. A bug prints its stack. */
 export async function printError(thrown: unknown): Promise<void> {
@@ -14,7 +15,13 @@ export async function printError(thrown: unknown): Promise<void> {
     return;
   }
   const { renderError } = await import('../frontend/diagnostics.ts');
-  stderr.write(`${renderError(error)}\n`);
+  stderr.write(`${renderError(stderr.isTTY ? withCleanNotes(error) : error)}\n`);
+}
+
+/** Notes are mostly the end of a step's output: a terminal shows it without its colours and other sequences. */
+function withCleanNotes(error: KilnError): KilnError {
+  const { code, message, place, hint, exitCode } = error;
+  return new KilnError(code, message, { place, hint, exitCode, notes: error.notes.map(cleanLine) });
 }
 
 /** How a command that failed with `thrown` ends: 70 for a bug. */

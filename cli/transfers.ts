@@ -1,9 +1,11 @@
 import type { Digest } from '../base/digest.ts';
+import { CancelledError } from '../base/errors.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import { internalStep } from './build/internal.ts';
 import { stderr } from './output.ts';
 import { bytes } from './progress/model.ts';
-import { createView, type ProgressMode } from './progress/view.ts';
+import { createView, type Outcome, type ProgressMode } from './progress/view.ts';
+import { wantsColor } from './terminal/size.ts';
 
 /** Tells how far one part of a transfer is: a layer, a manifest. */
 export type TransferReport = (status: {
@@ -13,15 +15,29 @@ export type TransferReport = (status: {
   readonly total: number;
 }) => void;
 
-/** Runs a pull, push, load or save as one step in the usual progress view; `quiet` shows nothing. */
-export async function shownTransfer<T>(name: string, quiet: boolean, work: (report: TransferReport) => Promise<T>): Promise<T> {
+/**
+ * Runs a pull, push, load or copy as one step in the usual progress view; `quiet` shows nothing. `activity` is what the head of the live
+ * view says, such as `Pulling`.
+ */
+export async function shownTransfer<T>(
+  activity: string,
+  name: string,
+  quiet: boolean,
+  work: (report: TransferReport) => Promise<T>,
+): Promise<T> {
   const mode: ProgressMode = quiet ? 'quiet' : 'auto';
-  const view = await createView(mode, stderr, process.env['NO_COLOR'] === undefined);
+  const view = await createView(mode, stderr, { activity, color: wantsColor(process.env), env: process.env });
+  let outcome: Outcome = 'failed';
   const progress: ProgressSink = (event) => view.event(event);
   try {
-    return await internalStep(progress, name, ({ vertex }) => work(statusReport(progress, vertex)));
+    const result = await internalStep(progress, name, ({ vertex }) => work(statusReport(progress, vertex)));
+    outcome = 'done';
+    return result;
+  } catch (error) {
+    if (error instanceof CancelledError) outcome = 'cancelled';
+    throw error;
   } finally {
-    view.close();
+    view.close(outcome);
   }
 }
 

@@ -1,3 +1,4 @@
+import { cellsOf } from '../base/cells.ts';
 import type { KilnError, Place, SourcePlace } from '../base/errors.ts';
 
 /**
@@ -87,8 +88,11 @@ function underline(place: SourcePlace, line: string): string[] {
   if (start.column === 0 || start.column > MAX_WIDTH) return [];
   const stop = end.line === start.line ? end.column : line.length + 1;
   const length = Math.max(1, Math.min(stop, line.length + 1, MAX_WIDTH) - start.column);
-  const indent = line.slice(0, start.column - 1).replace(/[^\t]/g, ' ');
-  return [`     |     ${indent}${'^'.repeat(length)}`];
+  const before = line.slice(0, start.column - 1);
+  // A tab stays one, so that it is as wide as the one above it.
+  const indent = before.split('\t').map((part) => ' '.repeat(cellsOf(part)));
+  const marked = cellsOf(line.slice(before.length, before.length + length));
+  return [`     |     ${indent.join('\t')}${'^'.repeat(Math.max(1, marked))}`];
 }
 
 function clip(line: string): string {

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { KilnError, messageOf } from '../../base/errors.ts';
+import { CancelledError, KilnError, messageOf } from '../../base/errors.ts';
 import type { ProgressEvent, ProgressSink, WarningEvent } from '../../base/progress.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import { fullDiskError } from '../../snapshotter/store/errors.ts';
@@ -13,9 +13,10 @@ import type { BuildOptions, CallSpec } from '../build/options.ts';
 import { solveBuild } from '../build/run.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { stderr, stdout } from '../output.ts';
-import { createView, type LendingView, lending, type ProgressView } from '../progress/view.ts';
+import { createView, type LendingView, lending, type ProgressView, type ViewOptions } from '../progress/view.ts';
 import { exitCodeOf, printError, printWarnings } from '../report.ts';
 import { openSession, type Session } from '../session.ts';
+import { wantsColor } from '../terminal/size.ts';
 
 /** `kiln build` */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -31,7 +32,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     (await import('../build/result-files.ts')).tryResultFiles(options);
   await using session = openSession();
   using cancel = cancelOnSignals();
-  const view = lending(await createView(options.progress, stderr, process.env['NO_COLOR'] === undefined));
+  const view = lending(await createView(options.progress, stderr, viewOptions()));
   const failure = await openFailure(options, view);
   using log = new BuildLog(session.store.logs, {
     started: Date.now(),
@@ -55,7 +56,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     };
     await afterwards(session);
     log.end({ digest: response['containerimage.digest'] });
-    view.close();
+    view.close('done');
     await finish(options, response, warnings);
     if (options.explain) await explain(events);
     return 0;
@@ -68,6 +69,10 @@ export async function run(argv: readonly string[]): Promise<number> {
     await tellFailure(argv, error, options, failure);
     return code;
   }
+}
+
+function viewOptions(): ViewOptions {
+  return { activity: 'Building', color: wantsColor(process.env), env: process.env };
 }
 
 async function openFailure(options: BuildOptions, { lend }: LendingView): Promise<OnFailure | undefined> {
@@ -102,7 +107,7 @@ async function answer(options: BuildOptions, call: CallSpec): Promise<number> {
   await using session = openSession();
   await using scope = new AsyncDisposableStack();
   using cancel = cancelOnSignals();
-  const view = await createView(options.progress, stderr, process.env['NO_COLOR'] === undefined);
+  const view = await createView(options.progress, stderr, viewOptions());
   const warnings: WarningEvent[] = [];
   const progress: ProgressSink = (event) => {
     if (event.kind === 'warning') warnings.push(event);
@@ -112,7 +117,7 @@ async function answer(options: BuildOptions, call: CallSpec): Promise<number> {
     const { answerCall } = await import('../build/call.ts');
     const host = contextHost(session, scope, cancel.signal);
     const found = await answerCall(call, options, { session, progress, signal: cancel.signal, scope, host });
-    view.close();
+    view.close('done');
     if (options.progress !== 'quiet' && options.progress !== 'rawjson') await printWarnings(warnings);
     stdout.write(found.text);
     if (found.error) await printError(found.error);
@@ -174,7 +179,7 @@ async function failed(
   options: BuildOptions,
   warnings: readonly WarningEvent[],
 ): Promise<number> {
-  view.close();
+  view.close(error instanceof CancelledError ? 'cancelled' : 'failed');
   if (options.progress !== 'quiet' && options.progress !== 'rawjson') await printWarnings(warnings);
   await printError(error);
   return exitCodeOf(error);

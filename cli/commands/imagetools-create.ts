@@ -61,7 +61,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const quiet = flags.progress === 'none' || flags.progress === 'quiet';
   for (const repository of byRepository(tags)) {
     const image = await partsFor(client, created, repository[0] as Reference, signal);
-    await shownTransfer(`[internal] pushing ${repositoryOf(repository[0] as Reference)}`, quiet, (report) =>
+    await shownTransfer('Pushing', `[internal] pushing ${repositoryOf(repository[0] as Reference)}`, quiet, (report) =>
       pushImage(client, image, repository, { signal, report }),
     );
   }

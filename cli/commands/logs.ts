@@ -38,7 +38,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
   const view = flags.json ? createRawJsonView(stdout) : createPlainView(stdout);
   for (const event of events) view.event(event);
-  view.close();
+  view.close('done');
   if (!flags.json) stdout.write(`\nbuild ${id}: ${outcome(ended)}\n`);
   return 0;
 }
@@ -67,5 +67,6 @@ function row(directory: string, id: string): string[] {
 
 function outcome(ended: Record<string, unknown> | undefined): string {
   if (!ended) return 'was killed';
+  if (ended['code'] === 'KILN_CANCELLED') return 'was cancelled';
   return ended['error'] === undefined ? 'succeeded' : `failed: ${ended['error']}`;
 }

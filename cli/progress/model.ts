@@ -1,5 +1,6 @@
 import type { Digest } from '../../base/digest.ts';
 import type { LogEvent, ProgressEvent, StatusEvent, VertexEvent } from '../../base/progress.ts';
+import { cleanLine } from '../terminal/text.ts';
 
 /** Everything known about one vertex so far, folded from its events. */
 export interface VertexState {
@@ -38,14 +39,6 @@ export class OutputTail {
     if (lines.at(-1) === '') lines.pop();
     return lines.slice(-count);
   }
-}
-
-/** A line as it would stand on a terminal: no escape sequences, tabs as spaces, only what follows the last carriage return. */
-export function cleanLine(line: string): string {
-  const last = line.replace(/\r+$/, '').split('\r').at(-1) ?? '';
-  return last
-    .replace(/\u001b\[[0-9;?]*[ -/]*[@-~]|\u001b[@-Z\\-_]|[\u0000-\u0008\u000b-\u001f\u007f]/g, '')
-    .replace(/\t/g, '    ');
 }
 
 /** Folds events into states. Views read `vertices`; they are told nothing twice. */
@@ -122,9 +115,14 @@ export function bytes(count: number): string {
 
 /** `transferring context: 1.2MB / 3MB 0.3s done`, as buildx words a status line. */
 export function statusLine(status: StatusEvent): string {
-  let line = status.name;
-  if (status.total > 0) line += ` ${bytes(status.current)} / ${bytes(status.total)}`;
-  else if (status.current > 0) line += ` ${bytes(status.current)}`;
-  if (status.started !== undefined) line += ` ${seconds((status.completed ?? status.timestamp) - status.started)}`;
-  return status.completed === undefined ? line : `${line} done`;
+  return [status.name, ...statusNumbers(status), ...(status.completed === undefined ? [] : ['done'])].join(' ');
+}
+
+/** What moves of a status: `1.2MB / 3MB` and `0.3s`, each where it is known. */
+export function statusNumbers(status: StatusEvent): string[] {
+  const numbers: string[] = [];
+  if (status.total > 0) numbers.push(`${bytes(status.current)} / ${bytes(status.total)}`);
+  else if (status.current > 0) numbers.push(bytes(status.current));
+  if (status.started !== undefined) numbers.push(seconds((status.completed ?? status.timestamp) - status.started));
+  return numbers;
 }

@@ -4,9 +4,16 @@ import type { Output, ProgressView } from './view.ts';
 /** One JSON document per line in the form of BuildKit's SolveStatus, as `docker buildx build --progress=rawjson` writes it. */
 export function createRawJsonView(output: Output): ProgressView {
   return {
-    event: (event) => void output.write(`${JSON.stringify(toSolveStatus(event))}\n`),
+    event: (event) => void output.write(`${escaped(JSON.stringify(toSolveStatus(event)))}\n`),
     close: () => {},
   };
+}
+
+/** JSON.stringify leaves C1 controls and marks of direction as they are; a terminal obeys them. */
+function escaped(json: string): string {
+  return json.replace(/[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (control) => {
+    return `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
 }
 
 const time = (ms: number) => new Date(ms).toISOString();

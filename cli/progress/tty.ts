@@ -1,108 +1,147 @@
+import { cellsOf, cutToCells, padToCells } from '../../base/cells.ts';
 import type { ProgressEvent } from '../../base/progress.ts';
-import { ProgressModel, seconds, statusLine, type VertexState } from './model.ts';
-import type { Output, ProgressView } from './view.ts';
+import { type Size, sizeFor } from '../terminal/size.ts';
+import { oneLine } from '../terminal/text.ts';
+import { chooseRows, type StepRows } from './fit.ts';
+import { ProgressModel, seconds, statusNumbers, type VertexState } from './model.ts';
+import type { Outcome, Output, ProgressView, ViewOptions } from './view.ts';
 
 const FRAME_MS = 100;
 const LOG_LINES = 6;
+/** The fewest cells that a row is drawn with. */
+const NARROWEST = 10;
 
 /** Live lines per running step with the last lines of its output, redrawn in place ten times a second; a summary at the end. */
-export function createTtyView(output: Output, color: boolean): ProgressView {
-  return new TtyView(output, color);
+export function createTtyView(output: Output, options: ViewOptions): ProgressView {
+  return new TtyView(output, options);
 }
 
 class TtyView implements ProgressView {
   readonly #output: Output;
-  readonly #color: boolean;
+  readonly #options: ViewOptions;
   readonly #model = new ProgressModel();
   readonly #begun = Date.now();
   #timer: NodeJS.Timeout;
-  #drawn = 0;
+  /** The cells of each line that stands on the screen and will be drawn again. */
+  #drawn: number[] = [];
 
-  constructor(output: Output, color: boolean) {
+  constructor(output: Output, options: ViewOptions) {
     this.#output = output;
-    this.#color = color;
+    this.#options = options;
     this.#timer = this.#start();
   }
 
   #start(): NodeJS.Timeout {
-    return setInterval(() => this.#draw(false), FRAME_MS).unref();
+    return setInterval(() => this.#draw(undefined), FRAME_MS).unref();
   }
 
   event(event: ProgressEvent): void {
     this.#model.apply(event);
   }
 
-  close(): void {
+  close(outcome: Outcome): void {
     clearInterval(this.#timer);
-    this.#draw(true);
+    this.#draw(outcome);
   }
 
   /** What is drawn stays above what others write. */
   suspend(): void {
     clearInterval(this.#timer);
-    this.#draw(false);
-    this.#drawn = 0;
+    this.#draw(undefined);
+    this.#drawn = [];
   }
 
   resume(): void {
     this.#timer = this.#start();
   }
 
-  #draw(final: boolean): void {
-    const lines = this.#lines(final);
-    // Back to the first line drawn, line wrapping off (the terminal cuts), erase what is left below.
-    const up = this.#drawn > 0 ? `\u001b[${this.#drawn}A\r` : '';
-    this.#output.write(
-      `\u001b[?25l\u001b[?7l${up}${lines.map((line) => `${line}\u001b[K\n`).join('')}\u001b[J\u001b[?7h\u001b[?25h`,
+  /** One write a frame: back to the first line that was drawn, each line anew, and what is left below erased. */
+  #draw(outcome: Outcome | undefined): void {
+    const size = sizeFor(this.#output, this.#options.env);
+    const lines = outcome === undefined ? this.#frame(size) : this.#summary(size, outcome);
+    const up = rowsOf(this.#drawn, size.columns);
+    // Line wrapping is off meanwhile: should the window get narrower in this moment, the terminal cuts.
+    this.#output.control(
+      `\u001b[?25l\u001b[?7l${up > 0 ? `\u001b[${up}A\r` : ''}${lines.map((line) => `${line}\u001b[K\n`).join('')}\u001b[J\u001b[?7h\u001b[?25h`,
     );
-    this.#drawn = final ? 0 : lines.length;
+    this.#drawn = outcome === undefined ? lines.map(cellsOf) : [];
   }
 
-  #lines(final: boolean): string[] {
+  /** As many lines as the window has room for, with one below for the cursor. */
+  #frame(size: Size): string[] {
     const now = Date.now();
-    const states = [...this.#model.vertices.values()].filter(
-      (state) => state.started !== undefined || state.completed !== undefined,
+    const states = this.#begunStates();
+    const head = this.#head(states, this.#model.vertices.size, '', now, size);
+    const steps = states.map((state) => this.#step(state, now, size));
+    return [
+      head,
+      ...chooseRows(steps, Math.max(1, size.rows - 2), (hidden) => this.#row(` => ${hidden} more running`, '', size)),
+    ];
+  }
+
+  /** The last picture: every step. A step that nothing needed any more is not counted when all went well. */
+  #summary(size: Size, outcome: Outcome): string[] {
+    const now = Date.now();
+    const states = this.#begunStates();
+    const total = outcome === 'done' ? states.filter(isDone).length : this.#model.vertices.size;
+    const steps = states.map((state) => this.#step(state, now, size));
+    return [this.#head(states, total, WORDS[outcome], now, size), ...steps.flatMap(({ name, details }) => [name, ...details])];
+  }
+
+  #begunStates(): VertexState[] {
+    return [...this.#model.vertices.values()].filter((state) => state.started !== undefined || isDone(state));
+  }
+
+  #head(states: readonly VertexState[], total: number, word: string, now: number, { columns }: Size): string {
+    const done = states.filter(isDone).length;
+    return cutToCells(
+      `[+] ${this.#options.activity} ${seconds(now - this.#begun)} (${done}/${total})${word}`,
+      Math.max(NARROWEST, columns - 1),
     );
-    const done = states.filter((state) => state.completed !== undefined).length;
-    const failed = states.some((state) => state.error !== undefined && !state.cancelled);
-    const total = this.#model.vertices.size;
-    const head = `[+] Building ${seconds(now - this.#begun)} (${done}/${final ? done : total})${final ? (failed ? '' : ' FINISHED') : ''}`;
-    const body = states.flatMap((state) => this.#rows(state, now, final));
-    const room = Math.max(4, (this.#output.rows ?? 24) - 2);
-    return [head, ...(final ? body : body.slice(-room))];
   }
 
-  #rows(state: VertexState, now: number, final: boolean): string[] {
-    const rows = [this.#row(` => ${word(state)}${state.name}`, elapsed(state, now), tint(state))];
-    if (state.completed === undefined && !final) {
-      for (const status of state.statuses.values()) rows.push(this.#row(` => => ${statusLine(status)}`, '', 'none'));
-      for (const line of state.tail.lines(LOG_LINES)) rows.push(this.#paint(` => => # ${line}`, 'dim'));
-    } else {
-      for (const status of state.statuses.values()) rows.push(this.#row(` => => ${statusLine(status)}`, '', tint(state)));
-    }
-    return rows;
+  #step(state: VertexState, now: number, size: Size): StepRows {
+    const done = isDone(state);
+    const hue = tint(state);
+    const name = this.#row(` => ${word(state)}${oneLine(state.name)}`, elapsed(state, now), size, hue);
+    const details = [...state.statuses.values()].map((status) => {
+      return this.#row(` => => ${shortDigests(oneLine(status.name))}`, statusNumbers(status).join(' '), size, hue);
+    });
+    if (!done) for (const line of state.tail.lines(LOG_LINES)) details.push(this.#row(` => => # ${line}`, '', size, 'dim'));
+    return { running: !done, failed: hue === 'failed', name, details };
   }
 
-  #row(left: string, right: string, hue: Hue): string {
-    const columns = this.#output.columns ?? 80;
-    const width = Math.max(10, columns - right.length - 1);
-    const cut = left.length > width ? left.slice(0, width) : left.padEnd(width);
-    return this.#paint(`${cut} ${right}`.trimEnd(), hue);
+  /** The left part cut or padded, so that the right one ends at the edge. The last column stays free: erasing would take it. */
+  #row(left: string, right: string, { columns }: Size, hue: Hue = 'none'): string {
+    const width = Math.max(NARROWEST, columns - 1);
+    const room = right === '' ? width : Math.max(1, width - cellsOf(right) - 1);
+    const cut = padToCells(cutToCells(left, room), room);
+    return this.#paint(cutToCells(`${cut} ${right}`.trimEnd(), width), hue);
   }
 
   #paint(text: string, hue: Hue): string {
-    if (!this.#color || hue === 'none') return text;
+    if (!this.#options.color || hue === 'none') return text;
     return `\u001b[${HUES[hue]}m${text}\u001b[0m`;
   }
 }
 
+const WORDS = { done: ' FINISHED', failed: ' ERROR', cancelled: ' CANCELLED' } as const;
 const HUES = { done: '36', failed: '31', cancelled: '33', dim: '2' } as const;
 type Hue = keyof typeof HUES | 'none';
+
+/** How many rows of the screen these lines take: a window that has become narrower has broken the longer ones. */
+function rowsOf(lines: readonly number[], columns: number): number {
+  return lines.reduce((rows, cells) => rows + Math.max(1, Math.ceil(cells / columns)), 0);
+}
+
+function isDone(state: VertexState): boolean {
+  return state.completed !== undefined;
+}
 
 function tint(state: VertexState): Hue {
   if (state.cancelled) return 'cancelled';
   if (state.error !== undefined) return 'failed';
-  return state.completed === undefined ? 'none' : 'done';
+  return isDone(state) ? 'done' : 'none';
 }
 
 function word(state: VertexState): string {
@@ -114,4 +153,9 @@ function word(state: VertexState): string {
 function elapsed(state: VertexState, now: number): string {
   if (state.started === undefined) return seconds(0);
   return seconds((state.completed ?? now) - state.started);
+}
+
+/** A whole digest would leave no room for the numbers beside it. */
+function shortDigests(text: string): string {
+  return text.replace(/\b(sha256:[0-9a-f]{12})[0-9a-f]{52}\b/g, '$1');
 }

@@ -1,9 +1,13 @@
 import type { ProgressEvent } from '../../base/progress.ts';
+import { canMoveCursor, type SaidSize, sizeFor } from '../terminal/size.ts';
 
-/** A way to show progress. It consumes events; `close` writes what is due at the end. */
+/** How that ended which a view shows. */
+export type Outcome = 'done' | 'failed' | 'cancelled';
+
+/** A way to show progress. It consumes events; `close` writes what is due at the end, and is called once. */
 export interface ProgressView {
   event(event: ProgressEvent): void;
-  close(): void;
+  close(outcome: Outcome): void;
   /** For a view that writes by itself: it writes nothing until `resume`. */
   suspend?(): void;
   resume?(): void;
@@ -18,7 +22,7 @@ export function lending(view: ProgressView): LendingView {
   let held: ProgressEvent[] | undefined;
   return {
     event: (event) => (held ? void held.push(event) : view.event(event)),
-    close: () => view.close(),
+    close: (outcome) => view.close(outcome),
     lend() {
       held = [];
       view.suspend?.();
@@ -38,20 +42,39 @@ export type ProgressMode = 'auto' | 'tty' | 'plain' | 'quiet' | 'none' | 'rawjso
 
 export const PROGRESS_MODES: readonly ProgressMode[] = ['auto', 'tty', 'plain', 'quiet', 'none', 'rawjson'];
 
-/** The part of a stream that the views write to. */
-export interface Output {
+/**
+ * A stream that text is written to. When it is a terminal, only `control` reaches it as it is: the text of others may hold
+ * sequences that a terminal obeys (`terminal/text.ts`).
+ */
+export interface Output extends SaidSize {
+  /** Text from anywhere: a terminal shows its control characters as text. Bytes are written as they are. */
   write(text: string | Uint8Array): unknown;
+  /** The output of a step: as `write`, but its colours are kept. */
+  style(text: string): unknown;
+  /** Exactly these characters, made by Kiln: cursor movements and colours, around text that is clean. */
+  control(text: string): unknown;
   readonly isTTY?: boolean;
-  readonly columns?: number | undefined;
-  readonly rows?: number | undefined;
 }
 
-/** The view for `mode`; `auto` is the live view on a terminal and plain lines elsewhere. Modules are loaded when needed. */
-export async function createView(mode: ProgressMode, output: Output, color: boolean): Promise<ProgressView> {
-  const kind = mode === 'auto' ? (output.isTTY ? 'tty' : 'plain') : mode;
-  switch (kind) {
+/** The fewest rows in which the live view makes sense. */
+const FEWEST_ROWS = 3;
+
+export interface ViewOptions {
+  /** Whether the view colours its own lines. */
+  readonly color: boolean;
+  /** What is being done, for the head of the live view: `Building`, `Pushing`. */
+  readonly activity: string;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/**
+ * The view for `mode`; `auto` is the live view on a terminal that can draw it and plain lines elsewhere. The live view needs a terminal:
+ * without one `tty` is plain, too. Modules are loaded when needed.
+ */
+export async function createView(mode: ProgressMode, output: Output, options: ViewOptions): Promise<ProgressView> {
+  switch (resolved(mode, output, options.env)) {
     case 'tty':
-      return (await import('./tty.ts')).createTtyView(output, color);
+      return (await import('./tty.ts')).createTtyView(output, options);
     case 'plain':
       return (await import('./plain.ts')).createPlainView(output);
     case 'rawjson':
@@ -60,4 +83,11 @@ export async function createView(mode: ProgressMode, output: Output, color: bool
     case 'none':
       return { event() {}, close() {} };
   }
+}
+
+function resolved(mode: ProgressMode, output: Output, env: NodeJS.ProcessEnv): Exclude<ProgressMode, 'auto'> {
+  if (mode !== 'auto' && mode !== 'tty') return mode;
+  if (!output.isTTY) return 'plain';
+  if (mode === 'tty') return 'tty';
+  return canMoveCursor(env) && sizeFor(output, env).rows >= FEWEST_ROWS ? 'tty' : 'plain';
 }

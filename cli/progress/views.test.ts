@@ -1,22 +1,50 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cellsOf } from '../../base/cells.ts';
 import { digestOf } from '../../base/digest.ts';
 import type { ProgressEvent } from '../../base/progress.ts';
-import { bytes, cleanLine, OutputTail } from './model.ts';
+import { bytes, OutputTail } from './model.ts';
 import { createPlainView } from './plain.ts';
 import { createRawJsonView } from './rawjson.ts';
 import { createTtyView } from './tty.ts';
+import type { Outcome, Output, ProgressView, ViewOptions } from './view.ts';
 
 const A = digestOf('a');
 const B = digestOf('b');
 
-function written(play: (send: (event: ProgressEvent) => void) => void, make = createPlainView): string {
-  let text = '';
-  const view = make({ write: (part) => (text += part) });
-  play((event) => view.event(event));
-  view.close();
-  return text;
+/** An output that keeps what is written to it; `styled` text and control sequences alike. */
+function kept(more: Partial<Output> = {}): Output & { readonly text: string } {
+  const output = {
+    text: '',
+    write: (part: string | Uint8Array) => void (output.text += part),
+    style: (part: string) => void (output.text += part),
+    control: (part: string) => void (output.text += part),
+    ...more,
+  };
+  return output;
 }
+
+function written(
+  play: (send: (event: ProgressEvent) => void) => void,
+  make: (output: Output) => ProgressView = createPlainView,
+  { outcome = 'done' as Outcome, ...more }: Partial<Output> & { readonly outcome?: Outcome } = {},
+): string {
+  const output = kept(more);
+  const view = make(output);
+  play((event) => view.event(event));
+  view.close(outcome);
+  return output.text;
+}
+
+const OPTIONS: ViewOptions = { color: false, activity: 'Building', env: {} };
+const tty = (output: Output) => createTtyView(output, OPTIONS);
+/** What the last frame of the live view holds, without its sequences. */
+const lastFrame = (text: string) =>
+  text
+    .slice(text.lastIndexOf('[+] '))
+    .replace(/\u001b\[[0-9;?]*[A-Za-z]/g, '')
+    .trimEnd()
+    .split('\n');
 
 const vertex = (digest: typeof A, name: string, more: object = {}): ProgressEvent => ({
   kind: 'vertex',
@@ -104,16 +132,126 @@ test('tty: the last frame lists every step and is not cut', () => {
     (send) => {
       for (let index = 0; index < 60; index++) send(vertex(digestOf(`${index}`), `step ${index}.`, { started: 0, completed: 1 }));
     },
-    (output) => createTtyView({ ...output, columns: 60, rows: 10 }, false),
+    tty,
+    { columns: 60, rows: 10 },
   );
   const last = text.slice(text.lastIndexOf('[+] Building'));
   assert.match(last, '(60/60) FINISHED');
   for (let index = 0; index < 60; index++) assert.match(last, `step ${index}.`);
 });
 
-test('output is shown without control sequences, and only its end is kept', () => {
-  assert.is(cleanLine('\u001b[31mred\u001b[0m\tx'), 'red    x');
-  assert.is(cleanLine('10%\r50%\r100%\r'), '100%');
+test('tty: the head says what is done, and how it ended with how much of it', () => {
+  const steps = (send: (event: ProgressEvent) => void) => {
+    for (const name of ['a', 'b', 'c']) send(vertex(digestOf(name), name));
+    send(vertex(digestOf('a'), 'a', { started: 0, completed: 1 }));
+  };
+  assert.match(lastFrame(written(steps, tty, { outcome: 'cancelled' }))[0]!, /^\[\+\] Building [0-9.]+s \(1\/3\) CANCELLED$/);
+  assert.match(lastFrame(written(steps, tty, { outcome: 'failed' }))[0]!, /\(1\/3\) ERROR$/);
+  assert.match(lastFrame(written(steps, tty))[0]!, /\(1\/1\) FINISHED$/);
+  const pushing = (output: Output) => createTtyView(output, { ...OPTIONS, activity: 'Pushing' });
+  assert.match(lastFrame(written(steps, pushing))[0]!, /^\[\+\] Pushing /);
+});
+
+test('tty: every row ends one cell before the edge, with its time, wide characters or not', () => {
+  const names = ['plain', '日本語'.repeat(20), 'e\u0301'.repeat(90), '👩‍👩‍👧‍👦'.repeat(50), 'x'.repeat(300)];
+  for (const columns of [40, 80, 200]) {
+    const text = written(
+      (send) => {
+        for (const name of names) send(vertex(digestOf(name), name, { started: 0, completed: 1500 }));
+      },
+      tty,
+      { columns, rows: 24 },
+    );
+    for (const row of lastFrame(text).slice(1)) {
+      assert.match(row, / 1\.5s$/);
+      assert.ok(cellsOf(row) <= columns - 1 && cellsOf(row) >= columns - 2, `${cellsOf(row)} of ${columns}: ${row}`);
+    }
+  }
+});
+
+test('tty: a terminal that does not know its size has 80 columns, or those of COLUMNS', () => {
+  const step = (send: (event: ProgressEvent) => void) => send(vertex(A, '[1/1] RUN make', { started: 0, completed: 1500 }));
+  for (const columns of [0, 65535, undefined]) assert.is(cellsOf(lastFrame(written(step, tty, { columns, rows: 0 }))[1]!), 79);
+  const wider = (output: Output) => createTtyView(output, { ...OPTIONS, env: { COLUMNS: '100' } });
+  assert.is(cellsOf(lastFrame(written(step, wider, { columns: 0 }))[1]!), 99);
+});
+
+test('tty: what is moved is seen on 80 columns: digests are short, and numbers stand at the edge', () => {
+  const text = written(
+    (send) => {
+      send(vertex(A, 'pull', { started: 0 }));
+      send({
+        kind: 'status',
+        vertex: A,
+        id: '1',
+        name: `layer ${B} (2MB/s)`,
+        current: 1e6,
+        total: 3e6,
+        timestamp: 500,
+        started: 0,
+      });
+    },
+    tty,
+    { columns: 80, rows: 24 },
+  );
+  assert.match(lastFrame(text)[2]!, new RegExp(`^ => => layer ${B.slice(0, 19)} \\(2MB/s\\) +1MB / 3MB 0\\.5s$`));
+});
+
+test('tty: control characters of names and output are not sent', () => {
+  const text = written(
+    (send) => {
+      send(vertex(A, 'RUN \u001b]0;title\u0007\u009b2J\nfake', { started: 0 }));
+      send(log(A, '\u001b]52;c;aGk=\u0007\u001b[31mred\u001b[0m\u009b1m bold\n'));
+    },
+    tty,
+    { columns: 80, rows: 24 },
+  );
+  const [, name, line] = lastFrame(text);
+  assert.match(name!, /^ => RUN \^\[\]0;title\^G\\u009b2J fake/);
+  assert.not.match(text, /\u001b\]|[\u0080-\u009f]/);
+  assert.ok(line === undefined || line.startsWith(' => => # red bold'), line);
+});
+
+test('plain: colours of output are kept on a terminal, and a line that was redrawn shows what stood last', () => {
+  const send = (play: (event: ProgressEvent) => void) => {
+    play(vertex(A, 'a\u001b[2J', { started: 1000 }));
+    play(log(A, '10%\r\u001b[32m100%\u001b[0m\r\n'));
+    play(vertex(A, 'a\u001b[2J', { completed: 2000 }));
+  };
+  assert.is(written(send, createPlainView, { isTTY: true }), '#1 a^[[2J\n#1 0.500 \u001b[32m100%\u001b[0m\n#1 DONE 1.0s\n');
+  assert.is(written(send), '#1 a\u001b[2J\n#1 0.500 10%\r\u001b[32m100%\u001b[0m\n#1 DONE 1.0s\n');
+});
+
+test('plain: a line without its end is shown when its step falls silent, and the rest is a line of its own', async () => {
+  const output = kept();
+  const shown = new Promise<void>((done) => {
+    const { style } = output;
+    Object.assign(output, {
+      style(part: string) {
+        style(part);
+        if (part.includes('continue?')) done();
+      },
+    });
+  });
+  const view = createPlainView(output);
+  view.event(vertex(A, 'a', { started: Date.now() }));
+  view.event(log(A, 'continue? '));
+  // The timer of a view does not keep a process alive.
+  const alive = setInterval(() => {}, 1000);
+  await shown;
+  clearInterval(alive);
+  view.event(log(A, 'yes\n'));
+  view.close('done');
+  assert.match(output.text, /^#1 a\n#1 [0-9.]+ continue\? \n#1 [0-9.]+ yes\n$/);
+});
+
+test('rawjson: a terminal that it is written to obeys nothing in it', () => {
+  const text = written((send) => send(vertex(A, '\u001b[2J\u009b2J\u202e')), createRawJsonView);
+  assert.match(text, '\\u001b[2J\\u009b2J\\u202e');
+  assert.is(JSON.parse(text).vertexes[0].name, '\u001b[2J\u009b2J\u202e');
+});
+
+test('only the end of output is kept', () => {
   const tail = new OutputTail();
   for (let index = 0; index < 100_000; index++) tail.push(Buffer.from(`line ${index}\n`));
   assert.equal(tail.lines(2), ['line 99998', 'line 99999']);

@@ -1,0 +1,96 @@
+import { readFileSync } from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { KILN, Rig, run } from './rig.ts';
+
+const terminal = suite('on a terminal');
+
+/** Title, clearing of the screen and a C1 colour: what a terminal obeys. */
+const HOSTILE = '\u001b]0;TITLE\u0007\u001b[2J\u009b31m';
+const OBEYED = /\u001b\]|\u001b\[2J|[\u0080-\u009f]/;
+
+/** Runs `kiln` on a pseudoterminal that says 0 columns, and answers what the terminal gets. */
+async function onTerminal(rig: Rig, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
+  const command = [KILN, ...args].map((word) => `'${word}'`).join(' ');
+  const ran = await run(['script', '--quiet', '--return', '--command', command, '/dev/null'], {
+    cwd: rig.directory,
+    env: { KILN_ROOT: rig.store, TERM: 'xterm', ...env },
+  });
+  return ran.stdout;
+}
+
+terminal('what a Dockerfile, a step or an image says is shown, in every view; colours of a step stay', async () => {
+  await using rig = await Rig.create('busybox');
+  const text = `FROM busybox\nLABEL x="${HOSTILE}"\nRUN echo "${HOSTILE}" >/x\n`;
+  const failing = `RUN printf "\\033[32mgreen\\033[0m \\033]52;c;aGk=\\007boom\\n"; exit 3\n`;
+  rig.write('c', { Dockerfile: text, Failing: text + failing });
+  for (const progress of ['plain', 'tty', 'quiet', 'rawjson']) {
+    const shown = await onTerminal(rig, ['build', `--progress=${progress}`, '-f', 'c/Failing', 'c']);
+    assert.not.match(shown, OBEYED, progress);
+    assert.match(shown, progress === 'rawjson' ? 'exit code: 3' : 'boom', progress);
+    if (progress === 'plain') assert.match(shown, '\u001b[32mgreen');
+  }
+  await rig.build('c', '-t', 'esc');
+  for (const args of [
+    ['history', '--no-trunc', 'esc'],
+    ['inspect', '--format', '{{.Config.Labels.x}}', 'esc'],
+    ['logs'],
+    ['logs', '--json'],
+    ['build', '--call=outline', 'c'],
+  ])
+    assert.not.match(await onTerminal(rig, args), OBEYED, args.join(' '));
+  assert.match(await onTerminal(rig, ['inspect', '--format', '{{.Config.Labels.x}}', 'esc']), '^[]0;TITLE^G');
+});
+
+terminal('one that cannot move its cursor gets plain lines without an escape', async () => {
+  await using rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: 'FROM busybox\nRUN printf "\\033[31mred\\033[0m\\n"\n' });
+  for (const TERM of ['dumb', '']) {
+    const shown = await onTerminal(rig, ['build', '--no-cache', 'c'], { TERM });
+    assert.not.match(shown, '\u001b');
+    assert.match(shown, /#\d+ [0-9.]+ red\r\n/);
+  }
+});
+
+terminal('without a terminal nothing is drawn, whatever --progress says', async () => {
+  await using rig = await Rig.create();
+  rig.write('c', { Dockerfile: 'FROM scratch\nLABEL a=b\n' });
+  const ran = await rig.kiln(['build', '--progress=tty', 'c'], { expect: 0 });
+  assert.not.match(ran.stderr, '\u001b');
+  assert.match(ran.stderr, /^#1 /);
+});
+
+terminal('the head says what is done and how it ended', async () => {
+  await using rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: 'FROM busybox\nRUN false\nRUN true\nRUN true\n' });
+  const failed = await onTerminal(rig, ['build', 'c']);
+  const [, done, total] = /.*\[\+\] Building [0-9.]+s \((\d+)\/(\d+)\) ERROR/s.exec(failed) ?? [];
+  assert.ok(Number(done) < Number(total), failed.slice(-600));
+  await rig.kiln(['save', '-o', 'b.tar', 'busybox'], { expect: 0 });
+  const loaded = await onTerminal(rig, ['load', '-i', 'b.tar']);
+  assert.match(loaded, /\[\+\] Loading [0-9.]+s \(1\/1\) FINISHED/);
+  assert.not.match(loaded, 'Building');
+});
+
+terminal('a build that is cancelled says so, and so does its log', async () => {
+  await using rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo begun; sleep 100\n' });
+  // The shell becomes Kiln, so its process id is that of the build.
+  const command = `echo $$ >pid; exec '${KILN}' build --progress=tty c`;
+  let told = false;
+  const { stdout } = await run(['script', '--quiet', '--return', '--command', command, '/dev/null'], {
+    cwd: rig.directory,
+    env: { KILN_ROOT: rig.store, TERM: 'xterm' },
+    watch(output) {
+      if (told || !output.includes('# begun')) return;
+      told = true;
+      process.kill(Number(readFileSync(rig.path('pid'), 'utf8')), 'SIGINT');
+    },
+  });
+  const head = stdout.slice(stdout.lastIndexOf('[+] Building'));
+  assert.match(head, /^\[\+\] Building [0-9.]+s \(\d+\/\d+\) CANCELLED/);
+  assert.match(head, '=> CANCELED [2/2] RUN echo begun');
+  assert.match((await rig.kiln(['logs'])).stdout, /build \S+: was cancelled\n$/);
+});
+
+terminal.run();
