@@ -81,9 +81,9 @@ test('a file whose bytes cannot be read (EIO)', async () => {
   symlinkSync('/proc/self/mem', rig.path('bad'));
   for (const name of ['Dockerfile', 'ssh key', 'archive to load', 'source of a copy', 'source of an index'] as const)
     told(await rig.kiln(READ[name]!('bad')), name, 'bad', /input\/output error/);
-  rig.write('c', { Dockerfile: 'FROM scratch\nCOPY a /\n' });
-  symlinkSync('/proc/self/mem', rig.path('c/.dockerignore'));
-  told(await rig.kiln(['build', 'c']), 'ignore file', '.dockerignore', /input\/output error/);
+  rig.write('.', { own: 'FROM scratch\nCOPY a /\n' });
+  symlinkSync('/proc/self/mem', rig.path('own.dockerignore'));
+  told(await rig.kiln(['build', '-f', 'own', 'c']), 'ignore file', 'own.dockerignore', /input\/output error/);
   told(await rig.kiln(['build', 'c'], { env: { KILN_CONFIG: 'bad' } }), 'kiln.toml', 'bad', /input\/output error/);
 });
 

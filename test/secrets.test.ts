@@ -221,7 +221,7 @@ real('a required secret that is missing, a large one and one that cannot be read
   assert.match((await build()).stderr, /KILN_SECRET_NOT_FOUND/);
   assert.match((await build('--secret', 'id=s,env=NOT_SET')).stderr, /KILN_SECRET_NOT_FOUND/);
   assert.match((await build('--secret', 'id=s,src=large')).stderr, /KILN_SECRET_TOO_LARGE/);
-  assert.match((await build('--secret', 'id=s,src=c')).stderr, /cannot be read: EISDIR/);
+  assert.match((await build('--secret', 'id=s,src=c')).stderr, /cannot be read: it is a directory/);
   assert.is((await build('--secret', 'id=s,src=most')).code, 0);
 });
 

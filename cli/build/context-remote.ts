@@ -1,17 +1,10 @@
-import { KilnError, type SourceText } from '../../base/errors.ts';
+import type { SourceText } from '../../base/errors.ts';
 import { type GitRef, gitRefOf } from '../../frontend/convert/gitref.ts';
 import { parseBool } from '../../frontend/convert/goformat.ts';
 import { gitContext, HTTP_FILE, httpTree, unpacked } from '../../frontend/convert/remote.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
-import {
-  DOCKERFILE_LIMIT,
-  dockerfileElsewhere,
-  dockerfileText,
-  type FetchedTree,
-  type FetchingHost,
-  type LoadedContext,
-  looksLikeArchive,
-} from './context.ts';
+import { dockerfileElsewhere, type FetchedTree, type FetchingHost, type LoadedContext, looksLikeArchive } from './context.ts';
+import { DOCKERFILE_LIMIT, dockerfileFrom } from './dockerfile-file.ts';
 import type { BuildOptions } from './options.ts';
 
 /**
@@ -44,17 +37,13 @@ async function inTree(tree: DraftEdge, options: BuildOptions, host: FetchingHost
 }
 
 function defaultName(tree: FetchedTree): string {
-  const has = (name: string) => tree.readFile(name, DOCKERFILE_LIMIT) !== undefined;
+  const has = (name: string) => tree.find(name, DOCKERFILE_LIMIT).kind !== 'absent';
   return !has('Dockerfile') && has('dockerfile') ? 'dockerfile' : 'Dockerfile';
 }
 
 function read(tree: FetchedTree, path: string, name: string): SourceText {
-  const bytes = tree.readFile(path, DOCKERFILE_LIMIT);
-  if (bytes === undefined)
-    throw new KilnError('KILN_DOCKERFILE_NOT_FOUND', `failed to read dockerfile: the context has no ${path}`, {
-      hint: 'name the file in the context with -f, or its directory with #REF:DIRECTORY',
-    });
-  return { name, text: dockerfileText(bytes, name) };
+  const hint = 'name the file in the context with -f, or its directory with #REF:DIRECTORY';
+  return dockerfileFrom({ path, name, hint }, () => tree.find(path, DOCKERFILE_LIMIT));
 }
 
 /** `-f URL` */

@@ -1,15 +1,14 @@
-import { accessSync, constants, existsSync, lstatSync, readFileSync, statSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { accessSync, constants, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { errnoOf, KilnError, type SourceText } from '../../base/errors.ts';
-import { osError, reading, reasonOf } from '../../base/oserror.ts';
-import { nearest } from '../../base/suggest.ts';
-import { type IgnoreFile, parseIgnore } from '../../frontend/ignore.ts';
-import { textIfThere } from '../../registry/textfile.ts';
+import { osError, reading } from '../../base/oserror.ts';
+import type { ProgressSink } from '../../base/progress.ts';
+import type { IgnoreFile } from '../../frontend/ignore.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
+import { DOCKERFILE_LIMIT, defaultDockerfile, dockerfileFrom, dockerfileText, tooLarge } from './dockerfile-file.ts';
+import { ignoreOf } from './ignore-file.ts';
 import type { BuildOptions } from './options.ts';
-
-/** A Dockerfile larger than this is no Dockerfile. */
-export const DOCKERFILE_LIMIT = 16 * 1024 * 1024;
+import { type FoundFile, readInTree, readNamed } from './tree-file.ts';
 
 /** What a build reads from: where its files are, the Dockerfile's text and the `.dockerignore` in force. */
 export interface LoadedContext {
@@ -35,10 +34,17 @@ export interface RemoteContext {
 
 /** Where standard input and temporary directories come from. */
 export interface ContextHost {
-  /** All of standard input. Asked at most once. */
-  readonly readStdin: () => Promise<Buffer>;
+  /**
+   * All of standard input, asked at most once; undefined when it has more bytes than `max` says on seeing the first of them, which is
+   * found without reading on.
+   */
+  readonly readStdin: (max: number | ((start: Buffer) => number)) => Promise<Buffer | undefined>;
+  /** All that is written to a FIFO, as `<(command)` makes one; undefined when that is more than `max` bytes. */
+  readonly readPipe: (path: string, max: number) => Promise<Buffer | undefined>;
   /** A new empty directory that is removed after the build. */
   readonly scratch: (label: string) => string;
+  /** Tells what the user should know of the context. */
+  readonly warn: ProgressSink;
   /** Unpacks a tar (plain or compressed) into an empty directory, hostile paths and all. */
   readonly unpackTar: (archive: Buffer, into: string) => Promise<void>;
 }
@@ -50,8 +56,8 @@ export interface FetchingHost extends ContextHost {
 }
 
 export interface FetchedTree extends AsyncDisposable {
-  /** The bytes of a regular file, links followed inside the tree; undefined when there is nothing. Throws EFBIG above `max` bytes. */
-  readonly readFile: (path: string, max: number) => Buffer | undefined;
+  /** What is at a path, links followed inside the tree. */
+  readonly find: (path: string, max: number) => FoundFile;
   /** The first `length` bytes of a regular file that is there. */
   readonly readStart: (path: string, length: number) => Buffer;
 }
@@ -66,9 +72,8 @@ export async function loadContext(options: BuildOptions, host: FetchingHost): Pr
   const directory = directoryAt(options.context);
   const from = { kind: 'local', directory, memory: directory } as const;
   const elsewhere = await dockerfileElsewhere(options, host);
-  if (elsewhere) return { from, dockerfile: elsewhere, ignore: ignoreOf(directory, undefined) };
-  const file = options.file === undefined ? defaultDockerfile(directory) : resolve(options.file);
-  return { from, dockerfile: readDockerfile(file, options.file), ignore: ignoreOf(directory, file) };
+  if (elsewhere) return { from, dockerfile: elsewhere, ignore: ignoreOf(directory, {}, host.warn) };
+  return { from, ...(await localContext(directory, options, host)) };
 }
 
 /** True for a URL or the like, unless a directory has that name. */
@@ -79,7 +84,7 @@ export function isRemote(context: string): boolean {
 
 /** A Dockerfile that is neither in the context nor a file: on standard input, or at a URL. */
 export async function dockerfileElsewhere({ file }: BuildOptions, host: FetchingHost): Promise<SourceText | undefined> {
-  if (file === '-') return { name: 'Dockerfile', text: dockerfileText(await host.readStdin(), '-') };
+  if (file === '-') return textOnStdin(await host.readStdin(DOCKERFILE_LIMIT));
   if (file === undefined || !/^https?:\/\//.test(file)) return undefined;
   const { fetchDockerfile } = await import('./context-remote.ts');
   return await fetchDockerfile(file, host);
@@ -106,63 +111,59 @@ export function directoryAt(context: string): string {
   return directory;
 }
 
-/** `Dockerfile`, or `dockerfile` where there is only that. */
-function defaultDockerfile(directory: string): string {
-  const usual = join(directory, 'Dockerfile');
-  const lower = join(directory, 'dockerfile');
-  return !existsSync(usual) && existsSync(lower) ? lower : usual;
-}
-
-function readDockerfile(file: string, asWritten: string | undefined): SourceText {
-  try {
-    const stat = lstatSync(file);
-    const target = stat.isSymbolicLink() ? statSync(file) : stat;
-    if (!target.isFile())
-      throw new KilnError(
-        'KILN_DOCKERFILE_NOT_FOUND',
-        `failed to read dockerfile: ${asWritten ?? basename(file)} is not a regular file`,
-        { hint: 'name the Dockerfile with -f' },
-      );
-    if (target.size > DOCKERFILE_LIMIT)
-      throw new KilnError('KILN_DOCKERFILE_TOO_LARGE', `the Dockerfile has ${target.size} bytes, more than ${DOCKERFILE_LIMIT}`);
-    return { name: asWritten === undefined ? basename(file) : asWritten, text: dockerfileText(readFileSync(file), file) };
-  } catch (error) {
-    const what = `failed to read dockerfile: open ${asWritten ?? basename(file)}`;
-    if (errnoOf(error) !== 'ENOENT') throw osError(error, { code: 'KILN_FILE_UNREADABLE', what, path: file });
-    throw new KilnError('KILN_DOCKERFILE_NOT_FOUND', `${what}: ${reasonOf(error)}`, {
-      place: { kind: 'path', path: file },
-      hint: suggestion(file),
-      cause: error,
-    });
-  }
-}
-
-function suggestion(file: string): string {
-  const candidates = ['Dockerfile', 'dockerfile', 'Containerfile', `${basename(file)}.Dockerfile`].filter(
-    (name) => name !== basename(file) && existsSync(join(dirname(file), name)),
-  );
-  const close = nearest(basename(file), candidates) ?? candidates[0];
-  return close ? `there is ${close}: name it with -f ${join(dirname(file), close)}` : 'name the Dockerfile with -f FILE';
-}
-
-/** Throws KILN_DOCKERFILE_TOO_LARGE. */
-export function dockerfileText(bytes: Buffer, name: string): string {
-  if (bytes.byteLength > DOCKERFILE_LIMIT)
-    throw new KilnError(
-      'KILN_DOCKERFILE_TOO_LARGE',
-      `the Dockerfile ${name} has ${bytes.byteLength} bytes, more than ${DOCKERFILE_LIMIT}`,
+/** The file that `-f` names, or the usual one, with the ignore file that belongs to it. */
+async function localContext(directory: string, { file }: BuildOptions, host: FetchingHost) {
+  if (file === undefined) {
+    const name = defaultDockerfile(directory);
+    const dockerfile = dockerfileFrom({ path: join(directory, name), name, directory }, () =>
+      readInTree(directory, name, DOCKERFILE_LIMIT),
     );
-  return bytes.toString('utf8');
+    return { dockerfile, ignore: ignoreOf(directory, { inContext: name }, host.warn) };
+  }
+  const path = resolve(file);
+  const inContext = within(directory, path);
+  const asked = { path, name: file, directory: dirname(path) };
+  if (inContext !== undefined) {
+    const dockerfile = dockerfileFrom(asked, () => readInTree(directory, inContext, DOCKERFILE_LIMIT));
+    return { dockerfile, ignore: ignoreOf(directory, { inContext }, host.warn) };
+  }
+  const dockerfile = isFifo(path)
+    ? pipedText(await host.readPipe(path, DOCKERFILE_LIMIT), file)
+    : dockerfileFrom(asked, () => readNamed(path, DOCKERFILE_LIMIT));
+  return { dockerfile, ignore: ignoreOf(directory, { elsewhere: path }, host.warn) };
 }
 
-/** `<Dockerfile>.dockerignore` beside the Dockerfile wins over `.dockerignore` in the context. */
-export function ignoreOf(directory: string, dockerfile: string | undefined): IgnoreFile | undefined {
-  const candidates = [...(dockerfile ? [`${dockerfile}.dockerignore`] : []), join(directory, '.dockerignore')];
-  for (const file of candidates) {
-    const text = textIfThere('the ignore file', file);
-    if (text !== undefined) return parseIgnore({ name: basename(file), text });
+/** As `-f <(command)` names one. */
+function isFifo(path: string): boolean {
+  try {
+    return statSync(path).isFIFO();
+  } catch {
+    // Whoever reads it says why it cannot be looked at.
+    return false;
   }
-  return undefined;
+}
+
+function pipedText(bytes: Buffer | undefined, name: string): SourceText {
+  if (!bytes) throw tooLarge(name);
+  return { name, text: dockerfileText(bytes, name) };
+}
+
+function textOnStdin(bytes: Buffer | undefined): SourceText {
+  return { ...pipedText(bytes, '-'), name: 'Dockerfile' };
+}
+
+/** `path` relative to the directory that it is in, by its name or by where the names really are; undefined when it is elsewhere. */
+function within(directory: string, path: string): string | undefined {
+  const isOut = (path: string) => path === '..' || path.startsWith('../');
+  const byName = relative(directory, path);
+  if (!isOut(byName)) return byName;
+  try {
+    const really = relative(realpathSync.native(directory), join(realpathSync.native(dirname(path)), basename(path)));
+    return isOut(really) ? undefined : really;
+  } catch {
+    // A directory that is not there is in no other.
+    return undefined;
+  }
 }
 
 /** Standard input is a tar archive, or else the text of a Dockerfile with an empty context. */
@@ -172,26 +173,17 @@ async function fromStdin(options: BuildOptions, host: ContextHost): Promise<Load
       place: { kind: 'flag', flag: '--file' },
       exitCode: 2,
     });
-  const bytes = await host.readStdin();
+  const bytes = await host.readStdin((start) => (looksLikeArchive(start) ? Number.POSITIVE_INFINITY : DOCKERFILE_LIMIT));
   const directory = host.scratch('context');
   const from = { kind: 'local', directory, memory: undefined } as const;
-  if (!looksLikeArchive(bytes))
-    return { from, dockerfile: { name: 'Dockerfile', text: dockerfileText(bytes, '-') }, ignore: undefined };
+  if (!bytes || !looksLikeArchive(bytes)) return { from, dockerfile: textOnStdin(bytes), ignore: undefined };
   await host.unpackTar(bytes, directory);
-  const file = options.file === undefined ? defaultDockerfile(directory) : join(directory, options.file);
-  const { openRoot } = await import('../../snapshotter/sys/rooted.ts');
-  using root = openRoot(directory);
-  // The archive is a stranger's: its Dockerfile may be a link, so every path in it is resolved inside its own root.
-  const read = (path: string) => root.readFile(path.slice(directory.length + 1), { max: DOCKERFILE_LIMIT });
-  const found = read(file);
-  if (found === undefined)
-    throw new KilnError(
-      'KILN_DOCKERFILE_NOT_FOUND',
-      `failed to read dockerfile: the archive has no ${file.slice(directory.length + 1)}`,
-      { hint: 'name the file in the archive with -f' },
-    );
-  // Whoever made the archive chose what is in it: as with BuildKit its `.dockerignore` does not count.
-  return { from, dockerfile: { name: options.file ?? basename(file), text: dockerfileText(found, file) }, ignore: undefined };
+  const name = options.file ?? defaultDockerfile(directory);
+  // The archive is a stranger's, too. Whoever made it chose what is in it: as with BuildKit its `.dockerignore` does not count.
+  const dockerfile = dockerfileFrom({ path: name, name, hint: 'name the file in the archive with -f' }, () =>
+    readInTree(directory, name, DOCKERFILE_LIMIT),
+  );
+  return { from, dockerfile, ignore: undefined };
 }
 
 /** By magic number: gzip, bzip2, xz, zstd, or the checksum of a tar header. */

@@ -32,16 +32,19 @@ export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Arra
   await using session = openSession();
   await using scope = new AsyncDisposableStack();
   const { signal } = new AbortController();
-  const context = await loadContext(options, { ...contextHost(session, scope, signal), fetch: notFetched });
+  const context = await loadContext(options, { ...contextHost(session, scope, signal, notTold), fetch: notFetched });
   const sources = scope.use(
     imageSources({ content: session.content, images: session.images, registry: await registryOptions(process.env) }),
   );
-  const { request } = prepareRequest(options, context, imageResolver(sources, signal), signal);
+  const { request } = prepareRequest(options, context, imageResolver(sources, signal), signal, notTold);
   const { targets } = await convertDockerfile(request, parseDockerfile(context.dockerfile));
   const edge = targets[0]?.edge;
   if (flags.format === 'binary') return marshalDefinition(toDefinition(edge));
   return Buffer.from(`${JSON.stringify(definitionJson(edge), null, 2)}\n`);
 }
+
+/** A build says what is to be said of the context. */
+function notTold(): void {}
 
 /** Nothing is built here, and a context is fetched by building it. */
 async function notFetched(): Promise<never> {

@@ -12,7 +12,7 @@ import { parseFailureOutput } from './failure-output-flag.ts';
 import { addLimitFlags, parseLimits } from './limit-flags.ts';
 import type { BuildOptions, OutputSpec } from './options.ts';
 import { parseOutput } from './outputs.ts';
-import { parseSecrets, parseSsh } from './secret-flags.ts';
+import { parseSecrets, parseSsh, STDIN } from './secret-flags.ts';
 
 interface Host {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -96,7 +96,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
   return {
     options: {
       context: command.args[0] ?? '.',
-      file: text('file'),
+      file: dockerfileFlag(text('file')),
       tags: list('tag').map((name) => asFlag('--tag', () => checkedName(name))),
       target: text('target') || undefined,
       buildArgs,
@@ -112,7 +112,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
       metadataFile: text('metadataFile'),
       network: network(text('network') ?? 'default'),
       extraHosts: list('addHost').map(extraHost),
-      secrets: parseSecrets(list('secret'), host.env, { context: command.args[0], file: text('file') }),
+      secrets: parseSecrets(list('secret'), host.env, { context: command.args[0], file: dockerfileFlag(text('file')) }),
       ssh: list('ssh').map(parseSsh),
       shmSize: flags['shmSize'] === undefined ? 0 : parseBytes(text('shmSize') ?? '', '--shm-size'),
       ulimits: list('ulimit').map(ulimit),
@@ -132,6 +132,11 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
       attest: attestFlags(flags),
     },
   };
+}
+
+/** Standard input under any of its names is one thing: it can be read once. */
+function dockerfileFlag(file: string | undefined): string | undefined {
+  return file !== undefined && STDIN.includes(file) ? '-' : file;
 }
 
 function onError(value: string | undefined): BuildOptions['onError'] {

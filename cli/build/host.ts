@@ -1,12 +1,15 @@
 import { mkdirSync, rmSync } from 'node:fs';
-import { buffer } from 'node:stream/consumers';
+import type { ProgressSink } from '../../base/progress.ts';
 import type { Session } from '../session.ts';
 import type { ContextHost } from './context.ts';
+import { readFifo, readUpTo } from './read-stream.ts';
 
 /** Standard input and temporary directories of this process, for contexts that come from there. */
-export function contextHost(session: Session, scope: AsyncDisposableStack, signal: AbortSignal): ContextHost {
+export function contextHost(session: Session, scope: AsyncDisposableStack, signal: AbortSignal, warn: ProgressSink): ContextHost {
   return {
-    readStdin: () => buffer(process.stdin),
+    readStdin: (max) => readUpTo(process.stdin, max, signal),
+    readPipe: (path, max) => readFifo(path, max, signal),
+    warn,
     scratch(label) {
       const path = session.store.scratchPath(label);
       mkdirSync(path, { mode: 0o700 });

@@ -7,7 +7,8 @@ import type { FrontendRequest, ImageResolver, NamedContext } from '../../fronten
 import { ignoreFilter } from '../../frontend/ignore.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import type { LoadedContext } from './context.ts';
-import { directoryAt, ignoreOf, isRemote } from './context.ts';
+import { directoryAt, isRemote } from './context.ts';
+import { ignoreOf } from './ignore-file.ts';
 import { internalStep } from './internal.ts';
 import type { BuildOptions } from './options.ts';
 
@@ -38,13 +39,14 @@ export function prepareRequest(
   context: LoadedContext,
   resolveImage: ImageResolver,
   signal: AbortSignal,
+  warn: ProgressSink,
 ): PreparedRequest {
   const locals = new Map<string, LocalSource>();
   const { from, ignore } = context;
   if (from.kind === 'local')
     locals.set('context', { directory: from.directory, filter: ignore && ignoreFilter(ignore), memory: from.memory });
   const namedContexts = new Map<string, NamedContext>();
-  for (const [name, value] of options.buildContexts) namedContexts.set(name, namedContext(name, value, locals));
+  for (const [name, value] of options.buildContexts) namedContexts.set(name, namedContext(name, value, locals, warn));
   const request: FrontendRequest = {
     dockerfile: context.dockerfile,
     target: options.target,
@@ -74,7 +76,7 @@ export function prepareRequest(
 }
 
 /** One `--build-context NAME=VALUE`: an image, an OCI layout, a git repository, a file by http, or a directory. */
-function namedContext(name: string, value: string, locals: Map<string, LocalSource>): NamedContext {
+function namedContext(name: string, value: string, locals: Map<string, LocalSource>, warn: ProgressSink): NamedContext {
   if (value.startsWith('docker-image://')) return { kind: 'image', ref: value.slice('docker-image://'.length) };
   if (value.startsWith(LAYOUT))
     return { kind: 'oci-layout', store: name, ref: `${name}${splitLayout(value.slice(LAYOUT.length)).suffix}` };
@@ -84,7 +86,7 @@ function namedContext(name: string, value: string, locals: Map<string, LocalSour
     if (/^https?:/.test(value)) return { kind: 'http', url: value };
   }
   const directory = directoryAt(value);
-  const ignore = ignoreOf(directory, undefined);
+  const ignore = ignoreOf(directory, {}, warn);
   locals.set(name, { directory, filter: ignore && ignoreFilter(ignore), memory: directory });
   return { kind: 'local', name, ignore: ignore?.patterns.map((pattern) => pattern.text) ?? [] };
 }

@@ -123,7 +123,7 @@ export async function openFrontend(options: BuildOptions, context: BuildContext)
   const { loaded, vertex } = await loadAnnounced(options, context, fetch);
   if (loaded.from.kind === 'local') bulk.context = { directory: loaded.from.directory, ignore: loaded.ignore };
   const resolve = announcedResolver(imageResolver(sources, signal, layouts), progress);
-  return { ...prepareRequest(options, loaded, resolve, signal), vertex, engine };
+  return { ...prepareRequest(options, loaded, resolve, signal, progress), vertex, engine };
 }
 
 /** From options to solved targets: load, parse, lower, solve. Everything that runs reports to `progress`. */
@@ -288,7 +288,7 @@ function openWorld(
     pool: { threads: pool.threads, run: (job, signal) => pool.run(hashFilesJob, job, signal), warm: () => pool.warm() },
   });
   scope.defer(() => hasher.save());
-  const secrets = openSecrets(options.secrets, session.store, host.readStdin);
+  const secrets = openSecrets(options.secrets, session.store, host);
   return {
     snapshotter: session.snapshotter,
     executor,

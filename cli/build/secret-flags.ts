@@ -4,12 +4,14 @@ import { KilnError } from '../../base/errors.ts';
 import { attempt } from '../../base/oserror.ts';
 import { keyValues, splitCsv } from '../arguments.ts';
 import type { SecretSpec, SshSpec } from './options.ts';
+import { danglingTarget } from './tree-file.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 const PLACE = { kind: 'flag', flag: '--secret' } as const;
 const KEYS = ['type', 'id', 'src', 'source', 'env', 'invalidate'];
-const STDIN = ['-', '/dev/stdin', '/dev/fd/0', '/proc/self/fd/0'];
+/** Names of standard input. */
+export const STDIN: readonly string[] = ['-', '/dev/stdin', '/dev/fd/0', '/proc/self/fd/0'];
 
 /** What else of a build may come from standard input. */
 interface Piped {
@@ -54,7 +56,7 @@ function sourceOf(id: string, fields: ReadonlyMap<string, string>, env: Environm
   if (path !== undefined && STDIN.includes(path)) return { kind: 'stdin' };
   const file = expandHome(path ?? id);
   if (isReadable(id, file)) return { kind: 'file', path: file };
-  throw new KilnError('KILN_SECRET_NOT_FOUND', `the file of secret ${id} does not exist: ${file}`, {
+  throw new KilnError('KILN_SECRET_NOT_FOUND', `the file of secret ${id} does not exist: ${file}${leading(file)}`, {
     place: PLACE,
     hint: 'name a file with src= or a variable with env=',
     exitCode: 2,
@@ -70,6 +72,12 @@ function isReadable(id: string, path: string): boolean {
     accessSync(path, constants.R_OK);
     return true;
   });
+}
+
+/** Where a link that leads nowhere should have led, for messages. */
+function leading(path: string): string {
+  const target = danglingTarget(path);
+  return target === undefined ? '' : `, a link to ${JSON.stringify(target)}`;
 }
 
 function isTrue(value: string | undefined): boolean {

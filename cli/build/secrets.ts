@@ -2,12 +2,14 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, KilnError } from '../../base/errors.ts';
-import { osError } from '../../base/oserror.ts';
+import { attempt } from '../../base/oserror.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { MS } from '../../snapshotter/sys/constants.ts';
 import { mount, unmount } from '../../snapshotter/sys/mount.ts';
 import { enterPrivateMounts } from '../../snapshotter/sys/namespace.ts';
+import type { ContextHost } from './context.ts';
 import type { SecretSpec } from './options.ts';
+import { readNamed, whyNotRead } from './tree-file.ts';
 
 /** As BuildKit. */
 const LIMIT = 500 * 1024;
@@ -20,7 +22,10 @@ export interface Secrets {
   readonly mark: (id: string) => Promise<string | undefined>;
 }
 
-export function openSecrets(specs: readonly SecretSpec[], store: Store, readStdin: () => Promise<Buffer>): Secrets {
+/** Where secrets that are no plain files come from. */
+export type SecretHost = Pick<ContextHost, 'readStdin' | 'readPipe'>;
+
+export function openSecrets(specs: readonly SecretSpec[], store: Store, host: SecretHost): Secrets {
   const known = new Map<string, Promise<Uint8Array | undefined>>();
   const specOf = (id: string) => specs.find((spec) => spec.id === id);
   const read = async (id: string) => {
@@ -28,7 +33,7 @@ export function openSecrets(specs: readonly SecretSpec[], store: Store, readStdi
     if (!spec) return undefined;
     let bytes = known.get(id);
     if (!bytes) {
-      bytes = readSecret(spec, readStdin);
+      bytes = readSecret(spec, host);
       known.set(id, bytes);
     }
     return await bytes;
@@ -43,30 +48,31 @@ export function openSecrets(specs: readonly SecretSpec[], store: Store, readStdi
   };
 }
 
-async function readSecret({ id, source }: SecretSpec, readStdin: () => Promise<Buffer>): Promise<Uint8Array | undefined> {
+async function readSecret({ id, source }: SecretSpec, host: SecretHost): Promise<Uint8Array | undefined> {
   if (source.kind === 'env') {
     const value = process.env[source.name];
-    return value === undefined ? undefined : Buffer.from(value);
+    return value === undefined ? undefined : limited(id, Buffer.from(value));
   }
-  if (source.kind === 'stdin') return limited(id, await readStdin());
-  const place = { kind: 'path', path: source.path } as const;
+  if (source.kind === 'stdin') return limited(id, await host.readStdin(LIMIT));
+  const { path } = source;
+  const place = { kind: 'path', path } as const;
+  const read = { code: 'KILN_SECRET_NOT_FOUND', what: `the file of secret ${id} cannot be read`, path } as const;
   try {
-    // A pipe, as `<(command)` makes one, has no size before it is read.
-    if (statSync(source.path).size > LIMIT) throw tooLarge(id);
-    return limited(id, readFileSync(source.path));
+    // A pipe, as `<(command)` makes one, has no size before it is read, and must not hold up everything else until it is written to.
+    const pipe = attempt(read, () => statSync(path)).isFIFO();
+    if (pipe) return limited(id, await host.readPipe(path, LIMIT));
+    const found = attempt(read, () => readNamed(path, LIMIT, { devices: true }));
+    if (found.kind === 'file') return found.bytes;
+    if (found.kind === 'large') throw tooLarge(id);
+    const why = found.kind === 'absent' ? 'is not there any more' : whyNotRead(found);
+    throw new KilnError('KILN_SECRET_NOT_FOUND', `the file of secret ${id} ${why}`, { hint: 'name a file or a pipe with src=' });
   } catch (error) {
-    if (error instanceof KilnError) throw error.at(place);
-    throw osError(error, {
-      code: 'KILN_SECRET_NOT_FOUND',
-      what: `the file of secret ${id} cannot be read`,
-      path: source.path,
-      hint: 'name another file with src=',
-    });
+    throw error instanceof KilnError ? error.at(place) : error;
   }
 }
 
-function limited(id: string, bytes: Buffer): Buffer {
-  if (bytes.byteLength > LIMIT) throw tooLarge(id);
+function limited(id: string, bytes: Buffer | undefined): Buffer {
+  if (!bytes || bytes.byteLength > LIMIT) throw tooLarge(id);
   return bytes;
 }
 

@@ -7,6 +7,7 @@ import { keyAgent } from '../../executor/ssh/key-agent.ts';
 import { readSigningKey, type SigningKey } from '../../executor/ssh/signing-key.ts';
 import { socketAgent } from '../../executor/ssh/socket-agent.ts';
 import type { SshSpec } from './options.ts';
+import { danglingTarget } from './tree-file.ts';
 
 /** No file of a key is near this. */
 const KEY_LIMIT = 100 * 1024;
@@ -51,7 +52,7 @@ function agentOf(id: string, paths: readonly string[]): SshAgentSource {
 
 function keyAt(path: string): SigningKey {
   const stat = statOf(path);
-  if (stat.isDirectory() || stat.size > KEY_LIMIT) throw noAgent(`${path} is neither a socket nor the file of a key`);
+  if (!stat.isFile() || stat.size > KEY_LIMIT) throw noAgent(`${path} is neither a socket nor the file of a key`);
   try {
     return readSigningKey(readFileSync(path), basename(path));
   } catch (error) {
@@ -65,7 +66,13 @@ function statOf(path: string): Stats {
   try {
     return statSync(path);
   } catch (error) {
-    throw errnoOf(error) === 'ENOENT' ? noAgent(`${path}: there is no such socket or key`) : unreadable(path, error);
+    if (errnoOf(error) !== 'ENOENT') throw unreadable(path, error);
+    const target = danglingTarget(path);
+    const missing =
+      target === undefined
+        ? 'there is no such socket or key'
+        : `it is a link to ${JSON.stringify(target)}, where there is nothing`;
+    throw noAgent(`${path}: ${missing}`);
   }
 }
 

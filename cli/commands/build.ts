@@ -115,7 +115,7 @@ async function answer(options: BuildOptions, call: CallSpec): Promise<number> {
   };
   try {
     const { answerCall } = await import('../build/call.ts');
-    const host = contextHost(session, scope, cancel.signal);
+    const host = contextHost(session, scope, cancel.signal, progress);
     const found = await answerCall(call, options, { session, progress, signal: cancel.signal, scope, host });
     view.close('done');
     if (options.progress !== 'quiet' && options.progress !== 'rawjson') await printWarnings(warnings);
@@ -137,7 +137,7 @@ async function build(
 ): Promise<ExportResponse> {
   await using scope = new AsyncDisposableStack();
   const specs = exportSpecs(options);
-  const host = contextHost(session, scope, signal);
+  const host = contextHost(session, scope, signal, progress);
   const mayLeave = specs.every(needsNoLayers) && options.epoch === undefined && !options.attest.sbom && !options.squash;
   const pushes = specs.some((spec) => spec.type === 'image' && spec.push);
   const context = { session, progress, signal, scope, host, mayLeave, pushes, buildId, failure };

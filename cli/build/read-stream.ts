@@ -1,0 +1,40 @@
+import { constants as FS, openSync } from 'node:fs';
+import { addAbortSignal, type Readable } from 'node:stream';
+
+/**
+ * All that a stream has; undefined as soon as it has more than `max` bytes. `max` may depend on the first bytes (up to 1 KiB): a stream
+ * that is an archive may be long, one that is a text may not. Ends with the signal, also while nobody writes.
+ */
+export async function readUpTo(
+  stream: Readable,
+  max: number | ((start: Buffer) => number),
+  signal: AbortSignal,
+): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = [];
+  let total = 0;
+  let limit = typeof max === 'number' ? max : undefined;
+  try {
+    for await (const chunk of addAbortSignal(signal, stream) as AsyncIterable<Buffer>) {
+      chunks.push(chunk);
+      total += chunk.length;
+      if (total < START && limit === undefined) continue;
+      limit ??= (max as (start: Buffer) => number)(Buffer.concat(chunks));
+      // Leaving the loop closes the stream: its writer ends, too.
+      if (total > limit) return undefined;
+    }
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
+  }
+  const all = Buffer.concat(chunks, total);
+  limit ??= (max as (start: Buffer) => number)(all);
+  return total > limit ? undefined : all;
+}
+
+const START = 1024;
+
+/** A FIFO opened without waiting for a writer, read as its bytes come. */
+export async function readFifo(path: string, max: number, signal: AbortSignal): Promise<Buffer | undefined> {
+  const { Socket } = await import('node:net');
+  const fd = openSync(path, FS.O_RDONLY | FS.O_NONBLOCK | FS.O_NOCTTY);
+  return await readUpTo(new Socket({ fd, readable: true, writable: false }), max, signal);
+}

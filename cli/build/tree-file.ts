@@ -1,0 +1,191 @@
+import {
+  closeSync,
+  constants as FS,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readlinkSync,
+  readSync,
+  realpathSync,
+  type Stats,
+  statSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { errnoOf } from '../../base/errors.ts';
+import { fstat } from '../../snapshotter/sys/calls.ts';
+import { S } from '../../snapshotter/sys/constants.ts';
+import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
+
+/**
+ * # Files that Kiln itself reads out of a tree: Dockerfiles and ignore files
+ *
+ * Whoever made a context may have put anything in their place: a link to a file of the host, whose lines an error would then print; a
+ * FIFO or a device, which would be read for ever. Such a file is found inside the tree, as a step would find it, and only a regular one
+ * of sensible size is opened. What else is there is said, not thrown: only the caller knows what it means.
+ */
+export type FoundFile =
+  | { readonly kind: 'file'; readonly bytes: Buffer }
+  | { readonly kind: 'absent' }
+  /** A link, on the way or at the end, that leads to nothing in the tree. */
+  | { readonly kind: 'dangling'; readonly link: string; readonly target: string }
+  /** Neither a file nor a link to one: `a FIFO`. */
+  | { readonly kind: 'other'; readonly what: string }
+  | { readonly kind: 'large'; readonly max: number };
+
+type Special = Exclude<FoundFile, { kind: 'file' | 'absent' }>;
+
+/** What is at `path` in the directory `tree`, a path of ours. Throws errors of the system. */
+export function readInTree(tree: string, path: string, max: number): FoundFile {
+  return readPlain(tree, path, max) ?? readLinked(tree, path, max);
+}
+
+/** As `readInTree`, in an open tree. */
+export function readInRoot(root: Root, path: string, max: number): FoundFile {
+  const fd = root.find(path);
+  if (fd === undefined) return danglingLink(path, (part) => linkIn(root, part)) ?? { kind: 'absent' };
+  try {
+    const { mode } = fstat(fd);
+    if (!isA(mode, S.IFREG)) return { kind: 'other', what: kindOf(mode) };
+  } finally {
+    closeSync(fd);
+  }
+  try {
+    const bytes = root.readFile(path, { max });
+    return bytes ? { kind: 'file', bytes } : { kind: 'absent' };
+  } catch (error) {
+    if (errnoOf(error) === 'EFBIG') return { kind: 'large', max };
+    throw error;
+  }
+}
+
+/**
+ * What is at a path that the user named by hand: links are followed wherever they lead. A FIFO is `other`, too, and so is a device,
+ * unless those are asked for (/dev/null is a way of saying nothing).
+ */
+export function readNamed(path: string, max: number, { devices = false } = {}): FoundFile {
+  const stat = statOf(path);
+  if (!stat) return danglingLink(path, linkOnHost) ?? { kind: 'absent' };
+  const readable = ({ mode }: Stats) => isA(mode, S.IFREG) || (devices && isA(mode, S.IFCHR));
+  if (!readable(stat)) return { kind: 'other', what: kindOf(stat.mode) };
+  const fd = openSync(path, READ);
+  try {
+    const opened = fstatSync(fd);
+    return readable(opened) ? readOpen(fd, max) : { kind: 'other', what: kindOf(opened.mode) };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The target of a link at a path of the user's that leads nowhere; undefined of anything else. */
+export function danglingTarget(path: string): string | undefined {
+  return linkOnHost(path);
+}
+
+/** What is wrong with a file that is there and cannot be read as what it is for, as the end of a sentence that begins with its name. */
+export function whyNotRead(found: Special): string {
+  if (found.kind === 'other') return `is ${found.what}, not a regular file`;
+  if (found.kind === 'large') return `has more than ${found.max} bytes`;
+  return `leads nowhere: ${JSON.stringify(found.link)} is a link to ${JSON.stringify(found.target)}, where there is nothing`;
+}
+
+/** Opened for reading it waits for nobody and becomes nobody's terminal. */
+const READ = FS.O_RDONLY | FS.O_NONBLOCK | FS.O_NOCTTY;
+
+/**
+ * The common case, without the system calls of rooted.ts, which take 12 ms to load: no link on the way, and the file that was opened is
+ * the one that was looked at, and is where it should be. Undefined in every other case, those of a race included.
+ */
+function readPlain(tree: string, path: string, max: number): FoundFile | undefined {
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
+  if (parts.length === 0 || parts.includes('..')) return undefined;
+  let stat: Stats | undefined;
+  for (let count = 1; count <= parts.length; count++) {
+    stat = lstatSync(join(tree, ...parts.slice(0, count)), { throwIfNoEntry: false });
+    if (!stat) return { kind: 'absent' };
+    if (stat.isSymbolicLink() || (count < parts.length && !stat.isDirectory())) return undefined;
+  }
+  if (!stat!.isFile()) return { kind: 'other', what: kindOf(stat!.mode) };
+  const at = join(tree, ...parts);
+  let fd: number;
+  try {
+    fd = openSync(at, READ | FS.O_NOFOLLOW);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ELOOP') return undefined;
+    throw error;
+  }
+  try {
+    const opened = fstatSync(fd);
+    const same = opened.dev === stat!.dev && opened.ino === stat!.ino && opened.isFile();
+    if (!same || readlinkSync(`/proc/self/fd/${fd}`) !== join(realpathSync.native(tree), ...parts)) return undefined;
+    return readOpen(fd, max);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function readLinked(tree: string, path: string, max: number): FoundFile {
+  using root = openRoot(tree);
+  return readInRoot(root, path, max);
+}
+
+/** At most `max` bytes, whatever size the file says it has: those of /proc say 0, and another may grow. */
+function readOpen(fd: number, max: number): FoundFile {
+  const chunks: Buffer[] = [];
+  let total = 0;
+  for (;;) {
+    const chunk = Buffer.allocUnsafe(1 << 16);
+    const count = readSync(fd, chunk);
+    if (count === 0) return { kind: 'file', bytes: Buffer.concat(chunks, total) };
+    total += count;
+    if (total > max) return { kind: 'large', max };
+    chunks.push(chunk.subarray(0, count));
+  }
+}
+
+/** The first link on the way to `path`; undefined when there is none. */
+function danglingLink(path: string, linkAt: (path: string) => string | undefined): Special | undefined {
+  const parts = path.split('/');
+  for (let count = 1; count <= parts.length; count++) {
+    const link = parts.slice(0, count).join('/');
+    const target = link === '' ? undefined : linkAt(link);
+    if (target !== undefined) return { kind: 'dangling', link, target };
+  }
+  return undefined;
+}
+
+function linkIn(root: Root, path: string): string | undefined {
+  const stat = root.stat(path, { follow: false });
+  return stat && isA(stat.mode, S.IFLNK) ? root.readlink(path) : undefined;
+}
+
+/** The links of the user's own directories lead somewhere: only one that leads nowhere is of interest. */
+function linkOnHost(path: string): string | undefined {
+  if (!statOf(path, lstatSync)?.isSymbolicLink()) return undefined;
+  return statOf(path) ? undefined : readlinkSync(path);
+}
+
+/** Of what the links lead to, unless told; undefined when there is nothing. */
+function statOf(path: string, stat: typeof statSync | typeof lstatSync = statSync): Stats | undefined {
+  try {
+    return stat(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if (errnoOf(error) === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}
+
+const KINDS: Readonly<Record<number, string>> = {
+  [S.IFDIR]: 'a directory',
+  [S.IFIFO]: 'a FIFO',
+  [S.IFSOCK]: 'a socket',
+  [S.IFCHR]: 'a device',
+  [S.IFBLK]: 'a device',
+};
+
+function isA(mode: number, type: number): boolean {
+  return (mode & S.IFMT) === type;
+}
+
+function kindOf(mode: number): string {
+  return KINDS[mode & S.IFMT] ?? 'something else';
+}
