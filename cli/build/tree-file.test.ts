@@ -107,7 +107,11 @@ test('a file that the user names is found wherever its links lead', () => {
     link: join(directory, 'broken'),
     target: 'nowhere',
   });
-  assert.equal(told(readNamed(join(directory, 'outside/below'), 100)), { kind: 'absent' });
+  assert.equal(told(readNamed(join(directory, 'nothing'), 100)), { kind: 'absent' });
+  assert.throws(
+    () => readNamed(join(directory, 'outside/below'), 100),
+    (error: { code: string }) => error.code === 'ENOTDIR',
+  );
 });
 
 /** The patterns in force, or the code of the error; and what was warned of. */

@@ -63,7 +63,12 @@ export function readInRoot(root: Root, path: string, max: number): FoundFile {
  * unless those are asked for (/dev/null is a way of saying nothing).
  */
 export function readNamed(path: string, max: number, { devices = false } = {}): FoundFile {
-  const stat = statOf(path);
+  let stat: Stats | undefined;
+  try {
+    stat = statSync(path);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
   if (!stat) return danglingLink(path, linkOnHost) ?? { kind: 'absent' };
   const readable = ({ mode }: Stats) => isA(mode, S.IFREG) || (devices && isA(mode, S.IFCHR));
   if (!readable(stat)) return { kind: 'other', what: kindOf(stat.mode) };
