@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { openRooms, type Rooms } from '../snapshotter/overlay/open.ts';
 import { pooledJobs } from '../snapshotter/overlay/pooled-jobs.ts';
 import { openStore } from '../snapshotter/store/root.ts';
-import { enterPrivateMounts } from '../snapshotter/sys/namespace.ts';
+import { mayMount } from '../snapshotter/sys/namespace.ts';
 import { createPool, type WorkerPool } from '../snapshotter/workers/pool.ts';
 import { stderr } from './output.ts';
 import { rootlessMap } from './rootless.ts';
@@ -37,9 +37,9 @@ function workerEntry(): URL {
   return new URL('./worker.cjs', import.meta.url);
 }
 
-/** An ordinary user has nothing mounted, and may not. */
+/** Where nothing can be mounted there is nothing for threads to see. */
 function enterMountsAsRoot(): void {
-  if (process.getuid?.() === 0) enterPrivateMounts();
+  if (process.getuid?.() === 0) mayMount();
 }
 
 /** KILN_ROOT, or /var/lib/kiln for root, or the user's data directory; `own` ids have a store apart (rootless.ts). */

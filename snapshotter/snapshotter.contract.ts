@@ -248,7 +248,8 @@ function stackTests(test: Test): void {
     });
     await using view = await snapshotter.view(one);
     assert.is(statSync(join(view.root, 'a')).ino, statSync(join(view.root, 'b')).ino);
-    assert.is(statSync(join(view.root, 'a')).nlink, 2);
+    // A tree of hard links to the layer gives the file more names than it shows.
+    assert.ok(statSync(join(view.root, 'a')).nlink >= 2);
   });
 
   test('a stack of 200 layers mounts, for reading and for writing', async ({ snapshotter }) => {

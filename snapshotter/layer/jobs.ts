@@ -1,4 +1,5 @@
 import type { Digest } from '../../base/digest.ts';
+import { assembleJob, gatherJob } from '../copying/jobs.ts';
 import type { WantedForm } from '../packer.ts';
 import type { LayerInfo } from '../snapshotter.ts';
 import type { AnyJob, Job } from '../workers/job.ts';
@@ -55,4 +56,4 @@ async function* sized(blob: string, size: number, count: (size: number) => void)
   if (filled > 0) yield piece.subarray(0, filled);
 }
 
-export const layerJobs: readonly AnyJob[] = [describeJob, packJob, unpackJob, convertJob, replayJob];
+export const layerJobs: readonly AnyJob[] = [describeJob, packJob, unpackJob, convertJob, replayJob, assembleJob, gatherJob];

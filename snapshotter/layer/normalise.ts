@@ -2,14 +2,12 @@ import { closeSync } from 'node:fs';
 import { fstat, openat, type Stat, tryStat, tryUnlinkat, utimensat } from '../sys/calls.ts';
 import { AT, O } from '../sys/constants.ts';
 import { listDirectory } from '../sys/rooted.ts';
-
 import { fdPath } from '../sys/xattr.ts';
-import { clearOpaque, isOpaque } from './opaque.ts';
+import { clearOpaque, isOpaque, isOpaqueMark, isWhiteout } from './marks.ts';
 import { sameCapability, sameContent } from './same-content.ts';
 
 const TYPE = 0o170000;
 const DIRECTORY = 0o040000;
-const CHARACTER = 0o020000;
 const REGULAR = 0o100000;
 
 /**
@@ -46,6 +44,7 @@ function visit(dir: number, below: number): boolean {
   let differs = false;
   let removed = false;
   for (const name of listDirectory(dir)) {
+    if (isOpaqueMark(dir, name)) continue;
     if (keep(dir, below, name)) differs = true;
     else removed = true;
   }
@@ -104,10 +103,6 @@ function statOf(dir: number, name: string): Stat | undefined {
 
 function isDirectory(stat: Stat | undefined): boolean {
   return stat !== undefined && (stat.mode & TYPE) === DIRECTORY;
-}
-
-function isWhiteout(stat: Stat): boolean {
-  return (stat.mode & TYPE) === CHARACTER && stat.rdevMajor === 0 && stat.rdevMinor === 0;
 }
 
 function unmark(dir: number, name: string): void {

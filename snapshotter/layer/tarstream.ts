@@ -7,7 +7,7 @@ import { compareNames, decodeName } from '../sys/names.ts';
 import { SysError } from '../sys/native.ts';
 import { listDirectory } from '../sys/rooted.ts';
 import { getFdXattr } from '../sys/xattr.ts';
-import { isOpaque } from './opaque.ts';
+import { isOpaque, isOpaqueMark, isWhiteout, OPAQUE_NAME } from './marks.ts';
 import { refuseReserved } from './reserved.ts';
 import { END_OF_ARCHIVE, type EntryType, encodeHeader, NO_XATTRS, padding, type TarEntry } from './tar.ts';
 import { lineOf, type Trail } from './trail.ts';
@@ -57,7 +57,7 @@ export function* tarStream(files: string, options: TarOptions, stats: TarStats):
   const out = new Pieces(options.buffer);
   const links = new Map<number, string>();
   const top = openat(AT.FDCWD, files, O.RDONLY | O.DIRECTORY);
-  const stack: Frame[] = [frame(top, '')];
+  const stack: Frame[] = [frame(top, '', options.plain)];
   const { trail } = options;
   let following = trail && new Following(files, trail);
   try {
@@ -83,8 +83,9 @@ export function* tarStream(files: string, options: TarOptions, stats: TarStats):
           closeSync(fd);
           throw new KilnError('KILN_LAYER_LIMIT', `the layer has directories more than ${MAX_DEPTH} deep`);
         }
-        stack.push(frame(fd, `${path}/`));
-        part = { ...part, xattrs: xattrsOf(fd), isOpaque: !options.plain && isOpaque(fd) };
+        const inner = frame(fd, `${path}/`, options.plain);
+        stack.push(inner);
+        part = { ...part, xattrs: xattrsOf(fd), isOpaque: !options.plain && (inner.isMarked || isOpaque(fd, inner.names)) };
         if (part.isOpaque) stats.entries++;
       }
       const line = trail && lineOf(entry, stat, moreOf(part));
@@ -115,11 +116,15 @@ interface Frame {
   readonly fd: number;
   readonly path: string;
   readonly names: readonly string[];
+  /** A socket says that the directory is opaque (marks.ts); it is not among the names. */
+  readonly isMarked: boolean;
   next: number;
 }
 
-function frame(fd: number, path: string): Frame {
-  return { fd, path, names: listDirectory(fd).sort(compareNames), next: 0 };
+function frame(fd: number, path: string, plain = false): Frame {
+  const names = listDirectory(fd).sort(compareNames);
+  const isMarked = !plain && names.includes(OPAQUE_NAME) && isOpaqueMark(fd, OPAQUE_NAME);
+  return { fd, path, names: isMarked ? names.filter((name) => name !== OPAQUE_NAME) : names, isMarked, next: 0 };
 }
 
 function statOf(dir: number, name: string): Stat {
@@ -137,12 +142,11 @@ function entryOf(
   links: Map<number, string>,
   { clamp, plain }: TarOptions,
 ): TarEntry | undefined {
+  if (!plain && isWhiteout(stat)) return whiteout(`${path.slice(0, -name.length)}.wh.${name}`);
   const type = TYPES.get(stat.mode & TYPE);
   if (type === undefined || (plain && (type === 'char' || type === 'block'))) return undefined;
   // Refused where it was to be made already; a layer of before may hold one.
   if (!plain && name.startsWith('.wh.')) refuseReserved(path);
-  if (type === 'char' && stat.rdevMajor === 0 && stat.rdevMinor === 0)
-    return whiteout(`${path.slice(0, -name.length)}.wh.${name}`);
   const first = type !== 'directory' && stat.nlink > 1 ? links.get(stat.ino) : undefined;
   if (type !== 'directory' && stat.nlink > 1 && first === undefined) links.set(stat.ino, path);
   const isDevice = type === 'char' || type === 'block';

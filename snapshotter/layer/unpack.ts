@@ -5,6 +5,7 @@ import type { JobContext } from '../workers/job.ts';
 import { Expansion } from './expansion.ts';
 import { openHash } from './hash.ts';
 import { INFLATED_PIECE, inflate, magicOf } from './inflate.ts';
+import type { MarkForm } from './marks.ts';
 import { MountWriter } from './mount-writer.ts';
 import type { TarEntry } from './tar.ts';
 import { type TarHandler, TarReader } from './untar.ts';
@@ -17,6 +18,8 @@ export interface UnpackInput {
   readonly files: string;
   /** A mount of the layers below with `files` on top: entries are written there, with whiteouts as removals. */
   readonly root?: string | undefined;
+  /** How the layer says what it hides; as overlay reads it unless told. */
+  readonly marks?: MarkForm | undefined;
 }
 
 /**
@@ -25,10 +28,10 @@ export interface UnpackInput {
  * Throws KILN_DIGEST_MISMATCH, KILN_LAYER_MALFORMED, KILN_LAYER_LIMIT.
  */
 export async function unpackLayer(
-  { blob, diffId, files, root }: UnpackInput,
+  { blob, diffId, files, root, marks }: UnpackInput,
   { check }: JobContext,
 ): Promise<LayerInfo | undefined> {
-  using writer = root === undefined ? new LayerWriter(files) : new MountWriter(root);
+  using writer = root === undefined ? new LayerWriter(files, 'layer', marks) : new MountWriter(root);
   const counted = new Counted(writer);
   const expansion = new Expansion('a layer');
   const reader = new TarReader(counted, expansion);

@@ -19,7 +19,7 @@ import { inUserNamespace } from '../sys/usernamespace.ts';
 import { fdPath } from '../sys/xattr.ts';
 import { applyToFd, applyToName } from './attributes.ts';
 import { type EntryPath, entryPath, whiteoutOf } from './entry-path.ts';
-import { makeOpaque } from './opaque.ts';
+import { isWhiteout, type MarkForm, makeOpaque, makeWhiteout } from './marks.ts';
 import { malformed } from './refusal.ts';
 import type { TarEntry } from './tar.ts';
 import type { TarHandler } from './untar.ts';
@@ -47,9 +47,11 @@ export class LayerWriter implements TarHandler, Disposable {
   #file = -1;
   #entry: TarEntry | undefined;
   readonly #plain: boolean;
+  readonly #form: MarkForm;
 
   /** `plain`: an archive of a tree, in which names mean nothing more than they say and devices have no place. */
-  constructor(files: string, names: 'layer' | 'plain' = 'layer') {
+  constructor(files: string, names: 'layer' | 'plain' = 'layer', form: MarkForm = 'overlay') {
+    this.#form = form;
     this.#plain = names === 'plain';
     this.#top = openat(AT.FDCWD, files, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
   }
@@ -62,8 +64,8 @@ export class LayerWriter implements TarHandler, Disposable {
     if (this.#plain) return this.#make(dir, path, entry);
     const mark = whiteoutOf(path.name);
     if (mark.kind === 'skip') return;
-    if (mark.kind === 'opaque') return makeOpaque(dir);
-    if (mark.kind === 'whiteout') return whiteout(dir, mark.name);
+    if (mark.kind === 'opaque') return makeOpaque(dir, this.#form);
+    if (mark.kind === 'whiteout') return whiteout(dir, mark.name, this.#form);
     this.#make(dir, path, entry);
   }
 
@@ -186,7 +188,7 @@ export class LayerWriter implements TarHandler, Disposable {
       }
     }
     const fd = this.#directory(full);
-    if (replaced) makeOpaque(fd);
+    if (replaced) makeOpaque(fd, this.#form);
     applyToFd(fd, entry, false);
     this.#times.set(full, entry.mtime);
   }
@@ -214,8 +216,7 @@ export class LayerWriter implements TarHandler, Disposable {
     const there = tryStat(from, target.name);
     if (typeof there === 'number') throw new NeedsBelow(entry.linkPath);
     if ((there.mode & TYPE) === DIRECTORY) throw malformed('a hard link to a directory');
-    if ((there.mode & TYPE) === S_IFCHR && there.rdevMajor === 0 && there.rdevMinor === 0)
-      throw malformed('a hard link to what the layer removes');
+    if (isWhiteout(there)) throw malformed('a hard link to what the layer removes');
     this.#clear(dir, name, full);
     linkat(from, target.name, dir, name);
   }
@@ -225,14 +226,14 @@ export class LayerWriter implements TarHandler, Disposable {
  * Hides what is below. What the layer itself has put there stays, as a whiteout is about lower layers only (image-spec
  * layer.md#whiteouts): a directory then hides what it would have been merged with.
  */
-function whiteout(dir: number, name: string): void {
+function whiteout(dir: number, name: string, form: MarkForm): void {
   const there = tryStat(dir, name);
-  if (typeof there === 'number') return mknodat(dir, name, S_IFCHR, 0n);
+  if (typeof there === 'number') return makeWhiteout(dir, name, form);
   if ((there.mode & TYPE) !== DIRECTORY) return;
   const fd = openDirectory(dir, name);
   if (fd === undefined) return;
   try {
-    makeOpaque(fd);
+    makeOpaque(fd, form);
   } finally {
     closeSync(fd);
   }

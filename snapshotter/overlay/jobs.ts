@@ -1,4 +1,7 @@
 import type { Digest } from '../../base/digest.ts';
+import type { AssembleInput } from '../copying/assemble.ts';
+import type { GatherInput } from '../copying/gather.ts';
+import type { MarkForm } from '../layer/marks.ts';
 import type { TrailFiles } from '../layer/trail.ts';
 import type { WantedForm } from '../packer.ts';
 import type { LayerInfo } from '../snapshotter.ts';
@@ -19,6 +22,10 @@ export interface LayerJobs {
   convert(blob: string, mediaType: string, to: string, wanted: WantedForm, signal: AbortSignal): Promise<PackedBlob>;
   /** Does to the mounted tree at `root` what the layer directories say, in order. */
   replay(layers: readonly string[], root: string, signal: AbortSignal): Promise<void>;
+  /** Makes the tree of a stack of layer directories from copies or hard links. */
+  assemble(input: AssembleInput, signal?: AbortSignal): Promise<void>;
+  /** Moves what was changed in an assembled tree into a layer directory. */
+  gather(input: GatherInput, signal?: AbortSignal): Promise<void>;
   /** What BlobForm.variant of the bytes will be that `pack` and `convert` make. */
   variant(wanted: WantedForm): string;
 }
@@ -37,6 +44,7 @@ export interface UnpackRequest {
   readonly diffId: Digest;
   readonly files: string;
   readonly root?: string;
+  readonly marks?: MarkForm | undefined;
 }
 
 export interface PackedBlob {

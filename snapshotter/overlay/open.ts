@@ -1,4 +1,5 @@
 import type { BlobForms, ContentStore } from '../content.ts';
+import { chooseTrees } from '../copying/choose.ts';
 import type { ImageStore } from '../images.ts';
 import { openContent } from '../store/content.ts';
 import { openBlobForms } from '../store/forms.ts';
@@ -30,7 +31,7 @@ export function openRooms(store: Store, jobs: LayerJobs = inlineJobs()): Rooms {
   const forms = openBlobForms(store, content);
   const images = openImages(store);
   const table = new LayerTable(store, ({ form }) => form && forms.record(form));
-  const snapshotter = new OverlaySnapshotter(store, table, content, forms, jobs);
+  const snapshotter = new OverlaySnapshotter(store, table, content, forms, jobs, () => chooseTrees(store, jobs));
   return { store, content, forms, images, snapshotter, packer: new OverlayPacker(table, content, forms, jobs) };
 }
 

@@ -1,4 +1,5 @@
 import { lstatSync, readdirSync } from 'node:fs';
+import { assembleJob, gatherJob } from '../copying/jobs.ts';
 import { variantOf } from '../layer/encoder.ts';
 import { convertJob, describeJob, packJob, replayJob, unpackJob } from '../layer/jobs.ts';
 import type { Job } from '../workers/job.ts';
@@ -17,12 +18,14 @@ export function pooledJobs(pool: WorkerPool): LayerJobs {
     small ? runInline(job, input, signal) : pool.run(job, input, signal);
   return {
     describe: (layer, signal) => run(isSmall(layer.files), describeJob, layer, signal),
-    unpack: ({ blob, diffId, files, root }, signal) =>
-      run(lstatSync(blob).size <= SMALL_BLOB, unpackJob, { blob, diffId, files, root }, signal),
+    unpack: ({ blob, diffId, files, root, marks }, signal) =>
+      run(lstatSync(blob).size <= SMALL_BLOB, unpackJob, { blob, diffId, files, root, marks }, signal),
     pack: (layer, to, wanted, signal) => run(isSmall(layer.files), packJob, { ...layer, to, wanted }, signal),
     convert: (blob, _mediaType, to, wanted, signal) =>
       run(lstatSync(blob).size <= SMALL_BLOB, convertJob, { blob, to, wanted }, signal),
     replay: (layers, root, signal) => run(layers.every(isSmall), replayJob, { layers, root }, signal),
+    assemble: (input, signal) => run(input.layers.every(isSmall), assembleJob, input, signal),
+    gather: (input, signal) => run(false, gatherJob, input, signal),
     variant: variantOf,
   };
 }

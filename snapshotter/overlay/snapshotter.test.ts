@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { assembleJob, gatherJob } from '../copying/jobs.ts';
 import { variantOf } from '../layer/encoder.ts';
 import { convertJob, describeJob, packJob, replayJob, unpackJob } from '../layer/jobs.ts';
 import { type SnapshotterUnderTest, snapshotterContract } from '../snapshotter.contract.ts';
@@ -46,6 +47,8 @@ const threaded: LayerJobs = {
   pack: (layer, to, wanted, signal) => pool.run(packJob, { ...layer, to, wanted }, signal),
   convert: (blob, _, to, wanted, signal) => pool.run(convertJob, { blob, to, wanted }, signal),
   replay: (layers, root, signal) => runInline(replayJob, { layers, root }, signal),
+  assemble: (input, signal) => pool.run(assembleJob, input, signal),
+  gather: (input, signal) => pool.run(gatherJob, input, signal),
   variant: variantOf,
 };
 snapshotterContract('overlay snapshotter with worker threads', { make: () => open(temporary(), false, threaded), crashChild });

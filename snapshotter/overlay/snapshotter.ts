@@ -8,7 +8,6 @@ import { digestOfFile } from '../store/file-digest.ts';
 import { typeFor } from '../store/forms.ts';
 import { bootId } from '../store/owner.ts';
 import type { Store } from '../store/root.ts';
-import { enterPrivateMounts } from '../sys/namespace.ts';
 import { ActiveLayer, OverlayActive } from './active.ts';
 import { Flights } from './flights.ts';
 import type { LayerJobs, UnpackRequest } from './jobs.ts';
@@ -17,10 +16,11 @@ import { withLockFile } from './lockfile.ts';
 import { missingLayer } from './missing.ts';
 import { isLayerId } from './sidecar.ts';
 import { stackOf } from './stack.ts';
+import type { Trees } from './trees.ts';
 import { Views } from './views.ts';
 import { writeBackLater } from './write-back.ts';
 
-/** Snapshots as overlay mounts over `store.layers`. Needs CAP_SYS_ADMIN from the first mount on, and nothing before. */
+/** Snapshots over `store.layers`, as trees that `choose` knows how to make. Nothing is chosen, mounted or copied before it is needed. */
 export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   readonly #store: Store;
   readonly #content: ContentStore;
@@ -28,25 +28,33 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   readonly #jobs: LayerJobs;
   readonly #table: LayerTable;
   readonly #views: Views;
+  readonly #choose: () => Trees;
+  #chosen: Trees | undefined;
   readonly #unpacking = new Flights<LayerId | undefined>();
   readonly #unpackingAbove = new Flights<LayerId>();
   readonly #describing = new Flights<LayerInfo>();
 
-  constructor(store: Store, table: LayerTable, content: ContentStore, forms: BlobForms, jobs: LayerJobs) {
+  constructor(store: Store, table: LayerTable, content: ContentStore, forms: BlobForms, jobs: LayerJobs, choose: () => Trees) {
     this.#store = store;
     this.#forms = forms;
     this.#content = content;
     this.#jobs = jobs;
     this.#table = table;
-    this.#views = new Views(store, table);
+    this.#choose = choose;
+    this.#views = new Views(store, table, () => this.trees);
+  }
+
+  /** How trees are made in this store, by this process. */
+  get trees(): Trees {
+    return (this.#chosen ??= this.#choose());
   }
 
   async prepare(parent: Snapshot): Promise<ActiveSnapshot> {
     const lower = stackOf(this.#table, parent);
-    enterPrivateMounts();
+    const { trees } = this;
     const layer = new ActiveLayer(this.#store);
     try {
-      layer.mount(lower);
+      await layer.open(trees, lower);
     } catch (error) {
       layer[Symbol.dispose]();
       throw error;
@@ -55,7 +63,6 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   async view(snapshot: Snapshot): Promise<View> {
-    enterPrivateMounts();
     return this.#views.open(snapshot);
   }
 
@@ -140,8 +147,8 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
       const known = this.#table.find(layer.diffId);
       if (known) return known;
       using made = new ActiveLayer(this.#store);
-      const info = await this.#unpackBlob(layer, this.#request(layer, made.upper), signal);
-      return info && this.#keep(`d${hexOf(layer.diffId)}` as LayerId, layer, info, made);
+      const info = await this.#unpackBlob(layer, this.#request(layer, made.files), signal);
+      return info && (await this.#keep(`d${hexOf(layer.diffId)}` as LayerId, layer, info, made));
     });
   }
 
@@ -149,12 +156,11 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     return this.#locked(layer, signal, async () => {
       const known = this.#unpacked(layer.diffId, below);
       if (known) return known;
-      enterPrivateMounts();
       using made = new ActiveLayer(this.#store);
-      made.mount(stackOf(this.#table, below));
-      const info = await this.#unpackBlob(layer, { ...this.#request(layer, made.upper), root: made.root }, signal);
+      await made.open(this.trees, stackOf(this.#table, below));
+      const info = await this.#unpackBlob(layer, { ...this.#request(layer, made.files), root: made.root }, signal);
       if (!info) throw new Error(`layer ${layer.diffId} asked for parents that it had`);
-      return this.#keep(idAbove(layer.diffId, below), layer, info, made);
+      return await this.#keep(idAbove(layer.diffId, below), layer, info, made);
     });
   }
 
@@ -178,11 +184,17 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   #request(layer: ImageLayer, files: string): UnpackRequest {
-    return { blob: this.#content.path(layer.blob), mediaType: layer.mediaType, diffId: layer.diffId, files };
+    return {
+      blob: this.#content.path(layer.blob),
+      mediaType: layer.mediaType,
+      diffId: layer.diffId,
+      files,
+      marks: this.trees.marks,
+    };
   }
 
-  #keep(id: LayerId, layer: ImageLayer, info: LayerInfo, made: ActiveLayer): LayerId {
-    made.strip();
+  async #keep(id: LayerId, layer: ImageLayer, info: LayerInfo, made: ActiveLayer): Promise<LayerId> {
+    await made.strip();
     const alone = id.startsWith('d');
     this.#table.add(
       { id, info, alone, created: layer.created || Date.now(), boot: bootId(), form: this.#remember(layer) },

@@ -13,7 +13,7 @@ export async function tidy(upper: string, parent: Snapshot, table: LayerTable, v
   const names = readdirSync(upper, 'buffer');
   if (names.length === 0) return;
   if (isAllNew(names, stackOf(table, parent))) return normaliseAlone(upper);
-  await using view = views.open(parent);
+  await using view = await views.open(parent);
   normalise(upper, view.root);
 }
 

@@ -1,16 +1,19 @@
-import { mkdirSync, rmdirSync } from 'node:fs';
+import { mkdirSync, renameSync, rm, rmdirSync } from 'node:fs';
 import { LRUCache } from 'lru-cache';
+import { errnoOf } from '../../base/errors.ts';
 import type { Snapshot, View } from '../snapshotter.ts';
 import type { Store } from '../store/root.ts';
 import type { ScratchDir } from '../store/scratch.ts';
-import { unmount } from '../sys/mount.ts';
-import { mountOverlay } from '../sys/overlay.ts';
 import type { LayerTable } from './layers.ts';
 import { stackOf } from './stack.ts';
+import type { Trees } from './trees.ts';
 
 interface Shared {
   readonly root: string;
   users: number;
+  /** Disposes of what is there when it is. */
+  tree: Disposable | undefined;
+  readonly ready: Promise<void>;
 }
 
 /**
@@ -19,7 +22,7 @@ interface Shared {
  */
 const IDLE = 6;
 
-/** The read-only mounts in use, one for each snapshot. */
+/** The trees that are read, one for each snapshot. */
 export class Views {
   readonly #store: Store;
   readonly #table: LayerTable;
@@ -28,18 +31,21 @@ export class Views {
     max: IDLE,
     dispose: (shared, key, reason) => reason !== 'delete' && this.#unmount(key, shared),
   });
+  readonly #trees: () => Trees;
   #empty: ScratchDir | undefined;
 
-  constructor(store: Store, table: LayerTable) {
+  constructor(store: Store, table: LayerTable, trees: () => Trees) {
+    this.#trees = trees;
     this.#store = store;
     this.#table = table;
   }
 
-  open(snapshot: Snapshot): View {
+  async open(snapshot: Snapshot): Promise<View> {
     const key = snapshot.layers.join(' ');
-    const shared = this.#shared.get(key) ?? this.#mount(key, snapshot);
+    const shared = this.#shared.get(key) ?? this.#make(key, snapshot);
     this.#idle.delete(key);
     shared.users++;
+    await shared.ready;
     let open = true;
     return {
       root: shared.root,
@@ -57,17 +63,22 @@ export class Views {
     this.#empty = undefined;
   }
 
-  #mount(key: string, snapshot: Snapshot): Shared {
+  #make(key: string, snapshot: Snapshot): Shared {
+    const lower = stackOf(this.#table, snapshot);
     this.#empty ??= this.#store.scratch('empty');
     const root = this.#store.scratchPath('view');
+    const empty = this.#empty.path;
     mkdirSync(root, { mode: 0o755 });
-    try {
-      mountOverlay({ lower: stackOf(this.#table, snapshot), target: root, empty: this.#empty.path });
-    } catch (error) {
-      rmdirSync(root);
-      throw error;
-    }
-    const shared = { root, users: 0 };
+    const make = async () => {
+      try {
+        shared.tree = await this.#trees().view(root, lower, empty);
+      } catch (error) {
+        this.#shared.delete(key);
+        this.#discard(root);
+        throw error;
+      }
+    };
+    const shared: Shared = { root, users: 0, tree: undefined, ready: Promise.resolve().then(make) };
     this.#shared.set(key, shared);
     return shared;
   }
@@ -75,7 +86,19 @@ export class Views {
   #unmount(key: string, shared: Shared): void {
     if (this.#shared.get(key) !== shared) return;
     this.#shared.delete(key);
-    unmount(shared.root);
-    rmdirSync(shared.root);
+    shared.tree?.[Symbol.dispose]();
+    this.#discard(shared.root);
+  }
+
+  /** A tree of copies goes in the background. */
+  #discard(root: string): void {
+    try {
+      rmdirSync(root);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOTEMPTY') throw error;
+      const trash = this.#store.scratchPath('trash');
+      renameSync(root, trash);
+      rm(trash, { recursive: true, force: true }, () => undefined);
+    }
   }
 }

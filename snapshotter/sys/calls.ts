@@ -230,6 +230,14 @@ export function tryStat(dir: number, path: string, flags: number = AT.SYMLINK_NO
   };
 }
 
+/** When an entry was made, as text; empty where the file system does not know. Tells a directory from another that got its inode number. */
+export function birthOf(dir: number, name: string): string {
+  if (c.statx(SYS.statx, dir, cName(name), AT.SYMLINK_NOFOLLOW, STATX_BTIME, stx) < 0) return '';
+  return (stx.readUInt32LE(0) & STATX_BTIME) === 0 ? '' : `${getInt64(80)}.${stx.readUInt32LE(88)}`;
+}
+
+const STATX_BTIME = 0x800;
+
 /** Metadata of an open descriptor, O_PATH included. */
 export function fstat(fd: number): Stat {
   return stat(fd, '', AT.EMPTY_PATH);

@@ -1,4 +1,5 @@
 import { isMainThread } from 'node:worker_threads';
+import { errnoOf } from '../../base/errors.ts';
 import { CLONE, MS } from './constants.ts';
 import { mount, unshare } from './mount.ts';
 
@@ -18,4 +19,16 @@ export function enterPrivateMounts(): void {
   unshare(CLONE.NEWNS);
   mount(null, '/', null, MS.REC | MS.SLAVE);
   entered = true;
+}
+
+/** Enters it, and says whether that can be done: not without CAP_SYS_ADMIN, nor where seccomp or AppArmor refuses mounts. */
+export function mayMount(): boolean {
+  try {
+    enterPrivateMounts();
+    return true;
+  } catch (error) {
+    // ENOSPC: user.max_mnt_namespaces.
+    if (['EPERM', 'EACCES', 'ENOSYS', 'ENOSPC'].includes(errnoOf(error) ?? '')) return false;
+    throw error;
+  }
 }

@@ -1,0 +1,149 @@
+import { closeSync } from 'node:fs';
+import { isOpaque, isOpaqueMark, isWhiteout, marksNeedPrivilege } from '../layer/marks.ts';
+import { fstat, openat, type Stat, stat as statOf, type Timespec, tryMkdirat, tryStat, utimensat } from '../sys/calls.ts';
+import { AT, O, S } from '../sys/constants.ts';
+import { listDirectory } from '../sys/rooted.ts';
+import { fdPath } from '../sys/xattr.ts';
+import type { JobContext } from '../workers/job.ts';
+import { copyEntry, dressDirectory, linkEntry } from './entry.ts';
+import { IdentityRecorder } from './identity.ts';
+
+export interface AssembleInput {
+  /** Directories of layers, the lowest first. */
+  readonly layers: readonly string[];
+  /** An empty directory, which becomes the tree. */
+  readonly root: string;
+  /**
+   * `link`: the files are further names of the layers' own, so nobody may write to the tree. `copy`: they belong to the tree. A hard link of a
+   * layer is then two files, as it is for a writer on overlay, where writing to one name leaves the other as it was.
+   */
+  readonly files: 'link' | 'copy';
+  /** Where to write what the tree is like when it is done (identity.ts). */
+  readonly record?: string | undefined;
+  /** The marks of opaque directories cannot be read by this process: where one would matter the tree cannot be made. */
+  readonly blind?: boolean | undefined;
+}
+
+/** Makes the tree that a mount of the layers would show. */
+export function assemble({ layers, root, files, record, blind }: AssembleInput, { check }: JobContext): void {
+  const top = openat(AT.FDCWD, root, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+  try {
+    const tree = new Tree(top, files === 'link' ? linkEntry : copyEntry, check, blind ?? false);
+    // From the top: what is there already hides what comes later, so that nothing is copied in vain.
+    for (const [at, layer] of layers.toReversed().entries()) tree.add(layer, at === 0 && files === 'link');
+    tree.finish();
+    if (record !== undefined) writeRecord(top, record, check);
+  } finally {
+    closeSync(top);
+  }
+}
+
+class Tree {
+  readonly #top: number;
+  readonly #place: typeof copyEntry;
+  readonly #check: () => void;
+  readonly #blind: boolean;
+  /** Names that a layer above hides, and directories for which no lower layer counts. */
+  readonly #hidden = new Set<string>();
+  readonly #times = new Map<string, Timespec>();
+  #count = 0;
+
+  constructor(top: number, place: typeof copyEntry, check: () => void, blind: boolean) {
+    this.#top = top;
+    this.#place = place;
+    this.#check = check;
+    this.#blind = blind;
+  }
+
+  /** Puts a layer below what is there. `asRoot`: its directory gives the root its owner and mode. */
+  add(layer: string, asRoot: boolean): void {
+    const from = openat(AT.FDCWD, layer, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+    try {
+      if (asRoot) {
+        const stat = fstat(from);
+        dressDirectory(from, this.#top, stat);
+        this.#times.set('', stat.mtime);
+      }
+      this.#merge(from, this.#top, '');
+    } finally {
+      closeSync(from);
+    }
+  }
+
+  /** Gives directories the times that filling them has changed, deepest first. */
+  finish(): void {
+    for (const [path, time] of [...this.#times].reverse()) {
+      const fd = openBelow(this.#top, path);
+      utimensat(AT.FDCWD, fdPath(fd), time, time, 0);
+      closeSync(fd);
+    }
+  }
+
+  #merge(from: number, to: number, prefix: string): void {
+    for (const name of listDirectory(from)) {
+      if ((this.#count++ & 63) === 0) this.#check();
+      if (isOpaqueMark(from, name)) continue;
+      const path = prefix + name;
+      if (this.#hidden.has(path)) continue;
+      const stat = statOf(from, name);
+      const there = tryStat(to, name);
+      const isDirectory = (stat.mode & S.IFMT) === S.IFDIR;
+      if (isDirectory) this.#directory(from, to, name, path, stat, typeof there === 'number' ? undefined : there);
+      else if (typeof there !== 'number' || isWhiteout(stat)) this.#hidden.add(path);
+      else this.#place(from, to, name, stat);
+    }
+  }
+
+  #directory(from: number, to: number, name: string, path: string, stat: Stat, there: Stat | undefined): void {
+    if (there && (there.mode & S.IFMT) !== S.IFDIR) return;
+    if (there && this.#blind) throw marksNeedPrivilege();
+    const source = openat(from, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+    try {
+      if (!there) tryMkdirat(to, name, 0o700);
+      const target = openat(to, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+      try {
+        if (!there) {
+          dressDirectory(source, target, stat);
+          this.#times.set(path, stat.mtime);
+        }
+        this.#merge(source, target, `${path}/`);
+        if (isOpaque(source)) this.#hidden.add(path);
+      } finally {
+        closeSync(target);
+      }
+    } finally {
+      closeSync(source);
+    }
+  }
+}
+
+function openBelow(top: number, path: string): number {
+  let fd = openat(top, '.', O.RDONLY | O.DIRECTORY);
+  for (const name of path.split('/').filter((part) => part !== '')) {
+    const next = openat(fd, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+    closeSync(fd);
+    fd = next;
+  }
+  return fd;
+}
+
+function writeRecord(top: number, file: string, check: () => void): void {
+  const recorder = new IdentityRecorder();
+  let count = 0;
+  const visit = (dir: number, prefix: string) => {
+    for (const name of listDirectory(dir)) {
+      if ((count++ & 255) === 0) check();
+      const stat = statOf(dir, name);
+      recorder.add(dir, name, prefix + name, stat);
+      if ((stat.mode & S.IFMT) !== S.IFDIR) continue;
+      const child = openat(dir, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+      try {
+        visit(child, `${prefix}${name}/`);
+      } finally {
+        closeSync(child);
+      }
+    }
+  };
+  visit(top, '');
+  recorder.write(file);
+}

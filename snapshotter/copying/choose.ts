@@ -1,0 +1,119 @@
+import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { errnoOf, KilnError } from '../../base/errors.ts';
+import type { MarkForm } from '../layer/marks.ts';
+import type { LayerJobs } from '../overlay/jobs.ts';
+import { OverlayTrees, type TreeKind, type Trees } from '../overlay/trees.ts';
+import type { Store } from '../store/root.ts';
+import type { ScratchDir } from '../store/scratch.ts';
+import { mayMount } from '../sys/namespace.ts';
+import { inUserNamespace } from '../sys/usernamespace.ts';
+import { fileSystemName, overlayObstacle, unholdable } from './filesystem.ts';
+import { CopyingTrees } from './trees.ts';
+
+/**
+ * # Which way of making trees
+ *
+ * Found out when a store is first worked in, and kept in its file `snapshotter`, as the layers in it are written in the form that it needs:
+ *
+ *     overlay                    mounts; a process that may make none copies, and reads what it can
+ *     copy MARKS why it copies   directories of copies
+ *
+ * A store of before that file holds layers as overlay reads them.
+ */
+export interface TreeChoice {
+  readonly kind: TreeKind;
+  readonly marks: MarkForm;
+  /** Why not overlay, as a sentence's part. */
+  readonly reason?: string;
+}
+
+const MEMORY = 'snapshotter';
+const NO_MOUNTS = 'this process may not make mounts (no CAP_SYS_ADMIN)';
+
+/** The trees of a store, as the store and this process allow. Throws KILN_STORE_FILE_SYSTEM when the store cannot hold layers at all. */
+export function chooseTrees(store: Store, jobs: LayerJobs): Trees {
+  const choice =
+    remembered(store.root) ??
+    remember(
+      store.root,
+      explore(() => store.scratch('probe')),
+    );
+  const { kind, marks } = usable(choice);
+  return kind === 'overlay' ? new OverlayTrees() : new CopyingTrees(jobs, marks, marks === 'overlay' && !readsMarks());
+}
+
+/** What a build in the store at `root` will use; `scratch` makes directories on the file system where the store is or would be. */
+export function foreseeTrees(root: string, scratch: () => ScratchDir): TreeChoice {
+  return usable(remembered(root) ?? explore(scratch));
+}
+
+/** What is written down about the store, if anything is. */
+export function remembered(root: string): TreeChoice | undefined {
+  let text: string;
+  try {
+    text = readFileSync(join(root, MEMORY), 'utf8').trim();
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTDIR') throw error;
+    return holdsLayers(root) ? OVERLAY : undefined;
+  }
+  const [kind, marks, ...reason] = text.split(' ');
+  if (kind !== 'copy') return OVERLAY;
+  return { kind, marks: marks === 'overlay' ? marks : 'socket', reason: reason.join(' ') };
+}
+
+const OVERLAY: TreeChoice = { kind: 'overlay', marks: 'overlay' };
+
+function holdsLayers(root: string): boolean {
+  try {
+    return readdirSync(join(root, 'layers')).length > 0;
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTDIR') throw error;
+    return false;
+  }
+}
+
+/** Two processes that do this at once find out the same. */
+function remember(root: string, choice: TreeChoice): TreeChoice {
+  const temporary = join(root, `${MEMORY}.${process.pid}`);
+  writeFileSync(temporary, choice.kind === 'overlay' ? 'overlay\n' : `copy ${choice.marks} ${choice.reason}\n`, { mode: 0o600 });
+  renameSync(temporary, join(root, MEMORY));
+  return choice;
+}
+
+function explore(scratch: () => ScratchDir): TreeChoice {
+  const obstacle = withScratch(scratch, (path) => {
+    const found = mayMount() ? overlayObstacle(path) : NO_MOUNTS;
+    return found && (found === NO_MOUNTS ? found : `${found} on ${fileSystemName(path)}`);
+  });
+  if (obstacle === undefined) return OVERLAY;
+  withScratch(scratch, (path) => {
+    const missing = unholdable(path);
+    if (missing !== undefined) throw cannotHold(path, missing);
+  });
+  return { kind: 'copy', marks: 'socket', reason: obstacle };
+}
+
+function withScratch<T>(scratch: () => ScratchDir, use: (path: string) => T): T {
+  using directory = scratch();
+  return use(directory.path);
+}
+
+/** A store for overlay, in a process that may not mount: its layers are read as far as that process can. */
+function usable(choice: TreeChoice): TreeChoice {
+  if (choice.kind === 'copy' || mayMount()) return choice;
+  return { kind: 'copy', marks: choice.marks, reason: NO_MOUNTS };
+}
+
+/** `trusted.*` attributes are there for CAP_SYS_ADMIN only, `user.*` ones for everybody. */
+function readsMarks(): boolean {
+  return inUserNamespace() || mayMount();
+}
+
+function cannotHold(path: string, missing: string): KilnError {
+  const name = fileSystemName(path);
+  return new KilnError('KILN_STORE_FILE_SYSTEM', `the store lies on ${name}, which does not hold ${missing} as images need it`, {
+    place: { kind: 'path', path },
+    hint: 'put the store on another file system (ext4, xfs, btrfs, tmpfs, a volume of the container) with --root or KILN_ROOT',
+  });
+}

@@ -1,0 +1,39 @@
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { openRooms } from '../overlay/open.ts';
+import { type SnapshotterUnderTest, snapshotterContract } from '../snapshotter.contract.ts';
+import { thisOwner } from '../store/owner.ts';
+import { openStore } from '../store/root.ts';
+
+/** `marks`: how layers say what they hide; either form may be in a store that copies. */
+async function open(root: string, marks: 'overlay' | 'socket', keep = false): Promise<SnapshotterUnderTest> {
+  const store = openStore(root);
+  await store.swept;
+  if (!keep) writeFileSync(join(root, 'snapshotter'), `copy ${marks} told so by a test\n`);
+  const { content, snapshotter } = openRooms(store);
+  if (snapshotter.trees.kind !== 'copy') throw new Error('this store must copy');
+  const mine = join(store.tmp, thisOwner());
+  return {
+    snapshotter,
+    content,
+    root,
+    reopen: () => open(root, marks, true),
+    scratch: () => (existsSync(mine) ? readdirSync(mine).filter((name) => !/^(empty|trash|view)/.test(name)) : []),
+    [Symbol.asyncDispose]: async () => {
+      await snapshotter[Symbol.asyncDispose]();
+      // The scratch directory belongs to the process, which the first store outlives.
+      if (keep) return store.db.close();
+      store.close();
+      rmSync(root, { recursive: true });
+    },
+  };
+}
+
+const crashChild = fileURLToPath(new URL('../overlay/crash.child.ts', import.meta.url));
+
+for (const marks of ['socket', 'overlay'] as const) {
+  const make = () => open(mkdtempSync(join(tmpdir(), 'kiln-copying-')), marks);
+  snapshotterContract(`copying snapshotter, marks for ${marks}`, { make, crashChild });
+}
