@@ -20,7 +20,7 @@ import type { Digest } from '../base/digest.ts';
  * tree is hostile: open it through `sys/rooted.ts` only.
  */
 export interface Snapshotter {
-  /** A new writable layer on top of `parent`, mounted. Disposing it unmounts and, unless committed, deletes it. */
+  /** A new writable layer on top of `parent`, as a tree. Disposing it takes the tree away and, unless committed, the layer. */
   prepare(parent: Snapshot): Promise<ActiveSnapshot>;
 
   /**
@@ -81,8 +81,13 @@ export const SCRATCH: Snapshot = { layers: [] };
 export interface ActiveSnapshot extends AsyncDisposable {
   /** Where the tree is mounted, in the process's mount namespace. Its content is hostile. */
   readonly root: string;
-  /** The layer's own directory (overlay upper). Read it, never write it, while mounted. */
+  /**
+   * Where what is new may be written past a mount, into directories that are new themselves: the layer's own directory (overlay's upper), or `root`
+   * again where nothing is mounted.
+   */
   readonly upper: string;
+  /** Nothing is between writers and the file system: no overlay that would refuse devices with the number 0:0 and marks of its own. */
+  readonly isPlain: boolean;
   readonly parent: Snapshot;
   /**
    * Unmounts, makes the layer durable and visible, and returns the new stack. An untouched layer still counts as a (empty) layer. `copied`:

@@ -30,6 +30,7 @@ export class CopyingTrees implements Trees {
     await told(directory, this.#jobs.assemble({ layers: lower, root, files: 'copy', record, blind: this.#blind }));
     return {
       direct: root,
+      isPlain: true,
       gather: () => told(directory, this.#jobs.gather({ root, record, files, marks: this.marks })),
       close: () => {},
     };

@@ -4,7 +4,7 @@ import { openat, tryStat } from '../sys/calls.ts';
 import { AT, O } from '../sys/constants.ts';
 import { decodeName } from '../sys/names.ts';
 import { fdPath } from '../sys/xattr.ts';
-import { clearOpaque, isOpaque } from './opaque.ts';
+import { clearOpaque, isOpaque } from './marks.ts';
 
 /** Names that begin so mean a removal in a layer (image-spec layer.md#whiteouts). */
 const PREFIX = '.wh.';
@@ -48,16 +48,16 @@ const LONG_PATH = 3000;
 
 /**
  * Looks through what a process has written to a layer, names only, for what would mean something else once it is packed or lies on other
- * layers. `lowest`: nothing is below, so that the process wrote without an overlay, which would have refused devices with the number 0:0
+ * layers. `isPlain`: the process wrote without an overlay, which would have refused devices with the number 0:0
  * and marks of its own; such marks are taken away, as they hide nothing. Throws KILN_LAYER_NAME.
  */
-export function checkWritten(upper: string, lowest: boolean): void {
+export function checkWritten(upper: string, isPlain: boolean): void {
   const top = openat(AT.FDCWD, upper, O.RDONLY | O.DIRECTORY);
   const waiting: Place[] = [{ base: new Base(top), below: Buffer.alloc(0), shown: '' }];
   try {
     for (let place = waiting.pop(); place; place = waiting.pop()) {
       try {
-        look(place, lowest, waiting);
+        look(place, isPlain, waiting);
       } finally {
         place.base.leave();
       }
@@ -93,15 +93,15 @@ class Base {
   }
 }
 
-function look({ base, below, shown }: Place, lowest: boolean, waiting: Place[]): void {
+function look({ base, below, shown }: Place, isPlain: boolean, waiting: Place[]): void {
   const path = Buffer.concat([Buffer.from(fdPath(base.fd)), below]);
   const here = below.length > LONG_PATH ? new Base(openBelow(base.fd, below)) : undefined;
   try {
-    if (lowest) clearMark(base.fd, below);
+    if (isPlain) clearMark(base.fd, below);
     for (const entry of readdirSync(path, { withFileTypes: true, encoding: 'buffer' })) {
       const at = () => `${shown}/${decodeName(entry.name)}`;
       if (entry.name.subarray(0, PREFIX.length).equals(PREFIX_BYTES)) throw reserved(at());
-      if (lowest && entry.isCharacterDevice() && isNothing(base.fd, below, entry)) throw whiteoutDevice(at());
+      if (isPlain && entry.isCharacterDevice() && isNothing(base.fd, below, entry)) throw whiteoutDevice(at());
       if (!entry.isDirectory()) continue;
       const next = Buffer.concat([here ? Buffer.alloc(0) : below, SLASH, entry.name]);
       waiting.push({ base: (here ?? base).join(), below: next, shown: at() });

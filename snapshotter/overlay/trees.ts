@@ -41,6 +41,8 @@ export interface ActivePlace {
 export interface OpenTree {
   /** Where what is new may be written past the tree, into directories that are new themselves. */
   readonly direct: string;
+  /** As in ActiveSnapshot. */
+  readonly isPlain: boolean;
   /** Has all changes in `files`, and takes the tree away; `root` and `work` stay, for the caller to remove. */
   gather(): Promise<void>;
   /** Takes the tree away; may be called again, and after `gather`. */
@@ -60,7 +62,7 @@ export class OverlayTrees implements Trees {
       if (isMounted) unmount(root);
       isMounted = false;
     };
-    return { direct: files, gather: async () => close(), close };
+    return { direct: files, isPlain: lower.length === 0, gather: async () => close(), close };
   }
 
   async view(root: string, lower: readonly string[], empty: string): Promise<Disposable> {

@@ -78,7 +78,7 @@ async function runExec(
 async function commitOutputs(outputs: readonly ActiveSnapshot[], world: World): Promise<BuildResult[]> {
   const results: BuildResult[] = [];
   for (const active of outputs) {
-    checkWritten(active.upper, active.parent.layers.length === 0);
+    checkWritten(active.upper, active.isPlain);
     const snapshot = await active.commit();
     const layer = snapshot.layers.at(-1);
     if (layer !== undefined) world.onLayer?.(layer);

@@ -123,6 +123,7 @@ export function copyingSnapshotter(): CopyingSnapshotter {
       return {
         root: place(id),
         upper: place(id),
+        isPlain: true,
         parent,
         commit: async () => ({ layers: [...parent.layers, id] }),
         [Symbol.asyncDispose]: async () => {},
