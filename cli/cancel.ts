@@ -1,4 +1,5 @@
 import { CancelledError } from '../base/errors.ts';
+import { endNow } from './outcome.ts';
 
 /**
  * Turns Ctrl-C and SIGTERM into an aborted signal for as long as the scope lasts. A second signal ends the process at once: the private
@@ -7,7 +8,7 @@ import { CancelledError } from '../base/errors.ts';
 export function cancelOnSignals(): Disposable & { readonly signal: AbortSignal } {
   const controller = new AbortController();
   const cancel = () => {
-    if (controller.signal.aborted) process.exit(130);
+    if (controller.signal.aborted) endNow(130);
     controller.abort(new CancelledError());
   };
   process.on('SIGINT', cancel).on('SIGTERM', cancel).on('SIGHUP', cancel);

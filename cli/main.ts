@@ -1,7 +1,7 @@
 import { KilnError } from '../base/errors.ts';
 import { COMMANDS, type CommandName } from './commands.ts';
+import { beginOutcome } from './outcome.ts';
 import { stdout } from './output.ts';
-import { exitCodeOf, printError } from './report.ts';
 
 declare const KILN_VERSION: string | undefined;
 
@@ -14,11 +14,11 @@ const NEEDS_NO_STORE: ReadonlySet<string> = new Set(['doctor', 'imagetools', 'lo
 export async function main(argv: readonly string[]): Promise<void> {
   // Modes of what goes into an image are said in full; a stricter umask of the user's shell must not change them.
   process.umask(0o022);
+  const outcome = beginOutcome();
   try {
-    process.exitCode = await dispatch(argv);
+    await outcome.answered(await dispatch(argv));
   } catch (error) {
-    await printError(error);
-    process.exitCode = exitCodeOf(error);
+    await outcome.failed(error);
   }
 }
 

@@ -5,6 +5,7 @@ import { pooledJobs } from '../snapshotter/overlay/pooled-jobs.ts';
 import { openStore } from '../snapshotter/store/root.ts';
 import { mayMount } from '../snapshotter/sys/namespace.ts';
 import { createPool, type WorkerPool } from '../snapshotter/workers/pool.ts';
+import { closed } from './closing.ts';
 import { stderr } from './output.ts';
 import { rootlessMap } from './rootless.ts';
 
@@ -24,8 +25,8 @@ export function openSession(): Session {
     ...rooms,
     pool,
     async [Symbol.asyncDispose]() {
-      await pool[Symbol.asyncDispose]();
-      await rooms.snapshotter[Symbol.asyncDispose]();
+      await closed('the worker threads', pool[Symbol.asyncDispose]());
+      await closed('the store', rooms.snapshotter[Symbol.asyncDispose]());
       store.close();
     },
   };

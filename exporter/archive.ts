@@ -1,82 +1,52 @@
-import { once } from 'node:events';
-import { closeSync, openSync, readSync } from 'node:fs';
-import type { Header, Pack } from 'tar-stream';
+import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
+import { END_OF_ARCHIVE, encodeHeader, NO_XATTRS, padding } from '../snapshotter/layer/tar.ts';
 import type { ByteSink } from './destination.ts';
 
-/** One member of an archive of ours: a directory, bytes we hold, a file of the store, or bytes that come from elsewhere. */
+/** One member of an archive of ours: a directory, bytes we hold, a blob of the store, or bytes that come from elsewhere. */
 export type ArchiveEntry =
   | { readonly name: string; readonly kind: 'directory' }
   | { readonly name: string; readonly kind: 'bytes'; readonly mode: number; readonly bytes: Uint8Array }
-  | { readonly name: string; readonly kind: 'file'; readonly mode: number; readonly path: string; readonly size: number }
-  | {
-      readonly name: string;
-      readonly kind: 'stream';
-      readonly mode: number;
-      readonly size: number;
-      readonly open: () => AsyncIterable<Uint8Array>;
-    };
+  | ({ readonly name: string; readonly mode: number; readonly size: number } & (
+      | { readonly kind: 'blob'; readonly digest: Digest }
+      | { readonly kind: 'stream'; readonly open: () => AsyncIterable<Uint8Array> }
+    ));
+
+/** Where the blobs of an archive come from: each is verified on its way out. */
+export interface BlobSource {
+  open(digest: Digest): AsyncIterable<Uint8Array>;
+}
 
 /**
  * Writes `entries` as a tar archive, sorted by name, each once, owned by root and dated 1970: the same entries give the same bytes.
- * `progress` is told how many bytes of files have gone out, of how many.
+ * `progress` is told how many bytes of blobs have gone out, of how many. The first error of the sink or of a source is thrown as it is.
  */
 export async function writeArchive(
   entries: readonly ArchiveEntry[],
+  blobs: BlobSource,
   sink: ByteSink,
   progress: (current: number, total: number) => void = () => undefined,
 ): Promise<void> {
   const members = sorted(entries);
-  const total = members.reduce((sum, entry) => sum + (entry.kind === 'file' ? entry.size : 0), 0);
+  const total = members.reduce((sum, entry) => sum + (entry.kind === 'blob' ? entry.size : 0), 0);
   let current = 0;
-  const written = (bytes: number) => progress((current += bytes), total);
-  // Loaded here: nothing but an archive needs it.
-  const { pack } = await import('tar-stream');
-  const archive = pack();
-  // What went wrong is thrown where it is awaited, not as an event.
-  archive.on('error', () => undefined);
-  const sent = send(archive, sink);
-  sent.catch(() => undefined);
-  try {
-    for (const entry of members) await add(archive, entry, written);
-    archive.finalize();
-  } catch (error) {
-    archive.destroy(error instanceof Error ? error : new Error(String(error)));
-    // When the sink failed that is the reason, and the archive's complaint only follows from it.
-    await sent;
-    throw error;
+  for (const entry of members) {
+    const size = sizeOf(entry);
+    await sink.write(header(entry, size));
+    if (entry.kind === 'bytes') await sink.write(entry.bytes);
+    else if (entry.kind !== 'directory') {
+      let left = size;
+      for await (const bytes of entry.kind === 'blob' ? blobs.open(entry.digest) : entry.open()) {
+        // The header has told how many bytes there are.
+        if ((left -= bytes.byteLength) < 0) break;
+        await sink.write(bytes);
+        if (entry.kind === 'blob') progress((current += bytes.byteLength), total);
+      }
+      if (left !== 0) throw otherSize(entry.name, size);
+    }
+    if (padding(size) > 0) await sink.write(Buffer.alloc(padding(size)));
   }
-  await sent;
-}
-
-/** Hands on what the archive gives, as fast as the sink takes it. */
-async function send(archive: Pack, sink: ByteSink): Promise<void> {
-  try {
-    for await (const bytes of archive as AsyncIterable<Uint8Array>) await sink.write(bytes);
-  } catch (error) {
-    // Whoever is adding an entry must not wait for a reader that is gone.
-    archive.destroy(error instanceof Error ? error : new Error(String(error)));
-    throw error;
-  }
-}
-
-/** Adds one member and waits until it is taken. */
-async function add(archive: Pack, entry: ArchiveEntry, written: (bytes: number) => void): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const member = archive.entry(header(entry), (error) => (error ? reject(error) : resolve()));
-  // A failed archive is told by `send`; here nothing may wait for ever.
-  member.on('error', reject);
-  archive.once('error', reject);
-  try {
-    if (entry.kind === 'bytes') member.write(entry.bytes);
-    else if (entry.kind === 'file') await copyFile(entry.path, entry.size, member, written);
-    else if (entry.kind === 'stream')
-      for await (const bytes of entry.open()) if (!member.write(bytes)) await once(member, 'drain');
-    member.end(undefined);
-    await promise;
-  } finally {
-    archive.off('error', reject);
-  }
+  await sink.write(END_OF_ARCHIVE);
 }
 
 export function sorted(entries: readonly ArchiveEntry[]): ArchiveEntry[] {
@@ -84,35 +54,29 @@ export function sorted(entries: readonly ArchiveEntry[]): ArchiveEntry[] {
   return [...byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function header(entry: ArchiveEntry): Pick<Header, 'name' | 'type' | 'mode' | 'uid' | 'gid' | 'mtime' | 'size'> {
-  const common = { name: entry.name, uid: 0, gid: 0, mtime: new Date(0) };
-  if (entry.kind === 'directory') return { ...common, type: 'directory', mode: 0o755, size: 0 };
-  return { ...common, type: 'file', mode: entry.mode, size: entry.kind === 'bytes' ? entry.bytes.byteLength : entry.size };
+export function sizeOf(entry: ArchiveEntry): number {
+  return entry.kind === 'directory' ? 0 : entry.kind === 'bytes' ? entry.bytes.byteLength : entry.size;
 }
 
-/** Copies exactly `size` bytes: the header has told how many there are. */
-async function copyFile(
-  path: string,
-  size: number,
-  member: ReturnType<Pack['entry']>,
-  written: (bytes: number) => void,
-): Promise<void> {
-  const fd = openSync(path, 'r');
-  try {
-    for (let left = size; left > 0; ) {
-      // A buffer of its own for each piece: a slow sink may still hold the last one.
-      const buffer = Buffer.allocUnsafe(Math.min(1 << 20, left));
-      const length = readSync(fd, buffer, 0, buffer.length, null);
-      if (length === 0) {
-        throw new KilnError('KILN_STORE_DAMAGED', `the file ${path} ended ${left} bytes too early`, {
-          place: { kind: 'path', path },
-        });
-      }
-      if (!member.write(buffer.subarray(0, length))) await once(member, 'drain');
-      left -= length;
-      written(length);
-    }
-  } finally {
-    closeSync(fd);
-  }
+function header(entry: ArchiveEntry, size: number): Buffer {
+  const isDirectory = entry.kind === 'directory';
+  return encodeHeader({
+    type: isDirectory ? 'directory' : 'file',
+    path: entry.name,
+    linkPath: '',
+    mode: isDirectory ? 0o755 : entry.mode,
+    uid: 0,
+    gid: 0,
+    size,
+    mtime: { sec: 0, nsec: 0 },
+    devMajor: 0,
+    devMinor: 0,
+    xattrs: NO_XATTRS,
+  });
+}
+
+function otherSize(name: string, size: number): KilnError {
+  return new KilnError('KILN_BLOB_CORRUPT', `${name} does not have the ${size} bytes that its manifest says`, {
+    hint: 'pull, load or build the image again',
+  });
 }

@@ -1,11 +1,26 @@
-import { closeSync, constants, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CancelledError, errnoOf, KilnError } from '../base/errors.ts';
-import { storeError } from '../snapshotter/store/errors.ts';
+import { type Attempt, isOsError, osError } from '../base/oserror.ts';
 import type { Destination } from './options.ts';
 
 /** How much is written to a file before other work, and the signal, get their turn. */
 const YIELD_BYTES = 1 << 20;
+/** As many as the kernel follows. */
+const MAX_LINKS = 40;
 
 /** Takes bytes in order. Awaited, it lets other work go on and does not run ahead of a slow reader. */
 export interface ByteSink {
@@ -14,60 +29,183 @@ export interface ByteSink {
 
 /**
  * Runs `body` with a sink over `destination`. A file appears under its name when it is whole, and not at all when `body` fails; a
- * device or a fifo is written as it is.
+ * device or a fifo is written as it is. What cannot be written is told by the sink, so that an error of `body`'s own source is never told as
+ * one of the destination.
  */
-export async function writeTo(
-  destination: Destination,
-  signal: AbortSignal,
-  body: (sink: ByteSink) => Promise<void>,
-): Promise<void> {
+export async function writeTo(destination: Destination, signal: AbortSignal, body: Body): Promise<void> {
   if (destination.kind === 'stdout') return body(standardOutput(signal));
   if (destination.kind === 'stream') return body(destination);
-  const path = resolve(destination.path);
+  await writeAt(destination.path, signal, body, outputFile(destination.path));
+}
+
+type Body = (sink: ByteSink) => Promise<void>;
+
+async function writeAt(given: string, signal: AbortSignal, body: Body, about: About): Promise<void> {
+  const path = resolve(given);
+  const stat = statOf(path, about);
+  if (stat?.isDirectory()) throw isDirectory(path, '--output');
+  if (stat && !stat.isFile()) return await writeFileAt(path, constants.O_WRONLY, signal, body, about);
+  const file = sinking(about, () => followed(path));
+  await writeNewFile(file, signal, body, about);
+}
+
+/** Writes a short file at `path`, whole or not at all; `about` says what it is to the user. */
+export async function writeFile(path: string, content: string | Uint8Array, about: About): Promise<void> {
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+  await writeAt(path, new AbortController().signal, (sink) => sink.write(bytes), about);
+}
+
+/** Whether a file can be written: what it is to the user, its path, and the flag that named it. */
+export interface WantedFile {
+  readonly path: string;
+  readonly flag: string;
+}
+
+/**
+ * Throws what would keep a file from being written at `path`, as far as that can be known before there is anything to write; leaves nothing
+ * there. The directory has to be there: a misspelt one would be made where nobody looks.
+ */
+export function tryFile({ path: given, flag }: WantedFile): void {
+  const path = resolve(given);
+  const place = { kind: 'flag', flag } as const;
+  const about = { ...outputFile(given), place };
+  const stat = statOf(path, about);
+  if (stat?.isDirectory()) throw isDirectory(given, flag);
   try {
-    if (isSpecial(path)) await writeFileAt(path, constants.O_WRONLY, signal, body);
-    else await writeNewFile(path, signal, body);
+    if (stat && !stat.isFile()) return accessSync(path, constants.W_OK);
+    const temporary = temporaryName(followed(path));
+    rmSync(temporary, { force: true });
+    closeSync(openSync(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644));
+    rmSync(temporary);
   } catch (error) {
-    throw error instanceof KilnError ? error : outputError(error, path);
+    if (errnoOf(error) === 'ENOENT')
+      throw new KilnError('KILN_OUTPUT_INVALID', `the directory ${dirname(path)} for the output ${given} is not there`, {
+        place,
+        hint: `correct the path, or make the directory: mkdir -p ${dirname(path)}`,
+        exitCode: 2,
+      });
+    throw outputFailure(error, about);
   }
 }
 
-async function writeNewFile(path: string, signal: AbortSignal, body: (sink: ByteSink) => Promise<void>): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true });
-  const temporary = join(dirname(path), `.${basename(path).slice(0, 200)}.${process.pid}.part`);
+/** As `tryFile`, for a directory, which is made with all that is above it when there is something to write. */
+export function tryDirectory({ path: given, flag }: WantedFile): void {
+  const about = { what: `the output ${given} cannot be written`, path: resolve(given), place: { kind: 'flag', flag } as const };
+  for (let path = resolve(given); ; path = dirname(path)) {
+    const stat = statOf(path, about);
+    if (!stat && path !== dirname(path)) continue;
+    if (stat && !stat.isDirectory())
+      throw new KilnError('KILN_OUTPUT_INVALID', `the output ${given} has to be a directory, and ${path} is not one`, {
+        place: about.place,
+        hint: 'name another directory',
+        exitCode: 2,
+      });
+    try {
+      accessSync(path, constants.W_OK | constants.X_OK);
+    } catch (error) {
+      throw outputFailure(error, about);
+    }
+    return;
+  }
+}
+
+/** Where a file is that `path` names by links, or will be. */
+function followed(path: string, depth = 0): string {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (!stat?.isSymbolicLink() || depth > MAX_LINKS) return path;
+  return followed(resolve(dirname(path), readlinkSync(path)), depth + 1);
+}
+
+/** Undefined when nothing is there yet. */
+function statOf(path: string, about: About): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    throw outputFailure(error, about);
+  }
+}
+
+function isDirectory(path: string, flag: string): KilnError {
+  return new KilnError('KILN_OUTPUT_INVALID', `the destination ${path} is a directory`, {
+    place: { kind: 'flag', flag },
+    hint: 'name a file in it; a directory is written with type=local or type=oci,tar=false',
+    exitCode: 2,
+  });
+}
+
+/** Files that are not whole yet: they go with the process, however it ends. */
+const unfinished = new Set<string>();
+let watched = false;
+
+function removeUnfinished(): void {
+  for (const left of unfinished) discard(left);
+}
+
+/** Gone already when it was renamed. What keeps it from going has kept it from being written, which is what is told. */
+function discard(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {}
+}
+
+function temporaryName(path: string): string {
+  return join(dirname(path), `.${basename(path).slice(0, 200)}.${process.pid}.part`);
+}
+
+async function writeNewFile(path: string, signal: AbortSignal, body: Body, about: About): Promise<void> {
+  const temporary = temporaryName(path);
+  if (!watched) process.on('exit', removeUnfinished);
+  watched = true;
+  unfinished.add(temporary);
   try {
     // `wx`: in a directory that others can write, the name must not be somebody's link.
-    rmSync(temporary, { force: true });
-    await writeFileAt(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, signal, body);
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
+    sinking(about, () => rmSync(temporary, { force: true }));
+    await writeFileAt(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, signal, body, about);
+    sinking(about, () => renameSync(temporary, path));
+  } finally {
+    discard(temporary);
+    unfinished.delete(temporary);
   }
 }
 
-async function writeFileAt(
-  path: string,
-  flags: number,
-  signal: AbortSignal,
-  body: (sink: ByteSink) => Promise<void>,
-): Promise<void> {
-  const fd = openSync(path, flags, 0o644);
-  let sinceYield = 0;
+async function writeFileAt(path: string, flags: number, signal: AbortSignal, body: Body, about: About): Promise<void> {
+  const fd = sinking(about, () => openSync(path, flags, 0o644));
+  let open = true;
   try {
-    await body({
-      async write(bytes) {
-        for (let at = 0; at < bytes.byteLength; ) at += writeSync(fd, bytes, at);
-        if ((sinceYield += bytes.byteLength) < YIELD_BYTES) return;
-        sinceYield = 0;
-        await new Promise(setImmediate);
-        if (signal.aborted) throw new CancelledError(signal.reason);
-      },
-    });
+    await body(descriptorSink(fd, about, signal));
+    open = false;
+    // A disk quota or a network file system may only tell now.
+    sinking(about, () => closeSync(fd));
   } finally {
-    closeSync(fd);
+    if (open) closeSync(fd);
   }
 }
+
+function descriptorSink(fd: number, about: About, signal: AbortSignal): ByteSink {
+  let sinceYield = 0;
+  return {
+    async write(bytes) {
+      sinking(about, () => {
+        for (let at = 0; at < bytes.byteLength; ) at += writeSync(fd, bytes, at);
+      });
+      if ((sinceYield += bytes.byteLength) < YIELD_BYTES) return;
+      sinceYield = 0;
+      await new Promise(setImmediate);
+      if (signal.aborted) throw new CancelledError(signal.reason);
+    },
+  };
+}
+
+const STDOUT: About = {
+  what: 'standard output cannot be written',
+  hint: {
+    ENOSPC: 'make room where it is redirected to, or redirect it elsewhere',
+    EDQUOT: 'make room within the quota where it is redirected to, or redirect it elsewhere',
+    EPIPE: 'the program that reads it has to read to the end: look at how that one ended',
+  },
+};
+
+let listening = false;
 
 function standardOutput(signal: AbortSignal): ByteSink {
   if (process.stdout.isTTY) {
@@ -76,45 +214,49 @@ function standardOutput(signal: AbortSignal): ByteSink {
       hint: 'redirect standard output, or name a file with dest=',
     });
   }
-  // A reader that goes away (`kiln save app | head`) ends the command, quietly.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => error.code === 'EPIPE' && process.exit(0));
+  const stat = fstatSync(1);
+  // Node's stream for a file takes a write that was cut short (a disk that is almost full) for a whole one.
+  if (!stat.isFIFO() && !stat.isSocket()) return descriptorSink(1, STDOUT, signal);
+  // Each failure comes to its write; as an event it would end the process.
+  if (!listening) process.stdout.on('error', () => undefined);
+  listening = true;
   return {
     write(bytes) {
       if (signal.aborted) throw new CancelledError(signal.reason);
       return new Promise((done, fail) => {
-        process.stdout.write(bytes, (error) => (error ? fail(error) : done()));
+        process.stdout.write(bytes, (error) => (error ? fail(outputFailure(pipeError(error), STDOUT)) : done()));
       });
     },
   };
 }
 
-function isSpecial(path: string): boolean {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat?.isDirectory()) {
-    throw new KilnError('KILN_OUTPUT_INVALID', `the destination ${path} is a directory`, {
-      place: { kind: 'flag', flag: '--output' },
-      hint: 'name a file with dest=, or write a directory with type=local or type=oci,tar=false',
-    });
-  }
-  return stat !== undefined && !stat.isFile();
+/** A stream that has failed before says only that it is destroyed. */
+function pipeError(error: Error): unknown {
+  return isOsError(error) ? error : Object.assign(new Error(error.message, { cause: error }), { code: 'EPIPE' });
 }
 
-/** What the user should see for a failure while writing at `path`. */
-export function outputError(error: unknown, path: string): unknown {
-  switch (errnoOf(error)) {
-    case 'EACCES':
-    case 'EPERM':
-    case 'EROFS':
-    case 'EEXIST':
-    case 'ENOTDIR':
-    case 'EISDIR':
-    case 'ELOOP':
-      return new KilnError('KILN_OUTPUT_UNWRITABLE', `the output cannot be written: ${errnoOf(error)} at ${path}`, {
-        place: { kind: 'path', path },
-        hint: 'choose another destination with dest=',
-        cause: error,
-      });
-    default:
-      return storeError(error, path);
+/** What is being written, for whoever reads that it failed. */
+type About = Omit<Attempt, 'code'> & Partial<Pick<Attempt, 'code'>>;
+
+function outputFile(path: string): About {
+  return { what: `the output ${path} cannot be written`, path };
+}
+
+function sinking<T>(about: About, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw outputFailure(error, about);
   }
+}
+
+/** A full disk or quota has a code of its own, and it is not the store's. */
+function outputFailure(error: unknown, about: About): unknown {
+  const full = errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT';
+  return osError(error, { code: full ? 'KILN_DISK_FULL' : 'KILN_OUTPUT_UNWRITABLE', doing: 'write', ...about });
+}
+
+/** What the user should see for a failure while writing below the directory `path`. */
+export function outputError(error: unknown, path: string): unknown {
+  return outputFailure(error, outputFile(path));
 }

@@ -1,7 +1,6 @@
 import {
   closeSync,
   constants,
-  copyFileSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -12,15 +11,22 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import type { Digest } from '../base/digest.ts';
 import { CancelledError, errnoOf, KilnError } from '../base/errors.ts';
 import { type Descriptor, MEDIA } from '../base/oci.ts';
 import { parseDocument } from '../registry/documents.ts';
-import { type ArchiveEntry, sorted } from './archive.ts';
+import { type ArchiveEntry, sizeOf, sorted } from './archive.ts';
 import { outputError } from './destination.ts';
 import { layoutFrame } from './layout.ts';
 
 const NAME = 'io.containerd.image.name';
 const REF = 'org.opencontainers.image.ref.name';
+
+/** Where the blobs of a layout come from: each is verified on its way out. */
+export interface BlobCopier {
+  /** Writes a blob to a new file. */
+  copy(digest: Digest, to: string): Promise<void>;
+}
 
 /**
  * Writes a layout into `directory`. A layout that is there already keeps its other images: a name moves, blobs are only added, and
@@ -30,6 +36,7 @@ export async function writeLayoutDirectory(
   directory: string,
   entries: readonly ArchiveEntry[],
   index: readonly Descriptor[],
+  blobs: BlobCopier,
   signal: AbortSignal,
 ): Promise<void> {
   const root = resolve(directory);
@@ -42,7 +49,7 @@ export async function writeLayoutDirectory(
       ...frame.filter(({ name }) => name === 'index.json'),
     ]) {
       if (signal.aborted) throw new CancelledError(signal.reason);
-      await writeEntry(join(root, entry.name), entry);
+      await writeEntry(join(root, entry.name), entry, blobs);
       await new Promise(setImmediate);
     }
   } catch (error) {
@@ -79,21 +86,20 @@ function readIndex(path: string): readonly Descriptor[] {
 }
 
 /** Blobs that are there with the right length stay; everything else appears whole, by rename. */
-async function writeEntry(path: string, entry: ArchiveEntry): Promise<void> {
+async function writeEntry(path: string, entry: ArchiveEntry, blobs: BlobCopier): Promise<void> {
   if (entry.kind === 'directory') {
     mkdirSync(path, { recursive: true });
     return;
   }
-  const size = entry.kind === 'bytes' ? entry.bytes.byteLength : entry.size;
   const isBlob = entry.name.startsWith('blobs/');
-  if (isBlob && statSync(path, { throwIfNoEntry: false })?.size === size) return;
+  if (isBlob && statSync(path, { throwIfNoEntry: false })?.size === sizeOf(entry)) return;
   mkdirSync(dirname(path), { recursive: true });
   const temporary = `${path}.${process.pid}.part`;
   rmSync(temporary, { force: true });
   try {
     if (entry.kind === 'bytes') writeFileSync(temporary, entry.bytes, { flag: 'wx', mode: entry.mode });
     else if (entry.kind === 'stream') await writeStream(temporary, entry.mode, entry.open());
-    else copyFileSync(entry.path, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    else await blobs.copy(entry.digest, temporary);
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });

@@ -1,16 +1,15 @@
 import { type Digest, hexOf } from '../base/digest.ts';
 import { type Descriptor, MEDIA } from '../base/oci.ts';
 import { familiarName, parseReference } from '../base/reference.ts';
-import type { ContentStore } from '../snapshotter/content.ts';
 import type { ArchiveEntry } from './archive.ts';
 import { compactJson, layoutIndexJson } from './documents.ts';
 import { rfc3339 } from './history.ts';
 import type { AssembledImage } from './image.ts';
 
 /** The files of an OCI image layout (image-spec image-layout.md) that holds `image`, its layers taken from the content store. */
-export function layoutEntries(image: AssembledImage, index: readonly Descriptor[], content: ContentStore): ArchiveEntry[] {
+export function layoutEntries(image: AssembledImage, index: readonly Descriptor[]): ArchiveEntry[] {
   const documents = [...image.documents].map(([digest, text]) => blobBytes(digest, text));
-  const layers = image.manifests.flatMap((manifest) => manifest.layers.map((layer) => blobFile(layer, content)));
+  const layers = image.manifests.flatMap((manifest) => manifest.layers.map(storedBlob));
   return [...layoutFrame(index), ...documents, ...layers];
 }
 
@@ -29,9 +28,9 @@ export function blobBytes(digest: Digest, text: string | Uint8Array): ArchiveEnt
   return { name: blobName(digest), kind: 'bytes', mode: 0o444, bytes: typeof text === 'string' ? Buffer.from(text) : text };
 }
 
-export function blobFile(descriptor: Descriptor, content: ContentStore): ArchiveEntry {
-  const { digest, size } = descriptor;
-  return { name: blobName(digest), kind: 'file', mode: 0o444, path: content.path(digest), size };
+/** A blob that the content store has. */
+export function storedBlob({ digest, size }: Descriptor): ArchiveEntry {
+  return { name: blobName(digest), kind: 'blob', mode: 0o444, digest, size };
 }
 
 export function blobName(digest: Digest): string {

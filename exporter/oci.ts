@@ -19,14 +19,14 @@ export function ociExporter(rooms: ExportRooms, spec: OutputSpec & { readonly ty
       reported(name, context, async (report) => {
         const image = await packedImage(rooms, spec.image, targets, context, spec.image.ociTypes ?? true, report);
         const index = layoutIndex(image.target, names, timeOf(context.epoch));
-        const entries = layoutEntries(image, index, rooms.content);
+        const entries = layoutEntries(image, index);
         if (spec.tar) {
           await report.task('sending tarball', (progress) =>
-            writeTo(spec.destination, context.signal, (sink) => writeArchive(entries, sink, progress)),
+            writeTo(spec.destination, context.signal, (sink) => writeArchive(entries, rooms.content, sink, progress)),
           );
         } else {
           await report.task(`writing ${spec.directory}`, () =>
-            writeLayoutDirectory(spec.directory, entries, index, context.signal),
+            writeLayoutDirectory(spec.directory, entries, index, rooms.content, context.signal),
           );
         }
         return imageResponse(image, names, timeOf(context.epoch));
@@ -54,9 +54,9 @@ export function dockerExporter(rooms: ExportRooms, { image: options, destination
         const image = await packedImage(rooms, options, targets, plain, options.ociTypes ?? false, report);
         const index = layoutIndex(image.target, options.names, timeOf(context.epoch));
         const manifests = image.manifests.map(({ config, layers }) => dockerManifest(config, layers, options.names));
-        const entries = [...layoutEntries(image, index, rooms.content), ...manifests];
+        const entries = [...layoutEntries(image, index), ...manifests];
         await report.task('sending tarball', (progress) =>
-          writeTo(destination, context.signal, (sink) => writeArchive(entries, sink, progress)),
+          writeTo(destination, context.signal, (sink) => writeArchive(entries, rooms.content, sink, progress)),
         );
         return imageResponse(image, options.names, timeOf(context.epoch));
       }),

@@ -148,8 +148,11 @@ function levelOf(text: string | undefined, compression: Compression): number | u
   throw invalid(`compression-level ${JSON.stringify(text)} is none of ${compression}`, `it goes from ${least} to ${most}`);
 }
 
-function destinationOf(path: string): Destination {
-  return path === '-' ? { kind: 'stdout' } : { kind: 'file', path };
+/** Other names of standard output: it must not be opened anew, nor a file put in its place. */
+const STDOUT = new Set(['-', '/dev/stdout', '/dev/fd/1', '/proc/self/fd/1']);
+
+export function destinationOf(path: string): Destination {
+  return STDOUT.has(path) ? { kind: 'stdout' } : { kind: 'file', path };
 }
 
 function directoryOf(path: string): string {

@@ -1,4 +1,3 @@
-import { createReadStream } from 'node:fs';
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { Descriptor } from '../base/oci.ts';
@@ -174,16 +173,11 @@ function storedBlob(
   knownIn: readonly Repository[],
 ): PushBlob {
   if (content.size(descriptor.digest) === undefined) return missing(descriptor);
-  return { descriptor, knownIn, open: (start, end) => openFile(content.path(descriptor.digest), start, end) };
-}
-
-/** The bytes of a file from `start` up to, not including, `end`, in pieces of 1 MiB. */
-export function openFile(path: string, start = 0, end = Number.POSITIVE_INFINITY): AsyncIterable<Uint8Array> {
-  return createReadStream(path, { start, end: end - 1, highWaterMark: 1 << 20 });
+  return { descriptor, knownIn, open: (start, end) => content.open(descriptor.digest, start, end) };
 }
 
 /** For blobs that ought to be in the store. */
-export function failMissing(blob: Descriptor): never {
+export function failMissing(blob: Pick<Descriptor, 'digest'>): never {
   throw new KilnError('KILN_BLOB_MISSING', `blob ${blob.digest} of the image is not in the store`, {
     hint: 'pull or build the image again',
   });

@@ -7,10 +7,11 @@ import { hostPlatform } from '../registry/platforms.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 import type { StoredImage } from '../snapshotter/images.ts';
 import { compressionOf } from '../snapshotter/store/forms.ts';
+import { withSoundBlobs } from './again.ts';
 import { type ArchiveEntry, writeArchive } from './archive.ts';
 import { writeTo } from './destination.ts';
 import { compactJson } from './documents.ts';
-import { blobBytes, blobFile, dockerElement, layoutFrame, layoutIndex } from './layout.ts';
+import { blobBytes, dockerElement, layoutFrame, layoutIndex, storedBlob } from './layout.ts';
 import type { Destination } from './options.ts';
 import type { ExportRooms } from './rooms.ts';
 
@@ -22,9 +23,20 @@ export interface SaveOptions {
 /**
  * Writes images of the local store as one archive: an OCI image layout that `docker load` reads, too. Digests stay as they are: a
  * layer that was built here goes out as the uncompressed tar that its manifest names, made from the layer's directory if need be.
- * Throws KILN_BLOB_MISSING for an image that was pulled in part, KILN_STORE_DAMAGED when a layer has changed.
+ * Throws KILN_BLOB_MISSING for an image that was pulled in part, KILN_STORE_DAMAGED when a layer has changed, KILN_BLOB_CORRUPT for a damaged blob
+ * that cannot be made anew.
  */
 export async function saveImages(
+  rooms: ExportRooms,
+  images: readonly StoredImage[],
+  destination: Destination,
+  options: SaveOptions,
+): Promise<void> {
+  const write = () => writeImages(rooms, images, destination, options);
+  await (destination.kind === 'file' ? withSoundBlobs(write) : write());
+}
+
+async function writeImages(
   rooms: ExportRooms,
   images: readonly StoredImage[],
   destination: Destination,
@@ -42,7 +54,7 @@ export async function saveImages(
   }
   const docker: ArchiveEntry = { name: 'manifest.json', kind: 'bytes', mode: 0o644, bytes: Buffer.from(compactJson(elements)) };
   const all = [...layoutFrame(index), ...entries.values(), ...(elements.length > 0 ? [docker] : [])];
-  await writeTo(destination, signal, (sink) => writeArchive(all, sink, progress));
+  await writeTo(destination, signal, (sink) => writeArchive(all, rooms.content, sink, progress));
 }
 
 /** Adds the document and all that hangs from it to `entries`; answers the digests of the manifests among it. */
@@ -65,7 +77,7 @@ async function collect(
   }
   const { config, layers } = document.manifest;
   add(blobBytes(config.digest, content.read(config.digest)));
-  for (const layer of await Promise.all(layers.map((layer) => presentBlob(rooms, layer, signal)))) add(blobFile(layer, content));
+  for (const layer of await Promise.all(layers.map((layer) => presentBlob(rooms, layer, signal)))) add(storedBlob(layer));
   return new Set([target.digest]);
 }
 

@@ -1,6 +1,7 @@
 /**
- * Holds the house to its plan: an import never points upwards (docs/architecture.md), and each dependency's licence is one we
- * accept. Prints each breach; exit 1 when there is one.
+ * Holds the house to its plan: an import never points upwards (docs/architecture.md), only the command line ends the process (what calls
+ * process.exit elsewhere does not know what else is in flight), and each dependency's licence is one we accept. Prints each breach; exit 1 when
+ * there is one.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -38,6 +39,9 @@ for (const file of globSync(`{${rooms.join(',')}}/**/*.ts`, { cwd: ROOT })) {
   const text = readFileSync(join(ROOT, file), 'utf8');
   const room = file.split('/')[0] ?? '';
   const isTest = /\.test\.ts$|\/testing\/|testdata/.test(file);
+  const isProgram = room === 'cli' || isTest || /\.(fixture|child)\.ts$/.test(file);
+  if (!isProgram && /\bprocess\.(exit\(|exitCode\s*=|reallyExit|abort\()/.test(text))
+    breaches.push(`${file}: ends the process, which only cli/ may`);
   for (const match of text.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)) {
     const target = relative(ROOT, join(ROOT, dirname(file), match[1] ?? ''));
     const targetRoom = target.split('/')[0] ?? '';

@@ -28,6 +28,7 @@ export function contentContract(name: string, make: () => ContentUnderTest): voi
   blobTests(test);
   writerTests(test);
   formTests(test);
+  leavingTests(test);
   test.run();
 }
 
@@ -158,5 +159,77 @@ function formTests(test: Test): void {
     content.remove(ours.digest);
     assert.equal(forms.all(diffId), [pulled]);
     assert.is(forms.find(diffId, 'gzip', 'libdeflate-1.14-6'), undefined);
+    content.put(Buffer.from('gz6'));
+    assert.equal(forms.find(diffId, 'gzip', 'libdeflate-1.14-6'), ours, 'it comes back with its blob');
+  });
+}
+
+/** Larger than any piece in which a blob is read. */
+const LARGE = Buffer.from(Array.from({ length: 700_000 }, (_, index) => String(index)).join('\n'));
+
+async function all(bytes: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of bytes) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
+async function corrupt(body: () => Promise<unknown>): Promise<void> {
+  const error = await body().then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  assert.is(error instanceof KilnError && error.code, 'KILN_BLOB_CORRUPT');
+}
+
+function leavingTests(test: Test): void {
+  test('a blob leaves as a whole, in parts, and as a copy', async ({ content }) => {
+    const digest = content.put(LARGE);
+    assert.ok((await all(content.open(digest))).equals(LARGE));
+    assert.ok((await all(content.open(digest, 0, LARGE.length))).equals(LARGE));
+    assert.ok((await all(content.open(digest, 5, 3_000_000))).equals(LARGE.subarray(5, 3_000_000)));
+    assert.ok((await all(content.open(digest, LARGE.length - 3))).equals(LARGE.subarray(-3)));
+    assert.is((await all(content.open(digest, 7, 7))).length, 0);
+    assert.is((await all(content.open(content.put(Buffer.alloc(0))))).length, 0);
+    using scratch = content.writer();
+    await content.copy(digest, scratch.path);
+    assert.ok(readFileSync(scratch.path).equals(LARGE));
+    await content.verify(digest);
+    for await (const _ of content.open(digest)) break;
+  });
+
+  for (const [what, damage] of [
+    ['a changed byte', (bytes: Buffer) => void bytes.writeUInt8((bytes.at(-9) ?? 0) ^ 1, bytes.length - 9)],
+    ['a lost end', (bytes: Buffer) => bytes.subarray(0, -1)],
+    ['bytes behind its end', (bytes: Buffer) => Buffer.concat([bytes, bytes.subarray(0, 1)])],
+  ] as const) {
+    for (const [how, leave] of [
+      ['as a whole', (content: ContentStore, digest: Digest) => all(content.open(digest))],
+      ['in part', (content: ContentStore, digest: Digest) => all(content.open(digest, 1, 2))],
+      ['as a copy', (content: ContentStore, digest: Digest, to: string) => content.copy(digest, to)],
+      ['nowhere', (content: ContentStore, digest: Digest) => content.verify(digest)],
+    ] as const) {
+      test(`${what} is found when the blob leaves ${how}, which is gone then and can be put again`, async ({ content }) => {
+        const digest = content.put(LARGE);
+        const bytes = Buffer.from(LARGE);
+        writeFileSync(content.path(digest), damage(bytes) ?? bytes);
+        using scratch = content.writer();
+        await corrupt(async () => leave(content, digest, scratch.path));
+        assert.is(content.size(digest), undefined);
+        content.put(LARGE);
+        assert.ok((await all(content.open(digest))).equals(LARGE));
+      });
+    }
+  }
+
+  test('the last piece of a damaged blob is held back', async ({ content }) => {
+    const digest = content.put(LARGE);
+    const bytes = Buffer.from(LARGE);
+    bytes.writeUInt8(1, 0);
+    writeFileSync(content.path(digest), bytes);
+    let seen = 0;
+    await corrupt(async () => {
+      for await (const piece of content.open(digest)) seen += piece.length;
+    });
+    assert.ok(seen < LARGE.length);
   });
 }

@@ -11,6 +11,17 @@ export interface ContentStore {
   path(digest: Digest): string;
   /** A small blob (manifest, config), verified against its digest; throws KILN_BLOB_MISSING or KILN_BLOB_CORRUPT. */
   read(digest: Digest): Buffer;
+  /**
+   * The bytes of a blob on their way out of the store, from `start` up to, not including, `end`, in pieces. They are hashed on the way, and
+   * the last piece is not handed out before they are known to be what the digest says: else KILN_BLOB_CORRUPT is thrown, and the blob removed, so that it
+   * is made or fetched again. A part is handed out of a blob only that was verified as a whole by this process.
+   * Throws KILN_BLOB_MISSING.
+   */
+  open(digest: Digest, start?: number, end?: number): AsyncIterable<Uint8Array>;
+  /** Writes a blob to `to`, a new file, sharing its blocks where the file system can. Verified, and throws, as `open`. */
+  copy(digest: Digest, to: string): Promise<void>;
+  /** Reads a blob as a whole; throws as `open`. */
+  verify(digest: Digest): Promise<void>;
   /** Stores small bytes at once and returns their digest. */
   put(bytes: Uint8Array): Digest;
   /** Opens a writer for a stream of unknown digest. Disposing it without commit removes the temporary file. */

@@ -270,8 +270,11 @@ test('an export that fails fails the build, unless ignore-error=true; the image 
   await using rig = await machine();
   writeFileSync(rig.path('file'), '');
   const to = `type=local,dest=${rig.path('file/cache')}`;
-  const failed = await rig.kiln(['build', '-t', 'x', '--cache-to', to, 'c']);
-  assert.is(failed.code, 1);
+  const refused = await rig.kiln(['build', '-t', 'x', '--cache-to', to, 'c'], { expect: 2 });
+  assert.match(refused.stderr, /KILN_OUTPUT_INVALID/);
+  assert.not.match(refused.stderr, /RUN/, 'told before anything runs');
+  const nowhere = 'type=registry,ref=127.0.0.1:1/c';
+  assert.match((await rig.kiln(['build', '-t', 'x', '--cache-to', nowhere, 'c'], { expect: 1 })).stderr, /UNREACHABLE/);
   assert.ok((await randoms(rig))[0]);
   assert.match(await rig.build('c', '--cache-to', `${to},ignore-error=true`, '-t', 'y'), /the cache was not exported/);
   const unreachable = await rig.kiln(['build', '--no-cache', '--cache-to', 'type=registry,ref=127.0.0.1:1/c,mode=max', 'c']);

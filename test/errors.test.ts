@@ -178,7 +178,7 @@ test('a full disk', async () => {
 test('a full disk behind standard output, and a reader that goes away', async () => {
   const full = await run(['sh', '-c', `'${KILN}' --help >/dev/full`]);
   assert.is(full.code, 1, full.stderr);
-  assert.match(full.stderr, /cannot be written: ENOSPC \[KILN_OUTPUT_UNWRITABLE\]\nhint: make room/);
+  assert.match(full.stderr, /cannot be written: no space left on the device \[KILN_OUTPUT_UNWRITABLE\]\nhint: make room/);
   const gone = await run(['bash', '-o', 'pipefail', '-c', `'${KILN}' --help | true`]);
   assert.is(gone.stderr, '');
 });

@@ -26,7 +26,7 @@ import { registryTarget } from '../../exporter/cache/registry.ts';
 import { type CacheTarget, exportCache } from '../../exporter/cache/target.ts';
 import type { BuiltTarget } from '../../exporter/exporter.ts';
 import { reported } from '../../exporter/progress.ts';
-import { openFile, type PushBlob } from '../../exporter/push.ts';
+import type { PushBlob } from '../../exporter/push.ts';
 import type { TargetResult } from '../../frontend/frontend.ts';
 import type { RegistryClient } from '../../registry/client.ts';
 import type { ImageOrigin, ImageSources } from '../../registry/pull.ts';
@@ -280,16 +280,22 @@ export class BuildCaches implements AsyncDisposable {
     const bring = async ({ descriptor }: RemoteLayer) => {
       const origin = origins.get(descriptor.digest);
       if (origin) await this.#sources.fetch({ origin }, descriptor, { signal });
-      return session.content.path(descriptor.digest);
     };
-    if (spec.type === 'local') return localTarget(spec.dest, spec.tag, bring, signal);
+    if (spec.type === 'local') {
+      const copy = async (layer: RemoteLayer, to: string) => {
+        await bring(layer);
+        await session.content.copy(layer.descriptor.digest, to);
+      };
+      return localTarget(spec.dest, spec.tag, copy, signal);
+    }
     const blob = (layer: RemoteLayer): PushBlob => {
       const origin = origins.get(layer.descriptor.digest);
       return {
         descriptor: layer.descriptor,
         knownIn: origin?.kind === 'registry' ? [origin.repository] : [],
         async *open(start, end) {
-          yield* openFile(await bring(layer), start, end);
+          await bring(layer);
+          yield* session.content.open(layer.descriptor.digest, start, end);
         },
       };
     };

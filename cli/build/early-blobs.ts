@@ -1,12 +1,11 @@
 import { type PackContext, packedOutput } from '../../exporter/cache/collect.ts';
-import { openFile } from '../../exporter/push.ts';
 import type { RegistryClient, Repository } from '../../registry/client.ts';
 import type { ContentStore } from '../../snapshotter/content.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 
 /** What it needs of the build. */
 interface EarlyBuild {
-  readonly session: { readonly content: Pick<ContentStore, 'path'> };
+  readonly session: { readonly content: Pick<ContentStore, 'open'> };
   readonly signal: AbortSignal;
 }
 
@@ -61,7 +60,7 @@ export class EarlyBlobs {
     const { signal, session } = this.#build;
     const packed = await packedOutput({ layers: [layer] }, context);
     for (const { descriptor } of repository ? packed : []) {
-      const open = (start?: number, end?: number) => openFile(session.content.path(descriptor.digest), start, end);
+      const open = (start?: number, end?: number) => session.content.open(descriptor.digest, start, end);
       await (await this.#client()).pushBlob(repository!, { digest: descriptor.digest, size: descriptor.size, open }, { signal });
     }
   }

@@ -1,6 +1,12 @@
+import { KilnError, messageOf } from '../../base/errors.ts';
+import { untoldOsError } from '../../base/oserror.ts';
+import { withSoundBlobs } from '../../exporter/again.ts';
+import { tryDirectory, tryFile } from '../../exporter/destination.ts';
 import type { BuiltTarget, ExportContext, Exporter, ExportResponse } from '../../exporter/exporter.ts';
 import { imageStoreExporter } from '../../exporter/image-store.ts';
 import { type OutputSpec as ExportSpec, parseOutput } from '../../exporter/options.ts';
+import { fullDiskError } from '../../snapshotter/store/errors.ts';
+import { closedOutput, isClosed } from '../output.ts';
 import type { Session } from '../session.ts';
 import type { BuildOptions, OutputSpec } from './options.ts';
 import type { BuildContext } from './run.ts';
@@ -27,7 +33,10 @@ function exportSpec(output: OutputSpec, tags: readonly string[]): ExportSpec {
   return parseOutput(attributes, tags);
 }
 
-/** Exports the targets as the specs ask, one after the other, and answers what they told, merged. */
+/**
+ * Exports the targets as the specs ask, one after the other, and answers what they told, merged. One that fails does not keep the others from
+ * being made; the error is the first one's and says of each what became of it.
+ */
 export async function exportBuild(
   targets: readonly BuiltTarget[],
   specs: readonly ExportSpec[],
@@ -35,11 +44,57 @@ export async function exportBuild(
   { session, progress, signal }: BuildContext,
 ): Promise<ExportResponse> {
   const response: Record<string, unknown> = {};
+  const failures = new Map<ExportSpec, unknown>();
   for (const spec of specs) {
-    const exporter = await exporterFor(spec, session);
-    Object.assign(response, await exporter.export(targets, { signal, progress, epoch, attest }));
+    try {
+      const exporter = await exporterFor(spec, session);
+      const work = () => exporter.export(targets, { signal, progress, epoch, attest });
+      Object.assign(response, await (writesStdout(spec) ? work() : withSoundBlobs(work)));
+    } catch (error) {
+      failures.set(spec, error);
+      if (signal.aborted) break;
+    }
   }
-  return response;
+  if (failures.size === 0) return response;
+  const [first] = failures.values();
+  throw specs.length === 1 || signal.aborted ? first : ofSeveral(fullDiskError(first, session.store.root), specs, failures);
+}
+
+/** The first error, with what became of every output. */
+function ofSeveral(error: unknown, specs: readonly ExportSpec[], failures: ReadonlyMap<ExportSpec, unknown>): unknown {
+  const told = untoldOsError(error);
+  if (!(told instanceof KilnError)) return error;
+  const { code, message, place, hint, exitCode, notes, cause } = told;
+  const fates = specs.map((spec) => {
+    const failure = failures.get(spec);
+    return failure === undefined ? `done: ${shown(spec)}` : `not done: ${shown(spec)}: ${messageOf(failure)}`;
+  });
+  return new KilnError(code, message, { place, hint, exitCode, cause, notes: [...notes, ...fates] });
+}
+
+/** An output as its user knows it. */
+function shown(spec: ExportSpec): string {
+  if ('directory' in spec) return `type=${spec.type},dest=${spec.directory}`;
+  if (spec.type === 'image') return spec.push ? 'the push' : 'the image in the store';
+  const { destination } = spec;
+  return destination?.kind === 'file' ? `type=${spec.type},dest=${destination.path}` : `type=${spec.type}`;
+}
+
+function writesStdout(spec: ExportSpec): boolean {
+  return 'destination' in spec && spec.destination?.kind === 'stdout';
+}
+
+/** Every file and directory that the build shall write (but those that say what was built: result-files.ts) is tried before it begins: a misspelt one costs no build, and nothing is made. */
+export function tryOutputs(options: BuildOptions, specs: readonly ExportSpec[]): void {
+  for (const spec of specs) {
+    if ('directory' in spec) tryDirectory({ path: spec.directory, flag: '--output' });
+    else if (writesStdout(spec) && isClosed(1)) throw closedOutput();
+    else if ('destination' in spec && spec.destination?.kind === 'file')
+      tryFile({ path: spec.destination.path, flag: '--output' });
+  }
+  for (const cache of options.cacheTo)
+    if (cache.type === 'local' && !cache.ignoreError) tryDirectory({ path: cache.dest, flag: '--cache-to' });
+  if (options.outputOnError) tryDirectory({ path: options.outputOnError.directory, flag: '--output-on-error' });
 }
 
 /** Each is loaded when it is asked for: what most builds need is the local store alone. */

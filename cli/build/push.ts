@@ -7,7 +7,7 @@ import type { BuiltTarget, Exporter } from '../../exporter/exporter.ts';
 import { putDocuments, storedNames } from '../../exporter/image-store.ts';
 import type { ImageNaming, ImageOptions } from '../../exporter/options.ts';
 import { reported } from '../../exporter/progress.ts';
-import { failMissing, openFile, type PushBlob, pushImage, storedImage } from '../../exporter/push.ts';
+import { failMissing, type PushBlob, pushImage, storedImage } from '../../exporter/push.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { blobLocations } from '../image/push.ts';
 import { registryOptions } from '../registry-options.ts';
@@ -37,7 +37,7 @@ function elsewhereBlob(
           return yield* start === 0 && end === descriptor.size ? verified(descriptor, bytes) : bytes;
         }
         await elsewhere.fetch(descriptor, signal);
-        yield* openFile(session.content.path(descriptor.digest), start, end);
+        yield* session.content.open(descriptor.digest, start, end);
       },
     };
   };

@@ -1,7 +1,8 @@
-import { accessSync, constants, lstatSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, lstatSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf } from '../../base/errors.ts';
 import { attempt, osError, writing } from '../../base/oserror.ts';
+import { writeFile } from '../../exporter/destination.ts';
 
 /** What `--iidfile` and `--metadata-file` name: they are written after the build, and tried before it. */
 interface ResultFiles {
@@ -22,12 +23,12 @@ export function tryResultFiles({ iidFile, metadataFile }: ResultFiles): void {
   });
 }
 
-export function writeIidFile(path: string, id: string): void {
-  attempt(iidAt(path), () => writeFileSync(path, id));
+export function writeIidFile(path: string, id: string): Promise<void> {
+  return writeFile(path, id, iidAt(path));
 }
 
-export function writeMetadataFile(path: string, text: string): void {
-  attempt(metadataAt(path), () => writeFileSync(path, text));
+export function writeMetadataFile(path: string, text: string): Promise<void> {
+  return writeFile(path, text, metadataAt(path));
 }
 
 const iidAt = (path: string) => writing('the image ID file', path);

@@ -4,7 +4,7 @@ import type { ProgressEvent, ProgressSink, WarningEvent } from '../../base/progr
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import { fullDiskError } from '../../snapshotter/store/errors.ts';
 import { withoutUserinfo } from '../build/context.ts';
-import { exportBuild, exportSpecs, needsNoLayers } from '../build/export.ts';
+import { exportBuild, exportSpecs, needsNoLayers, tryOutputs } from '../build/export.ts';
 import { parseBuildFlags } from '../build/flags.ts';
 import { contextHost } from '../build/host.ts';
 import { BuildLog } from '../build/log.ts';
@@ -12,6 +12,7 @@ import type { OnFailure } from '../build/on-failure.ts';
 import type { BuildOptions, CallSpec } from '../build/options.ts';
 import { solveBuild } from '../build/run.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { closed } from '../closing.ts';
 import { stderr, stdout } from '../output.ts';
 import { createView, type LendingView, lending, type ProgressView, type ViewOptions } from '../progress/view.ts';
 import { exitCodeOf, printError, printWarnings } from '../report.ts';
@@ -55,6 +56,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       'buildx.build.ref': `kiln/kiln/${log.id}`,
     };
     await afterwards(session);
+    await writeAnswers(options, response);
     log.end({ digest: response['containerimage.digest'] });
     view.close('done');
     await finish(options, response, warnings);
@@ -105,7 +107,8 @@ async function explain(events: readonly ProgressEvent[]): Promise<void> {
 /** `--call`: the answer on standard output, progress and errors on standard error. Needs no root and leaves no log. */
 async function answer(options: BuildOptions, call: CallSpec): Promise<number> {
   await using session = openSession();
-  await using scope = new AsyncDisposableStack();
+  const scope = new AsyncDisposableStack();
+  await using _closing = closingOf(scope);
   using cancel = cancelOnSignals();
   const view = await createView(options.progress, stderr, viewOptions());
   const warnings: WarningEvent[] = [];
@@ -127,6 +130,11 @@ async function answer(options: BuildOptions, call: CallSpec): Promise<number> {
   }
 }
 
+/** Closes what a build opened, or says that it cannot. */
+function closingOf(scope: AsyncDisposableStack): AsyncDisposable {
+  return { [Symbol.asyncDispose]: () => closed('what the build opened', scope.disposeAsync()) };
+}
+
 async function build(
   options: BuildOptions,
   session: Session,
@@ -135,8 +143,10 @@ async function build(
   buildId: string,
   failure: OnFailure | undefined,
 ): Promise<ExportResponse> {
-  await using scope = new AsyncDisposableStack();
+  const scope = new AsyncDisposableStack();
+  await using _closing = closingOf(scope);
   const specs = exportSpecs(options);
+  tryOutputs(options, specs);
   const host = contextHost(session, scope, signal, progress);
   const mayLeave = specs.every(needsNoLayers) && options.epoch === undefined && !options.attest.sbom && !options.squash;
   const pushes = specs.some((spec) => spec.type === 'image' && spec.push);
@@ -156,14 +166,21 @@ async function afterwards({ snapshotter, store }: Session): Promise<void> {
   collectLater(store);
 }
 
+function idOf(response: ExportResponse): unknown {
+  return response['containerimage.config.digest'] ?? response['containerimage.digest'];
+}
+
+/** The files that say what was built: written when all of it is done. */
+async function writeAnswers({ iidFile, metadataFile }: BuildOptions, response: ExportResponse): Promise<void> {
+  if (iidFile === undefined && metadataFile === undefined) return;
+  const { writeIidFile, writeMetadataFile } = await import('../build/result-files.ts');
+  const id = idOf(response);
+  if (iidFile !== undefined && id !== undefined) await writeIidFile(iidFile, String(id));
+  if (metadataFile !== undefined) await writeMetadataFile(metadataFile, `${JSON.stringify(sorted(response), null, 2)}\n`);
+}
+
 async function finish(options: BuildOptions, response: ExportResponse, warnings: readonly WarningEvent[]): Promise<void> {
-  const id = response['containerimage.config.digest'] ?? response['containerimage.digest'];
-  const { iidFile, metadataFile } = options;
-  if (iidFile !== undefined || metadataFile !== undefined) {
-    const { writeIidFile, writeMetadataFile } = await import('../build/result-files.ts');
-    if (iidFile !== undefined && id !== undefined) writeIidFile(iidFile, String(id));
-    if (metadataFile !== undefined) writeMetadataFile(metadataFile, `${JSON.stringify(sorted(response), null, 2)}\n`);
-  }
+  const id = idOf(response);
   if (options.progress === 'quiet') {
     if (id !== undefined) stdout.write(`${id}\n`);
   } else if (options.progress !== 'rawjson' && options.progress !== 'none') await printWarnings(warnings);

@@ -1,9 +1,9 @@
-import { writeFileSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
-import { attempt, writing } from '../../base/oserror.ts';
+import { writing } from '../../base/oserror.ts';
+import { writeFile } from '../../exporter/destination.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { dumpLlb } from '../build/dump.ts';
-import { stdout } from '../output.ts';
+import { stdout, takenWhole } from '../output.ts';
 
 /** `kiln debug dump-llb [-f FILE] [--target T] [--format=json|binary] PATH` */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -39,7 +39,10 @@ export async function run(argv: readonly string[]): Promise<number> {
     });
   const bytes = await dumpLlb(command.processedArgs[0] as string, { ...flags, format: flags.format });
   const { output } = flags;
-  if (output !== undefined) attempt(writing('the graph', output), () => writeFileSync(output, bytes));
-  else stdout.write(bytes);
+  if (output !== undefined) await writeFile(output, bytes, writing('the graph', output));
+  else {
+    stdout.write(bytes);
+    takenWhole();
+  }
   return 0;
 }

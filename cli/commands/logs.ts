@@ -1,7 +1,7 @@
 import type { ProgressEvent } from '../../base/progress.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { findLog, logNames, readLog } from '../build/log.ts';
-import { stdout } from '../output.ts';
+import { stdout, takenWhole } from '../output.ts';
 import { bytes, seconds } from '../progress/model.ts';
 import { createPlainView } from '../progress/plain.ts';
 import { createRawJsonView } from '../progress/rawjson.ts';
@@ -40,6 +40,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   for (const event of events) view.event(event);
   view.close('done');
   if (!flags.json) stdout.write(`\nbuild ${id}: ${outcome(ended)}\n`);
+  takenWhole();
   return 0;
 }
 

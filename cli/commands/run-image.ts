@@ -13,6 +13,7 @@ import { cancelOnSignals } from '../cancel.ts';
 import { configuredEmulation } from '../emulation-options.ts';
 import { findImage } from '../image/find.ts';
 import { stderr, stdout } from '../output.ts';
+import type { Output } from '../progress/view.ts';
 import { registryOptions } from '../registry-options.ts';
 import { openSession, stateDirectory } from '../session.ts';
 
@@ -68,15 +69,35 @@ export async function run(argv: readonly string[]): Promise<number> {
     warn: (sentence) => stderr.write(`WARNING: ${sentence}\n`),
   });
   const interactive = flags.interactive === true || flags.tty === true;
-  const result = await executor.run(
-    specOf(source.config, active.root, args, flags),
-    {
-      output: (stream, data) => (stream === 1 ? stdout : stderr).write(data),
-      ...(interactive && { inherit: true }),
-    },
-    cancel.signal,
-  );
-  return result.exitCode;
+  const unread = new AbortController();
+  const spec = specOf(source.config, active.root, args, flags);
+  const output = (stream: 1 | 2, data: Uint8Array) => {
+    const failure = written(stream === 1 ? stdout : stderr, data);
+    if (failure !== undefined) unread.abort(failure);
+  };
+  try {
+    const io = { output, ...(interactive && { inherit: true }) };
+    const { exitCode } = await executor.run(spec, io, AbortSignal.any([cancel.signal, unread.signal]));
+    if (unread.signal.aborted) throw unread.signal.reason;
+    return exitCode;
+  } catch (error) {
+    if (!unread.signal.aborted) throw error;
+    if (stdout.lost !== undefined) return SIGPIPE;
+    throw unread.signal.reason;
+  }
+}
+
+/** How a shell tells that a program was ended because its reader had gone: what a program that pipes for itself would end with. */
+const SIGPIPE = 141;
+
+/** Why what the program says cannot be handed on. Thrown from here it would end what reads from the program, not the program. */
+function written(to: Output & { readonly lost?: unknown }, data: Uint8Array): unknown {
+  try {
+    to.write(data);
+    return to.lost === 'unread' ? to.lost : undefined;
+  } catch (error) {
+    return error;
+  }
 }
 
 /** As docker: an image for another platform is refused when one was asked for, and run with a warning otherwise. */

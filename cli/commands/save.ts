@@ -1,9 +1,11 @@
 import { KilnError } from '../../base/errors.ts';
+import { tryFile } from '../../exporter/destination.ts';
+import { destinationOf } from '../../exporter/options.ts';
 import { saveImages } from '../../exporter/save.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { findImage } from '../image/find.ts';
-import { stdout } from '../output.ts';
+import { closedOutput, isClosed, stdout } from '../output.ts';
 import { openSession } from '../session.ts';
 
 /** `kiln save [-o FILE] IMAGE…`: an archive that `kiln load`, `docker load` and skopeo read. */
@@ -15,14 +17,12 @@ export async function run(argv: readonly string[]): Promise<number> {
   const { output } = command.opts<{ output?: string }>();
   if (output === undefined && stdout.isTTY)
     throw new KilnError('KILN_USAGE', 'cowardly refusing to save to a terminal', { hint: 'name a file with -o', exitCode: 2 });
+  const destination = destinationOf(output ?? '-');
+  if (destination.kind === 'file') tryFile({ path: destination.path, flag: '--output' });
+  else if (isClosed(1)) throw closedOutput();
   await using session = openSession();
   using cancel = cancelOnSignals();
   const images = command.args.map((text) => findImage(session.images, text));
-  await saveImages(
-    session,
-    images,
-    output === undefined || output === '-' ? { kind: 'stdout' } : { kind: 'file', path: output },
-    { signal: cancel.signal },
-  );
+  await saveImages(session, images, destination, { signal: cancel.signal });
   return 0;
 }

@@ -1,12 +1,14 @@
 import type { Digest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { formatReference } from '../../base/reference.ts';
+import { withSoundBlobs } from '../../exporter/again.ts';
 import { layoutSource } from '../../exporter/copy/layout-source.ts';
 import { registrySource } from '../../exporter/copy/registry-source.ts';
 import { type CopySource, readTree } from '../../exporter/copy/source.ts';
 import { storeSource } from '../../exporter/copy/store-source.ts';
 import { copyToLayout } from '../../exporter/copy/to-layout.ts';
 import { copyToStore } from '../../exporter/copy/to-store.ts';
+import { tryDirectory, tryFile } from '../../exporter/destination.ts';
 import { loadArchive } from '../../exporter/load-archive.ts';
 import { pushImage } from '../../exporter/push.ts';
 import { RegistryClient } from '../../registry/client.ts';
@@ -27,6 +29,12 @@ export interface CopyWorld {
 /** Copies an image with all its platforms, byte for byte; answers its digest. */
 export async function copyImage(from: ImagePlace, to: ImagePlace, world: CopyWorld): Promise<Digest> {
   await using client = new RegistryClient(await registryOptions(process.env));
+  if ('path' in to && to.kind !== 'oci') tryFile({ path: to.path, flag: 'DESTINATION' });
+  else if (to.kind === 'oci') tryDirectory({ path: to.path, flag: 'DESTINATION' });
+  return await withSoundBlobs(() => copyOnce(from, to, client, world));
+}
+
+async function copyOnce(from: ImagePlace, to: ImagePlace, client: RegistryClient, world: CopyWorld): Promise<Digest> {
   await using source = await openSource(from, to, client, world);
   const image = await readTree(source);
   const { signal, report } = world;

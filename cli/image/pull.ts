@@ -27,6 +27,9 @@ export async function pullImage(session: Session, text: string, { platform, sign
   await unpackImage({ ...session, sources }, image, signal, ({ phase, layer, current, total }) => {
     if (phase === 'download') report({ id: layer.digest, name: layer.digest, current, total });
   });
+  // A layer that is unpacked already brings no blob; one that was damaged and removed is wanted again when the image leaves the store.
+  for (const layer of image.manifest.layers)
+    if (session.content.size(layer.digest) === undefined) await sources.fetch(image, layer, { signal });
   const reference = parseReference(text);
   const stored: StoredImage = {
     name: reference.digest ? formatReference(reference) : nameOf(reference),

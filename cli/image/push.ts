@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Digest } from '../../base/digest.ts';
 import { type Descriptor, type Index, type Manifest, MEDIA } from '../../base/oci.ts';
 import { parseReference } from '../../base/reference.ts';
+import { withSoundBlobs } from '../../exporter/again.ts';
 import { indexJson, manifestJson } from '../../exporter/documents.ts';
 import { pushImage, storedImage } from '../../exporter/push.ts';
 import { RegistryClient } from '../../registry/client.ts';
@@ -24,10 +25,12 @@ export async function pushStored(
   name: string,
   { signal, report }: { signal: AbortSignal; report: TransferReport },
 ): Promise<Digest> {
-  const target = await compressed(session, image.target, signal);
   await using client = new RegistryClient(await registryOptions(process.env));
   const locations = blobLocations(session);
-  return await pushImage(client, storedImage(session.content, target), [parseReference(name)], { signal, report, locations });
+  return await withSoundBlobs(async () => {
+    const target = await compressed(session, image.target, signal);
+    return await pushImage(client, storedImage(session.content, target), [parseReference(name)], { signal, report, locations });
+  });
 }
 
 /**

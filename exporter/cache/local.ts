@@ -1,14 +1,4 @@
-import {
-  chmodSync,
-  constants,
-  copyFileSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type Digest, hexOf } from '../../base/digest.ts';
 import { CancelledError, errnoOf, KilnError } from '../../base/errors.ts';
@@ -23,13 +13,13 @@ import { type CacheTarget, oldCache } from './target.ts';
 const REF_NAME = 'org.opencontainers.image.ref.name';
 
 /**
- * A cache in a directory: an OCI layout in whose index it has the tag `tag`. Blobs are only added, the index changes last. `bring` has the
- * file with a layer's bytes.
+ * A cache in a directory: an OCI layout in whose index it has the tag `tag`. Blobs are only added, the index changes last. `copy` writes
+ * a layer's bytes, verified, to a new file.
  */
 export function localTarget(
   dest: string,
   tag: string,
-  bring: (layer: RemoteLayer) => Promise<string>,
+  copy: (layer: RemoteLayer, to: string) => Promise<void>,
   signal: AbortSignal,
 ): CacheTarget {
   const root = resolve(dest);
@@ -44,21 +34,20 @@ export function localTarget(
           if (signal.aborted) throw new CancelledError(signal.reason);
           const { digest, size } = layer.descriptor;
           if (sizeOf(blobPath(root, digest)) === size) continue;
-          const file = await bring(layer);
-          place(blobPath(root, digest), (path) => {
-            copyFileSync(file, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+          await place(blobPath(root, digest), async (path) => {
+            await copy(layer, path);
             // The store's blobs are for its owner alone; a cache is for whoever carries it to another machine.
             chmodSync(path, 0o644);
           });
           report.done(`writing layer ${digest}`);
         }
-        write(blobPath(root, config.descriptor.digest), config.bytes);
+        await write(blobPath(root, config.descriptor.digest), config.bytes);
         report.done(`writing config ${config.descriptor.digest}`);
-        write(blobPath(root, manifest.digest), manifest.bytes);
-        write(join(root, 'oci-layout'), Buffer.from('{"imageLayoutVersion":"1.0.0"}'));
+        await write(blobPath(root, manifest.digest), manifest.bytes);
+        await write(join(root, 'oci-layout'), Buffer.from('{"imageLayoutVersion":"1.0.0"}'));
         const { mediaType, digest, bytes } = manifest;
         const named: Descriptor = { mediaType, digest, size: bytes.byteLength, annotations: { [REF_NAME]: tag } };
-        write(join(root, 'index.json'), Buffer.from(layoutIndexJson(withEntry(readIndex(root), named, tag))));
+        await write(join(root, 'index.json'), Buffer.from(layoutIndexJson(withEntry(readIndex(root), named, tag))));
         return true;
       } catch (error) {
         throw error instanceof KilnError ? error : outputError(error, root);
@@ -99,16 +88,16 @@ function sizeOf(path: string): number | undefined {
   return statSync(path, { throwIfNoEntry: false })?.size;
 }
 
-function write(path: string, bytes: Uint8Array): void {
-  place(path, (temporary) => writeFileSync(temporary, bytes, { flag: 'wx' }));
+async function write(path: string, bytes: Uint8Array): Promise<void> {
+  await place(path, async (temporary) => writeFileSync(temporary, bytes, { flag: 'wx' }));
 }
 
 /** Whole or not at all, by rename. */
-function place(path: string, make: (temporary: string) => void): void {
+async function place(path: string, make: (temporary: string) => Promise<void>): Promise<void> {
   const temporary = join(dirname(path), `.${process.pid}.part`);
   rmSync(temporary, { force: true });
   try {
-    make(temporary);
+    await make(temporary);
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });

@@ -111,13 +111,14 @@ real('two who write at once both stay in the cache', async () => {
   }
 });
 
-async function inDirectory(body: (root: string, bring: (layer: RemoteLayer) => Promise<string>) => Promise<void>): Promise<void> {
+async function inDirectory(
+  body: (root: string, copy: (layer: RemoteLayer, to: string) => Promise<void>) => Promise<void>,
+): Promise<void> {
   const root = mkdtempSync(join(tmpdir(), 'kiln-cache-'));
   try {
-    await body(join(root, 'cache'), async ({ descriptor }) => {
+    await body(join(root, 'cache'), async ({ descriptor }, to) => {
       const name = ['base', 'a', 'b'].find((one) => digestOf(bytesOf(one)) === descriptor.digest)!;
-      writeFileSync(join(root, name), bytesOf(name));
-      return join(root, name);
+      writeFileSync(to, bytesOf(name));
     });
   } finally {
     rmSync(root, { recursive: true });
@@ -125,10 +126,10 @@ async function inDirectory(body: (root: string, bring: (layer: RemoteLayer) => P
 }
 
 test('a directory holds caches under several tags, and only what a layout has', () =>
-  inDirectory(async (root, bring) => {
-    await write(localTarget(root, 'one', bring, never()), 'a', 'linux/amd64');
-    await write(localTarget(root, 'two', bring, never()), 'b', 'linux/amd64');
-    await write(localTarget(root, 'two', bring, never()), 'b', 'linux/amd64');
+  inDirectory(async (root, copy) => {
+    await write(localTarget(root, 'one', copy, never()), 'a', 'linux/amd64');
+    await write(localTarget(root, 'two', copy, never()), 'b', 'linux/amd64');
+    await write(localTarget(root, 'two', copy, never()), 'b', 'linux/amd64');
     const index = JSON.parse(readFileSync(join(root, 'index.json'), 'utf8'));
     assert.equal(
       index.manifests.map(
@@ -150,11 +151,11 @@ test('a directory holds caches under several tags, and only what a layout has', 
   }));
 
 test('what is in the directory and no cache is not overwritten blindly', () =>
-  inDirectory(async (root, bring) => {
-    await write(localTarget(root, 'one', bring, never()), 'a', 'linux/amd64');
+  inDirectory(async (root, copy) => {
+    await write(localTarget(root, 'one', copy, never()), 'a', 'linux/amd64');
     writeFileSync(join(root, 'index.json'), '{"schemaVersion":2,"layers":[]}');
     try {
-      await write(localTarget(root, 'one', bring, never()), 'b', 'linux/amd64');
+      await write(localTarget(root, 'one', copy, never()), 'b', 'linux/amd64');
       assert.unreachable();
     } catch (error) {
       assert.instance(error, KilnError);
@@ -163,9 +164,9 @@ test('what is in the directory and no cache is not overwritten blindly', () =>
   }));
 
 test('a build without a finished step writes nothing', () =>
-  inDirectory(async (root, bring) => {
+  inDirectory(async (root, copy) => {
     const nothing = { records: [], platforms: ['linux/amd64'], failed: true, form };
-    assert.is(await exportCache(localTarget(root, 'one', bring, never()), nothing, cacheDocuments, report, () => {}), undefined);
+    assert.is(await exportCache(localTarget(root, 'one', copy, never()), nothing, cacheDocuments, report, () => {}), undefined);
   }));
 
 test.run();

@@ -1,6 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
-import { openFile } from '../push.ts';
 import type { ExportRooms } from '../rooms.ts';
 import { presentBlob } from '../save.ts';
 import type { CopySource } from './source.ts';
@@ -27,7 +26,7 @@ export function storeSource(rooms: ExportRooms, target: Descriptor, name: string
       descriptor,
       async *open(start, end) {
         await presentBlob(rooms, descriptor, signal);
-        yield* openFile(rooms.content.path(descriptor.digest), start, end);
+        yield* rooms.content.open(descriptor.digest, start, end);
       },
     }),
     async [Symbol.asyncDispose]() {},

@@ -8,7 +8,7 @@ import { writeTo } from '../destination.ts';
 import { compactJson } from '../documents.ts';
 import { blobBytes, blobName, dockerElement, layoutFrame } from '../layout.ts';
 import { writeLayoutDirectory } from '../layout-directory.ts';
-import type { PushBlob, PushImage } from '../push.ts';
+import { failMissing, type PushBlob, type PushImage } from '../push.ts';
 
 /** Where in the file system a copy goes, and what it is called there. */
 export type LayoutDestination =
@@ -35,11 +35,17 @@ export async function copyToLayout(
   const documents = [root, ...image.children].map(({ digest, bytes }) => blobBytes(digest, bytes));
   const entries: ArchiveEntry[] = [...documents, ...image.blobs.map((blob) => blobStream(blob, report))];
   if (destination.kind === 'oci')
-    return writeLayoutDirectory(destination.path, [...layoutFrame(index), ...entries], index, signal);
+    return writeLayoutDirectory(destination.path, [...layoutFrame(index), ...entries], index, NO_BLOBS, signal);
   const docker = destination.kind === 'docker-archive' ? dockerEntry(image, destination.name) : undefined;
   const all = [...layoutFrame(index), ...entries, ...(docker ? [docker] : [])];
-  await writeTo({ kind: 'file', path: destination.path }, signal, (sink) => writeArchive(all, sink));
+  await writeTo({ kind: 'file', path: destination.path }, signal, (sink) => writeArchive(all, NO_BLOBS, sink));
 }
+
+/** Everything comes from the source of the copy, which verifies it. */
+const NO_BLOBS = {
+  open: (digest: Digest): never => failMissing({ digest }),
+  copy: async (digest: Digest) => failMissing({ digest }),
+};
 
 function annotationsOf(destination: LayoutDestination): Pick<Descriptor, 'annotations'> {
   if (destination.kind !== 'docker-archive')

@@ -207,6 +207,17 @@ export class LayerTable {
     });
   }
 
+  /** Has a layer that is not what it was count as gone; its files stay until the next collection, as something may be mounted of it. */
+  drop(id: LayerId): void {
+    const { db } = this.#store;
+    const { id: original } = originalOf(id);
+    db.transaction(() => {
+      db.run('DELETE FROM layers WHERE id = ? OR id GLOB ?', original, `${original}t*`);
+      db.run('INSERT OR IGNORE INTO condemned (name) VALUES (?)', layerHold(original));
+    });
+    this.#ours.clear();
+  }
+
   /** Takes the layer away: first the row, then, out of sight, the files. */
   remove(id: LayerId): void {
     this.#store.db.run('DELETE FROM layers WHERE id = ? OR id GLOB ?', id, `${id}t*`);

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import { MEDIA } from '../../base/oci.ts';
 import type { BlobForm, BlobForms, Compression, ContentStore } from '../content.ts';
@@ -71,9 +72,13 @@ export class OverlayPacker implements LayerPacker {
     const source = this.#pulled(record);
     using writer = this.#content.writer();
     const packed = source
-      ? await this.#jobs.convert(this.#content.path(source.digest), source.mediaType, writer.path, wanted, signal)
+      ? await this.#convert(record, source, writer.path, wanted, signal)
       : await this.#jobs.pack(this.#table.source(record.id), writer.path, wanted, signal);
-    if (record.info && packed.info.diffId !== record.info.diffId) throw changed(record, packed);
+    if (record.info && packed.info.diffId !== record.info.diffId) {
+      // Whatever has the layer below it has other files than it is recorded with: the next build makes it again.
+      if (!isUnpacked(record.id)) this.#table.drop(record.id);
+      throw changed(record, packed);
+    }
     writer.adopt(packed.digest);
     if (!record.info) this.#table.describe(record.id, packed.info);
     const form: BlobForm = {
@@ -86,6 +91,26 @@ export class OverlayPacker implements LayerPacker {
     };
     this.#forms.record(form);
     return form;
+  }
+
+  /** From the blob in which it came. Where that is damaged it is removed, and the layer's own files are tried, which may give the same tar. */
+  async #convert(
+    record: LayerRecord,
+    source: BlobForm,
+    to: string,
+    wanted: WantedForm,
+    signal: AbortSignal,
+  ): Promise<PackedBlob> {
+    const convert = () => this.#jobs.convert(this.#content.path(source.digest), source.mediaType, to, wanted, signal);
+    const packed = await convert().catch((error: unknown) => error);
+    signal.throwIfAborted();
+    if (!(packed instanceof Error) && (packed as PackedBlob).info.diffId === record.info?.diffId) return packed as PackedBlob;
+    const damage = await this.#content.verify(source.digest).catch((error: unknown) => error);
+    if (damage === undefined) throw packed instanceof Error ? packed : changed(record, packed as PackedBlob);
+    rmSync(to, { force: true });
+    const again = await this.#jobs.pack(this.#table.source(record.id), to, wanted, signal);
+    if (again.info.diffId !== record.info?.diffId) throw damage;
+    return again;
   }
 }
 
@@ -103,6 +128,6 @@ function changed(record: LayerRecord, packed: PackedBlob): KilnError {
   return new KilnError(
     'KILN_STORE_DAMAGED',
     `the files of layer ${record.id} have changed: they pack to ${packed.info.diffId} instead of ${record.info?.diffId}`,
-    { hint: 'build it again with --no-cache' },
+    { hint: 'build the image again: the step that made it runs anew' },
   );
 }

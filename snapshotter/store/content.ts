@@ -1,16 +1,33 @@
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, fdatasyncSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  createReadStream,
+  fdatasyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { asDigest, type Digest, digestOf, hexOf } from '../../base/digest.ts';
 import { errnoOf, KilnError } from '../../base/errors.ts';
+import { osError } from '../../base/oserror.ts';
 import { brokenBytes, brokenPromise } from '../../base/promise.ts';
 import type { BlobWriter, ContentStore } from '../content.ts';
+import { openHash } from '../layer/hash.ts';
 import { guarded, storeError } from './errors.ts';
 import { blobHold } from './leases.ts';
 import type { Store } from './root.ts';
 
 /** A document (manifest, index, config) that is read whole may be this large; image-spec asks for 4 MiB, some are larger. */
 const MAX_DOCUMENT = 64 << 20;
+/** How much of a blob is read at once on its way out. */
+const PIECE = 1 << 20;
 
 /** The content store in `store.blobs`. The directory is the only truth: no table repeats it. */
 export function openContent(store: Store): ContentStore {
@@ -19,6 +36,8 @@ export function openContent(store: Store): ContentStore {
 
 class BlobDirectory implements ContentStore {
   readonly #store: Store;
+  /** Blobs that were read to the end and are what they are called. */
+  readonly #sound = new Set<Digest>();
 
   constructor(store: Store) {
     this.#store = store;
@@ -46,6 +65,48 @@ class BlobDirectory implements ContentStore {
       throw corrupt(digest, path, 'its bytes have another digest');
     }
     return bytes;
+  }
+
+  async *open(digest: Digest, start = 0, end = Number.POSITIVE_INFINITY): AsyncGenerator<Uint8Array> {
+    const path = this.path(digest);
+    if (start === 0 && end >= (this.size(digest) ?? 0)) return yield* this.#verified(digest, path);
+    if (!this.#sound.has(digest)) await this.verify(digest);
+    yield* pieces(path, start, end);
+  }
+
+  async copy(digest: Digest, to: string): Promise<void> {
+    copyFileSync(this.path(digest), to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    // What was copied is read, not what it was copied from: these are the bytes that leave.
+    for await (const _ of this.#verified(digest, to));
+  }
+
+  async verify(digest: Digest): Promise<void> {
+    for await (const _ of this.#verified(digest, this.path(digest)));
+    this.#sound.add(digest);
+  }
+
+  /** The bytes of the file at `path`, which ought to be the blob. */
+  async *#verified(digest: Digest, path: string): AsyncGenerator<Uint8Array> {
+    using hash = openHash(Math.min(PIECE, this.size(digest) ?? 0));
+    let hashing: Promise<void> | undefined;
+    let held: Uint8Array | undefined;
+    try {
+      for await (const piece of pieces(path)) {
+        if (held) yield held;
+        await hashing;
+        hashing = hash.update(piece);
+        held = piece;
+      }
+    } finally {
+      // OpenSSL may still be reading from a piece when nobody wants the rest.
+      await hashing;
+    }
+    const wrong = brokenPromise({ digest }, { digest: hash.digest() });
+    if (wrong !== undefined) {
+      this.remove(digest);
+      throw corrupt(digest, this.#file(digest), wrong);
+    }
+    if (held) yield held;
   }
 
   put(bytes: Uint8Array): Digest {
@@ -77,6 +138,15 @@ class BlobDirectory implements ContentStore {
   #file(digest: Digest): string {
     // A digest is typed, but it once came from a manifest: test the form again where it becomes a path.
     return join(this.#store.blobs, hexOf(asDigest(digest)));
+  }
+}
+
+async function* pieces(path: string, start = 0, end = Number.POSITIVE_INFINITY): AsyncGenerator<Buffer> {
+  if (end <= start) return;
+  try {
+    yield* createReadStream(path, { start, end: end - 1, highWaterMark: PIECE });
+  } catch (error) {
+    throw osError(error, { code: 'KILN_STORE_DAMAGED', what: `the store's file ${path} cannot be read`, path });
   }
 }
 

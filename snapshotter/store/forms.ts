@@ -19,14 +19,17 @@ interface Row {
   readonly variant: string;
 }
 
-/** The forms of layers whose blobs are in `content`. A form whose blob has gone is forgotten when it is next asked for. */
+/** The forms of layers whose blobs are in `content`. A form whose blob has gone comes back with it. */
 export function openBlobForms(store: Store, content: ContentStore): BlobForms {
   store.migrate('forms', TABLES);
   const { db } = store;
 
   const present = (row: Row): BlobForm | undefined => {
     const digest = asDigest(row.digest);
-    if (content.size(digest) === row.size) return fromRow(row);
+    const size = content.size(digest);
+    if (size === row.size) return fromRow(row);
+    // That these bytes are the layer's was proven, and is true when they come back: a damaged blob is removed, and pulled again.
+    if (size === undefined) return undefined;
     db.run('DELETE FROM forms WHERE diff_id = ? AND digest = ?', row.diff_id, row.digest);
     return undefined;
   };

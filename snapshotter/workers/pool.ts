@@ -128,9 +128,10 @@ class Pool implements WorkerPool {
   #done(thread: Thread, reply: JobReply): void {
     const { task } = thread;
     thread.task = undefined;
-    thread.worker.unref();
+    // The last thing that holds the event loop may be the wait for its end.
+    if (!this.#closed) thread.worker.unref();
     if (task) 'failure' in reply ? task.reject(fromFailure(reply.failure)) : task.resolve(reply.output);
-    this.#assign();
+    if (!this.#closed) this.#assign();
   }
 
   /** A thread that died takes its task with it and nothing else. */
