@@ -3,7 +3,7 @@ import { KilnError } from '../base/errors.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import type { Credential, CredentialSource } from './credentials.ts';
 import { networkFailure, statusFailure } from './failures.ts';
-import { type Endpoint, tlsTowards } from './hosts.ts';
+import { type Endpoint, isLoopback, tlsTowards } from './hosts.ts';
 import { type RetryPolicy, retrying } from './retry.ts';
 import { type HttpResponse, header, readLimited, type Transport } from './transport.ts';
 
@@ -16,6 +16,8 @@ export function repositoryScope(path: string, actions: 'pull' | 'pull,push'): Sc
 
 /** Seconds a token lives when the server does not say (distribution token spec). */
 const DEFAULT_LIFETIME = 60;
+/** No token is kept longer, whatever its server says. */
+const MAX_LIFETIME = 86_400;
 /** A token is not used in its last seconds: the transfer it starts must not meet its end. */
 const MARGIN = 10;
 const CLIENT_ID = 'kiln';
@@ -117,7 +119,7 @@ export class Authorizer {
       }
     });
     const { token, lifetime } = parseToken(body, url);
-    const ttl = Math.max(0, lifetime - MARGIN) * 1000;
+    const ttl = Math.floor(Math.min(MAX_LIFETIME, Math.max(0, lifetime - MARGIN)) * 1000);
     if (ttl > 0) this.#tokens.set(key, token, { ttl });
     return token;
   }
@@ -135,7 +137,7 @@ function mergeScopes(own: readonly Scope[], asked: string): readonly Scope[] {
   return [...all].sort();
 }
 
-/** A login never leaves over plain http unless the registry itself is plain http. */
+/** A login never leaves over plain http, unless the registry itself is plain http and asks for it on its own host. */
 function tokenUrl(realm: string, endpoint: Endpoint, login: boolean): URL {
   const refuse = (why: string) =>
     new KilnError(
@@ -149,11 +151,16 @@ function tokenUrl(realm: string, endpoint: Endpoint, login: boolean): URL {
     throw refuse('which is no URL');
   }
   if (url.protocol !== 'https:' && url.protocol !== 'http:') throw refuse('which is no http URL');
-  if (login && url.protocol === 'http:' && endpoint.origin.startsWith('https:'))
+  if (login && url.protocol === 'http:' && !(endpoint.origin.startsWith('http:') && isSameHost(url, new URL(endpoint.origin))))
     throw refuse('which would send the login unencrypted');
   url.username = '';
   url.password = '';
   return url;
+}
+
+/** All loopback addresses are this machine. */
+function isSameHost(url: URL, own: URL): boolean {
+  return url.hostname === own.hostname || (isLoopback(url.hostname) && isLoopback(own.hostname));
 }
 
 function tokenRequest(url: URL, service: string | undefined, scopes: readonly Scope[], credential: Credential | undefined) {
@@ -193,6 +200,7 @@ function parseToken(body: Buffer | undefined, url: URL): { token: string; lifeti
   } catch {
     // Reported below.
   }
+  // A string or a list has no such fields, and is reported below, too.
   const token = json?.token || json?.access_token;
   // A line break in a header would let the server write headers of ours.
   if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token)) {

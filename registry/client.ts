@@ -1,4 +1,5 @@
-import { type Digest, digestOf, isDigest } from '../base/digest.ts';
+import { createHash } from 'node:crypto';
+import { asDigest, type Digest, digestOf, isDigest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { type Descriptor, MEDIA } from '../base/oci.ts';
 import { brokenPromise } from '../base/promise.ts';
@@ -51,6 +52,8 @@ export class RegistryClient implements AsyncDisposable {
   readonly #exchange: Exchange;
   readonly #hosts: HostsConfig;
   readonly #retry: RetryPolicy;
+  /** Who sent wrong bytes for which blob. */
+  readonly #liars = new Set<string>();
 
   constructor(options: RegistryOptions = {}) {
     this.#hosts = options.hosts ?? new Map();
@@ -208,8 +211,9 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   /**
-   * The bytes of a blob from `start` up to, not including, `end`, as they come and unverified: to be sent on. A transfer that breaks goes
-   * on where it broke, at the next mirror if need be.
+   * The bytes of a blob from `start` up to, not including, `end`, as they come: to be sent on. A transfer that breaks goes on where it
+   * broke, at the next mirror if need be. The whole of a blob that is not what its digest says ends in KILN_DIGEST_MISMATCH, and the next call
+   * asks another mirror, if there is one; a part is not verified.
    */
   async *openBlob(
     repository: Repository,
@@ -218,20 +222,38 @@ export class RegistryClient implements AsyncDisposable {
     start = 0,
     end = descriptor.size,
   ): AsyncGenerator<Uint8Array> {
-    const endpoints = endpointsOf(repository.domain, 'pull', this.#hosts);
+    const { digest } = descriptor;
+    const all = endpointsOf(repository.domain, 'pull', this.#hosts);
+    const honest = all.filter(({ origin }) => !this.#liars.has(`${origin} ${digest}`));
+    const endpoints = honest.length > 0 ? honest : all;
+    const whole = start === 0 && end === descriptor.size ? createHash('sha256') : undefined;
+    const asked = new Set<Endpoint>();
     let at = start;
     for (const endpoint of endpoints) {
       try {
+        asked.add(endpoint);
         const part = { exchange: this.#exchange, retry: this.#retry, endpoint, repository, descriptor, start: at, end, signal };
         for await (const chunk of streamBlob(part)) {
           at += chunk.length;
+          whole?.update(chunk);
           yield chunk;
         }
-        return;
+        break;
       } catch (error) {
         if (endpoint === endpoints.at(-1) || !(error instanceof KilnError && NEXT_MIRROR.test(error.code))) throw error;
       }
     }
+    if (!whole) return;
+    const wrong = brokenPromise({ digest }, { digest: asDigest(`sha256:${whole.digest('hex')}`) });
+    if (wrong === undefined) return;
+    for (const { origin } of asked) this.#liars.add(`${origin} ${digest}`);
+    throw new KilnError(
+      'KILN_DIGEST_MISMATCH',
+      `blob ${digest} of ${repository.domain}/${repository.path} came with other bytes: ${wrong}`,
+      {
+        hint: 'the registry, or something between, damages what it sends',
+      },
+    );
   }
 
   /** What names the manifest `digest` as its subject: attestations, signatures. None when the registry keeps no list. */

@@ -42,7 +42,31 @@ export async function download(task: Download): Promise<true> {
   return true;
 }
 
+/** The server does not go on where the transfer broke: all begins anew. */
+class RangeRefused extends Error {
+  readonly failure: KilnError;
+
+  constructor(failure: KilnError) {
+    super(failure.message, { cause: failure });
+    this.failure = failure;
+  }
+}
+
+/** However often that happens: a server that breaks each time and never goes on must not hold us for ever. */
+const MAX_BEGINNINGS = 3;
+
 async function attempt(task: Download): Promise<'done' | 'again'> {
+  for (let beginnings = 1; ; beginnings++) {
+    try {
+      return await transfer(task);
+    } catch (error) {
+      if (!(error instanceof RangeRefused)) throw error;
+      if (beginnings >= MAX_BEGINNINGS) throw error.failure;
+    }
+  }
+}
+
+async function transfer(task: Download): Promise<'done' | 'again'> {
   const { descriptor, signal } = task;
   using sink = task.open();
   const state = { received: 0 };
@@ -74,7 +98,7 @@ function request({ exchange, endpoint, repository, descriptor, signal }: Downloa
     path: `/${repository.path}/blobs/${descriptor.digest}`,
     scopes: [repositoryScope(repository.path, 'pull')],
     headers: from > 0 ? { range: `bytes=${from}-` } : {},
-    accept: from > 0 ? [200, 206] : [200],
+    accept: from > 0 ? [200, 206, 416] : [200],
     subject: { what: `blob ${descriptor.digest} of ${repository.domain}/${repository.path}`, kind: 'blob' },
     signal,
   });
@@ -83,6 +107,10 @@ function request({ exchange, endpoint, repository, descriptor, signal }: Downloa
 /** Reads one answer into the sink; `state.received` says how far the sink is. */
 async function receive(task: Download, response: HttpResponse, sink: BlobSink, state: { received: number }): Promise<void> {
   const { descriptor, signal } = task;
+  if (response.status === 416) {
+    await discard(response);
+    throw new RangeRefused(mismatch(task, `does not go on after ${state.received} of ${descriptor.size} bytes`));
+  }
   const announced = announcedSize(response, state.received);
   if (announced !== undefined && announced !== descriptor.size) {
     await discard(response);
@@ -92,7 +120,7 @@ async function receive(task: Download, response: HttpResponse, sink: BlobSink, s
   let skip = response.status === 206 ? 0 : state.received;
   const batch = new Batch(sink);
   try {
-    for await (const chunk of response.body as AsyncIterable<Buffer>) {
+    for await (const chunk of response.body) {
       const fresh = skip >= chunk.length ? undefined : chunk.subarray(skip);
       skip = Math.max(0, skip - chunk.length);
       if (!fresh) continue;
@@ -123,7 +151,7 @@ function announcedSize(response: HttpResponse, from: number): number | undefined
   if (range && Number(range[1]) === from) return range[2] === '*' ? undefined : Number(range[2]);
   const failure = new KilnError('KILN_REGISTRY_ERROR', `registry ${response.url.host} sent another range than the one asked for`);
   void discard(response);
-  throw failure;
+  throw new RangeRefused(failure);
 }
 
 function mismatch({ endpoint, descriptor, repository }: Download, why: string, cause?: unknown): KilnError {

@@ -5,6 +5,7 @@ import type { CredentialSource } from './credentials.ts';
 import { networkFailure, type Subject, speaksNoTls, statusFailure } from './failures.ts';
 import { type Endpoint, tlsTowards } from './hosts.ts';
 import type { ProxySettings } from './proxy.ts';
+import { Quiet } from './quiet.ts';
 import type { RetryPolicy } from './retry.ts';
 import { discard, type HttpRequest, type HttpResponse, header, type Timeouts, Transport } from './transport.ts';
 
@@ -44,9 +45,11 @@ export class Exchange implements AsyncDisposable {
   readonly #authorizer: Authorizer;
   /** Origins that turned out to speak plain http, and what they speak. */
   readonly #plain = new Map<string, string>();
+  readonly #quiet: Quiet;
 
   constructor(options: ExchangeOptions) {
     this.#transport = new Transport(options.proxies, options.timeouts);
+    this.#quiet = new Quiet(options.retry);
     this.#authorizer = new Authorizer(this.#transport, options.credentials, options.retry);
   }
 
@@ -59,6 +62,8 @@ export class Exchange implements AsyncDisposable {
     let fresh: string | undefined;
     for (;;) {
       const trusted = url.origin === endpoint.origin;
+      // Before the token is asked for: it might not live as long.
+      await this.#quiet.over(url.origin, request.signal);
       const authorization = trusted
         ? (fresh ?? (await this.#authorizer.header(endpoint, request.scopes, request.signal)))
         : undefined;
@@ -84,7 +89,8 @@ export class Exchange implements AsyncDisposable {
         await discard(response);
         continue;
       }
-      throw await statusFailure(response, { ...request.subject, authenticated: authorization !== undefined }, request.signal);
+      const subject = { ...request.subject, authenticated: authorization !== undefined };
+      throw this.#quiet.after(url.origin, await statusFailure(response, subject, request.signal));
     }
   }
 

@@ -1,11 +1,14 @@
 import { CancelledError, errnoOf, KilnError, messageOf } from '../base/errors.ts';
-import { type HttpResponse, header, readLimited } from './transport.ts';
+import { SlowTransfer } from './pace.ts';
+import { ClientFailure, type HttpResponse, header, readLimited } from './transport.ts';
 
 /** A failure that another attempt may mend. `failure` is what the user sees when no attempt is left. */
 export class TransientFailure extends Error {
   readonly failure: KilnError;
   /** What the server asked for in Retry-After, in milliseconds. */
   readonly afterMs: number | undefined;
+  /** True when the next request to that server is held back until then anyway. */
+  held = false;
 
   constructor(failure: KilnError, afterMs?: number) {
     super(failure.message, { cause: failure });
@@ -39,6 +42,8 @@ export interface Party {
   readonly timeout: KilnError['code'];
   readonly unreachable: KilnError['code'];
   readonly tls: KilnError['code'];
+  /** For all that an exchange can fail by and that has no code of its own. */
+  readonly other: KilnError['code'];
   readonly spelling: string;
   readonly again: string;
   readonly trust: string;
@@ -49,6 +54,7 @@ const REGISTRY: Party = {
   timeout: 'KILN_REGISTRY_TIMEOUT',
   unreachable: 'KILN_REGISTRY_UNREACHABLE',
   tls: 'KILN_REGISTRY_TLS',
+  other: 'KILN_REGISTRY_ERROR',
   spelling: 'check the spelling of the host in the image name, and DNS',
   again: 'run the command again; finished layers are kept',
   trust: 'set NODE_EXTRA_CA_CERTS to the CA file of the registry, or name it as ca in the registry configuration',
@@ -56,13 +62,19 @@ const REGISTRY: Party = {
 
 /**
  * Turns what a request threw into what Kiln throws: `TransientFailure` when another attempt may help, a KilnError otherwise.
- * Errors that are no network failure come back as they are.
+ * Whatever the HTTP client throws gets a code; errors of anybody else come back as they are.
  */
 export function networkFailure(error: unknown, url: URL, signal: AbortSignal, party = REGISTRY): unknown {
   if (signal.aborted) return signal.reason instanceof KilnError ? signal.reason : new CancelledError(error);
   if (error instanceof KilnError || error instanceof TransientFailure) return error;
-  const code = codeOf(error);
   const host = url.host;
+  if (error instanceof SlowTransfer) {
+    return new KilnError(party.timeout, `${party.noun} ${host} ${error.message}`, {
+      hint: `check the network and the proxy settings; another attempt, or a mirror of the ${party.noun}, may be faster`,
+      cause: error,
+    });
+  }
+  const code = codeOf(error);
   const timeout = TIMEOUT.get(code);
   if (timeout) {
     return new TransientFailure(
@@ -83,7 +95,7 @@ export function networkFailure(error: unknown, url: URL, signal: AbortSignal, pa
     // A refusal or an unknown name is an answer; a name server that does not answer may do so later.
     return code === 'EAI_AGAIN' ? new TransientFailure(failure) : failure;
   }
-  if (RESET.has(code) || code.startsWith('HPE_')) {
+  if (RESET.has(code) || isCutShort(error)) {
     return new TransientFailure(
       new KilnError(party.unreachable, `the connection to ${party.noun} ${host} broke: ${messageOf(error)}`, {
         hint: party.again,
@@ -97,7 +109,34 @@ export function networkFailure(error: unknown, url: URL, signal: AbortSignal, pa
       cause: error,
     });
   }
-  return error;
+  return error instanceof ClientFailure ? oddAnswer(error, code, host, party) : error;
+}
+
+/** What is left: answers that are not HTTP, headers without end, what a proxy or the client itself refused. */
+function oddAnswer(error: ClientFailure, code: string, host: string, party: Party): KilnError {
+  const elsewhere = `check host and port: another service may listen there, or a proxy may be in between`;
+  if (code === 'UND_ERR_HEADERS_OVERFLOW')
+    return new KilnError(party.other, `${party.noun} ${host} sends headers beyond any limit`, { hint: elsewhere, cause: error });
+  if (isParserError(error)) {
+    return new KilnError(party.other, `${party.noun} ${host} does not speak HTTP as it should: ${printable(error.message)}`, {
+      hint: elsewhere,
+      cause: error,
+    });
+  }
+  return new KilnError(party.other, `the exchange with ${party.noun} ${host} failed: ${printable(error.message) || code}`, {
+    hint: 'check the network and the proxy settings, then run the command again',
+    cause: error,
+  });
+}
+
+function isParserError(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return error.name === 'HTTPParserError' || (errnoOf(error) ?? '').startsWith('HPE_') || isParserError(error.cause);
+}
+
+/** The parser was in the middle of an answer when the connection ended. */
+function isCutShort(error: unknown): boolean {
+  return isParserError(error) && (codeOf(error) === 'HPE_INVALID_EOF_STATE' || /\bEOF\b/i.test(messageOf(error)));
 }
 
 /** True when a TLS handshake failed because the other side does not speak TLS. */

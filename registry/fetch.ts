@@ -23,7 +23,8 @@ export interface Fetcher extends AsyncDisposable {
   /**
    * GETs the URL, follows redirects, and gives an answer of status 2xx or 304 to `consume`, which reads or discards its body. What may
    * pass (a connection that breaks, 5xx, 429) is tried again from the beginning, `consume` included. Throws KILN_HTTP_STATUS,
-   * KILN_HTTP_UNREACHABLE, KILN_HTTP_TIMEOUT, KILN_HTTP_TLS, KILN_HTTP_REDIRECT.
+   * KILN_HTTP_UNREACHABLE, KILN_HTTP_TIMEOUT, KILN_HTTP_TLS, KILN_HTTP_REDIRECT,
+   * KILN_HTTP_PROTOCOL.
    */
   get<T>(request: FetchRequest, consume: (response: HttpResponse) => Promise<T>): Promise<T>;
 }
@@ -33,6 +34,7 @@ const SERVER: Party = {
   timeout: 'KILN_HTTP_TIMEOUT',
   unreachable: 'KILN_HTTP_UNREACHABLE',
   tls: 'KILN_HTTP_TLS',
+  other: 'KILN_HTTP_PROTOCOL',
   spelling: 'check the spelling of the host in the URL, and DNS',
   again: 'run the command again',
   trust: 'set NODE_EXTRA_CA_CERTS to the file of the CA that signed its certificate',
@@ -124,8 +126,17 @@ function statusHint(status: number, url: URL): string {
 
 function basicLogin(url: URL): string | undefined {
   if (url.username === '' && url.password === '') return undefined;
-  const login = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  const login = `${decoded(url.username)}:${decoded(url.password)}`;
   return `Basic ${Buffer.from(login).toString('base64')}`;
+}
+
+/** As it is written, when its escapes are not UTF-8. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** The URL for messages: what comes before the @ may be a password. */

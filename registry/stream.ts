@@ -20,6 +20,11 @@ export interface BlobStream {
   readonly signal: AbortSignal;
 }
 
+interface OpenStream {
+  readonly url: URL;
+  readonly chunks: AsyncIterator<Uint8Array>;
+}
+
 /** However often it breaks: a server that sends one byte per connection must not hold us for ever. */
 const MAX_BREAKS = 100;
 
@@ -30,7 +35,7 @@ const MAX_BREAKS = 100;
 export async function* streamBlob(stream: BlobStream): AsyncGenerator<Uint8Array> {
   let at = stream.start;
   let breaks = 0;
-  let open: { readonly url: URL; readonly chunks: AsyncIterator<Uint8Array> } | undefined;
+  let open: OpenStream | undefined;
   const next = async (): Promise<Uint8Array> => {
     try {
       open ??= await openAt(stream, at);
@@ -58,19 +63,24 @@ export async function* streamBlob(stream: BlobStream): AsyncGenerator<Uint8Array
   }
 }
 
-async function openAt(stream: BlobStream, at: number) {
+async function openAt(stream: BlobStream, at: number, ranges = true): Promise<OpenStream> {
   const { exchange, endpoint, repository, descriptor, end, signal } = stream;
-  const whole = at === 0 && end === descriptor.size;
+  const whole = !ranges || (at === 0 && end === descriptor.size);
   const response = await exchange.send({
     endpoint,
     method: 'GET',
     path: `/${repository.path}/blobs/${descriptor.digest}`,
     scopes: [repositoryScope(repository.path, 'pull')],
     headers: whole ? {} : { range: `bytes=${at}-${end - 1}` },
-    accept: whole ? [200] : [200, 206],
+    accept: whole ? [200] : [200, 206, 416],
     subject: { what: `blob ${descriptor.digest} of ${repository.domain}/${repository.path}`, kind: 'blob' },
     signal,
   });
+  if (response.status === 416) {
+    // A server that does not go on there begins anew, and what we have is read past.
+    await discard(response);
+    return openAt(stream, at, false);
+  }
   await checkSize(stream, response, at);
   return { url: response.url, chunks: skipping(response, response.status === 206 ? 0 : at) };
 }
@@ -93,7 +103,7 @@ async function checkSize({ descriptor, repository }: BlobStream, response: HttpR
 /** A server that does not know ranges starts from the beginning: what we have already is read past. */
 async function* skipping(response: HttpResponse, bytes: number): AsyncGenerator<Uint8Array> {
   let skip = bytes;
-  for await (const chunk of response.body as AsyncIterable<Buffer>) {
+  for await (const chunk of response.body) {
     if (skip < chunk.length) yield chunk.subarray(skip);
     skip = Math.max(0, skip - chunk.length);
   }

@@ -1,6 +1,8 @@
 import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
+import { messageOf } from '../base/errors.ts';
 import type { TlsPolicy } from './hosts.ts';
+import { DEFAULT_FLOOR, type Floor, Pace, SlowTransfer } from './pace.ts';
 import { type ProxySettings, proxyFor } from './proxy.ts';
 
 /** How long to wait, in milliseconds. */
@@ -10,9 +12,19 @@ export interface Timeouts {
   readonly headers: number;
   /** Between two pieces of a body. */
   readonly idle: number;
+  /** How slow a body may come. */
+  readonly floor: Floor;
 }
 
-export const DEFAULT_TIMEOUTS: Timeouts = { connect: 15_000, headers: 60_000, idle: 60_000 };
+export const DEFAULT_TIMEOUTS: Timeouts = { connect: 15_000, headers: 60_000, idle: 60_000, floor: DEFAULT_FLOOR };
+
+/** What the HTTP client threw, whatever it is: a failure of the exchange, and no bug of ours. The client's own error is the cause. */
+export class ClientFailure extends Error {
+  constructor(cause: unknown) {
+    super(messageOf(cause), { cause });
+    this.name = 'ClientFailure';
+  }
+}
 
 export interface HttpRequest {
   readonly url: URL;
@@ -26,11 +38,18 @@ export interface HttpRequest {
 export interface HttpResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** Must be read to its end, or given up with `discard`. */
-  readonly body: Dispatcher.ResponseData['body'];
+  /** Must be read to its end, or given up with `discard`. Reading it throws ClientFailure and SlowTransfer. */
+  readonly body: HttpBody;
   readonly url: URL;
 }
 
+export interface HttpBody extends AsyncIterable<Buffer> {
+  /** Reads up to `limit` bytes and forgets them, so that the connection can be used again; cuts it beyond. */
+  dump(options: { readonly limit: number }): Promise<void>;
+}
+
+/** Longer, in milliseconds, nobody waits for bytes that nobody wants. */
+const MAX_DUMP = 2_000;
 /** Connections per host: four layers at once, and documents beside them. */
 const CONNECTIONS = 8;
 
@@ -48,12 +67,23 @@ export class Transport implements AsyncDisposable {
     this.#timeouts = timeouts;
   }
 
-  /** Rejects with undici's or the system's own error: see failures.ts. */
+  /** Rejects with a ClientFailure (see failures.ts), or with what reading the request's own body threw. */
   async send(request: HttpRequest): Promise<HttpResponse> {
     request.signal.throwIfAborted();
     const { loadRequest } = await import('./undici.ts');
-    const [dispatcher, { default: send }] = await Promise.all([this.#dispatcher(request), loadRequest()]);
-    const response = await send.call(dispatcher, {
+    const { default: send } = await loadRequest();
+    const ownFailure = failureOf(request.body);
+    try {
+      const response = await this.#ask(send, request);
+      return { ...response, body: watched(response.body, this.#timeouts.floor) };
+    } catch (error) {
+      const own = ownFailure();
+      throw own === undefined ? new ClientFailure(error) : own.error;
+    }
+  }
+
+  async #ask(send: Send, request: HttpRequest) {
+    const response = await send.call(await this.#dispatcher(request), {
       origin: request.url.origin,
       path: request.url.pathname + request.url.search,
       method: request.method,
@@ -123,6 +153,47 @@ async function tlsOptions({ verify, ca, keypairs = [] }: TlsPolicy): Promise<Tls
   return { ...own, ca: [...getCACertificates('default'), ...ca] };
 }
 
+type Send = Awaited<ReturnType<typeof import('./undici.ts').loadRequest>>['default'];
+
+/** What the source of a request's body threw, once it has. */
+function failureOf(body: HttpRequest['body']): () => { readonly error: unknown } | undefined {
+  let failure: { readonly error: unknown } | undefined;
+  if (body && typeof body === 'object' && 'once' in body) {
+    body.once('error', (error) => {
+      // When the connection breaks, the client destroys the body with its own error.
+      if (!isClientError(error)) failure = { error };
+    });
+  }
+  return () => failure;
+}
+
+function isClientError(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return (
+    error instanceof Error &&
+    (/^(UND_ERR|HPE_|E[A-Z]+$)/.test(code) || error.name === 'AbortError' || error.name === 'HTTPParserError')
+  );
+}
+
+function watched(body: Dispatcher.ResponseData['body'], floor: Floor): HttpBody {
+  const pace = new Pace(floor);
+  return {
+    dump: async ({ limit }) => void (await body.dump({ limit, signal: AbortSignal.timeout(MAX_DUMP) })),
+    async *[Symbol.asyncIterator]() {
+      let since = performance.now();
+      try {
+        for await (const chunk of body as AsyncIterable<Buffer>) {
+          pace.received(chunk.length, performance.now() - since);
+          yield chunk;
+          since = performance.now();
+        }
+      } catch (error) {
+        throw error instanceof SlowTransfer ? error : new ClientFailure(error);
+      }
+    },
+  };
+}
+
 /** Gives up a body that nobody wants: small ones are read so that the connection can be used again, others cut. */
 export async function discard(response: HttpResponse): Promise<void> {
   try {
@@ -136,7 +207,7 @@ export async function discard(response: HttpResponse): Promise<void> {
 export async function readLimited(response: HttpResponse, limit: number): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of response.body as AsyncIterable<Buffer>) {
+  for await (const chunk of response.body) {
     size += chunk.length;
     // Leaving the loop destroys the body and with it the connection.
     if (size > limit) return undefined;

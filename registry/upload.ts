@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { repositoryScope, type Scope } from './auth.ts';
-import { type Exchange, redirectTarget } from './exchange.ts';
+import { type ApiRequest, type Exchange, redirectTarget } from './exchange.ts';
 import { TransientFailure } from './failures.ts';
 import type { Endpoint } from './hosts.ts';
 import { type RetryPolicy, retrying } from './retry.ts';
@@ -40,7 +40,8 @@ const FALLBACK_CHUNK = 32 << 20;
 
 /**
  * Sends a blob (distribution-spec, Push): a mount from another repository where possible, else POST and one PUT, or POST, PATCHes
- * and PUT. A transfer that breaks goes on with what the registry has of it, from the start where that is nothing.
+ * and PUT. A transfer that breaks, or that the registry puts off, goes on with what the registry has of it, in the same upload; when that is
+ * lost, all begins anew. Wrong bytes of the source are asked for once more.
  */
 export async function uploadBlob(target: Target, source: UploadSource, options: UploadOptions): Promise<UploadOutcome> {
   for (const from of options.mountFrom ?? []) {
@@ -51,12 +52,23 @@ export async function uploadBlob(target: Target, source: UploadSource, options: 
     // The registry opened an upload instead; it goes stale by itself and the next POST opens the one we use.
   }
   try {
-    await retrying(target.retry, options.signal, () => whole(target, source, options));
+    await send(target, source, options);
   } catch (error) {
-    if (!(error instanceof TooLarge)) throw error;
-    await retrying(target.retry, options.signal, () => chunked(target, source, options, FALLBACK_CHUNK));
+    if (!(error instanceof KilnError && error.code === 'KILN_DIGEST_MISMATCH')) throw error;
+    // A source that is another registry passes its bytes on as they come: a mirror that lies shows at the end.
+    await send(target, source, options);
   }
   return 'uploaded';
+}
+
+async function send(target: Target, source: UploadSource, options: UploadOptions): Promise<void> {
+  const upload = new Upload(target, source, options);
+  await retrying(
+    target.retry,
+    options.signal,
+    () => upload.goOn(),
+    () => upload.furthest,
+  );
 }
 
 /** That we may not look into the other repository, or that it is gone, is no reason not to push. */
@@ -64,8 +76,6 @@ function unmountable(error: unknown): undefined {
   if (error instanceof KilnError && /^KILN_(REGISTRY_(DENIED|UNAUTHORIZED|ERROR)|\w+_NOT_FOUND)$/.test(error.code)) return;
   throw error;
 }
-
-class TooLarge extends Error {}
 
 function scopes(target: Target, from?: string): readonly Scope[] {
   const own = repositoryScope(target.repository.path, 'pull,push');
@@ -99,67 +109,143 @@ function uploadLocation(response: HttpResponse): URL {
   return redirectTarget(response);
 }
 
-async function whole(target: Target, source: UploadSource, options: UploadOptions): Promise<void> {
-  if (options.chunkSize !== undefined && source.size > options.chunkSize)
-    return chunked(target, source, options, options.chunkSize);
-  const location = await start(target, source, options.signal);
-  if (location === 'mounted') return;
-  const put = target.exchange.send({
-    endpoint: target.endpoint,
-    method: 'PUT',
-    path: withDigest(location, source.digest),
-    scopes: scopes(target),
-    headers: { 'content-type': 'application/octet-stream', 'content-length': String(source.size) },
-    body: body(source, 0, source.size, options),
-    accept: [201, 202, 204, 413],
-    subject: subject(source),
-    signal: options.signal,
-  });
-  const response = await put.catch((error: unknown) => goOn(target, source, options, location, error));
-  if (!response) return;
-  await discard(response);
-  if (response.status === 413) throw new TooLarge();
-}
+/** One upload, from its POST to the PUT that ends it. What it knows of the registry's side outlives the requests that fail. */
+class Upload {
+  readonly #target: Target;
+  readonly #source: UploadSource;
+  readonly #options: UploadOptions;
+  #chunk: number | undefined;
+  /** Where the upload is; undefined until there is one, and when it is lost. */
+  #location: URL | undefined;
+  /** Bytes that the registry has. */
+  #sent = 0;
+  /** A request failed: what the registry has is to be asked for. */
+  #inDoubt = false;
+  /** The offset that was refused last (416): a second time at the same place the upload is given up. */
+  #refusedAt: number | undefined;
+  /** The most that the registry ever had: what is sent again after a loss is no progress. */
+  furthest = 0;
 
-/** After a PUT that broke: sends what the registry lacks to the same upload, when it kept something of it. */
-async function goOn(
-  target: Target,
-  source: UploadSource,
-  options: UploadOptions,
-  location: URL,
-  error: unknown,
-): Promise<undefined> {
-  if (!(error instanceof TransientFailure)) throw error;
-  const state = { location, sent: 0 };
-  await fromTheStart(async () => {
-    await askProgress(target, source, options, state).catch((asked: unknown) => lost(error, asked));
-    if (state.sent === 0) throw error;
-    await sendRest(target, source, options, state, source.size);
-  });
-}
-
-/** An upload that the registry gave up when its connection broke: all starts again. (docker-registry does so, within a request.) */
-class LostUpload extends Error {
-  readonly failure: TransientFailure;
-
-  constructor(failure: TransientFailure) {
-    super(failure.message, { cause: failure });
-    this.failure = failure;
+  constructor(target: Target, source: UploadSource, options: UploadOptions) {
+    this.#target = target;
+    this.#source = source;
+    this.#options = options;
+    this.#chunk = options.chunkSize;
   }
-}
 
-/** What to do when the registry, asked how far an upload is, answered `asked` instead. */
-function lost(failure: TransientFailure, asked: unknown): never {
-  if (asked instanceof TransientFailure || (asked instanceof KilnError && asked.code === 'KILN_CANCELLED')) throw asked;
-  throw new LostUpload(failure);
-}
+  /** Goes on where the upload is, until it is over. Throws TransientFailure when it can be called again. */
+  async goOn(): Promise<void> {
+    try {
+      if (this.#inDoubt && this.#location) await this.#ask(this.#location);
+      this.#inDoubt = false;
+      await this.#rest(this.#location ?? (await this.#begin()));
+    } catch (error) {
+      this.#inDoubt = error instanceof TransientFailure;
+      throw error;
+    }
+  }
 
-/** Lets the attempt around it start anew when the upload is lost. */
-async function fromTheStart(work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    throw error instanceof LostUpload ? error.failure : error;
+  async #begin(): Promise<URL> {
+    this.#reach(0);
+    const location = await start(this.#target, this.#source, this.#options.signal);
+    if (location === 'mounted') throw new Error('a mount that nobody asked for');
+    this.#location = location;
+    return location;
+  }
+
+  async #rest(begun: URL): Promise<void> {
+    const { size } = this.#source;
+    let location = begun;
+    if (this.#sent === 0 && (this.#chunk === undefined || size <= this.#chunk)) {
+      if ((await this.#put(location, 0)) !== 413) return;
+      // A registry that refuses the whole blob in one request. What it has of it is of no use.
+      this.#chunk = FALLBACK_CHUNK;
+      this.#location = undefined;
+      location = await this.#begin();
+    }
+    while (this.#sent < size) {
+      const before = this.#sent;
+      location = await this.#patch(location, Math.min(size, before + (this.#chunk ?? size)));
+      if (this.#sent <= before)
+        throw new KilnError(
+          'KILN_REGISTRY_ERROR',
+          `registry ${location.host} takes no more bytes of blob ${this.#source.digest}`,
+        );
+    }
+    await this.#put(location, size);
+  }
+
+  /** The PUT that ends the upload, with the bytes from `from` on: all of them or none. */
+  async #put(location: URL, from: number): Promise<number> {
+    const { size, digest } = this.#source;
+    const type = from < size ? { 'content-type': 'application/octet-stream' } : undefined;
+    const response = await this.#send({
+      method: 'PUT',
+      path: withDigest(location, digest),
+      headers: { ...type, 'content-length': String(size - from) },
+      body: body(this.#source, from, size, this.#options),
+      accept: from < size ? [201, 202, 204, 413] : [201, 202, 204],
+    });
+    return response.status;
+  }
+
+  async #patch(location: URL, to: number): Promise<URL> {
+    const from = this.#sent;
+    const response = await this.#send({
+      method: 'PATCH',
+      path: location,
+      headers: {
+        'content-type': 'application/octet-stream',
+        'content-length': String(to - from),
+        'content-range': `${from}-${to - 1}`,
+      },
+      body: body(this.#source, from, to, this.#options),
+      accept: [202, 416],
+    });
+    if (response.status === 416) throw this.#refused(response, from);
+    this.#reach(storedBytes(response, this.#source) ?? to);
+    this.#location = header(response, 'location') === undefined ? location : uploadLocation(response);
+    return this.#location;
+  }
+
+  /** The registry is not where we think it is: it is asked, and when that does not help the upload begins anew. */
+  #refused(response: HttpResponse, at: number): TransientFailure {
+    if (this.#refusedAt === at) this.#location = undefined;
+    this.#refusedAt = at;
+    const { host } = response.url;
+    return new TransientFailure(
+      new KilnError(
+        'KILN_REGISTRY_ERROR',
+        `registry ${host} does not go on with the upload of blob ${this.#source.digest} at byte ${at}`,
+      ),
+    );
+  }
+
+  /** How many bytes arrived. A registry that cannot say is asked to take the piece again; one that lost the upload gets it anew. */
+  async #ask(location: URL): Promise<void> {
+    try {
+      const response = await this.#send({ method: 'GET', path: location, accept: [204, 200] });
+      this.#reach(storedBytes(response, this.#source) ?? this.#sent);
+      if (header(response, 'location') !== undefined) this.#location = uploadLocation(response);
+    } catch (error) {
+      if (error instanceof TransientFailure || !(error instanceof KilnError) || error.code === 'KILN_CANCELLED') throw error;
+      // docker-registry gives an upload up within the request that broke.
+      this.#location = undefined;
+    }
+  }
+
+  #reach(sent: number): void {
+    this.#sent = sent;
+    this.furthest = Math.max(this.furthest, sent);
+  }
+
+  async #send(request: Pick<ApiRequest, 'method' | 'path' | 'accept'> & Partial<ApiRequest>): Promise<HttpResponse> {
+    const { exchange, endpoint } = this.#target;
+    const { signal } = this.#options;
+    const common = { endpoint, scopes: scopes(this.#target), subject: subject(this.#source), signal };
+    const response = await exchange.send({ ...common, ...request });
+    await discard(response);
+    return response;
   }
 }
 
@@ -185,102 +271,6 @@ async function* counted(bytes: AsyncIterable<Uint8Array>, from: number, options:
     sent += chunk.length;
     options.onProgress?.(sent);
   }
-}
-
-async function chunked(target: Target, source: UploadSource, options: UploadOptions, chunkSize: number): Promise<void> {
-  const first = await retrying(target.retry, options.signal, () => start(target, source, options.signal));
-  if (first === 'mounted') return;
-  await fromTheStart(() => sendRest(target, source, options, { location: first, sent: 0 }, chunkSize));
-}
-
-/** PATCHes from where `state` is, and the PUT that ends the upload. */
-async function sendRest(
-  target: Target,
-  source: UploadSource,
-  options: UploadOptions,
-  state: { location: URL; sent: number },
-  chunkSize: number,
-): Promise<void> {
-  while (state.sent < source.size) {
-    const before = state.sent;
-    await retrying(
-      target.retry,
-      options.signal,
-      async () => {
-        try {
-          await patch(target, source, options, state, Math.min(source.size, state.sent + chunkSize));
-        } catch (error) {
-          if (error instanceof TransientFailure)
-            await askProgress(target, source, options, state).catch((asked: unknown) => lost(error, asked));
-          throw error;
-        }
-      },
-      () => state.sent,
-    );
-    if (state.sent <= before)
-      throw new KilnError('KILN_REGISTRY_ERROR', `registry ${state.location.host} takes no more bytes of blob ${source.digest}`);
-  }
-  const response = await retrying(target.retry, options.signal, () =>
-    target.exchange.send({
-      endpoint: target.endpoint,
-      method: 'PUT',
-      path: withDigest(state.location, source.digest),
-      scopes: scopes(target),
-      headers: { 'content-length': '0' },
-      accept: [201, 202, 204],
-      subject: subject(source),
-      signal: options.signal,
-    }),
-  );
-  await discard(response);
-}
-
-async function patch(
-  target: Target,
-  source: UploadSource,
-  options: UploadOptions,
-  state: { location: URL; sent: number },
-  to: number,
-): Promise<void> {
-  const response = await target.exchange.send({
-    endpoint: target.endpoint,
-    method: 'PATCH',
-    path: state.location,
-    scopes: scopes(target),
-    headers: {
-      'content-type': 'application/octet-stream',
-      'content-length': String(to - state.sent),
-      'content-range': `${state.sent}-${to - 1}`,
-    },
-    body: body(source, state.sent, to, options),
-    accept: [202, 416],
-    subject: subject(source),
-    signal: options.signal,
-  });
-  await discard(response);
-  state.location = uploadLocation(response);
-  state.sent = storedBytes(response, source) ?? to;
-}
-
-/** After a break: how many bytes arrived, by GET of the upload. A registry that cannot say is asked to take the piece again. */
-async function askProgress(
-  target: Target,
-  source: UploadSource,
-  options: UploadOptions,
-  state: { location: URL; sent: number },
-): Promise<void> {
-  const response = await target.exchange.send({
-    endpoint: target.endpoint,
-    method: 'GET',
-    path: state.location,
-    scopes: scopes(target),
-    accept: [204, 200],
-    subject: subject(source),
-    signal: options.signal,
-  });
-  await discard(response);
-  state.sent = storedBytes(response, source) ?? state.sent;
-  if (header(response, 'location') !== undefined) state.location = uploadLocation(response);
 }
 
 /** `Range: 0-N` of an upload: N is the last byte stored. `0-0` is what registries also say for nothing at all. */

@@ -2,7 +2,6 @@ import { KilnError } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
 import { parseReference } from '../../base/reference.ts';
 import { imageResponse, packedImage } from '../../exporter/assembling.ts';
-import { verified } from '../../exporter/copy/source.ts';
 import type { BuiltTarget, Exporter } from '../../exporter/exporter.ts';
 import { putDocuments, storedNames } from '../../exporter/image-store.ts';
 import type { ImageNaming, ImageOptions } from '../../exporter/options.ts';
@@ -33,8 +32,7 @@ function elsewhereBlob(
       descriptor,
       async *open(start = 0, end = descriptor.size) {
         if (origin.kind === 'registry' && session.content.size(descriptor.digest) === undefined) {
-          const bytes = client.openBlob(origin.repository, descriptor, signal, start, end);
-          return yield* start === 0 && end === descriptor.size ? verified(descriptor, bytes) : bytes;
+          return yield* client.openBlob(origin.repository, descriptor, signal, start, end);
         }
         await elsewhere.fetch(descriptor, signal);
         yield* session.content.open(descriptor.digest, start, end);

@@ -1,3 +1,4 @@
+import { KilnError } from '../../base/errors.ts';
 import { type Descriptor, MEDIA } from '../../base/oci.ts';
 import { parseDocument } from '../../registry/documents.ts';
 import type { ContentStore } from '../../snapshotter/content.ts';
@@ -46,13 +47,19 @@ async function copyBlob(
   const { digest, size } = descriptor;
   const tell = (current: number) => report({ id: digest, name: digest, current, total: size });
   if (content.size(digest) !== size) {
-    using writer = content.writer();
-    for await (const chunk of open()) {
-      signal.throwIfAborted();
-      writer.write(chunk);
-      tell(writer.size);
-    }
-    writer.commit({ digest, size });
+    const copy = async () => {
+      using writer = content.writer();
+      for await (const chunk of open()) {
+        signal.throwIfAborted();
+        writer.write(chunk);
+        tell(writer.size);
+      }
+      writer.commit({ digest, size });
+    };
+    // Wrong bytes are asked for once more: from another mirror, where there is one.
+    await copy().catch((error: unknown) =>
+      error instanceof KilnError && error.code === 'KILN_DIGEST_MISMATCH' ? copy() : Promise.reject(error),
+    );
   }
   tell(size);
 }

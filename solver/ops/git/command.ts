@@ -33,7 +33,7 @@ const CONFIG: readonly (readonly [string, string])[] = [
   ['init.defaultBranch', 'master'],
   ['advice.detachedHead', 'false'],
   ['protocol.version', '2'],
-  ['http.lowSpeedLimit', '1'],
+  ['http.lowSpeedLimit', '100'],
   ['http.lowSpeedTime', '60'],
   ['fetch.fsckObjects', 'true'],
   ...[

@@ -29,6 +29,12 @@ const MEANINGS: readonly (readonly [RegExp, KilnError['code'], string, string])[
     'check the URL, the network and the proxy settings (HTTPS_PROXY, NO_PROXY)',
   ],
   [
+    /Operation too slow|transfer closed with .* remaining|early EOF/i,
+    'KILN_GIT_UNREACHABLE',
+    'the host sends too slowly, or stopped sending',
+    'check the network and the proxy settings, then run the command again',
+  ],
+  [
     /SSL|TLS|certificate/,
     'KILN_GIT_UNREACHABLE',
     'there is no trusted TLS connection to the host',

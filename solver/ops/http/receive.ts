@@ -60,7 +60,7 @@ async function writeBody(response: HttpResponse, fd: number, onBytes: OnBytes): 
 
 /** Some servers pack a file for the way although they were asked not to: what counts is the file, as with Docker. */
 async function* decoded(response: HttpResponse): AsyncIterable<Buffer> {
-  const body = response.body as AsyncIterable<Buffer>;
+  const { body } = response;
   if (header(response, 'content-encoding')?.toLowerCase() !== 'gzip') return yield* body;
   const expansion = new Expansion(`the answer of ${withoutLogin(response.url)}`);
   try {
