@@ -1,8 +1,10 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { digestOfParts, hexOf } from '../base/digest.ts';
 import { errnoOf } from '../base/errors.ts';
+import { osError, writing } from '../base/oserror.ts';
 import { type HeldLock, lockFile, tryLockFile } from '../snapshotter/overlay/filelock.ts';
+import { removeTree } from '../snapshotter/sys/removal.ts';
 
 /** How several steps share one cache mount (Dockerfile reference, RUN --mount=type=cache). */
 export type CacheSharing = 'shared' | 'private' | 'locked';
@@ -142,7 +144,7 @@ async function fill(place: string, request: CacheRequest): Promise<void> {
   const ready = join(place, 'ready');
   if (existsSync(ready)) return;
   const data = join(place, 'data');
-  rmSync(data, { recursive: true, force: true });
+  removed(data);
   mkdirSync(data, { recursive: true });
   await request.fill(data);
   mkdirSync(ready);
@@ -152,6 +154,13 @@ async function fill(place: string, request: CacheRequest): Promise<void> {
 function beginAnew(home: string): void {
   for (let number = 0; existsSync(join(home, `${number}.lock`)); number++) {
     using held = tryLockFile(join(home, `${number}.lock`), 'exclusive');
-    if (held) rmSync(join(home, `${number}`), { recursive: true, force: true });
+    if (held) removed(join(home, `${number}`));
   }
+}
+
+/** Removes the tree of a cache mount, whatever steps left in it. What stays of it must not become a new one's beginning. */
+export function removed(place: string): void {
+  const failure = removeTree(place);
+  if (failure !== undefined)
+    throw osError(failure, { ...writing('the cache mount', place), what: `the cache mount in ${place} cannot be removed` });
 }

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Digest } from '../../base/digest.ts';
 import { messageOf } from '../../base/errors.ts';
@@ -8,6 +8,7 @@ import { isLayerId, isUnpacked, originalOf, readSidecar, SIDECAR } from '../../s
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import { condemnedNames } from '../../snapshotter/store/leases.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
+import { removeTree } from '../../snapshotter/sys/removal.ts';
 import type { Report } from './problem.ts';
 
 export interface LayerWorld {
@@ -50,7 +51,7 @@ function checkStrays(store: Store, known: ReadonlySet<string>, report: Report): 
     if (known.has(name) || condemned.has(`l${name}`)) continue;
     if (store.db.get('SELECT 1 FROM layers WHERE id = ?', name) !== undefined) continue;
     const path = join(store.layers, name);
-    const how = isLayerId(name) ? { layer: name } : { mend: () => rmSync(path, { recursive: true, force: true }) };
+    const how = isLayerId(name) ? { layer: name } : { mend: () => void removeTree(path) };
     report.problems.push({ what: `the index does not know the layer ${name}`, repair: 'it was removed', ...how });
   }
 }

@@ -1,5 +1,4 @@
 import { renameSync, rmSync, statfsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import type { Digest } from '../../base/digest.ts';
 import { errnoOf } from '../../base/errors.ts';
 import type { ImageStore } from '../../snapshotter/images.ts';
@@ -16,6 +15,7 @@ import { originalOf } from '../../snapshotter/overlay/sidecar.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { giveBackPages } from '../../snapshotter/store/vacuum.ts';
+import { removeTreeSoon } from '../../snapshotter/sys/removal.ts';
 import { prepareRecords } from '../records.ts';
 import { isNamed, type RecordUse, takeInventory } from './inventory.ts';
 import type { Item } from './item.ts';
@@ -149,7 +149,8 @@ async function removePaths(store: Store, { content }: Item): Promise<boolean> {
       if (errnoOf(error) === 'ENOENT') continue;
       throw error;
     }
-    await rm(trash, { recursive: true, force: true });
+    // What cannot be removed now is left to the sweep of a later start, and keeps nothing else from going.
+    await removeTreeSoon(trash);
   }
   return true;
 }

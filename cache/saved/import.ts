@@ -1,5 +1,4 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import { digestOf } from '../../base/digest.ts';
@@ -9,7 +8,8 @@ import { TarReader } from '../../snapshotter/layer/untar.ts';
 import { LayerWriter, NeedsBelow } from '../../snapshotter/layer/writer.ts';
 import { lockFile } from '../../snapshotter/overlay/filelock.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
-import { cacheName, describeCache } from '../mounts.ts';
+import { removeTreeSoon } from '../../snapshotter/sys/removal.ts';
+import { cacheName, describeCache, removed } from '../mounts.ts';
 import { CHUNK } from './chunker.ts';
 import { chunkPath, invalid, readSaved, type SavedMount } from './format.ts';
 
@@ -46,7 +46,8 @@ async function restore(store: Store, source: string, mount: SavedMount, signal: 
   mkdirSync(place);
   renameSync(data, join(place, 'data'));
   renameSync(join(scratch.path, 'ready'), join(place, 'ready'));
-  await rm(trash, { recursive: true, force: true });
+  // What cannot be removed is left to the sweep of a later start.
+  await removeTreeSoon(trash);
 }
 
 function unpack(source: string, mount: SavedMount, data: string, signal: AbortSignal): void {
@@ -84,5 +85,5 @@ function readChunk(path: string, { digest, size }: SavedMount['chunks'][number])
 export async function removeMount(paths: readonly string[], lock: string, signal: AbortSignal): Promise<void> {
   if (!existsSync(lock)) throw new KilnError('KILN_CACHE_NOT_FOUND', 'the cache mount is gone already');
   using _held = await lockFile(lock, 'exclusive', signal);
-  for (const path of paths) rmSync(path, { recursive: true, force: true });
+  for (const path of paths) removed(path);
 }

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, renameSync, rm, rmdirSync, rmSync } from 'node:fs';
+import { mkdirSync, renameSync, rm, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../../base/errors.ts';
 import type { ActiveSnapshot, CopiedFiles, LayerId, Snapshot } from '../snapshotter.ts';
 import { guarded } from '../store/errors.ts';
 import { bootId } from '../store/owner.ts';
 import type { Store } from '../store/root.ts';
+import { removeTree, removeTreeSoon } from '../sys/removal.ts';
 import type { LayerTable } from './layers.ts';
 import { tidy } from './tidy.ts';
 import type { OpenTree, Trees } from './trees.ts';
@@ -67,13 +68,14 @@ export class ActiveLayer implements Disposable {
   #discard(path: string): void {
     const trash = this.#store.scratchPath('trash');
     guarded(trash, () => renameSync(path, trash));
-    rm(trash, { recursive: true, force: true }, () => undefined);
+    // Quick where it can be; what another step left may take the long way.
+    rm(trash, { recursive: true, force: true }, (error) => error && void removeTreeSoon(trash));
   }
 
   /** Removes what is left of it; the layer too unless it was renamed away. */
   [Symbol.dispose](): void {
     this.#tree?.close();
-    rmSync(this.directory, { recursive: true, force: true });
+    removeTree(this.directory);
   }
 
   get #work(): string {

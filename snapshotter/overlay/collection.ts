@@ -1,5 +1,4 @@
 import { existsSync, renameSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../../base/digest.ts';
 import { errnoOf } from '../../base/errors.ts';
@@ -7,6 +6,7 @@ import type { LayerId } from '../snapshotter.ts';
 import { blobHold, heldNames, raiseGate } from '../store/leases.ts';
 import type { Store } from '../store/root.ts';
 import { diskUsage } from '../store/usage.ts';
+import { removeTreeSoon } from '../sys/removal.ts';
 import { layerHold } from './layers.ts';
 import { withLockFile } from './lockfile.ts';
 import { originalOf } from './sidecar.ts';
@@ -98,7 +98,8 @@ export async function collect(store: Store, signal: AbortSignal, decide: (decidi
       });
       trash.push(...reclaim(store));
     }
-    for (const path of trash) await rm(path, { recursive: true, force: true });
+    // What cannot be removed now is left to the sweep of a later start, and keeps nothing else from going.
+    for (const path of trash) await removeTreeSoon(path);
   });
 }
 

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asDigest, type Digest } from '../../base/digest.ts';
 import { errnoOf } from '../../base/errors.ts';
@@ -8,6 +8,7 @@ import { guarded } from '../store/errors.ts';
 import { condemnedNames } from '../store/leases.ts';
 import { bootId } from '../store/owner.ts';
 import type { Store } from '../store/root.ts';
+import { removeTree } from '../sys/removal.ts';
 import { removeStaleLocks } from './filelock.ts';
 import type { LayerFiles } from './jobs.ts';
 import { missingLayer } from './missing.ts';
@@ -293,7 +294,7 @@ export class LayerTable {
     } catch {
       return;
     }
-    rmSync(trash, { recursive: true, force: true });
+    removeTree(trash);
   }
 }
 

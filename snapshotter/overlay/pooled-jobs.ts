@@ -1,7 +1,8 @@
-import { lstatSync, readdirSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { assembleJob, gatherJob } from '../copying/jobs.ts';
 import { variantOf } from '../layer/encoder.ts';
 import { convertJob, describeJob, packJob, replayJob, unpackJob } from '../layer/jobs.ts';
+import { statsBelow } from '../sys/treepaths.ts';
 import type { Job } from '../workers/job.ts';
 import { runInline, type WorkerPool } from '../workers/pool.ts';
 import type { LayerJobs } from './jobs.ts';
@@ -10,7 +11,6 @@ import type { LayerJobs } from './jobs.ts';
 const SMALL_ENTRIES = 200;
 const SMALL_BYTES = 8 << 20;
 const SMALL_BLOB = 1 << 20;
-const SLASH = Buffer.from('/');
 
 /** Layer work on worker threads, and small work at once on this one. */
 export function pooledJobs(pool: WorkerPool): LayerJobs {
@@ -32,16 +32,13 @@ export function pooledJobs(pool: WorkerPool): LayerJobs {
 
 /** Looks no further than it must. Only names and sizes are read, and no link is followed. */
 function isSmall(files: string): boolean {
-  let entries = 0;
+  let entries = -1;
   let bytes = 0;
-  const directories = [Buffer.from(files)];
-  for (let directory = directories.pop(); directory !== undefined; directory = directories.pop()) {
-    for (const entry of readdirSync(directory, { withFileTypes: true, encoding: 'buffer' })) {
-      const path = Buffer.concat([directory, SLASH, entry.name]);
-      if (entry.isDirectory()) directories.push(path);
-      else if (entry.isFile()) bytes += lstatSync(path).size;
-      if (++entries > SMALL_ENTRIES || bytes > SMALL_BYTES) return false;
-    }
+  let unread = false;
+  for (const stat of statsBelow(files, () => (unread = true))) {
+    if (stat.isFile()) bytes += stat.size;
+    // What it is about says so itself, when the job is done.
+    if (++entries > SMALL_ENTRIES || bytes > SMALL_BYTES || unread) return false;
   }
   return true;
 }

@@ -1,9 +1,10 @@
-import { mkdirSync, renameSync, rm, rmdirSync } from 'node:fs';
+import { mkdirSync, renameSync, rmdirSync } from 'node:fs';
 import { LRUCache } from 'lru-cache';
 import { errnoOf } from '../../base/errors.ts';
 import type { Snapshot, View } from '../snapshotter.ts';
 import type { Store } from '../store/root.ts';
 import type { ScratchDir } from '../store/scratch.ts';
+import { removeTreeSoon } from '../sys/removal.ts';
 import type { LayerTable } from './layers.ts';
 import { stackOf } from './stack.ts';
 import type { Trees } from './trees.ts';
@@ -98,7 +99,7 @@ export class Views {
       if (errnoOf(error) !== 'ENOTEMPTY') throw error;
       const trash = this.#store.scratchPath('trash');
       renameSync(root, trash);
-      rm(trash, { recursive: true, force: true }, () => undefined);
+      void removeTreeSoon(trash);
     }
   }
 }

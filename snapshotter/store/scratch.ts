@@ -1,11 +1,13 @@
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { errnoOf } from '../../base/errors.ts';
+import { removeTree, removeTreeSoon } from '../sys/removal.ts';
 import { guarded } from './errors.ts';
 import { isAlive, thisOwner } from './owner.ts';
 
-/** A directory of our own below `tmp/`, removed with everything in it on disposal; harmless when it is gone already. */
+/**
+ * A directory of our own below `tmp/`, removed with everything in it on disposal; harmless when it is gone already. What cannot be removed
+ * is left to the sweep of a later start.
+ */
 export interface ScratchDir extends Disposable {
   readonly path: string;
 }
@@ -33,13 +35,13 @@ export class Scratch {
   directory(label: string): ScratchDir {
     const path = this.path(label);
     guarded(path, () => mkdirSync(path, { mode: 0o700 }));
-    return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+    return { path, [Symbol.dispose]: () => void removeTree(path) };
   }
 
   /** Removes what is ours. Only when nothing of this process uses the store any more. */
   clear(): void {
     if (!this.#made) return;
-    rmSync(this.#directory, { recursive: true, force: true });
+    removeTree(this.#directory);
     this.#made = false;
   }
 }
@@ -59,11 +61,5 @@ export function leftovers(tmp: string): string[] {
  * namespace) stays for the next start.
  */
 export async function sweep(directories: readonly string[]): Promise<void> {
-  for (const directory of directories) {
-    try {
-      await rm(directory, { recursive: true, force: true });
-    } catch (error) {
-      if (errnoOf(error) === undefined) throw error;
-    }
-  }
+  for (const directory of directories) await removeTreeSoon(directory);
 }

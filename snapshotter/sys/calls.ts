@@ -28,6 +28,7 @@ const c = {
   copyFileRange: bind('int64_t syscall(int64_t, int64_t, void *, int64_t, void *, uint64_t, uint64_t)'),
   syncfs: bind('int syncfs(int)'),
   umask: bind('uint32_t umask(uint32_t)'),
+  ioctl: bind('int ioctl(int, uint64_t, void *)'),
 };
 
 export function openat(dir: number, path: string, flags: number, mode = 0): number {
@@ -264,4 +265,19 @@ export function syncfs(fd: number): void {
 /** Sets this process's umask and returns the old one (worker threads may not through Node). */
 export function umask(mask: number): number {
   return c.umask(mask);
+}
+
+const GET_FLAGS = 0x80086601n;
+const SET_FLAGS = 0x40086602n;
+const APPEND_ONLY = 0x20;
+const IMMUTABLE = 0x10;
+
+/** Takes "immutable" and "append only" (chattr(1)) off an open file. False when it has neither, or when we may not. */
+export function clearMarks(fd: number): boolean {
+  const flags = Buffer.alloc(8);
+  if (c.ioctl(fd, GET_FLAGS, flags) < 0) return false;
+  const marks = flags.readUInt32LE(0);
+  if (!(marks & (APPEND_ONLY | IMMUTABLE))) return false;
+  flags.writeUInt32LE((marks & ~(APPEND_ONLY | IMMUTABLE)) >>> 0, 0);
+  return c.ioctl(fd, SET_FLAGS, flags) >= 0;
 }

@@ -1,5 +1,6 @@
 import { closeSync, readdirSync, readSync } from 'node:fs';
 import {
+  clearMarks,
   fchmod,
   fstat,
   linkat,
@@ -13,10 +14,10 @@ import {
   tryOpenat2,
   tryStat,
   tryUnlinkat,
-  unlinkat,
 } from './calls.ts';
 import { AT, O, RESOLVE, S } from './constants.ts';
-import { decodeName } from './names.ts';
+import { unmount } from './mount.ts';
+import { decodeName, nameBytes } from './names.ts';
 import { ERRNO, SysError } from './native.ts';
 import { fdPath } from './xattr.ts';
 
@@ -144,7 +145,54 @@ function tryOpenIn(root: number, path: string, flags: number, options: OpenOptio
   if (options.follow === false) how |= O.NOFOLLOW;
   // An open for reading must not wait for the other end of a FIFO, nor make a terminal ours.
   if (!(flags & O.PATH)) how |= O.NOCTTY | O.NONBLOCK;
+  if (path.length * 3 > PATH_BYTES && nameBytes(path).length > PATH_BYTES) return tryOpenFar(root, path, how, options, resolve);
   return tryOpenat2(root, path === '' ? '.' : path, how, flags & O.CREAT ? (options.mode ?? 0o600) : 0, resolve);
+}
+
+/** The kernel takes paths of so many bytes. */
+const PATH_BYTES = 4095;
+
+/**
+ * Opens what a longer path leads to, a piece at a time. A piece is opened in the one before it, where `..` and a link would mean something
+ * else than in the whole: so what has any on the way is resolved first, and then opened without.
+ */
+function tryOpenFar(root: number, path: string, how: number, options: OpenOptions, resolve: number): number {
+  const parts = components(path);
+  const found = parts.includes('..') ? -ERRNO['ELOOP']! : tryOpenPieces(root, parts, how, options, resolve);
+  if (found !== -ERRNO['ELOOP']! || options.noLinks) return found;
+  const last = parts.at(-1)!;
+  const resolved =
+    options.follow === false && last !== '..'
+      ? [...components(resolveIn(root, parts.slice(0, -1).join('/'))), last]
+      : components(resolveIn(root, path));
+  return tryOpenPieces(root, resolved, how, options, resolve);
+}
+
+function tryOpenPieces(root: number, parts: readonly string[], how: number, options: OpenOptions, resolve: number): number {
+  const plain = resolve | RESOLVE.NO_SYMLINKS;
+  let dir = root;
+  try {
+    for (let at = 0; ; ) {
+      const piece: string[] = [];
+      // The last name stands alone: it is opened in its own way.
+      for (let length = 0; at < parts.length - 1 && length + parts[at]!.length * 3 < PATH_BYTES; at++) {
+        piece.push(parts[at]!);
+        length += parts[at]!.length * 3 + 1;
+      }
+      if (piece.length === 0) {
+        // A link as the last name, not to be followed, is what is asked for.
+        const final = options.follow === false && !options.noLinks ? resolve : plain;
+        return tryOpenat2(dir, parts.slice(at).join('/') || '.', how, how & O.CREAT ? (options.mode ?? 0o600) : 0, final);
+      }
+      const next = tryOpenat2(dir, piece.join('/'), O.PATH | O.DIRECTORY, 0, plain);
+      if (dir !== root) closeSync(dir);
+      dir = root;
+      if (next < 0) return next;
+      dir = next;
+    }
+  } finally {
+    if (dir !== root) closeSync(dir);
+  }
 }
 
 function findIn(root: number, path: string, options: FollowOptions = {}): number | undefined {
@@ -209,7 +257,9 @@ const MAX_LINKS = 40;
  * resolution again.
  */
 function resolveIn(root: number, path: string): string {
-  const todo = components(path).reverse();
+  const parts = components(path);
+  if (isPlain(root, parts)) return parts.join('/');
+  const todo = parts.reverse();
   const done: string[] = [];
   for (let links = 0; todo.length > 0; ) {
     const part = todo.pop()!;
@@ -229,6 +279,14 @@ function resolveIn(root: number, path: string): string {
   return done.join('/');
 }
 
+/** True when all of it is there, and no link on the way or at its end: it is then where it says. */
+function isPlain(root: number, parts: readonly string[]): boolean {
+  if (parts.includes('..')) return false;
+  const fd = tryOpenIn(root, parts.join('/'), O.PATH, { noLinks: true });
+  if (fd >= 0) closeSync(fd);
+  return fd >= 0;
+}
+
 /** The target when `path` is a symlink; undefined when it is anything else or nothing. */
 function linkAt(root: number, path: string): string | undefined {
   return using(findIn(root, path, { follow: false }), (fd) =>
@@ -237,6 +295,8 @@ function linkAt(root: number, path: string): string | undefined {
 }
 
 function mkdirAll(root: number, path: string, mode: number, onMade?: (made: MadeDirectory) => void): string {
+  const wanted = components(path);
+  if (makeBelow(root, wanted, mode, onMade)) return wanted.join('/');
   const existing = tryOpenIn(root, path, O.PATH | O.DIRECTORY);
   const resolved = resolveIn(root, path);
   if (existing >= 0) {
@@ -248,11 +308,7 @@ function mkdirAll(root: number, path: string, mode: number, onMade?: (made: Made
   try {
     for (const [at, name] of parts.entries()) {
       const made = parts.slice(0, at + 1).join('/');
-      const fresh = tryMkdirat(dir, name, mode);
-      if (fresh) {
-        setMode(dir, name, mode);
-        onMade?.({ path: made, dir, name });
-      }
+      makeOne(dir, name, made, mode, onMade);
       // From the root again, so that a link that appears in between is still resolved inside it.
       const next = openIn(root, made, O.PATH | O.DIRECTORY);
       closeSync(dir);
@@ -262,6 +318,51 @@ function mkdirAll(root: number, path: string, mode: number, onMade?: (made: Made
     closeSync(dir);
   }
   return resolved;
+}
+
+/**
+ * The common case: no link on the way. What is there already is found in a few looks, so that the entries of a deep archive do not cost a look
+ * at each directory above them. False when there is a link, or anything else that is to be looked at more closely.
+ */
+function makeBelow(root: number, parts: readonly string[], mode: number, onMade?: (made: MadeDirectory) => void): boolean {
+  if (parts.includes('..')) return false;
+  let there = parts.length;
+  let dir = tryOpenIn(root, parts.join('/'), O.PATH | O.DIRECTORY, { noLinks: true });
+  if (dir === -ERRNO['ENOENT']!) {
+    dir = openIn(root, '', O.PATH | O.DIRECTORY);
+    there = 0;
+    for (let missing = parts.length; missing - there > 1; ) {
+      const middle = (there + missing) >> 1;
+      const found = tryOpenIn(root, parts.slice(0, middle).join('/'), O.PATH | O.DIRECTORY, { noLinks: true });
+      if (found === -ERRNO['ENOENT']!) missing = middle;
+      else {
+        closeSync(dir);
+        dir = found;
+        there = middle;
+        if (found < 0) return false;
+      }
+    }
+  }
+  if (dir < 0) return false;
+  try {
+    for (; there < parts.length; there++) {
+      const name = parts[there]!;
+      makeOne(dir, name, parts.slice(0, there + 1).join('/'), mode, onMade);
+      const next = tryOpenat(dir, name, O.PATH | O.DIRECTORY | O.NOFOLLOW);
+      if (next < 0) return false;
+      closeSync(dir);
+      dir = next;
+    }
+  } finally {
+    closeSync(dir);
+  }
+  return true;
+}
+
+function makeOne(dir: number, name: string, path: string, mode: number, onMade?: (made: MadeDirectory) => void): void {
+  if (!tryMkdirat(dir, name, mode)) return;
+  setMode(dir, name, mode);
+  onMade?.({ path, dir, name });
 }
 
 /** The mode that was asked for, whatever the umask of this process. What has taken the directory's place since keeps its own. */
@@ -282,22 +383,183 @@ function removeIn(root: number, path: string): boolean {
   return using(dir, (at) => removeAt(at, name)) ?? false;
 }
 
-/** Removes one name and all below it, by descriptor, following nothing. A mount in the tree gives EBUSY. False when absent. */
+/** Removes one name and all below it, by descriptor, following nothing. A mount in the tree gives EXDEV. False when absent. */
 export function removeAt(dir: number, name: string): boolean {
-  const errno = -tryUnlinkat(dir, name);
-  if (errno === 0) return true;
-  if (errno === ERRNO['ENOENT'] || errno === ERRNO['ENOTDIR']) return false;
-  if (errno !== ERRNO['EISDIR'] && errno !== ERRNO['EPERM']) throw new SysError('unlinkat', errno, name);
-  if (-tryUnlinkat(dir, name, AT.REMOVEDIR) === 0) return true;
-  const inner = tryOpenat2(dir, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW, 0, RESOLVE.NO_XDEV | RESOLVE.NO_SYMLINKS);
-  if (inner < 0) throw new SysError('openat2', -inner, name);
-  using(inner, emptyDirectory);
-  unlinkat(dir, name, AT.REMOVEDIR);
-  return true;
+  return finished(removing(dir, name));
 }
 
 function emptyDirectory(fd: number): void {
-  for (const name of readdirSync(fdPath(fd), 'buffer')) removeAt(fd, decodeName(name));
+  finished(emptying([levelAt(fd, '.', fd)], {}));
+}
+
+function finished<T>(steps: Generator<void, T>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+export interface Removal {
+  /** Told of what cannot be removed; the rest goes all the same. Without it that is thrown, and the rest stays. */
+  readonly failed?: (error: unknown) => void;
+  /** The tree is ours whatever is in it: marks that forbid changes are taken off, and what is mounted in it is detached. */
+  readonly stubborn?: boolean;
+}
+
+/** As `removeAt`, a name at a time. To be run to its end. */
+export function* removing(dir: number, name: string, removal: Removal = {}): Generator<void, boolean> {
+  try {
+    const inner = removeOne(dir, name, removal);
+    if (typeof inner === 'boolean') return inner;
+    yield* emptying([levelAt(inner, name, dir)], removal);
+  } catch (error) {
+    if (!removal.failed) throw error;
+    removal.failed(error);
+  }
+  return true;
+}
+
+/** A directory that is being emptied. */
+interface Level {
+  /** -1 while it is not held open. */
+  fd: number;
+  readonly name: string;
+  /** What it is in, for the uppermost one; that is not ours to close. */
+  readonly above: number;
+  readonly ino: number;
+  readonly dev: string;
+  readonly names: Buffer[];
+  failed: boolean;
+}
+
+/** Of the directories of one path so many are held open; those above are found again by `..`, and known by their numbers. */
+const HELD = 64;
+
+function levelAt(fd: number, name: string, above: number): Level {
+  try {
+    const { ino, devMajor, devMinor } = fstat(fd);
+    return { fd, name, above, ino, dev: `${devMajor}:${devMinor}`, names: readdirSync(fdPath(fd), 'buffer'), failed: false };
+  } catch (error) {
+    if (fd !== above) closeSync(fd);
+    throw error;
+  }
+}
+
+function* emptying(levels: Level[], removal: Removal): Generator<void> {
+  try {
+    for (let level = levels.at(-1); level; level = levels.at(-1)) {
+      const name = level.names.pop();
+      if (name === undefined) {
+        leave(levels, removal);
+        continue;
+      }
+      yield;
+      const here = level;
+      attempted(removal, here, () => {
+        const text = decodeName(name);
+        const inner = removeOne(here.fd, text, removal);
+        if (typeof inner === 'boolean') return;
+        levels.push(levelAt(inner, text, -1));
+        const far = levels.at(-1 - HELD);
+        if (far && far.above < 0) {
+          closeSync(far.fd);
+          far.fd = -1;
+        }
+      });
+    }
+  } finally {
+    for (const { fd, above } of levels) if (fd >= 0 && fd !== above) closeSync(fd);
+  }
+}
+
+/** A directory is empty, or as empty as it gets: it goes, and what holds it is next. */
+function leave(levels: Level[], removal: Removal): void {
+  const level = levels.at(-1)!;
+  const parent = levels.at(-2);
+  // The top of a root stays.
+  if (level.fd === level.above) return void levels.pop();
+  if (parent && parent.fd < 0) parent.fd = openParent(level.fd, parent);
+  levels.pop();
+  closeSync(level.fd);
+  if (level.failed) {
+    if (parent) parent.failed = true;
+    return;
+  }
+  const dir = parent ? parent.fd : level.above;
+  attempted(removal, parent, () => {
+    const errno = -tryUnlinkat(dir, level.name, AT.REMOVEDIR);
+    // Somebody else may be removing the same.
+    if (errno !== 0 && errno !== ERRNO['ENOENT'] && !(removal.stubborn && unlocked(dir, level.name) && retried(dir, level.name)))
+      throw new SysError('unlinkat', errno, level.name);
+  });
+}
+
+function retried(dir: number, name: string): boolean {
+  return tryUnlinkat(dir, name, AT.REMOVEDIR) === 0;
+}
+
+function attempted({ failed }: Removal, level: Level | undefined, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (!failed) throw error;
+    if (level) level.failed = true;
+    failed(error);
+  }
+}
+
+function openParent(fd: number, { ino, dev, name }: Level): number {
+  const parent = openat(fd, '..', O.RDONLY | O.DIRECTORY);
+  const now = fstat(parent);
+  if (now.ino === ino && `${now.devMajor}:${now.devMinor}` === dev) return parent;
+  closeSync(parent);
+  throw new SysError('openat', ERRNO['EAGAIN']!, name);
+}
+
+/** True when it is gone, false when it was not there; a descriptor when it is a directory with something in it. */
+function removeOne(dir: number, name: string, { stubborn }: Removal): boolean | number {
+  const errno = -tryUnlinkat(dir, name);
+  if (errno === 0) return true;
+  if (errno === ERRNO['ENOENT'] || errno === ERRNO['ENOTDIR']) return false;
+  if (errno === ERRNO['EBUSY'] && stubborn && isDetached(dir, name) && tryUnlinkat(dir, name) === 0) return true;
+  if (errno !== ERRNO['EISDIR'] && errno !== ERRNO['EPERM']) throw new SysError('unlinkat', errno, name);
+  if (tryUnlinkat(dir, name, AT.REMOVEDIR) === 0) return true;
+  const inner = openWithin(dir, name);
+  if (inner >= 0) return inner;
+  if (inner === -ERRNO['ENOENT']!) return false;
+  if (inner === -ERRNO['EXDEV']! && stubborn && isDetached(dir, name)) {
+    const below = openWithin(dir, name);
+    if (below >= 0) return below;
+  }
+  if (inner !== -ERRNO['ENOTDIR']! && inner !== -ERRNO['ELOOP']!) throw new SysError('openat2', -inner, name);
+  // Not a directory after all, and not to be removed: marked immutable, it or what it is in.
+  if (stubborn && unlocked(dir, name) && tryUnlinkat(dir, name) === 0) return true;
+  throw new SysError('unlinkat', errno, name);
+}
+
+function openWithin(dir: number, name: string): number {
+  return tryOpenat2(dir, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW, 0, RESOLVE.NO_XDEV | RESOLVE.NO_SYMLINKS);
+}
+
+/** Takes away what is mounted on a name. False when nothing is, or when that is forbidden. */
+function isDetached(dir: number, name: string): boolean {
+  try {
+    unmount(`${fdPath(dir)}/${name}`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Takes "immutable" and "append only" off a name and off the directory that it is in, where there are such marks and we may. */
+function unlocked(dir: number, name: string): boolean {
+  const fd = tryOpenat(dir, name, O.RDONLY | O.NOFOLLOW | O.NONBLOCK | O.NOCTTY);
+  try {
+    const own = fd >= 0 && clearMarks(fd);
+    return clearMarks(dir) || own;
+  } finally {
+    if (fd >= 0) closeSync(fd);
+  }
 }
 
 /** Opens the directory `name` in `dir`, refusing a symlink; undefined when it is not there or no directory. */
