@@ -1,6 +1,7 @@
 import type { Platform } from '../base/platform.ts';
 import { type Entry, isDirectory, isSymlink, WalkedEntries } from '../cache/select/entry.ts';
 import { below, viewTree } from '../cache/select/view.ts';
+import { DEEPEST, tooDeep } from '../snapshotter/sys/treepaths.ts';
 import type { BuiltTarget } from './exporter.ts';
 
 /**
@@ -8,22 +9,36 @@ import type { BuiltTarget } from './exporter.ts';
  * `wanted` is left out, with all that is below it.
  */
 export function walkTree(root: string, wanted: (entry: Entry) => boolean = () => true): Entry[] {
-  const view = viewTree({ root });
+  using view = viewTree({ root });
   const entries = new WalkedEntries('', false);
-  const walk = (directory: string, parent: number): void => {
-    for (const name of view.names(directory)) {
-      const path = below(directory, name);
-      const meta = view.lstat(path);
-      if (!meta) continue;
-      const index = entries.all.length;
-      const link = isSymlink(meta) ? view.readlink(path) : undefined;
-      const entry = entries.add({ path, name, index, parent, implied: false, link }, meta);
-      if (!wanted(entry)) entries.takeBack();
-      else if (isDirectory(meta)) walk(path, index);
+  const open: Directory[] = [{ path: '', index: -1, names: view.names(''), next: 0 }];
+  for (let directory = open.at(-1); directory; directory = open.at(-1)) {
+    const name = directory.names[directory.next++];
+    if (name === undefined) {
+      open.pop();
+      continue;
     }
-  };
-  walk('', -1);
+    const path = below(directory.path, name);
+    const meta = view.lstat(path);
+    if (!meta) continue;
+    const index = entries.all.length;
+    const link = isSymlink(meta) ? view.readlink(path) : undefined;
+    const entry = entries.add({ path, name, index, parent: directory.index, implied: false, link }, meta);
+    if (!wanted(entry)) entries.takeBack();
+    else if (isDirectory(meta)) {
+      if (open.length > DEEPEST) throw tooDeep(path);
+      open.push({ path, index, names: view.names(path), next: 0 });
+    }
+  }
   return entries.all;
+}
+
+/** A directory on the way of the walk. */
+interface Directory {
+  readonly path: string;
+  readonly index: number;
+  readonly names: readonly string[];
+  next: number;
 }
 
 /** Which directory of the output each target goes to: '' for a single one, else `linux_amd64` and so on, as buildx does. */

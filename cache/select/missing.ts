@@ -8,7 +8,7 @@ import { below, type TreeView, viewTree } from './view.ts';
 /** `"/x": not found`, with the reason when the filter hides it, else with the names that look like it, else with those that are there. */
 export function missingSource(tree: Tree, source: string): KilnError {
   const path = cleanPath(`/${source}`);
-  const view = viewTree(tree);
+  using view = viewTree(tree);
   const hint = hiddenHint(tree, view, path.slice(1)) ?? nearHint(view, path.slice(1));
   return new KilnError('KILN_COPY_SOURCE_MISSING', `"${path}": not found`, { hint });
 }

@@ -1,6 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
 import { hasWildcard } from '../../base/gomatch.ts';
 import { cleanPath } from '../../base/gopath.ts';
+import { DEEPEST, tooDeep } from '../../snapshotter/sys/treepaths.ts';
 import type { Selection, Tree } from '../contenthash.ts';
 import { type Entry, isDirectory, isSymlink, type Meta, WalkedEntries } from './entry.ts';
 import { missingSource } from './missing.ts';
@@ -38,7 +39,7 @@ export function select(tree: Tree, selection: Selection): readonly SelectedSourc
 }
 
 function selectAll(tree: Tree, selection: Selection): readonly SelectedSource[] {
-  const view = viewTree(tree);
+  using view = viewTree(tree);
   const patterns = compileSelection(selection);
   const sources: SelectedSource[] = [];
   for (const source of selection.paths) {
@@ -108,6 +109,15 @@ interface Ancestor {
   index: number;
 }
 
+/** A directory on the way of the walk. */
+interface Visit {
+  readonly directory: Ancestor;
+  readonly included: Matched;
+  readonly excluded: Matched;
+  readonly names: readonly string[];
+  next: number;
+}
+
 class Walk {
   readonly entries: WalkedEntries;
   readonly #view: TreeView;
@@ -124,14 +134,28 @@ class Walk {
   top(path: string, stat: Meta): void {
     const source: Ancestor = { path, rel: '', name: '', stat, above: undefined, index: -1 };
     source.index = this.#add(path, '', -1, false, stat);
-    if (isDirectory(stat)) this.#descend(source, ROOT, ROOT);
+    if (isDirectory(stat))
+      this.#walk({ directory: source, included: ROOT, excluded: ROOT, names: this.#view.names(path), next: 0 });
   }
 
-  #descend(directory: Ancestor, included: Matched, excluded: Matched): void {
+  /** Not recursive: a tree may be deeper than the stack of a thread is. */
+  #walk(top: Visit): void {
+    const open = [top];
+    for (let visit = open.at(-1); visit; visit = open.at(-1)) {
+      const inner = this.#goOn(visit);
+      if (!inner) open.pop();
+      else if (open.push(inner) > DEEPEST) throw tooDeep(inner.directory.path);
+    }
+  }
+
+  /** Looks at the names that are left in a directory; answers the first among them that is to be entered. */
+  #goOn(visit: Visit): Visit | undefined {
     const { include, exclude } = this.#patterns;
+    const { directory, included, excluded, names } = visit;
     const within = below(directory.path, '');
     const relWithin = below(directory.rel, '');
-    for (const name of this.#view.names(directory.path)) {
+    while (visit.next < names.length) {
+      const name = names[visit.next++]!;
       const path = within + name;
       const stat = this.#view.lstat(path);
       // Not visible, or gone since it was listed: as if it had never been there.
@@ -142,8 +166,15 @@ class Walk {
       const selected = inc?.matched !== false && exc?.matched !== true;
       const index = selected ? this.#add(path, name, this.#indexOf(directory), false, stat) : -1;
       if (!isDirectory(stat) || (!selected && this.#isDeadEnd(rel, inc, exc))) continue;
-      this.#descend({ path, rel, name, stat, above: directory, index }, inc?.info ?? ROOT, exc?.info ?? ROOT);
+      return {
+        directory: { path, rel, name, stat, above: directory, index },
+        included: inc?.info ?? ROOT,
+        excluded: exc?.info ?? ROOT,
+        names: this.#view.names(path),
+        next: 0,
+      };
     }
+    return undefined;
   }
 
   #isDeadEnd(rel: string, include: Match | undefined, exclude: Match | undefined): boolean {
@@ -153,10 +184,9 @@ class Walk {
 
   /** The index of a directory among the entries; puts it there, as implied, together with those above it. */
   #indexOf(directory: Ancestor): number {
-    if (directory.index < 0) {
-      const parent = this.#indexOf(directory.above!);
-      directory.index = this.#add(directory.path, directory.name, parent, true, directory.stat);
-    }
+    const missing: Ancestor[] = [];
+    for (let at = directory; at.index < 0; at = at.above!) missing.push(at);
+    for (const at of missing.reverse()) at.index = this.#add(at.path, at.name, at.above!.index, true, at.stat);
     return directory.index;
   }
 

@@ -1,15 +1,17 @@
-import { lstatSync, readdirSync, readlinkSync } from 'node:fs';
+import { lstatSync, readlinkSync } from 'node:fs';
 import { errnoOf } from '../../base/errors.ts';
-import { decodeName, fsName } from '../../snapshotter/sys/names.ts';
+import { compareNames, decodeName } from '../../snapshotter/sys/names.ts';
+import { namesAt, TreePaths } from '../../snapshotter/sys/treepaths.ts';
 import type { Tree, TreeFilter } from '../contenthash.ts';
 import { stillThere, unreadable } from './changed.ts';
 import { isDirectory, type Meta } from './entry.ts';
 
 /**
  * A tree as the build sees it: what the filter excludes is not there. Paths are relative to the top and without symlinks, ''
- * is the top; none is ever followed. Names and metadata only, no file is opened.
+ * is the top; none is ever followed. Names and metadata only, no file is opened. A path may be longer than the system takes (TreePaths).
  */
-export interface TreeView {
+export interface TreeView extends Disposable {
+  /** Undefined when nothing is there, and for no other reason: what cannot be looked at is an error. */
   lstat(path: string): Meta | undefined;
   readlink(path: string): string;
   /** The names in a directory, sorted by bytes, those included that `lstat` will say are not there. */
@@ -29,8 +31,9 @@ export function viewTree(tree: Tree): TreeView {
     },
     readlink: (path) => scanner.readlink(path),
     names: (directory) => scanner.names(directory),
+    [Symbol.dispose]: () => scanner.close(),
     hides(path) {
-      const meta = scanner.lstat(path);
+      const meta = scanner.find(path);
       return meta !== undefined && filter !== undefined && !isVisible(scanner, filter, path, isDirectory(meta));
     },
   };
@@ -59,44 +62,48 @@ export function below(directory: string, name: string): string {
  * inside the root, following no link, and compares the identity with what was seen here.
  */
 class Scanner {
-  readonly #path: string;
+  readonly #paths: TreePaths;
 
   constructor(path: string) {
-    this.#path = path;
+    this.#paths = new TreePaths(path);
   }
 
   lstat(path: string): Meta | undefined {
-    return lstatOf(this.#onHost(path), path);
+    try {
+      return lstatSync(this.#paths.at(path), NO_THROW);
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return undefined;
+      throw unreadable(path, error);
+    }
+  }
+
+  /** As `lstat`, of a path that may lead through something that is not a directory. */
+  find(path: string): Meta | undefined {
+    try {
+      return lstatSync(this.#paths.at(path), NO_THROW);
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return undefined;
+      throw unreadable(path, error);
+    }
+  }
+
+  close(): void {
+    this.#paths[Symbol.dispose]();
   }
 
   names(directory: string): readonly string[] {
-    return stillThere(directory, () => listNames(this.#onHost(directory)));
+    return stillThere(directory, () => listNames(this.#paths.at(directory)));
   }
 
   readlink(path: string): string {
-    return stillThere(path, () => decodeName(readlinkSync(this.#onHost(path), 'buffer')));
-  }
-
-  #onHost(path: string): string | Buffer {
-    return path === '' ? this.#path : fsName(`${this.#path}/${path}`);
+    return stillThere(path, () => decodeName(readlinkSync(this.#paths.at(path), 'buffer')));
   }
 }
 
 const NO_THROW = { throwIfNoEntry: false } as const;
 
-function lstatOf(onHost: string | Buffer, path: string): Meta | undefined {
-  try {
-    return lstatSync(onHost, NO_THROW);
-  } catch (error) {
-    if (errnoOf(error) === 'ENOTDIR' || errnoOf(error) === 'ENAMETOOLONG') return undefined;
-    throw unreadable(path, error);
-  }
-}
-
 function listNames(path: string | Buffer): readonly string[] {
-  const found = readdirSync(path);
-  // U+FFFD stands for bytes that are no UTF-8 (or for itself), and above U+D7FF UTF-16 sorts otherwise than bytes do: only then is
-  // the slower, lossless way worth taking.
-  if (!/[\ud800-\uffff]/.test(found.join('/'))) return found.sort();
-  return readdirSync(path, 'buffer').sort(Buffer.compare).map(decodeName);
+  const found = namesAt(path);
+  // Above U+D7FF UTF-16 sorts otherwise than bytes do.
+  return /[\ud800-\uffff]/.test(found.join('/')) ? found.sort(compareNames) : found.sort();
 }

@@ -1,11 +1,11 @@
 import { closeSync, readSync } from 'node:fs';
-import { join } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { openat, readlinkat, type Stat, tryStat } from '../sys/calls.ts';
 import { AT, O } from '../sys/constants.ts';
-import { compareNames, decodeName } from '../sys/names.ts';
+import { compareNames, decodeName, nameBytes } from '../sys/names.ts';
 import { SysError } from '../sys/native.ts';
-import { listDirectory } from '../sys/rooted.ts';
+import { listDirectory, openRoot } from '../sys/rooted.ts';
+import { DEEPEST, shownPath, tooDeep } from '../sys/treepaths.ts';
 import { getFdXattr } from '../sys/xattr.ts';
 import { isOpaque, isOpaqueMark, isWhiteout, OPAQUE_NAME } from './marks.ts';
 import { refuseReserved } from './reserved.ts';
@@ -24,8 +24,8 @@ const TYPE = 0o170000;
 const REGULAR = 0o100000;
 /** Bytes in one piece of the stream. Large enough that a call per piece costs nothing, and a unit for the compressors. Trails count in it: trail.ts has a new magic when it changes. */
 export const PIECE = 1 << 20;
-/** Deeper trees cannot be unpacked by anybody: a path is 4096 bytes at most. */
-const MAX_DEPTH = 2048;
+/** Bytes of a path in a layer: a longer one is unpacked by nobody, ourselves included (TAR_LIMITS). */
+const LONGEST_PATH = 4095;
 const CAPABILITY = 'security.capability';
 const EPOCH = { sec: 0, nsec: 0 };
 
@@ -79,9 +79,9 @@ export function* tarStream(files: string, options: TarOptions, stats: TarStats):
       let part: Part = { entry, isRegular: (stat.mode & TYPE) === REGULAR };
       if (entry.type === 'directory') {
         const fd = openat(at.fd, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
-        if (stack.length >= MAX_DEPTH) {
+        if (stack.length > DEEPEST) {
           closeSync(fd);
-          throw new KilnError('KILN_LAYER_LIMIT', `the layer has directories more than ${MAX_DEPTH} deep`);
+          throw tooDeep(path);
         }
         const inner = frame(fd, `${path}/`, options.plain);
         stack.push(inner);
@@ -145,6 +145,7 @@ function entryOf(
   if (!plain && isWhiteout(stat)) return whiteout(`${path.slice(0, -name.length)}.wh.${name}`);
   const type = TYPES.get(stat.mode & TYPE);
   if (type === undefined || (plain && (type === 'char' || type === 'block'))) return undefined;
+  if (!plain && path.length * 3 > LONGEST_PATH) refuseLong(path);
   // Refused where it was to be made already; a layer of before may hold one.
   if (!plain && name.startsWith('.wh.')) refuseReserved(path);
   const first = type !== 'directory' && stat.nlink > 1 ? links.get(stat.ino) : undefined;
@@ -168,6 +169,15 @@ function entryOf(
     devMinor: isDevice ? stat.rdevMinor : 0,
     xattrs: NO_XATTRS,
   };
+}
+
+function refuseLong(path: string): void {
+  if (nameBytes(path).length <= LONGEST_PATH) return;
+  throw new KilnError(
+    'KILN_LAYER_LIMIT',
+    `${shownPath(path)} cannot be in a layer of an image: no system unpacks a path of more than ${LONGEST_PATH} bytes`,
+    { hint: 'remove it in the step that makes it, or copy what is needed of that stage without it' },
+  );
 }
 
 /** As containerd writes it: an empty file of mode 0 from 1970. */
@@ -245,8 +255,9 @@ class Following {
   *end(out: Pieces): Generator<Buffer, void> {
     const whole = this.#trail.known(Math.floor(this.#total / PIECE)) * PIECE;
     out.resume(whole, this.#pending[0]?.start ?? whole);
-    for (const { part, path } of this.#pending)
-      yield* putPart(out, part, () => openat(AT.FDCWD, join(this.#files, path), O.RDONLY | O.NOFOLLOW));
+    using root = openRoot(this.#files);
+    const open = (path: string) => root.open(path, O.RDONLY, { follow: false, noLinks: true });
+    for (const { part, path } of this.#pending) yield* putPart(out, part, () => open(path));
   }
 
   #whole(): number {

@@ -1,6 +1,6 @@
 import { closeSync, constants, lstatSync, openSync, readdirSync, type Stats } from 'node:fs';
-import { errnoOf } from '../../base/errors.ts';
-import { decodeName, fsName } from './names.ts';
+import { errnoOf, KilnError } from '../../base/errors.ts';
+import { decodeName, fsName, nameBytes } from './names.ts';
 
 /**
  * # Trees that are deeper than a path is long
@@ -68,6 +68,28 @@ const REACH = 3800;
 /** Bytes from one held directory to the next: a path is looked up anew for each file, so a shorter one is quicker. */
 const STEP = 1200;
 const O_PATH = 0o10000000;
+
+/**
+ * Directories within directories that are read into a list of paths, or an archive. Deeper ones are refused: the paths of all entries grow
+ * with the square of the depth. Removing, and counting bytes, know no such bound.
+ */
+export const DEEPEST = 2048;
+
+/** A path as a message shows it: a long one by its ends. In text form, absolute. */
+export function shownPath(path: string): string {
+  const full = `/${path.replace(/^\/+/, '')}`;
+  if (full.length <= SHOWN) return JSON.stringify(full);
+  return `${JSON.stringify(`${full.slice(0, SHOWN / 2)}…${full.slice(-SHOWN / 2)}`)} (${nameBytes(full).length} bytes)`;
+}
+
+const SHOWN = 200;
+
+/** KILN_LAYER_LIMIT for a directory at `path` that is deeper than DEEPEST. */
+export function tooDeep(path: string): KilnError {
+  return new KilnError('KILN_LAYER_LIMIT', `${shownPath(path)} is more than ${DEEPEST} directories deep`, {
+    hint: 'what made it was most likely caught in a loop: remove it (rm -rf), or leave it out (.dockerignore, COPY --exclude)',
+  });
+}
 
 /** The names in a directory in the text form of names.ts, in no order. `at` is what `TreePaths.at` gave. */
 export function namesAt(at: string | Buffer): string[] {

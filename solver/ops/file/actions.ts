@@ -64,7 +64,8 @@ export function remove(
   root: string,
   action: { readonly path: string; readonly allowNotFound: boolean; readonly allowWildcard: boolean },
 ): void {
-  const paths = action.allowWildcard ? (expandWildcards(viewTree({ root }), action.path, false) ?? []) : [action.path];
+  using view = viewTree({ root });
+  const paths = action.allowWildcard ? (expandWildcards(view, action.path, false) ?? []) : [action.path];
   for (const path of paths) {
     const clean = cleanPath(`/${path}`).slice(1);
     if (clean === '') throw new KilnError('KILN_RM_ROOT', `cannot remove "${action.path}": it is the root of the image`);
