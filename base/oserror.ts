@@ -72,6 +72,12 @@ export function untoldOsError(error: unknown, what?: string): unknown {
   if (!isOsError(error) || OURS.has(error.code)) return error;
   const { path, syscall } = error as { path?: unknown; syscall?: unknown };
   const place = typeof path === 'string' && path !== '' ? path : undefined;
+  if (syscall === 'uv_cwd')
+    return osError(error, {
+      code: 'KILN_SYSTEM',
+      what: 'the current directory cannot be found',
+      hint: 'it was removed, or may not be looked into: change to another, and name paths in full',
+    });
   const call = [syscall, place].filter((word) => typeof word === 'string').join(' ');
   return osError(error, {
     code: 'KILN_SYSTEM',

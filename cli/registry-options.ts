@@ -1,9 +1,9 @@
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { RegistryOptions } from '../registry/client.ts';
 import { readHostsConfig } from '../registry/config.ts';
 import { dockerCredentials } from '../registry/credentials.ts';
 import { proxySettings } from '../registry/proxy.ts';
+import { homeDirectory } from './caller.ts';
 import { configPath } from './config-path.ts';
 
 /** Certificates by host, as docker has them. */
@@ -17,5 +17,5 @@ export async function registryOptions(env: Readonly<Record<string, string | unde
 
 /** docker's config.json: in DOCKER_CONFIG, or in `.docker` of the home directory. */
 export function dockerConfigPath(env: Readonly<Record<string, string | undefined>>): string {
-  return join(env['DOCKER_CONFIG'] || join(env['HOME'] || homedir(), '.docker'), 'config.json');
+  return join(env['DOCKER_CONFIG'] || join(homeDirectory(env), '.docker'), 'config.json');
 }

@@ -10,9 +10,9 @@ function host(files: Readonly<Record<string, string>> = {}, programs = ['unshare
   return {
     user: 'someone',
     uid: 1001,
-    searchPath: '/nowhere:/usr/bin',
+    find: (program) => (programs.includes(program) ? `/usr/bin/${program}` : undefined),
     read: (path) => all[path],
-    isExecutable: (path) => programs.some((name) => path === `/usr/bin/${name}`),
+    tries: () => undefined,
   };
 }
 
@@ -25,6 +25,8 @@ for (const [what, lacking] of [
   ['no range of users', host({ '/etc/subuid': 'other:1:65536\n' })],
   ['no range of groups', host({ '/etc/subgid': '' })],
   ['a range too small', host({ '/etc/subuid': 'someone:100000:1000\n' })],
+  ['no name of the user', { ...host(), user: undefined }],
+  ['no new privileges', host({ '/proc/self/status': 'NoNewPrivs:\t1\nSeccomp:\t0\n' })],
   ['no newgidmap', host({}, ['unshare', 'newuidmap'])],
 ] as const) {
   test(`with ${what} only the own id is mapped`, () => assert.is(planRootless(lacking).map, 'own'));
@@ -33,6 +35,11 @@ for (const [what, lacking] of [
 for (const [what, refusing, says] of [
   ['no unshare', host({}, []), 'util-linux'],
   ['no user namespaces', host({ '/proc/sys/user/max_user_namespaces': '0\n' }), 'sysctl -w user.max_user_namespaces=15000'],
+  [
+    'seccomp',
+    { ...host({ '/proc/self/status': 'NoNewPrivs:\t0\nSeccomp:\t2\n' }), tries: () => 'unshare failed: Operation not permitted' },
+    '--privileged',
+  ],
   ['AppArmor', host({ '/proc/sys/kernel/apparmor_restrict_unprivileged_userns': '1\n' }), 'apparmor_restrict'],
 ] as const) {
   test(`${what}: an error with what mends it`, () => {

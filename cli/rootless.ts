@@ -1,7 +1,9 @@
-import { accessSync, constants, readFileSync } from 'node:fs';
-import { userInfo } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
+import { findProgram } from '../executor/find-program.ts';
+import { installCommand } from '../executor/probe.ts';
+import { homeDirectory, userName } from './caller.ts';
 import { stderr } from './output.ts';
 
 /**
@@ -24,31 +26,62 @@ export function rootlessMap(env: NodeJS.ProcessEnv = process.env): IdMap | undef
 
 /** What is looked at; tests put another host here. */
 export interface UserHost {
-  readonly user: string;
+  /** The name; undefined for an id that passwd does not know, for which newuidmap(1) maps nothing. */
+  readonly user: string | undefined;
   readonly uid: number;
-  readonly searchPath: string;
+  /** The path of a program, or undefined. */
+  find(program: string): string | undefined;
   /** The text of a file, or undefined. */
   read(path: string): string | undefined;
-  isExecutable(path: string): boolean;
+  /** Makes a user namespace by unshare(1) at that path and leaves it again: what was said against it, or undefined. */
+  tries(unshare: string): string | undefined;
 }
 
 /** How an ordinary user can build on this host. Throws KILN_NEEDS_ROOT with what is missing. */
 export function planRootless(host: UserHost): { readonly unshare: string; readonly map: IdMap } {
-  const find = (name: string) =>
-    host.searchPath
-      .split(delimiter)
-      .map((directory) => join(directory, name))
-      .find((path) => host.isExecutable(path));
   const refusal = refusedBy(host.read);
   if (refusal) {
     const { setting, value, wanted } = refusal;
     throw needsRoot(`${setting} is ${value} on this host`, `sudo sysctl -w ${setting}=${wanted}, or use sudo for Kiln`);
   }
-  const unshare = find('unshare');
+  const unshare = host.find('unshare');
   if (!unshare) throw needsRoot('unshare(1) is not installed', 'install util-linux 2.38 or later, or use sudo');
-  const helpers = find('newuidmap') && find('newgidmap');
+  // Asked only where a filter or a container is in the way of some things: it costs a process.
+  const complaint = isConfined(host.read) ? host.tries(unshare) : undefined;
+  if (complaint !== undefined) throw needsRoot(`none can be made here (${complaint})`, ALLOW_NAMESPACES);
+  return { unshare, map: missingForIds(host) === undefined ? 'all' : 'own' };
+}
+
+const ALLOW_NAMESPACES =
+  'run the container around Kiln with --security-opt seccomp=unconfined and --security-opt apparmor=unconfined, or Kiln as root with --privileged';
+
+/** A seccomp filter, or no new privileges: what a container has and a shell has not. */
+function isConfined(read: UserHost['read']): boolean {
+  return statusField(read, 'Seccomp') !== '0' || statusField(read, 'NoNewPrivs') === '1';
+}
+
+function statusField(read: UserHost['read'], name: string): string {
+  return new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(read('/proc/self/status') ?? '')?.[1] ?? '0';
+}
+
+/** Why other ids than the user's own cannot be mapped, and what mends it; undefined when they can. */
+export function missingForIds(host: UserHost): { readonly why: string; readonly fix: string } | undefined {
+  const { user, uid, read, find } = host;
+  if (user === undefined)
+    return {
+      why: `the user id ${uid} has no name`,
+      fix: `add a line for the user id ${uid} to /etc/passwd, and a range of ids to /etc/subuid and /etc/subgid`,
+    };
+  if (statusField(read, 'NoNewPrivs') === '1')
+    return { why: 'newuidmap cannot work without new privileges', fix: 'start Kiln without no-new-privileges' };
   const ranges = ['/etc/subuid', '/etc/subgid'].every((file) => hasRange(host, file));
-  return { unshare, map: helpers && ranges ? 'all' : 'own' };
+  const helpers = find('newuidmap') && find('newgidmap');
+  if (ranges && helpers) return undefined;
+  const steps = [
+    ...(ranges ? [] : [giveIds(host)]),
+    ...(helpers ? [] : [`sudo ${installCommand({ apt: 'uidmap', dnf: 'shadow-utils', apk: 'shadow-uidmap' })}`]),
+  ];
+  return { why: ranges ? 'newuidmap is not installed' : 'the user has no subordinate ids', fix: steps.join(' && ') };
 }
 
 /** Ids enough for every user that an image may name. */
@@ -85,31 +118,49 @@ function needsRoot(why: string, hint: string): KilnError {
   return new KilnError('KILN_NEEDS_ROOT', `as an ordinary user Kiln needs a user namespace, and ${why}`, { hint });
 }
 
-/** What gives a user subordinate ids. */
-export function giveIds(user: string): string {
-  return `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ${user}, and install uidmap (newuidmap)`;
+/** What gives a user subordinate ids that nobody else has. */
+function giveIds({ user, read }: UserHost): string {
+  const ends = ['/etc/subuid', '/etc/subgid'].flatMap((file) =>
+    (read(file) ?? '').split('\n').map((line) => {
+      const [, first, count] = line.split(':').map(Number);
+      return (first ?? 0) + (count ?? 0);
+    }),
+  );
+  const first = Math.max(FIRST_ID, ...ends.filter(Number.isFinite));
+  const range = `${first}-${first + 65535}`;
+  return `sudo usermod --add-subuids ${range} --add-subgids ${range} ${user}`;
 }
+
+/** Where useradd(8) begins. */
+const FIRST_ID = 100_000;
 
 /** Starts this program again as root of a user namespace; returns only by throwing. */
 export function enterUserNamespace(): never {
-  const { unshare, map } = planRootless(thisUser());
-  if (map === 'own') {
+  const user = thisUser();
+  const { unshare, map } = planRootless(user);
+  const missing = map === 'own' ? missingForIds(user) : undefined;
+  if (missing) {
     stderr.write(
-      'WARNING: you have no subordinate ids (/etc/subuid, /etc/subgid, newuidmap): all files in the image will belong to root\n' +
-        `  to mend: ${giveIds(userInfo().username)}\n`,
+      `WARNING: you have no subordinate ids (${missing.why}): all files in the image will belong to root\n` +
+        `  to mend: ${missing.fix}\n`,
     );
   }
   const ids = map === 'all' ? ['--map-auto', '--map-root-user'] : ['--map-root-user'];
   const program = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
-  process.execve?.(unshare, [unshare, '--user', ...ids, '--', ...program], { ...process.env, KILN_ROOTLESS: map });
+  process.execve?.(unshare, [unshare, '--user', ...ids, '--', ...program], {
+    ...process.env,
+    // The namespace's root has another.
+    HOME: homeDirectory(process.env),
+    KILN_ROOTLESS: map,
+  });
   throw needsRoot('this Node cannot replace its process', 'use the Node that Kiln ships, or sudo');
 }
 
 export function thisUser(): UserHost {
   return {
-    user: userInfo().username,
+    user: userName(),
     uid: process.getuid?.() ?? -1,
-    searchPath: process.env['PATH'] ?? '/usr/bin:/bin',
+    find: (program) => findProgram(program),
     read(path) {
       try {
         return readFileSync(path, 'utf8');
@@ -117,13 +168,24 @@ export function thisUser(): UserHost {
         return undefined;
       }
     },
-    isExecutable(path) {
-      try {
-        accessSync(path, constants.X_OK);
-        return true;
-      } catch {
-        return false;
-      }
+    tries(unshare) {
+      // The program itself is there for certain, and says its version without a file.
+      const {
+        status,
+        stderr: said,
+        error,
+      } = spawnSync(unshare, ['--user', '--map-root-user', '--', unshare, '--version'], {
+        encoding: 'utf8',
+      });
+      if (status === 0) return undefined;
+      return (
+        error?.message ??
+        said
+          .trim()
+          .split('\n')[0]
+          ?.replace(/^unshare: /, '') ??
+        `exit code ${status}`
+      );
     },
   };
 }

@@ -1,10 +1,11 @@
-import { availableParallelism, homedir } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { openRooms, type Rooms } from '../snapshotter/overlay/open.ts';
 import { pooledJobs } from '../snapshotter/overlay/pooled-jobs.ts';
 import { openStore } from '../snapshotter/store/root.ts';
 import { mayMount } from '../snapshotter/sys/namespace.ts';
 import { createPool, type WorkerPool } from '../snapshotter/workers/pool.ts';
+import { dataDirectory } from './caller.ts';
 import { closed } from './closing.ts';
 import { stderr } from './output.ts';
 import { rootlessMap } from './rootless.ts';
@@ -17,7 +18,10 @@ export interface Session extends Rooms, AsyncDisposable {
 
 /** Opens the store where the environment says it is. */
 export function openSession(): Session {
-  const store = openStore(storeRoot(process.env, process.getuid?.() ?? 0));
+  const root = storeRoot(process.env, process.getuid?.() ?? 0);
+  const store = openStore(root);
+  if (hasNoHome(process.env))
+    stderr.write(`WARNING: the home directory cannot be written: the store is ${root} (KILN_ROOT names another)\n`);
   for (const warning of store.warnings) stderr.write(`WARNING: ${warning}\n`);
   const pool = createPool({ entry: workerEntry(), threads: Math.max(2, availableParallelism()), prepare: enterMountsAsRoot });
   const rooms = openRooms(store, pooledJobs(pool));
@@ -48,8 +52,12 @@ export function storeRoot(env: NodeJS.ProcessEnv, uid: number): string {
   if (env['KILN_ROOT']) return env['KILN_ROOT'];
   const map = rootlessMap(env);
   if (uid === 0 && map === undefined) return '/var/lib/kiln';
-  const data = env['XDG_DATA_HOME'] || join(env['HOME'] || homedir(), '.local/share');
-  return join(data, map === 'own' ? 'kiln-own-ids' : 'kiln');
+  return join(dataDirectory(env).path, map === 'own' ? 'kiln-own-ids' : 'kiln');
+}
+
+/** Whether the store of an ordinary user is where it is for want of a better place. */
+function hasNoHome(env: NodeJS.ProcessEnv): boolean {
+  return !env['KILN_ROOT'] && rootlessMap(env) !== undefined && dataDirectory(env).substitute;
 }
 
 /** Where sandboxes keep what must not outlive the machine's run. */

@@ -1,6 +1,8 @@
 import { openLibrary } from '../snapshotter/sys/native.ts';
 import type { SeccompArg, SeccompProfile, SeccompRule } from './seccomp.ts';
 
+export const LIBSECCOMP = 'libseccomp.so.2';
+
 /**
  * A seccomp profile as the BPF program the kernel takes, compiled by the host's libseccomp as the runtime would do it, but once and
  * as a binary tree. crun 1.8 compiles the profile anew for every process: 20 ms each for three architectures (2-core VM, 2026-11).
@@ -86,7 +88,7 @@ interface Seccomp {
 }
 
 function loadSeccomp(): Seccomp | undefined {
-  const so = openLibrary('libseccomp.so.2');
+  const so = openLibrary(LIBSECCOMP);
   if (!so) return undefined;
   const archResolve = so.func('uint32_t seccomp_arch_resolve_name(const char *)');
   const archNative = so.func('uint32_t seccomp_arch_native()');

@@ -13,8 +13,8 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { errnoOf, KilnError } from '../base/errors.ts';
-import { enterPrivateMounts } from '../snapshotter/sys/namespace.ts';
+import { KilnError } from '../base/errors.ts';
+import { requireMounts } from '../snapshotter/sys/namespace.ts';
 import { type Cgroups, cgroupMode, enterCgroups, hideHybrid } from './cgroups.ts';
 import type { ProcessSpec } from './executor.ts';
 import { compileSeccomp } from './filter.ts';
@@ -75,7 +75,7 @@ export interface HouseOptions {
 /** Enters the private mount namespace, finds the runtime, starts the watchdog. Once per process. */
 export function openHouse(options: HouseOptions): House {
   const runtime = findRuntime({ override: options.runtime, searchPath: options.searchPath });
-  enterNamespace();
+  requireMounts('a sandbox needs mounts of its own');
   if (runtime.name === 'crun') hideHybrid();
   const stateDir = ownDirectory(options.stateDir);
   const runtimeRoot = `${stateDir}/runtime`;
@@ -262,18 +262,6 @@ function listDirectory(path: string): string[] {
 
 function pidNamespace(): string {
   return /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '0';
-}
-
-function enterNamespace(): void {
-  try {
-    enterPrivateMounts();
-  } catch (error) {
-    if (errnoOf(error) !== 'EPERM') throw error;
-    throw new KilnError('KILN_NO_PRIVILEGE', 'this process may not make a mount namespace', {
-      hint: 'Run kiln as root.',
-      cause: error,
-    });
-  }
 }
 
 /** The state directory, made when absent. Anyone else who could write there could choose what runs as root. */

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
 import { cgroupMode } from './cgroups.ts';
 import type { RuntimeInfo } from './executor.ts';
+import { findProgram, isExecutable } from './find-program.ts';
 
 /** Where a runtime is; its version costs a process, so it is asked for apart. */
 export interface FoundRuntime {
@@ -10,20 +11,25 @@ export interface FoundRuntime {
   readonly path: string;
 }
 
-const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const TOOLS_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Only in these directories, where they are given; else as any program is found. */
+function find(name: string, searchPath: string | undefined): string | undefined {
+  if (searchPath === undefined) return findProgram(name);
+  const directories = searchPath.split(':').filter((directory) => directory.startsWith('/'));
+  return directories.map((directory) => `${directory}/${name}`).find(isExecutable);
+}
 
 /**
- * The runtime to use: the one at `override` (a path, or a name to be found), else crun, else runc, on `searchPath`.
+ * The runtime to use: the one at `override` (a path, or a name to be found), else crun, else runc, on `searchPath` or where programs are.
  * Throws KILN_NO_RUNTIME with the command that installs one.
  */
 export function findRuntime(
   options: { readonly override?: string | undefined; readonly searchPath?: string | undefined } = {},
 ): FoundRuntime {
-  const directories = (options.searchPath ?? DEFAULT_PATH).split(':').filter((directory) => directory.startsWith('/'));
   const wanted = options.override === undefined ? ['crun', 'runc'] : [options.override];
   for (const name of wanted) {
-    const candidates = name.includes('/') ? [name] : directories.map((directory) => `${directory}/${name}`);
-    const path = candidates.find(isExecutable);
+    const path = name.includes('/') ? [name].find(isExecutable) : find(name, options.searchPath);
     if (path !== undefined) return { name: /runc[^/]*$/.test(path) ? 'runc' : 'crun', path };
   }
   throw new KilnError('KILN_NO_RUNTIME', `no container runtime was found: looked for ${wanted.join(' and ')}`, {
@@ -37,7 +43,7 @@ const probed = new Map<string, RuntimeInfo>();
 export function probeRuntime(runtime: FoundRuntime): RuntimeInfo {
   const known = probed.get(runtime.path);
   if (known) return known;
-  const { stdout, error, status } = spawnSync(runtime.path, ['--version'], { encoding: 'utf8', env: { PATH: DEFAULT_PATH } });
+  const { stdout, error, status } = spawnSync(runtime.path, ['--version'], { encoding: 'utf8', env: { PATH: TOOLS_PATH } });
   if (error || status !== 0) {
     throw new KilnError('KILN_NO_RUNTIME', `${runtime.path} does not run`, { hint: installCommand('crun'), cause: error });
   }
@@ -126,14 +132,5 @@ function readOsRelease(): string {
     return readFileSync('/etc/os-release', 'utf8');
   } catch {
     return '';
-  }
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
   }
 }

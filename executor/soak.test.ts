@@ -1,9 +1,9 @@
 import { globSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { findProgram } from './find-program.ts';
 import { makeTree, processesWith, shell, specFor, until, whyNot } from './fixture.ts';
 import type { NetworkKind } from './network/network.ts';
-import { findTool } from './network/tool.ts';
 import { createExecutor } from './run.ts';
 
 /** Many runs leave nothing. KILN_SOAK=1 makes 500 of them, one after the other, instead of 25. */
@@ -13,7 +13,7 @@ if (reason) console.log(`SKIP soak: ${reason}`);
 const test = suite('soak');
 const ROUNDS = process.env['KILN_SOAK'] ? 500 : 25;
 const AT_ONCE = 32;
-const KINDS: readonly NetworkKind[] = findTool('nft') && findTool('ip') ? ['nat'] : ['host'];
+const KINDS: readonly NetworkKind[] = findProgram('nft') && findProgram('ip') ? ['nat'] : ['host'];
 
 /** What this process holds, and what on this host has the mark of its house. Names may be others each time, so they are counted. */
 interface Held {

@@ -1,7 +1,7 @@
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Store } from '../../snapshotter/store/root.ts';
 import type { Remotes } from '../../solver/world.ts';
+import { homeDirectory } from '../caller.ts';
 import type { SshAgents } from './ssh.ts';
 
 /** What git is given of the environment, besides the proxies. */
@@ -29,7 +29,7 @@ export function openRemotes(
     directory: join(store.root, 'git'),
     env: gitVariables(env),
     sshAgent: agents.forGit,
-    knownHosts: [join(store.root, 'known_hosts'), join(env['HOME'] || homedir(), '.ssh/known_hosts'), '/etc/ssh/ssh_known_hosts'],
+    knownHosts: [join(store.root, 'known_hosts'), join(homeDirectory(env), '.ssh/known_hosts'), '/etc/ssh/ssh_known_hosts'],
   };
   const refs = new Map();
   return { http: () => (http ??= openHttp()), git: async () => ({ git, refs }) };

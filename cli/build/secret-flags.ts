@@ -1,8 +1,8 @@
 import { accessSync, constants, statSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { KilnError } from '../../base/errors.ts';
 import { attempt } from '../../base/oserror.ts';
 import { keyValues, splitCsv } from '../arguments.ts';
+import { homeDirectory } from '../caller.ts';
 import type { SecretSpec, SshSpec } from './options.ts';
 import { danglingTarget } from './tree-file.ts';
 
@@ -102,5 +102,5 @@ export function parseSsh(spec: string): SshSpec {
 }
 
 function expandHome(path: string): string {
-  return path === '~' || path.startsWith('~/') ? homedir() + path.slice(1) : path;
+  return path === '~' || path.startsWith('~/') ? homeDirectory(process.env) + path.slice(1) : path;
 }

@@ -6,7 +6,7 @@ import { attempt } from '../../base/oserror.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { MS } from '../../snapshotter/sys/constants.ts';
 import { mount, unmount } from '../../snapshotter/sys/mount.ts';
-import { enterPrivateMounts } from '../../snapshotter/sys/namespace.ts';
+import { requireMounts } from '../../snapshotter/sys/namespace.ts';
 import type { ContextHost } from './context.ts';
 import type { SecretSpec } from './options.ts';
 import { readNamed, whyNotRead } from './tree-file.ts';
@@ -93,7 +93,7 @@ function markKey(store: Store): Buffer {
 
 /** A directory in memory that only this process's mount namespace has: its files never touch a disk and die with the process. */
 export function secretDirectory(store: Store): Disposable & { readonly path: string } {
-  enterPrivateMounts();
+  requireMounts('secrets are kept in a file system in memory');
   const path = store.scratchPath('secret');
   mkdirSync(path, { mode: 0o700 });
   mount('tmpfs', path, 'tmpfs', MS.NOSUID | MS.NODEV, 'mode=0700,size=1m');

@@ -1,8 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { KilnError } from '../../base/errors.ts';
+import { findRuntime } from '../../executor/probe.ts';
 import type { UserHost } from '../rootless.ts';
 import { type DoctorHost, doctor, doctorTable, type Finding, isHealthy } from './doctor.ts';
 
@@ -10,28 +12,32 @@ const directory = mkdtempSync(join(tmpdir(), 'kiln-doctor-'));
 test.after(() => rmSync(directory, { recursive: true, force: true }));
 
 const FILES: Readonly<Record<string, string>> = {
-  '/proc/self/status': 'CapEff:\t000001ffffffffff\n',
-  '/proc/filesystems': 'nodev\tsysfs\nnodev\toverlay\n',
+  '/proc/self/status': 'NoNewPrivs:\t0\nSeccomp:\t0\n',
   '/proc/sys/user/max_user_namespaces': '96365\n',
 };
 
 function host(changes: Partial<DoctorHost> = {}, files: Readonly<Record<string, string>> = FILES): DoctorHost {
   return {
     read: (path) => files[path],
-    list: () => ['register', 'status', 'qemu-aarch64', 'qemu-arm'],
     hasLibrary: () => true,
+    libdeflate: '/usr/lib/libdeflate.so.0',
+    emulators: () => ({ registered: ['aarch64', 'arm'], installed: [], isTableMounted: true }),
+    runtime: (name) => findRuntime({ override: name, searchPath: directory }),
+    mayMount: () => true,
+    trees: () => ({ kind: 'overlay', marks: 'overlay' }),
     kernel: '6.1.0-42-amd64',
     uid: 0,
     ordinaryUser: () => user(true),
     network: () => ({ kind: 'nat', reasons: [], packages: [] }),
     nodeVersion: '24.21.0',
-    searchPath: directory,
     ...changes,
   };
 }
 
 function user(hasUnshare: boolean, subids = 'someone:100000:65536\n'): UserHost {
-  return { user: 'someone', uid: 1000, searchPath: '/usr/bin', read: () => subids, isExecutable: () => hasUnshare };
+  const find = (program: string) => (hasUnshare ? `/usr/bin/${program}` : undefined);
+  const read = (path: string) => (path.startsWith('/etc/sub') ? subids : undefined);
+  return { user: 'someone', uid: 1000, find, read, tries: () => undefined };
 }
 
 function finding(findings: readonly Finding[], name: string): Finding {
@@ -42,7 +48,7 @@ function finding(findings: readonly Finding[], name: string): Finding {
 
 test('what is there is well', () => {
   const findings = doctor(join(directory, 'not/made/yet'), host());
-  for (const name of ['node', 'kernel', 'privileges', 'overlay', 'user namespaces', 'emulation', 'libdeflate', 'isa-l'])
+  for (const name of ['node', 'kernel', 'privileges', 'snapshotter', 'user namespaces', 'emulation', 'libdeflate', 'libseccomp'])
     assert.ok(finding(findings, name).ok, name);
   assert.is(finding(findings, 'emulation').value, 'qemu for aarch64, arm');
   assert.match(finding(findings, 'store').value, /not\/made\/yet, \d+\.\d GiB free/);
@@ -63,40 +69,58 @@ test('each thing that is not well says how it is mended', () => {
     directory,
     host(
       {
-        list: () => [],
+        emulators: () => ({ registered: [], installed: [], isTableMounted: false }),
         hasLibrary: () => false,
+        libdeflate: undefined,
+        trees: () => {
+          throw new KilnError('KILN_STORE_FILE_SYSTEM', 'the store lies on vfat', { hint: 'another' });
+        },
         kernel: '5.4.0',
         uid: 1000,
-        ordinaryUser: () => user(false),
+        ordinaryUser: () => ({ ...user(false), read: () => '0' }),
         nodeVersion: '20.20.0',
       },
       { '/proc/sys/user/max_user_namespaces': '0' },
     ),
   );
-  for (const name of ['node', 'kernel', 'privileges', 'overlay', 'runtime']) {
+  for (const name of ['node', 'kernel', 'privileges', 'snapshotter', 'runtime']) {
     assert.not(finding(findings, name).ok, name);
     assert.ok(finding(findings, name).needed, name);
   }
   for (const { ok, fix, name } of findings) if (!ok) assert.ok(fix, name);
-  assert.is(finding(findings, 'overlay').fix, 'modprobe overlay');
-  assert.is(finding(findings, 'user namespaces').fix, 'sysctl -w user.max_user_namespaces=15000');
+  assert.is(finding(findings, 'snapshotter').value, 'the store lies on vfat');
+  assert.is(finding(findings, 'user namespaces').fix, 'sudo sysctl -w user.max_user_namespaces=15000');
   assert.match(finding(findings, 'privileges').fix ?? '', 'sysctl -w user.max_user_namespaces=15000');
 });
 
 test('an ordinary user is well with subordinate ids, and told how to get some', () => {
   const privileges = (ordinary: UserHost) =>
     finding(doctor(directory, host({ uid: 1000, ordinaryUser: () => ordinary })), 'privileges');
-  const able: UserHost = { ...user(true), read: (path) => (path.startsWith('/etc/') ? 'someone:100000:65536' : undefined) };
+  const able = user(true);
   assert.is(privileges(able).value, 'user 1000, in a user namespace');
-  const alone = privileges({ ...able, read: () => undefined });
+  const others = 'other:100000:65536\nanother:300000:65536\n';
+  const alone = privileges(user(true, others));
   assert.equal([alone.ok, alone.needed], [false, false]);
-  assert.match(alone.fix ?? '', '--add-subuids');
-  assert.ok(privileges({ ...able, isExecutable: () => false }).needed);
+  assert.is(alone.fix, 'sudo usermod --add-subuids 365536-431071 --add-subgids 365536-431071 someone', 'a range that nobody has');
+  const helpless = privileges({ ...able, find: (program) => (program === 'unshare' ? '/usr/bin/unshare' : undefined) });
+  assert.match(helpless.fix ?? '', /^sudo .*uidmap/);
+  assert.not.match(helpless.fix ?? '', 'usermod');
+  const nameless = privileges({ ...able, user: undefined });
+  assert.equal([nameless.ok, nameless.needed], [false, false]);
+  assert.match(nameless.value, 'has no name');
+  assert.ok(privileges({ ...able, find: () => undefined }).needed);
+  const refused = privileges({
+    ...able,
+    read: (path) => (path === '/proc/self/status' ? 'Seccomp:\t2\n' : undefined),
+    tries: () => 'Operation not permitted',
+  });
+  assert.ok(refused.needed);
+  assert.match(refused.fix ?? '', 'seccomp=unconfined');
 });
 
 test('an emulator that is only installed will do on a kernel with private tables', () => {
-  const list = (path: string) => (path === '/usr/bin' ? ['qemu-arm-static', 'qemu-aarch64-static', 'qemu-img'] : []);
-  const emulation = (kernel: string) => finding(doctor(directory, host({ list, kernel })), 'emulation');
+  const emulators = () => ({ registered: [], installed: ['aarch64', 'arm'], isTableMounted: false });
+  const emulation = (kernel: string) => finding(doctor(directory, host({ emulators, kernel })), 'emulation');
   assert.is(emulation('6.12.1').value, 'qemu for aarch64, arm, known to the steps that need it alone');
   assert.match(emulation('6.1.0').fix ?? '', /^mount -t binfmt_misc/);
 });
@@ -112,8 +136,30 @@ test('steps that share the network of the host are a finding, with reason and re
 });
 
 test('root in a container without CAP_SYS_ADMIN is not enough', () => {
-  const findings = doctor(directory, host({}, { ...FILES, '/proc/self/status': 'CapEff:\t00000000a80425fb\n' }));
-  assert.is(finding(findings, 'privileges').value, 'root without CAP_SYS_ADMIN');
+  const privileges = finding(doctor(directory, host({ mayMount: () => false })), 'privileges');
+  assert.match(privileges.value, /^root, but .*CAP_SYS_ADMIN.*builds without RUN/);
+  assert.match(privileges.fix ?? '', '--privileged');
+});
+
+test('a store that copies its trees is said, with why and the cure', () => {
+  const trees = () => ({ kind: 'copy', marks: 'socket', reason: 'overlay cannot be mounted (EINVAL) on overlayfs' }) as const;
+  const found = finding(doctor(directory, host({ trees })), 'snapshotter');
+  assert.equal([found.ok, found.needed], [false, false]);
+  assert.match(found.value, /^copy: .*overlayfs/);
+  assert.match(found.fix ?? '', 'KILN_ROOT');
+});
+
+test('a runtime that is there and not used is no reason to install anything', () => {
+  const here = mkdtempSync(join(directory, 'both-'));
+  const version = (text: string) => `#!/bin/sh\necho "${text}"\n`;
+  writeFileSync(join(here, 'crun'), version('crun version 1.30'), { mode: 0o755 });
+  writeFileSync(join(here, 'runc'), version('runc version 1.0.0'), { mode: 0o755 });
+  const findings = doctor(directory, host({ runtime: (name) => findRuntime({ override: name, searchPath: here }) }));
+  assert.match(finding(findings, 'runc').value, /not used$/);
+  assert.is(
+    findings.find(({ name }) => name === 'runc warning'),
+    undefined,
+  );
 });
 
 test('the table marks what is missing and what is merely useful, then lists the fixes', () => {

@@ -1,12 +1,20 @@
-import { readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { arch, release } from 'node:os';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { KilnError, messageOf } from '../../base/errors.ts';
 import { cgroupMode } from '../../executor/cgroups.ts';
+import { BINFMT, readRegistrations, registrationFor } from '../../executor/emulation/binfmt.ts';
+import { ARCHITECTURES, machineOf } from '../../executor/emulation/elf.ts';
+import { findEmulator, isNative } from '../../executor/emulation/find.ts';
+import { LIBSECCOMP } from '../../executor/filter.ts';
 import { diagnoseNetwork, type NetworkDiagnosis, thisNetworkHost } from '../../executor/network/diagnose.ts';
-import { findRuntime, installCommand, type PackageNames, probeRuntime } from '../../executor/probe.ts';
+import { type FoundRuntime, findRuntime, installCommand, type PackageNames, probeRuntime } from '../../executor/probe.ts';
+import { foreseeTrees, remembered, type TreeChoice } from '../../snapshotter/copying/choose.ts';
+import { libdeflatePath } from '../../snapshotter/layer/libdeflate.ts';
+import type { ScratchDir } from '../../snapshotter/store/scratch.ts';
+import { ALLOW_MOUNTS, mayMount, NO_MOUNTS } from '../../snapshotter/sys/namespace.ts';
 import { openLibrary } from '../../snapshotter/sys/native.ts';
-import { giveIds, planRootless, refusedBy, thisUser, type UserHost } from '../rootless.ts';
+import { missingForIds, planRootless, refusedBy, thisUser, type UserHost } from '../rootless.ts';
 import { table } from '../table.ts';
 
 /** One thing that `kiln doctor` looked at. */
@@ -25,8 +33,17 @@ export interface Finding {
 export interface DoctorHost {
   /** The text of a file, or undefined. */
   read(path: string): string | undefined;
-  list(path: string): readonly string[];
   hasLibrary(soname: string): boolean;
+  /** The compressor that layers would be packed with, when it is there. */
+  readonly libdeflate: string | undefined;
+  /** Programs by which the kernel, or a step's own table, runs programs of another processor: its names by machine. */
+  emulators(): EmulatorsHere;
+  /** The runtime of that name that a sandbox would be run by. Throws KILN_NO_RUNTIME. */
+  runtime(name: 'crun' | 'runc'): FoundRuntime;
+  /** Whether this process may make mounts. */
+  mayMount(): boolean;
+  /** How trees would be made in the store. Throws KILN_STORE_FILE_SYSTEM. */
+  trees(storePath: string): TreeChoice | undefined;
   readonly kernel: string;
   readonly uid: number;
   /** Who calls, when it is not root. */
@@ -34,15 +51,20 @@ export interface DoctorHost {
   /** What decides about the network of steps. */
   network(): NetworkDiagnosis;
   readonly nodeVersion: string;
-  /** PATH: where runtimes are looked for. */
-  readonly searchPath: string | undefined;
+}
+
+export interface EmulatorsHere {
+  /** Machines whose programs the kernel was told how to run. */
+  readonly registered: readonly string[];
+  /** Machines whose emulator was found. */
+  readonly installed: readonly string[];
+  /** Whether the kernel's table is mounted. */
+  readonly isTableMounted: boolean;
 }
 
 const OLDEST_KERNEL = '5.12';
 const OLDEST_NODE = '22.19';
 const LITTLE_SPACE = 2 << 30;
-const BINFMT = '/proc/sys/fs/binfmt_misc';
-const CAP_SYS_ADMIN = 21n;
 
 /** What this host offers for builds with the store at `storePath`, and for what is missing the command that mends it. */
 export function doctor(storePath: string, host: DoctorHost = thisHost()): readonly Finding[] {
@@ -50,23 +72,18 @@ export function doctor(storePath: string, host: DoctorHost = thisHost()): readon
     nodeVersion(host),
     kernel(host),
     privileges(host),
-    overlay(host),
+    snapshotter(host, storePath),
     userNamespaces(host),
-    controlGroups(),
+    controlGroups(host),
     network(host),
     ...runtimes(host),
     emulation(host),
-    library(host, 'libdeflate', 'libdeflate.so.0', 'gzip layers are compressed faster', {
+    library(host, 'libdeflate', host.libdeflate, 'gzip layers are compressed faster', {
       apt: 'libdeflate0',
       dnf: 'libdeflate',
       apk: 'libdeflate',
     }),
-    library(host, 'isa-l', 'libisal.so.2', undefined, {
-      apt: 'libisal2',
-      dnf: 'isa-l',
-      apk: 'isa-l',
-    }),
-    library(host, 'libseccomp', 'libseccomp.so.2', 'a step starts 20 ms sooner', {
+    library(host, 'libseccomp', host.hasLibrary(LIBSECCOMP) ? LIBSECCOMP : undefined, 'a step starts 20 ms sooner', {
       apt: 'libseccomp2',
       dnf: 'libseccomp',
       apk: 'libseccomp',
@@ -97,20 +114,19 @@ export function thisHost(): DoctorHost {
         return undefined;
       }
     },
-    list(path) {
-      try {
-        return readdirSync(path);
-      } catch {
-        return [];
-      }
-    },
     hasLibrary: (soname) => openLibrary(soname) !== undefined,
+    get libdeflate() {
+      return libdeflatePath();
+    },
+    emulators: emulatorsHere,
+    runtime: (name) => findRuntime({ override: name }),
+    mayMount,
+    trees: (path) => (process.getuid?.() === 0 ? foreseeTrees(path, () => probeDirectory(path)) : remembered(path)),
     kernel: release(),
     uid: process.getuid?.() ?? -1,
     ordinaryUser: thisUser,
     network: () => diagnoseNetwork(thisNetworkHost(process.getuid?.() ?? -1)),
     nodeVersion: process.versions.node,
-    searchPath: process.env['PATH'],
   };
 }
 
@@ -125,13 +141,11 @@ function kernel({ kernel }: DoctorHost): Finding {
   return { name: 'kernel', ok, needed: true, value: kernel, ...(ok ? {} : { fix: `a kernel of ${OLDEST_KERNEL} or newer` }) };
 }
 
-function privileges({ uid, read, ordinaryUser }: DoctorHost): Finding {
-  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(read('/proc/self/status') ?? '')?.[1] ?? '0';
-  const mayMount = ((BigInt(`0x${effective}`) >> CAP_SYS_ADMIN) & 1n) === 1n;
-  if (uid === 0 && mayMount) return { name: 'privileges', ok: true, needed: true, value: 'root' };
+function privileges({ uid, mayMount, ordinaryUser }: DoctorHost): Finding {
   if (uid !== 0) return asOrdinaryUser(ordinaryUser());
-  const fix = 'start the container or service around Kiln with CAP_SYS_ADMIN';
-  return { name: 'privileges', ok: false, needed: true, value: 'root without CAP_SYS_ADMIN', fix };
+  if (mayMount()) return { name: 'privileges', ok: true, needed: true, value: 'root' };
+  const value = `root, but ${NO_MOUNTS}: only builds without RUN work`;
+  return { name: 'privileges', ok: false, needed: true, value, fix: ALLOW_MOUNTS };
 }
 
 function asOrdinaryUser(user: UserHost): Finding {
@@ -139,22 +153,49 @@ function asOrdinaryUser(user: UserHost): Finding {
   try {
     const { map } = planRootless(user);
     if (map === 'all') return { name: 'privileges', ok: true, needed: true, value: `${value}, in a user namespace` };
-    const fix = giveIds(user.user);
-    return { name: 'privileges', ok: false, needed: false, value: `${value}, with no other id than its own`, fix };
+    const missing = missingForIds(user);
+    return {
+      name: 'privileges',
+      ok: false,
+      needed: false,
+      value: `${value}, with no other id than its own: ${missing?.why}`,
+      fix: missing?.fix ?? '',
+    };
   } catch (error) {
     const fix = (error instanceof KilnError && error.hint) || 'sudo kiln ...';
     return { name: 'privileges', ok: false, needed: true, value, fix };
   }
 }
 
-function overlay({ read }: DoctorHost): Finding {
-  const ok = /\toverlay$/m.test(read('/proc/filesystems') ?? '');
-  const value = ok ? 'known to the kernel' : 'not known to the kernel';
-  return { name: 'overlay', ok, needed: true, value, ...(ok ? {} : { fix: 'modprobe overlay' }) };
+/** The way in which trees are made, as the store has it written down, or as its first build will find out. */
+function snapshotter({ trees }: DoctorHost, path: string): Finding {
+  const name = 'snapshotter';
+  try {
+    const choice = trees(path);
+    if (choice === undefined) return { name, ok: true, needed: false, value: 'found out when the store is first used' };
+    if (choice.kind === 'overlay') return { name, ok: true, needed: false, value: 'overlay' };
+    const value = `copy: every step copies the tree it starts from (${choice.reason})`;
+    return { name, ok: false, needed: false, value, fix: copyFix(choice) };
+  } catch (error) {
+    if (!(error instanceof KilnError)) throw error;
+    return { name, ok: false, needed: true, value: error.message, fix: error.hint ?? 'set KILN_ROOT to another directory' };
+  }
 }
 
-function userNamespaces({ read }: DoctorHost): Finding {
-  const refusal = refusedBy(read);
+function copyFix({ reason = '' }: TreeChoice): string {
+  if (reason.startsWith(NO_MOUNTS)) return ALLOW_MOUNTS;
+  if (/ENODEV/.test(reason)) return 'modprobe overlay, and a new store';
+  return 'set KILN_ROOT to a new directory on ext4, xfs, btrfs or tmpfs (in a container: a volume)';
+}
+
+/** An empty directory where the store is, or in what it would be made in. */
+function probeDirectory(path: string): ScratchDir {
+  const made = mkdtempSync(join(nearest(path), '.kiln-probe-'));
+  return { path: made, [Symbol.dispose]: () => rmSync(made, { recursive: true, force: true }) };
+}
+
+function userNamespaces(host: DoctorHost): Finding {
+  const refusal = refusedBy(host.read);
   if (!refusal) return { name: 'user namespaces', ok: true, needed: false, value: 'allowed' };
   const { setting, value, wanted } = refusal;
   return {
@@ -162,14 +203,14 @@ function userNamespaces({ read }: DoctorHost): Finding {
     ok: false,
     needed: false,
     value: `${setting} is ${value}`,
-    fix: `sysctl -w ${setting}=${wanted}`,
+    fix: asRoot(host, `sysctl -w ${setting}=${wanted}`),
   };
 }
 
-function controlGroups(): Finding {
+function controlGroups(host: DoctorHost): Finding {
   const mode = cgroupMode();
   if (mode !== 'none') return { name: 'control groups', ok: true, needed: false, value: mode };
-  const fix = 'mount -t cgroup2 cgroup2 /sys/fs/cgroup';
+  const fix = asRoot(host, 'mount -t cgroup2 cgroup2 /sys/fs/cgroup');
   return { name: 'control groups', ok: false, needed: false, value: 'none are mounted', fix };
 }
 
@@ -178,86 +219,103 @@ function network(host: DoctorHost): Finding {
   const ways = { nat: 'of their own, by NAT', slirp: 'of their own, by slirp4netns', host: "the host's, shared" } as const;
   const value = `${ways[kind]}${reasons.length > 0 ? ` (${reasons.join('; ')})` : ''}`;
   if (kind !== 'host') return { name: 'network of steps', ok: true, needed: false, value };
-  const fix = packages.length > 0 ? packages.map((name) => installCommand(name)).join(' && ') : 'chmod 666 /dev/net/tun';
-  return { name: 'network of steps', ok: false, needed: false, value, fix };
+  return { name: 'network of steps', ok: false, needed: false, value, fix: networkFix(host, packages) };
 }
 
-/** crun and runc, either will do. A version with published vulnerabilities is said, and is well enough to build. */
-function runtimes({ searchPath }: DoctorHost): readonly Finding[] {
+function networkFix(host: DoctorHost, packages: readonly string[]): string {
+  if (packages.length > 0) return packages.map((name) => asRoot(host, installCommand(name))).join(' && ');
+  if (host.read('/proc/misc')?.match(/^\s*200 tun$/m))
+    return asRoot(host, 'chmod 666 /dev/net/tun (in a container: --device /dev/net/tun)');
+  return `${asRoot(host, 'modprobe tun')} (in a container: --device /dev/net/tun)`;
+}
+
+/** crun and runc, either will do; the first is used. A version with published vulnerabilities is said, and is well enough to build. */
+function runtimes(host: DoctorHost): readonly Finding[] {
   const found = (['crun', 'runc'] as const).flatMap((name) => {
     try {
-      const { path, version, warnings } = probeRuntime(findRuntime({ override: name, searchPath }));
+      const { path, version, warnings } = probeRuntime(host.runtime(name));
       return [{ name, path, version, warnings }];
     } catch {
       return [];
     }
   });
   if (found.length === 0) {
-    return [{ name: 'runtime', ok: false, needed: true, value: 'neither crun nor runc', fix: installCommand('crun') }];
+    const fix = asRoot(host, installCommand('crun'));
+    return [{ name: 'runtime', ok: false, needed: true, value: 'neither crun nor runc', fix }];
   }
   return found.flatMap(({ name, path, version, warnings }, at) => [
-    { name, ok: true, needed: false, value: `${version} (${path})${at === 0 ? ', used' : ''}` },
-    ...warnings.map((warning) => ({
+    { name, ok: true, needed: false, value: `${version} (${path})${at === 0 ? ', used' : ', not used'}` },
+    // What is not used does no harm.
+    ...(at > 0 ? [] : warnings).map((warning) => ({
       name: `${name} warning`,
       ok: false,
       needed: false,
       value: warning,
-      ...(/CVE/.test(warning) ? { fix: installCommand(name) } : {}),
+      ...(/CVE/.test(warning) ? { fix: `a newer ${name} than ${version}, from your distribution or its project` } : {}),
     })),
   ]);
 }
 
-const STATIC_EMULATOR = /^qemu-(\w+)-static$/;
 /** The first kernel with a binfmt_misc for each user namespace. */
 const PRIVATE_BINFMT = '6.7';
 
-function emulation({ list, kernel }: DoctorHost): Finding {
-  const emulators = list(BINFMT).filter((name) => name.startsWith('qemu-'));
-  if (emulators.length > 0) {
-    const shown = emulators.map((name) => name.slice('qemu-'.length)).toSorted();
-    return { name: 'emulation', ok: true, needed: false, value: `qemu for ${summary(shown)}` };
+function emulation(host: DoctorHost): Finding {
+  const { registered, installed, isTableMounted } = host.emulators();
+  const name = 'emulation';
+  if (registered.length > 0) return { name, ok: true, needed: false, value: `qemu for ${summary(registered)}` };
+  if (installed.length > 0 && isAtLeast(host.kernel, PRIVATE_BINFMT)) {
+    const value = `qemu for ${summary(installed)}, known to the steps that need it alone`;
+    return { name, ok: true, needed: false, value };
   }
-  const installed = list('/usr/bin').flatMap((name) => STATIC_EMULATOR.exec(name)?.[1] ?? []);
-  if (installed.length > 0 && isAtLeast(kernel, PRIVATE_BINFMT)) {
-    const value = `qemu for ${summary(installed.toSorted())}, known to the steps that need it alone`;
-    return { name: 'emulation', ok: true, needed: false, value };
-  }
-  return {
-    name: 'emulation',
-    ok: false,
-    needed: false,
-    value: 'steps for other CPUs cannot run',
-    fix: emulationFix(installed.length > 0, list),
-  };
+  const fix = emulationFix(installed.length > 0, isTableMounted);
+  return { name, ok: false, needed: false, value: 'steps for other CPUs cannot run', fix: asRoot(host, fix) };
 }
 
 /** Emulators that are installed may only have to be made known to the kernel. */
-function emulationFix(installed: boolean, list: DoctorHost['list']): string {
-  if (!installed)
+function emulationFix(isInstalled: boolean, isTableMounted: boolean): string {
+  if (!isInstalled)
     return installCommand({ apt: 'qemu-user-static binfmt-support', dnf: 'qemu-user-static', apk: 'qemu-aarch64 qemu-openrc' });
-  if (list(BINFMT).length === 0) return `mount -t binfmt_misc binfmt_misc ${BINFMT}`;
+  if (!isTableMounted) return `mount -t binfmt_misc binfmt_misc ${BINFMT}`;
   return 'systemctl restart systemd-binfmt';
+}
+
+/** What a step for another processor would find: in the kernel's table, and among the programs of the host. */
+function emulatorsHere(): EmulatorsHere {
+  const registrations = readRegistrations(BINFMT);
+  const foreign = ARCHITECTURES.filter((name) => !isNative(name)).flatMap((name) => machineOf(name) ?? []);
+  return {
+    registered: foreign
+      .filter((machine) => registrationFor(registrations, machine))
+      .map(({ qemu }) => qemu)
+      .toSorted(),
+    installed: foreign
+      .filter((machine) => findEmulator(machine))
+      .map(({ qemu }) => qemu)
+      .toSorted(),
+    isTableMounted: existsSync(join(BINFMT, 'status')),
+  };
 }
 
 function summary(names: readonly string[]): string {
   return names.length <= 4 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`;
 }
 
-/** `gain` says what is better with it; absent while nothing of Kiln uses it. */
-function library(host: DoctorHost, name: string, soname: string, gain: string | undefined, names: PackageNames): Finding {
-  if (host.hasLibrary(soname)) return { name, ok: true, needed: false, value: soname };
-  return {
-    name,
-    ok: false,
-    needed: false,
-    value: gain === undefined ? 'not there, not used yet' : `not there; with it ${gain}`,
-    fix: installCommand(names),
-  };
+/** `gain` says what is better with it. */
+function library(host: DoctorHost, name: string, found: string | undefined, gain: string, names: PackageNames): Finding {
+  if (found !== undefined) return { name, ok: true, needed: false, value: found };
+  return { name, ok: false, needed: false, value: `not there; with it ${gain}`, fix: asRoot(host, installCommand(names)) };
+}
+
+/** A command that takes root's rights, as this user would give it. */
+function asRoot({ uid }: DoctorHost, command: string): string {
+  return uid === 0 ? command : `sudo ${command}`;
 }
 
 function store(path: string): Finding {
   try {
-    const { bavail, bsize } = nearestFileSystem(path);
+    const place = nearest(path);
+    accessSync(place, constants.W_OK | constants.X_OK);
+    const { bavail, bsize } = statfsSync(place);
     const free = bavail * bsize;
     const ok = free >= LITTLE_SPACE;
     const fix = ok ? {} : { fix: 'set KILN_ROOT to a directory with more space' };
@@ -273,15 +331,11 @@ function store(path: string): Finding {
   }
 }
 
-/** Of the path, or of what it would be made in. */
-function nearestFileSystem(path: string): { readonly bavail: number; readonly bsize: number } {
-  for (let at = path; ; at = dirname(at)) {
-    try {
-      return statfsSync(at);
-    } catch (error) {
-      if (at === dirname(at)) throw error;
-    }
-  }
+/** The path, or what it would be made in. */
+function nearest(path: string): string {
+  let at = path;
+  while (!existsSync(at) && at !== dirname(at)) at = dirname(at);
+  return at;
 }
 
 /** Compares the first two numbers: `6.18.44-x` is at least `5.12`. */

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, readFileSync } from 'node:fs';
+import { findProgram } from '../find-program.ts';
 import { forwardObstacle } from './firewall.ts';
 import { legacyRules, natTools } from './nat.ts';
 import type { NetworkKind } from './network.ts';
 import { slirpTool } from './slirp.ts';
-import { findTool } from './tool.ts';
 
 /** Which network steps will get here, and why no better one. Looks only; what the set-up itself finds out is told when it fails. */
 export interface NetworkDiagnosis {
@@ -63,7 +63,7 @@ function slirpObstacle({ find, isWritable }: NetworkHost): string | undefined {
 export function thisNetworkHost(uid: number): NetworkHost {
   return {
     root: uid === 0,
-    find: findTool,
+    find: findProgram,
     read(path) {
       try {
         return readFileSync(path, 'latin1');

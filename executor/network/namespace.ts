@@ -3,10 +3,10 @@ import { CLONE } from '../../snapshotter/sys/constants.ts';
 import { launch } from '../../snapshotter/sys/launch.ts';
 import { setns, unshare } from '../../snapshotter/sys/mount.ts';
 import { inUserNamespace } from '../../snapshotter/sys/usernamespace.ts';
+import { findProgram } from '../find-program.ts';
 import { closeAll, drain, makePipe } from '../pipes.ts';
 import { reap } from '../spawn.ts';
 import { NetworkUnavailable } from './network.ts';
-import { findTool } from './tool.ts';
 
 /**
  * A network namespace by descriptor; it lives while the descriptor, or a process in it, does. It has no IPv6 but on its loopback
@@ -78,7 +78,7 @@ export function turnOffIpv6(name: string): void {
  * the new one, until the pipe to us closes.
  */
 async function heldNamespace(): Promise<Namespace> {
-  const unshareTool = findTool('unshare');
+  const unshareTool = findProgram('unshare');
   if (unshareTool === undefined) throw new NetworkUnavailable('the program unshare is not installed (package util-linux)');
   const [input, output] = [makePipe(), makePipe()];
   const nothing = openSync('/dev/null', 'r+');

@@ -1,12 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { inUserNamespace } from '../../snapshotter/sys/usernamespace.ts';
+import { findProgram } from '../find-program.ts';
 import { forwardObstacle, legacyObstacle, tableCommands } from './firewall.ts';
 import { makeNamespace, type Namespace, turnOffIpv6, within } from './namespace.ts';
 import { type Network, NetworkUnavailable } from './network.ts';
 import { createNamespacePool } from './pool.ts';
 import { type Block, formatBlock, freeBlocks, PAIRS, pairOf } from './subnet.ts';
-import { complaint, type Enter, findTool, runTool } from './tool.ts';
+import { complaint, type Enter, runTool } from './tool.ts';
 
 /**
  * A network by the kernel: for each namespace a veth pair and four addresses, for all of them one nftables table that translates what
@@ -30,7 +31,7 @@ const FORWARDING = '/proc/sys/net/ipv4/ip_forward';
 
 /** The programs that are needed, or why they are not there. */
 export function natTools(
-  find: (name: string) => string | undefined = findTool,
+  find: (name: string) => string | undefined = findProgram,
 ): { readonly ip: string; readonly nft: string } | string {
   const [ip, nft] = [find('ip'), find('nft')];
   if (ip === undefined) return 'the program ip is not installed (package iproute2)';
@@ -47,7 +48,7 @@ export function legacyRules(): string | undefined {
     return undefined;
   }
   return legacyObstacle(tables, () => {
-    const program = findTool('iptables-legacy') ?? findTool('iptables');
+    const program = findProgram('iptables-legacy') ?? findProgram('iptables');
     if (program === undefined) return undefined;
     const { status, stdout } = spawnSync(program, ['-S', 'FORWARD'], { encoding: 'utf8' });
     return status === 0 ? stdout : undefined;

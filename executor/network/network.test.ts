@@ -5,11 +5,11 @@ import { type AddressInfo, createConnection, createServer, type Server, type Soc
 import { networkInterfaces } from 'node:os';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { findProgram } from '../find-program.ts';
 import { makeTree, processesWith, shell, specFor, type TestTree, until, whyNot } from '../fixture.ts';
 import { createExecutor } from '../run.ts';
 import { type NetworkKind, NetworkUnavailable } from './network.ts';
 import { openNetwork } from './open.ts';
-import { findTool } from './tool.ts';
 
 const reason = whyNot();
 if (reason) console.log(`SKIP network: ${reason}`);
@@ -67,7 +67,7 @@ function outerAddress(): string | undefined {
 /** Why a kind cannot be tried here. */
 function missing(kind: NetworkKind): string | undefined {
   const tools = kind === 'nat' ? ['ip', 'nft'] : ['slirp4netns'];
-  const absent = tools.filter((tool) => findTool(tool) === undefined);
+  const absent = tools.filter((tool) => findProgram(tool) === undefined);
   return absent.length > 0 ? `needs ${absent.join(' and ')}` : undefined;
 }
 

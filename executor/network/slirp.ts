@@ -1,11 +1,12 @@
 import { closeSync, openSync } from 'node:fs';
 import { launch } from '../../snapshotter/sys/launch.ts';
+import { findProgram } from '../find-program.ts';
 import { closeAll, drain, makePipe } from '../pipes.ts';
 import { reap } from '../spawn.ts';
 import { makeNamespace, type Namespace } from './namespace.ts';
 import { type Network, NetworkUnavailable } from './network.ts';
 import { createNamespacePool } from './pool.ts';
-import { type Enter, findTool } from './tool.ts';
+import type { Enter } from './tool.ts';
 
 /**
  * A network by slirp4netns: a process for each namespace, which carries its connections through sockets of its own. Slower than the
@@ -16,7 +17,7 @@ const RESOLVER = '10.0.2.3';
 const TUN = '/dev/net/tun';
 
 /** The program, or why it cannot work. */
-export function slirpTool(find: (name: string) => string | undefined = findTool): { readonly path: string } | string {
+export function slirpTool(find: (name: string) => string | undefined = findProgram): { readonly path: string } | string {
   const path = find('slirp4netns');
   return path === undefined ? 'slirp4netns is not installed' : { path };
 }

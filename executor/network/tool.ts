@@ -1,22 +1,7 @@
-import { accessSync, constants, openSync } from 'node:fs';
+import { openSync } from 'node:fs';
 import { launch } from '../../snapshotter/sys/launch.ts';
 import { closeAll, drain, feed, makePipe } from '../pipes.ts';
 import { reap } from '../spawn.ts';
-
-/** Administration programs live in sbin, which is in no ordinary user's PATH. */
-const DIRECTORIES = ['/usr/sbin', '/sbin', '/usr/bin', '/bin', '/usr/local/sbin', '/usr/local/bin'];
-
-/** The path of a program of the host, or undefined. */
-export function findTool(name: string): string | undefined {
-  return DIRECTORIES.map((directory) => `${directory}/${name}`).find((path) => {
-    try {
-      accessSync(path, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
 
 export interface ToolResult {
   readonly code: number;

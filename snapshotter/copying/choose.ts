@@ -6,7 +6,7 @@ import type { LayerJobs } from '../overlay/jobs.ts';
 import { OverlayTrees, type TreeKind, type Trees } from '../overlay/trees.ts';
 import type { Store } from '../store/root.ts';
 import type { ScratchDir } from '../store/scratch.ts';
-import { mayMount } from '../sys/namespace.ts';
+import { mayMount, NO_MOUNTS } from '../sys/namespace.ts';
 import { inUserNamespace } from '../sys/usernamespace.ts';
 import { fileSystemName, overlayObstacle, unholdable } from './filesystem.ts';
 import { CopyingTrees } from './trees.ts';
@@ -29,7 +29,6 @@ export interface TreeChoice {
 }
 
 const MEMORY = 'snapshotter';
-const NO_MOUNTS = 'this process may not make mounts (no CAP_SYS_ADMIN)';
 
 /** The trees of a store, as the store and this process allow. Throws KILN_STORE_FILE_SYSTEM when the store cannot hold layers at all. */
 export function chooseTrees(store: Store, jobs: LayerJobs): Trees {

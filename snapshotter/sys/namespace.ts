@@ -1,5 +1,5 @@
 import { isMainThread } from 'node:worker_threads';
-import { errnoOf } from '../../base/errors.ts';
+import { errnoOf, KilnError } from '../../base/errors.ts';
 import { CLONE, MS } from './constants.ts';
 import { mount, unshare } from './mount.ts';
 
@@ -19,6 +19,22 @@ export function enterPrivateMounts(): void {
   unshare(CLONE.NEWNS);
   mount(null, '/', null, MS.REC | MS.SLAVE);
   entered = true;
+}
+
+/** As `enterPrivateMounts`, for what cannot be done without: throws KILN_NO_PRIVILEGE. `what` needs it, as the start of a sentence. */
+export function requireMounts(what: string): void {
+  if (!mayMount()) throw noMounts(what);
+}
+
+/** The one sentence about a process that may not mount, which `kiln doctor` says as well. */
+export const NO_MOUNTS = 'this process may make no mounts (no CAP_SYS_ADMIN, or seccomp or AppArmor refuse them)';
+export const ALLOW_MOUNTS =
+  'start the container or service around Kiln with --privileged, or with CAP_SYS_ADMIN and without its seccomp and AppArmor profiles';
+
+function noMounts(what: string): KilnError {
+  return new KilnError('KILN_NO_PRIVILEGE', `${what}, and ${NO_MOUNTS}`, {
+    hint: `${ALLOW_MOUNTS}; builds without RUN need none of it`,
+  });
 }
 
 /** Enters it, and says whether that can be done: not without CAP_SYS_ADMIN, nor where seccomp or AppArmor refuses mounts. */

@@ -38,3 +38,15 @@ export function idRanges(name: 'uid_map' | 'gid_map'): readonly { readonly first
     return { first, count };
   });
 }
+
+/** The id, outside of the user namespace that we are root of, of who calls. */
+export function outerUser(): number {
+  const uid = process.getuid?.() ?? 0;
+  if (uid !== 0) return uid;
+  const line = uidMap()
+    .trim()
+    .split('\n')
+    .map((text) => text.trim().split(/\s+/).map(Number))
+    .find(([first]) => first === 0);
+  return line?.[1] ?? 0;
+}
