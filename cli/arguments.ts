@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { KilnError } from '../base/errors.ts';
-import { stdout } from './output.ts';
+import { inside, readFlagWords } from './flagwords.ts';
+import { stderr, stdout } from './output.ts';
 
 export { Command, InvalidArgumentError, Option };
 
@@ -18,31 +19,59 @@ export function newCommand(name: string, summary: string): Command {
     .allowExcessArguments(false);
 }
 
+export interface ReadingFlags {
+  /** What follows the first argument is not ours: the command line of `kiln run`. */
+  readonly passesThrough?: boolean;
+  /**
+   * What an empty value means, as `--target=` or `--target "$UNSET"`: it is `refused`, or counts as `not given`, which is told. Flags in
+   * `mayBeEmpty` see it themselves.
+   */
+  readonly empty?: 'refused' | 'not given';
+  readonly mayBeEmpty?: ReadonlySet<string>;
+  /** Told what has no effect. */
+  readonly warn?: (sentence: string) => void;
+}
+
 /** Parses `argv`; answers false when all that was asked for was help. */
-export function parseArguments(command: Command, argv: readonly string[]): boolean {
+export function parseArguments(command: Command, argv: readonly string[], reading: ReadingFlags = {}): boolean {
   try {
-    command.parse(withoutBooleanValues(command, argv), { from: 'user' });
+    command.parse(plainWords(command, argv, reading), { from: 'user' });
     const { root } = command.opts<{ root?: string }>();
     if (root !== undefined) process.env['KILN_ROOT'] = root;
     return true;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.code === 'commander.helpDisplayed' || error.code === 'commander.help') return false;
-    throw new KilnError('KILN_USAGE', error.message.replace(/^error: /, '').replace(/\n\((.*)\)$/, ' ($1)'), {
+    const message = error.message.replace(/^error: /, '').replace(/\n\((.*)\)$/, ' ($1)');
+    throw new KilnError('KILN_USAGE', message.replaceAll('--nocache-filter', '--no-cache-filter'), {
       hint: `'${command.name()} --help' lists the flags`,
       exitCode: 2,
     });
   }
 }
 
-/** `--load=true` becomes `--load`, and `--load=false` goes away (the default of each of our boolean flags is false). */
-function withoutBooleanValues(command: Command, argv: readonly string[]): string[] {
-  const booleans = new Set(command.options.filter((option) => option.isBoolean() || option.negate).map((option) => option.long));
-  return argv.flatMap((argument) => {
-    const match = /^(--[a-z-]+)=(true|false|1|0|t|f|TRUE|FALSE|True|False)$/.exec(argument);
-    if (!match || !booleans.has(match[1])) return [argument];
-    return /^(true|1|t)$/i.test(match[2] ?? '') ? [match[1] ?? ''] : [];
-  });
+/** The words as commander is to see them; tells or refuses what would be lost without a word. */
+function plainWords(
+  command: Command,
+  argv: readonly string[],
+  { passesThrough = false, empty = 'refused', mayBeEmpty, warn = tell }: ReadingFlags,
+): readonly string[] {
+  const read = readFlagWords(command, argv, passesThrough);
+  for (const flag of read.repeated) warn(`${flag} is given more than once: the last one counts`);
+  const lost = read.empty.filter((flag) => !mayBeEmpty?.has(flag));
+  if (empty === 'refused' && lost[0] !== undefined)
+    throw new KilnError('KILN_USAGE', `${lost[0]} has an empty value`, {
+      place: { kind: 'flag', flag: lost[0] },
+      hint: 'give it a value, or leave it out',
+      exitCode: 2,
+    });
+  for (const flag of lost) warn(`${flag} has an empty value, which counts as not given`);
+  const isLost = (word: string) => lost.some((flag) => word === `${inside(flag)}=`);
+  return read.words.filter((word) => !isLost(word));
+}
+
+function tell(sentence: string): void {
+  stderr.write(`WARNING: ${sentence}\n`);
 }
 
 /** For an option that may be given several times. */

@@ -4,7 +4,8 @@ import type { ProgressSink } from '../base/progress.ts';
 import { internalStep } from './build/internal.ts';
 import { stderr } from './output.ts';
 import { bytes } from './progress/model.ts';
-import { createView, type Outcome, type ProgressMode } from './progress/view.ts';
+import { createView, type Outcome } from './progress/view.ts';
+import { progressMode } from './progress-mode.ts';
 import { wantsColor } from './terminal/size.ts';
 
 /** Tells how far one part of a transfer is: a layer, a manifest. */
@@ -16,16 +17,16 @@ export type TransferReport = (status: {
 }) => void;
 
 /**
- * Runs a pull, push, load or copy as one step in the usual progress view; `quiet` shows nothing. `activity` is what the head of the live
+ * Runs a pull, push, load or copy as one step in the usual progress view, as the flags and BUILDKIT_PROGRESS say; `quiet` shows nothing. `activity` is what the head of the live
  * view says, such as `Pulling`.
  */
 export async function shownTransfer<T>(
   activity: string,
   name: string,
-  quiet: boolean,
+  { quiet, progress: flag }: { readonly quiet?: boolean | undefined; readonly progress?: string | undefined },
   work: (report: TransferReport) => Promise<T>,
 ): Promise<T> {
-  const mode: ProgressMode = quiet ? 'quiet' : 'auto';
+  const mode = quiet ? 'quiet' : progressMode(flag, process.env);
   const view = await createView(mode, stderr, { activity, color: wantsColor(process.env), env: process.env });
   let outcome: Outcome = 'failed';
   const progress: ProgressSink = (event) => view.event(event);

@@ -30,6 +30,11 @@ const ROWS: Readonly<Record<string, string>> = {
   stack: 'Max stack size',
 };
 
+/** Whether `--ulimit` may name it. */
+export function isUlimit(name: string): boolean {
+  return Object.hasOwn(ROWS, name);
+}
+
 const CAP_SYS_RESOURCE = 24n;
 
 /**

@@ -15,7 +15,18 @@ import type { BuildContext } from './run.ts';
 export function exportSpecs(options: BuildOptions): ExportSpec[] {
   const outputs: readonly OutputSpec[] =
     options.outputs.length > 0 ? options.outputs : [{ type: 'image', dest: undefined, attributes: new Map() }];
-  return outputs.filter(({ type }) => type !== 'cacheonly').map((output) => exportSpec(output, options.tags));
+  const specs = outputs.filter(({ type }) => type !== 'cacheonly').map((output) => exportSpec(output, options.tags));
+  for (const spec of specs) if (spec.type === 'image' && spec.push) mustHaveName(spec.image.names);
+  return specs;
+}
+
+function mustHaveName(names: readonly string[]): void {
+  if (names.length > 0) return;
+  throw new KilnError('KILN_OUTPUT_INVALID', 'a push needs a name', {
+    place: { kind: 'flag', flag: '--push' },
+    hint: 'name the image with -t',
+    exitCode: 2,
+  });
 }
 
 /** A push of the layers as they are can do with layers that are in some registry already. */

@@ -1,18 +1,22 @@
 import { KilnError } from '../../base/errors.ts';
 import { formatPlatformInFull, type Platform } from '../../base/platform.ts';
 import { parseReference } from '../../base/reference.ts';
+import { didYouMean } from '../../base/suggest.ts';
+import { isUlimit } from '../../executor/rlimits.ts';
 import { hostPlatform, parsePlatform } from '../../registry/platforms.ts';
 import { type Command, collect, newCommand, Option, parseArguments, parseBytes } from '../arguments.ts';
-import { PROGRESS_MODES, type ProgressMode } from '../progress/view.ts';
+import { progressMode } from '../progress-mode.ts';
 import { annotated } from './annotationflags.ts';
 import { attestFlags } from './attestflags.ts';
 import { parseCacheFrom, parseCacheTo } from './cache-specs.ts';
 import { parseCall } from './callspec.ts';
 import { parseFailureOutput } from './failure-output-flag.ts';
+import { parseExtraHost, parseNetwork } from './host-flags.ts';
 import { addLimitFlags, parseLimits } from './limit-flags.ts';
 import type { BuildOptions, OutputSpec } from './options.ts';
 import { parseOutput } from './outputs.ts';
 import { parseSecrets, parseSsh, STDIN } from './secret-flags.ts';
+import { withoutEffect } from './without-effect.ts';
 
 interface Host {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -37,6 +41,10 @@ function buildCommand(): Command {
       .option('--call <method>', 'answer a question about the Dockerfile: check, outline or targets, with ,format=json')
       .option('--check', 'the same as --call=check')
       .addOption(new Option('--builder <name>', 'taken for compatibility: Kiln has one builder'))
+      .addOption(new Option('--compress').hideHelp())
+      .addOption(new Option('--isolation <technology>').hideHelp())
+      .addOption(new Option('--security-opt <option>').argParser(collect).hideHelp())
+      .addOption(new Option('-D, --debug').hideHelp())
       .option('--cache-from <source>', 'a cache to read: type=registry|local,… or an image reference', collect)
       .option('--cache-to <dest>', 'where to write the cache: type=registry|local|inline,…', collect)
       .option('--cgroup-parent <path>', 'the cgroup under which steps run')
@@ -50,14 +58,14 @@ function buildCommand(): Command {
       .option('--metadata-file <file>', 'write what was built as JSON to a file')
       .option('--network <mode>', 'network of RUN steps: default, none or host', 'default')
       .option('--no-cache', 'run every step again')
-      // commander reads a leading `no-` as a negation, so this flag goes by another name inside.
+      // flagwords.ts says why it has another name inside.
       .addOption(new Option('--nocache-filter <stages>').argParser(collect).hideHelp())
       .addHelpText('after', '  --no-cache-filter <stages>  run the steps of these stages again')
       .option('--on-error <action>', 'shell: open a shell in the state of the step that failed, on a terminal')
       .option('-o, --output <spec>', 'what to do with the result: type=image|registry|oci|docker|tar|local,dest=PATH', collect)
       .option('--output-on-error <spec>', 'DIR,PATH[,PATH...]: copy these paths of a step that failed into a directory')
       .option('--platform <list>', 'target platforms, such as linux/amd64,linux/arm64', collect)
-      .addOption(new Option('--progress <mode>', 'how to show progress').choices([...PROGRESS_MODES]).default('auto'))
+      .addOption(new Option('--progress <mode>', 'how to show progress (default: BUILDKIT_PROGRESS, or auto)'))
       .option('--provenance <value>', 'say how it was made: true, or mode=min|max,version=v1|v0.2')
       .option('--sbom <value>', 'list the packages in it: true')
       .option('--attest <spec>', 'the two above in full: type=provenance|sbom,NAME=VALUE', collect)
@@ -76,21 +84,43 @@ function buildCommand(): Command {
   );
 }
 
+/** Flags that are told what is wrong with an empty value; for all others it counts as not given. */
+const MAY_BE_EMPTY: ReadonlySet<string> = new Set([
+  '--add-host',
+  '--build-arg',
+  '--build-context',
+  '--label',
+  '--platform',
+  '--shm-size',
+  '--tag',
+]);
+
+interface ParsedFlags {
+  readonly options: BuildOptions;
+  /** Sentences about what was written and has no effect. */
+  readonly warnings: readonly string[];
+}
+
 /** Parses `kiln build`'s arguments; undefined when only help was asked for. */
-export function parseBuildFlags(argv: readonly string[], host: Host): { options: BuildOptions } | undefined {
+export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlags | undefined {
   const command = addLimitFlags(buildCommand());
-  const spelled = argv.map((argument) => argument.replace(/^--no-cache-filter(?==|$)/, '--nocache-filter'));
-  if (!parseArguments(command, spelled)) return undefined;
+  const warnings: string[] = [];
+  const warn = (sentence: string) => void warnings.push(sentence);
+  if (!parseArguments(command, argv, { empty: 'not given', mayBeEmpty: MAY_BE_EMPTY, warn })) return undefined;
   const flags = command.opts<Record<string, unknown>>();
+  if (command.args[0] === '')
+    throw new KilnError('KILN_CONTEXT_INVALID', 'the build context is an empty word', {
+      hint: 'name a directory, such as . for the current one',
+      exitCode: 2,
+    });
   const list = (name: string) => (flags[name] as string[] | undefined) ?? [];
   const text = (name: string) => flags[name] as string | undefined;
-  const buildArgs = namedValues(list('buildArg'), host.env);
+  const buildArgs = namedValues(list('buildArg'), (name) => valueOfHost(name, host.env, warn));
   if (!buildArgs.has('SOURCE_DATE_EPOCH') && host.env['SOURCE_DATE_EPOCH'])
     buildArgs.set('SOURCE_DATE_EPOCH', host.env['SOURCE_DATE_EPOCH']);
   const platforms = list('platform')
     .flatMap((value) => value.split(','))
-    .map((value) => value.trim())
-    .filter((value) => value !== '');
+    .map((value) => value.trim());
   const fallback = host.env['DOCKER_DEFAULT_PLATFORM'];
   if (platforms.length === 0 && fallback) platforms.push(fallback);
   return {
@@ -100,26 +130,26 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
       tags: list('tag').map((name) => asFlag('--tag', () => checkedName(name))),
       target: text('target') || undefined,
       buildArgs,
-      labels: namedValues(list('label'), {}),
+      labels: namedValues(list('label'), () => '', '--label'),
       platforms: distinctPlatforms(platforms),
       outputs: annotated(outputs(list('output'), flags, host), list('annotation')),
-      noCache: flags['cache'] === false ? 'all' : noCacheFilter(list('nocacheFilter')),
+      noCache: noCache(flags['cache'] === false, list('nocacheFilter')),
       pull: flags['pull'] === true,
-      progress: (flags['quiet'] ? 'quiet' : (text('progress') ?? host.env['BUILDKIT_PROGRESS'] ?? 'auto')) as ProgressMode,
+      progress: flags['quiet'] ? 'quiet' : progressMode(text('progress'), host.env),
       quiet: flags['quiet'] === true,
       explain: flags['explain'] === true,
       iidFile: text('iidfile'),
       metadataFile: text('metadataFile'),
-      network: network(text('network') ?? 'default'),
-      extraHosts: list('addHost').map(extraHost),
-      secrets: parseSecrets(list('secret'), host.env, { context: command.args[0], file: dockerfileFlag(text('file')) }),
+      network: parseNetwork(text('network')),
+      extraHosts: list('addHost').map((spec) => parseExtraHost(spec)),
+      secrets: parseSecrets(list('secret'), host.env, { context: command.args[0], file: dockerfileFlag(text('file')) }, warn),
       ssh: list('ssh').map(parseSsh),
       shmSize: flags['shmSize'] === undefined ? 0 : parseBytes(text('shmSize') ?? '', '--shm-size'),
       ulimits: list('ulimit').map(ulimit),
       cgroupParent: text('cgroupParent') ?? '',
       limits: parseLimits(text),
-      buildContexts: namedValues(list('buildContext'), {}, '--build-context'),
-      allow: list('allow'),
+      buildContexts: buildContexts(list('buildContext')),
+      allow: list('allow').map(entitlement),
       devices: list('device'),
       epoch: epoch(buildArgs.get('SOURCE_DATE_EPOCH')),
       cacheFrom: parseCacheFrom(list('cacheFrom')),
@@ -131,12 +161,22 @@ export function parseBuildFlags(argv: readonly string[], host: Host): { options:
       call: flags['check'] === true ? parseCall('check') : parseCall(text('call') ?? ''),
       attest: attestFlags(flags),
     },
+    warnings: [...warnings, ...withoutEffect(flags, host.env)],
   };
 }
 
 /** Standard input under any of its names is one thing: it can be read once. */
 function dockerfileFlag(file: string | undefined): string | undefined {
   return file !== undefined && STDIN.includes(file) ? '-' : file;
+}
+
+/** What `--build-arg NAME` gets from the environment. */
+function valueOfHost(name: string, env: Host['env'], warn: (sentence: string) => void): string | undefined {
+  const value = env[name];
+  // Scripts name the proxies whether there are any or not.
+  if (value === undefined && !/_proxy$/i.test(name))
+    warn(`--build-arg ${name} has no effect: it has no value, and no such variable is set`);
+  return value;
 }
 
 function onError(value: string | undefined): BuildOptions['onError'] {
@@ -170,8 +210,12 @@ function checkedName(name: string): string {
   return name;
 }
 
-/** `NAME=value`, or `NAME` alone for the value it has in `env` (nothing when it has none). */
-function namedValues(specs: readonly string[], env: Host['env'], flag = '--build-arg'): Map<string, string> {
+/** `NAME=value`, or `NAME` alone for the value that `alone` has for it (nothing when it has none). */
+function namedValues(
+  specs: readonly string[],
+  alone: (name: string) => string | undefined,
+  flag = '--build-arg',
+): Map<string, string> {
   const values = new Map<string, string>();
   for (const spec of specs) {
     const equals = spec.indexOf('=');
@@ -182,7 +226,7 @@ function namedValues(specs: readonly string[], env: Host['env'], flag = '--build
         hint: 'write NAME=value',
         exitCode: 2,
       });
-    const value = equals < 0 ? env[name] : spec.slice(equals + 1);
+    const value = equals < 0 ? alone(name) : spec.slice(equals + 1);
     if (value !== undefined) values.set(name, value);
   }
   return values;
@@ -202,33 +246,46 @@ function outputs(specs: readonly string[], flags: Record<string, unknown>, host:
   return parsed;
 }
 
+function buildContexts(specs: readonly string[]): Map<string, string> {
+  const contexts = namedValues(specs, () => '', '--build-context');
+  for (const [name, value] of contexts)
+    if (value === '')
+      throw new KilnError('KILN_FLAG_VALUE', `--build-context ${name} does not say where the context is`, {
+        place: { kind: 'flag', flag: '--build-context' },
+        hint: 'write NAME=VALUE: a directory, docker-image://…, oci-layout://… or a URL',
+        exitCode: 2,
+      });
+  return contexts;
+}
+
+const ENTITLEMENTS = ['network.host', 'security.insecure', 'device'];
+
+function entitlement(value: string): string {
+  if (ENTITLEMENTS.includes(value.replace(/^device=.+$/, 'device'))) return value;
+  throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(value)} is not something that can be allowed`, {
+    place: { kind: 'flag', flag: '--allow' },
+    hint: `it is one of network.host, security.insecure, device and device=NAME${didYouMean(value, ENTITLEMENTS)}`,
+    exitCode: 2,
+  });
+}
+
+function noCache(all: boolean, filters: readonly string[]): BuildOptions['noCache'] {
+  const filter = noCacheFilter(filters);
+  if (!all) return filter;
+  if (filter === 'none') return 'all';
+  throw new KilnError('KILN_USAGE', '--no-cache and --no-cache-filter cannot be used together', {
+    place: { kind: 'flag', flag: '--no-cache-filter' },
+    hint: '--no-cache alone runs the steps of every stage again',
+    exitCode: 2,
+  });
+}
+
 function noCacheFilter(values: readonly string[]): 'none' | readonly string[] {
   const stages = values
     .flatMap((value) => value.split(','))
     .map((value) => value.trim().toLowerCase())
     .filter((value) => value !== '');
   return stages.length > 0 ? stages : 'none';
-}
-
-function network(value: string): BuildOptions['network'] {
-  if (value === '' || value === 'default' || value === 'bridge') return 'default';
-  if (value === 'none' || value === 'host') return value;
-  throw new KilnError('KILN_FLAG_VALUE', `network mode ${JSON.stringify(value)} is not supported`, {
-    place: { kind: 'flag', flag: '--network' },
-    hint: 'use default, none or host',
-    exitCode: 2,
-  });
-}
-
-function extraHost(spec: string): { host: string; ip: string } {
-  const match = /^([^:=]+)[:=]\[?([^\]]+)\]?$/.exec(spec);
-  if (!match?.[1] || !match[2])
-    throw new KilnError('KILN_FLAG_VALUE', `invalid add-host ${JSON.stringify(spec)}`, {
-      place: { kind: 'flag', flag: '--add-host' },
-      hint: 'write name:address',
-      exitCode: 2,
-    });
-  return { host: match[1], ip: match[2] };
 }
 
 function ulimit(spec: string): { name: string; soft: number; hard: number } {
@@ -240,7 +297,18 @@ function ulimit(spec: string): { name: string; soft: number; hard: number } {
       exitCode: 2,
     });
   const soft = Number(match[2]);
-  return { name: match[1] ?? '', soft, hard: match[3] === undefined ? soft : Number(match[3]) };
+  const limit = { name: match[1] ?? '', soft, hard: match[3] === undefined ? soft : Number(match[3]) };
+  const why = !isUlimit(limit.name)
+    ? `${JSON.stringify(limit.name)} is not a limit`
+    : limit.hard >= 0 && (soft < 0 || soft > limit.hard)
+      ? 'the soft limit is above the hard one'
+      : undefined;
+  if (why === undefined) return limit;
+  throw new KilnError('KILN_FLAG_VALUE', `invalid ulimit ${JSON.stringify(spec)}: ${why}`, {
+    place: { kind: 'flag', flag: '--ulimit' },
+    hint: 'write type=soft[:hard], such as nofile=1024:4096',
+    exitCode: 2,
+  });
 }
 
 function epoch(value: string | undefined): number | undefined {

@@ -1,4 +1,3 @@
-import { KilnError } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
 import { parseReference } from '../../base/reference.ts';
 import { imageResponse, packedImage } from '../../exporter/assembling.ts';
@@ -69,13 +68,6 @@ export function pushExporter(session: Session, { image: options, store, canonica
     name,
     export: (targets, context) =>
       reported(name, context, async (report) => {
-        if (options.names.length === 0) {
-          throw new KilnError('KILN_OUTPUT_INVALID', 'a push needs a name', {
-            place: { kind: 'flag', flag: '--push' },
-            hint: 'name the image with -t',
-            exitCode: 2,
-          });
-        }
         const image = await packedImage(session, options, targets, context, options.ociTypes ?? true, report);
         putDocuments(session.content, image);
         const configs = image.manifests.map(({ config }) => config.digest);

@@ -23,8 +23,16 @@ interface Piped {
  * The values of `--secret`, as buildx reads them; and `invalidate`, and `src=-` for standard input. That is one thing: a secret, the context
  * or the Dockerfile; else KILN_STDIN_TWICE.
  */
-export function parseSecrets(specs: readonly string[], env: Environment, { context, file }: Piped): SecretSpec[] {
-  const secrets = specs.map((spec) => parseSecret(spec, env));
+export function parseSecrets(
+  specs: readonly string[],
+  env: Environment,
+  { context, file }: Piped,
+  warn: (sentence: string) => void,
+): SecretSpec[] {
+  const secrets = distinct(specs.map((spec) => parseSecret(spec, env)));
+  for (const { id, source } of secrets)
+    if (source.kind === 'env' && env[source.name] === undefined)
+      warn(`the variable ${source.name} is not set, so there is no secret ${id}`);
   const users = secrets.filter(({ source }) => source.kind === 'stdin').map(({ id }) => `the secret ${id}`);
   if (users.length === 0) return secrets;
   if (context === '-') users.push('the context');
@@ -34,6 +42,18 @@ export function parseSecrets(specs: readonly string[], env: Environment, { conte
     place: PLACE,
     exitCode: 2,
   });
+}
+
+/** One for each id. Throws KILN_FLAG_VALUE when one is given twice, and not the same. */
+function distinct(secrets: readonly SecretSpec[]): SecretSpec[] {
+  const byId = new Map<string, SecretSpec>();
+  for (const secret of secrets) {
+    const earlier = byId.get(secret.id);
+    if (earlier && JSON.stringify(earlier) !== JSON.stringify(secret))
+      throw secretError(`the secret ${secret.id} is given twice, from different sources`);
+    byId.set(secret.id, secret);
+  }
+  return [...byId.values()];
 }
 
 function parseSecret(spec: string, env: Environment): SecretSpec {

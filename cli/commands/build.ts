@@ -28,7 +28,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   });
   if (!parsed) return 0;
   const { options } = parsed;
-  if (options.call) return await answer(options, options.call);
+  const asWarnings = parsed.warnings.map((short): WarningEvent => ({ kind: 'warning', short, detail: [] }));
+  if (options.call) return await answer(options, options.call, asWarnings);
   if (options.iidFile !== undefined || options.metadataFile !== undefined)
     (await import('../build/result-files.ts')).tryResultFiles(options);
   await using session = openSession();
@@ -50,6 +51,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     if (options.explain) events.push(event);
     view.event(event);
   };
+  for (const event of asWarnings) progress(event);
+  if (options.progress === 'quiet') for (const { short } of asWarnings) stderr.write(`WARNING: ${short}\n`);
   try {
     const response: ExportResponse = {
       ...(await build(options, session, progress, cancel.signal, log.id, failure)),
@@ -105,7 +108,7 @@ async function explain(events: readonly ProgressEvent[]): Promise<void> {
 }
 
 /** `--call`: the answer on standard output, progress and errors on standard error. Needs no root and leaves no log. */
-async function answer(options: BuildOptions, call: CallSpec): Promise<number> {
+async function answer(options: BuildOptions, call: CallSpec, asWarnings: readonly WarningEvent[]): Promise<number> {
   await using session = openSession();
   const scope = new AsyncDisposableStack();
   await using _closing = closingOf(scope);
@@ -116,6 +119,7 @@ async function answer(options: BuildOptions, call: CallSpec): Promise<number> {
     if (event.kind === 'warning') warnings.push(event);
     view.event(event);
   };
+  for (const event of asWarnings) progress(event);
   try {
     const { answerCall } = await import('../build/call.ts');
     const host = contextHost(session, scope, cancel.signal, progress);

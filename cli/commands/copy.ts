@@ -24,7 +24,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const session = () => (opened ??= scope.use(openSession()));
   using cancel = cancelOnSignals();
   const name = `copying ${describePlace(from)} to ${describePlace(to)}`;
-  const digest = await shownTransfer('Copying', name, quiet === true, (report) =>
+  const digest = await shownTransfer('Copying', name, { quiet }, (report) =>
     copyImage(from, to, { session, signal: cancel.signal, report }),
   );
   stdout.write(`${digest}\n`);

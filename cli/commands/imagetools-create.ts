@@ -35,7 +35,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .option('-p, --platform <platform>', 'take over only these', collect)
     .option('--prefer-index <yes>', 'of one source, too, make an index (true or false)', 'true')
     .option('--dry-run', 'print the new image instead of pushing it')
-    .option('--progress <mode>', 'none or quiet shows nothing');
+    .option('--progress <mode>', 'how to show progress (default: BUILDKIT_PROGRESS, or auto)');
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<Flags>();
   const tags = (flags.tag ?? []).map(parseReference);
@@ -58,10 +58,9 @@ export async function run(argv: readonly string[]): Promise<number> {
     stdout.write(`${Buffer.from(created.document.bytes).toString()}\n`);
     return 0;
   }
-  const quiet = flags.progress === 'none' || flags.progress === 'quiet';
   for (const repository of byRepository(tags)) {
     const image = await partsFor(client, created, repository[0] as Reference, signal);
-    await shownTransfer('Pushing', `[internal] pushing ${repositoryOf(repository[0] as Reference)}`, quiet, (report) =>
+    await shownTransfer('Pushing', `[internal] pushing ${repositoryOf(repository[0] as Reference)}`, flags, (report) =>
       pushImage(client, image, repository, { signal, report }),
     );
   }

@@ -25,7 +25,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   await using session = openSession();
   using cancel = cancelOnSignals();
   const path = input ?? (await spool(session));
-  const loaded = await shownTransfer('Loading', `loading ${input ?? 'standard input'}`, quiet === true, (report) =>
+  const loaded = await shownTransfer('Loading', `loading ${input ?? 'standard input'}`, { quiet }, (report) =>
     loadArchive(session, path, {
       signal: cancel.signal,
       progress: (blob, current, total) => report({ id: blob, name: blob, current, total }),

@@ -19,7 +19,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const full = fullName(name);
   await using session = openSession();
   using cancel = cancelOnSignals();
-  const image = await shownTransfer('Pulling', `pulling ${full}`, flags.quiet === true, (report) =>
+  const image = await shownTransfer('Pulling', `pulling ${full}`, flags, (report) =>
     pullImage(session, name, {
       platform: flags.platform === undefined ? undefined : parsePlatform(flags.platform),
       signal: cancel.signal,

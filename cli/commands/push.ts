@@ -19,7 +19,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   using cancel = cancelOnSignals();
   const image = findImage(session.images, source);
   const target = fullName(name);
-  const digest = await shownTransfer('Pushing', `pushing ${target}`, quiet === true, (report) =>
+  const digest = await shownTransfer('Pushing', `pushing ${target}`, { quiet }, (report) =>
     pushStored(session, image, target, { signal: cancel.signal, report }),
   );
   stdout.write(`${target}@${digest}\n`);

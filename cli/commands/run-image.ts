@@ -9,6 +9,7 @@ import { hostPlatform, parsePlatform } from '../../registry/platforms.ts';
 import { imageSources, type SourceImage } from '../../registry/pull.ts';
 import { unpackImage } from '../../registry/unpack.ts';
 import { collect, newCommand, parseArguments } from '../arguments.ts';
+import { parseNetwork } from '../build/host-flags.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { configuredEmulation } from '../emulation-options.ts';
 import { findImage } from '../image/find.ts';
@@ -16,6 +17,9 @@ import { stderr, stdout } from '../output.ts';
 import type { Output } from '../progress/view.ts';
 import { registryOptions } from '../registry-options.ts';
 import { openSession, stateDirectory } from '../session.ts';
+
+/** As docker: an empty entrypoint is none, an empty user that of the image. */
+const MAY_BE_EMPTY: ReadonlySet<string> = new Set(['--entrypoint', '--user']);
 
 interface Flags {
   readonly env?: string[];
@@ -43,7 +47,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .option('-t, --tty', 'lend the terminal')
     .option('--rm', 'taken for compatibility: nothing is ever kept')
     .passThroughOptions();
-  if (!parseArguments(command, argv)) return 0;
+  if (!parseArguments(command, argv, { passesThrough: true, mayBeEmpty: MAY_BE_EMPTY })) return 0;
   const [name = '', ...args] = command.args;
   const flags = command.opts<Flags>();
   await using session = openSession();
@@ -131,9 +135,9 @@ function specOf(image: ImageConfig, rootfs: string, args: readonly string[], fla
     args: [...entrypoint, ...command],
     env: [...env.values()],
     cwd: flags.workdir ?? (config.WorkingDir || '/'),
-    user: flags.user ?? config.User ?? '',
+    user: flags.user || (config.User ?? ''),
     hostname: 'kiln',
-    network: flags.network === 'none' || flags.network === 'host' ? flags.network : 'default',
+    network: parseNetwork(flags.network),
     security: 'sandbox',
     mounts: [],
     extraHosts: [],

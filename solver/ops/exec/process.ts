@@ -69,6 +69,6 @@ async function secretVariables(op: ExecOp, world: World): Promise<string[]> {
 
 export function secretMissing(id: string): KilnError {
   return new KilnError('KILN_SECRET_NOT_FOUND', `secret ${id}: not found`, {
-    hint: `give it with --secret id=${id},src=FILE or --secret id=${id},env=NAME`,
+    hint: `give it with --secret id=${id},src=FILE or --secret id=${id},env=NAME; a variable that env= names has to be set`,
   });
 }

@@ -1,0 +1,48 @@
+/**
+ * What users of docker set and Kiln has no use for: told, so that nothing is lost without a word. What changes nothing in the result is
+ * in docs/differences.md alone.
+ */
+export function withoutEffect(
+  flags: Readonly<Record<string, unknown>>,
+  env: Readonly<Record<string, string | undefined>>,
+): readonly string[] {
+  const builder = (flags['builder'] as string | undefined) || env['BUILDX_BUILDER'] || 'default';
+  const source = flags['builder'] ? '--builder' : 'BUILDX_BUILDER';
+  const told: readonly (readonly [boolean, string])[] = [
+    [!OWN.has(builder), `${source} ${builder} has no effect: Kiln has one builder, itself`],
+    [flags['isolation'] !== undefined, '--isolation has no effect: every step runs in a sandbox'],
+    [flags['securityOpt'] !== undefined, '--security-opt has no effect: use RUN --security=insecure and --allow'],
+    [flags['compress'] === true, '--compress has no effect: the context is not sent anywhere'],
+    [
+      isFalse(env['DOCKER_BUILDKIT']),
+      "DOCKER_BUILDKIT=0 has no effect: Kiln builds as BuildKit does, docker's old builder is not there",
+    ],
+    [isTrue(env['DOCKER_CONTENT_TRUST']), 'DOCKER_CONTENT_TRUST has no effect: signatures of images are not verified'],
+    [
+      !!env['BUILDX_GIT_LABELS'] && !isFalse(env['BUILDX_GIT_LABELS']),
+      'BUILDX_GIT_LABELS has no effect: give labels with --label',
+    ],
+    [
+      isTrue(env['BUILDX_METADATA_WARNINGS']),
+      'BUILDX_METADATA_WARNINGS has no effect: warnings are printed, not written to the metadata file',
+    ],
+    [
+      !!env['BUILDX_METADATA_PROVENANCE'] &&
+        flags['metadataFile'] !== undefined &&
+        env['BUILDX_METADATA_PROVENANCE'] !== 'disabled',
+      'BUILDX_METADATA_PROVENANCE has no effect: --provenance says it in the image, the metadata file has none',
+    ],
+  ];
+  return told.flatMap(([applies, sentence]) => (applies ? [sentence] : []));
+}
+
+/** Names by which docker's own builder goes, and Kiln's. */
+const OWN = new Set(['default', 'kiln', 'desktop-linux']);
+
+function isTrue(value: string | undefined): boolean {
+  return /^(?:1|t|true|y|yes|on)$/i.test(value ?? '');
+}
+
+function isFalse(value: string | undefined): boolean {
+  return /^(?:0|f|false|n|no|off)$/i.test(value ?? '');
+}
