@@ -86,7 +86,6 @@ function buildCommand(): Command {
 
 /** Flags that are told what is wrong with an empty value; for all others it counts as not given. */
 const MAY_BE_EMPTY: ReadonlySet<string> = new Set([
-  '--add-host',
   '--build-arg',
   '--build-context',
   '--label',

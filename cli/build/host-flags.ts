@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { KilnError } from '../../base/errors.ts';
@@ -34,10 +35,19 @@ export function parseNetwork(value = ''): BuildOptions['network'] {
   });
 }
 
-/** The first address of the host that is not a loopback one: IPv4, as steps have that alone. */
+/** The address of the interface that leads out, else the first one that is not loopback: IPv4, as steps have that alone. */
 function addressOfHost(): string | undefined {
-  const addresses = Object.values(networkInterfaces()).flatMap((found) => found ?? []);
+  const { [outwards() ?? '']: first = [], ...others } = networkInterfaces();
+  const addresses = [first, ...Object.values(others)].flatMap((found) => found ?? []);
   return addresses.find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
+}
+
+function outwards(): string | undefined {
+  try {
+    return /^(\S+)\t00000000\t/m.exec(readFileSync('/proc/net/route', 'latin1'))?.[1];
+  } catch {
+    return undefined;
+  }
 }
 
 function noGateway(spec: string): never {

@@ -16,7 +16,7 @@ import type { Attestor } from '../../exporter/attest/attestation.ts';
 import type { BuiltTarget, ElsewhereLayers, ExportResponse } from '../../exporter/exporter.ts';
 import { Findings } from '../../frontend/convert/checks.ts';
 import { convertDockerfile } from '../../frontend/convert/convert.ts';
-import { unusedBuildArgs } from '../../frontend/convert/unused.ts';
+import { unusedBuildArgs, unusedContexts, unusedFilters } from '../../frontend/convert/unused.ts';
 import type { TargetResult } from '../../frontend/frontend.ts';
 import { parseDockerfile } from '../../frontend/parse.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
@@ -190,8 +190,12 @@ async function lower({ request, vertex }: OpenedFrontend, progress: ProgressSink
   try {
     const { targets } = await convertDockerfile(request, dockerfile, findings);
     const triggers = targets.flatMap(({ base }) => base?.config?.OnBuild ?? []);
-    const unused = unusedBuildArgs(dockerfile, request.buildArgs, triggers);
-    if (unused) progress(unused);
+    for (const unused of [
+      unusedBuildArgs(dockerfile, request.buildArgs, triggers),
+      unusedFilters(dockerfile, request.noCache),
+      unusedContexts(request, triggers),
+    ])
+      if (unused) progress(unused);
     return targets;
   } finally {
     for (const event of findings.events()) progress({ ...event, vertex });

@@ -9,9 +9,11 @@ export function withoutEffect(
   const builder = (flags['builder'] as string | undefined) || env['BUILDX_BUILDER'] || 'default';
   const source = flags['builder'] ? '--builder' : 'BUILDX_BUILDER';
   const told: readonly (readonly [boolean, string])[] = [
-    [!OWN.has(builder), `${source} ${builder} has no effect: Kiln has one builder, itself`],
+    [!OWN.has(builder), `${source} ${JSON.stringify(builder)} has no effect: Kiln has one builder, itself`],
     [flags['isolation'] !== undefined, '--isolation has no effect: every step runs in a sandbox'],
     [flags['securityOpt'] !== undefined, '--security-opt has no effect: use RUN --security=insecure and --allow'],
+    [flags['debug'] === true, '--debug has no effect: errors say all that is known, kiln logs has the rest'],
+    [hasAnnotations(flags) && !makesImage(flags), '--annotation has no effect: no output of this build is an image'],
     [flags['compress'] === true, '--compress has no effect: the context is not sent anywhere'],
     [
       isFalse(env['DOCKER_BUILDKIT']),
@@ -38,6 +40,16 @@ export function withoutEffect(
 
 /** Names by which docker's own builder goes, and Kiln's. */
 const OWN = new Set(['default', 'kiln', 'desktop-linux']);
+
+function hasAnnotations(flags: Readonly<Record<string, unknown>>): boolean {
+  return flags['annotation'] !== undefined;
+}
+
+function makesImage(flags: Readonly<Record<string, unknown>>): boolean {
+  const outputs = flags['output'] as readonly string[] | undefined;
+  if (outputs === undefined || flags['push'] === true || flags['load'] === true) return true;
+  return outputs.some((output) => /(^|,)type=(image|registry|oci|docker)(,|$)/.test(output));
+}
 
 function isTrue(value: string | undefined): boolean {
   return /^(?:1|t|true|y|yes|on)$/i.test(value ?? '');

@@ -28,8 +28,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   });
   if (!parsed) return 0;
   const { options } = parsed;
-  const asWarnings = parsed.warnings.map((short): WarningEvent => ({ kind: 'warning', short, detail: [] }));
-  if (options.call) return await answer(options, options.call, asWarnings);
+  const told = tellFlags(parsed.warnings, options.progress);
+  if (options.call) return await answer(options, options.call, told);
   if (options.iidFile !== undefined || options.metadataFile !== undefined)
     (await import('../build/result-files.ts')).tryResultFiles(options);
   await using session = openSession();
@@ -51,8 +51,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     if (options.explain) events.push(event);
     view.event(event);
   };
-  for (const event of asWarnings) progress(event);
-  if (options.progress === 'quiet') for (const { short } of asWarnings) stderr.write(`WARNING: ${short}\n`);
+  for (const event of told) progress(event);
   try {
     const response: ExportResponse = {
       ...(await build(options, session, progress, cancel.signal, log.id, failure)),
@@ -78,6 +77,13 @@ export async function run(argv: readonly string[]): Promise<number> {
 
 function viewOptions(): ViewOptions {
   return { activity: 'Building', color: wantsColor(process.env), env: process.env };
+}
+
+/** What was written and has no effect is said at once; to a program that reads events, as events, which are answered. */
+function tellFlags(sentences: readonly string[], mode: BuildOptions['progress']): readonly WarningEvent[] {
+  if (mode === 'rawjson') return sentences.map((short) => ({ kind: 'warning', short, detail: [] }));
+  for (const sentence of sentences) stderr.write(`WARNING: ${sentence}\n`);
+  return [];
 }
 
 async function openFailure(options: BuildOptions, { lend }: LendingView): Promise<OnFailure | undefined> {
@@ -108,7 +114,7 @@ async function explain(events: readonly ProgressEvent[]): Promise<void> {
 }
 
 /** `--call`: the answer on standard output, progress and errors on standard error. Needs no root and leaves no log. */
-async function answer(options: BuildOptions, call: CallSpec, asWarnings: readonly WarningEvent[]): Promise<number> {
+async function answer(options: BuildOptions, call: CallSpec, told: readonly WarningEvent[]): Promise<number> {
   await using session = openSession();
   const scope = new AsyncDisposableStack();
   await using _closing = closingOf(scope);
@@ -119,7 +125,7 @@ async function answer(options: BuildOptions, call: CallSpec, asWarnings: readonl
     if (event.kind === 'warning') warnings.push(event);
     view.event(event);
   };
-  for (const event of asWarnings) progress(event);
+  for (const event of told) progress(event);
   try {
     const { answerCall } = await import('../build/call.ts');
     const host = contextHost(session, scope, cancel.signal, progress);

@@ -1,5 +1,6 @@
 import type { WarningEvent } from '../../base/progress.ts';
 import { didYouMean } from '../../base/suggest.ts';
+import type { FrontendRequest } from '../frontend.ts';
 import type { Dockerfile } from '../instructions.ts';
 
 /** Arguments that mean something without an ARG. */
@@ -31,4 +32,46 @@ export function unusedBuildArgs(
     short: `One or more build-args [${unused.join(' ')}] were not consumed`,
     detail: unused.map((name) => `no ARG of the Dockerfile is named ${name}${didYouMean(name, declared)}`),
   };
+}
+
+/** A warning about stages of `--no-cache-filter` that the file does not have. */
+export function unusedFilters({ stages }: Dockerfile, noCache: FrontendRequest['noCache']): WarningEvent | undefined {
+  if (typeof noCache === 'string') return undefined;
+  const names = stages.flatMap(({ from }) => from.name ?? []);
+  const unused = noCache.filter((name) => !names.includes(name.toLowerCase()));
+  if (unused.length === 0) return undefined;
+  return {
+    kind: 'warning',
+    short: `--no-cache-filter [${unused.join(' ')}] has no effect: no stage has that name`,
+    detail: unused.map((name) => `no stage of the Dockerfile is named ${name}${didYouMean(name, names)}`),
+  };
+}
+
+/**
+ * A warning about `--build-context` names that are nowhere in the text of the file or of its ONBUILD `triggers`. Where a name may come out
+ * of a variable nothing is said: a stage that is not built may have it.
+ */
+export function unusedContexts(
+  { dockerfile, namedContexts }: FrontendRequest,
+  triggers: readonly string[],
+): WarningEvent | undefined {
+  if (namedContexts.size === 0) return undefined;
+  const text = [dockerfile.text, ...triggers].join('\n').toLowerCase();
+  if (/from(?:=|\s+).*\$/.test(text)) return undefined;
+  const unused = [...namedContexts.keys()].filter((key) => !text.includes(shortest(key)));
+  if (unused.length === 0) return undefined;
+  return {
+    kind: 'warning',
+    short: `--build-context [${unused.join(' ')}] has no effect: nothing in the Dockerfile has that name`,
+    detail: [],
+  };
+}
+
+/** What any way of writing the name has in it: no registry, no platform, no `latest`. */
+function shortest(key: string): string {
+  const name = key.split('::', 1)[0] ?? '';
+  return name
+    .toLowerCase()
+    .replace(/^(?:docker\.io\/)?(?:library\/)?/, '')
+    .replace(/:latest$/, '');
 }
