@@ -1,4 +1,4 @@
-import type { Digest } from '../base/digest.ts';
+import { type Digest, isDigest } from '../base/digest.ts';
 import type { Store } from '../snapshotter/store/root.ts';
 
 /**
@@ -32,11 +32,24 @@ export function openFetchedFiles(store: Pick<Store, 'db' | 'migrate'>): FetchedF
   return {
     find(request) {
       const row = db.get<{ file: string }>('SELECT file FROM fetched WHERE request = ?', request);
-      return row && (JSON.parse(row.file) as FetchedFile);
+      return row && parsedFile(row.file);
     },
     save(request, file) {
       const text = JSON.stringify(file);
       db.run('INSERT OR REPLACE INTO fetched (request, file, used) VALUES (?, ?, ?)', request, text, Date.now());
     },
   };
+}
+
+/** Undefined for a row that cannot be read: the file is fetched once more. */
+export function parsedFile(text: unknown): FetchedFile | undefined {
+  try {
+    const file = JSON.parse(String(text)) as Partial<FetchedFile> | null;
+    const { digest, filename, layers, etag, modified } = file ?? {};
+    if (digest === undefined || !isDigest(digest) || typeof filename !== 'string' || !Array.isArray(layers)) return undefined;
+    const isText = (value: unknown) => value === undefined || typeof value === 'string';
+    return layers.every((id) => typeof id === 'string') && isText(etag) && isText(modified) ? (file as FetchedFile) : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -117,6 +117,7 @@ test('what is behind is dropped, not thrown, when the store cannot be written', 
     const store = reopen();
     const failing = {
       migrate: store.migrate.bind(store),
+      warn: store.warn,
       db: new Proxy(store.db, {
         get(db, name) {
           if (name === 'transaction')

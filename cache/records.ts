@@ -1,5 +1,7 @@
 import { asDigest, type Digest, hexOf } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
+import { originalOf } from '../snapshotter/overlay/sidecar.ts';
+import type { LayerId } from '../snapshotter/snapshotter.ts';
 import type { Store } from '../snapshotter/store/root.ts';
 import type { CacheRecord, CacheStore, KeyPart } from './cache.ts';
 
@@ -34,9 +36,9 @@ interface RecordRow {
  * share the tables: whoever saves last wins, which is as good as any. `scope` names the project that saves, so that an explanation compares a
  * step with its own earlier results; nothing else looks at it.
  */
-export function openRecords(store: Pick<Store, 'db' | 'migrate'>, scope = ''): CacheStore {
+export function openRecords(store: Pick<Store, 'db' | 'migrate' | 'warn'>, scope = ''): CacheStore {
   prepareRecords(store);
-  return new Records(store.db, scope);
+  return new Records(store, scope);
 }
 
 /** The tables of records, for whoever reads them beside this file. */
@@ -59,27 +61,59 @@ export interface ListedRecord {
 export function recordsOf(store: Pick<Store, 'db' | 'migrate'>): ListedRecord[] {
   prepareRecords(store);
   const rows = store.db.all<RecordRow & { readonly key: string }>('SELECT * FROM record ORDER BY used DESC, created DESC');
-  return rows.map(({ key, description, created, used, duration, outputs, parts }) => ({
-    key,
-    description,
-    created,
-    used,
-    durationMs: duration,
-    outputs: JSON.parse(outputs) as unknown,
-    parts: JSON.parse(parts) as unknown,
-  }));
+  return rows.flatMap(({ key, description, created, used, duration, outputs, parts }) => {
+    const read = { outputs: parsedList(outputs), parts: parsedList(parts) };
+    if (!isSoundKey(key) || !read.outputs || !read.parts) return [];
+    return [{ key, description, created, used, durationMs: duration, outputs: read.outputs, parts: read.parts }];
+  });
+}
+
+/** The JSON of a row; undefined for what is not a list: a row that cannot be read is a row that is not there. */
+export function parsedList(text: unknown): readonly unknown[] | undefined {
+  if (typeof text !== 'string') return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The parts of a key as a row has them; undefined when they cannot be read. */
+export function parsedParts(text: unknown): readonly KeyPart[] | undefined {
+  const list = parsedList(text);
+  const isPart = (part: unknown) => {
+    const { name, value } = Object(part) as Partial<KeyPart>;
+    return typeof name === 'string' && typeof value === 'string';
+  };
+  return list?.every(isPart) ? (list as readonly KeyPart[]) : undefined;
+}
+
+/** The layers that a record's row names, by their directories; undefined when the row cannot be read. */
+export function layersOfRecord(outputs: unknown): LayerId[] | undefined {
+  return parsedList(outputs)?.flatMap((value) => {
+    const { layers } = Object(value) as { readonly layers?: unknown };
+    const ids: readonly unknown[] = Array.isArray(layers) ? layers : [];
+    return ids.filter((id) => typeof id === 'string').map((id) => originalOf(id as LayerId).id);
+  });
+}
+
+export function isSoundKey(key: unknown): key is string {
+  return typeof key === 'string' && /^[0-9a-f]{64}$/.test(key);
 }
 
 class Records implements CacheStore {
   readonly #db: Store['db'];
+  readonly #warn: (sentence: string) => void;
   readonly #scope: string;
   readonly #links = new Map<Digest, Digest>();
   /** When the use of a record was last written. */
   readonly #uses = new Map<string, number>();
   readonly #touched = { record: new Set<string>(), link: new Set<string>() };
 
-  constructor(db: Store['db'], scope: string) {
+  constructor({ db, warn }: Pick<Store, 'db' | 'warn'>, scope: string) {
     this.#db = db;
+    this.#warn = warn;
     this.#scope = scope;
   }
 
@@ -89,16 +123,18 @@ class Records implements CacheStore {
       hexOf(key),
     );
     if (!row) return undefined;
-    this.#uses.set(hexOf(key), row.used);
+    const outputs = parsedList(row.outputs);
+    if (!outputs) return this.#unreadable('record', 'key', hexOf(key));
+    this.#uses.set(hexOf(key), Number(row.used));
     return {
       key,
-      outputs: JSON.parse(row.outputs) as unknown[],
+      outputs,
       description: row.description,
       created: row.created,
       durationMs: row.duration,
       // Long, and read only when a miss is to be explained.
       get parts() {
-        return JSON.parse(row.parts) as KeyPart[];
+        return parsedParts(row.parts) ?? [];
       },
     };
   }
@@ -134,8 +170,17 @@ class Records implements CacheStore {
     const hex = hexOf(definition);
     const row = this.#db.get<{ key: string; used: number }>('SELECT key, used FROM link WHERE definition = ?', hex);
     if (!row) return undefined;
+    if (!isSoundKey(row.key)) return this.#unreadable('link', 'definition', hex);
     if (isStale(row.used)) this.#touched.link.add(hex);
     return asDigest(`sha256:${row.key}`);
+  }
+
+  #unreadable(table: 'record' | 'link', column: 'key' | 'definition', key: string): undefined {
+    this.#db.run(`DELETE FROM ${table} WHERE ${column} = ?`, key);
+    this.#warn(
+      "the index held cache records that could not be read: their steps run again ('kiln fsck --repair' removes the rest)",
+    );
+    return undefined;
   }
 
   touch(key: Digest): void {

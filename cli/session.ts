@@ -22,7 +22,7 @@ export function openSession(): Session {
   const store = openStore(root);
   if (hasNoHome(process.env))
     stderr.write(`WARNING: the home directory cannot be written: the store is ${root} (KILN_ROOT names another)\n`);
-  for (const warning of store.warnings) stderr.write(`WARNING: ${warning}\n`);
+  store.onWarning((warning) => stderr.write(`WARNING: ${warning}\n`));
   const pool = createPool({ entry: workerEntry(), threads: Math.max(2, availableParallelism()), prepare: enterMountsAsRoot });
   const rooms = openRooms(store, pooledJobs(pool));
   return {

@@ -3,7 +3,7 @@ import { deflateRaw, inflateRawSync } from 'node:zlib';
 import { type Digest, hexOf } from '../../base/digest.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import type { KeyPart } from '../cache.ts';
-import { prepareRecords } from '../records.ts';
+import { parsedParts, prepareRecords } from '../records.ts';
 
 /** An earlier result, as far as an explanation needs it. */
 export interface EarlierRecord {
@@ -97,7 +97,7 @@ class TableMemory implements MissMemory {
     return (rows ?? []).map(({ key, description: name, parts }) => ({
       key: `sha256:${key}` as Digest,
       description: name,
-      parts: JSON.parse(parts) as KeyPart[],
+      parts: parsedParts(parts) ?? [],
     }));
   }
 
@@ -110,7 +110,8 @@ class TableMemory implements MissMemory {
   }
 
   pruned(key: Digest): { at: number; reason: string } | undefined {
-    return this.#store.db.get<{ at: number; reason: string }>('SELECT at, reason FROM pruned WHERE key = ?', hexOf(key));
+    const row = this.#store.db.get<{ at: number; reason: string }>('SELECT at, reason FROM pruned WHERE key = ?', hexOf(key));
+    return row && typeof row.at === 'number' && typeof row.reason === 'string' ? row : undefined;
   }
 
   index(key: Digest, input: number): Buffer | undefined {

@@ -111,7 +111,9 @@ export function usedNow(store: Store): Deciding['inUse'] {
 
 function condemn({ db }: Store, { layers, blobs }: Condemned): void {
   const remember = (name: string) => db.run('INSERT OR IGNORE INTO condemned (name) VALUES (?)', name);
-  for (const id of layers) {
+  for (const layer of layers) {
+    // The directory goes, and with it every layer that is made of it.
+    const { id } = originalOf(layer);
     db.run('DELETE FROM layers WHERE id = ? OR id GLOB ?', id, `${id}t*`);
     remember(layerHold(id));
   }
@@ -127,6 +129,8 @@ function reclaim(store: Store): string[] {
   return db.all<{ name: string }>('SELECT name FROM condemned').flatMap(({ name }) =>
     db.transaction(() => {
       if (db.run('DELETE FROM condemned WHERE name = ?', name) === 0) return [];
+      // It becomes a path: nothing but what `condemn` wrote.
+      if (!/^(l[a-z0-9]{8,80}|b[0-9a-f]{64})$/.test(name)) return [];
       const layer = name.slice(1);
       if (name.startsWith('l') && db.get('SELECT 1 FROM layers WHERE id = ?', layer) !== undefined) return [];
       const path = name.startsWith('l') ? join(store.layers, layer) : join(store.blobs, layer);

@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { asDigest, type Digest } from '../../base/digest.ts';
-import { errnoOf } from '../../base/errors.ts';
+import { asDigest, type Digest, isDigest } from '../../base/digest.ts';
+import { errnoOf, type KilnError } from '../../base/errors.ts';
 import type { TrailFiles } from '../layer/trail.ts';
 import type { LayerId, LayerInfo } from '../snapshotter.ts';
 import { guarded } from '../store/errors.ts';
@@ -51,7 +51,7 @@ export class LayerTable {
   /** What is there and stays, because it is held by our lease. As of `#version` of the database. */
   readonly #ours = new Map<LayerId, LayerRecord>();
   readonly #trails = new Map<LayerId, TrailFiles>();
-  #version = -1;
+  #version = '';
   readonly #touched = new Set<string>();
 
   /** `adopted` is told of each layer whose row was lost and is there again. */
@@ -60,11 +60,10 @@ export class LayerTable {
     store.migrate('layers', TABLES);
     this.#settleWrittenBack();
     this.#dropUnsettled();
-    if (store.mustRecover('layers')) {
+    store.recovering('layers', () => {
       for (const record of this.#recover()) adopted(record);
       removeStaleLocks(join(store.tmp, 'locks'));
-      store.recovered('layers');
-    }
+    });
   }
 
   directory(id: LayerId): string {
@@ -77,9 +76,13 @@ export class LayerTable {
     if (this.get(clamped)) return clamped;
     const record = this.get(id);
     if (!record) throw missingLayer(id);
+    this.#insertClamped(clamped, record);
+    return clamped;
+  }
+
+  #insertClamped(clamped: LayerId, record: LayerRecord): void {
     this.#insert({ ...record, id: clamped, info: undefined });
     this.#store.db.run('UPDATE layers SET settled = 1 WHERE id = ?', clamped);
-    return clamped;
   }
 
   /** What a tar of the layer is made from. */
@@ -124,7 +127,59 @@ export class LayerTable {
 
   #read(id: LayerId): LayerRecord | undefined {
     const row = this.#store.db.get<Row>('SELECT * FROM layers WHERE id = ?', id);
-    return row && fromRow(row);
+    if (row && isSound(row)) return fromRow(row);
+    if (row) return this.#mend(id);
+    const { id: original, clamp } = originalOf(id);
+    const record = clamp === undefined ? undefined : this.#read(original);
+    if (!record) return undefined;
+    // The row of a clamped layer says nothing that cannot be made again.
+    this.#insertClamped(id, record);
+    return { ...record, id, info: undefined };
+  }
+
+  /** A row that cannot be read is as good as none: what is beside the layer says the same. */
+  #mend(id: LayerId): LayerRecord | undefined {
+    const { db } = this.#store;
+    this.#store.warn('the index held rows of layers that could not be read: they were made again or removed');
+    db.run('DELETE FROM layers WHERE id = ?', id);
+    const { id: original, clamp } = originalOf(id);
+    if (!isLayerId(original)) return undefined;
+    if (clamp !== undefined) return this.#read(id);
+    const record = readSidecar(join(this.directory(original), SIDECAR), original);
+    if (record) this.#adopt(record);
+    return record;
+  }
+
+  /** Gives a layer that is on disk its row again. */
+  #adopt(record: LayerRecord): void {
+    this.#insert(record);
+    if (existsSync(join(this.directory(record.id), SETTLED)))
+      this.#store.db.run('UPDATE layers SET settled = 1 WHERE id = ?', record.id);
+  }
+
+  /**
+   * The directory of a layer is gone, whoever took it: the row goes, too, so that no step counts as made any more. Undefined while it is
+   * there.
+   */
+  lost(id: LayerId): KilnError | undefined {
+    if (existsSync(this.files(id))) return undefined;
+    const { id: original } = originalOf(id);
+    this.#store.db.run('DELETE FROM layers WHERE id = ? OR id GLOB ?', original, `${original}t*`);
+    this.#ours.clear();
+    return missingLayer(id);
+  }
+
+  /** Runs `body`, which reads the directories of `ids`; when it fails because one of them is gone, that is what is told. */
+  async reading<T>(ids: readonly LayerId[], body: () => Promise<T>): Promise<T> {
+    try {
+      return await body();
+    } catch (error) {
+      for (const id of ids) {
+        const lost = this.lost(id);
+        if (lost) throw lost;
+      }
+      throw error;
+    }
   }
 
   /** A layer of that diffID that stands alone; it stays while this process uses the store. */
@@ -150,9 +205,10 @@ export class LayerTable {
   }
 
   #take(id: LayerId): boolean {
-    const record = this.#read(id);
-    if (record) this.#ours.set(id, record);
-    return record !== undefined;
+    const record = isLayerId(originalOf(id).id) ? this.#read(id) : undefined;
+    if (!record || this.lost(id)) return false;
+    this.#ours.set(id, record);
+    return true;
   }
 
   /** Keeps what `describe` found, in the row and beside the layer. */
@@ -221,7 +277,8 @@ export class LayerTable {
 
   /** Takes the layer away: first the row, then, out of sight, the files. */
   remove(id: LayerId): void {
-    this.#store.db.run('DELETE FROM layers WHERE id = ? OR id GLOB ?', id, `${id}t*`);
+    const { id: original } = originalOf(id);
+    this.#store.db.run('DELETE FROM layers WHERE id = ? OR id GLOB ?', original, `${original}t*`);
     this.#ours.clear();
     this.#discard(this.directory(id));
   }
@@ -269,6 +326,7 @@ export class LayerTable {
   #recover(): readonly LayerRecord[] {
     const { db } = this.#store;
     const onDisk = new Set(readdirSync(this.#store.layers));
+    removeUnsound(this.#store);
     const inTable = new Set(db.all<{ id: LayerId }>('SELECT id FROM layers').map((row) => row.id));
     const condemned = new Set(condemnedNames(db));
     const orphans: LayerRecord[] = [];
@@ -281,7 +339,7 @@ export class LayerTable {
       else this.#discard(directory);
     }
     db.transaction(() => {
-      for (const record of orphans) this.#insert(record);
+      for (const record of orphans) this.#adopt(record);
       for (const id of inTable) if (!onDisk.has(originalOf(id).id)) db.run('DELETE FROM layers WHERE id = ?', id);
     });
     return orphans;
@@ -296,6 +354,34 @@ export class LayerTable {
     }
     removeTree(trash);
   }
+}
+
+/** A row as every reader of the table may take it. SQLite keeps what it is given, whatever the column is called. */
+function isSound(row: Row): boolean {
+  return (
+    isLayerId(originalOf(row.id as LayerId).id) &&
+    (row.diff_id === null || isDigest(row.diff_id)) &&
+    (row.tar_size === null || isCount(row.tar_size)) &&
+    isCount(row.created) &&
+    typeof row.boot === 'string'
+  );
+}
+
+function isCount(value: unknown): boolean {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0;
+}
+
+/** The ids of rows that cannot be read. */
+export function unsoundRows({ db }: Pick<Store, 'db'>): string[] {
+  return db
+    .all<Row & { readonly used: unknown; readonly disk: unknown }>('SELECT * FROM layers')
+    .filter((row) => !isSound(row) || !isCount(row.used) || !(row.disk === null || typeof row.disk === 'number'))
+    .map(({ id }) => id);
+}
+
+/** Removes rows that cannot be read. Their layers are taken back, or removed, as those without a row. */
+export function removeUnsound(store: Pick<Store, 'db'>): void {
+  for (const id of unsoundRows(store)) store.db.run('DELETE FROM layers WHERE id = ?', id);
 }
 
 /** A layer's name in leases: that of its directory. */

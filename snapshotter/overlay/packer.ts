@@ -73,7 +73,7 @@ export class OverlayPacker implements LayerPacker {
     using writer = this.#content.writer();
     const packed = source
       ? await this.#convert(record, source, writer.path, wanted, signal)
-      : await this.#jobs.pack(this.#table.source(record.id), writer.path, wanted, signal);
+      : await this.#table.reading([record.id], () => this.#jobs.pack(this.#table.source(record.id), writer.path, wanted, signal));
     if (record.info && packed.info.diffId !== record.info.diffId) {
       // Whatever has the layer below it has other files than it is recorded with: the next build makes it again.
       if (!isUnpacked(record.id)) this.#table.drop(record.id);

@@ -54,7 +54,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     const { trees } = this;
     const layer = new ActiveLayer(this.#store);
     try {
-      await layer.open(trees, lower);
+      await this.#table.reading(parent.layers, () => layer.open(trees, lower));
     } catch (error) {
       layer[Symbol.dispose]();
       throw error;
@@ -63,7 +63,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   async view(snapshot: Snapshot): Promise<View> {
-    return this.#views.open(snapshot);
+    return await this.#table.reading(snapshot.layers, async () => this.#views.open(snapshot));
   }
 
   async unpack(layer: ImageLayer, below: Snapshot | (() => Promise<Snapshot>), signal?: AbortSignal): Promise<LayerId> {
@@ -81,7 +81,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     if (above.length < 2) return snapshot;
     await using active = await this.prepare({ layers: snapshot.layers.slice(0, keep) });
     const directories = stackOf(this.#table, { layers: above });
-    await this.#jobs.replay(directories, active.root, signal);
+    await this.#table.reading(above, () => this.#jobs.replay(directories, active.root, signal));
     return await active.commit();
   }
 
@@ -98,7 +98,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     if (!record) throw missingLayer(layer);
     if (record.info) return record.info;
     return this.#describing.run(layer, signal, async (all) => {
-      const info = await this.#jobs.describe(this.#table.source(layer), all);
+      const info = await this.#table.reading([layer], () => this.#jobs.describe(this.#table.source(layer), all));
       this.#table.describe(layer, info);
       return info;
     });
@@ -157,7 +157,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
       const known = this.#unpacked(layer.diffId, below);
       if (known) return known;
       using made = new ActiveLayer(this.#store);
-      await made.open(this.trees, stackOf(this.#table, below));
+      await this.#table.reading(below.layers, () => made.open(this.trees, stackOf(this.#table, below)));
       const info = await this.#unpackBlob(layer, { ...this.#request(layer, made.files), root: made.root }, signal);
       if (!info) throw new Error(`layer ${layer.diffId} asked for parents that it had`);
       return await this.#keep(idAbove(layer.diffId, below), layer, info, made);

@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { errnoOf, KilnError, messageOf } from '../../base/errors.ts';
 import { damaged, diskFull, isFull, unwritable } from './errors.ts';
@@ -7,22 +7,60 @@ import { damaged, diskFull, isFull, unwritable } from './errors.ts';
 const BUSY_MS = 10_000;
 
 /** Primary SQLite result codes (sqlite.org/rescode.html). */
-const SQLITE = { busy: 5, locked: 6, readonly: 8, ioerr: 10, corrupt: 11, full: 13, cantopen: 14, notadb: 26 } as const;
+const SQLITE = { error: 1, busy: 5, locked: 6, readonly: 8, ioerr: 10, corrupt: 11, full: 13, cantopen: 14, notadb: 26 } as const;
 
 /**
  * The store's SQLite file. Statements are prepared once per text. Failures come out as KilnErrors: a full disk, a store that may
- * not be written, a busy one, and damage, which is also marked on disk so that the next open rebuilds the file.
+ * not be written, a busy one, and damage. Damage may show in any statement, late too: when `healWith` was called, the file is then
+ * begun anew, and the statement, or the whole transaction that it is part of, runs once more.
  */
 export class Database {
   readonly path: string;
-  readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  #db: DatabaseSync;
+  #inode: number;
   #depth = 0;
+  /** How often the file was begun anew while it was open. */
+  #renewals = 0;
+  #heal: ((damage: KilnError | undefined) => void) | undefined;
+  #healing = false;
+  readonly #damages = new WeakSet<object>();
 
-  /** Opens or creates `path`. Throws when it is no database; see root.ts for what happens then. */
+  /** Opens or creates `path`. Throws when it is not a database; see root.ts for what happens then. */
   constructor(path: string, create: boolean) {
     this.path = path;
-    this.#db = this.#guard(() => new DatabaseSync(path, { timeout: BUSY_MS }));
+    this.#db = this.#connect(create);
+    this.#inode = inodeOf(path);
+  }
+
+  /**
+   * `heal` makes a sound file at `path`, calls `reopen`, and fills the tables. It is told of the damage, or of nothing when another
+   * process has put a new file there.
+   */
+  healWith(heal: (damage: KilnError | undefined) => void): void {
+    this.#heal = heal;
+  }
+
+  /** Leaves the file that is open for the one that is now at `path`, which is made when there is none. */
+  reopen(): void {
+    this.close();
+    this.#renewals++;
+    this.#db = this.#connect(true);
+    this.#inode = inodeOf(this.path);
+  }
+
+  /** True while the file that is open is the one at `path`. */
+  get isInPlace(): boolean {
+    return inodeOf(this.path) === this.#inode;
+  }
+
+  /** Begins the file anew, as for damage that SQLite does not see. */
+  renew(why: string): void {
+    if (this.#heal && !this.#healing) this.#healNow(this.#damage(why));
+  }
+
+  #connect(create: boolean): DatabaseSync {
+    this.#db = this.#translated(() => new DatabaseSync(this.path, { timeout: BUSY_MS }));
     try {
       // WAL is a property of the file, so it is set once; asking again would cost a millisecond at each start.
       if (create) {
@@ -31,6 +69,7 @@ export class Database {
         this.#useWal();
       }
       this.exec('PRAGMA synchronous=NORMAL');
+      return this.#db;
     } catch (error) {
       this.#db.close();
       throw error;
@@ -65,12 +104,24 @@ export class Database {
 
   /** The number of rows changed. */
   run(sql: string, ...values: SQLInputValue[]): number {
+    this.#stayInPlace();
     return Number(this.#guard(() => this.#prepare(sql).run(...values)).changes);
   }
 
   /** Runs `body` in one transaction, which takes the write lock at once; a nested call joins the outer one. */
   transaction<T>(body: () => T): T {
     if (this.#depth > 0) return body();
+    this.#stayInPlace();
+    try {
+      return this.#transact(body);
+    } catch (error) {
+      if (!this.#canHeal(error)) throw error;
+      this.#healNow(error);
+      return this.#transact(body);
+    }
+  }
+
+  #transact<T>(body: () => T): T {
     this.exec('BEGIN IMMEDIATE');
     this.#depth++;
     let done = false;
@@ -82,13 +133,21 @@ export class Database {
     } finally {
       this.#depth--;
       // SQLite has rolled back by itself after some errors, a full disk among them.
-      if (!done && this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      if (!done) this.#rollBack();
     }
   }
 
-  /** Changes when another connection has written since the last call. */
-  version(): number {
-    return this.pragma('data_version');
+  #rollBack(): void {
+    try {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+    } catch {
+      // What made the transaction fail is told; of a damaged file nothing is kept.
+    }
+  }
+
+  /** Changes when another connection has written since the last call, or when the file was begun anew. */
+  version(): string {
+    return `${this.#renewals} ${this.pragma('data_version')}`;
   }
 
   /** One of SQLite's numbers about the file (sqlite.org/pragma.html). */
@@ -98,7 +157,12 @@ export class Database {
 
   close(): void {
     this.#statements.clear();
-    if (this.#db.isOpen) this.#db.close();
+    try {
+      if (this.#db.isOpen) this.#db.close();
+    } catch (error) {
+      // The last one to close writes back the log, and may find that the file is damaged: the next open finds it, too.
+      if (!this.#damages.has(Object(this.#translate(error)))) throw error;
+    }
   }
 
   #prepare(sql: string): StatementSync {
@@ -112,10 +176,39 @@ export class Database {
 
   #guard<T>(body: () => T): T {
     try {
+      return this.#translated(body);
+    } catch (error) {
+      // Within a transaction it is the transaction that runs again.
+      if (this.#depth > 0 || !this.#canHeal(error)) throw error;
+      this.#healNow(error);
+      return this.#translated(body);
+    }
+  }
+
+  #translated<T>(body: () => T): T {
+    try {
       return body();
     } catch (error) {
       throw this.#translate(error);
     }
+  }
+
+  #canHeal(error: unknown): error is KilnError {
+    return this.#heal !== undefined && !this.#healing && error instanceof KilnError && this.#damages.has(error);
+  }
+
+  #healNow(damage: KilnError | undefined): void {
+    this.#healing = true;
+    try {
+      this.#heal?.(damage);
+    } finally {
+      this.#healing = false;
+    }
+  }
+
+  /** Another process may have found damage and begun the file anew: rows that we put into the old one would be lost. */
+  #stayInPlace(): void {
+    if (this.#heal && !this.#healing && this.#depth === 0 && !this.isInPlace) this.#healNow(undefined);
   }
 
   #translate(error: unknown): unknown {
@@ -137,16 +230,26 @@ export class Database {
         return isFull(this.path) ? diskFull(this.path, error) : unwritable(this.path, error);
       case SQLITE.corrupt:
       case SQLITE.notadb:
-        markDamaged(this.path);
-        return damaged(
-          this.path,
-          `the store's index is damaged: ${messageOf(error)}`,
-          'run the command again: the index is then rebuilt from the layers and blobs on disk',
-          error,
-        );
+        return this.#damage(messageOf(error), error);
+      case SQLITE.error:
+        // A file that is sound for SQLite and lacks what was put into it: one of 0 bytes, or that of another program.
+        return /^no such table|^(table|index) \w+ already exists/.test(messageOf(error))
+          ? this.#damage(messageOf(error), error)
+          : error;
       default:
         return error;
     }
+  }
+
+  #damage(what: string, cause?: unknown): KilnError {
+    const error = damaged(
+      this.path,
+      `the store's index is damaged: ${what}`,
+      'run the command again: the index is then rebuilt from the layers and blobs on disk',
+      cause,
+    );
+    this.#damages.add(error);
+    return error;
   }
 }
 
@@ -160,17 +263,14 @@ function openError(path: string): unknown {
   }
 }
 
-/** The file whose presence makes the next open rebuild the database. */
-export function damageMarker(database: string): string {
-  return `${database}.damaged`;
+/** 0 for a file that is not there. */
+function inodeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.ino ?? 0;
 }
 
-function markDamaged(database: string): void {
-  try {
-    writeFileSync(damageMarker(database), '');
-  } catch {
-    // The damage is reported in any case; a later open meets it again.
-  }
+/** The file whose presence makes the next open rebuild the database: an earlier Kiln leaves it when it finds damage. */
+export function damageMarker(database: string): string {
+  return `${database}.damaged`;
 }
 
 /** The primary result code of an error of node:sqlite, whose `errcode` may be an extended one. */

@@ -1,4 +1,4 @@
-import { asDigest, type Digest } from '../../base/digest.ts';
+import { asDigest, type Digest, isDigest } from '../../base/digest.ts';
 import { MEDIA } from '../../base/oci.ts';
 import type { BlobForm, BlobForms, Compression, ContentStore } from '../content.ts';
 import type { Store } from './root.ts';
@@ -10,7 +10,8 @@ const TABLES = [
    ) WITHOUT ROWID`,
 ];
 
-interface Row {
+/** A row of the table. */
+export interface FormRow {
   readonly diff_id: string;
   readonly digest: string;
   readonly size: number;
@@ -24,17 +25,18 @@ export function openBlobForms(store: Store, content: ContentStore): BlobForms {
   store.migrate('forms', TABLES);
   const { db } = store;
 
-  const present = (row: Row): BlobForm | undefined => {
-    const digest = asDigest(row.digest);
-    const size = content.size(digest);
-    if (size === row.size) return fromRow(row);
-    // That these bytes are the layer's was proven, and is true when they come back: a damaged blob is removed, and pulled again.
-    if (size === undefined) return undefined;
+  const present = (row: FormRow): BlobForm | undefined => {
+    if (isSoundForm(row)) {
+      const size = content.size(asDigest(row.digest));
+      if (size === row.size) return fromRow(row);
+      // That these bytes are the layer's was proven, and is true when they come back: a damaged blob is removed, and pulled again.
+      if (size === undefined) return undefined;
+    }
     db.run('DELETE FROM forms WHERE diff_id = ? AND digest = ?', row.diff_id, row.digest);
     return undefined;
   };
   const all = (diffId: Digest): BlobForm[] =>
-    db.all<Row>('SELECT * FROM forms WHERE diff_id = ? ORDER BY digest', diffId).flatMap((row) => present(row) ?? []);
+    db.all<FormRow>('SELECT * FROM forms WHERE diff_id = ? ORDER BY digest', diffId).flatMap((row) => present(row) ?? []);
 
   return {
     record(form) {
@@ -66,6 +68,18 @@ export function typeFor(compression: Compression, stated: string): string {
   return compressionOf(stated) === compression ? stated : TYPES[compression];
 }
 
+/** A row that can be believed; one that cannot costs a blob that is made, or fetched, once more. */
+export function isSoundForm({ diff_id, digest, size, media_type, compression, variant }: FormRow): boolean {
+  return (
+    isDigest(diff_id) &&
+    isDigest(digest) &&
+    Number.isSafeInteger(size) &&
+    compressionOf(media_type) !== undefined &&
+    (compression === 'uncompressed' || compression === 'gzip' || compression === 'zstd') &&
+    typeof variant === 'string'
+  );
+}
+
 /** The compression that a layer's media type tells, or undefined for one that is no layer we know. */
 export function compressionOf(mediaType: string): Compression | undefined {
   switch (mediaType) {
@@ -89,7 +103,7 @@ function nondistributable(mediaType: string): Compression | undefined {
   return mediaType === 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip' ? 'gzip' : undefined;
 }
 
-function fromRow(row: Row): BlobForm {
+function fromRow(row: FormRow): BlobForm {
   return {
     diffId: asDigest(row.diff_id),
     digest: asDigest(row.digest),

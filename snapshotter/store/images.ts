@@ -1,6 +1,6 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { asDigest } from '../../base/digest.ts';
+import { type Digest, isDigest } from '../../base/digest.ts';
 import { errnoOf } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
 import type { ImageStore, StoredImage } from '../images.ts';
@@ -27,10 +27,7 @@ interface Row {
 export function openImages(store: Store): ImageStore {
   store.migrate('images', TABLES);
   const images = new ImageTable(store);
-  if (store.mustRecover('images')) {
-    images.restore();
-    store.recovered('images');
-  }
+  store.recovering('images', () => images.restore());
   return images;
 }
 
@@ -45,11 +42,36 @@ class ImageTable implements ImageStore {
 
   get(name: string): StoredImage | undefined {
     const row = this.#store.db.get<Row>('SELECT * FROM images WHERE name = ?', name);
-    return row && fromRow(row);
+    return row && (fromRow(row) ?? this.#mend(row.name));
   }
 
   list(): readonly StoredImage[] {
-    return this.#store.db.all<Row>('SELECT * FROM images ORDER BY name').map(fromRow);
+    const rows = this.#store.db.all<Row>('SELECT * FROM images ORDER BY name');
+    return rows.flatMap((row) => fromRow(row) ?? this.#mend(row.name) ?? []);
+  }
+
+  mirrorIsTrue(): boolean {
+    const names = (images: readonly StoredImage[]) => JSON.stringify(images.map(({ name, target }) => [name, target.digest]));
+    return names(this.#readMirror()) === names(this.list());
+  }
+
+  writeMirror(): void {
+    this.#store.db.transaction(() => this.#writeMirror());
+  }
+
+  /** A row that cannot be read: the mirror may have the same. */
+  #mend(name: unknown): StoredImage | undefined {
+    const image = typeof name === 'string' ? this.#readMirror().find((other) => other.name === name) : undefined;
+    const shown = JSON.stringify(name);
+    const { db } = this.#store;
+    if (image) this.#insert(image);
+    else db.run('DELETE FROM images WHERE name IS ?', name as string);
+    this.#store.warn(
+      image
+        ? `what the index says of the image ${shown} could not be read: it was taken from images.json`
+        : `what the index says of the image ${shown} could not be read: pull or build it again`,
+    );
+    return image;
   }
 
   put(image: StoredImage): void {
@@ -73,7 +95,7 @@ class ImageTable implements ImageStore {
   /** Fills an empty table from the mirror; a table with rows knows better. */
   restore(): void {
     this.#store.db.transaction(() => {
-      if (this.list().length > 0) return;
+      if (this.#store.db.get('SELECT 1 FROM images LIMIT 1') !== undefined) return;
       for (const image of this.#readMirror()) this.#insert(image);
     });
   }
@@ -92,20 +114,22 @@ class ImageTable implements ImageStore {
   #writeMirror(): void {
     const temporary = this.#store.scratchPath('images');
     guarded(this.#mirror, () => {
-      writeFileSync(temporary, `${JSON.stringify(this.list(), undefined, 1)}\n`, { mode: 0o600 });
+      // On disk before it takes the place of the old one: a power cut leaves one of the two.
+      writeFileSync(temporary, `${JSON.stringify(this.list(), undefined, 1)}\n`, { mode: 0o600, flush: true });
       renameSync(temporary, this.#mirror);
     });
   }
 
+  /** What can be read of it: a torn mirror (power cut) is as good as none. */
   #readMirror(): StoredImage[] {
+    let entries: unknown;
     try {
-      const images = JSON.parse(readFileSync(this.#mirror, 'utf8')) as StoredImage[];
-      return images.map((image) => checked(image.name, image.target, image.configs, image.created));
+      entries = JSON.parse(readFileSync(this.#mirror, 'utf8'));
     } catch (error) {
-      // A torn mirror (power cut) is as good as none.
-      if (errnoOf(error) === 'ENOENT' || error instanceof SyntaxError || error instanceof RangeError) return [];
+      if (errnoOf(error) === 'ENOENT' || error instanceof SyntaxError) return [];
       throw error;
     }
+    return Array.isArray(entries) ? entries.flatMap((entry) => checked(entry) ?? []) : [];
   }
 }
 
@@ -114,10 +138,27 @@ function isSame(one: StoredImage, other: StoredImage): boolean {
   return JSON.stringify([one.target, one.configs]) === JSON.stringify([other.target, other.configs]);
 }
 
-function fromRow(row: Row): StoredImage {
-  return checked(row.name, JSON.parse(row.target) as Descriptor, JSON.parse(row.configs) as string[], row.created);
+function fromRow({ name, target, configs, created }: Row): StoredImage | undefined {
+  try {
+    return checked({ name, target: JSON.parse(target) as unknown, configs: JSON.parse(configs) as unknown, created });
+  } catch {
+    return undefined;
+  }
 }
 
-function checked(name: string, target: Descriptor, configs: readonly string[], created: number): StoredImage {
-  return { name, target: { ...target, digest: asDigest(target.digest) }, configs: configs.map(asDigest), created };
+/** An image of the table or the mirror; undefined for anything else. */
+function checked(value: unknown): StoredImage | undefined {
+  const { name, target, configs, created } = Object(value) as Partial<StoredImage>;
+  if (typeof name !== 'string' || name === '' || typeof created !== 'number') return undefined;
+  if (!isDescriptor(target) || !Array.isArray(configs) || !configs.every(isDigestText)) return undefined;
+  return { name, target, configs, created };
+}
+
+function isDescriptor(value: unknown): value is Descriptor {
+  const { digest, size, mediaType } = Object(value) as Partial<Descriptor>;
+  return isDigestText(digest) && typeof mediaType === 'string' && typeof size === 'number' && size >= 0;
+}
+
+function isDigestText(value: unknown): value is Digest {
+  return typeof value === 'string' && isDigest(value);
 }

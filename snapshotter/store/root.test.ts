@@ -1,12 +1,23 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
 import { bootId, isAlive, thisOwner } from './owner.ts';
-import { openStore } from './root.ts';
+import { openStore, type Store } from './root.ts';
 
 const test = suite<{ dir: string }>('store');
 
@@ -78,42 +89,148 @@ test('a transaction that throws changes nothing', ({ dir }) => {
       throw new Error('no');
     }),
   );
-  assert.equal(store.db.all('SELECT * FROM t'), []);
+  assert.is(store.db.all('SELECT * FROM t').length, 0);
   store.close();
 });
 
 test('a damaged database is moved aside and its rooms recover', ({ dir }) => {
   const first = openStore(dir);
   first.migrate('room', ['CREATE TABLE t (a INTEGER)']);
-  assert.not(first.mustRecover('room'));
+  assert.not(recovers(first, 'room'));
   first.close();
   writeFileSync(join(dir, 'kiln.db'), 'this is no database, is it? '.repeat(400));
   const second = openStore(dir);
   assert.is(second.warnings.length, 1);
   assert.ok(readdirSync(dir).some((name) => name.startsWith('kiln.db.damaged-')));
   second.migrate('room', ['CREATE TABLE t (a INTEGER)']);
-  assert.ok(second.mustRecover('room'));
-  second.recovered('room');
+  assert.ok(recovers(second, 'room'));
   second.close();
   const third = openStore(dir);
-  assert.not(third.mustRecover('room'));
+  assert.not(recovers(third, 'room'));
   assert.equal(third.warnings, []);
   third.close();
 });
 
-test('damage met while working is reported and mended at the next open', ({ dir }) => {
-  const first = openStore(dir);
-  first.migrate('room', ['CREATE TABLE t (a TEXT)']);
-  for (let i = 0; i < 200; i++) first.db.run('INSERT INTO t VALUES (?)', 'x'.repeat(500));
-  first.close();
-  const bytes = readFileSync(join(dir, 'kiln.db'));
-  writeFileSync(join(dir, 'kiln.db'), bytes.fill(0xa5, 5 * 4096));
-  const second = openStore(dir);
-  failsWith('KILN_STORE_DAMAGED', () => second.db.all('SELECT * FROM t'));
-  second.close();
-  const third = openStore(dir);
-  assert.is(third.warnings.length, 1);
-  third.close();
+const ROWS = ['CREATE TABLE t (a TEXT)'];
+
+function filled(dir: string): void {
+  const store = openStore(dir);
+  store.migrate('room', ROWS);
+  for (let i = 0; i < 200; i++) store.db.run('INSERT INTO t VALUES (?)', 'x'.repeat(500));
+  store.close();
+}
+
+function damage(dir: string): void {
+  const path = join(dir, 'kiln.db');
+  writeFileSync(path, readFileSync(path).fill(0xa5, 5 * 4096));
+}
+
+test('damage met in the middle of the work is mended at once, and the statement runs again', ({ dir }) => {
+  filled(dir);
+  damage(dir);
+  const store = openStore(dir);
+  store.migrate('room', ROWS);
+  let recovered = 0;
+  store.recovering('room', () => recovered++);
+  assert.is(store.db.all('SELECT * FROM t').length, 0);
+  assert.is(recovered, 1);
+  assert.match(
+    store.warnings.join(),
+    /^the store's index was damaged and has been rebuilt from what is on disk; the old file is/,
+  );
+  store.close();
+  const next = openStore(dir);
+  assert.equal(next.warnings, []);
+  next.close();
+});
+
+test('a transaction that meets damage runs again as a whole', ({ dir }) => {
+  filled(dir);
+  damage(dir);
+  const store = openStore(dir);
+  store.migrate('room', ROWS);
+  const runs = store.db.transaction(() => {
+    store.db.run("INSERT INTO rooms (room, version) VALUES ('other', 1)");
+    return store.db.all('SELECT * FROM t').length;
+  });
+  assert.is(runs, 0);
+  assert.is(store.db.get<{ n: number }>("SELECT count(*) AS n FROM rooms WHERE room = 'other'")?.n, 1);
+  store.close();
+});
+
+test('what SQLite takes for sound and is not an index is begun anew', ({ dir }) => {
+  const path = join(dir, 'kiln.db');
+  const kinds: Record<string, () => void> = {
+    'a file of 0 bytes': () => writeFileSync(path, ''),
+    'the header page alone': () => truncateSync(path, 4096),
+    'a file that lost its end': () => truncateSync(path, statSync(path).size - 1000),
+    'the file of another program': () => {
+      rmSync(path);
+      const other = new DatabaseSync(path);
+      other.exec('CREATE TABLE bookmarks (a)');
+      other.close();
+    },
+    'one table is gone': () => {
+      const db = new DatabaseSync(path);
+      db.exec('DROP TABLE t');
+      db.close();
+    },
+    'the table of rooms is gone': () => {
+      const db = new DatabaseSync(path);
+      db.exec('DROP TABLE rooms');
+      db.close();
+    },
+    'another program was here': () => {
+      writeFileSync(`${path}-wal`, Buffer.from('this is not a write-ahead log'.repeat(300)));
+      writeFileSync(path, '');
+    },
+  };
+  for (const [kind, harm] of Object.entries(kinds)) {
+    filled(dir);
+    harm();
+    const store = openStore(dir);
+    store.migrate('room', ROWS);
+    assert.ok(recovers(store, 'room'), kind);
+    assert.is(store.warnings.length, 1, `${kind}: ${store.warnings.join()}`);
+    store.db.run("INSERT INTO t VALUES ('new')");
+    store.close();
+    const again = openStore(dir);
+    again.migrate('room', ROWS);
+    assert.is(again.db.get<{ a: string }>('SELECT a FROM t')?.a, 'new', kind);
+    assert.equal(again.warnings, [], kind);
+    again.close();
+    for (const name of readdirSync(dir)) rmSync(join(dir, name), { recursive: true });
+  }
+});
+
+test('a process whose index another one has set aside goes on in the new one', ({ dir }) => {
+  filled(dir);
+  const slow = openStore(dir);
+  slow.migrate('room', ROWS);
+  const quick = openStore(dir);
+  quick.migrate('room', ROWS);
+  quick.renewIndex('it is tried');
+  let recovered = 0;
+  slow.recovering('room', () => recovered++);
+  slow.db.run("INSERT INTO t VALUES ('late')");
+  assert.is(quick.db.get<{ a: string }>('SELECT a FROM t')?.a, 'late');
+  assert.is(recovered, 1);
+  for (const store of [slow, quick]) store.close();
+});
+
+test('a VERSION file that a power cut took is written again; a foreign directory is still refused', ({ dir }) => {
+  filled(dir);
+  writeFileSync(join(dir, 'images.json'), '[]');
+  for (const harm of [() => writeFileSync(join(dir, 'VERSION'), ''), () => rmSync(join(dir, 'VERSION'))]) {
+    harm();
+    const store = openStore(dir);
+    assert.match(store.warnings.join(), /VERSION file was (missing|damaged) and was written again/);
+    store.close();
+    assert.is(readFileSync(join(dir, 'VERSION'), 'utf8'), '1\n');
+  }
+  mkdirSync(join(dir, 'x/layers'), { recursive: true });
+  writeFileSync(join(dir, 'x/images.json'), '');
+  failsWith('KILN_STORE_NOT_A_STORE', () => openStore(join(dir, 'x')));
 });
 
 test('a deleted database is begun anew', ({ dir }) => {
@@ -121,7 +238,7 @@ test('a deleted database is begun anew', ({ dir }) => {
   rmSync(join(dir, 'kiln.db'));
   const store = openStore(dir);
   assert.match(store.warnings[0] ?? '', 'missing');
-  assert.ok(store.mustRecover('layers'));
+  assert.ok(recovers(store, 'layers'));
   store.close();
 });
 
@@ -137,7 +254,7 @@ test('leftovers of dead processes are removed, those of the living stay', async 
   const living = thisOwner().replace(/-\d+-\d+$/, `-1-${startOf(1)}`);
   for (const name of [dead, otherBoot, living, 'somebody']) mkdirSync(join(dir, 'tmp', name, 'd'), { recursive: true });
   const store = openStore(dir);
-  assert.ok(store.mustRecover('room'));
+  assert.ok(recovers(store, 'room'));
   await store.swept;
   assert.equal(readdirSync(join(dir, 'tmp')).sort(), [living, 'somebody'].sort());
   store.close();
@@ -169,6 +286,15 @@ test('a directory of the store that somebody has removed is made again', ({ dir 
   for (const made of [store.logs, store.tmp, store.blobs, store.layers]) assert.ok(existsSync(made));
   store.close();
 });
+
+/** Whether the room has to recover, which it then has. */
+function recovers(store: Store, room: string): boolean {
+  let called = false;
+  store.recovering(room, () => {
+    called = true;
+  });
+  return called;
+}
 
 function startOf(pid: number): string {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { osError } from '../../base/oserror.ts';
@@ -37,8 +37,12 @@ export interface Store extends Disposable {
   readonly db: Database;
   /** What this process uses, so that no other takes it away. */
   readonly lease: Lease;
-  /** Sentences for the user about what opening had to mend. */
+  /** Sentences for the user about what had to be mended, in opening and later, until somebody listens. */
   readonly warnings: readonly string[];
+  /** Tells the user, each sentence once. Needs no `this`. */
+  readonly warn: (sentence: string) => void;
+  /** Hands over the warnings so far, and each later one as it comes. */
+  onWarning(listener: (sentence: string) => void): void;
   /** Settles when the leftovers of dead processes, if there were any, are gone. Nothing has to wait for it. */
   readonly swept: Promise<void>;
   /**
@@ -46,15 +50,16 @@ export interface Store extends Disposable {
    * applied in one transaction. Throws KILN_STORE_NEWER when the store knows more of them.
    */
   migrate(room: string, statements: readonly string[]): void;
+  /**
+   * Compares what a room has on disk with its table, by `recover`: now, when a process died in the middle of its work or the index was
+   * made anew and this room has not done it yet, and again whenever the index is made anew while it is open.
+   */
+  recovering(room: string, recover: () => void): void;
+  /** Begins the index anew from what is on disk, with a warning that says why. */
+  renewIndex(why: string): void;
   /** A new path in our part of `tmp/`, on the same file system as blobs and layers. */
   scratchPath(label: string): string;
   scratch(label: string): ScratchDir;
-  /**
-   * True when a process died in the middle of its work, or the database was rebuilt, and `room` has not yet answered
-   * `recovered(room)`: the room compares its directory with its table then. Survives our own death.
-   */
-  mustRecover(room: string): boolean;
-  recovered(room: string): void;
   /** Closes the database and removes our scratch space. */
   close(): void;
 }
@@ -65,9 +70,13 @@ export interface Store extends Disposable {
  */
 export function openStore(root: string): Store {
   const path = resolve(root);
+  const lost = lostVersion(path);
+  if (lost) writeVersion(path);
   const { db, warning } = isStore(path) ? openDatabase(path) : createStore(path);
   try {
-    return new OpenStore(path, db, warning);
+    const store = new OpenStore(path, db, warning);
+    if (lost) store.warn(`the store's VERSION file ${lost} and was written again`);
+    return store;
   } catch (error) {
     db.close();
     throw error;
@@ -82,11 +91,18 @@ class OpenStore implements Store {
   readonly logs: string;
   readonly db: Database;
   readonly lease: Lease;
-  readonly warnings: readonly string[];
+  readonly warnings: string[];
   readonly swept: Promise<void>;
   readonly #scratch: Scratch;
-  readonly #rooms: Map<string, number>;
-  #recovery: { generation: number; done: Map<string, number> };
+  readonly #told = new Set<string>();
+  #listener: ((sentence: string) => void) | undefined;
+  /** The tables of the rooms that were asked for, and what fills those of a new index. */
+  readonly #tables = new Map<string, readonly string[]>();
+  readonly #recover = new Map<string, () => void>();
+  #rooms = new Map<string, number>();
+  /** Tables and indices that there are, by their names. Read once: whatever is missing was missing before. */
+  #objects = new Set<string>();
+  #recovery: { generation: number; done: Map<string, number> } = { generation: 0, done: new Map() };
 
   constructor(root: string, db: Database, warning: string | undefined) {
     this.root = root;
@@ -98,27 +114,88 @@ class OpenStore implements Store {
     this.warnings = warning === undefined ? [] : [warning];
     this.#scratch = new Scratch(this.tmp);
     const dead = leftovers(this.tmp);
+    db.healWith((damage) => this.#heal(damage));
     // Written before anything is swept: if we die too, the rooms still learn that there is something to look at.
-    if (dead.length > 0 || warning !== undefined) db.run('UPDATE recovery SET generation = generation + 1 WHERE room = ?', '');
-    const rooms = db.all<{ room: string; version: number }>('SELECT room, version FROM rooms');
-    this.#rooms = new Map(rooms.map((row) => [row.room, row.version]));
-    this.#recovery = readRecovery(db);
+    if (dead.length > 0 || warning !== undefined) countRecovery(db);
+    this.#readRooms();
     this.swept = dead.length > 0 ? sweep(dead) : Promise.resolve();
     this.migrate('collection', CONDEMNED_TABLES);
     this.lease = new Lease(root, db);
   }
 
+  readonly warn = (sentence: string): void => {
+    if (this.#told.has(sentence)) return;
+    this.#told.add(sentence);
+    if (this.#listener) this.#listener(sentence);
+    else this.warnings.push(sentence);
+  };
+
+  onWarning(listener: (sentence: string) => void): void {
+    this.#listener = listener;
+    for (const sentence of this.warnings.splice(0)) listener(sentence);
+  }
+
   migrate(room: string, statements: readonly string[]): void {
+    // Looked at once, when the room is opened.
+    const lost = this.#tables.has(room) || this.#rooms.get(room) !== statements.length ? undefined : this.#lostOf(statements);
+    this.#tables.set(room, statements);
+    if (lost !== undefined) this.db.renew(`it has no ${lost}`);
     if (this.#rooms.get(room) === statements.length) return;
     this.db.transaction(() => {
       // Read again under the write lock: another process may have done it meanwhile.
       const row = this.db.get<{ version: number }>('SELECT version FROM rooms WHERE room = ?', room);
-      const applied = row?.version ?? 0;
+      const applied = Number(row?.version ?? 0);
       if (applied > statements.length) throw newerStore(this.root, `its ${room} tables`);
       for (const statement of statements.slice(applied)) this.db.exec(statement);
       this.db.run('INSERT OR REPLACE INTO rooms (room, version) VALUES (?, ?)', room, statements.length);
     });
     this.#rooms.set(room, statements.length);
+  }
+
+  recovering(room: string, recover: () => void): void {
+    this.#recover.set(room, recover);
+    if ((this.#recovery.done.get(room) ?? 0) < this.#recovery.generation) this.#recoverNow(room, recover);
+  }
+
+  renewIndex(why: string): void {
+    this.db.renew(why);
+  }
+
+  #recoverNow(room: string, recover: () => void): void {
+    const { generation } = this.#recovery;
+    recover();
+    this.db.run('INSERT OR REPLACE INTO recovery (room, generation) VALUES (?, ?)', room, generation);
+    this.#recovery.done.set(room, generation);
+  }
+
+  #readRooms(): void {
+    this.#rooms = new Map(
+      this.db
+        .all<{ room: string; version: number }>('SELECT room, version FROM rooms')
+        .map(({ room, version }) => [room, version]),
+    );
+    this.#objects = new Set(this.db.all<{ name: string }>('SELECT name FROM sqlite_schema').map(({ name }) => name));
+    this.#recovery = readRecovery(this.db);
+  }
+
+  /** The first table or index of a room's history that is not there. */
+  #lostOf(statements: readonly string[]): string | undefined {
+    for (const statement of statements) {
+      for (const [what, , name = ''] of statement.matchAll(/\bCREATE (TABLE|INDEX) (\w+)/g))
+        if (!this.#objects.has(name)) return what.slice('CREATE '.length).toLowerCase();
+    }
+    return undefined;
+  }
+
+  /** The index is damaged, or another process has found it so and put a new one there. */
+  #heal(damage: KilnError | undefined): void {
+    if (damage && this.db.isInPlace) this.warn(rebuilt('was damaged', setAside(this.db.path)));
+    this.db.reopen();
+    createTables(this.db);
+    if (damage) countRecovery(this.db);
+    this.#readRooms();
+    for (const [room, statements] of this.#tables) this.migrate(room, statements);
+    for (const [room, recover] of this.#recover) this.#recoverNow(room, recover);
   }
 
   scratchPath(label: string): string {
@@ -127,15 +204,6 @@ class OpenStore implements Store {
 
   scratch(label: string): ScratchDir {
     return this.#scratch.directory(label);
-  }
-
-  mustRecover(room: string): boolean {
-    return (this.#recovery.done.get(room) ?? 0) < this.#recovery.generation;
-  }
-
-  recovered(room: string): void {
-    this.db.run('INSERT OR REPLACE INTO recovery (room, generation) VALUES (?, ?)', room, this.#recovery.generation);
-    this.#recovery.done.set(room, this.#recovery.generation);
   }
 
   close(): void {
@@ -147,6 +215,10 @@ class OpenStore implements Store {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function countRecovery(db: Database): void {
+  db.run('UPDATE recovery SET generation = generation + 1 WHERE room = ?', '');
 }
 
 /** The row of the room '' counts the events that rooms have to recover from; a room's own row says up to which it has. */
@@ -174,12 +246,34 @@ function createStore(root: string): { db: Database; warning: undefined } {
     makeDirectories(root);
   });
   const db = openTables(join(root, DATABASE), true);
+  writeVersion(root);
+  return { db, warning: undefined };
+}
+
+function writeVersion(root: string): void {
   guarded(root, () => {
     const temporary = join(root, `VERSION.${thisOwner()}`);
     writeFileSync(temporary, `${FORMAT}\n`);
     renameSync(temporary, join(root, 'VERSION'));
   });
-  return { db, warning: undefined };
+}
+
+/**
+ * What befell the VERSION file of a directory that is a store by all else, such as a power cut that left it empty. A number in it is
+ * believed. A store that another process is just making has only what it begins with.
+ */
+function lostVersion(root: string): string | undefined {
+  let text: string | undefined;
+  try {
+    text = readFileSync(join(root, 'VERSION'), 'latin1');
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') return undefined;
+  }
+  if (text !== undefined && /^\s*\d/.test(text)) return undefined;
+  if (!['blobs/sha256', 'layers', 'tmp'].every((name) => existsSync(join(root, name)))) return undefined;
+  const used = readdirSync(root).some((name) => /^(images\.json|written-back|statcache|caches|collected)$/.test(name));
+  if (!used) return undefined;
+  return text === undefined ? 'was missing' : 'was damaged';
 }
 
 /** Answers those that were not there and held something that the index speaks of. */
@@ -228,9 +322,8 @@ function refuseForeign(root: string): void {
 function openDatabase(root: string): { db: Database; warning: string | undefined } {
   const gone = guarded(root, () => makeDirectories(root));
   const path = join(root, DATABASE);
-  const rebuilt = (what: string) => `the store's index ${what} and has been rebuilt from what is on disk`;
   if (!existsSync(path)) return { db: openTables(path, true), warning: rebuilt('was missing') };
-  if (!existsSync(damageMarker(path))) {
+  if (!existsSync(damageMarker(path)) && !isCut(path)) {
     try {
       const warning =
         gone.length > 0
@@ -241,10 +334,22 @@ function openDatabase(root: string): { db: Database; warning: string | undefined
       if (!(error instanceof KilnError) || error.code !== 'KILN_STORE_DAMAGED') throw error;
     }
   }
-  const aside = `${path}.damaged-${Date.now().toString(36)}`;
-  guarded(path, () => moveAside(path, aside));
-  rmSync(damageMarker(path), { force: true });
-  return { db: openTables(path, true), warning: `${rebuilt('was damaged')}; the old file is ${aside}` };
+  const aside = setAside(path);
+  return { db: openTables(path, true), warning: rebuilt('was damaged', aside) };
+}
+
+function rebuilt(what: string, aside?: string): string {
+  const kept = aside === undefined ? '' : `; the old file is ${aside}`;
+  return `the store's index ${what} and has been rebuilt from what is on disk${kept}`;
+}
+
+/** What SQLite writes at once: the size of a sound file is a multiple of it. */
+const PAGE = 4096;
+
+/** True for a file that lost a part of its last page, which SQLite reads as zeros. A write-back that was cut short can be finished: no damage. */
+function isCut(path: string): boolean {
+  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) % PAGE === 0) return false;
+  return (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) === 0;
 }
 
 function openTables(path: string, create: boolean): Database {
@@ -268,14 +373,18 @@ function createTables(db: Database): void {
   });
 }
 
-function moveAside(path: string, aside: string): void {
-  for (const suffix of ['', '-wal', '-shm']) {
+/** Moves a damaged index out of the way, its log first, so that the log is never taken for that of a new file. Answers where to. */
+function setAside(path: string): string {
+  const aside = `${path}.damaged-${Date.now().toString(36)}`;
+  for (const suffix of ['-wal', '-shm', '']) {
     try {
-      renameSync(path + suffix, aside + suffix);
+      guarded(path, () => renameSync(path + suffix, aside + suffix));
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error;
     }
   }
+  rmSync(damageMarker(path), { force: true });
+  return aside;
 }
 
 function newerStore(root: string, what: string): KilnError {
