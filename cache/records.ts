@@ -98,6 +98,19 @@ export function layersOfRecord(outputs: unknown): LayerId[] | undefined {
   });
 }
 
+/** The keys of rows that cannot be read. */
+export function unreadableRecords({ db }: Pick<Store, 'db'>): string[] {
+  return db
+    .all<RecordRow & { readonly key: string }>('SELECT * FROM record')
+    .filter(({ key, outputs, parts, description, ...numbers }) => {
+      const { created, used, duration } = numbers;
+      const counts = [created, used, duration].every((value) => typeof value === 'number' && value >= 0);
+      const texts = isSoundKey(key) && typeof description === 'string';
+      return !counts || !texts || !layersOfRecord(outputs) || !parsedParts(parts);
+    })
+    .map(({ key }) => key);
+}
+
 export function isSoundKey(key: unknown): key is string {
   return typeof key === 'string' && /^[0-9a-f]{64}$/.test(key);
 }

@@ -11,13 +11,14 @@ import {
   usedNow,
 } from '../../snapshotter/overlay/collection.ts';
 import { tryLockFile } from '../../snapshotter/overlay/filelock.ts';
+import { removeUnsound, unsoundRows } from '../../snapshotter/overlay/layers.ts';
 import { originalOf } from '../../snapshotter/overlay/sidecar.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { giveBackPages } from '../../snapshotter/store/vacuum.ts';
 import { removeTreeSoon } from '../../snapshotter/sys/removal.ts';
-import { prepareRecords } from '../records.ts';
-import { isNamed, type RecordUse, takeInventory } from './inventory.ts';
+import { layersOfRecord, prepareRecords, unreadableRecords } from '../records.ts';
+import { type RecordUse, takeInventory } from './inventory.ts';
 import type { Item } from './item.ts';
 import { otherItems } from './others.ts';
 import { ASKED, plan, type Victim } from './plan.ts';
@@ -53,6 +54,7 @@ export async function prune(
 ): Promise<readonly Victim[]> {
   const { store } = collectable;
   prepareRecords(store);
+  mendRows(store);
   // Measured here, where nobody waits.
   const sizes = layerSizes(store);
   const others = policies.length === 0 ? [] : otherItems(store);
@@ -67,6 +69,13 @@ export async function prune(
   return gone;
 }
 
+/** Rows that cannot be read are no rows: what they stood for is taken back from the disk, or goes. */
+function mendRows(store: Store): void {
+  if (unsoundRows(store).length === 0) return;
+  removeUnsound(store);
+  store.recoverAll();
+}
+
 function inventory(
   { store, images }: Collectable,
   others: readonly Item[],
@@ -77,7 +86,7 @@ function inventory(
   return takeInventory({ store, images, layers: layersInUse(store, sizes), records: readRecords(store), others, inUse, now });
 }
 
-/** Inside the transaction: the rows of the victims go, and with them every record and nameless image that rests on them. */
+/** Inside the transaction: the rows of the victims go, and with them every record that rests on them. */
 function condemnedBy({ store, images }: Collectable, victims: readonly Victim[], policies: readonly PrunePolicy[]): Condemned {
   const layers = new Map<LayerId, string>();
   const blobs = new Set<Digest>();
@@ -87,7 +96,7 @@ function condemnedBy({ store, images }: Collectable, victims: readonly Victim[],
   }
   const everything = policies.some((policy) => policy.name === '' && policy.all && isUnlimited(policy));
   forgetRecords(store, layers, everything);
-  for (const image of images.list()) if (!isNamed(image) && blobs.has(image.target.digest)) images.remove(image.name);
+  for (const { item } of victims) if (item.content.image !== undefined) images.remove(item.content.image);
   return { layers: [...layers.keys()], blobs: [...blobs] };
 }
 
@@ -100,6 +109,7 @@ export function forgetRecords(store: Store, victims: ReadonlyMap<LayerId, string
   const { db } = store;
   const there = new Set(db.all<{ id: LayerId }>('SELECT id FROM layers').map(({ id }) => originalOf(id).id));
   const now = Date.now();
+  for (const key of unreadableRecords(store)) db.run('DELETE FROM record WHERE key IS ?', key);
   for (const { key, layers } of readRecords(store)) {
     const victim = layers.find((layer) => victims.has(layer));
     const lost = layers.some((layer) => !there.has(layer));
@@ -115,21 +125,18 @@ export function forgetRecords(store: Store, victims: ReadonlyMap<LayerId, string
   db.run('DELETE FROM pruned WHERE at < ?', now - 60 * 24 * 3_600_000);
 }
 
-/** Records with the layers that they name, whatever their form: a record from a registry has none here. */
+/**
+ * Records with the layers that they name, whatever their form: a record from a registry has none here. One that cannot be read names
+ * nothing.
+ */
 function readRecords({ db }: Store): RecordUse[] {
   const rows = db.all<{ key: string; outputs: string; description: string; used: number }>(
     'SELECT key, outputs, description, used FROM record',
   );
-  return rows.map(({ key, outputs, description, used }) => ({ key, layers: layersOf(outputs), description, used }));
-}
-
-function layersOf(outputs: string): LayerId[] {
-  const values = JSON.parse(outputs) as readonly { readonly layers?: unknown }[];
-  return values.flatMap((value) =>
-    Array.isArray(value?.layers)
-      ? value.layers.filter((id) => typeof id === 'string').map((id) => originalOf(id as LayerId).id)
-      : [],
-  );
+  return rows.flatMap(({ key, outputs, description, used }) => {
+    const layers = layersOfRecord(outputs);
+    return layers ? [{ key, layers, description: String(description), used: Number(used) || 0 }] : [];
+  });
 }
 
 /** Files of an item that are no blob and no layer. False when somebody began to use it meanwhile. */

@@ -7,6 +7,10 @@ export const MAX_DOCUMENT = 4 << 20;
 export interface NamedBy {
   /** Manifests of an index, config of a manifest. */
   readonly documents: readonly Digest[];
+  /** Of a manifest. */
+  readonly config: Digest | undefined;
+  /** A manifest whose layers are statements about another one (in-toto), and no file trees. */
+  readonly isAttestation: boolean;
   /** Blobs of a manifest's layers. */
   readonly layers: readonly Digest[];
   /** Of a config, bottom first. */
@@ -23,8 +27,13 @@ export function namedBy(text: string): NamedBy | undefined {
   }
   if (!isObject(document)) return undefined;
   const rootfs = isObject(document['rootfs']) ? document['rootfs']['diff_ids'] : undefined;
+  const [config] = descriptors([document['config']]);
   return {
-    documents: [...descriptors(document['manifests']), ...descriptors([document['config']])],
+    documents: [...descriptors(document['manifests']), ...(config ? [config] : [])],
+    config,
+    isAttestation: list(document['layers']).some(
+      (layer) => isObject(layer) && layer['mediaType'] === 'application/vnd.in-toto+json',
+    ),
     layers: descriptors(document['layers']),
     diffIds: list(rootfs).filter((value): value is Digest => typeof value === 'string' && isDigest(value)),
   };

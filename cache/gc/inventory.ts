@@ -7,6 +7,7 @@ import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { MAX_DOCUMENT, type NamedBy, namedBy } from './documents.ts';
 import type { Item } from './item.ts';
+import { needsOf } from './needs.ts';
 import { type Stack, type Standing, standings } from './stacks.ts';
 
 /** A cache record as a collector sees it. */
@@ -37,7 +38,7 @@ export function takeInventory(stock: Stock): Item[] {
   return new Inventory(stock).items();
 }
 
-/** An image without a name of its own is a result that nobody asked to keep: it goes with its layers. */
+/** An image without a name of its own is a result that nobody asked to keep. It stands on its layers, and goes before them. */
 export function isNamed(image: StoredImage): boolean {
   return !image.name.startsWith('sha256:');
 }
@@ -57,8 +58,12 @@ class Inventory {
   readonly #layers: Map<LayerId, LayerUse>;
   /** Blobs and layers that an image with a name needs. */
   readonly #pinned = new Set<string>();
-  /** The layer with which a blob goes. */
-  readonly #owner = new Map<Digest, LayerId>();
+  /** The layer, or the image without a name, with which a blob goes. */
+  readonly #owner = new Map<Digest, string>();
+  /** Blobs of layers that stay, in forms that no image needs: after a push, for one. */
+  readonly #spare = new Set<Digest>();
+  /** Blobs that several images without a name need, each an item of its own. */
+  readonly #common = new Set<Digest>();
 
   constructor(stock: Stock) {
     this.#stock = stock;
@@ -77,11 +82,13 @@ class Inventory {
     const stored = images.list();
     for (const image of stored) if (isNamed(image)) this.#pin(image.target.digest);
     this.#ownForms();
-    const weak = stored.filter((image) => !isNamed(image)).map((image) => this.#weakStack(image));
+    const nameless = stored.filter((image) => !isNamed(image)).map((image) => this.#nameless(image));
+    this.#shareOut(nameless);
     this.#ownDocuments();
-    const stacks = [...records, ...weak];
+    const stacks = [...records, ...nameless.map(({ stack }) => stack)];
     const standing = standings(stacks, (id) => this.#layers.get(id)?.used ?? 0);
-    return [...this.#layerItems(standing), ...this.#blobItems(), ...this.#stock.others];
+    const results = nameless.map((image) => this.#imageItem(image));
+    return [...this.#layerItems(standing), ...results, ...this.#blobItems(results), ...this.#stock.others];
   }
 
   #known(diffId: Digest, layer: LayerUse): void {
@@ -115,21 +122,61 @@ class Inventory {
     for (const form of forms) {
       const layers = this.#byDiff.get(form.diff_id as Digest);
       const owner = layers?.find(({ id }) => this.#pinned.has(id)) ?? layers?.[0];
-      if (owner) this.#owner.set(form.digest as Digest, owner.id);
+      const digest = form.digest as Digest;
+      if (!owner) continue;
+      if (this.#pinned.has(owner.id) && !this.#pinned.has(digest)) this.#spare.add(digest);
+      else this.#owner.set(digest, owner.id);
     }
   }
 
-  /** The stack of an image without a name. Its documents go with its topmost layer. */
-  #weakStack(image: StoredImage): Stack {
-    const diffIds = image.configs.flatMap((config) => this.#read(config)?.diffIds ?? []);
-    const layers = diffIds.flatMap((diffId) => this.#byDiff.get(diffId)?.slice(0, 1) ?? []).map(({ id }) => id);
-    const top = layers.at(-1);
-    if (top !== undefined) this.#ownBelow(image.target.digest, top);
-    return { layers, used: image.created, description: 'image without a name' };
+  /** What an image without a name stands on, and the blobs that it alone brought. */
+  #nameless(image: StoredImage): Nameless {
+    const needs = needsOf(image, (digest) => this.#read(digest));
+    const layers = needs.layers.flatMap(({ diffId }) => (diffId ? neededOf(this.#byDiff.get(diffId)) : [])).map(({ id }) => id);
+    const blobs = new Set([...needs.documents, ...needs.layers.flatMap(({ blob }) => blob ?? [])]);
+    return {
+      image,
+      layers: [...new Set(layers)],
+      blobs: [...blobs].filter((digest) => this.#blobs.has(digest) && !this.#pinned.has(digest) && !this.#owner.has(digest)),
+      stack: { layers, used: image.created, description: 'image without a name' },
+    };
+  }
+
+  /** A blob of one image goes with it; one that several need goes after the last of them. */
+  #shareOut(nameless: readonly Nameless[]): void {
+    for (const { image, blobs } of nameless) {
+      for (const digest of blobs) {
+        this.#spare.delete(digest);
+        if (this.#owner.has(digest) || this.#common.has(digest)) {
+          this.#owner.delete(digest);
+          this.#common.add(digest);
+        } else this.#owner.set(digest, image.name);
+      }
+    }
+  }
+
+  #imageItem({ image, layers, blobs }: Nameless): Item {
+    const own = blobs.filter((digest) => this.#owner.get(digest) === image.name);
+    const { inUse } = this.#stock;
+    return {
+      id: image.name,
+      type: 'regular',
+      parents: [...layers, ...blobs.filter((digest) => this.#common.has(digest)).map(hexOf)],
+      description: 'image without a name',
+      size: own.reduce((sum, digest) => sum + (this.#blobs.get(digest)?.disk ?? 0), 0),
+      created: image.created,
+      used: image.created,
+      inUse: blobs.some((digest) => inUse({ blob: digest })),
+      shared: false,
+      mutable: false,
+      garbage: false,
+      fixed: false,
+      content: { image: image.name, blobs: own },
+    };
   }
 
   #ownBelow(digest: Digest, top: LayerId): void {
-    if (this.#pinned.has(digest) || this.#owner.has(digest)) return;
+    if (this.#pinned.has(digest) || this.#owner.has(digest) || this.#common.has(digest)) return;
     this.#owner.set(digest, top);
     for (const document of this.#read(digest)?.documents ?? []) this.#ownBelow(document, top);
   }
@@ -137,7 +184,7 @@ class Inventory {
   /** Documents of a base image whose layers are here go with its topmost layer: without them it could not be used without a network. */
   #ownDocuments(): void {
     for (const { digest, size } of this.#blobs.values()) {
-      if (size > MAX_DOCUMENT || this.#pinned.has(digest) || this.#owner.has(digest)) continue;
+      if (size > MAX_DOCUMENT || this.#pinned.has(digest) || this.#owner.has(digest) || this.#common.has(digest)) continue;
       const top = this.#topOf(digest);
       if (top !== undefined) this.#ownBelow(digest, top);
     }
@@ -159,7 +206,7 @@ class Inventory {
   }
 
   #layerItems(standing: ReadonlyMap<LayerId, Standing>): Item[] {
-    const blobs = new Map<LayerId, Blob[]>();
+    const blobs = new Map<string, Blob[]>();
     for (const [digest, owner] of this.#owner) {
       const blob = this.#blobs.get(digest);
       if (!blob) continue;
@@ -190,30 +237,53 @@ class Inventory {
     };
   }
 
-  /** Blobs that go with no layer: documents of images, layers that were fetched and not unpacked, and what nobody needs. */
-  #blobItems(): Item[] {
-    return [...this.#blobs.values()].filter(({ digest }) => !this.#owner.has(digest)).map((blob) => this.#blobItem(blob));
+  /** Blobs that go with no layer and no image: documents, layers that were fetched and not unpacked, and what nobody needs. */
+  #blobItems(images: readonly Item[]): Item[] {
+    // A blob was used no earlier than the images that stand on it.
+    const used = new Map<string, number>();
+    for (const image of images) for (const parent of image.parents) used.set(parent, Math.max(used.get(parent) ?? 0, image.used));
+    return [...this.#blobs.values()]
+      .filter(({ digest }) => !this.#owner.has(digest))
+      .map((blob) => this.#blobItem(blob, used.get(hexOf(blob.digest)) ?? 0));
   }
 
-  #blobItem({ digest, disk, modified }: Blob): Item {
+  #blobItem({ digest, disk, modified }: Blob, used: number): Item {
     const shared = this.#pinned.has(digest);
     const isDocument = this.#read(digest) !== undefined;
+    const isCommon = this.#common.has(digest);
+    const isSpare = this.#spare.has(digest);
     return {
       id: hexOf(digest),
-      type: 'internal',
+      type: isCommon ? 'regular' : 'internal',
       parents: [],
-      description: isDocument ? 'document of an image' : shared ? 'layer of an image, not unpacked' : 'unused blob',
+      description: isCommon
+        ? 'common to images without a name'
+        : isSpare
+          ? 'another form of a layer'
+          : isDocument
+            ? 'document of an image'
+            : shared
+              ? 'layer of an image, not unpacked'
+              : 'unused blob',
       size: disk,
       created: modified,
-      used: modified,
+      used: Math.max(modified, used),
       inUse: this.#stock.inUse({ blob: digest }),
       shared,
       mutable: false,
-      garbage: !shared && !(isDocument && modified > this.#stock.now - DOCUMENT_MS),
+      garbage: !shared && !isCommon && !isSpare && !(isDocument && modified > this.#stock.now - DOCUMENT_MS),
       fixed: false,
       content: { blobs: [digest] },
     };
   }
+}
+
+/** An image without a name, and what of it is here. */
+interface Nameless {
+  readonly image: StoredImage;
+  readonly layers: readonly LayerId[];
+  readonly blobs: readonly Digest[];
+  readonly stack: Stack;
 }
 
 /** A layer that stands alone serves every image; those that stand on others each serve some. */

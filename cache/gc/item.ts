@@ -5,8 +5,8 @@ import type { LayerId } from '../../snapshotter/snapshotter.ts';
 export type ItemType = 'regular' | 'internal' | 'source.local' | 'source.git.checkout' | 'exec.cachemount';
 
 /**
- * One thing that takes room in the store and can be removed by itself: a layer with its blobs, a cache mount, a document nobody names, a
- * memory of file digests. `kiln du` lists them; a policy chooses among them.
+ * One thing that takes room in the store and can be removed by itself: a layer with its blobs, an image without a name, a cache mount, a
+ * document nobody names, a memory of file digests. `kiln du` lists them; a policy chooses among them.
  */
 export interface Item {
   readonly id: string;
@@ -36,6 +36,8 @@ export interface Item {
 export interface ItemContent {
   readonly layer?: LayerId;
   readonly blobs?: readonly Digest[];
+  /** The key under which the image store has an image without a name. */
+  readonly image?: string;
   /** Files or directories of the store, removed under `lock` when there is one. */
   readonly paths?: readonly string[];
   readonly lock?: string;

@@ -7,7 +7,7 @@ import { blobHold, heldNames, raiseGate } from '../store/leases.ts';
 import type { Store } from '../store/root.ts';
 import { diskUsage } from '../store/usage.ts';
 import { removeTreeSoon } from '../sys/removal.ts';
-import { layerHold } from './layers.ts';
+import { layerHold, unsoundRows } from './layers.ts';
 import { withLockFile } from './lockfile.ts';
 import { originalOf } from './sidecar.ts';
 
@@ -38,8 +38,9 @@ export function layersInUse(store: Store, sizes: ReadonlyMap<LayerId, number> = 
   const rows = store.db.all<{ id: LayerId; diff_id: Digest | null; created: number; used: number }>(
     'SELECT id, diff_id, created, used FROM layers',
   );
+  const unsound = new Set(unsoundRows(store));
   return rows
-    .filter(({ id }) => originalOf(id).clamp === undefined)
+    .filter(({ id }) => originalOf(id).clamp === undefined && !unsound.has(id))
     .map(({ id, diff_id, created, used }) => ({
       id,
       diffId: diff_id ?? undefined,
@@ -59,10 +60,11 @@ const LINKED = -1;
  */
 export function layerSizes(store: Store): Map<LayerId, number> {
   const { db } = store;
+  const unsound = new Set(unsoundRows(store));
   const read = () =>
     db
       .all<{ id: LayerId; disk: number | null; used: number; created: number }>('SELECT id, disk, used, created FROM layers')
-      .filter(({ id }) => originalOf(id).clamp === undefined);
+      .filter(({ id }) => originalOf(id).clamp === undefined && !unsound.has(id));
   let rows = read();
   const measured = new Map<LayerId, number>();
   const measure = ({ id }: { readonly id: LayerId }) => {

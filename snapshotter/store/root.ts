@@ -55,6 +55,8 @@ export interface Store extends Disposable {
    * made anew and this room has not done it yet, and again whenever the index is made anew while it is open.
    */
   recovering(room: string, recover: () => void): void;
+  /** Has every room that is open compare its directory with its table once more. */
+  recoverAll(): void;
   /** Begins the index anew from what is on disk, with a warning that says why. */
   renewIndex(why: string): void;
   /** A new path in our part of `tmp/`, on the same file system as blobs and layers. */
@@ -157,6 +159,10 @@ class OpenStore implements Store {
     if ((this.#recovery.done.get(room) ?? 0) < this.#recovery.generation) this.#recoverNow(room, recover);
   }
 
+  recoverAll(): void {
+    for (const [room, recover] of this.#recover) this.#recoverNow(room, recover);
+  }
+
   renewIndex(why: string): void {
     this.db.renew(why);
   }
@@ -195,7 +201,7 @@ class OpenStore implements Store {
     if (damage) countRecovery(this.db);
     this.#readRooms();
     for (const [room, statements] of this.#tables) this.migrate(room, statements);
-    for (const [room, recover] of this.#recover) this.#recoverNow(room, recover);
+    this.recoverAll();
   }
 
   scratchPath(label: string): string {

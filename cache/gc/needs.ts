@@ -1,0 +1,58 @@
+import type { Digest } from '../../base/digest.ts';
+import type { NamedBy } from './documents.ts';
+
+/** One layer of an image: what it unpacks to and the blob that the manifest names. An attestation's statement has only the blob. */
+export interface NeededLayer {
+  readonly diffId: Digest | undefined;
+  readonly blob: Digest | undefined;
+}
+
+/** What an image is made of. It goes as a whole, or it stays as a whole. */
+export interface Needs {
+  /** Index, manifests and configs that are here. */
+  readonly documents: ReadonlySet<Digest>;
+  readonly layers: readonly NeededLayer[];
+  /** The first thing that should be here and is not, for a message. */
+  readonly lacks: string | undefined;
+}
+
+/** A stored image, as far as this asks. */
+interface Wanted {
+  readonly target: { readonly digest: Digest };
+  readonly configs: readonly Digest[];
+}
+
+/**
+ * Everything below the documents of an image: its platforms, their layers, and the attestations with what they hold. `read` answers
+ * undefined for a document that is not here. A platform that was never brought here need not be: those that were are in `configs`.
+ */
+export function needsOf({ target, configs }: Wanted, read: (digest: Digest) => NamedBy | undefined): Needs {
+  const documents = new Set<Digest>();
+  const layers: NeededLayer[] = [];
+  let lacks: string | undefined;
+  const lacking = (what: string) => {
+    lacks ??= what;
+  };
+  const walk = (digest: Digest, needed: boolean) => {
+    if (documents.has(digest)) return;
+    const named = read(digest);
+    if (!named) return needed ? lacking(`the document ${digest}`) : undefined;
+    documents.add(digest);
+    if (named.config === undefined) {
+      for (const document of named.documents) walk(document, false);
+      return;
+    }
+    const config = read(named.config);
+    const held = needed || configs.includes(named.config) || named.isAttestation;
+    if (!config) return held ? lacking(`the document ${named.config}`) : undefined;
+    documents.add(named.config);
+    if (!held) return;
+    const count = Math.max(named.layers.length, config.diffIds.length);
+    for (let at = 0; at < count; at++) {
+      // The statements of an attestation are never unpacked.
+      layers.push({ diffId: named.isAttestation ? undefined : config.diffIds[at], blob: named.layers[at] });
+    }
+  };
+  walk(target.digest, true);
+  return { documents, layers, lacks };
+}
