@@ -27,7 +27,7 @@ const TABLES = ['CREATE TABLE fetched (request TEXT PRIMARY KEY, file TEXT NOT N
 
 /** Kept in the store's database. One row for each request; a lost row costs one download. */
 export function openFetchedFiles(store: Pick<Store, 'db' | 'migrate'>): FetchedFiles {
-  store.migrate('fetched-files', TABLES);
+  prepareFetched(store);
   const { db } = store;
   return {
     find(request) {
@@ -39,6 +39,11 @@ export function openFetchedFiles(store: Pick<Store, 'db' | 'migrate'>): FetchedF
       db.run('INSERT OR REPLACE INTO fetched (request, file, used) VALUES (?, ?, ?)', request, text, Date.now());
     },
   };
+}
+
+/** The table, for whoever reads it beside this file. */
+export function prepareFetched(store: Pick<Store, 'migrate'>): void {
+  store.migrate('fetched-files', TABLES);
 }
 
 /** Undefined for a row that cannot be read: the file is fetched once more. */

@@ -37,7 +37,9 @@ export interface SourceImage {
 
 export type ImageOrigin =
   | { readonly kind: 'registry'; readonly repository: Repository }
-  | { readonly kind: 'layout'; readonly path: string };
+  | { readonly kind: 'layout'; readonly path: string }
+  /** Nowhere but in the store: what was made here. */
+  | { readonly kind: 'store' };
 
 export interface ResolveOptions {
   /** Ask the registry even if the local store has the name. */
@@ -144,6 +146,8 @@ async function bring(
   report: (received: number) => void,
 ): Promise<void> {
   if (isWhole(content, blob)) return;
+  // Throws: it is not whole.
+  if (origin.kind === 'store') return void content.path(blob.digest);
   if (origin.kind === 'registry') return (await registry()).fetchBlob(origin.repository, blob, content, signal, report);
   using layout = openLayout(origin.path);
   using writer = content.writer();

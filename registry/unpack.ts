@@ -3,8 +3,9 @@ import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { Descriptor, Manifest } from '../base/oci.ts';
 import type { Compression } from '../snapshotter/content.ts';
+import { missingLayerOf } from '../snapshotter/overlay/missing.ts';
 import type { LayerId, Snapshot, Snapshotter } from '../snapshotter/snapshotter.ts';
-import type { ImageSources, SourceImage } from './pull.ts';
+import type { FetchOptions, ImageSources, SourceImage } from './pull.ts';
 
 /** How far one layer is. `current` equals `total` when the phase is over. */
 export interface LayerProgress {
@@ -22,6 +23,9 @@ export interface UnpackWorld {
 /** What is unpacked: layers, what each must unpack to, and where those come from that are not here. */
 export interface LayerStack {
   readonly origin: SourceImage['origin'];
+  /** The image is one of the local store, called `name`: what it lacks was lost. */
+  readonly local?: boolean;
+  readonly name?: string;
   readonly manifest: Pick<Manifest, 'layers'>;
   readonly diffIds: readonly Digest[];
   /** When each was made, in milliseconds since 1970; 0 where that is not known. */
@@ -66,7 +70,7 @@ async function place(
   if (known) return known;
   const tell = (phase: LayerProgress['phase'], current: number) => report({ phase, layer, current, total: layer.size });
   const bring = async () => {
-    await sources.fetch(image, layer, { signal, onProgress: (received) => tell('download', received) });
+    await fetchLayer(sources, image, index, { signal, onProgress: (received) => tell('download', received) });
     tell('unpack', 0);
     const created = image.created?.[index];
     return await snapshotter.unpack({ diffId, blob: layer.digest, mediaType: layer.mediaType, created }, below, signal);
@@ -78,6 +82,23 @@ async function place(
   });
   tell('unpack', layer.size);
   return id;
+}
+
+/**
+ * Brings the blob of a layer. An image of the local store should have it: when it has not, a layer that was made here (its blob is its
+ * tar) exists nowhere else, and for any other the registry is asked once more.
+ */
+async function fetchLayer(sources: ImageSources, image: LayerStack, index: number, options: FetchOptions): Promise<void> {
+  const layer = image.manifest.layers[index]!;
+  const diffId = image.diffIds[index]!;
+  if (!image.local || image.origin.kind !== 'registry') return sources.fetch(image, layer, options);
+  const wasMadeHere = layer.digest === diffId;
+  try {
+    await sources.fetch(wasMadeHere ? { origin: { kind: 'store' } } : image, layer, options);
+  } catch (error) {
+    if (options.signal.aborted || !(error instanceof KilnError) || error.code === 'KILN_CANCELLED') throw error;
+    throw missingLayerOf(image.name ?? '', diffId, wasMadeHere ? undefined : error);
+  }
 }
 
 /** The compression that a layer's media type names. */

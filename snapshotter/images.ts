@@ -15,6 +15,14 @@ export interface ImageStore {
   remove(name: string): boolean;
 }
 
+/** An image store whose names outlive its table: a copy of them is kept beside it, from which a lost table is filled. */
+export interface MirroredImages extends ImageStore {
+  /** Whether the copy says the same as the table. */
+  isMirrored(): boolean;
+  /** Writes the copy again. */
+  mirror(): void;
+}
+
 export interface StoredImage {
   readonly name: string;
   readonly target: Descriptor;

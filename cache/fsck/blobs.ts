@@ -1,10 +1,14 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
+import { closeSync, createReadStream, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { asDigest, type Digest } from '../../base/digest.ts';
 import { errnoOf } from '../../base/errors.ts';
+import type { Compression } from '../../snapshotter/content.ts';
+import { type FormRow, isSoundForm } from '../../snapshotter/store/forms.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
-import type { Report } from './problem.ts';
+import { damagedIn, type Report } from './problem.ts';
 
 const PIECE = 1 << 20;
 
@@ -26,9 +30,8 @@ export function checkBlobs(store: Store, report: Report, check: () => void): voi
       });
   }
   report.verified.set('blobs', good.size);
-  for (const { diff_id, digest, size } of store.db.all<{ diff_id: string; digest: string; size: number }>(
-    'SELECT * FROM forms',
-  )) {
+  for (const row of soundForms(store)) {
+    const { diff_id, digest, size } = row;
     // One that is gone is forgotten when it is next asked for: no fault.
     const there = good.get(digest as Digest);
     if (there === undefined || there === size) continue;
@@ -38,6 +41,39 @@ export function checkBlobs(store: Store, report: Report, check: () => void): voi
       mend: () => void store.db.run('DELETE FROM forms WHERE diff_id = ? AND digest = ?', diff_id, digest),
     });
   }
+}
+
+/** Whether each blob that is known as a form of a layer holds that layer. */
+export async function checkForms(store: Store, report: Report, signal: AbortSignal): Promise<void> {
+  const { blobs } = damagedIn(report);
+  for (const { diff_id, digest, compression } of soundForms(store)) {
+    if (blobs.has(digest as Digest)) continue;
+    const holds = await tarDigest(join(store.blobs, digest.slice(7)), compression as Compression, signal);
+    if (holds === undefined || holds === diff_id) continue;
+    report.problems.push({
+      what: `the index takes the blob ${digest} for the layer ${diff_id}, and it is another`,
+      repair: 'the index forgot it',
+      mend: () => void store.db.run('DELETE FROM forms WHERE diff_id = ? AND digest = ?', diff_id, digest),
+    });
+  }
+}
+
+function soundForms(store: Store): FormRow[] {
+  return store.db.all<FormRow>('SELECT * FROM forms').filter(isSoundForm);
+}
+
+/** What the blob unpacks to; undefined for one that went meanwhile. */
+async function tarDigest(path: string, compression: Compression, signal: AbortSignal): Promise<string | undefined> {
+  const hash = createHash('sha256');
+  const from = createReadStream(path, { highWaterMark: PIECE });
+  try {
+    if (compression === 'uncompressed') await pipeline(from, hash, { signal });
+    else await pipeline(from, compression === 'gzip' ? createGunzip() : createZstdDecompress(), hash, { signal });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return errnoOf(error) === 'ENOENT' ? undefined : 'nothing';
+  }
+  return `sha256:${hash.digest('hex')}`;
 }
 
 /** Undefined for one that went meanwhile. */

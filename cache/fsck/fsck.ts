@@ -1,46 +1,74 @@
-import { writeFileSync } from 'node:fs';
-import type { ImageStore } from '../../snapshotter/images.ts';
+import type { MirroredImages } from '../../snapshotter/images.ts';
 import { collect } from '../../snapshotter/overlay/collection.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
-import { damageMarker } from '../../snapshotter/store/database.ts';
 import { forgetRecords } from '../gc/collect.ts';
 import { prepareRecords } from '../records.ts';
-import { checkBlobs } from './blobs.ts';
+import { checkBlobs, checkForms } from './blobs.ts';
+import { checkFiles } from './files.ts';
 import { checkLayers, type LayerWorld } from './layers.ts';
 import type { Problem, Report } from './problem.ts';
-import { checkImages, checkRecords } from './references.ts';
+import { checkImages } from './references.ts';
+import { checkRows, countRecords } from './rows.ts';
 
 export type { Problem, Report } from './problem.ts';
 
 export interface FsckWorld extends LayerWorld {
-  readonly images: Pick<ImageStore, 'list' | 'remove'>;
-}
-
-/** Verifies the whole store: every byte that something here can prove. Changes nothing. */
-export async function fsck(world: FsckWorld, signal: AbortSignal): Promise<Report> {
-  const { store } = world;
-  const report: Report = { problems: [], verified: new Map(), unproven: 0 };
-  prepareRecords(store);
-  checkDatabase(world, report);
-  checkBlobs(store, report, () => signal.throwIfAborted());
-  await checkLayers(world, report, signal);
-  checkRecords(store, report);
-  checkImages(store, world.images, report);
-  return report;
+  readonly images: Pick<MirroredImages, 'list' | 'remove' | 'isMirrored' | 'mirror'>;
 }
 
 /**
- * Mends what `fsck` found; answers what could not be, because a process uses it. What is removed goes by the protocol of collections, with
- * every record that names it.
+ * Verifies the whole store: every byte that something here can prove. Changes nothing, but that an index which cannot be read at all is
+ * begun anew, as by any command.
  */
-export async function repair(world: FsckWorld, report: Report, signal: AbortSignal): Promise<readonly Problem[]> {
+export async function fsck(world: FsckWorld, signal: AbortSignal): Promise<Report> {
+  const { store } = world;
+  const report: Report = { problems: [], verified: new Map(), unproven: [] };
+  prepareRecords(store);
+  if (!checkDatabase(world, report)) return report;
+  checkRows(store, report);
+  checkBlobs(store, report, () => signal.throwIfAborted());
+  await checkForms(store, report, signal);
+  await checkLayers(world, report, signal);
+  countRecords(store, report);
+  checkImages(store, world.images, report);
+  checkMirror(world, report);
+  checkFiles(store, report);
+  return report;
+}
+
+/** What a repair came to. */
+export interface Repaired {
+  /** All that was found, and mended unless it is in `left`. */
+  readonly report: Report;
+  /** What could not be mended, because a process uses it. */
+  readonly left: readonly Problem[];
+}
+
+/**
+ * Verifies the store and mends what it finds. What is removed goes by the protocol of collections, with every record that names it;
+ * layers that nothing can prove go as well. What is left is what a fresh store would make, or is made again.
+ */
+export async function repair(world: FsckWorld, signal: AbortSignal): Promise<Repaired> {
+  const first = await fsck(world, signal);
+  const index = first.problems.filter(isIndexProblem);
+  if (index.length === 0) return { report: first, left: await mend(world, first, signal) };
+  // Of what stood in a damaged index nothing is believed.
+  for (const problem of index) problem.mend?.();
+  const second = await fsck(world, signal);
+  const left = await mend(world, second, signal);
+  return { report: { ...second, problems: [...index, ...second.problems] }, left };
+}
+
+async function mend(world: FsckWorld, report: Report, signal: AbortSignal): Promise<readonly Problem[]> {
   const { store } = world;
   const left: Problem[] = [];
+  for (const problem of report.problems) if (!problem.layer && !problem.blob) problem.mend?.();
   // What was looked at is no use of ours.
   store.lease.close();
   await collect(store, signal, ({ inUse }) => {
     const layers = new Map<LayerId, string>();
     const blobs = [];
+    for (const layer of report.unproven) if (!inUse({ layer })) layers.set(layer, 'nothing could prove its files');
     for (const problem of report.problems) {
       const { layer, blob } = problem;
       if ((layer && inUse({ layer })) || (blob && inUse({ blob }))) left.push(problem);
@@ -50,17 +78,33 @@ export async function repair(world: FsckWorld, report: Report, signal: AbortSign
     forgetRecords(store, layers, false);
     return { layers: [...layers.keys()], blobs };
   });
-  for (const problem of report.problems) problem.mend?.();
   return left;
 }
 
-/** SQLite's own check. A damaged index is begun anew by the next open, from what is on disk. */
-function checkDatabase({ store }: FsckWorld, report: Report): void {
+/** SQLite's own check. False when nothing else can be asked of the index. */
+function checkDatabase({ store }: FsckWorld, report: Report): boolean {
   const rows = store.db.all<{ integrity_check: string }>('PRAGMA integrity_check');
-  if (rows.length === 1 && rows[0]?.integrity_check === 'ok') return;
+  if (rows.length === 1 && rows[0]?.integrity_check === 'ok') return true;
+  const found = rows[0]?.integrity_check ?? 'nothing can be read';
   report.problems.push({
-    what: `the index is damaged: ${rows[0]?.integrity_check}`,
-    repair: 'the next command builds it anew',
-    mend: () => writeFileSync(damageMarker(store.db.path), ''),
+    what: `the index is damaged: ${found}`,
+    repair: INDEX_REPAIR,
+    mend: () => store.renewIndex(found),
+  });
+  return false;
+}
+
+const INDEX_REPAIR = 'it was made anew from what is on disk';
+
+function isIndexProblem({ repair: how }: Problem): boolean {
+  return how === INDEX_REPAIR;
+}
+
+function checkMirror({ images }: FsckWorld, report: Report): void {
+  if (images.isMirrored()) return;
+  report.problems.push({
+    what: 'images.json does not say what the index says of names',
+    repair: 'it was written again',
+    mend: () => images.mirror(),
   });
 }

@@ -4,44 +4,76 @@ import type { Digest } from '../../base/digest.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { BlobForms, ContentStore } from '../../snapshotter/content.ts';
 import type { LayerJobs } from '../../snapshotter/overlay/jobs.ts';
-import { isLayerId, isUnpacked, originalOf, readSidecar, SIDECAR } from '../../snapshotter/overlay/sidecar.ts';
-import type { LayerId } from '../../snapshotter/snapshotter.ts';
+import { unsoundRows } from '../../snapshotter/overlay/layers.ts';
+import { isLayerId, isUnpacked, type LayerRecord, originalOf, readSidecar, SIDECAR } from '../../snapshotter/overlay/sidecar.ts';
+import type { LayerId, LayerInfo, Snapshotter } from '../../snapshotter/snapshotter.ts';
 import { condemnedNames } from '../../snapshotter/store/leases.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
+
 import { removeTree } from '../../snapshotter/sys/removal.ts';
-import type { Report } from './problem.ts';
+import { damagedIn, type Report } from './problem.ts';
+a;
+layer;
+that;
+is;
+gone;
+is;
+told as such;
+)
 
 export interface LayerWorld {
   readonly store: Store;
   readonly content: ContentStore;
   readonly forms: BlobForms;
   readonly jobs: LayerJobs;
+  readonly snapshotter: Pick<Snapshotter, 'prepare'>;
 }
 
 interface Row {
   readonly id: LayerId;
   readonly diff_id: Digest | null;
+  readonly tar_size: number | null;
 }
+
+/** `proven`, `unproven`, or what is wrong with a layer as the end of a sentence. */
+type Verdict = 'proven' | 'unproven' | { readonly wrong: string };
 
 /**
  * Every layer: row, directory and `layer.json` beside each other, and its bytes. One that a step made is packed again and must come to its
- * diffID; one of an image is unpacked again beside it and both must pack alike. One that stands only on others is not unpacked again.
+ * diffID, with its own times or with those it was clamped to; one of an image is unpacked again beside it and both must pack alike.
  */
 export async function checkLayers(world: LayerWorld, report: Report, signal: AbortSignal): Promise<void> {
   const { store } = world;
-  const rows = store.db.all<Row>('SELECT id, diff_id FROM layers');
+  const unsound = new Set(unsoundRows(store));
+  const rows = store.db.all<Row>('SELECT id, diff_id, tar_size FROM layers').filter(({ id }) => !unsound.has(id));
   const known = new Set(rows.map(({ id }) => originalOf(id).id));
-  checkStrays(store, known, report);
-  let verified = 0;
+  checkStrays(store, new Set([...known, ...unsound]), report);
+  const { blobs } = damagedIn(report);
+  const verified = new Set<LayerId>();
+  const wrong = new Set<LayerId>();
   for (const row of rows) {
     signal.throwIfAborted();
-    const wrong = await faultOf(world, row, report, signal);
-    if (wrong === undefined) verified++;
+    const verdict = await verdictOn(world, row, blobs, signal);
+    const { id } = originalOf(row.id);
+    if (verdict === 'proven') verified.add(id);
     // It may have been removed since the rows were read.
-    else if (store.db.get('SELECT 1 FROM layers WHERE id = ?', row.id) !== undefined)
-      report.problems.push({ what: `the layer ${row.id}${wrong}`, repair: 'it was removed; its step runs again', layer: row.id });
+    else if (verdict !== 'unproven' && !wrong.has(id) && isThere(store, row.id)) {
+      wrong.add(id);
+      report.problems.push({ what: `the layer ${row.id}${verdict.wrong}`, repair: repairOf(id), layer: id });
+    }
   }
-  report.verified.set('layers', verified);
+  report.unproven.push(...[...known].filter((id) => !verified.has(id) && !wrong.has(id) && isThere(store, id)));
+  report.verified.set('layers', [...verified].filter((id) => !wrong.has(id)).length);
+}
+
+function repairOf(id: LayerId): string {
+  return isUnpacked(id)
+    ? 'it was removed; its image unpacks it again, or has to be pulled'
+    : 'it was removed; its step runs again';
+}
+
+function isThere(store: Store, id: LayerId): boolean {
+  return store.db.get('SELECT 1 FROM layers WHERE id = ?', id) !== undefined;
 }
 
 /** Directories that no row names: a killed process left them, and the next recovery would take them back or remove them. */
@@ -56,53 +88,56 @@ function checkStrays(store: Store, known: ReadonlySet<string>, report: Report): 
   }
 }
 
-/** What is wrong with a layer, as the end of a sentence. */
-async function faultOf(
-  world: LayerWorld,
-  { id, diff_id }: Row,
-  report: Report,
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  const { id: original, clamp } = originalOf(id);
+async function verdictOn(world: LayerWorld, row: Row, badBlobs: ReadonlySet<Digest>, signal: AbortSignal): Promise<Verdict> {
+  const { id: original, clamp } = originalOf(row.id);
   const directory = join(world.store.layers, original);
-  if (!existsSync(join(directory, 'fs'))) return ' has no files';
-  if (!readSidecar(join(directory, SIDECAR), original)) return ' has no readable description beside it';
-  if (diff_id === null) {
-    report.unproven++;
-    return undefined;
-  }
+  const files = join(directory, 'fs');
+  if (!existsSync(files)) return { wrong: ' has no files' };
+  const record = readSidecar(join(directory, SIDECAR), original);
+  if (!record) return { wrong: ' has no readable description beside it' };
+  // What the row and the layer itself say must not differ.
+  if (clamp === undefined && row.diff_id !== null && record.info && record.info.diffId !== row.diff_id)
+    return { wrong: ' is described in two ways' };
+  const diffId = row.diff_id ?? (clamp === undefined ? record.info?.diffId : undefined);
+  if (diffId === undefined || diffId === null) return 'unproven';
   try {
-    const expected = isUnpacked(id) ? await packsTo(world, id, diff_id, report, signal) : diff_id;
-    if (expected === undefined) return undefined;
-    const { diffId } = await world.jobs.describe({ files: join(directory, 'fs'), clamp }, signal);
-    return diffId === expected ? undefined : ' has files that were changed after it was made';
+    const made = await world.jobs.describe({ files, clamp }, signal);
+    if (made.diffId === diffId)
+      return row.tar_size === null || made.tarSize === row.tar_size ? 'proven' : { wrong: ' has another size' };
+    if (!isUnpacked(row.id)) return { wrong: ' has files that were changed after it was made' };
+    const again = await unpackedAgain(world, record, diffId, badBlobs, signal);
+    if (again === undefined) return { wrong: ' came in a blob that is gone or damaged, and cannot be proven without it' };
+    if (again === 'unknown') return 'unproven';
+    return again.diffId === made.diffId ? 'proven' : { wrong: ' has files that were changed after it was made' };
   } catch (error) {
     if (signal.aborted) throw error;
-    return ` cannot be read: ${messageOf(error)}`;
+    return { wrong: ` cannot be read: ${messageOf(error)}` };
   }
 }
 
-/** What the directory of an unpacked layer must pack to, from the blob it came in; undefined when that cannot be told. */
-async function packsTo(
+/**
+ * What the directory of an unpacked layer must pack to, from the blob it came in. Undefined without a good blob, `unknown` when what the
+ * layer was unpacked above is gone.
+ */
+async function unpackedAgain(
   world: LayerWorld,
-  id: LayerId,
+  { alone, below, form }: LayerRecord,
   diffId: Digest,
-  report: Report,
+  badBlobs: ReadonlySet<Digest>,
   signal: AbortSignal,
-): Promise<Digest | undefined> {
-  const blob = world.forms.all(diffId)[0];
-  if (!id.startsWith('d') || !blob) {
-    report.unproven++;
-    return undefined;
+): Promise<LayerInfo | 'unknown' | undefined> {
+  const { content, forms, jobs } = world;
+  const candidates = [...forms.all(diffId), ...(form && form.diffId === diffId ? [form] : [])];
+  const blob = candidates.find(({ digest, size }) => !badBlobs.has(digest) && content.size(digest) === size);
+  if (!blob) return undefined;
+  const request = { blob: content.path(blob.digest), mediaType: blob.mediaType, diffId };
+  if (alone) {
+    using scratch = world.store.scratch('fsck');
+    const unpacked = await jobs.unpack({ ...request, files: scratch.path }, signal);
+    return unpacked ? await jobs.describe({ files: scratch.path }, signal) : 'unknown';
   }
-  using scratch = world.store.scratch('fsck');
-  const files = scratch.path;
-  const request = { blob: world.content.path(blob.digest), mediaType: blob.mediaType, diffId, files };
-  // A blob that is not what it should be was found before; it says nothing about the layer.
-  const unpacked = await world.jobs.unpack(request, signal).catch(() => undefined);
-  if (!unpacked) {
-    report.unproven++;
-    return undefined;
-  }
-  return (await world.jobs.describe({ files }, signal)).diffId;
+  if (!below) return 'unknown';
+  await using active = await world.snapshotter.prepare({ layers: below });
+  await jobs.unpack({ ...request, files: active.upper, root: active.root }, signal);
+  return await jobs.describe({ files: active.upper }, signal);
 }

@@ -19,6 +19,17 @@ export interface Report {
   readonly problems: Problem[];
   /** How many of each kind were verified: `blobs`, `layers`, … */
   readonly verified: Map<string, number>;
-  /** Layers whose bytes nothing here can prove. */
-  unproven: number;
+  /** Layers whose bytes nothing here can prove: a build that was killed never said what they are. They go with a repair. */
+  readonly unproven: LayerId[];
+}
+
+/** Blobs and layers that were found to be damaged, for whoever would rest on them. */
+export function damagedIn({ problems, unproven }: Report): {
+  readonly blobs: ReadonlySet<Digest>;
+  readonly layers: ReadonlySet<LayerId>;
+} {
+  return {
+    blobs: new Set(problems.flatMap(({ blob }) => blob ?? [])),
+    layers: new Set([...problems.flatMap(({ layer }) => layer ?? []), ...unproven]),
+  };
 }

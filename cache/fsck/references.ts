@@ -1,60 +1,35 @@
-import { readFileSync } from 'node:fs';
+import { lstatSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Digest, hexOf } from '../../base/digest.ts';
 import type { ImageStore, StoredImage } from '../../snapshotter/images.ts';
+import { unsoundRows } from '../../snapshotter/overlay/layers.ts';
 import { originalOf } from '../../snapshotter/overlay/sidecar.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
-import { namedBy } from '../gc/documents.ts';
-import type { Report } from './problem.ts';
+import { type NamedBy, namedBy } from '../gc/documents.ts';
+import { isNamed } from '../gc/inventory.ts';
+import { type NeededLayer, needsOf } from '../gc/needs.ts';
+import { damagedIn, type Report } from './problem.ts';
 
-/** Records that cannot be read, and those whose layers are gone: the latter are no fault, as nobody uses them, but go with a repair. */
-export function checkRecords({ db }: Store, report: Report): void {
-  const there = new Set(db.all<{ id: LayerId }>('SELECT id FROM layers').map(({ id }) => originalOf(id).id));
-  let verified = 0;
-  for (const { key, outputs, parts } of db.all<{ key: string; outputs: string; parts: string }>(
-    'SELECT key, outputs, parts FROM record',
-  )) {
-    const layers = layersOf(outputs, parts);
-    if (layers?.every((layer) => there.has(layer))) verified++;
-    if (layers) continue;
-    report.problems.push({
-      what: `the cache record ${key} cannot be read`,
-      repair: 'it was removed',
-      mend: () => void db.run('DELETE FROM record WHERE key = ?', key),
-    });
-  }
-  report.verified.set('records', verified);
+/** What is here and in order, for whoever asks what an image lacks. */
+interface Sound {
+  readonly document: (digest: Digest) => NamedBy | undefined;
+  readonly hasBlob: (digest: Digest) => boolean;
+  /** Layers by diffID. */
+  readonly layers: ReadonlySet<string>;
 }
 
-function layersOf(outputs: string, parts: string): LayerId[] | undefined {
-  try {
-    JSON.parse(parts);
-    const values = JSON.parse(outputs) as readonly { readonly layers?: readonly LayerId[] }[];
-    return values.flatMap(({ layers }) => (Array.isArray(layers) ? layers.map((id: LayerId) => originalOf(id).id) : []));
-  } catch {
-    return undefined;
-  }
-}
-
-/** Every image: its documents, and for each layer a directory or a blob. */
+/** Every image: its documents, and for each layer its blob, or a directory that the blob can be made of. */
 export function checkImages(store: Store, images: Pick<ImageStore, 'list' | 'remove'>, report: Report): void {
-  const bad = new Set(report.problems.flatMap(({ blob }) => blob ?? []));
-  const gone = new Set(report.problems.flatMap(({ layer }) => layer ?? []));
-  const diffIds = new Set(
-    store.db
-      .all<{ id: LayerId; diff_id: string }>('SELECT id, diff_id FROM layers WHERE diff_id IS NOT NULL')
-      .filter(({ id }) => !gone.has(id))
-      .map(({ diff_id }) => diff_id),
-  );
+  const sound = soundParts(store, report);
   let verified = 0;
   for (const image of images.list()) {
-    const lacks = lackOf(store, image, bad, diffIds);
+    const lacks = lackOf(image, sound);
     if (lacks === undefined) verified++;
     else {
       report.problems.push({
         what: `the image ${image.name} lacks ${lacks}`,
-        repair: 'its name was removed: pull or build it again',
+        repair: isNamed(image) ? 'its name was removed: pull or build it again' : 'it was removed: build it again',
         mend: () => void images.remove(image.name),
       });
     }
@@ -62,40 +37,44 @@ export function checkImages(store: Store, images: Pick<ImageStore, 'list' | 'rem
   report.verified.set('images', verified);
 }
 
-function lackOf(store: Store, image: StoredImage, bad: ReadonlySet<Digest>, diffIds: ReadonlySet<string>): string | undefined {
-  const read = (digest: Digest) => {
-    if (bad.has(digest)) return undefined;
-    try {
-      return readFileSync(join(store.blobs, hexOf(digest)), 'utf8');
-    } catch {
-      return undefined;
-    }
+function soundParts(store: Store, report: Report): Sound {
+  const damaged = damagedIn(report);
+  const unsound = new Set(unsoundRows(store));
+  const read = new Map<Digest, NamedBy | undefined>();
+  const hasBlob = (digest: Digest) => !damaged.blobs.has(digest) && exists(store, digest);
+  const rows = store.db.all<{ id: LayerId; diff_id: string }>('SELECT id, diff_id FROM layers WHERE diff_id IS NOT NULL');
+  return {
+    hasBlob,
+    document(digest) {
+      if (!read.has(digest)) read.set(digest, damaged.blobs.has(digest) ? undefined : readDocument(store, digest));
+      return read.get(digest);
+    },
+    layers: new Set(
+      rows.filter(({ id }) => !unsound.has(id) && !damaged.layers.has(originalOf(id).id)).map(({ diff_id }) => diff_id),
+    ),
   };
-  const lack = (digest: Digest, needed: boolean): string | undefined => {
-    const text = read(digest);
-    // A platform of an index that was never fetched is not there, and need not be.
-    if (text === undefined) return needed ? `the document ${digest}` : undefined;
-    const named = namedBy(text);
-    if (!named) return `a document that can be read: ${digest}`;
-    const isIndex = named.layers.length === 0 && named.documents.length > 0 && !/"config"/.test(text);
-    if (isIndex) return first(named.documents, (document) => lack(document, false));
-    const configs = named.documents.map((document) => ({ document, config: read(document) }));
-    const missing = configs.find(({ config }) => config === undefined);
-    if (missing) return `the document ${missing.document}`;
-    const ids = configs.flatMap(({ config }) => namedBy(config ?? '')?.diffIds ?? []);
-    return first([...ids.keys()], (at) => {
-      const blob = named.layers[at];
-      const here = diffIds.has(ids[at]!) || (blob !== undefined && !bad.has(blob) && read(blob) !== undefined);
-      return here ? undefined : `the layer ${ids[at]}`;
-    });
-  };
-  return lack(image.target.digest, true);
 }
 
-function first<T, R>(values: readonly T[], look: (value: T) => R | undefined): R | undefined {
-  for (const value of values) {
-    const found = look(value);
-    if (found !== undefined) return found;
+function exists(store: Store, digest: Digest): boolean {
+  return lstatSync(join(store.blobs, hexOf(digest)), { throwIfNoEntry: false }) !== undefined;
+}
+
+function readDocument(store: Store, digest: Digest): NamedBy | undefined {
+  try {
+    return namedBy(readFileSync(join(store.blobs, hexOf(digest)), 'utf8'));
+  } catch {
+    return undefined;
   }
-  return undefined;
+}
+
+function lackOf(image: StoredImage, { document, hasBlob, layers }: Sound): string | undefined {
+  const needs = needsOf(image, document);
+  if (needs.lacks !== undefined) return needs.lacks;
+  // An image is run from its layers and sent as its blobs. The tar of a layer is made of the layer; any other blob only its sender has.
+  const isHere = ({ diffId, blob }: NeededLayer) => {
+    if (blob === undefined) return diffId !== undefined && layers.has(diffId);
+    return hasBlob(blob) || (blob === diffId && layers.has(diffId));
+  };
+  const lost = needs.layers.find((layer) => !isHere(layer));
+  return lost && `the layer ${lost.diffId ?? lost.blob}`;
 }

@@ -118,13 +118,17 @@ class Inventory {
 
   /** Blobs that hold a layer go with it; of several layers with that diffID, with the one an image needs. */
   #ownForms(): void {
-    const forms = this.#stock.store.db.all<{ diff_id: string; digest: string }>('SELECT diff_id, digest FROM forms');
+    const forms = this.#stock.store.db.all<{ diff_id: string; digest: string; variant: string }>(
+      'SELECT diff_id, digest, variant FROM forms',
+    );
     for (const form of forms) {
       const layers = this.#byDiff.get(form.diff_id as Digest);
       const owner = layers?.find(({ id }) => this.#pinned.has(id)) ?? layers?.[0];
       const digest = form.digest as Digest;
       if (!owner) continue;
-      if (this.#pinned.has(owner.id) && !this.#pinned.has(digest)) this.#spare.add(digest);
+      // Nobody but its sender can make a pulled blob again.
+      const isSpare = form.variant !== 'pulled' && this.#pinned.has(owner.id) && !this.#pinned.has(digest);
+      if (isSpare) this.#spare.add(digest);
       else this.#owner.set(digest, owner.id);
     }
   }

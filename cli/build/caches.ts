@@ -109,7 +109,10 @@ export class BuildCaches implements AsyncDisposable {
     const options: SolverOptions<BuildResult> = {
       ...settings,
       cache,
-      codec: resultCodec(snapshotter, (stack, context) => bringStack(world, stack, context)),
+      codec: {
+        ...settings.codec,
+        decode: resultCodec(snapshotter, (stack, context) => bringStack(world, stack, context)).decode,
+      },
       onKeyed: (vertices) => (this.#keyed = vertices),
     };
     const use = async (held: readonly Held<BuildResult>[]) =>

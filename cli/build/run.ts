@@ -45,6 +45,7 @@ import { internalStep } from './internal.ts';
 import type { OnFailure } from './on-failure.ts';
 import type { BuildOptions } from './options.ts';
 import { explainFailure } from './outcome.ts';
+import { provingCodec } from './proving.ts';
 import { openRemotes } from './remotes.ts';
 import { announcedResolver, type LocalSource, layoutsOf, type PreparedRequest, prepareRequest } from './request.ts';
 import { openSecrets, secretDirectory } from './secrets.ts';
@@ -231,7 +232,7 @@ interface Lent extends Pick<World, 'sources' | 'layouts'> {
 }
 
 function openEngine(options: BuildOptions, context: BuildContext, lent: Lent): Engine {
-  const { session, progress } = context;
+  const { session, progress, scope, signal } = context;
   const locals = new Map<string, DirectoryResult>();
   const emulated: EmulatedStep[] = [];
   const executor = openExecutor(context);
@@ -244,7 +245,7 @@ function openEngine(options: BuildOptions, context: BuildContext, lent: Lent): E
   const settings: SolverOptions<BuildResult> = {
     cache: openRecords(session.store, project),
     memory,
-    codec: resultCodec(session.snapshotter),
+    codec: scope.use(provingCodec(resultCodec(session.snapshotter), session.snapshotter, signal)),
     progress,
     limits: { process: options.maxParallelism, network: 4, cpu: options.maxParallelism },
     alone: (key, signal, body) => withLockFile(join(session.store.tmp, 'locks', `k${hexOf(key)}`), signal, body),

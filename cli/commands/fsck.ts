@@ -16,15 +16,18 @@ export async function run(argv: readonly string[]): Promise<number> {
   await using session = openSession();
   using cancel = cancelOnSignals();
   const world = { ...session, jobs: pooledJobs(session.pool) };
-  const report = await fsck(world, cancel.signal);
-  const left = flags.repair && report.problems.length > 0 ? await repair(world, report, cancel.signal) : [];
+  const { report, left } = flags.repair
+    ? await repair(world, cancel.signal)
+    : { report: await fsck(world, cancel.signal), left: [] };
   for (const problem of report.problems) {
     const { what, repair: mended } = problem;
     const outcome = !flags.repair ? '' : left.includes(problem) ? ' (a process uses it: run this again later)' : ` (${mended})`;
     stdout.write(`${what}${outcome}\n`);
   }
   const counts = [...report.verified].map(([kind, count]) => `${count} ${kind}`).join(', ');
-  stdout.write(`verified: ${counts}${report.unproven > 0 ? `; ${report.unproven} layers that nothing can prove` : ''}\n`);
+  const removed = flags.repair ? ', which were removed' : " ('--repair' removes them)";
+  const unproven = report.unproven.length > 0 ? `; ${report.unproven.length} layers that nothing can prove${removed}` : '';
+  stdout.write(`verified: ${counts}${unproven}\n`);
   stdout.write(report.problems.length === 0 ? 'the store is sound\n' : `${report.problems.length} wrong\n`);
   return report.problems.length === 0 || (flags.repair && left.length === 0) ? 0 : 1;
 }

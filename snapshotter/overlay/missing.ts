@@ -1,8 +1,17 @@
-import { KilnError } from '../../base/errors.ts';
+import { KilnError, messageOf } from '../../base/errors.ts';
 import type { LayerId } from '../snapshotter.ts';
 
 export function missingLayer(id: LayerId): KilnError {
   return new KilnError('KILN_LAYER_MISSING', `the store has no layer ${id}`, {
     hint: "it was removed; build, pull or load the image again ('kiln fsck' lists what else is lost)",
+  });
+}
+
+/** A layer of a local image that is gone with all its forms, and that its registry does not give either. */
+export function missingLayerOf(image: string, diffId: string, cause?: unknown): KilnError {
+  const asked = cause === undefined ? '' : `, and it cannot be fetched: ${messageOf(cause)}`;
+  return new KilnError('KILN_LAYER_MISSING', `the store has lost the layer ${diffId} of the image ${image}${asked}`, {
+    hint: "build, pull or load the image again; 'kiln fsck' lists what else is lost",
+    cause,
   });
 }

@@ -1,6 +1,6 @@
 import type { BlobForms, ContentStore } from '../content.ts';
 import { chooseTrees } from '../copying/choose.ts';
-import type { ImageStore } from '../images.ts';
+import type { MirroredImages } from '../images.ts';
 import { openContent } from '../store/content.ts';
 import { openBlobForms } from '../store/forms.ts';
 import { openImages } from '../store/images.ts';
@@ -17,7 +17,7 @@ export interface Rooms {
   readonly store: Store;
   readonly content: ContentStore;
   readonly forms: BlobForms;
-  readonly images: ImageStore;
+  readonly images: MirroredImages;
   readonly snapshotter: OverlaySnapshotter;
   readonly packer: OverlayPacker;
 }

@@ -14,6 +14,8 @@ export interface LayerRecord {
   readonly created: number;
   /** The boot in which the layer was made: see LayerTable. */
   readonly boot: string;
+  /** What a layer that does not stand alone was unpacked above. Only beside the layer. */
+  readonly below?: readonly LayerId[] | undefined;
   /** The blob an unpacked layer came in. Only beside the layer: the table of forms has it, too. */
   readonly form?: BlobForm | undefined;
 }
@@ -39,7 +41,12 @@ export function readSidecar(path: string, name: string): LayerRecord | undefined
   const { info } = record;
   if (info && !(isDigest(info.diffId) && typeof info.tarSize === 'number' && typeof info.empty === 'boolean')) return undefined;
   if (record.form && !(isDigest(record.form.diffId) && isDigest(record.form.digest))) return undefined;
+  if (record.below !== undefined && !isIdList(record.below)) return undefined;
   return record as LayerRecord;
+}
+
+function isIdList(value: unknown): boolean {
+  return Array.isArray(value) && value.every((id) => typeof id === 'string' && isLayerId(id));
 }
 
 /** Layer ids come back from cache records and from disk, and become paths: this form and no other. */

@@ -160,7 +160,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
       await this.#table.reading(below.layers, () => made.open(this.trees, stackOf(this.#table, below)));
       const info = await this.#unpackBlob(layer, { ...this.#request(layer, made.files), root: made.root }, signal);
       if (!info) throw new Error(`layer ${layer.diffId} asked for parents that it had`);
-      return await this.#keep(idAbove(layer.diffId, below), layer, info, made);
+      return await this.#keep(idAbove(layer.diffId, below), layer, info, made, below.layers);
     });
   }
 
@@ -193,11 +193,11 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     };
   }
 
-  async #keep(id: LayerId, layer: ImageLayer, info: LayerInfo, made: ActiveLayer): Promise<LayerId> {
+  async #keep(id: LayerId, layer: ImageLayer, info: LayerInfo, made: ActiveLayer, below?: readonly LayerId[]): Promise<LayerId> {
     await made.strip();
     const alone = id.startsWith('d');
     this.#table.add(
-      { id, info, alone, created: layer.created || Date.now(), boot: bootId(), form: this.#remember(layer) },
+      { id, info, alone, created: layer.created || Date.now(), boot: bootId(), below, form: this.#remember(layer) },
       made.directory,
     );
     return id;

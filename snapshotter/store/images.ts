@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Digest, isDigest } from '../../base/digest.ts';
 import { errnoOf } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
-import type { ImageStore, StoredImage } from '../images.ts';
+import type { MirroredImages, StoredImage } from '../images.ts';
 import { guarded } from './errors.ts';
 import type { Store } from './root.ts';
 
@@ -24,20 +24,20 @@ interface Row {
  * The names of images. The table is mirrored in `images.json`, because names, unlike layers and blobs, cannot be found again on
  * disk when the database is lost.
  */
-export function openImages(store: Store): ImageStore {
+export function openImages(store: Store): MirroredImages {
   store.migrate('images', TABLES);
   const images = new ImageTable(store);
   store.recovering('images', () => images.restore());
   return images;
 }
 
-class ImageTable implements ImageStore {
+class ImageTable implements MirroredImages {
   readonly #store: Store;
-  readonly #mirror: string;
+  readonly #mirrorPath: string;
 
   constructor(store: Store) {
     this.#store = store;
-    this.#mirror = join(store.root, 'images.json');
+    this.#mirrorPath = join(store.root, 'images.json');
   }
 
   get(name: string): StoredImage | undefined {
@@ -50,12 +50,12 @@ class ImageTable implements ImageStore {
     return rows.flatMap((row) => fromRow(row) ?? this.#mend(row.name) ?? []);
   }
 
-  mirrorIsTrue(): boolean {
+  isMirrored(): boolean {
     const names = (images: readonly StoredImage[]) => JSON.stringify(images.map(({ name, target }) => [name, target.digest]));
     return names(this.#readMirror()) === names(this.list());
   }
 
-  writeMirror(): void {
+  mirror(): void {
     this.#store.db.transaction(() => this.#writeMirror());
   }
 
@@ -113,10 +113,10 @@ class ImageTable implements ImageStore {
   /** Inside the transaction, so that the last writer's mirror holds every name. */
   #writeMirror(): void {
     const temporary = this.#store.scratchPath('images');
-    guarded(this.#mirror, () => {
+    guarded(this.#mirrorPath, () => {
       // On disk before it takes the place of the old one: a power cut leaves one of the two.
       writeFileSync(temporary, `${JSON.stringify(this.list(), undefined, 1)}\n`, { mode: 0o600, flush: true });
-      renameSync(temporary, this.#mirror);
+      renameSync(temporary, this.#mirrorPath);
     });
   }
 
@@ -124,7 +124,7 @@ class ImageTable implements ImageStore {
   #readMirror(): StoredImage[] {
     let entries: unknown;
     try {
-      entries = JSON.parse(readFileSync(this.#mirror, 'utf8'));
+      entries = JSON.parse(readFileSync(this.#mirrorPath, 'utf8'));
     } catch (error) {
       if (errnoOf(error) === 'ENOENT' || error instanceof SyntaxError) return [];
       throw error;

@@ -1,0 +1,94 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { errnoOf } from '../../base/errors.ts';
+import { tryLockFile } from '../../snapshotter/overlay/filelock.ts';
+import type { Store } from '../../snapshotter/store/root.ts';
+import { removeTree } from '../../snapshotter/sys/removal.ts';
+import { readAbout } from '../mounts.ts';
+import type { Report } from './problem.ts';
+
+/** What the store keeps in files of its own beside blobs and layers. What is in a cache mount belongs to its steps, and nobody can prove it. */
+export function checkFiles({ root }: Store, report: Report): void {
+  checkMemories(join(root, 'statcache'), 'digests of the files of a context', report);
+  checkMemories(join(root, 'copies'), 'what a large copy made', report);
+  checkMounts(join(root, 'caches'), report);
+  checkRepositories(join(root, 'git'), report);
+}
+
+/** Where a memory has the crc32 of all that follows it, by its first eight bytes; see statcache.ts and earlier.ts. */
+const SUM_AT: Readonly<Record<string, { readonly sum: number; readonly from: number }>> = {
+  'KILNSC1\n': { sum: 12, from: 16 },
+  'KILNEC1\n': { sum: 8, from: 12 },
+};
+
+/** Builds take a damaged one for an empty one. */
+function checkMemories(directory: string, what: string, report: Report): void {
+  for (const name of namesIn(directory)) {
+    const path = join(directory, name);
+    // Of a process that writes it just now, or died in it; the latter goes with a collection.
+    if (name.endsWith('.tmp') || isWholeMemory(path)) continue;
+    report.problems.push({
+      what: `the memory ${name} (${what}) is damaged`,
+      repair: 'it was removed; the files are read again',
+      mend: () => rmSync(path, { force: true }),
+    });
+  }
+}
+
+function isWholeMemory(path: string): boolean {
+  try {
+    const bytes = readFileSync(path);
+    const at = SUM_AT[bytes.toString('latin1', 0, 8)];
+    return at !== undefined && bytes.length >= 16 && crc32(bytes.subarray(at.from)) === bytes.readUInt32LE(at.sum);
+  } catch (error) {
+    return errnoOf(error) === 'ENOENT';
+  }
+}
+
+/** The record of a cache mount: without it a mount works, and nobody can say which it is. */
+function checkMounts(directory: string, report: Report): void {
+  for (const name of namesIn(directory)) {
+    const home = join(directory, name);
+    const about = join(home, 'about.json');
+    if (!existsSync(about) || readAbout(home)) continue;
+    report.problems.push({
+      what: `the description of the cache mount ${name} cannot be read`,
+      repair: 'it was removed; the next step that uses the mount writes it again',
+      mend: () => rmSync(about, { force: true }),
+    });
+  }
+}
+
+/** Mirrors of git repositories, verified by git itself where there is one. A mirror that is in use is left alone. */
+function checkRepositories(directory: string, report: Report): void {
+  let verified = 0;
+  for (const name of namesIn(directory).filter((one) => !one.endsWith('.lock'))) {
+    const path = join(directory, name);
+    using held = tryLockFile(`${path}.lock`, 'exclusive', 'unused');
+    if (!held) continue;
+    const env = { PATH: process.env['PATH'], GIT_CONFIG_NOSYSTEM: '1', GIT_CONFIG_GLOBAL: '/dev/null', GIT_DIR: path };
+    const checked = spawnSync('git', ['fsck', '--no-dangling', '--no-progress'], { env, cwd: '/', stdio: 'ignore' });
+    rmSync(held.path, { force: true });
+    // Without git no step can use it either.
+    if (checked.error) continue;
+    if (checked.status === 0) verified++;
+    else
+      report.problems.push({
+        what: `the git repository ${name} is damaged`,
+        repair: 'it was removed; its commits are fetched again',
+        mend: () => removeTree(path),
+      });
+  }
+  if (verified > 0) report.verified.set('git repositories', verified);
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
