@@ -6,7 +6,8 @@ import type { BlobForms, ContentStore } from '../../snapshotter/content.ts';
 import type { LayerJobs } from '../../snapshotter/overlay/jobs.ts';
 import { unsoundRows } from '../../snapshotter/overlay/layers.ts';
 import { isLayerId, isUnpacked, type LayerRecord, originalOf, readSidecar, SIDECAR } from '../../snapshotter/overlay/sidecar.ts';
-import type { LayerId, LayerInfo, Snapshotter } from '../../snapshotter/snapshotter.ts';
+import type { OverlaySnapshotter } from '../../snapshotter/overlay/snapshotter.ts';
+import type { LayerId, LayerInfo } from '../../snapshotter/snapshotter.ts';
 import { condemnedNames } from '../../snapshotter/store/leases.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 
@@ -26,7 +27,7 @@ export interface LayerWorld {
   readonly content: ContentStore;
   readonly forms: BlobForms;
   readonly jobs: LayerJobs;
-  readonly snapshotter: Pick<Snapshotter, 'prepare'>;
+  readonly snapshotter: Pick<OverlaySnapshotter, 'prepare' | 'trees'>;
 }
 
 interface Row {
@@ -127,16 +128,18 @@ async function unpackedAgain(
   signal: AbortSignal,
 ): Promise<LayerInfo | 'unknown' | undefined> {
   const { content, forms, jobs } = world;
+  const { kind, marks } = world.snapshotter.trees;
   const candidates = [...forms.all(diffId), ...(form && form.diffId === diffId ? [form] : [])];
   const blob = candidates.find(({ digest, size }) => !badBlobs.has(digest) && content.size(digest) === size);
   if (!blob) return undefined;
-  const request = { blob: content.path(blob.digest), mediaType: blob.mediaType, diffId };
+  const request = { blob: content.path(blob.digest), mediaType: blob.mediaType, diffId, marks };
   if (alone) {
     using scratch = world.store.scratch('fsck');
     const unpacked = await jobs.unpack({ ...request, files: scratch.path }, signal);
     return unpacked ? await jobs.describe({ files: scratch.path }, signal) : 'unknown';
   }
-  if (!below) return 'unknown';
+  // A tree of copies says what changed only when it is gathered.
+  if (!below || kind !== 'overlay') return 'unknown';
   await using active = await world.snapshotter.prepare({ layers: below });
   await jobs.unpack({ ...request, files: active.upper, root: active.root }, signal);
   return await jobs.describe({ files: active.upper }, signal);
