@@ -78,7 +78,7 @@ function checkRepositories(directory: string, report: Report): void {
       report.problems.push({
         what: `the git repository ${name} is damaged`,
         repair: 'it was removed; its commits are fetched again',
-        mend: () => removeTree(path),
+        mend: () => void removeTree(path),
       });
   }
   if (verified > 0) report.verified.set('git repositories', verified);

@@ -13,6 +13,7 @@ import type { Store } from '../../snapshotter/store/root.ts';
 
 import { removeTree } from '../../snapshotter/sys/removal.ts';
 import { damagedIn, type Report } from './problem.ts';
+
 a;
 layer;
 that;
