@@ -10,18 +10,8 @@ import type { OverlaySnapshotter } from '../../snapshotter/overlay/snapshotter.t
 import type { LayerId, LayerInfo } from '../../snapshotter/snapshotter.ts';
 import { condemnedNames } from '../../snapshotter/store/leases.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
-
 import { removeTree } from '../../snapshotter/sys/removal.ts';
 import { damagedIn, type Report } from './problem.ts';
-
-a;
-layer;
-that;
-is;
-gone;
-is;
-told as such;
-)
 
 export interface LayerWorld {
   readonly store: Store;
