@@ -1,5 +1,6 @@
 import { asDigest, type Digest, hexOf } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
+import { redactData, redactUrl } from '../base/redact.ts';
 import { originalOf } from '../snapshotter/overlay/sidecar.ts';
 import type { LayerId } from '../snapshotter/snapshotter.ts';
 import type { Store } from '../snapshotter/store/root.ts';
@@ -154,14 +155,15 @@ class Records implements CacheStore {
 
   save(record: CacheRecord): void {
     const outputs = JSON.stringify(record.outputs);
-    const parts = JSON.stringify(record.parts);
+    // The key is made of the real values; the texts are for explanations only.
+    const parts = JSON.stringify(redactData(record.parts));
     this.#db.transaction(() => {
       this.#db.run(
         'INSERT OR REPLACE INTO record (key, outputs, parts, description, created, duration, used, scope) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
         hexOf(record.key),
         outputs,
         parts,
-        record.description,
+        redactUrl(record.description),
         record.created,
         record.durationMs,
         record.created,

@@ -1,6 +1,7 @@
 import { KilnError, messageOf } from '../base/errors.ts';
 import { untoldOsError } from '../base/oserror.ts';
 import type { WarningEvent } from '../base/progress.ts';
+import { redactError, redactUrl } from '../base/redact.ts';
 import { stderr } from './output.ts';
 import { cleanLine } from './terminal/text.ts';
 
@@ -11,11 +12,12 @@ export async function printError(thrown: unknown): Promise<void> {
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const cause =
       error instanceof Error && error.cause instanceof Error ? `\ncaused by: ${error.cause.stack ?? error.cause.message}` : '';
-    stderr.write(`ERROR: this is a bug in Kiln, please report it: ${messageOf(error)}\n${stack}${cause}\n`);
+    stderr.write(redactUrl(`ERROR: this is a bug in Kiln, please report it: ${messageOf(error)}\n${stack}${cause}\n`));
     return;
   }
   const { renderError } = await import('../frontend/diagnostics.ts');
-  stderr.write(`${renderError(stderr.isTTY ? withCleanNotes(error) : error)}\n`);
+  const told = redactError(error);
+  stderr.write(`${renderError(stderr.isTTY ? withCleanNotes(told) : told)}\n`);
 }
 
 /** Notes are mostly the end of a step's output: a terminal shows it without its colours and other sequences. */

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { KilnError } from '../../base/errors.ts';
+import { redactData } from '../../base/redact.ts';
 import { checkBuild, outlineBuild, targetsOf } from '../../frontend/call/call.ts';
 import { checkDocument, outlineDocument, targetsDocument } from '../../frontend/call/documents.ts';
 import { checkText, outlineText, targetsText } from '../../frontend/call/texts.ts';
@@ -17,7 +18,8 @@ export interface CallAnswer {
 /** Answers a question about the Dockerfile. Nothing is built. */
 export async function answerCall(call: CallSpec, options: BuildOptions, context: BuildContext): Promise<CallAnswer> {
   const { request, vertex } = await openFrontend(options, context);
-  const { dockerfile: source } = request;
+  // Documents hold the Dockerfile in base64: it is told without the logins in its URLs before.
+  const source = redactData(request.dockerfile);
   const done = (document: unknown, text: string): CallAnswer => ({
     text: call.format === 'json' ? `${JSON.stringify(document, null, 2)}\n` : text,
     exitCode: 0,
@@ -25,7 +27,7 @@ export async function answerCall(call: CallSpec, options: BuildOptions, context:
   });
   switch (call.method) {
     case 'check': {
-      const report = await checkBuild(request);
+      const report = redactData(await checkBuild(request));
       const answer = done(
         checkDocument(report),
         checkText(report, (name) => (name === source.name ? fileName(options, name) : name)),
@@ -34,13 +36,15 @@ export async function answerCall(call: CallSpec, options: BuildOptions, context:
       return { ...answer, exitCode, error: report.error };
     }
     case 'outline': {
-      const outline = await outlineBuild(request, (findings) => {
-        for (const event of findings.events()) context.progress({ ...event, vertex });
-      });
+      const outline = redactData(
+        await outlineBuild(request, (findings) => {
+          for (const event of findings.events()) context.progress({ ...event, vertex });
+        }),
+      );
       return done(outlineDocument(outline, source), outlineText(outline));
     }
     case 'targets': {
-      const targets = targetsOf(source);
+      const targets = redactData(targetsOf(source));
       return done(targetsDocument(targets, source), targetsText(targets));
     }
   }

@@ -208,8 +208,3 @@ function isTarHeader(bytes: Buffer): boolean {
     .replace(/[\0 ].*$/s, '');
   return /^[0-7]+$/.test(field) && Number.parseInt(field, 8) === sum;
 }
-
-/** A URL for messages and logs. */
-export function withoutUserinfo(url: string): string {
-  return url.replace(/^([a-z]+:\/\/)[^@/]*@/i, '$1');
-}

@@ -55,5 +55,10 @@ function suggestion(path: string, directory: string | undefined): string {
 }
 
 function isThere(directory: string, name: string): boolean {
-  return lstatSync(join(directory, name), { throwIfNoEntry: false }) !== undefined;
+  try {
+    return lstatSync(join(directory, name), { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    // Whoever reads a file there says what is wrong with the directory.
+    return false;
+  }
 }

@@ -1,4 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
+import { redactBytes, redactData } from '../../base/redact.ts';
 import { convertDockerfile } from '../../frontend/convert/convert.ts';
 import { parseDockerfile } from '../../frontend/parse.ts';
 import { imageSources } from '../../registry/pull.ts';
@@ -19,7 +20,10 @@ export interface DumpFlags {
   readonly format: 'json' | 'binary';
 }
 
-/** The graph of a Dockerfile for one platform: JSON text, or the bytes of pb.Definition. Nothing is built; base images are looked up. */
+/**
+ * The graph of a Dockerfile for one platform: JSON text, for people and without logins in URLs, or the bytes of pb.Definition as they are.
+ * Nothing is built; base images are looked up.
+ */
 export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Array> {
   const argv = [
     path,
@@ -40,7 +44,14 @@ export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Arra
   const { targets } = await convertDockerfile(request, parseDockerfile(context.dockerfile));
   const edge = targets[0]?.edge;
   if (flags.format === 'binary') return marshalDefinition(toDefinition(edge));
-  return Buffer.from(`${JSON.stringify(definitionJson(edge), null, 2)}\n`);
+  return Buffer.from(`${JSON.stringify(redactData(definitionJson(edge)), withoutLogins, 2)}\n`);
+}
+
+/** What is in base64: the lines of heredocs and the Dockerfile. */
+function withoutLogins(name: string, value: unknown): unknown {
+  return name === 'data' && typeof value === 'string'
+    ? Buffer.from(redactBytes(Buffer.from(value, 'base64'))).toString('base64')
+    : value;
 }
 
 /** A build says what is to be said of the context. */

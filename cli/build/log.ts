@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { attempt, reading, writing } from '../../base/oserror.ts';
 import type { ProgressEvent } from '../../base/progress.ts';
+import { redactData } from '../../base/redact.ts';
 
 /** Logs of this many builds are kept. */
 const KEPT = 100;
@@ -24,7 +25,7 @@ export class BuildLog implements Disposable {
     this.id = `${now.toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15)}-${process.pid}`;
     const path = join(directory, this.id + SUFFIX);
     this.#fd = attempt(writing('the log of the build', path), () => openSync(path, 'ax', 0o600));
-    this.#write(JSON.stringify({ build: this.id, ...header }));
+    this.#write(JSON.stringify(redactData({ build: this.id, ...header })));
   }
 
   event(event: ProgressEvent): void {
@@ -33,7 +34,7 @@ export class BuildLog implements Disposable {
 
   /** The last line. */
   end(outcome: Readonly<Record<string, unknown>>): void {
-    this.#write(JSON.stringify({ ended: Date.now(), ...outcome }));
+    this.#write(JSON.stringify(redactData({ ended: Date.now(), ...outcome })));
   }
 
   #write(line: string): void {

@@ -1,4 +1,5 @@
 import type { KilnError } from '../../base/errors.ts';
+import { redactUrl } from '../../base/redact.ts';
 import { SECRET_NAME } from '../../frontend/check/usage.ts';
 import { parseDockerfile } from '../../frontend/parse.ts';
 
@@ -42,7 +43,7 @@ function withoutSecret(buildArg: string): string {
 
 /** A login in a URL, as a git or http context may have one. */
 function withoutLogin(argument: string): string {
-  return argument.replace(/(https?:\/\/)[^@/\s]*@/g, '$1');
+  return redactUrl(argument).replaceAll('://xxxxx@', '://');
 }
 
 /** The stage that the line of the error is in, where there are several. */

@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { CancelledError, KilnError, messageOf } from '../../base/errors.ts';
 import type { ProgressEvent, ProgressSink, WarningEvent } from '../../base/progress.ts';
+import { redactData, redactUrl } from '../../base/redact.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import { fullDiskError } from '../../snapshotter/store/errors.ts';
-import { withoutUserinfo } from '../build/context.ts';
 import { exportBuild, exportSpecs, needsNoLayers, tryOutputs } from '../build/export.ts';
 import { parseBuildFlags } from '../build/flags.ts';
 import { contextHost } from '../build/host.ts';
@@ -38,19 +38,19 @@ export async function run(argv: readonly string[]): Promise<number> {
   const failure = await openFailure(options, view);
   using log = new BuildLog(session.store.logs, {
     started: Date.now(),
-    context: withoutUserinfo(options.context),
+    context: options.context,
     file: options.file,
     target: options.target,
     tags: options.tags,
   });
   const warnings: WarningEvent[] = [];
   const events: ProgressEvent[] = [];
-  const progress: ProgressSink = (event) => {
+  const progress = withoutLogins((event) => {
     log.event(event);
     if (event.kind === 'warning') warnings.push(event);
     if (options.explain) events.push(event);
     view.event(event);
-  };
+  });
   for (const event of told) progress(event);
   try {
     const response: ExportResponse = {
@@ -73,6 +73,11 @@ export async function run(argv: readonly string[]): Promise<number> {
     await tellFailure(argv, error, options, failure);
     return code;
   }
+}
+
+/** What a build tells, without logins in URLs; the output of steps is theirs, and stays as it is. */
+function withoutLogins(sink: ProgressSink): ProgressSink {
+  return (event) => sink(event.kind === 'log' ? event : redactData(event));
 }
 
 function viewOptions(): ViewOptions {
@@ -101,7 +106,7 @@ async function tellFailure(
   failure: OnFailure | undefined,
 ): Promise<void> {
   if (options.progress === 'quiet' || options.progress === 'rawjson' || options.progress === 'none') return;
-  for (const note of failure?.notes ?? []) stderr.write(`${note}\n`);
+  for (const note of failure?.notes ?? []) stderr.write(`${redactUrl(note)}\n`);
   if (!(error instanceof KilnError)) return;
   const { reproduction } = await import('../build/reproduce.ts');
   const command = reproduction(argv, error);
@@ -121,10 +126,10 @@ async function answer(options: BuildOptions, call: CallSpec, told: readonly Warn
   using cancel = cancelOnSignals();
   const view = await createView(options.progress, stderr, viewOptions());
   const warnings: WarningEvent[] = [];
-  const progress: ProgressSink = (event) => {
+  const progress = withoutLogins((event) => {
     if (event.kind === 'warning') warnings.push(event);
     view.event(event);
-  };
+  });
   for (const event of told) progress(event);
   try {
     const { answerCall } = await import('../build/call.ts');
@@ -186,7 +191,8 @@ async function writeAnswers({ iidFile, metadataFile }: BuildOptions, response: E
   const { writeIidFile, writeMetadataFile } = await import('../build/result-files.ts');
   const id = idOf(response);
   if (iidFile !== undefined && id !== undefined) await writeIidFile(iidFile, String(id));
-  if (metadataFile !== undefined) await writeMetadataFile(metadataFile, `${JSON.stringify(sorted(response), null, 2)}\n`);
+  if (metadataFile !== undefined)
+    await writeMetadataFile(metadataFile, `${JSON.stringify(redactData(sorted(response)), null, 2)}\n`);
 }
 
 async function finish(options: BuildOptions, response: ExportResponse, warnings: readonly WarningEvent[]): Promise<void> {

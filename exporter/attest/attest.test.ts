@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { asDigest, type Digest, digestOf } from '../../base/digest.ts';
-import { redactUrl } from '../../base/redact.ts';
 import { indexJson } from '../documents.ts';
 import type { ProvenanceOptions } from './attestation.ts';
 import { type BuildFacts, provenance } from './provenance.ts';
@@ -58,7 +57,7 @@ function withoutRun({ predicate, ...statement }: any): unknown {
 
 test('commits, downloads and layouts are named with what they came to', () => {
   const commit = 'a'.repeat(40);
-  const { body } = provenance(MIN, FACTS, {
+  const said = provenance(MIN, FACTS, {
     edge: undefined,
     materials: [
       { kind: 'git', remote: 'https://git.example/r.git', ref: 'main', commit },
@@ -66,7 +65,7 @@ test('commits, downloads and layouts are named with what they came to', () => {
       { kind: 'layout', name: `base@${BUSYBOX}`, platform: AMD64, digest: BUSYBOX },
     ],
   });
-  const { buildDefinition, runDetails } = JSON.parse(JSON.stringify(body));
+  const { buildDefinition, runDetails } = JSON.parse(statementJson(said, [])).predicate;
   const sha256 = BUSYBOX.slice(7);
   assert.equal(buildDefinition.resolvedDependencies, [
     { uri: 'https://git.example/r.git#main', digest: { sha1: commit } },
@@ -108,18 +107,6 @@ test('package URLs', () => {
   );
   assert.is(formatPurl({ type: 'deb', name: 'debian/g++', version: '1:2~3' }), 'pkg:deb/debian/g%2B%2B@1:2~3');
   assert.is(formatPurl({ type: 'npm', name: '@a/b', qualifiers: { x: undefined } }), 'pkg:npm/%40a/b');
-});
-
-test('logins are taken out of URLs, and nothing else is', () => {
-  assert.is(redactUrl('https://user:pass@host/x@y'), 'https://xxxxx@host/x@y');
-  assert.is(redactUrl('https://token@host'), 'https://xxxxx@host');
-  assert.is(redactUrl('a=https://u:p@ss@host b=http://v:w@h'), 'a=https://xxxxx@host b=http://xxxxx@h');
-  assert.is(redactUrl('ssh://git@host/r'), 'ssh://git@host/r');
-  assert.is(redactUrl('ssh://git:pw@host/r'), 'ssh://xxxxx@host/r');
-  assert.is(redactUrl('xssh://git@host/r'), 'xssh://xxxxx@host/r');
-  assert.is(redactUrl('A=git+ssh://git@host/r'), 'A=git+ssh://git@host/r');
-  assert.is(redactUrl('https://host/x?mail=a@b'), 'https://host/x?mail=a@b');
-  assert.is(redactUrl('docker-image://docker.io/a@sha256:1'), 'docker-image://docker.io/a@sha256:1');
 });
 
 test.run();

@@ -1,4 +1,4 @@
-import { redactUrl } from '../../base/redact.ts';
+import { redactBytes } from '../../base/redact.ts';
 import type { LlbEdge, LlbVertex, SourceRange } from '../../solver/llb/graph.ts';
 import type { ChownOpt, ExecOp, FileAction, Mount, Op, UserOpt } from '../../solver/llb/ops.ts';
 import { topological } from '../../solver/llb/walk.ts';
@@ -46,7 +46,7 @@ function opJson({ op }: LlbVertex): object {
 function kindJson(op: Op): object {
   switch (op.kind) {
     case 'source':
-      return { source: { identifier: redactUrl(op.source.identifier), attrs: attrsJson(op.source.attrs) } };
+      return { source: { identifier: op.source.identifier, attrs: attrsJson(op.source.attrs) } };
     case 'exec':
       return { exec: execJson(op.exec) };
     case 'file':
@@ -60,11 +60,11 @@ function kindJson(op: Op): object {
   }
 }
 
-/** What tells of this machine or of one session stays here; a login in an address too. */
+/** What tells of this machine or of one session stays here. */
 function attrsJson(attrs: Readonly<Record<string, string>>): object | undefined {
-  const shown = Object.entries(attrs)
-    .filter(([name, value]) => !/session|uniqueid/.test(name) && !(name === 'local.sharedkeyhint' && value.includes('/')))
-    .map(([name, value]) => [name, redactUrl(value)]);
+  const shown = Object.entries(attrs).filter(
+    ([name, value]) => !/session|uniqueid/.test(name) && !(name === 'local.sharedkeyhint' && value.includes('/')),
+  );
   return shown.length > 0 ? Object.fromEntries(shown) : undefined;
 }
 
@@ -134,7 +134,7 @@ function contentJson(action: FileAction['action']): object {
     }
     case 'mkfile': {
       const { data, owner, timestamp, ...file } = action.mkfile;
-      const bytes = Buffer.from(data).toString('base64');
+      const bytes = Buffer.from(redactBytes(data)).toString('base64');
       return { ...truthy({ ...file, data: bytes, timestamp: Number(timestamp) }), owner: ownerJson(owner) };
     }
     case 'mkdir': {

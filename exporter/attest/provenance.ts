@@ -40,8 +40,8 @@ const PRIVATE_ARGS = /^(build-arg|label|context):/;
 
 /**
  * The provenance of one platform's image: SLSA v1 or v0.2, in the form that BuildKit gives it (docs/attestations/slsa-definitions.md).
- * Never in it: secrets' bytes, logins in URLs, proxies, paths of this machine. In mode=min also none of the values of build arguments
- * and labels, nor which secrets there are.
+ * Never in it: secrets' bytes, proxies, paths of this machine; logins in URLs go when it becomes a statement (statement.ts). In mode=min
+ * also none of the values of build arguments and labels, nor which secrets there are.
  */
 export function provenance(options: ProvenanceOptions, build: BuildFacts, target: TargetFacts): Predicate {
   const facts = collect(options, build, target);
@@ -73,7 +73,7 @@ function collect({ mode }: ProvenanceOptions, build: BuildFacts, { edge, materia
     },
     request: {
       frontend: 'dockerfile.v0',
-      args: args.length > 0 ? Object.fromEntries(args.map(([name, value]) => [name, redactUrl(value)])) : undefined,
+      args: args.length > 0 ? Object.fromEntries(args) : undefined,
       ...(mode === 'max' && { secrets: grants(edge, 'secret'), ssh: grants(edge, 'ssh') }),
       locals: nonEmpty(build.locals.map((name) => ({ name }))),
     },
@@ -154,11 +154,11 @@ function dependency(material: Material, mode: Mode): object | undefined {
 
 /** A query often holds a token, or the value of a build argument. */
 function address(url: string, mode: Mode): string {
-  return redactUrl(mode === 'max' ? url : url.replace(/\?[^#]*/, ''));
+  return mode === 'max' ? url : url.replace(/\?[^#]*/, '');
 }
 
 function gitUri({ remote, ref }: Extract<Material, { kind: 'git' }>): string {
-  return redactUrl(ref === undefined ? remote : `${remote}#${ref}`);
+  return ref === undefined ? remote : `${remote}#${ref}`;
 }
 
 function gitDigest(commit: string): object {
@@ -193,7 +193,7 @@ function grants(edge: LlbEdge | undefined, kind: 'secret' | 'ssh'): readonly obj
 
 /** The Dockerfile, and which of its lines each step comes from. */
 function sourceOf({ dockerfile }: BuildFacts, { locations }: ReturnType<typeof graphSteps>): object {
-  const data = Buffer.from(dockerfile.text).toString('base64');
+  const data = Buffer.from(redactUrl(dockerfile.text)).toString('base64');
   return { locations, infos: [{ filename: dockerfile.name, language: 'Dockerfile', data }] };
 }
 

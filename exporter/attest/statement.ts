@@ -1,6 +1,7 @@
 import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
 import { type Descriptor, MEDIA } from '../../base/oci.ts';
 import type { Platform } from '../../base/platform.ts';
+import { redactData } from '../../base/redact.ts';
 import { compactJson, indentedJson, manifestJson } from '../documents.ts';
 import type { Predicate } from './attestation.ts';
 import { imagePurl } from './purl.ts';
@@ -24,7 +25,7 @@ export function statementText(predicate: Predicate, subjects: readonly Subject[]
 }
 
 function statement({ type, body }: Predicate, subject: readonly Subject[]): object {
-  return { _type: 'https://in-toto.io/Statement/v0.1', predicateType: type, subject, predicate: body };
+  return { _type: 'https://in-toto.io/Statement/v0.1', predicateType: type, subject, predicate: redactData(body) };
 }
 
 /** The image as the subject, under each of its names. */

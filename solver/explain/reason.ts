@@ -1,4 +1,5 @@
 import type { Digest } from '../../base/digest.ts';
+import { redactData } from '../../base/redact.ts';
 import type { KeyPart } from '../../cache/cache.ts';
 import { compareIndexes, type IndexDifference } from '../../cache/explain/contentindex.ts';
 import type { EarlierRecord, MissMemory } from '../../cache/explain/memory.ts';
@@ -15,6 +16,12 @@ export interface MissedVertex {
   readonly index: (input: number) => Buffer | undefined;
 }
 
+/** As records hold it. */
+function withoutLogins(vertex: MissedVertex): MissedVertex {
+  const { name, parts, inputs } = vertex;
+  return { ...vertex, ...redactData({ name, parts, inputs }) };
+}
+
 const NEVER = 'it was never built here';
 /** Files named in one sentence. */
 const NAMED = 3;
@@ -23,7 +30,8 @@ const NAMED = 3;
  * Why there was no record for a vertex, in the user's words: the first thing that differs from the most similar earlier record of that
  * step. One sentence, without the names of values that could be secret.
  */
-export function missReason(vertex: MissedVertex, memory: MissMemory): string {
+export function missReason(asked: MissedVertex, memory: MissMemory): string {
+  const vertex = withoutLogins(asked);
   if (vertex.ignoreCache) return 'the cache was not to be used (--no-cache or --no-cache-filter)';
   if (!vertex.key) return 'it rests on something that means nothing in another build';
   const pruned = memory.pruned(vertex.key);
@@ -61,6 +69,7 @@ function difference(vertex: MissedVertex, old: EarlierRecord, memory: MissMemory
     const is = after.get(name);
     if (was !== is) return sentence(vertex, old, memory, name, was, is);
   }
+  if ([...after.values()].some((value) => value.includes('://xxxxx@'))) return 'the login in a URL of it has another value';
   return 'the way keys are made has changed';
 }
 
