@@ -51,7 +51,9 @@ export function dockerExporter(rooms: ExportRooms, { image: options, destination
       reported(name, context, async (report) => {
         if (targets.length > 1 || options.alwaysIndex) throw severalPlatforms();
         const plain = withoutAttestations(context);
-        const image = await packedImage(rooms, options, targets, plain, options.ociTypes ?? false, report);
+        const ociTypes = options.ociTypes ?? false;
+        if (options.compression === 'zstd' && !ociTypes) tellZstd(context);
+        const image = await packedImage(rooms, options, targets, plain, ociTypes, report);
         const index = layoutIndex(image.target, options.names, timeOf(context.epoch));
         const manifests = image.manifests.map(({ config, layers }) => dockerManifest(config, layers, options.names));
         const entries = [...layoutEntries(image, index), ...manifests];
@@ -72,6 +74,15 @@ function withoutAttestations({ attest, ...context }: ExportContext): ExportConte
       detail: ['use --output type=oci, or push to a registry'],
     });
   return context;
+}
+
+/** Docker's image format knows gzip only. */
+function tellZstd({ progress }: ExportContext): void {
+  progress({
+    kind: 'warning',
+    short: 'layers in zstd have no media type in the docker image format: older engines and other tools refuse them',
+    detail: ['use compression=gzip, or oci-mediatypes=true'],
+  });
 }
 
 /** The time an export is dated, in milliseconds since 1970. */

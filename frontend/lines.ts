@@ -212,3 +212,15 @@ function logicalLine(source: SourceText, facts: LineFacts, pieces: readonly Piec
   };
   return { ...facts, positionOf, placeOf };
 }
+
+/** The last line of the instruction that begins at `line`, without the bodies of its heredocs; `line` itself when none begins there. */
+export function lastLineOf(source: SourceText, line: number): number {
+  const reader = new LineReader(source);
+  try {
+    for (let next = reader.next(); next && next.startLine <= line; next = reader.next())
+      if (next.startLine === line) return next.endLine;
+  } catch {
+    // A directive that is wrong is what the caller tells.
+  }
+  return line;
+}

@@ -33,7 +33,12 @@ function block(example: Example): string {
 }
 
 function fenced(language: string, text: string): string {
-  return `\`\`\`${language}\n${text}\`\`\`\n`;
+  return `\`\`\`${language}\n${shortened(text)}\`\`\`\n`;
+}
+
+/** Many equal lines are one, and their number. */
+function shortened(text: string): string {
+  return text.replace(/^(.+\n)\1{9,}/gm, (lines, line: string) => `${line}# … ${lines.length / line.length - 1} more of these\n`);
 }
 
 function index(): string {

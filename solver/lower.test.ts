@@ -14,7 +14,11 @@ const snapshot = (...ids: string[]): BuildResult => ({ kind: 'snapshot', snapsho
 const local: BuildResult = { kind: 'directory', root: '/somewhere' };
 
 /** Nothing here runs an op that looks further than this. */
-const world = { locals: new Map([['context', local]]), allowed: new Set() } as unknown as World;
+const world = {
+  locals: new Map([['context', local]]),
+  allowed: new Set(),
+  snapshotter: { files: () => undefined },
+} as unknown as World;
 const context: RunContext = {
   signal: new AbortController().signal,
   progress: () => {},

@@ -65,7 +65,7 @@ function opOf({ op, inputs, metadata }: LlbVertex, world: World): Op<BuildResult
         earlier: world.earlierCopies,
       });
     case 'merge':
-      return mergeOp(op.merge, inputs.length);
+      return mergeOp(op.merge, inputs.length, world.snapshotter);
     case 'diff':
       return diffOp(op.diff, inputs.length);
     case 'build':

@@ -51,6 +51,7 @@ import { announcedResolver, type LocalSource, layoutsOf, type PreparedRequest, p
 import { openSecrets, secretDirectory } from './secrets.ts';
 import { squashed, squashedHistory } from './squash.ts';
 import { openSshAgents, type SshAgents } from './ssh.ts';
+import { refuseWindows } from './windows.ts';
 
 export interface BuildContext {
   readonly session: Session;
@@ -131,6 +132,7 @@ export async function openFrontend(options: BuildOptions, context: BuildContext)
 export async function solveBuild(options: BuildOptions, context: BuildContext): Promise<Built> {
   const opened = await openFrontend(options, context);
   const targets = await lower(opened, context.progress);
+  refuseWindows(targets);
   const engine = opened.engine();
   const started = Date.now();
   for (const [name, source] of opened.locals) engine.locals.set(name, directoryOf(source));

@@ -14,13 +14,13 @@ import { parseDockerfile } from '../parse.ts';
  */
 export interface CheckReport {
   readonly source: SourceText;
-  /** By line, those that the file skips left out. */
+  /** In BuildKit's order, those that the file skips left out. */
   readonly warnings: readonly Warning[];
   /** What would fail the build: the first thing that is wrong, or the findings themselves where the file asks for that. */
   readonly error: KilnError | undefined;
 }
 
-/** Checks all stages, those that no target needs too. Throws what is no fault of the Dockerfile, such as a cancelled build. */
+/** Checks what the target needs; all stages when no target is named. Throws what is no fault of the Dockerfile, such as a cancelled build. */
 export async function checkBuild(request: FrontendRequest): Promise<CheckReport> {
   const { dockerfile: source } = request;
   let findings: Findings | undefined;
@@ -31,7 +31,21 @@ export async function checkBuild(request: FrontendRequest): Promise<CheckReport>
     return { source, warnings: findings.warnings(), error: findings.violation() };
   } catch (error) {
     if (!(error instanceof KilnError) || request.signal.aborted) throw error;
-    return { source, warnings: findings?.warnings() ?? [], error };
+    return { source, warnings: findings?.warnings() ?? warningsBefore(error, request), error };
+  }
+}
+
+/** What was found in the lines above the one that is no syntax. */
+function warningsBefore({ place }: KilnError, request: FrontendRequest): Warning[] {
+  const { dockerfile: source } = request;
+  if (place?.kind !== 'source' || place.source.name !== source.name) return [];
+  const above = source.text.split('\n').slice(0, place.start.line - 1);
+  try {
+    const findings = new Findings(request, parseDockerfile({ ...source, text: above.join('\n') }));
+    return findings.warningsOfParsing().map((one) => ({ ...one, range: { ...one.range, source } }));
+  } catch {
+    // They hold no stage yet.
+    return [];
   }
 }
 

@@ -1,6 +1,7 @@
 import type { KilnError, SourceText } from '../../base/errors.ts';
 import type { SourceRange } from '../../solver/llb/graph.ts';
 import type { Outline } from '../convert/outline.ts';
+import { lastLineOf } from '../lines.ts';
 import type { CheckReport, Target } from './call.ts';
 
 /* The answers as JSON documents, with the fields that buildx prints (frontend/subrequests of BuildKit): what is empty is left out. */
@@ -10,8 +11,12 @@ interface Location {
   readonly ranges?: readonly { readonly start: { readonly line: number }; readonly end: { readonly line: number } }[];
 }
 
+/** One range for each line, as BuildKit tells an instruction of several lines. */
 function lines(start: number, end: number): Location {
-  return { ranges: [{ start: { line: start }, end: { line: end } }] };
+  const count = Math.max(1, end - start + 1);
+  return {
+    ranges: Array.from({ length: count }, (_, index) => ({ start: { line: start + index }, end: { line: start + index } })),
+  };
 }
 
 function locationOf({ start, end }: SourceRange): Location {
@@ -49,7 +54,8 @@ export function checkDocument({ source, warnings, error }: CheckReport): unknown
 /** Findings that fail the build have places of their own. */
 function placeOf({ code, place }: KilnError, source: SourceText): Location {
   if (code === 'KILN_DOCKERFILE_CHECK' || place?.kind !== 'source' || place.source.name !== source.name) return {};
-  return lines(place.start.line, place.end.line);
+  const { line } = place.start;
+  return lines(line, Math.max(place.end.line, lastLineOf(source, line)));
 }
 
 export function outlineDocument({ name, description, args, secrets, ssh, caches }: Outline, source: SourceText): unknown {

@@ -1,3 +1,4 @@
+import type { Warning } from '../check/warning.ts';
 import type { Outline } from '../convert/outline.ts';
 import { excerpt, placeName } from '../diagnostics.ts';
 import { placeOf } from '../problem.ts';
@@ -9,7 +10,8 @@ import type { CheckReport, Target } from './call.ts';
 export function checkText({ warnings, error }: CheckReport, fileOf: (name: string) => string): string {
   const count = warnings.length;
   const head = count === 0 ? 'no warnings found.' : `${count} ${count === 1 ? 'warning has' : 'warnings have'} been found!`;
-  const parts = warnings.map(({ rule, message, range }) => {
+  // The text goes from the top of the file, as BuildKit's does; only documents keep the order of finding.
+  const parts = warnings.toSorted(byPlace).map(({ rule, message, range }) => {
     const source = { ...range.source, name: fileOf(range.source.name) };
     const place = placeOf({ ...range, source });
     return [`WARNING: ${rule.name} - ${rule.url}`, message, placeName(place), ...(rule.hidesLines ? [] : excerpt(place))].join(
@@ -18,6 +20,13 @@ export function checkText({ warnings, error }: CheckReport, fileOf: (name: strin
   });
   if (count === 0 && error) return '';
   return `${[`Check complete, ${head}`, ...parts].join('\n\n')}\n${error ? '\n' : ''}`;
+}
+
+/** Findings of one line keep their order. */
+function byPlace(a: Warning, b: Warning): number {
+  const [one, other] = [a.range, b.range];
+  if (one.source.name !== other.source.name) return one.source.name < other.source.name ? -1 : 1;
+  return one.start.line - other.start.line;
 }
 
 export function outlineText({ name, description, args, secrets, ssh, caches }: Outline): string {

@@ -4,7 +4,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { KilnError } from '../../base/errors.ts';
 import { parseDockerfile } from '../parse.ts';
-import { checkDockerfile, checkOptionsOf, orderWarnings, violation } from './check.ts';
+import { checkDockerfile, checkOptionsOf, violation, withoutRepeats } from './check.ts';
 import { RULES } from './rules.ts';
 
 /** What Docker 28.5 answers to `docker buildx build --call=check,format=json`. */
@@ -66,7 +66,7 @@ test('options given from outside replace those of the file', () => {
 
 test('one finding made twice is told once', () => {
   const found = checkDockerfile(parseDockerfile({ name: 'Dockerfile', text: 'FROM scratch AS Foo\n' }));
-  assert.is(orderWarnings([...found, ...found]).length, 1);
+  assert.is(withoutRepeats([...found, ...found]).length, 1);
 });
 
 test.run();

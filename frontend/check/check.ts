@@ -5,6 +5,7 @@ import { problem } from '../problem.ts';
 import { ignoreFileCheck } from './ignorefile.ts';
 import { namingChecks } from './naming.ts';
 import { type CheckOptions, DEFAULT_OPTIONS, parseCheckOptions } from './options.ts';
+import { inOrder } from './phases.ts';
 import { pitfallChecks } from './pitfalls.ts';
 import type { Rule } from './rules.ts';
 import { usageChecks } from './usage.ts';
@@ -24,10 +25,10 @@ export function checkOptionsOf(dockerfile: Dockerfile, override?: string): Check
 
 const FIRST = { line: 1, character: 0 };
 
-/** What the checks find, from the top of the file, without what `options` skip; `ignore` is the `.dockerignore` in force. */
+/** What the checks find, in BuildKit's order, without what `options` skip; `ignore` is the `.dockerignore` in force. */
 export function checkDockerfile(dockerfile: Dockerfile, options = checkOptionsOf(dockerfile), ignore?: IgnoreFile): Warning[] {
   const found = [...CHECKS.flatMap((check) => check(dockerfile)), ...(ignore ? ignoreFileCheck(ignore) : [])];
-  return orderWarnings(found.filter(({ rule }) => isEnabled(rule, options)));
+  return inOrder(found.filter(({ rule }) => isEnabled(rule, options)));
 }
 
 export function isEnabled(rule: Rule, options: CheckOptions): boolean {
@@ -35,15 +36,13 @@ export function isEnabled(rule: Rule, options: CheckOptions): boolean {
   return options.skip !== 'all' && !options.skip.has(rule.name);
 }
 
-/** By line, each finding once: the converter may find again what the text alone has shown. */
-export function orderWarnings(warnings: readonly Warning[]): Warning[] {
+/** Each finding once: the platforms of a build find the same. */
+export function withoutRepeats(warnings: readonly Warning[]): Warning[] {
   const seen = new Set<string>();
-  return warnings
-    .filter(({ rule, message, range }) => {
-      const key = `${rule.name}\n${range.start.line}\n${message}`;
-      return !seen.has(key) && seen.add(key);
-    })
-    .sort((a, b) => a.range.start.line - b.range.start.line);
+  return warnings.filter(({ rule, message, range }) => {
+    const key = `${rule.name}\n${range.start.line}\n${message}`;
+    return !seen.has(key) && seen.add(key);
+  });
 }
 
 /**

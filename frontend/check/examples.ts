@@ -149,6 +149,41 @@ export const PAGES: Readonly<Record<RuleName, RulePage>> = {
     bad: 'FROM node:24\nWORKDIR /app\nCOPY . .\nRUN npm ci\n',
     good: 'FROM node:24\nWORKDIR /app\nCOPY package.json package-lock.json ./\nRUN npm ci\nCOPY . .\n',
   },
+  TooManyLayers: {
+    why: 'Each RUN, COPY, ADD and WORKDIR makes a layer. Kiln builds and runs any number of them; Docker and containerd refuse an image of more than 127 ("max depth exceeded") when it is loaded or pulled.',
+    bad: `FROM alpine:3.22\n${'RUN true\n'.repeat(127)}`,
+    good: 'FROM alpine:3.22\nRUN true && \\\n    true\n',
+  },
+  LastStagePlatform: {
+    why: 'The config of an image names the platform that --platform asked for. Where the last stage has another one by FROM --platform, the programs in the image are not for the machine that it is said to be for.',
+    bad: '# built with --platform=linux/arm64\nFROM --platform=$BUILDPLATFORM alpine:3.22\nRUN make\n',
+    good: '# built with --platform=linux/arm64\nFROM --platform=$BUILDPLATFORM alpine:3.22 AS build\nRUN make\nFROM alpine:3.22\nCOPY --from=build /app /app\n',
+  },
+  ChmodWithoutExecute: {
+    why: '--chmod with a number is for everything that the COPY makes, and for a directory x means that it may be entered. The letter X gives it to directories alone.',
+    bad: 'FROM alpine:3.22\nCOPY --chmod=0644 app.conf /app/conf/\n',
+    good: 'FROM alpine:3.22\nCOPY --chmod=u=rwX,go=rX app.conf /app/conf/\n',
+  },
+  EntrypointDropsCmd: {
+    why: 'A CMD is written for the ENTRYPOINT that it stands with, so a new ENTRYPOINT drops one that is inherited. The image then starts without the arguments that an earlier stage of the same file gives.',
+    bad: 'FROM alpine:3.22 AS base\nCMD ["serve"]\nFROM base\nENTRYPOINT ["/app"]\n',
+    good: 'FROM alpine:3.22 AS base\nCMD ["serve"]\nFROM base\nENTRYPOINT ["/app"]\nCMD ["serve"]\n',
+  },
+  ExcludeNamesSource: {
+    why: 'What is copied is what is in the source. A pattern that names the source itself matches nothing there.',
+    bad: 'FROM alpine:3.22\nCOPY --exclude=docs docs /docs/\n',
+    good: 'FROM alpine:3.22\nCOPY --exclude=*.md docs /docs/\n',
+  },
+  LinkResetsMode: {
+    why: 'With --link the copy is a layer of its own, made without looking at what is below. It has /tmp as a new directory with mode 0755, which replaces the 1777 of the base: programs that are not root can then make no temporary file.',
+    bad: 'FROM alpine:3.22\nCOPY --link setup.sh /tmp/\n',
+    good: 'FROM alpine:3.22\nCOPY setup.sh /tmp/\n',
+  },
+  CacheOwnersDiffer: {
+    why: 'The directory of a cache mount is made with the uid, gid and mode that the mount names. Two mounts of one id that name others are two caches.',
+    bad: 'FROM alpine:3.22\nRUN --mount=type=cache,target=/c make\nRUN --mount=type=cache,target=/c,uid=1000 make test\n',
+    good: 'FROM alpine:3.22\nRUN --mount=type=cache,target=/c,uid=1000 make\nRUN --mount=type=cache,target=/c,uid=1000 make test\n',
+  },
   AddForPlainFile: {
     why: 'ADD fetches URLs and repositories and unpacks archives, depending on what it meets. COPY does one thing, so that whoever reads it knows what happens.',
     bad: '# check=experimental=AddForPlainFile\nFROM alpine:3.22\nADD config.yaml /etc/app/\n',

@@ -84,6 +84,13 @@ const KILN = {
   SecretInText: ['secret-in-text', 'Secrets should not stand in a Dockerfile: they stay in the image and its history'],
   PackageUpdateAlone: ['package-update-alone', 'Package lists should be updated in the RUN that installs from them'],
   InstallAfterCopyAll: ['install-after-copy-all', 'Dependencies should be installed before the whole context is copied'],
+  TooManyLayers: ['too-many-layers', 'Docker takes images of at most 127 layers'],
+  LastStagePlatform: ['last-stage-platform', 'The last stage should be for the platform that is built'],
+  ChmodWithoutExecute: ['chmod-without-execute', 'A mode without x makes directories that nobody can enter'],
+  EntrypointDropsCmd: ['entrypoint-drops-cmd', 'An ENTRYPOINT drops the CMD that its stage inherits'],
+  ExcludeNamesSource: ['exclude-names-source', 'Patterns of --exclude are matched below the source, not with its name'],
+  LinkResetsMode: ['link-resets-mode', 'COPY --link into /tmp takes away its mode'],
+  CacheOwnersDiffer: ['cache-owners-differ', 'Cache mounts of one id should agree on owner and mode'],
   AddForPlainFile: ['add-for-plain-file', 'COPY should be used for files that need no unpacking or fetching', 'experimental'],
   UnpinnedBaseImage: ['unpinned-base-image', 'Base images should be named with a version', 'experimental'],
 } as const satisfies Texts;

@@ -21,11 +21,14 @@ const maintainerDeprecated: Check = (dockerfile) =>
   );
 
 const legacyKeyValue: Check = (dockerfile) =>
-  [...all(dockerfile, 'env'), ...all(dockerfile, 'label')].flatMap(({ kind, entries, range }) => {
+  [...all(dockerfile, 'env'), ...all(dockerfile, 'label')].flatMap(({ keyword, entries, range }) => {
     if (!entries.some(({ legacy }) => legacy)) return [];
-    const name = kind.toUpperCase();
     return [
-      warning('LegacyKeyValueFormat', `"${name} key=value" should be used instead of legacy "${name} key value" format`, range),
+      warning(
+        'LegacyKeyValueFormat',
+        `"${keyword} key=value" should be used instead of legacy "${keyword} key value" format`,
+        range,
+      ),
     ];
   });
 
@@ -38,13 +41,13 @@ const exposeFormat: Check = (dockerfile) =>
 /** The same for a port that has been expanded. */
 export function checkPort(port: string, range: SourceRange): Warning[] {
   const found: Warning[] = [];
-  if (port.includes(':')) {
-    const message = `EXPOSE instruction should not define an IP address or host-port mapping, found '${port}'`;
-    found.push(warning('ExposeInvalidFormat', message, range));
-  }
   const protocol = port.split('/')[1] ?? '';
   if (protocol !== protocol.toLowerCase()) {
     found.push(warning('ExposeProtoCasing', `Defined protocol '${port}' in EXPOSE instruction should be lowercase`, range));
+  }
+  if (port.includes(':')) {
+    const message = `EXPOSE instruction should not define an IP address or host-port mapping, found '${port}'`;
+    found.push(warning('ExposeInvalidFormat', message, range));
   }
   return found;
 }
@@ -84,8 +87,7 @@ const multipleInstructions: Check = ({ stages }) =>
 const jsonArgs: Check = (dockerfile) =>
   walkStages(dockerfile, 'shell', (instruction) => {
     if ((instruction.kind !== 'cmd' && instruction.kind !== 'entrypoint') || instruction.command.form === 'exec') return [];
-    const name = instruction.kind.toUpperCase();
-    const message = `JSON arguments recommended for ${name} to prevent unintended behavior related to OS signals`;
+    const message = `JSON arguments recommended for ${instruction.keyword} to prevent unintended behavior related to OS signals`;
     return [warning('JSONArgsRecommended', message, instruction.range)];
   });
 

@@ -36,6 +36,15 @@ export async function resolveBases(conversion: Conversion, targets: readonly Sta
   }
 }
 
+/** Refuses names of bases that no image can have, of stages that no target needs, too: a file is sound or not whatever is built of it. */
+export async function checkBaseNames(conversion: Conversion): Promise<void> {
+  for (const stage of conversion.stages.all) {
+    const { base, namedContext, baseName, errorRange } = stage;
+    if (base || namedContext || baseName === 'scratch') continue;
+    await placedAsync(placeOf(errorRange), () => suggesting(conversion, baseName, async () => imageNamed(baseName)));
+  }
+}
+
 async function resolveBase(conversion: Conversion, stage: StageNode): Promise<void> {
   stage.resolved = true;
   if (stage.baseName === 'scratch' && !stage.namedContext) {

@@ -1,7 +1,9 @@
 import type { KilnError } from '../../base/errors.ts';
 import type { WarningEvent } from '../../base/progress.ts';
-import { checkDockerfile, checkOptionsOf, isEnabled, orderWarnings, violation } from '../check/check.ts';
+import type { SourceRange } from '../../solver/llb/graph.ts';
+import { checkDockerfile, checkOptionsOf, isEnabled, violation, withoutRepeats } from '../check/check.ts';
 import type { CheckOptions } from '../check/options.ts';
+import { inOrder, isFromLowering, isFromParsing } from '../check/phases.ts';
 import type { RuleName } from '../check/rules.ts';
 import { toEvent, type Warning, warning } from '../check/warning.ts';
 import type { FrontendRequest } from '../frontend.ts';
@@ -21,7 +23,7 @@ export class Findings {
   readonly #options: CheckOptions;
   readonly #ignore: FrontendRequest['mainContext']['ignoreFile'];
   readonly #lowered: Warning[] = [];
-  #inText: readonly Warning[] | undefined;
+  #inText: FromText | undefined;
 
   constructor({ buildArgs, mainContext }: FrontendRequest, dockerfile: Dockerfile) {
     this.#dockerfile = dockerfile;
@@ -33,10 +35,20 @@ export class Findings {
     this.#lowered.push(warning(rule, message, range));
   };
 
-  /** By line, without what the options skip. */
+  /** The lowering has come past this instruction: what the text shows about it counts. Stages that are not needed are not checked. */
+  readonly reached = (range: SourceRange): void => {
+    this.#lowered.push(...(this.#fromText().lowering.get(range.start.line) ?? []));
+  };
+
+  /** In BuildKit's order, without what the options skip. */
   warnings(): Warning[] {
-    this.#inText ??= checkDockerfile(this.#dockerfile, this.#options, this.#ignore).filter(({ rule }) => !OURS.has(rule.name));
-    return orderWarnings([...this.#inText, ...this.#lowered.filter(({ rule }) => isEnabled(rule, this.#options))]);
+    const lowered = this.#lowered.filter(({ rule }) => isEnabled(rule, this.#options));
+    return withoutRepeats(inOrder([...this.#fromText().always, ...lowered]));
+  }
+
+  /** What was found before an error of the syntax ended the parsing. */
+  warningsOfParsing(): Warning[] {
+    return this.#fromText().always.filter(isFromParsing);
   }
 
   events(): WarningEvent[] {
@@ -47,4 +59,20 @@ export class Findings {
   violation(): KilnError | undefined {
     return violation(this.warnings(), this.#options);
   }
+
+  #fromText(): FromText {
+    if (this.#inText) return this.#inText;
+    const found = checkDockerfile(this.#dockerfile, this.#options, this.#ignore).filter(({ rule }) => !OURS.has(rule.name));
+    const firstStage = this.#dockerfile.stages[0]?.from.range.start.line ?? 0;
+    // What stands before the first FROM belongs to no stage.
+    const isOfStage = (one: Warning) => isFromLowering(one) && one.range.start.line >= firstStage;
+    const lowering = Map.groupBy(found.filter(isOfStage), ({ range }) => range.start.line);
+    return (this.#inText = { always: found.filter((one) => !isOfStage(one)), lowering });
+  }
+}
+
+/** What the text alone shows: about the file, and by its first line about each instruction that may be lowered. */
+interface FromText {
+  readonly always: readonly Warning[];
+  readonly lowering: ReadonlyMap<number, readonly Warning[]>;
 }

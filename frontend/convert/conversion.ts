@@ -23,7 +23,11 @@ export interface Conversion {
   /** The build context; which of its paths are read is filled into `contextPaths` on the way. */
   readonly context: DraftEdge;
   readonly contextPaths: Set<string>;
+  /** What the first cache mount of each id says of its owner. */
+  readonly cacheOwners: Map<string, string>;
   readonly warn: Warn;
+  /** Tells the checks that an instruction has been lowered. */
+  readonly reached: (range: SourceRange) => void;
 }
 
 export type Warn = (rule: RuleName, message: string, range: SourceRange) => void;

@@ -310,6 +310,7 @@ test('warnings are those that need values, with their place, once for all platfo
       'JSONArgsRecommended (line 4)',
       'MultipleInstructionsDisallowed (line 4)',
       'JSONArgsRecommended (line 5)',
+      'LastStagePlatform (line 7)',
       'FromPlatformFlagConstDisallowed (line 7)',
       'UndefinedArgInFrom (line 7)',
     ].sort(),

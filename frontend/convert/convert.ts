@@ -6,7 +6,7 @@ import type { FrontendRequest, FrontendResult, MainContext, TargetResult } from 
 import type { Dockerfile } from '../instructions.ts';
 import { placeOf } from '../problem.ts';
 import { globalArgs, platformArgs, proxyEnv } from './args.ts';
-import { resolveBases } from './bases.ts';
+import { checkBaseNames, resolveBases } from './bases.ts';
 import { Findings } from './checks.ts';
 import { platformOfImage } from './contexts.ts';
 import { type Conversion, followPaths, type Warn } from './conversion.ts';
@@ -19,6 +19,7 @@ import type { StageNode } from './stage.ts';
 import { findTarget, linkStages, listStages } from './stages.ts';
 import { withEnv } from './state.ts';
 import { lowerStep } from './step.ts';
+import { tellDroppedCmd, warnManyLayers, warnOtherPlatform } from './surprises.ts';
 import type { Words } from './words.ts';
 
 /**
@@ -32,7 +33,7 @@ export async function convertDockerfile(
 ): Promise<FrontendResult> {
   const targets = await Promise.all(
     platformsOf(request).map(async (platform) => {
-      const conversion = begin(request, dockerfile, platform, findings.warn);
+      const conversion = begin(request, dockerfile, platform, findings);
       return resultOf(conversion, await lowerStages(conversion, 'target'));
     }),
   );
@@ -41,16 +42,22 @@ export async function convertDockerfile(
   return { targets, warnings: findings.events() };
 }
 
-/** Lowers all stages, needed or not, for what `findings` gather on the way. Throws what is wrong with any of them. */
+/**
+ * Lowers what the target needs, or every stage when no target is named, for what `findings` gather on the way. Throws what is wrong with
+ * any of them.
+ */
 export async function checkStages(request: FrontendRequest, dockerfile: Dockerfile, findings: Findings): Promise<void> {
   await Promise.all(
-    platformsOf(request).map((platform) => lowerStages(begin(request, dockerfile, platform, findings.warn), 'all')),
+    platformsOf(request).map(async (platform) => {
+      const conversion = begin(request, dockerfile, platform, findings);
+      resultOf(conversion, await lowerStages(conversion, request.target ? 'target' : 'all'));
+    }),
   );
 }
 
 /** Lowers what the target needs, for the first platform, and says what can be given to it. */
 export async function outlineDockerfile(request: FrontendRequest, dockerfile: Dockerfile, findings: Findings): Promise<Outline> {
-  const conversion = begin(request, dockerfile, platformsOf(request)[0], findings.warn);
+  const conversion = begin(request, dockerfile, platformsOf(request)[0], findings);
   const target = await lowerStages(conversion, 'target');
   const error = findings.violation();
   if (error) throw error;
@@ -66,6 +73,7 @@ async function lowerStages(conversion: Conversion, which: 'target' | 'all'): Pro
   const { stages, request } = conversion;
   const target = findTarget(stages, request.target);
   linkStages(stages, conversion.words);
+  await checkBaseNames(conversion);
   const needed = await resolveBases(conversion, which === 'all' ? stages.all.filter((stage) => stage.registered) : [target]);
   request.signal.throwIfAborted();
   for (const stage of stages.all) if (needed.has(stage) && !stage.dispatched) lowerStage(conversion, stage);
@@ -77,6 +85,8 @@ function resultOf(conversion: Conversion, target: StageNode): TargetResult {
   target.paths.add('/');
   const { tree } = target.state;
   const image = finish(conversion, target.image);
+  warnOtherPlatform(conversion, target);
+  warnManyLayers(conversion, target, image);
   return {
     platform: conversion.implicitTarget ? platformOfImage(image) : conversion.target,
     edge: tree && seal(tree, conversion.target),
@@ -85,7 +95,8 @@ function resultOf(conversion: Conversion, target: StageNode): TargetResult {
   };
 }
 
-function begin(request: FrontendRequest, dockerfile: Dockerfile, asked: Platform | undefined, warn: Warn): Conversion {
+function begin(request: FrontendRequest, dockerfile: Dockerfile, asked: Platform | undefined, findings: Findings): Conversion {
+  const { warn, reached } = findings;
   const target = normalisePlatform(asked ?? request.buildPlatform);
   const words = wordsFor(dockerfile.escape);
   const { buildArgs } = request;
@@ -105,7 +116,9 @@ function begin(request: FrontendRequest, dockerfile: Dockerfile, asked: Platform
     stages: listStages(dockerfile, { request, target, globals, words, warn }),
     context: mainTree(request.mainContext, contextPaths),
     contextPaths,
+    cacheOwners: new Map(),
     warn,
+    reached,
   };
 }
 
@@ -140,7 +153,9 @@ function lowerStage(conversion: Conversion, stage: StageNode): void {
   stage.dispatched = true;
   stage.platform ??= conversion.target;
   placed(placeOf(stage.errorRange), () => startStage(conversion, stage));
+  if (stage.range) conversion.reached(stage.range);
   for (const command of stage.commands) lowerStep(conversion, stage, command);
+  tellDroppedCmd(conversion, stage);
 }
 
 /** FROM a stage: all it has, but its ONBUILD triggers, which have become instructions. */

@@ -15,6 +15,7 @@ import { chownOf } from './owner.ts';
 import { base, destination, join, sourcePath } from './paths.ts';
 import { gitTree } from './remote.ts';
 import type { Step } from './step.ts';
+import { warnChmod, warnExclude, warnLinkedTmp } from './surprises.ts';
 
 /** COPY and ADD with everything expanded. */
 interface CopyPlan {
@@ -70,6 +71,9 @@ function planCopy(step: Step, instruction: CopyInstruction | AddInstruction): Co
   };
   const isAdd = instruction.kind === 'add';
   checkChecksum(checksum, isAdd, sources);
+  warnChmod(step, common.modeStr === undefined ? common.mode : -1, sources, dest);
+  warnExclude(step, instruction);
+  warnLinkedTmp(step, instruction, common.dest);
   return { isAdd, instruction, sources, dest, chown, chmod, checksum, common, from: fromTree(step, flags.from) };
 }
 

@@ -11,6 +11,7 @@ import { base, isAbsolute, join } from './paths.ts';
 import { parseSize } from './size.ts';
 import type { StageNode } from './stage.ts';
 import type { Step } from './step.ts';
+import { warnCacheOwners } from './surprises.ts';
 
 export interface LoweredMounts {
   readonly mounts: readonly ExecMount[];
@@ -268,6 +269,7 @@ function lowerMount(step: Step, spec: MountSpec, source: StageNode | undefined):
   };
   if (spec.type === 'bind') return { ...common, type: 'bind', readonly: spec.readonly ?? true };
   const id = `${step.conversion.request.buildArgs.get('BUILDKIT_CACHE_MOUNT_NS') ?? ''}/${spec.id || cleanPath(spec.target)}`;
+  warnCacheOwners(step, spec.id || cleanPath(spec.target), spec);
   const sharing = SHARING.indexOf(spec.sharing ?? 'shared') as 0 | 1 | 2;
   return { ...common, type: 'cache', readonly: spec.readonly ?? false, id, sharing };
 }

@@ -100,7 +100,9 @@ function globalInfos({ globalArgs }: Dockerfile, { globals, words, request }: Co
     for (const { key, value, docComment } of args) {
       const isDefault = value !== undefined && !request.buildArgs.has(key);
       const dependencies: ReadonlySet<string> = isDefault ? words.word(value, globals).matched : new Set();
-      infos.set(key, { value: globals.get(key) ?? '', description: docComment, range, dependencies });
+      // An ARG of the platform has the machine's value without anybody having given it: an outline is the same everywhere.
+      const isGiven = value !== undefined || request.buildArgs.has(key);
+      infos.set(key, { value: (isGiven && globals.get(key)) || '', description: docComment, range, dependencies });
     }
   }
   return infos;

@@ -14,6 +14,7 @@ import { signalNumber } from './signals.ts';
 import type { StageNode } from './stage.ts';
 import { withEnv } from './state.ts';
 import type { Step } from './step.ts';
+import { warnDroppedCmd } from './surprises.ts';
 
 /* The instructions that set something of the image, and WORKDIR, which also makes its directory. */
 
@@ -69,7 +70,7 @@ export function withShell(stage: StageNode, text: string): string[] {
 function commandLine(step: Step, { command, keyword, range }: ins.CmdInstruction | ins.EntrypointInstruction): string[] {
   if (command.form === 'exec') return [...command.args];
   if (!step.stage.image.config.Shell?.length) {
-    const message = `JSON arguments recommended for ${keyword.toUpperCase()} to prevent unintended behavior related to OS signals`;
+    const message = `JSON arguments recommended for ${keyword} to prevent unintended behavior related to OS signals`;
     step.conversion.warn('JSONArgsRecommended', message, range);
   }
   return withShell(step.stage, command.text);
@@ -81,9 +82,8 @@ function countOnce(
   instruction: ins.CmdInstruction | ins.EntrypointInstruction | ins.HealthcheckInstruction,
 ): void {
   const earlier = stage.seen.get(instruction.kind);
-  const name = instruction.keyword.toUpperCase();
   if (earlier) {
-    const message = `Multiple ${name} instructions should not be used in the same stage because only the last one will be used`;
+    const message = `Multiple ${instruction.keyword} instructions should not be used in the same stage because only the last one will be used`;
     conversion.warn('MultipleInstructionsDisallowed', message, earlier);
   }
   stage.seen.set(instruction.kind, instruction.range);
@@ -102,6 +102,7 @@ export function lowerEntrypoint(step: Step, instruction: ins.EntrypointInstructi
   const args = commandLine(step, instruction);
   const { config } = step.stage.image;
   config.Entrypoint = args;
+  warnDroppedCmd(step);
   // The base's CMD was for the base's ENTRYPOINT.
   if (!step.stage.seen.has('cmd')) delete config.Cmd;
   remember(step, `ENTRYPOINT ${quoteList(args)}`);
@@ -182,11 +183,16 @@ export function lowerMaintainer(step: Step, { maintainer }: ins.MaintainerInstru
   remember(step, `MAINTAINER ${maintainer}`);
 }
 
+/** An absolute path of a Windows target: `C:\\app` or `\\app`. */
+function isWindowsPath({ platform }: StageNode, path: string): boolean {
+  return platform?.os === 'windows' && /^(?:[a-z]:)?[\\/]/i.test(path);
+}
+
 /** Makes the directory, with its parents, owned by the USER in force; `/` is there already. */
 export function lowerWorkdir(step: Step, instruction: ins.WorkdirInstruction): void {
   const { stage, conversion } = step;
   const path = step.expand(instruction.path);
-  if (!stage.workdirSet && !isAbsolute(path)) {
+  if (!stage.workdirSet && !isAbsolute(path) && !isWindowsPath(stage, path)) {
     const message = `Relative workdir ${JSON.stringify(path)} can have unexpected results if the base image changes`;
     conversion.warn('WorkdirRelativePath', message, instruction.range);
   }

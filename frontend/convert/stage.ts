@@ -63,6 +63,8 @@ export interface StageNode {
   workdirSet: boolean;
   /** What the caller can give to it, for `--call=outline`. */
   readonly outline: StageOutline;
+  /** The ENTRYPOINT that took away a CMD which an earlier stage of the file gives, and the line of that CMD. */
+  droppedCmd: { readonly at: SourceRange; readonly given: number } | undefined;
   readonly seen: Map<'cmd' | 'entrypoint' | 'healthcheck', SourceRange>;
 }
 
@@ -99,6 +101,7 @@ export function newStage(described: Described, target: Platform): StageNode {
     paths: new Set(),
     workdirSet: false,
     outline: newStageOutline(),
+    droppedCmd: undefined,
     seen: new Map(),
   };
 }

@@ -39,6 +39,7 @@ export function lowerStep(conversion: Conversion, stage: StageNode, command: Com
   const lower = () => dispatch(step, instruction);
   if (command.isOnBuild) inTrigger(instruction.original, instruction.range, lower);
   else placed(placeOf(instruction.range), lower);
+  if (!command.isOnBuild) conversion.reached(instruction.range);
 }
 
 type Lower<K extends StageInstruction['kind']> = (step: Step, instruction: Extract<StageInstruction, { kind: K }>) => void;

@@ -1,10 +1,12 @@
 import { KilnError } from '../../base/errors.ts';
+import type { Snapshotter } from '../../snapshotter/snapshotter.ts';
 import type { MergeOp } from '../llb/ops.ts';
 import type { BuildResult } from '../result.ts';
 import type { Op } from '../solver.ts';
+import { replacedLinks } from './replaced-links.ts';
 
 /** Puts trees on top of each other, the first at the bottom: the concatenation of their stacks. No byte moves. */
-export function mergeOp(op: MergeOp, inputCount: number): Op<BuildResult> {
+export function mergeOp(op: MergeOp, inputCount: number, snapshotter: Pick<Snapshotter, 'files'>): Op<BuildResult> {
   const order = op.inputs.map(({ input }) => input);
   if (order.some((input) => !Number.isInteger(input) || input < -1 || input >= inputCount)) {
     throw new KilnError('KILN_GRAPH_INVALID', 'the build graph has a merge of an input that is not there');
@@ -16,9 +18,16 @@ export function mergeOp(op: MergeOp, inputCount: number): Op<BuildResult> {
       inputs: Array.from({ length: inputCount }, () => ({ by: 'definition' as const })),
       volatile: false,
     }),
-    run: async (inputs) => {
-      const layers = order.flatMap((input) => (input === -1 ? [] : layersOf(inputs[input]!)));
-      return [{ kind: 'snapshot', snapshot: { layers } }];
+    run: async (inputs, { progress, vertex }) => {
+      const stacks = order.map((input) => (input === -1 ? [] : layersOf(inputs[input]!)));
+      const upper = stacks.at(-1) ?? [];
+      const replaced = replacedLinks(stacks.slice(0, -1).flat(), upper, snapshotter);
+      if (replaced.length > 0) {
+        const short = `--link puts a directory where the image has a link: ${replaced.join(', ')}`;
+        const detail = ['what was found by way of the link is not there any more: copy to its target, or leave out --link'];
+        progress({ kind: 'warning', vertex, short, detail });
+      }
+      return [{ kind: 'snapshot', snapshot: { layers: stacks.flat() } }];
     },
   };
 }

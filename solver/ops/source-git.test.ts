@@ -17,6 +17,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
+import type { ProgressSink } from '../../base/progress.ts';
 import { failure } from '../../base/testing/failure.ts';
 import { never } from '../../registry/testing/client.ts';
 import type { BuildResult } from '../result.ts';
@@ -380,6 +381,19 @@ git('a submodule on the disk of the builder is refused with the .git directory k
   at.repositories.publish('r');
   const error = await failure(at.store.run(at.url, '', { 'git.keepgitdir': 'true' }));
   assert.is(error.code, 'KILN_GIT_URL');
+});
+
+git('files that are kept in Git LFS are told of: they come as pointers', async () => {
+  await using at = await setting();
+  at.repositories.commit('r', {
+    '.gitattributes': '*.bin filter=lfs diff=lfs merge=lfs -text\n',
+    'a.bin': 'version https://git-lfs',
+  });
+  at.repositories.publish('r');
+  const told: string[] = [];
+  const progress: ProgressSink = (event) => void (event.kind === 'warning' && told.push(event.short));
+  await at.store.op(at.url, '', {}).run([], { signal: never(), progress, vertex: digestOf('v') });
+  assert.match(told.join(), /r\.git keeps files in Git LFS/);
 });
 
 git('a submodule without a URL is named', async () => {

@@ -96,4 +96,70 @@ export const CASES: readonly CallCase[] = [
     dockerfile: '# a text\n# base is one\n# more\nFROM scratch AS base\n#\n# X not for X\n#\nARG X\n# X is x\n# Y is y\nARG X=1 Z=3\n',
     calls: ['targets'],
   },
+  {
+    name: 'order-of-warnings',
+    dockerfile: `# check=experimental=all
+ARG secret_key
+# wrong: description
+ARG UNSET
+from scratch as Foo
+maintainer joe
+env key value
+ENV PASSWORD=x
+label a b
+label \
+
+  c=d
+EXPOSE 80/TCP 127.0.0.1:1:1/UDP
+workdir rel
+cmd echo hi
+from --platform=linux/amd64 \${UNSET:-scratch} AS bar
+CMD echo a
+LABEL between=1
+CMD echo b
+ENV X=$undefd key=\${other}
+env KEY $third
+entrypoint x
+Copy --from=Foo /a /b
+FROM --platform=$TARGETPLATFORM scratch as context
+ENV x y
+COPY ign /x
+maintainer jim
+HEALTHCHECK CMD echo
+healthcheck cmd [ "x" ]
+FROM scratch AS CONTEXT
+FROM \${UNSET:-scratch} AS last
+`,
+    ignore: 'ign\n',
+    calls: ['check'],
+  },
+  {
+    name: 'target-of-a-check',
+    dockerfile: 'FROM scratch AS a\nENV x y\nFROM scratch AS b\nENV z y\nFROM a AS c\nLABEL q r\n',
+    target: 'c',
+    calls: ['check', 'outline'],
+  },
+  {
+    name: 'several-lines',
+    dockerfile:
+      'ARG A=1 \\\n  B=2\nFROM scratch \\\n  AS Foo\nARG A\nARG B\nCMD echo \\\n# comment\n\n  b\nENV a \\\n  b\nENTRYPOINT <<E\nx\nE\nFROM Foo \\\n  AS last\n',
+    calls: ['check', 'outline', 'targets'],
+  },
+  { name: 'several-lines-parse-error', dockerfile: 'FROM scratch as Foo\nCOPY --foo=x \\\n  a \\\n# c\n  b\n', calls: ['check'] },
+  { name: 'several-lines-unknown', dockerfile: 'FROM scratch\nFOO a \\\n  b\n', calls: ['check'] },
+  { name: 'warnings-before-a-parse-error', dockerfile: 'FROM scratch as Foo\nENV a b\nMAINTAINER x\nCOPY a\n', calls: ['check'] },
+  { name: 'warnings-before-an-error', dockerfile: 'FROM scratch as Foo\nCOPY --from=x a b\nFROM scratch\nFROM ${undefined}\nENV a b\n', calls: ['check'] },
+  { name: 'warnings-before-an-error-of-a-step', dockerfile: 'FROM scratch as foo\nENV a b\nEXPOSE x/y/z\nENV c d\n', calls: ['check'] },
+  {
+    name: 'platform-args',
+    dockerfile:
+      'ARG TARGETARCH\nARG TARGETOS=plan9\nARG BUILDPLATFORM=linux/x\nFROM scratch AS base-amd64\nARG TARGETOS\nARG TARGETARCH\nARG BUILDKIT_SYNTAX\nARG HTTP_PROXY=3\nARG TARGETPLATFORM=foo\nFROM base-${TARGETARCH}\nCOPY x /\nARG SOURCE_DATE_EPOCH\nARG BUILDARCH\n',
+    calls: ['outline'],
+  },
+  {
+    name: 'platform-args-given',
+    dockerfile: 'ARG TARGETARCH\nFROM scratch AS base-amd64\nFROM base-${TARGETARCH}\nARG SOURCE_DATE_EPOCH\n',
+    buildArgs: { TARGETARCH: 'amd64', SOURCE_DATE_EPOCH: '5' },
+    calls: ['outline'],
+  },
 ];

@@ -58,6 +58,7 @@ async function fill(
     const env = { ...mirror.env, GIT_INDEX_FILE: join(mirror.directory, 'kiln-index') };
     const commit = await git.run(`read the commit ${object}`, ['cat-file', 'commit', object], { env });
     const entries = await readIndex(git, env, object);
+    if (await usesLfs(git, env, entries)) tellLfs(context, remote);
     await writeFiles(
       git,
       env,
@@ -97,6 +98,24 @@ async function fillSubmodule(
   } finally {
     closeSync(fd);
   }
+}
+
+/** Whether the attributes at the top of the repository keep files elsewhere. */
+async function usesLfs(git: Git, env: Readonly<Record<string, string>>, entries: readonly IndexEntry[]): Promise<boolean> {
+  const attributes = entries.find(({ path }) => path === '.gitattributes');
+  if (!attributes || attributes.mode === '120000') return false;
+  return /\bfilter=lfs\b/.test(String(await git.run('read .gitattributes', ['cat-file', 'blob', attributes.id], { env })));
+}
+
+/** git runs without filters, which would be commands that the repository names. */
+function tellLfs({ progress, vertex }: SourceContext, remote: string): void {
+  const short = `${remote} keeps files in Git LFS: in the build they are pointers of three lines, not the files`;
+  progress({
+    kind: 'warning',
+    vertex,
+    short,
+    detail: ['fetch them with git lfs before the build, and give the directory as the context'],
+  });
 }
 
 /** The files of the index below `directory`. */

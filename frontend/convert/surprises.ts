@@ -1,0 +1,102 @@
+import type { ImageConfig } from '../../base/oci.ts';
+import { formatPlatform } from '../../base/platform.ts';
+import type { AddInstruction, CopyInstruction } from '../instructions.ts';
+import type { Conversion } from './conversion.ts';
+import type { StageNode } from './stage.ts';
+import type { Step } from './step.ts';
+
+/* Lines that build as they do with Docker, and surprise whoever uses the image. Each of these says so in a word. */
+
+/** Docker's engine and containerd's overlay take no image with more layers. */
+const MOST_LAYERS = 127;
+const MAKES_LAYER: ReadonlySet<string> = new Set(['run', 'copy', 'add', 'workdir']);
+
+/** At the instruction of the target that makes one layer too many, or at its FROM. */
+export function warnManyLayers({ warn }: Conversion, target: StageNode, image: ImageConfig): void {
+  const ofBase = target.baseImage?.rootfs?.diff_ids?.length ?? 0;
+  const count = ofBase + layersIn(image) - layersIn(target.baseImage);
+  if (count <= MOST_LAYERS) return;
+  const own = target.commands.filter(({ instruction }) => MAKES_LAYER.has(instruction.kind));
+  const first = own[own.length - (count - MOST_LAYERS)];
+  const message = `The image has ${count} layers, and Docker takes at most ${MOST_LAYERS}: put commands into one RUN, or build with --squash`;
+  warn('TooManyLayers', message, first?.instruction.range ?? target.errorRange);
+}
+
+function layersIn(config: ImageConfig | undefined): number {
+  return (config?.history ?? []).filter(({ empty_layer }) => !empty_layer).length;
+}
+
+/** The image says what `--platform` asked for, whatever its last stage is. */
+export function warnOtherPlatform({ warn, implicitTarget, target: wanted }: Conversion, target: StageNode): void {
+  const { platform } = target;
+  if (implicitTarget || !platform || (platform.os === wanted.os && platform.architecture === wanted.architecture)) return;
+  const message = `The last stage is for ${formatPlatform(platform)}, and its image will say ${formatPlatform(wanted)}`;
+  warn('LastStagePlatform', message, target.errorRange);
+}
+
+/** Directories that are there in nearly every base, so that a COPY does not make them. */
+const USUAL = /^\/(?:(?:bin|etc|home|lib|lib64|media|mnt|opt|root|run|sbin|srv|tmp|usr|var)(?:\/|$)|$)/;
+
+/** A mode without x is for files; a directory that the COPY makes gets it, too, and nobody can enter it. */
+export function warnChmod({ conversion, command }: Step, mode: number, sources: readonly string[], dest: string): void {
+  if (mode < 0 || mode & 0o111) return;
+  const makesDirectory = dest.endsWith('/') ? !USUAL.test(dest) : sources.some((source) => /(?:^|\/)\.?$/.test(source));
+  if (!makesDirectory) return;
+  const octal = mode.toString(8).padStart(4, '0');
+  const message = `--chmod=${octal} also goes to directories, which nobody but root can enter then: write --chmod=u=rwX,go=rX`;
+  conversion.warn('ChmodWithoutExecute', message, command.instruction.range);
+}
+
+/** A pattern of `--exclude` is matched below the source, not with its name. */
+export function warnExclude({ conversion, command }: Step, { flags, sources }: CopyInstruction | AddInstruction): void {
+  for (const pattern of flags.exclude) {
+    if (sources.length !== 1 || trimmed(pattern) !== trimmed(sources[0]!)) continue;
+    const message = `--exclude=${pattern} names the source itself, and excludes nothing: patterns are matched below it`;
+    conversion.warn('ExcludeNamesSource', message, command.instruction.range);
+  }
+}
+
+const trimmed = (path: string) => path.replace(/^(?:\.?\/)+|\/+$/g, '');
+
+/** A layer of its own knows nothing of the modes below it. */
+export function warnLinkedTmp({ conversion, command }: Step, { flags }: CopyInstruction | AddInstruction, dest: string): void {
+  const directory = /^\/(?:var\/)?tmp(?=\/)/.exec(dest)?.[0];
+  if (!flags.link || directory === undefined) return;
+  const message = `--link makes ${directory} anew with mode 0755, and only root can write there then: leave out --link`;
+  conversion.warn('LinkResetsMode', message, command.instruction.range);
+}
+
+/** A CMD that this file gives, and that an ENTRYPOINT further down takes away. */
+export function warnDroppedCmd({ stage, command }: Step): void {
+  if (stage.image.config.Cmd === undefined || stage.seen.has('cmd')) return;
+  for (let base = stage.base; base; base = base.base)
+    if (base.seen.has('cmd')) stage.droppedCmd = { at: command.instruction.range, given: base.seen.get('cmd')!.start.line };
+}
+
+/** When the stage is done: a CMD of its own makes it right. */
+export function tellDroppedCmd({ warn }: Conversion, { droppedCmd, seen }: StageNode): void {
+  if (!droppedCmd || seen.has('cmd')) return;
+  const message = `ENTRYPOINT drops the CMD of line ${droppedCmd.given}, which the stage inherits: write it again below`;
+  warn('EntrypointDropsCmd', message, droppedCmd.at);
+}
+
+/** Mounts of one id with other owners are other caches: neither finds what the other keeps. */
+export function warnCacheOwners({ conversion, command }: Step, id: string, owner: CacheOwner): void {
+  const text = owner.uid === undefined && owner.gid === undefined && owner.mode === undefined ? '' : ownerText(owner);
+  const first = conversion.cacheOwners.get(id);
+  if (first === undefined) conversion.cacheOwners.set(id, text);
+  if (first === undefined || first === text) return;
+  const message = `The cache ${JSON.stringify(id)} is mounted above with another uid, gid or mode: these are two caches that share nothing`;
+  conversion.warn('CacheOwnersDiffer', message, command.instruction.range);
+}
+
+/** What a cache mount says of its directory. */
+interface CacheOwner {
+  readonly uid: number | undefined;
+  readonly gid: number | undefined;
+  readonly mode: number | undefined;
+}
+
+function ownerText({ uid = 0, gid = 0, mode = 0o755 }: CacheOwner): string {
+  return `${uid}:${gid} ${mode.toString(8)}`;
+}
