@@ -1,4 +1,8 @@
-import type { BuildResult } from '../../result.ts';
+import { cleanPath } from '../../../base/gopath.ts';
+import { missingSource } from '../../../cache/select/missing.ts';
+import { resolveVisible } from '../../../cache/select/resolve.ts';
+import { viewTree } from '../../../cache/select/view.ts';
+import type { BuildResult, DirectoryResult } from '../../result.ts';
 import type { World } from '../../world.ts';
 import { treeOf } from '../file/run.ts';
 import { copyWhole } from '../file/whole.ts';
@@ -9,4 +13,16 @@ export async function copyTree(input: BuildResult, path: string, to: string, wor
   const tree =
     input.kind === 'directory' ? treeOf(input) : { root: scope.use(await world.snapshotter.view(input.snapshot)).root };
   await copyWhole({ tree, path, to, hasher: world.hasher, pool: world.copyPool, mountedOnly: true }, signal);
+}
+
+/**
+ * Where the source of a mount really is in a local directory, links resolved as a step would see them. Only that is copied, so a link
+ * alone would lead to nothing. The digest of the input (key.ts) resolves it in the same way. Throws KILN_COPY_SOURCE_MISSING.
+ */
+export function realSource(input: DirectoryResult, path: string): string {
+  const tree = treeOf(input);
+  using view = viewTree(tree);
+  const real = resolveVisible(view, cleanPath(`/${path}`), true);
+  if (real === undefined) throw missingSource(tree, path);
+  return `/${real}`;
 }

@@ -9,10 +9,10 @@ import { fchownat } from '../../../snapshotter/sys/calls.ts';
 import { AT } from '../../../snapshotter/sys/constants.ts';
 import { openRoot } from '../../../snapshotter/sys/rooted.ts';
 import type { ExecOp, Mount } from '../../llb/ops.ts';
-import type { BuildResult } from '../../result.ts';
+import type { BuildResult, DirectoryResult } from '../../result.ts';
 import type { World } from '../../world.ts';
 import { cacheBase } from './cache-base.ts';
-import { copyTree } from './copied.ts';
+import { copyTree, realSource } from './copied.ts';
 import { secretMissing } from './process.ts';
 
 /** Everything an exec op mounts, held open until its process has ended. */
@@ -100,6 +100,13 @@ interface Opened {
   readonly active?: ActiveSnapshot | undefined;
 }
 
+/** A tree, and what of it is mounted. */
+interface MountTree {
+  readonly root: string;
+  readonly source: string;
+  readonly active?: ActiveSnapshot;
+}
+
 class Opener {
   readonly #inputs: readonly BuildResult[];
   readonly #world: World;
@@ -133,26 +140,28 @@ class Opener {
   }
 
   /** The tree of a bind mount or the root: a view when nothing is written, else a writable layer of its own. */
-  async tree(mount: Mount): Promise<{ readonly root: string; readonly active?: ActiveSnapshot }> {
+  async tree(mount: Mount): Promise<MountTree> {
     const input = mount.input === -1 ? undefined : this.#inputs[mount.input];
-    if (input?.kind === 'directory') return await this.#copied(input, mount);
+    const source = mount.selector || '/';
+    if (input?.kind === 'directory') return await this.#copied(input, source);
     const snapshot: Snapshot = input?.snapshot ?? SCRATCH;
     if (mount.readonly && outputOf(mount) === -1)
-      return { root: this.#scope.use(await this.#world.snapshotter.view(snapshot)).root };
+      return { root: this.#scope.use(await this.#world.snapshotter.view(snapshot)).root, source };
     const active = this.#scope.use(await this.#world.snapshotter.prepare(snapshot));
-    return { root: active.root, active };
+    return { root: active.root, source, active };
   }
 
   /** A local directory is never mounted itself: the step sees a copy of what it asked for, owned by root, without what is ignored. */
-  async #copied(input: BuildResult & { kind: 'directory' }, mount: Mount): Promise<{ root: string; active: ActiveSnapshot }> {
+  async #copied(input: DirectoryResult, path: string): Promise<MountTree> {
     const active = this.#scope.use(await this.#world.snapshotter.prepare(SCRATCH));
-    await copyTree(input, mount.selector || '/', active.root, this.#world, this.#signal);
-    return { root: active.root, active };
+    const source = realSource(input, path);
+    await copyTree(input, source, active.root, this.#world, this.#signal);
+    return { root: active.root, source, active };
   }
 
   async #bind(mount: Mount): Promise<Opened> {
-    const { root, active } = await this.tree(mount);
-    const source = this.#inside(root, mount.selector || '/');
+    const { root, source: path, active } = await this.tree(mount);
+    const source = this.#inside(root, path);
     return { spec: { kind: 'bind', source, target: mount.dest, readonly: mount.readonly === true }, active };
   }
 
