@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf, KilnError, messageOf } from '../base/errors.ts';
-import { osError, reading, writing } from '../base/oserror.ts';
+import { osError, reading, reasonOf, writing } from '../base/oserror.ts';
 import { DEFAULT_DOMAIN } from '../base/reference.ts';
 
 /** One login in `auths`. `auth` is the base64 of `user:password`. */
@@ -18,6 +18,8 @@ export interface DockerConfig {
   readonly auths?: Readonly<Record<string, AuthEntry>>;
   readonly credsStore?: string;
   readonly credHelpers?: Readonly<Record<string, string>>;
+  /** By host of the engine, or `default`; not checked. */
+  readonly proxies?: unknown;
   readonly [unknown: string]: unknown;
 }
 
@@ -46,16 +48,20 @@ export function helperFor(config: DockerConfig, host: string): string | undefine
   return byHost(config.credHelpers, host) ?? (config.credsStore || undefined);
 }
 
-/** Reads the file; one that is not there, or not for us, is empty. Throws KILN_DOCKER_CONFIG_INVALID. */
-export function readDockerConfig(path: string): DockerConfig {
-  return read(path, ['ENOENT', 'ENOTDIR', 'EACCES']);
+/**
+ * Reads the file; one that is not there, or not for us, is empty, and `tell` learns of the latter. Throws KILN_DOCKER_CONFIG_INVALID,
+ * KILN_FILE_UNREADABLE.
+ */
+export function readDockerConfig(path: string, tell?: (reason: string) => void): DockerConfig {
+  return read(path, ['ENOENT', 'ENOTDIR', 'EACCES'], tell);
 }
 
-function read(path: string, empty: readonly string[]): DockerConfig {
+function read(path: string, empty: readonly string[], tell?: (reason: string) => void): DockerConfig {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
+    if (errnoOf(error) === 'EACCES') tell?.(`${path} cannot be read: ${reasonOf(error)}`);
     if (empty.includes(errnoOf(error) ?? '')) return {};
     throw osError(error, reading("docker's configuration", path));
   }

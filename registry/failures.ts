@@ -57,7 +57,8 @@ const REGISTRY: Party = {
   other: 'KILN_REGISTRY_ERROR',
   spelling: 'check the spelling of the host in the image name, and DNS',
   again: 'run the command again; finished layers are kept',
-  trust: 'set NODE_EXTRA_CA_CERTS to the CA file of the registry, or name it as ca in the registry configuration',
+  trust:
+    'set SSL_CERT_FILE or NODE_EXTRA_CA_CERTS to the CA file of the registry, or name it as ca in the registry configuration',
 };
 
 /**

@@ -60,6 +60,7 @@ real('registries over http, with htpasswd, with a token server, and over https w
     rig.path('wrong.toml'),
     `[registry."${secure.host}"]\nca = ["${selfSigned(certificates, 'other').certificate}"]\n`,
   );
+  await rig.kiln(['pull', '-q', `${secure.host}/team/app:1`], { env: { SSL_CERT_FILE: tls.certificate }, expect: 0 });
   const refused = await rig.kiln(['pull', '-q', `${secure.host}/team/app:1`], { env: { KILN_CONFIG: rig.path('wrong.toml') } });
   assert.is(refused.code, 1);
   assert.match(refused.stderr, 'KILN_REGISTRY_TLS');

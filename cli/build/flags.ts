@@ -19,6 +19,8 @@ import { parseSecrets, parseSsh, STDIN } from './secret-flags.ts';
 import { withoutEffect } from './without-effect.ts';
 
 interface Host {
+  /** Proxies for steps that are configured for docker, without those that are given; told what is wrong with them. */
+  readonly proxies?: (given: ReadonlyMap<string, string>, warn: (sentence: string) => void) => ReadonlyMap<string, string>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly stdoutIsTerminal: boolean;
   readonly cpus: number;
@@ -129,6 +131,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
       tags: list('tag').map((name) => asFlag('--tag', () => checkedName(name))),
       target: text('target') || undefined,
       buildArgs,
+      proxies: host.proxies?.(buildArgs, warn) ?? new Map(),
       labels: namedValues(list('label'), () => '', '--label'),
       platforms: distinctPlatforms(platforms),
       outputs: annotated(outputs(list('output'), flags, host), list('annotation')),

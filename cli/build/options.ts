@@ -13,6 +13,8 @@ export interface BuildOptions {
   readonly tags: readonly string[];
   readonly target: string | undefined;
   readonly buildArgs: ReadonlyMap<string, string>;
+  /** Proxies that are configured for docker, as build arguments. Apart from the others: what tells of the build does not tell them. */
+  readonly proxies?: ReadonlyMap<string, string>;
   readonly labels: ReadonlyMap<string, string>;
   readonly platforms: readonly Platform[];
   readonly outputs: readonly OutputSpec[];

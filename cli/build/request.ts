@@ -50,7 +50,7 @@ export function prepareRequest(
   const request: FrontendRequest = {
     dockerfile: context.dockerfile,
     target: options.target,
-    buildArgs: options.buildArgs,
+    buildArgs: new Map([...(options.proxies ?? []), ...options.buildArgs]),
     labels: options.labels,
     platforms: options.platforms,
     buildPlatform: hostPlatform(),

@@ -4,6 +4,7 @@ import type { ProgressEvent, ProgressSink, WarningEvent } from '../../base/progr
 import { redactData, redactUrl } from '../../base/redact.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import { fullDiskError } from '../../snapshotter/store/errors.ts';
+import { dockerProxies } from '../build/docker-proxies.ts';
 import { exportBuild, exportSpecs, needsNoLayers, tryOutputs } from '../build/export.ts';
 import { parseBuildFlags } from '../build/flags.ts';
 import { contextHost } from '../build/host.ts';
@@ -15,6 +16,7 @@ import { cancelOnSignals } from '../cancel.ts';
 import { closed } from '../closing.ts';
 import { stderr, stdout } from '../output.ts';
 import { createView, type LendingView, lending, type ProgressView, type ViewOptions } from '../progress/view.ts';
+import { dockerConfigPath } from '../registry-options.ts';
 import { exitCodeOf, printError, printWarnings } from '../report.ts';
 import { openSession, type Session } from '../session.ts';
 import { wantsColor } from '../terminal/size.ts';
@@ -25,6 +27,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     env: process.env,
     stdoutIsTerminal: stdout.isTTY === true,
     cpus: availableParallelism(),
+    proxies: (given, warn) => dockerProxies(dockerConfigPath(process.env), process.env, given, warn),
   });
   if (!parsed) return 0;
   const { options } = parsed;
