@@ -24,26 +24,44 @@ export async function main(argv: readonly string[]): Promise<void> {
 
 async function dispatch(argv: readonly string[]): Promise<number> {
   const [first, ...rest] = argv;
-  if (first === '--version' || first === '-v' || first === 'version') {
-    stdout.write(`kiln version ${VERSION}\n`);
-    return 0;
-  }
-  if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
-    stdout.write(overview());
-    return first === undefined ? 1 : 0;
-  }
-  if (!Object.hasOwn(COMMANDS, first)) {
-    const { nearest } = await import('../base/suggest.ts');
-    const close = nearest(first, Object.keys(COMMANDS));
-    throw new KilnError('KILN_UNKNOWN_COMMAND', `unknown command: ${first}`, {
-      hint: close ? `did you mean 'kiln ${close}'?` : "'kiln --help' lists the commands",
+  if (first === undefined || HELP.has(first)) return await help(rest, first === undefined);
+  if (first === '--version' || first === '-v' || first === 'version') return version(first, rest);
+  if (!Object.hasOwn(COMMANDS, first)) return await dispatch((await import('./words-of-docker.ts')).inWordsOfKiln(argv));
+  const words = subcommandHelp(first, rest);
+  const onlyHelp = words.length > 0 && words.every((word) => word === '--help' || word === '-h');
+  if (process.getuid?.() !== 0 && !NEEDS_NO_STORE.has(first) && !onlyHelp) (await import('./rootless.ts')).enterUserNamespace();
+  const module = await COMMANDS[first as CommandName].load();
+  return await module.run(words);
+}
+
+const HELP: ReadonlySet<string> = new Set(['help', '--help', '-h']);
+
+/** `kiln help COMMAND` is `kiln COMMAND --help`. */
+async function help(words: readonly string[], nothingSaid: boolean): Promise<number> {
+  const about = words.filter((word) => !HELP.has(word));
+  if (about.length > 0 && about[0] !== 'version') return await dispatch([...about, '--help']);
+  stdout.write(overview());
+  return nothingSaid ? 1 : 0;
+}
+
+function version(first: string, rest: readonly string[]): number {
+  const stray = rest.find((word) => !HELP.has(word));
+  if (stray !== undefined)
+    throw new KilnError('KILN_USAGE', `kiln ${first} takes no arguments, but got ${JSON.stringify(stray)}`, {
+      hint: `'kiln ${first}' prints the version`,
       exitCode: 2,
     });
-  }
-  if (process.getuid?.() !== 0 && !NEEDS_NO_STORE.has(first)) (await import('./rootless.ts')).enterUserNamespace();
-  const module = await COMMANDS[first as CommandName].load();
-  return await module.run(rest);
+  stdout.write(rest.length > 0 ? 'Usage: kiln version\n\nPrint the version of Kiln\n' : `kiln version ${VERSION}\n`);
+  return 0;
 }
+
+/** `kiln cache help ls` is `kiln cache ls --help`. */
+function subcommandHelp(first: string, rest: readonly string[]): readonly string[] {
+  if (!HAS_SUBCOMMANDS.has(first) || rest[0] === undefined || !HELP.has(rest[0])) return rest;
+  return rest[1] === undefined ? ['--help'] : [...rest.slice(1), '--help'];
+}
+
+const HAS_SUBCOMMANDS: ReadonlySet<string> = new Set(['cache', 'debug', 'imagetools']);
 
 function overview(): string {
   const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
+import { didYouMean } from '../../base/suggest.ts';
 import { type CacheMountPlace, cacheMountPlaces } from '../../cache/gc/others.ts';
 import { recordsOf } from '../../cache/records.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
@@ -19,8 +20,9 @@ export async function run(argv: readonly string[]): Promise<number> {
     stdout.write(USAGE);
     return 0;
   }
+  const names = Object.keys(SUBCOMMANDS);
   throw new KilnError('KILN_USAGE', name === '' ? 'a command is missing' : `unknown command: cache ${name}`, {
-    hint: `kiln cache ${Object.keys(SUBCOMMANDS).join('|')}`,
+    hint: `kiln cache ${names.join('|')}${didYouMean(name, names)}`,
     exitCode: 2,
   });
 }

@@ -8,6 +8,10 @@ import { stdout, takenWhole } from '../output.ts';
 /** `kiln debug dump-llb [-f FILE] [--target T] [--format=json|binary] PATH` */
 export async function run(argv: readonly string[]): Promise<number> {
   const [sub, ...rest] = argv;
+  if (sub === '--help' || sub === '-h') {
+    stdout.write('Usage: kiln debug COMMAND\n\nCommands:\n  dump-llb  Print the LLB graph that a Dockerfile comes to\n');
+    return 0;
+  }
   if (sub !== 'dump-llb') {
     throw new KilnError('KILN_USAGE', sub === undefined ? 'a debug command is required' : `unknown debug command: ${sub}`, {
       hint: "'kiln debug dump-llb PATH' prints the graph of a Dockerfile",
