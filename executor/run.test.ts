@@ -323,6 +323,53 @@ test('CVE-2024-21626: a working directory among the descriptors of the runtime i
   rmSync(tree.at('sly'));
 });
 
+test('CVE-2024-21626: no way leads a working directory to a descriptor, through the image, a mount, /dev or several of them', async () => {
+  const shared = join(tree.directory, 'shared');
+  mkdirSync(join(shared, 'plain'), { recursive: true });
+  const links: Readonly<Record<string, string>> = {
+    fd: '/proc/self/fd',
+    eight: '/proc/self/fd/8',
+    thread: '/proc/thread-self/fd',
+    first: '/proc/1/root',
+    dev: '/dev/fd',
+    input: '/dev/stdin',
+    up: '../../../../proc/self/cwd',
+    back: '/to-mount/fd',
+    twice: 'dev',
+  };
+  for (const [name, target] of Object.entries(links)) {
+    symlinkSync(target, join(shared, name));
+    symlinkSync(target, tree.at(`tmp/${name}`));
+  }
+  symlinkSync('/mounted', tree.at('to-mount'));
+  const mounts = [{ kind: 'bind' as const, source: shared, target: '/to-mount', readonly: false }];
+  const cases = [
+    ...['fd', 'stdin', 'stdout', 'stderr', 'core', 'fd/3', 'fd/8', 'fd/8/../..', 'shm/../fd/4'].map((path) => `/dev/${path}`),
+    ...['/proc/self', '/proc/thread-self/fd/5', '/proc/1/cwd', '/proc/sys', '/sys/../proc/self/root'],
+    ...['/tmp', '/mounted', '/to-mount'].flatMap((directory) =>
+      Object.keys(links).flatMap((name) => [`${directory}/${name}`, `${directory}/${name}/8`, `${directory}/${name}/made/deep`]),
+    ),
+  ];
+  for (const cwd of cases) assert.is(await codeOf(sh('true', { cwd, mounts })), 'KILN_CWD', cwd);
+  for (const name of Object.keys(links)) {
+    const over = [...mounts, { kind: 'tmpfs' as const, target: `/mounted/${name}/9`, size: 0 }];
+    assert.is(await codeOf(sh('true', { mounts: over })), 'KILN_MOUNT_TARGET', name);
+  }
+  // What is not a way out works as before, and the runtime is given a path without links.
+  symlinkSync('/mounted/plain', join(shared, 'again'));
+  symlinkSync('/dev/shm', tree.at('tmp/shm'));
+  for (const [cwd, real] of [
+    ['/to-mount/again', '/mounted/plain'],
+    ['/tmp/shm/new', '/dev/shm/new'],
+    ['/dev/pts', '/dev/pts'],
+    ['/proc', '/proc'],
+    ['/sys/kernel', '/sys/kernel'],
+  ])
+    assert.is((await sh('pwd -P', { cwd: cwd!, mounts })).stdout, `${real}\n`, cwd);
+  for (const name of [...Object.keys(links), 'shm']) rmSync(tree.at(`tmp/${name}`));
+  rmSync(tree.at('to-mount'));
+});
+
 test('CVE-2019-5736: a sandbox never runs the file from which the runtime is started', async () => {
   const controller = new AbortController();
   const seen = Promise.withResolvers<string[]>();

@@ -120,9 +120,8 @@ async function runIn(opened: House, request: PlannedSpec, io: ProcessIO, signal:
   if (signal.aborted) throw new CancelledError(signal.reason);
   using root = openRoot(spec.rootfs);
   const user = resolveUser(root, spec.user);
-  const moded = { ...spec, mounts: tmpfsModes(root, spec.mounts) };
   makeKernelTrees(root);
-  makeWorkingDirectory(root, spec);
+  const moded = { ...spec, mounts: tmpfsModes(root, spec.mounts), cwd: makeWorkingDirectory(root, spec) };
   using stubs = makeMountPoints(root, spec, isFile);
   try {
     return await runBundle(house, moded, { user, network }, io, signal);

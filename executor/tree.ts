@@ -3,6 +3,7 @@ import { fchmodat, mkdirat, type Stat } from '../snapshotter/sys/calls.ts';
 import { S } from '../snapshotter/sys/constants.ts';
 import { type Root, statAt } from '../snapshotter/sys/rooted.ts';
 import type { MountSpec, ProcessSpec } from './executor.ts';
+import { sandboxPlaces } from './places.ts';
 import { isBelow, KERNEL_TREES, mountPoints } from './spec.ts';
 import { makeStubs, type Stubs, type StubTarget } from './stubs.ts';
 
@@ -26,19 +27,20 @@ export function makeKernelTrees(root: Root): void {
 }
 
 /**
- * The working directory, made (0755, root) when absent, wherever its links lead inside the tree. Below /proc lie the descriptors of
- * the runtime, ways out of the sandbox (CVE-2024-21626): KILN_CWD.
+ * The working directory without links (places.ts), made (0755, root) when absent in the tree. Below /proc lie the descriptors of the runtime,
+ * ways out of the sandbox (CVE-2024-21626): KILN_CWD, by whatever links the path leads there.
  */
-export function makeWorkingDirectory(root: Root, spec: ProcessSpec): void {
+export function makeWorkingDirectory(root: Root, spec: ProcessSpec): string {
   if (!spec.cwd.startsWith('/')) throw badDirectory(spec.cwd, 'is not an absolute path');
-  const path = `/${root.resolve(spec.cwd)}`;
+  using places = sandboxPlaces(root, spec.mounts);
+  const path = places.resolve(spec.cwd, 'KILN_CWD');
   if (isBelow(path, '/proc')) throw badDirectory(spec.cwd, 'leads into /proc');
+  const mount = places.over(path);
+  const shown = mount ? mount.root?.stat(path.slice(mount.target.length)) : root.stat(path);
+  if (shown && !isDirectory(shown)) throw badDirectory(spec.cwd, 'is not a directory');
   // What is inside a mount is not ours to make; the runtime says when it is missing.
-  const covers = ['/sys', '/dev', ...spec.mounts.map((mount) => mount.target)];
-  if (covers.some((cover) => path === cover || isBelow(path, cover))) return;
-  const found = root.stat(path);
-  if (found && !isDirectory(found)) throw badDirectory(spec.cwd, 'is not a directory');
-  if (!found) root.mkdirAll(path, 0o755, ({ dir, name }) => fchmodat(dir, name, 0o755));
+  if (!mount && !shown) root.mkdirAll(path, 0o755, ({ dir, name }) => fchmodat(dir, name, 0o755));
+  return path;
 }
 
 /** A tmpfs has the mode of the directory that it covers, as with runc under BuildKit; where that is in another mount nobody looks. */

@@ -87,6 +87,33 @@ RUN ls ${rig.canary}; pwd
   rig.intact();
 });
 
+real(
+  'CVE-2024-21626: WORKDIR and kiln run -w by links of the image, of a mount or of an earlier step stop before the runtime',
+  async () => {
+    await using rig = await withCanary();
+    const evil = 'FROM busybox AS evil\nRUN ln -s /proc/self/fd/8 /l && ln -s /dev/fd /d && mkdir /in && ln -s ../l /in/up\n';
+    for (const lines of [
+      ...[3, 4, 8].map((fd) => `WORKDIR /dev/fd/${fd}\nRUN pwd`),
+      'WORKDIR /x/l\nRUN --mount=from=evil,target=/x pwd',
+        'RUN ln -s /dev/stdin /made\nWORKDIR /made\nRUN pwd',
+      'RUN --mount=type=cache,target=/c ln -sf /proc/1/root /c/l\nWORKDIR /c/l\nRUN --mount=type=cache,target=/c pwd',
+      'RUN ln -s /proc/thread-self /made\nWORKDIR /made/cwd\nRUN --mount=type=tmpfs,target=/t pwd',
+    ]) {
+      rig.write('c', { Dockerfile: `${evil}FROM busybox\n${lines}\n` });
+      const { code, stderr } = await rig.kiln(['build', '--progress=plain', 'c']);
+      assert.is(code, 1, lines);
+      assert.match(stderr, /^ERROR: .*\[KILN_CWD\]$/m, lines);
+    }
+    rig.write('c', { Dockerfile: evil });
+    await rig.build('c', '-t', 'evil');
+    for (const directory of ['/l', '/d/3', '/in/up', '/dev/fd/5', '/proc/self']) {
+      const { code, stderr } = await rig.kiln(['run', '-w', directory, 'evil', 'pwd']);
+      assert.is.not(code, 0, directory);
+      assert.match(stderr, /KILN_CWD/, directory);
+    }
+  },
+);
+
 real('CVE-2024-9675: the id of a cache is no path', async () => {
   await using rig = await withCanary();
   const ids = [
