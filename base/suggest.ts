@@ -1,3 +1,5 @@
+const MAX_CANDIDATES = 100;
+
 /**
  * The known word nearest to `word`, if it is near enough to be a typing error: fewer than three edits. The answer follows the case
  * of `word`. Undefined when `word` itself is known: then the error was about something else.
@@ -6,7 +8,10 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
   const wanted = word.toLowerCase();
   let best: string | undefined;
   let bestDistance = 3;
+  let looked = 0;
   for (const candidate of known) {
+    // A suggestion is worth no more: thousands of unknown words may each be held against thousands of known ones.
+    if (++looked > MAX_CANDIDATES) break;
     const lower = candidate.toLowerCase();
     if (lower === wanted) return undefined;
     const distance = editDistance(wanted, lower, bestDistance);
@@ -39,6 +44,8 @@ export function editDistance(a: string, b: string, limit: number): number {
       const change = a[i - 1] === b[j - 1] ? 0 : 1;
       next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + change));
     }
+    // No later row has a smaller number than this one's smallest.
+    if (Math.min(...next) >= limit) return limit;
     row = next;
   }
   return row[b.length]!;

@@ -1,5 +1,5 @@
 import { cellsOf } from '../base/cells.ts';
-import type { KilnError, Place, SourcePlace } from '../base/errors.ts';
+import type { KilnError, Place, SourcePlace, SourceText } from '../base/errors.ts';
 
 /**
  * # Errors as a person reads them
@@ -39,9 +39,17 @@ const MAX_MARKED = 12;
 /** Characters of a line shown at most. */
 const MAX_WIDTH = 200;
 
+let split: { readonly text: string; readonly lines: readonly string[] } | undefined;
+
+/** The lines of a text; the same text is asked for once for each of its warnings. */
+function linesOf({ text }: SourceText): readonly string[] {
+  if (split?.text !== text) split = { text, lines: text.replace(/^\ufeff/, '').split('\n') };
+  return split.lines;
+}
+
 /** The lines of a place and a few around it: four when one line is marked, two otherwise. Empty when the source has no such line. */
 export function excerpt(place: SourcePlace): string[] {
-  const lines = place.source.text.replace(/^\ufeff/, '').split('\n');
+  const lines = linesOf(place.source);
   const from = place.start.line;
   const to = Math.min(Math.max(place.end.line, from), lines.length);
   if (from < 1 || from > lines.length) return [];

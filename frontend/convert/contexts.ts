@@ -7,11 +7,10 @@ import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { FrontendRequest, NamedContext } from '../frontend.ts';
 import { followPaths } from './conversion.ts';
 import { gitRefOf } from './gitref.ts';
-import { splitEnv } from './image.ts';
 import { imageNamed } from './imagename.ts';
 import { gitContext, httpTree } from './remote.ts';
 import type { FoundContext } from './stage.ts';
-import { emptyState, type State, withEnv } from './state.ts';
+import { emptyState, type State, splitEnv, withEnv } from './state.ts';
 
 /** The `--build-context` that stands for `name`: one for just this platform (`name::linux/arm64`) goes before one for all. */
 export function findContext(request: FrontendRequest, name: string, platform: Platform): FoundContext | undefined {
@@ -118,7 +117,7 @@ function imageState(state: State, image: ImageConfig): State {
   return { ...withVariables, dir: image.config?.WorkingDir || '/', platform };
 }
 
-export function platformOfImage(image: ImageConfig): Platform {
+export function platformOfImage(image: Pick<ImageConfig, 'os' | 'architecture' | 'variant' | 'os.version'>): Platform {
   return {
     os: image.os,
     architecture: image.architecture,

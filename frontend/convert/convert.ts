@@ -12,12 +12,12 @@ import { platformOfImage } from './contexts.ts';
 import { type Conversion, followPaths, type Warn } from './conversion.ts';
 import { placed } from './errors.ts';
 import { wordsFor } from './expansion.ts';
-import { cloneImage, DEFAULT_PATH, finishImage, type Image, setEnv, splitEnv } from './image.ts';
+import { cloneImage, DEFAULT_PATH, finishImage, type Image, setEnv, setLabels } from './image.ts';
 import { type Outline, outlineOf } from './outline.ts';
 import { setWorkdir } from './settings.ts';
 import type { StageNode } from './stage.ts';
 import { findTarget, linkStages, listStages } from './stages.ts';
-import { withEnv } from './state.ts';
+import { splitEnv } from './state.ts';
 import { lowerStep } from './step.ts';
 import { tellDroppedCmd, warnManyLayers, warnOtherPlatform } from './surprises.ts';
 import type { Words } from './words.ts';
@@ -173,9 +173,8 @@ function inherit(stage: StageNode, base: StageNode): void {
 /** Environment, directory and user of the base's config. */
 function startStage({ request }: Conversion, stage: StageNode): void {
   const { config } = stage.image;
-  const hasPath = config.Env?.some((entry) => splitEnv(entry)[0] === 'PATH');
-  if (!hasPath && stage.platform?.os !== 'windows') setEnv(config, ...splitEnv(DEFAULT_PATH));
-  stage.state = withEnv(stage.state, (config.Env ?? []).map(splitEnv));
+  if (!stage.image.env.has('PATH') && stage.platform?.os !== 'windows') setEnv(stage.image, ...splitEnv(DEFAULT_PATH));
+  stage.state = { ...stage.state, env: stage.state.env.over(stage.image.env) };
   const hostname = request.hostname ?? request.buildArgs.get('BUILDKIT_SANDBOX_HOSTNAME');
   if (hostname) stage.state = { ...stage.state, hostname };
   if (config.WorkingDir) setWorkdir(stage, config.WorkingDir);
@@ -187,7 +186,7 @@ const NETWORKS = { default: 0, host: 1, none: 2 } as const;
 
 /** `--label` and the platform that was asked for go into the config last. */
 function finish({ request, implicitTarget, target }: Conversion, image: Image): ReturnType<typeof finishImage> {
-  if (request.labels.size > 0) image.config.Labels = { ...image.config.Labels, ...Object.fromEntries(request.labels) };
+  if (request.labels.size > 0) setLabels(image, request.labels);
   if (!implicitTarget) {
     const same = target.os === image.os && target.architecture === image.architecture;
     image.os = target.os;

@@ -1,70 +1,152 @@
+import { KilnError } from '../../base/errors.ts';
 import type { ContainerConfig, HistoryEntry, ImageConfig } from '../../base/oci.ts';
 import type { Platform } from '../../base/platform.ts';
 import { redactUrl } from '../../base/redact.ts';
 import { jsonTime } from './goformat.ts';
+import { envOf } from './state.ts';
+import { Versions } from './versions.ts';
 
 /** The PATH of an image that names none (not on Windows, where the system has one). */
 export const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 const COMMENT = 'buildkit.dockerfile.v0';
 
-/** An image config in the making; `config` and `history` are always there. */
-export interface Image extends ImageConfig {
+/**
+ * An image config in the making. What grows with each instruction is kept beside the config and put into it at the end: lists and maps that
+ * never change (versions.ts), so that stages share them.
+ */
+export interface Image {
+  architecture: string;
+  os: string;
+  variant?: string;
+  'os.version'?: string;
+  author?: string;
   config: ContainerConfig;
-  history: HistoryEntry[];
+  /** `NAME=value` by name. */
+  env: Versions<string>;
+  labels: Versions<string>;
+  ports: Versions<object>;
+  volumes: Versions<object>;
+  history: History | undefined;
+  [unknown: string]: unknown;
+}
+
+/** The lines of a history, the last one first. */
+interface History {
+  readonly entry: HistoryEntry;
+  readonly before: History | undefined;
+  /** Characters of all lines that instructions have added. */
+  readonly size: number;
 }
 
 /** The config of an image without a base. */
 export function emptyImage(platform: Platform): Image {
-  return {
+  return imageOn({
     architecture: platform.architecture,
     os: platform.os,
     ...(platform.variant && { variant: platform.variant }),
     ...(platform.osVersion && { 'os.version': platform.osVersion }),
     config: { WorkingDir: '/', ...(platform.os !== 'windows' && { Env: [DEFAULT_PATH] }) },
     history: [],
-  };
+  });
 }
 
-/** A copy of a base's config to build on: with all it says, known or not, but its time and its layers, which the exporter gives. */
+const known = new WeakMap<ImageConfig, Image>();
+
+/**
+ * A base's config to build on: with all it says, known or not, but its time and its layers, which the exporter gives. Thousands of stages
+ * may be built on the same one.
+ */
 export function imageOn(base: ImageConfig): Image {
-  const { created: _created, rootfs: _rootfs, ...copy } = structuredClone(base);
-  return { ...copy, architecture: copy.architecture, os: copy.os, config: copy.config ?? {}, history: copy.history ?? [] };
+  const before = known.get(base);
+  if (before) return cloneImage(before);
+  const { created: _created, rootfs: _rootfs, config, history, ...copy } = structuredClone(base);
+  const image: Image = {
+    ...copy,
+    config: config ?? {},
+    env: envOf(config?.Env ?? []),
+    labels: Versions.of('stays', Object.entries(config?.Labels ?? {})),
+    ports: Versions.of('stays', Object.entries(config?.ExposedPorts ?? {})),
+    volumes: Versions.of('stays', Object.entries(config?.Volumes ?? {})),
+    history: (history ?? []).reduce<History | undefined>((lines, entry) => ({ entry, before: lines, size: 0 }), undefined),
+  };
+  known.set(base, image);
+  return cloneImage(image);
 }
 
+/** What is in a config is replaced, never changed. */
 export function cloneImage(image: Image): Image {
-  return structuredClone(image);
+  return { ...image, config: { ...image.config } };
 }
 
-/** Adds a line to the history, without the logins of URLs. `epoch` (seconds) when all times are pinned. */
+/** No image can be pushed whose history is nearly so long: registries take configs of 4 MiB. */
+const MAX_HISTORY = 8 << 20;
+
+/**
+ * Adds a line to the history, without the logins of URLs. `epoch` (seconds) when all times are pinned. Throws
+ * KILN_DOCKERFILE_TOO_COMPLEX when the lines grow beyond all measure, as those of variables do that are made of themselves.
+ */
 export function commit(image: Image, createdBy: string, layer: boolean, epoch: number | undefined): void {
-  image.history.push({
+  const entry: HistoryEntry = {
     ...(epoch !== undefined && { created: jsonTime(epoch) }),
     created_by: redactUrl(createdBy),
     comment: COMMENT,
     ...(!layer && { empty_layer: true }),
-  });
+  };
+  const size = (image.history?.size ?? 0) + createdBy.length;
+  if (size > MAX_HISTORY) {
+    throw new KilnError('KILN_DOCKERFILE_TOO_COMPLEX', `the image's history would have more than ${MAX_HISTORY} characters`, {
+      hint: 'declare fewer ARGs before the RUNs, or make values and paths that do not grow with each instruction',
+    });
+  }
+  image.history = { entry, before: image.history, size };
 }
 
 /** Sets a variable of the image's environment where it stands, or at the end. */
-export function setEnv(config: ContainerConfig, key: string, value: string): void {
-  const env = [...(config.Env ?? [])];
-  const index = env.findIndex((entry) => splitEnv(entry)[0] === key);
-  if (index >= 0) env[index] = `${key}=${value}`;
-  else env.push(`${key}=${value}`);
-  config.Env = env;
+export function setEnv(image: Image, key: string, value: string): void {
+  image.env = image.env.with(key, `${key}=${value}`);
+  image.config.Env ??= [];
 }
 
-export function splitEnv(entry: string): readonly [string, string] {
-  const equals = entry.indexOf('=');
-  return equals < 0 ? [entry, ''] : [entry.slice(0, equals), entry.slice(equals + 1)];
+/** Sets labels where they stand, or at the end. */
+export function setLabels(image: Image, entries: Iterable<readonly [string, string]>): void {
+  image.labels = image.labels.withAll(entries);
+  image.config.Labels ??= {};
+}
+
+export function addPorts(image: Image, ports: readonly string[]): void {
+  image.ports = image.ports.withAll(ports.map((port) => [port, {}]));
+  image.config.ExposedPorts ??= {};
+}
+
+export function addVolumes(image: Image, paths: readonly string[]): void {
+  image.volumes = image.volumes.withAll(paths.map((path) => [path, {}]));
+  image.config.Volumes ??= {};
 }
 
 /** The config as it is given out: lists and maps that are empty are left out, as Docker leaves them out. */
 export function finishImage(image: Image): ImageConfig {
-  const entries = Object.entries(image.config).filter(([, value]) => !isEmpty(value));
-  const { history, ...rest } = image;
-  return { ...rest, ...(history.length > 0 && { history }), config: Object.fromEntries(entries) };
+  const { env, labels, ports, volumes, history, config, ...rest } = image;
+  const grown: Readonly<Record<string, unknown>> = {
+    Env: env.entries().map(([, entry]) => entry),
+    Labels: Object.fromEntries(labels),
+    ExposedPorts: Object.fromEntries(ports),
+    Volumes: Object.fromEntries(volumes),
+  };
+  // A field keeps the place that it has had in the config.
+  const entries = Object.entries(config).map(([key, value]) => [key, grown[key] ?? value] as const);
+  const lines = historyOf(history);
+  return {
+    ...rest,
+    ...(lines.length > 0 && { history: lines }),
+    config: Object.fromEntries(entries.filter(([, value]) => !isEmpty(value))),
+  };
+}
+
+function historyOf(last: History | undefined): HistoryEntry[] {
+  const lines: HistoryEntry[] = [];
+  for (let line = last; line; line = line.before) lines.push(line.entry);
+  return lines.reverse();
 }
 
 function isEmpty(value: unknown): boolean {

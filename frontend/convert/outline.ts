@@ -111,13 +111,14 @@ function globalInfos({ globalArgs }: Dockerfile, { globals, words, request }: Co
 /** The stage, the one it is built on, and those it reads from, each once and nearest first. */
 function outward(target: StageNode): StageNode[] {
   const found = new Set<StageNode>();
-  const visit = (stage: StageNode): void => {
-    if (found.has(stage)) return;
+  const open = [target];
+  // Without recursion: stages can follow one another by the thousand.
+  for (let stage = open.pop(); stage; stage = open.pop()) {
+    if (found.has(stage)) continue;
     found.add(stage);
-    if (stage.base) visit(stage.base);
-    for (const dependency of stage.deps.keys()) visit(dependency);
-  };
-  visit(target);
+    open.push(...[...stage.deps.keys()].reverse());
+    if (stage.base) open.push(stage.base);
+  }
   return [...found];
 }
 

@@ -131,8 +131,6 @@ function devicesOf(step: Step, { devices }: RunInstruction) {
 
 /** The command as history shows it: `|2 A=1 B=2 /bin/sh -c make`, with the ARGs declared so far. */
 function historyText({ buildArgs, state }: StageNode, args: readonly string[]): string {
-  const values = new Map<string, string>();
-  for (const { key, value } of buildArgs) values.set(key, state.env.get(key) ?? value ?? '');
-  const shown = [...values].map(([key, value]) => `${key}=${value}`);
+  const shown = buildArgs.entries().map(([key, value]) => `${key}=${state.env.get(key) ?? value ?? ''}`);
   return [...(shown.length > 0 ? [`|${shown.length}`, ...shown] : []), ...args].join(' ');
 }

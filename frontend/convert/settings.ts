@@ -6,7 +6,7 @@ import { checkPort } from '../check/usage.ts';
 import type * as ins from '../instructions.ts';
 import { parsePorts } from './expose.ts';
 import { duration, quoteList, quoteRune } from './goformat.ts';
-import { commit, setEnv } from './image.ts';
+import { addPorts, addVolumes, commit, setEnv, setLabels } from './image.ts';
 import { instructionText, stepName } from './names.ts';
 import { chownOf, createdTime } from './owner.ts';
 import { isAbsolute, workingDirectory } from './paths.ts';
@@ -26,7 +26,7 @@ export function lowerEnv(step: Step, { entries }: ins.EnvInstruction): void {
   // All values are expanded by the environment before the instruction.
   const pairs = entries.map(({ key, value }) => [step.expand(key), step.expand(value)] as const);
   step.stage.state = withEnv(step.stage.state, pairs);
-  for (const [key, value] of pairs) setEnv(step.stage.image.config, key, value);
+  for (const [key, value] of pairs) setEnv(step.stage.image, key, value);
   remember(step, ['ENV', ...pairs.map(([key, value]) => `${key}=${value}`)].join(' '));
 }
 
@@ -40,7 +40,7 @@ export function lowerArg(step: Step, { args, range }: ins.ArgInstruction): void 
     const inherited = value === undefined ? conversion.globals.get(key) : undefined;
     const found = conversion.request.buildArgs.get(key) ?? (value === undefined ? inherited : step.expand(value));
     if (found !== undefined && !NOT_IN_ENV.has(key)) stage.state = withEnv(stage.state, [[key, found]]);
-    stage.buildArgs = [...stage.buildArgs, { key, value: found }];
+    stage.buildArgs = stage.buildArgs.with(key, found);
     stage.outline.used.add(key);
     // One that takes its value from before the first FROM is that one.
     if (inherited === undefined) stage.outline.args.set(key, { value: found ?? '', description: docComment, range });
@@ -51,8 +51,7 @@ export function lowerArg(step: Step, { args, range }: ins.ArgInstruction): void 
 
 export function lowerLabel(step: Step, { entries }: ins.LabelInstruction): void {
   const pairs = entries.map(({ key, value }) => [step.expand(key), step.expand(value)] as const);
-  const { config } = step.stage.image;
-  config.Labels = { ...config.Labels, ...Object.fromEntries(pairs) };
+  setLabels(step.stage.image, pairs);
   remember(step, ['LABEL', ...pairs.map(([key, value]) => `${key}=${value}`)].join(' '));
 }
 
@@ -133,8 +132,7 @@ export function lowerExpose(step: Step, { ports, range }: ins.ExposeInstruction)
     return expanded;
   });
   const found = specs.flatMap(parsePorts);
-  const { config } = step.stage.image;
-  config.ExposedPorts = { ...config.ExposedPorts, ...Object.fromEntries(found.map((port) => [port, {}])) };
+  addPorts(step.stage.image, found);
   remember(step, `EXPOSE ${goList(found)}`);
 }
 
@@ -153,8 +151,7 @@ export function lowerUser(step: Step, instruction: ins.UserInstruction): void {
 export function lowerVolume(step: Step, instruction: ins.VolumeInstruction): void {
   const paths = instruction.paths.map((path) => step.expand(path));
   if (paths.includes('')) throw new KilnError('KILN_VOLUME_EMPTY', 'VOLUME needs a path, and one of these is empty');
-  const { config } = step.stage.image;
-  config.Volumes = { ...config.Volumes, ...Object.fromEntries(paths.map((path) => [path, {}])) };
+  addVolumes(step.stage.image, paths);
   remember(step, `VOLUME ${goList(paths)}`);
 }
 
@@ -175,7 +172,9 @@ export function lowerShell(step: Step, { shell }: ins.ShellInstruction): void {
 }
 
 export function lowerOnbuild({ stage }: Step, { expression }: ins.OnbuildInstruction): void {
-  stage.image.config.OnBuild = [...(stage.image.config.OnBuild ?? []), expression];
+  // Those of a base have become instructions: the list is this stage's own.
+  stage.image.config.OnBuild ??= [];
+  stage.image.config.OnBuild.push(expression);
 }
 
 export function lowerMaintainer(step: Step, { maintainer }: ins.MaintainerInstruction): void {
@@ -212,8 +211,15 @@ export function lowerWorkdir(step: Step, instruction: ins.WorkdirInstruction): v
   remember(step, `WORKDIR ${dir}`, true);
 }
 
+/** What the kernel takes for a path, without the NUL at its end. */
+const MAX_PATH = 4095;
+
 export function setWorkdir(stage: StageNode, path: string): void {
   const dir = workingDirectory(stage.image.config.WorkingDir ?? '', path);
+  if (Buffer.byteLength(dir) > MAX_PATH)
+    throw new KilnError('KILN_CWD', `the working directory is longer than ${MAX_PATH} bytes, which no process can be in`, {
+      hint: 'begin the path of one of these WORKDIRs with a slash',
+    });
   stage.image.config.WorkingDir = dir;
   stage.state = { ...stage.state, dir };
 }

@@ -6,6 +6,7 @@ import type { Instruction, StageInstruction } from '../instructions.ts';
 import { emptyImage, type Image } from './image.ts';
 import { newStageOutline, type StageOutline } from './outline.ts';
 import { emptyState, type State } from './state.ts';
+import { Versions } from './versions.ts';
 
 /** One instruction of a stage with the stages it reads from. */
 export interface Command {
@@ -57,7 +58,7 @@ export interface StageNode {
   image: Image;
   baseImage: ImageConfig | undefined;
   /** The ARGs declared so far, for the history of RUN. */
-  buildArgs: readonly { readonly key: string; readonly value: string | undefined }[];
+  buildArgs: Versions<string | undefined>;
   /** Paths that others read of this stage; matters when it is a local context. Shared with the base stage. */
   paths: Set<string>;
   workdirSet: boolean;
@@ -97,7 +98,7 @@ export function newStage(described: Described, target: Platform): StageNode {
     state: emptyState(undefined),
     image: emptyImage(target),
     baseImage: undefined,
-    buildArgs: [],
+    buildArgs: Versions.of('stays'),
     paths: new Set(),
     workdirSet: false,
     outline: newStageOutline(),

@@ -221,22 +221,41 @@ function noVariable(where: string): KilnError {
   });
 }
 
-/** Shows the circle, at the first instruction in it. */
+/** A stage on the way from one to the next, with what it reads. */
+interface Visit {
+  readonly stage: StageNode;
+  readonly deps: Iterator<readonly [StageNode, Instruction]>;
+  /** The instruction that reads the stage that comes next. */
+  reads: Instruction | undefined;
+}
+
+/** Shows the circle, at the first instruction in it. Without recursion: stages can read one another by the thousand. */
 function refuseCycles(stages: readonly StageNode[]): void {
   const done = new Set<StageNode>();
-  const path: { readonly stage: StageNode; readonly reads: Instruction }[] = [];
-  const visit = (stage: StageNode): void => {
+  /** The stages of the path, with their places in it. */
+  const onPath = new Map<StageNode, number>();
+  const path: Visit[] = [];
+  const enter = (stage: StageNode) => {
     done.add(stage);
-    for (const [dependency, reads] of stage.deps) {
-      const begin = path.findIndex((step) => step.stage === dependency);
-      if (begin >= 0 || dependency === stage)
-        throw cycleError([...path.slice(begin < 0 ? path.length : begin), { stage, reads }]);
-      path.push({ stage, reads });
-      if (!done.has(dependency)) visit(dependency);
-      path.pop();
-    }
+    onPath.set(stage, path.length);
+    path.push({ stage, deps: stage.deps.entries(), reads: undefined });
   };
-  for (const stage of stages) if (!done.has(stage)) visit(stage);
+  for (const first of stages) {
+    if (!done.has(first)) enter(first);
+    for (let visit = path.at(-1); visit; visit = path.at(-1)) {
+      const next = visit.deps.next();
+      if (next.done) {
+        onPath.delete(visit.stage);
+        path.pop();
+        continue;
+      }
+      const [dependency, reads] = next.value;
+      visit.reads = reads;
+      const begin = onPath.get(dependency);
+      if (begin !== undefined) throw cycleError(path.slice(begin).map((one) => ({ stage: one.stage, reads: one.reads! })));
+      if (!done.has(dependency)) enter(dependency);
+    }
+  }
 }
 
 function cycleError(circle: readonly { readonly stage: StageNode; readonly reads: Instruction }[]): KilnError {

@@ -74,16 +74,16 @@ function warnUndefined(
   instruction: StageInstruction,
   unmatched: ReadonlySet<string>,
 ): void {
-  const declared = new Set(stage.buildArgs.map((arg) => arg.key));
   for (const name of unmatched) {
-    if (declared.has(name)) continue;
+    if (stage.buildArgs.has(name)) continue;
     conversion.warn(
       'UndefinedVar',
-      `Usage of undefined variable '$${name}'${didYouMean(
-        `$${name}`,
-        [...stage.state.env.keys()].map((k) => `$${k}`),
-      )}`,
+      `Usage of undefined variable '$${name}'${didYouMean(`$${name}`, prefixed(stage.state.env.keys()))}`,
       instruction.range,
     );
   }
+}
+
+function* prefixed(names: Iterable<string>): Generator<string> {
+  for (const name of names) yield `$${name}`;
 }

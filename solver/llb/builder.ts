@@ -210,7 +210,8 @@ export interface ExecSpec {
   readonly platform?: Platform | undefined;
   readonly args: readonly string[];
   /** In order. */
-  readonly env: ReadonlyMap<string, string>;
+  /** In order, each name once. */
+  readonly env: Iterable<readonly [string, string]>;
   readonly cwd: string;
   readonly user?: string | undefined;
   readonly proxyEnv?: ops.ProxyEnv | undefined;

@@ -1,0 +1,126 @@
+/** Where a name stands among others when it is set again: where it stood (`stays`), or behind them all (`moves`). */
+export type Order = 'stays' | 'moves';
+
+interface Entry<V> {
+  readonly value: V;
+  /** By which entries are ordered: the depth of the version that gave the name its place. */
+  readonly rank: number;
+  /** The depth of the version that set it. */
+  readonly set: number;
+}
+
+/** What all versions of one map share: the map as it is at one of them. */
+interface Shared<V> {
+  readonly order: Order;
+  readonly map: Map<string, Entry<V>>;
+  at: Versions<V>;
+  /** The entries of one version in order, as the same version is often listed several times in a row. */
+  listed: { readonly version: Versions<V>; readonly entries: readonly (readonly [string, V])[] } | undefined;
+}
+
+/**
+ * A map that never changes: `with` gives another version, which shares all with this one. Thousands of instructions each add a name to what
+ * those before them have set, and stages go on from any of them, so that a copy for each would take a time that grows with the square of
+ * the file.
+ *
+ * There is one map, as it is at one version; asking another version moves it there, along what was changed between the two (Baker's
+ * rerooting). Whoever goes through a file from top to bottom asks neighbours: each step costs what it changes.
+ */
+export class Versions<V> implements Iterable<readonly [string, V]> {
+  readonly #shared: Shared<V>;
+  readonly #parent: Versions<V> | undefined;
+  readonly #key: string;
+  readonly #value: V | undefined;
+  /** What the name stood for before this version, while the map is at or below this one. */
+  #before: Entry<V> | undefined;
+  /** How many names have been set on the way to this version. */
+  readonly depth: number;
+
+  private constructor(shared: Shared<V> | Order, parent?: Versions<V>, key = '', value?: V) {
+    this.#shared = typeof shared === 'string' ? { order: shared, map: new Map(), at: this, listed: undefined } : shared;
+    this.#parent = parent;
+    this.#key = key;
+    this.#value = value;
+    this.depth = parent ? parent.depth + 1 : 0;
+  }
+
+  static of<V>(order: Order, entries: Iterable<readonly [string, V]> = []): Versions<V> {
+    return new Versions<V>(order).withAll(entries);
+  }
+
+  with(key: string, value: V): Versions<V> {
+    return new Versions(this.#shared, this, key, value);
+  }
+
+  withAll(entries: Iterable<readonly [string, V]>): Versions<V> {
+    let version: Versions<V> = this;
+    for (const [key, value] of entries) version = version.with(key, value);
+    return version;
+  }
+
+  get(key: string): V | undefined {
+    return this.#here().get(key)?.value;
+  }
+
+  has(key: string): boolean {
+    return this.#here().has(key);
+  }
+
+  /** True when the name was set after the version of this depth, which this one goes on from. */
+  setSince(key: string, depth: number): boolean {
+    return (this.#here().get(key)?.set ?? 0) > depth;
+  }
+
+  /** In no order: what a suggestion is looked for in. */
+  *names(): Generator<string> {
+    yield* this.#here().keys();
+  }
+
+  /** In order. */
+  entries(): readonly (readonly [string, V])[] {
+    if (this.#shared.listed?.version === this) return this.#shared.listed.entries;
+    const sorted = [...this.#here()].sort(([, a], [, b]) => a.rank - b.rank);
+    const entries = sorted.map(([key, { value }]) => [key, value] as const);
+    this.#shared.listed = { version: this, entries };
+    return entries;
+  }
+
+  [Symbol.iterator](): Iterator<readonly [string, V]> {
+    return this.entries()[Symbol.iterator]();
+  }
+
+  /** The map, moved to this version. */
+  #here(): ReadonlyMap<string, Entry<V>> {
+    const shared = this.#shared;
+    if (shared.at === this) return shared.map;
+    const ahead: Versions<V>[] = [];
+    let up: Versions<V> = this;
+    let back = shared.at;
+    while (up !== back) {
+      if (up.depth > back.depth) {
+        ahead.push(up);
+        up = up.#parent!;
+      } else {
+        back.#undo();
+        back = back.#parent!;
+      }
+    }
+    for (let version = ahead.pop(); version; version = ahead.pop()) version.#redo();
+    shared.at = this;
+    return shared.map;
+  }
+
+  #redo(): void {
+    const { map, order } = this.#shared;
+    this.#before = map.get(this.#key);
+    const rank = order === 'stays' && this.#before ? this.#before.rank : this.depth;
+    map.set(this.#key, { value: this.#value as V, rank, set: this.depth });
+  }
+
+  #undo(): void {
+    const { map } = this.#shared;
+    if (this.#before) map.set(this.#key, this.#before);
+    else map.delete(this.#key);
+    this.#before = undefined;
+  }
+}

@@ -1,0 +1,92 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { KilnError } from '../base/errors.ts';
+import { checkBuild, outlineBuild } from './call/call.ts';
+import { checkText } from './call/texts.ts';
+import type { FrontendRequest } from './frontend.ts';
+import { requestOf } from './testing/request.ts';
+
+/**
+ * A Dockerfile of twice as many lines takes twice the time: made of one line over and over (`%` is its number, `%-` the one before). What
+ * is compared is CPU time, of the best of a few tries, and only a ratio far from 2 that is seen each time counts.
+ */
+const LINES: readonly string[] = [
+  'LABEL A%=v',
+  'ENV A%=v',
+  'ARG A%=v',
+  'WORKDIR /w%',
+  'EXPOSE %',
+  'VOLUME /v%',
+  'USER u%',
+  'RUN x%',
+  'COPY a /b%',
+  'COPY --link a /b%',
+  'COPY <<E /b%\nx\nE',
+  'RUN <<E\nx%\nE',
+  'CMD x',
+  'ENTRYPOINT x',
+  'SHELL ["x"]',
+  'ONBUILD RUN x',
+  '# A% about\nARG A%',
+  'LABEL a=$A%',
+  'ENV a%=$a%-',
+  'FROM scratch',
+  'FROM s%- AS s%\nENV A%=v',
+  'FROM s%- AS s%\nARG A%=v\nLABEL A%=v',
+  'FROM s0 AS s%\nENV A%=v',
+  'FROM scratch AS s%\nCOPY --from=s%- a b',
+];
+const COUNT = 3000;
+const FAR_FROM_LINEAR = 3;
+/** Less than this many milliseconds cannot be told from what else the process does. */
+const NOTHING = 40;
+
+function textOf(line: string, count: number): string {
+  const lines = ['FROM scratch AS s0'];
+  for (let at = 1; at <= count; at++) lines.push(line.replaceAll('%-', String(at - 1)).replaceAll('%', String(at)));
+  return `${lines.join('\n')}\n`;
+}
+
+async function cpu(run: () => Promise<unknown>): Promise<number> {
+  let best = Number.POSITIVE_INFINITY;
+  for (let tries = 0; tries < 2; tries++) {
+    const before = process.cpuUsage();
+    await run();
+    const { user } = process.cpuUsage(before);
+    best = Math.min(best, user / 1000);
+  }
+  return best;
+}
+
+const WORK: Readonly<Record<string, (request: FrontendRequest) => Promise<unknown>>> = {
+  check: async (request) => checkText(await checkBuild(request), (name) => name),
+  outline: (request) => outlineBuild(request, (findings) => findings.events()),
+};
+
+for (const line of LINES) {
+  test(`twice as many lines take twice as long: ${line.replaceAll('\n', ' | ')}`, async () => {
+    for (const [kind, run] of Object.entries(WORK)) {
+      let ratio = 0;
+      for (let tries = 0; tries < 3; tries++) {
+        const [once, twice] = [COUNT, 2 * COUNT].map((count) => requestOf(textOf(line, count)));
+        const short = await cpu(() => run(once!));
+        const long = await cpu(() => run(twice!));
+        ratio = long < NOTHING ? 0 : long / Math.max(short, NOTHING / 4);
+        if (ratio < FAR_FROM_LINEAR) break;
+      }
+      assert.ok(ratio < FAR_FROM_LINEAR, `${kind}: ${ratio.toFixed(1)} times as long`);
+    }
+  });
+}
+
+test('what grows with each instruction beyond all measure is refused', async () => {
+  const code = async (line: string) => {
+    const failure = (thrown: unknown) => (thrown instanceof KilnError ? thrown.code : String(thrown));
+    return await outlineBuild(requestOf(textOf(line, 8000)), () => {}).then(() => 'lowered', failure);
+  };
+  assert.is(await code('WORKDIR w'), 'KILN_CWD');
+  assert.is(await code('ARG A%=v\nRUN x'), 'KILN_DOCKERFILE_TOO_COMPLEX');
+  assert.is(await code('ENV a=${a}xx'), 'KILN_DOCKERFILE_TOO_COMPLEX');
+});
+
+test.run();
