@@ -46,12 +46,14 @@ export interface LogEvent {
   readonly timestamp: number;
 }
 
-/** A warning to be shown after the build, with its place in the Dockerfile when it has one. */
+/** A warning to be shown after the build, unless it is urgent, with its place in the Dockerfile when it has one. */
 export interface WarningEvent {
   readonly kind: 'warning';
   readonly vertex?: Digest;
   readonly short: string;
   readonly detail: readonly string[];
+  /** It is about what runs next, and has to be shown before that does. */
+  readonly isUrgent?: boolean;
   readonly url?: string;
   readonly source?: { readonly name: string; readonly text: string; readonly startLine: number; readonly endLine: number };
 }

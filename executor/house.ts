@@ -20,7 +20,7 @@ import type { ProcessSpec } from './executor.ts';
 import { compileSeccomp } from './filter.ts';
 import { hostsText, resolvText } from './netfiles.ts';
 import { type Network, type NetworkKind, NetworkUnavailable } from './network/network.ts';
-import { type NetworkOptions, openNetwork } from './network/open.ts';
+import { type NetworkOptions, openNetwork, type Warn } from './network/open.ts';
 import { type FoundRuntime, findRuntime, knownVulnerabilities, probeRuntime } from './probe.ts';
 import { startTime } from './proc.ts';
 import { defaultSeccomp } from './seccomp.ts';
@@ -43,7 +43,7 @@ export interface House {
   readonly runtimeRoot: string;
   readonly directory: string;
   /** Tells the user a sentence about this host; each once. */
-  readonly warn: (sentence: string) => void;
+  readonly warn: Warn;
   /** A name for the next sandbox: the only place where one is made. */
   nextId(): string;
   /** A file that holds `text`, for all sandboxes that need the same. */
@@ -69,7 +69,9 @@ export interface HouseOptions {
   readonly searchPath?: string | undefined;
   readonly cgroups?: 'auto' | 'none' | undefined;
   readonly networks?: readonly NetworkKind[] | undefined;
-  readonly warn?: ((sentence: string) => void) | undefined;
+  readonly warn?: Warn | undefined;
+  /** What steps get where no network of their own can be had; asked only then. */
+  readonly networkFallback?: NetworkOptions['fallback'];
 }
 
 /** Enters the private mount namespace, finds the runtime, starts the watchdog. Once per process. */
@@ -116,6 +118,8 @@ function makeHouse({ unique, watchdog, stateDir, options, enter, ...shared }: Pa
   let joined: Promise<JoinedHouse> | undefined;
   const join = async (): Promise<JoinedHouse> => {
     const cgroups = await enter();
+    if (defaultSeccomp(sandboxCapabilities(cgroups.guardDevices)) === undefined)
+      warn('no system call is kept from steps: there is no filter for this processor', 'steps');
     const seccompBpf = shared.runtime.name === 'crun' ? compiledSeccomp(stateDir, cgroups.guardDevices) : undefined;
     return { ...house, cgroups, seccompBpf };
   };
@@ -133,7 +137,7 @@ function makeHouse({ unique, watchdog, stateDir, options, enter, ...shared }: Pa
       files.set(kind + text, path);
       return path;
     },
-    network: () => (network ??= openNetwork(networkOptions(shared.directory, outside, watchdog, options.networks, warn))),
+    network: () => (network ??= openNetwork(networkOptions(shared.directory, outside, watchdog, options, warn))),
     join: () => (joined ??= join()),
     async close() {
       // One that could not be opened has been told to whoever asked for it.
@@ -149,8 +153,8 @@ function networkOptions(
   directory: string,
   outside: NetworkOptions['outside'],
   watchdog: Watchdog,
-  kinds: HouseOptions['networks'],
-  warn: (sentence: string) => void,
+  { networks: kinds, networkFallback: fallback }: HouseOptions,
+  warn: Warn,
 ): NetworkOptions {
   return {
     // The random end of the house's name.
@@ -163,15 +167,16 @@ function networkOptions(
     warn,
     outside,
     kinds,
+    fallback,
   };
 }
 
-function once(warn: (sentence: string) => void): (sentence: string) => void {
+function once(warn: Warn): Warn {
   const told = new Set<string>();
-  return (sentence) => {
+  return (sentence, before) => {
     if (told.has(sentence)) return;
     told.add(sentence);
-    warn(sentence);
+    warn(sentence, before);
   };
 }
 
@@ -233,7 +238,8 @@ export async function joinNetwork(house: House, spec: ProcessSpec, scope: Dispos
   const network = await house.network();
   const lease = await network.lease().catch(explainLease);
   scope.defer(() => lease.release(spec.security === 'insecure'));
-  return { namespace: lease.path === undefined ? 'host' : { path: lease.path }, resolver: network.resolver };
+  const namespace = network.kind === 'none' || network.kind === 'host' ? network.kind : undefined;
+  return { namespace: namespace ?? { path: lease.path ?? '' }, resolver: network.resolver };
 }
 
 /** True when an earlier process left something that nobody collects: then the next house should be opened without being asked. */

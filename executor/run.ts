@@ -22,6 +22,7 @@ import {
 import { killSandbox } from './kill.ts';
 import { within } from './network/namespace.ts';
 import type { NetworkKind } from './network/network.ts';
+import type { Warn } from './network/open.ts';
 import { closeAll, drain, feed, makePipe } from './pipes.ts';
 import { findRuntime, probeRuntime } from './probe.ts';
 import { type Spawned, spawnProcess } from './spawn.ts';
@@ -44,7 +45,9 @@ export interface ExecutorOptions {
   /** The kinds of network for `default`, best first; all that there are when absent. */
   readonly networks?: readonly NetworkKind[] | undefined;
   /** Told in a sentence what the user should know about this host; each once. */
-  readonly warn?: ((sentence: string) => void) | undefined;
+  readonly warn?: Warn | undefined;
+  /** What steps get where no network of their own can be had; asked only then. */
+  readonly networkFallback?: HouseOptions['networkFallback'];
   /** How programs of other processors are run. */
   readonly emulation?: EmulationOptions | undefined;
 }

@@ -79,10 +79,30 @@ test('a step of an ordinary user has a network of its own by slirp4netns; withou
   const own = await done(asUser(rig, 'with ids', 'build', '--progress=plain', '--no-cache', 'c'));
   assert.match(own.stderr, / lo\n.* tap0\n/);
   assert.match(own.stderr, /inet 10\.0\.2\.100\/24/);
-  assert.not.match(own.stderr, /share the network/);
+  assert.not.match(own.stderr, /share the host's network/);
   execFileSync('chmod', ['0', rig.path('tun')]);
   const shared = await done(asUser(rig, 'with ids', 'build', '--progress=plain', '--no-cache', 'c'));
-  assert.match(shared.stderr, /steps share the network of this host, .*slirp4netns does not start/);
+  const warning = /^WARNING: steps share the host's network, .*slirp4netns does not start/m;
+  assert.match(shared.stderr, warning);
+  assert.ok(shared.stderr.search(warning) < shared.stderr.search(/^#\d+ [\d.]+ lo$/m), 'before the step that runs so');
+  const quiet = await done(asUser(rig, 'with ids', 'build', '--quiet', '--no-cache', 'c'));
+  assert.match(quiet.stderr, warning);
+  const configured = async (value: string) => {
+    rig.write('.', { 'kiln.toml': `[worker.oci]\nnetworkFallback = "${value}"\n` });
+    process.env['KILN_CONFIG'] = rig.path('kiln.toml');
+    try {
+      return await asUser(rig, 'with ids', 'build', '--progress=plain', '--no-cache', 'c');
+    } finally {
+      delete process.env['KILN_CONFIG'];
+    }
+  };
+  const alone = await done(configured('none'));
+  assert.match(alone.stderr, /^WARNING: steps have no network: /m);
+  assert.match(alone.stderr, /^#\d+ [\d.]+ lo\n#\d+ [\d.]+ 1: lo:/m);
+  const refused = await configured('refuse');
+  assert.is(refused.code, 1, refused.stderr);
+  assert.match(refused.stderr, /^ERROR: .*KILN_NETWORK/m);
+  assert.not.match(refused.stderr, /^#\d+ [\d.]+ lo$/m);
 });
 
 test('an ordinary user runs steps for another processor, and nothing of the host is changed', async () => {

@@ -17,6 +17,7 @@ const ACCEPTED: readonly { readonly words: RegExp; readonly when?: () => boolean
   { words: /this host has no block device/, why: 'a container has none' },
   { words: /this host does not count memory/, why: 'a kernel without memory accounting' },
   { words: /needs \/dev\/net\/tun/, why: 'a container may have none' },
+  { words: /this kernel has no vfat/, why: 'a kernel has the file systems that it was built with' },
   { words: /has no Node older than 22/, why: 'the project ships its own Node; an older one is the machine’s' },
   { words: /another OpenSSL than the one it is released with/, why: 'a distribution builds Node in its own way' },
   { words: /no libseccomp for this CPU/, why: 'the profile is compiled for CPUs that Kiln is shipped for' },

@@ -35,6 +35,7 @@ import { createSolver } from '../../solver/solve.ts';
 import type { Solver, SolverOptions } from '../../solver/solver.ts';
 import type { EmulatedStep, World } from '../../solver/world.ts';
 import { configuredEmulation } from '../emulation-options.ts';
+import { configuredNetwork } from '../network-options.ts';
 import { registryOptions } from '../registry-options.ts';
 import { type Session, stateDirectory } from '../session.ts';
 import type { AttestedBuild } from './attest.ts';
@@ -269,7 +270,8 @@ function openExecutor({ scope, progress }: BuildContext): RuntimeExecutor {
     createExecutor({
       stateDir: stateDirectory(),
       emulation: configuredEmulation(process.env),
-      warn: (sentence) => progress({ kind: 'warning', short: sentence, detail: [] }),
+      warn: (short, before) => progress({ kind: 'warning', short, detail: [], isUrgent: before === 'steps' }),
+      networkFallback: configuredNetwork(process.env),
     }),
   );
 }

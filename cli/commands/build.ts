@@ -53,6 +53,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     if (event.kind === 'warning') warnings.push(event);
     if (options.explain) events.push(event);
     view.event(event);
+    if (event.kind === 'warning' && event.isUrgent) tellNow(event, view, options);
   });
   for (const event of told) progress(event);
   try {
@@ -81,6 +82,13 @@ export async function run(argv: readonly string[]): Promise<number> {
 /** What a build tells, without logins in URLs; the output of steps is theirs, and stays as it is. */
 function withoutLogins(sink: ProgressSink): ProgressSink {
   return (event) => sink(event.kind === 'log' ? event : redactData(event));
+}
+
+/** In every view, and in none: what is about the steps that come next cannot wait. A rawjson has the event itself by now. */
+function tellNow({ short }: WarningEvent, view: LendingView, { progress }: BuildOptions): void {
+  if (progress === 'rawjson') return;
+  using _ = view.lend();
+  stderr.write(`WARNING: ${short}\n`);
 }
 
 function viewOptions(): ViewOptions {

@@ -131,7 +131,7 @@ test('steps that share the network of the host are a finding, with reason and re
     'network of steps',
   );
   assert.not(shared.ok || shared.needed);
-  assert.is(shared.value, "the host's, shared (a; b)");
+  assert.is(shared.value, "the host's, shared, unless kiln.toml says otherwise (a; b)");
   assert.match(shared.fix ?? '', /nftables$/);
 });
 

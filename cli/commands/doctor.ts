@@ -216,7 +216,12 @@ function controlGroups(host: DoctorHost): Finding {
 
 function network(host: DoctorHost): Finding {
   const { kind, reasons, packages } = host.network();
-  const ways = { nat: 'of their own, by NAT', slirp: 'of their own, by slirp4netns', host: "the host's, shared" } as const;
+  const ways = {
+    nat: 'of their own, by NAT',
+    slirp: 'of their own, by slirp4netns',
+    host: "the host's, shared, unless kiln.toml says otherwise",
+    none: 'none',
+  } as const;
   const value = `${ways[kind]}${reasons.length > 0 ? ` (${reasons.join('; ')})` : ''}`;
   if (kind !== 'host') return { name: 'network of steps', ok: true, needed: false, value };
   return { name: 'network of steps', ok: false, needed: false, value, fix: networkFix(host, packages) };

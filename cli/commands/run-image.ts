@@ -13,6 +13,7 @@ import { parseNetwork } from '../build/host-flags.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { configuredEmulation } from '../emulation-options.ts';
 import { findImage } from '../image/find.ts';
+import { configuredNetwork } from '../network-options.ts';
 import { stderr, stdout } from '../output.ts';
 import type { Output } from '../progress/view.ts';
 import { registryOptions } from '../registry-options.ts';
@@ -71,6 +72,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     stateDir: stateDirectory(),
     emulation: configuredEmulation(process.env),
     warn: (sentence) => stderr.write(`WARNING: ${sentence}\n`),
+    networkFallback: configuredNetwork(process.env),
   });
   const interactive = flags.interactive === true || flags.tty === true;
   const unread = new AbortController();

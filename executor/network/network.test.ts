@@ -5,11 +5,12 @@ import { type AddressInfo, createConnection, createServer, type Server, type Soc
 import { networkInterfaces } from 'node:os';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { KilnError } from '../../base/errors.ts';
 import { findProgram } from '../find-program.ts';
 import { makeTree, processesWith, shell, specFor, type TestTree, until, whyNot } from '../fixture.ts';
 import { createExecutor } from '../run.ts';
 import { type NetworkKind, NetworkUnavailable } from './network.ts';
-import { openNetwork } from './open.ts';
+import { type NetworkFallback, openNetwork } from './open.ts';
 
 const reason = whyNot();
 if (reason) console.log(`SKIP network: ${reason}`);
@@ -215,16 +216,36 @@ test("behind a firewall that forwards nothing the kernel's way is not taken", ()
   assert.is(ran.stderr, '');
 });
 
-test("where no network can be made, steps share the host's and are told why", async () => {
-  const warnings: string[] = [];
-  const options = { mark: '0abc12', own: () => {}, warn: (text: string) => warnings.push(text) };
-  await using network = await openNetwork(options, async (kind) => {
-    throw new NetworkUnavailable(`no ${kind} today`);
-  });
+/** Opens the network of a host that gives none, with what is to happen then. */
+async function openWithout(fallback?: NetworkFallback) {
+  const told: unknown[][] = [];
+  const options = { mark: '0abc12', own: () => {}, warn: (...said: unknown[]) => void told.push(said) };
+  const none = (kind: string) => Promise.reject(new NetworkUnavailable(`no ${kind} today`));
+  const network = await openNetwork(fallback ? { ...options, fallback: async () => fallback } : options, none);
+  return { network, told };
+}
+
+test("where no network can be made, steps share the host's and are told why before they run", async () => {
+  const { network, told } = await openWithout();
   assert.is(network.kind, 'host');
   assert.is((await network.lease()).path, undefined);
-  assert.is(warnings.length, 1);
-  assert.match(warnings[0] ?? '', /share the network of this host.*no nat today; no slirp today.*kiln doctor/);
+  assert.is(told.length, 1);
+  assert.match(String(told[0]?.[0]), /share the host's network.*no nat today; no slirp today.*kiln doctor/);
+  assert.is(told[0]?.[1], 'steps');
+});
+
+test('they have none instead when that is wanted, and are told', async () => {
+  const { network, told } = await openWithout('none');
+  assert.is(network.kind, 'none');
+  assert.match(String(told[0]?.[0]), /^steps have no network: no nat today/);
+  assert.is(told[0]?.[1], 'steps');
+});
+
+test('they do not run when that is wanted', async () => {
+  const error = await openWithout('refuse').catch((thrown: unknown) => thrown);
+  assert.instance(error, KilnError);
+  assert.is((error as KilnError).code, 'KILN_NETWORK');
+  assert.match((error as KilnError).message, 'no nat today; no slirp today');
 });
 
 test('what is not a want of means is not hidden', async () => {

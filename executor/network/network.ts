@@ -7,7 +7,8 @@
  *
  *     nat     a veth pair into a namespace, the host forwards and translates addresses: as fast as the host's own (nat.ts)
  *     slirp   a process that speaks for the namespace through sockets of its own; needs no privilege on the host (slirp.ts)
- *     host    no namespace: where neither can be had
+ *     host    no namespace, the host's own network: where neither can be had, unless that is refused
+ *     none    a new namespace without a way out, instead of that
  *
  * `openNetwork` (open.ts) takes the first of them that works here.
  */
@@ -19,10 +20,10 @@ export interface Network extends AsyncDisposable {
   lease(): Promise<NetworkLease>;
 }
 
-export type NetworkKind = 'nat' | 'slirp' | 'host';
+export type NetworkKind = 'nat' | 'slirp' | 'host' | 'none';
 
 export interface NetworkLease {
-  /** A path that names the namespace for whoever may look into this process's /proc; undefined for the host's own. */
+  /** A path that names the namespace for whoever may look into this process's /proc; undefined for the host's own, and for none. */
   readonly path: string | undefined;
   /** Gives it back. `tainted`: the sandbox was allowed to change it, so no one else gets it. */
   release(tainted: boolean): void;

@@ -1,4 +1,4 @@
-import { errnoOf, messageOf } from '../../base/errors.ts';
+import { errnoOf, KilnError, messageOf } from '../../base/errors.ts';
 import { type Network, type NetworkKind, NetworkUnavailable } from './network.ts';
 import type { Enter } from './tool.ts';
 
@@ -8,21 +8,32 @@ export interface NetworkOptions {
   readonly mark: string;
   /** Told of a firewall table that is to be removed after this process. */
   readonly own: (table: string) => void;
-  /** Told, in a sentence, what the user should know: that steps share the host's network, or that the host was changed. */
-  readonly warn: (sentence: string) => void;
+  /** Told, in a sentence, what the user should know: that the host was changed, or, before anything runs so, what protection steps go without. */
+  readonly warn: Warn;
+  /** What steps get when none can be had; asked only then. The host's unless told. */
+  readonly fallback?: (() => Promise<NetworkFallback>) | undefined;
   /** What runs an action where every device of the host may be opened. */
   readonly outside?: (() => Promise<Enter>) | undefined;
   /** Only these, in this order. */
   readonly kinds?: readonly NetworkKind[] | undefined;
 }
 
+/** Tells the user a sentence. `before`: it is about the steps that run next, and nothing runs before it is told. */
+export type Warn = (sentence: string, before?: 'steps') => void;
+
+/**
+ * `host`: the network of the host, as BuildKit has it, so that a build can fetch what it needs in any container. It is never taken without a
+ * word. `none`: no way out. `refuse`: steps that want a network do not run.
+ */
+export type NetworkFallback = 'host' | 'none' | 'refuse';
+
 const ORDER: readonly NetworkKind[] = ['nat', 'slirp', 'host'];
 
-/** The best network that this host allows; the host's own, with a warning that says why, where none does. */
+/** The best network that this host allows; where none does, what `fallback` says, with a warning first that says why. */
 export async function openNetwork(options: NetworkOptions, open = openKind): Promise<Network> {
   const reasons: string[] = [];
   for (const kind of options.kinds ?? ORDER) {
-    if (kind === 'host') break;
+    if (kind === 'host' || kind === 'none') break;
     try {
       return await open(kind, options);
     } catch (error) {
@@ -31,11 +42,25 @@ export async function openNetwork(options: NetworkOptions, open = openKind): Pro
       reasons.push(messageOf(error));
     }
   }
-  if (reasons.length > 0)
-    options.warn(
-      `steps share the network of this host, and reach what listens on its loopback addresses: ${reasons.join('; ')}; 'kiln doctor' says how to mend it`,
+  return reasons.length === 0 ? without('host') : await fallBack(reasons.join('; '), options);
+}
+
+async function fallBack(reasons: string, { warn, fallback }: NetworkOptions): Promise<Network> {
+  const wanted = (await fallback?.()) ?? 'host';
+  if (wanted === 'refuse')
+    throw new KilnError(
+      'KILN_NETWORK',
+      `steps get no network of their own here, and kiln.toml refuses that of the host: ${reasons}`,
+      {
+        hint: "'kiln doctor' says how to mend it; --network=none runs steps without any",
+      },
     );
-  return hostNetwork();
+  const what =
+    wanted === 'none'
+      ? 'steps have no network'
+      : "steps share the host's network, and reach what listens on its loopback addresses";
+  warn(`${what}: ${reasons}; 'kiln doctor' says how to mend it`, 'steps');
+  return without(wanted);
 }
 
 async function openKind(kind: 'nat' | 'slirp', { mark, own, warn, outside }: NetworkOptions): Promise<Network> {
@@ -44,9 +69,9 @@ async function openKind(kind: 'nat' | 'slirp', { mark, own, warn, outside }: Net
   return await openNat({ mark, start: Number.parseInt(mark, 16), own, note: warn });
 }
 
-function hostNetwork(): Network {
+function without(kind: 'host' | 'none'): Network {
   return {
-    kind: 'host',
+    kind,
     lease: async () => ({ path: undefined, release: () => {} }),
     [Symbol.asyncDispose]: async () => {},
   };

@@ -60,6 +60,8 @@ export function overlayObstacle(directory: string): string | undefined {
   }
   try {
     unlinkSync(at('tree/f'));
+    // Without d_type overlay does not know its whiteouts when it lists a directory.
+    if (readdirSync(at('tree')).includes('f')) return 'overlay does not work (no d_type)';
     unlinkSync(at('tree/d/f'));
     rmdirSync(at('tree/d'));
     mkdirSync(at('tree/d'));

@@ -33,8 +33,8 @@ function setXattrs(path: string, { xattrs }: TarEntry, follow: boolean): void {
     try {
       setXattr(path, name, value, { follow });
     } catch (error) {
-      // A file system without user attributes: the file is still the file.
-      if (!(name.startsWith('user.') && (errnoOf(error) === 'EOPNOTSUPP' || errnoOf(error) === 'EPERM'))) throw error;
+      // A file system without attributes: the file is still the file, and the layer's blob still has them.
+      if (errnoOf(error) !== 'EOPNOTSUPP' && !(name.startsWith('user.') && errnoOf(error) === 'EPERM')) throw error;
     }
   }
 }

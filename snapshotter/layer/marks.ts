@@ -69,7 +69,8 @@ export function makeOpaque(fd: number, form: MarkForm): void {
 }
 
 export function clearOpaque(fd: number): void {
-  removeXattr(fdPath(fd), attributeName(), { follow: true });
+  // Asked first: a process that cannot see the attribute may not remove it either, and has not made it.
+  if (getFdXattr(fd, attributeName())) removeXattr(fdPath(fd), attributeName(), { follow: true });
   if (isOpaqueMark(fd, OPAQUE_NAME)) tryUnlinkat(fd, OPAQUE_NAME);
 }
 
