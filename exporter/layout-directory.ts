@@ -1,20 +1,9 @@
-import {
-  closeSync,
-  constants,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Digest } from '../base/digest.ts';
-import { CancelledError, errnoOf, KilnError } from '../base/errors.ts';
-import { type Descriptor, MEDIA } from '../base/oci.ts';
-import { parseDocument } from '../registry/documents.ts';
+import { CancelledError, KilnError } from '../base/errors.ts';
+import type { Descriptor } from '../base/oci.ts';
+import { layoutEntries } from '../registry/layout.ts';
 import { type ArchiveEntry, sizeOf, sorted } from './archive.ts';
 import { outputError } from './destination.ts';
 import { layoutFrame } from './layout.ts';
@@ -42,7 +31,7 @@ export async function writeLayoutDirectory(
   const root = resolve(directory);
   try {
     mkdirSync(root, { recursive: true });
-    const merged = mergedIndex(readIndex(join(root, 'index.json')), index);
+    const merged = mergedIndex(layoutEntries(root), index);
     const frame = layoutFrame(merged);
     for (const entry of [
       ...sorted(entries).filter(({ name }) => name !== 'index.json'),
@@ -67,22 +56,6 @@ function takesPlaceOf(added: Descriptor, old: Descriptor): boolean {
   const [oldName, oldTag] = [old.annotations?.[NAME], old.annotations?.[REF]];
   if (oldName === undefined && oldTag === undefined) return added.digest === old.digest;
   return name !== undefined && oldName !== undefined ? name === oldName : tag !== undefined && tag === oldTag;
-}
-
-function readIndex(path: string): readonly Descriptor[] {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return [];
-    throw error;
-  }
-  const document = parseDocument(bytes, MEDIA.ociIndex, path);
-  if (document.kind === 'index') return document.index.manifests;
-  throw new KilnError('KILN_OUTPUT_INVALID', `${path} is no index of an OCI layout`, {
-    place: { kind: 'path', path },
-    hint: 'choose an empty directory with dest=',
-  });
 }
 
 /** Blobs that are there with the right length stay; everything else appears whole, by rename. */

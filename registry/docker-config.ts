@@ -1,8 +1,9 @@
 import { mkdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { errnoOf, KilnError, messageOf } from '../base/errors.ts';
+import { errnoOf, KilnError } from '../base/errors.ts';
 import { osError, reading, reasonOf, writing } from '../base/oserror.ts';
 import { DEFAULT_DOMAIN } from '../base/reference.ts';
+import { isObject, jsonOf, mapOf, record, text } from './fields.ts';
 
 /** One login in `auths`. `auth` is the base64 of `user:password`. */
 export interface AuthEntry {
@@ -57,26 +58,35 @@ export function readDockerConfig(path: string, tell?: (reason: string) => void):
 }
 
 function read(path: string, empty: readonly string[], tell?: (reason: string) => void): DockerConfig {
-  let text: string;
+  let written: string;
   try {
-    text = readFileSync(path, 'utf8');
+    written = readFileSync(path, 'utf8');
   } catch (error) {
     if (errnoOf(error) === 'EACCES') tell?.(`${path} cannot be read: ${reasonOf(error)}`);
     if (empty.includes(errnoOf(error) ?? '')) return {};
     throw osError(error, reading("docker's configuration", path));
   }
-  try {
-    const parsed: unknown = JSON.parse(text);
-    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed as DockerConfig;
-    throw new TypeError('it is no object');
-  } catch (cause) {
-    throw new KilnError('KILN_DOCKER_CONFIG_INVALID', `${path} is no valid docker configuration: ${messageOf(cause)}`, {
+  const invalid = (why: string) =>
+    new KilnError('KILN_DOCKER_CONFIG_INVALID', `${path} is not a valid docker configuration: ${why}`, {
       place: { kind: 'path', path },
       hint: 'repair or remove the file, or point DOCKER_CONFIG to another directory',
-      cause,
     });
-  }
+  // It holds logins: no parser may quote it.
+  const parsed = jsonOf(Buffer.from(written))?.value;
+  if (!isObject(parsed)) throw invalid('it is not a JSON object');
+  FIELDS(parsed, '', invalid);
+  // What Go writes as null is not there.
+  return Object.fromEntries(Object.entries(parsed).filter(([, value]) => value !== null));
 }
+
+const FIELDS = record({
+  auths: mapOf((value, field, invalid) => {
+    if (value !== null)
+      record({ auth: text, username: text, password: text, identitytoken: text, registrytoken: text })(value, field, invalid);
+  }),
+  credsStore: text,
+  credHelpers: mapOf(text),
+});
 
 /** Replaces what `auths` has for `host`, under whatever key, by `entry` (by nothing when undefined). All else stays as it is. */
 export function replaceAuth(path: string, host: string, entry: AuthEntry | undefined): void {

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { digestOf } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { MEDIA } from '../base/oci.ts';
-import { parseConfig, parseDocument } from './documents.ts';
+import { mediaTypeOf, parseConfig, parseDocument } from './documents.ts';
 import { makeImage } from './testing/images.ts';
 
 const IMAGE = makeImage([{ name: 'a', text: 'a' }]);
@@ -46,6 +46,113 @@ for (const [what, config] of [
     );
   });
 }
+
+/** Every field that a config may have, by its way: whatever stands there is taken as its type or refused by its name. */
+const FIELDS = [
+  'architecture',
+  'os',
+  'variant',
+  'os.version',
+  'os.features',
+  'author',
+  'created',
+  'rootfs',
+  'rootfs/type',
+  'rootfs/diff_ids',
+  'history',
+  'history/0',
+  'history/0/created',
+  'history/0/created_by',
+  'history/0/empty_layer',
+  'config',
+  ...['User', 'Env', 'Entrypoint', 'Cmd', 'WorkingDir', 'Labels', 'StopSignal', 'OnBuild', 'Shell', 'ArgsEscaped'].map(
+    (name) => `config/${name}`,
+  ),
+  ...['ExposedPorts', 'Volumes', 'Healthcheck', 'Healthcheck/Test', 'Healthcheck/Interval'].map((name) => `config/${name}`),
+];
+
+/** `document` with `value` at `way`. */
+function put(document: unknown, [name, ...way]: readonly string[], value: unknown): unknown {
+  if (name === undefined) return value;
+  const inside = (document as Record<string, unknown> | undefined)?.[name];
+  if (name === '0') return [put(inside, way, value)];
+  return { ...(document as object), [name]: put(inside, way, value) };
+}
+
+test('junk in any field of a config is named, and never taken', () => {
+  const junk = fc.constantFrom<unknown>(5, -1, 1.5, true, [5, null], [[]], { a: { b: [] } }, 'x', [{}], ['x'], { a: 'x' }, {});
+  fc.assert(
+    fc.property(fc.constantFrom(...FIELDS), junk, (field, value) => {
+      const config = put({ architecture: 'amd64', os: 'linux' }, field.split('/'), value);
+      try {
+        parseConfig(bytesOf(config), 'x');
+      } catch (error) {
+        assert.ok(error instanceof KilnError && error.code === 'KILN_CONFIG_INVALID', String(error));
+        const name = field.replace('/0', '[0]').replaceAll('/', '.');
+        assert.match((error as KilnError).message, name);
+      }
+    }),
+    { numRuns: 1000 },
+  );
+  for (const [field, value] of [
+    ['history', [5, null]],
+    ['history', [{ created: 'yesterday' }]],
+    ['config/Labels', { a: 1 }],
+    ['config/Volumes', ['/a']],
+    ['config/ExposedPorts', ['80']],
+    ['config/Healthcheck', { Test: 'CMD true' }],
+  ] as const) {
+    const config = put({ architecture: 'amd64', os: 'linux' }, field.split('/'), value);
+    assert.throws(() => parseConfig(bytesOf(config), 'x'), /KILN|not/);
+  }
+});
+
+test('junk in any field of a descriptor is named', () => {
+  const good = { mediaType: MEDIA.ociManifest, digest: digestOf('x'), size: 1 };
+  for (const [field, value] of [
+    ['mediaType', 5],
+    ['digest', 'sha256:12'],
+    ['size', '1'],
+    ['size', -1],
+    ['platform', []],
+    ['platform', 'linux/amd64'],
+    ['platform/os', 5],
+    ['platform/os.features', 'x'],
+    ['annotations', []],
+    ['annotations', { a: 1 }],
+    ['artifactType', {}],
+  ] as const) {
+    const manifests = [put(good, field.split('/'), value)];
+    const error = (() => {
+      try {
+        return parseDocument(bytesOf({ schemaVersion: 2, manifests }), MEDIA.ociIndex, 'x');
+      } catch (caught) {
+        return caught as KilnError;
+      }
+    })();
+    assert.instance(error, KilnError, field);
+    assert.match((error as KilnError).message, `manifests[0].${field.split('/')[0]}`);
+  }
+});
+
+test('a document that nests without end is refused, and an error quotes nothing of what was read', () => {
+  const deep = Buffer.from(`{"architecture":"amd64","os":"linux","x":${'['.repeat(100_000)}${']'.repeat(100_000)}}`);
+  assert.throws(() => parseConfig(deep, 'x'), /not a JSON document/);
+  const secret = Buffer.from('CANARY-SECRET of the host');
+  for (const parse of [
+    () => parseConfig(secret, 'x'),
+    () => parseDocument(secret, MEDIA.ociIndex, 'x'),
+    () => mediaTypeOf(secret, 'x'),
+  ]) {
+    try {
+      parse();
+      assert.unreachable('it was parsed');
+    } catch (error) {
+      assert.instance(error, KilnError);
+      assert.not.match(JSON.stringify([String(error), error]), 'CANARY');
+    }
+  }
+});
 
 test('bytes that are no UTF-8 are refused', () => {
   const bytes = Buffer.concat([Buffer.from('{"a":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}')]);

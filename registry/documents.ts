@@ -17,6 +17,7 @@ import {
   record,
   shown,
   text,
+  time,
 } from './fields.ts';
 
 /**
@@ -85,9 +86,9 @@ const CONFIG = record({
   'os.version': text,
   'os.features': listOf(text),
   author: text,
-  created: text,
+  created: time,
   rootfs: record({ type: text, diff_ids: listOf(digest, MAX_LAYERS) }),
-  history: listOf(record({ created: text, created_by: text, author: text, comment: text, empty_layer: flag })),
+  history: listOf(record({ created: time, created_by: text, author: text, comment: text, empty_layer: flag })),
   config: record({
     // These decide what is run: nothing else may stand there.
     User: text,

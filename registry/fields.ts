@@ -55,6 +55,8 @@ export const text = typed('a string', (value) => typeof value === 'string');
 export const flag = typed('true or false', (value) => typeof value === 'boolean');
 export const integer = typed('an integer', Number.isSafeInteger);
 export const digest = typed('a sha256 digest', (value) => typeof value === 'string' && isDigest(value));
+/** RFC 3339. Some tools write nothing for a time that they do not know. */
+export const time = typed('a time', (value) => typeof value === 'string' && (value === '' || !Number.isNaN(Date.parse(value))));
 /** What Go writes for a member of a set: `{}`. */
 export const member = typed('an object', (value) => value === null || isObject(value));
 

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -39,6 +39,59 @@ test('references: path, tag, digest', () => {
     assert.throws(() => parseLayoutReference(text), code('KILN_REFERENCE_INVALID'), text);
   }
 });
+
+test(
+  '@ starts a digest only where ALGORITHM:HEX ends the reference, and a directory that is there goes before any other reading',
+  inDirectory((directory) => {
+    for (const name of ['a@b', 'a:1', `c@${D}`, 'sp ace,#?=']) mkdirSync(join(directory, name));
+    const at = (name: string) => `oci-layout://${directory}/${name}`;
+    const path = (name: string) => join(directory, name);
+    for (const [text, expected] of [
+      ['a@b', { path: path('a@b') }],
+      ['a@b:1', { path: path('a@b'), tag: '1' }],
+      [`a@b@${D}`, { path: path('a@b'), digest: D }],
+      [`a@b:1@${D}`, { path: path('a@b'), tag: '1', digest: D }],
+      ['a:1', { path: path('a:1') }],
+      ['a:1:2', { path: path('a:1'), tag: '2' }],
+      [`c@${D}`, { path: path(`c@${D}`) }],
+      ['sp ace,#?=:t', { path: path('sp ace,#?='), tag: 't' }],
+      ['none@x:y', { path: path('none@x'), tag: 'y' }],
+    ] as const) {
+      assert.equal(parseLayoutReference(at(text)), expected, text);
+    }
+    for (const text of ['x@sha256:12', `x@sha256:${'g'.repeat(64)}`, `x@sha512:${'0'.repeat(128)}`])
+      assert.throws(() => parseLayoutReference(at(text)), code('KILN_REFERENCE_INVALID'), text);
+  }),
+);
+
+test(
+  'a link out of a layout is not followed, and nothing that is no regular file is opened',
+  inDirectory((directory) => {
+    writeFileSync(join(directory, 'secret'), 'CANARY-SECRET');
+    for (const name of ['index.json', 'oci-layout', `blobs/sha256/${hexOf(IMAGE.target.digest)}`]) {
+      for (const target of [join(directory, 'secret'), '../secret', '../../../../secret', '/dev/zero']) {
+        const layout = join(directory, 'layout');
+        rmSync(layout, { recursive: true, force: true });
+        writeLayout(layout, [[IMAGE, 'one']]);
+        rmSync(join(layout, name));
+        symlinkSync(target, join(layout, name));
+        try {
+          openLayout(layout).read(IMAGE.target, 1 << 20);
+          assert.unreachable('it was read');
+        } catch (error) {
+          assert.ok(code('KILN_LAYOUT_INVALID')(error), String(error));
+          assert.not.match(String(error), 'CANARY');
+          assert.match(String(error), 'is a link that leads to nothing inside');
+        }
+      }
+    }
+    const layout = join(directory, 'inside');
+    writeLayout(layout, [[IMAGE, 'one']]);
+    renameSync(join(layout, 'blobs'), join(layout, 'store'));
+    symlinkSync('store', join(layout, 'blobs'));
+    assert.is(openLayout(layout).read(IMAGE.target, 1 << 20).length, IMAGE.target.size);
+  }),
+);
 
 test(
   'a directory and a tar archive of it give the same bytes',
@@ -143,7 +196,7 @@ test(
     rmSync(at('noindex/index.json'));
     assert.throws(() => openLayout(at('noindex')), /no index.json/);
     spawnSync('mkfifo', [at('noindex/index.json')]);
-    assert.throws(() => openLayout(at('noindex')), /no regular file/);
+    assert.throws(() => openLayout(at('noindex')), /not a regular file/);
     writeFileSync(at('text'), 'x'.repeat(2000));
     assert.throws(() => openLayout(at('text')), code('KILN_ARCHIVE_INVALID'));
     assert.is(spawnSync('tar', ['-czf', at('gz'), '-C', at('version'), '.']).status, 0);

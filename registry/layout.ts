@@ -1,14 +1,17 @@
-import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { closeSync, constants, existsSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { type Digest, hexOf, isDigest } from '../base/digest.ts';
 import { errnoOf, KilnError } from '../base/errors.ts';
 import type { Descriptor, Index } from '../base/oci.ts';
 import { MEDIA } from '../base/oci.ts';
 import { attempt, osError, reading } from '../base/oserror.ts';
 import { brokenBytes } from '../base/promise.ts';
+import { NotRegular, openRegular } from '../snapshotter/sys/regular.ts';
+import { openRoot } from '../snapshotter/sys/rooted.ts';
 import { indexArchive } from './archive.ts';
 import { MAX_MANIFEST, parseDocument } from './documents.ts';
 import type { BlobSink } from './download.ts';
+import { isObject, jsonOf, shown } from './fields.ts';
 
 /**
  * An OCI image layout (image-spec, image-layout.md): a directory, or a tar archive of one. Nothing in it is believed: every blob
@@ -39,30 +42,44 @@ const REF_NAME = 'org.opencontainers.image.ref.name';
 const FULL_NAME = 'io.containerd.image.name';
 const CHUNK = 1 << 20;
 
-/** Parses `oci-layout://path[:tag][@digest]` (the prefix may be missing). Throws KILN_REFERENCE_INVALID. */
+/**
+ * Parses `oci-layout://path[:tag][@digest]` (the prefix may be missing). A directory or archive that is there goes before any other
+ * reading of its name. Throws KILN_REFERENCE_INVALID.
+ */
 export function parseLayoutReference(text: string): LayoutReference {
-  let path = text.startsWith(PREFIX) ? text.slice(PREFIX.length) : text;
   const invalid = (why: string) =>
     new KilnError('KILN_REFERENCE_INVALID', `invalid OCI layout reference ${JSON.stringify(text)}: ${why}`, {
       hint: 'write oci-layout://PATH, oci-layout://PATH:TAG or oci-layout://PATH@sha256:…',
     });
-  const at = path.lastIndexOf('@');
-  let digest: Digest | undefined;
-  if (at > path.lastIndexOf('/') && path.slice(at + 1).includes(':')) {
-    const tail = path.slice(at + 1);
-    if (!isDigest(tail)) throw invalid(`${JSON.stringify(tail)} is no sha256 digest`);
-    digest = tail;
-    path = path.slice(0, at);
-  }
-  const colon = path.lastIndexOf(':');
-  let tag: string | undefined;
-  if (colon > path.lastIndexOf('/')) {
-    tag = path.slice(colon + 1);
-    path = path.slice(0, colon);
-  }
+  const whole = text.startsWith(PREFIX) ? text.slice(PREFIX.length) : text;
+  const { path: named, digest } = (isThere(whole) ? undefined : splitDigest(whole)) ?? { path: whole };
+  if (digest !== undefined && !isDigest(digest)) throw invalid(`${JSON.stringify(digest)} is not a sha256 digest`);
+  const [, before, tag] = (isThere(named) ? undefined : /^(.*):([^/:]*)$/s.exec(named)) ?? [];
+  const path = before ?? named;
   if (path === '') throw invalid('the path is missing');
   if (tag === '') throw invalid('the tag is empty');
   return { path, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }) };
+}
+
+/** `@` starts a digest only when ALGORITHM:HEX follows up to the end (image-spec, descriptor.md#digests). */
+function splitDigest(text: string): { readonly path: string; readonly digest: string } | undefined {
+  const form = /^(.*)@(sha(?:256|384|512):[^/:@]*|[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-f]{32,})$/is;
+  const [, path, digest] = form.exec(text) ?? [];
+  return path === undefined || digest === undefined ? undefined : { path, digest };
+}
+
+function isThere(path: string): boolean {
+  return path !== '' && existsSync(path);
+}
+
+/** What the index of the layout directory `path` lists, to be added to; nothing when it has none yet. Throws KILN_LAYOUT_INVALID. */
+export function layoutEntries(path: string): readonly Descriptor[] {
+  using files = directoryFiles(resolve(path));
+  const bytes = files.small('index.json', MAX_MANIFEST);
+  if (!bytes) return [];
+  const document = parseDocument(bytes, MEDIA.ociIndex, `index.json of ${path}`);
+  if (document.kind === 'index') return document.index.manifests;
+  throw invalidLayout(path, 'its index.json is not an index');
 }
 
 /** Opens the layout at `path`, a directory or a tar archive. Throws KILN_LAYOUT_INVALID that says what is wrong. */
@@ -74,7 +91,7 @@ export function openLayout(path: string): Layout {
     const bytes = files.small('index.json', MAX_MANIFEST);
     if (!bytes) throw invalidLayout(absolute, 'it has no index.json');
     const parsed = parseDocument(bytes, MEDIA.ociIndex, `index.json of ${absolute}`);
-    if (parsed.kind !== 'index') throw invalidLayout(absolute, 'its index.json is no index');
+    if (parsed.kind !== 'index') throw invalidLayout(absolute, 'its index.json is not an index');
     return layoutOver(absolute, files, parsed.index);
   } catch (error) {
     files[Symbol.dispose]();
@@ -168,22 +185,21 @@ function layoutFiles(path: string): LayoutFiles {
 }
 
 function directoryFiles(path: string): LayoutFiles {
+  const root = attempt(reading('the OCI layout', path), () => openRoot(path));
   const open = (name: string): LayoutFile | undefined => {
-    let fd: number;
     try {
-      // A fifo in the place of a blob would block an ordinary open.
-      fd = openSync(join(path, name), constants.O_RDONLY | constants.O_NONBLOCK);
+      const file = openRegular(root, name);
+      return file && fileOver(file.fd, path, 0, file.size, () => closeSync(file.fd));
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return undefined;
-      throw osError(error, reading(`${name} of the OCI layout`, path));
+      if (error instanceof NotRegular) throw invalidLayout(path, error.message);
+      throw osError(error, { ...reading(`${name} of the OCI layout`, path), code: 'KILN_LAYOUT_INVALID' });
     }
-    const stat = fstatSync(fd);
-    const file = fileOver(fd, path, 0, stat.size, () => closeSync(fd));
-    if (stat.isFile()) return file;
-    file[Symbol.dispose]();
-    throw invalidLayout(path, `${name} is no regular file`);
   };
-  return { open, small: (name, limit) => wholeFile(path, name, open(name), limit), [Symbol.dispose]: () => {} };
+  return {
+    open,
+    small: (name, limit) => wholeFile(path, name, open(name), limit),
+    [Symbol.dispose]: () => root[Symbol.dispose](),
+  };
 }
 
 function archiveFiles(path: string): LayoutFiles {
@@ -224,13 +240,9 @@ function wholeFile(path: string, name: string, opened: LayoutFile | undefined, l
 function checkVersion(files: LayoutFiles, path: string): void {
   const marker = files.small('oci-layout', 4096);
   if (!marker) throw invalidLayout(path, 'it has no oci-layout file');
-  let version: unknown;
-  try {
-    version = (JSON.parse(marker.toString()) as { imageLayoutVersion?: unknown } | null)?.imageLayoutVersion;
-  } catch {
-    // Reported below.
-  }
-  if (version !== '1.0.0') throw invalidLayout(path, `its layout version is ${JSON.stringify(version)}, not "1.0.0"`);
+  const document = jsonOf(marker)?.value;
+  const version = isObject(document) ? document['imageLayoutVersion'] : undefined;
+  if (version !== '1.0.0') throw invalidLayout(path, `its layout version is ${shown(version)}, not "1.0.0"`);
 }
 
 function blobName(digest: Digest): string {
@@ -238,7 +250,7 @@ function blobName(digest: Digest): string {
 }
 
 function invalidLayout(path: string, why: string): KilnError {
-  return new KilnError('KILN_LAYOUT_INVALID', `${path} is no OCI image layout: ${why}`, { place: { kind: 'path', path } });
+  return new KilnError('KILN_LAYOUT_INVALID', `${path} is not an OCI image layout: ${why}`, { place: { kind: 'path', path } });
 }
 
 function missingBlob(path: string, digest: Digest): KilnError {

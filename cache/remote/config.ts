@@ -1,6 +1,7 @@
 import { type Digest, isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
+import { jsonOf } from '../../registry/fields.ts';
 import { MAX_OUTPUTS, outputName, type RemoteLayer, type RemoteRecord } from './record.ts';
 
 /**
@@ -72,13 +73,9 @@ export function parseCacheConfig(json: unknown, blobs: ReadonlyMap<Digest, Descr
 }
 
 export function parseCacheBytes(bytes: Uint8Array, blobs: ReadonlyMap<Digest, Descriptor>, where: string): RemoteRecord[] {
-  let json: unknown;
-  try {
-    json = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString());
-  } catch (cause) {
-    throw malformed(where, 'it is no JSON', cause);
-  }
-  return parseCacheConfig(json, blobs, where);
+  const json = jsonOf(bytes);
+  if (!json) throw malformed(where, 'it is not JSON');
+  return parseCacheConfig(json.value, blobs, where);
 }
 
 /** The layer that a descriptor of a cache manifest stands for; undefined when it does not say what it unpacks to. */
@@ -339,6 +336,6 @@ class Checks {
   }
 }
 
-function malformed(where: string, why: string, cause?: unknown): KilnError {
-  return new KilnError('KILN_CACHE_MALFORMED', `the cache config of ${where} is not valid: ${why}`, { cause });
+function malformed(where: string, why: string): KilnError {
+  return new KilnError('KILN_CACHE_MALFORMED', `the cache config of ${where} is not valid: ${why}`);
 }

@@ -1,8 +1,10 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asDigest, type Digest, hexOf, isDigest } from '../../base/digest.ts';
-import { errnoOf, KilnError } from '../../base/errors.ts';
+import { KilnError } from '../../base/errors.ts';
 import { attempt, reading, writing } from '../../base/oserror.ts';
+import { NotRegular, openRegular } from '../../snapshotter/sys/regular.ts';
+import { openRoot } from '../../snapshotter/sys/rooted.ts';
 import { CHUNK } from './chunker.ts';
 
 /**
@@ -36,33 +38,49 @@ const INDEX = 'kiln-caches.json';
 const MAX_INDEX = 64 << 20;
 
 export function chunkPath(destination: string, digest: Digest): string {
+  return join(destination, chunkName(digest));
+}
+
+export function chunkName(digest: Digest): string {
   const hex = hexOf(digest);
-  return join(destination, 'chunks', hex.slice(0, 2), `${hex}.zst`);
+  return `chunks/${hex.slice(0, 2)}/${hex}.zst`;
 }
 
 /** Undefined when nothing was saved there. Everything it says is checked: it may come from anywhere. Throws KILN_SAVED_CACHE_INVALID. */
 export function readSaved(destination: string): SavedCaches | undefined {
   const path = join(destination, INDEX);
+  const bytes = readSavedFile(destination, INDEX, MAX_INDEX, 'the index of the saved caches');
+  if (bytes === undefined) return undefined;
   let value: unknown;
   try {
-    const bytes = bytesIfThere(path);
-    if (bytes === undefined) return undefined;
-    if (bytes.length > MAX_INDEX) throw invalid(path, 'it is too long');
     value = JSON.parse(bytes.toString('utf8'));
-  } catch (error) {
-    if (error instanceof KilnError) throw error;
-    throw invalid(path, 'it is no JSON');
+  } catch {
+    // The parser would quote what it read.
+    throw invalid(path, 'it is not JSON');
   }
   return checked(path, value);
 }
 
-function bytesIfThere(path: string): Buffer | undefined {
-  return attempt(reading('the index of the saved caches', path), () => {
+/**
+ * A file of what was saved; `what` it is, for messages. Undefined when there is none. The directory is a stranger's: links out of it are not
+ * followed, and nothing but a regular file is read.
+ */
+export function readSavedFile(destination: string, name: string, max: number, what: string): Buffer | undefined {
+  const path = join(destination, name);
+  return attempt(reading(what, path), () => {
+    if (!existsSync(destination)) return undefined;
+    using root = openRoot(destination);
     try {
-      return readFileSync(path);
+      const file = openRegular(root, name);
+      if (file === undefined) return undefined;
+      try {
+        if (file.size > max) throw invalid(path, 'it is too long');
+        return readFileSync(file.fd);
+      } finally {
+        closeSync(file.fd);
+      }
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return undefined;
-      throw error;
+      throw error instanceof NotRegular ? invalid(path, error.message) : error;
     }
   });
 }

@@ -1,9 +1,8 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
-import { digestOf } from '../../base/digest.ts';
 import { KilnError, messageOf } from '../../base/errors.ts';
-import { isOsError, reasonOf } from '../../base/oserror.ts';
+import { brokenBytes } from '../../base/promise.ts';
 import { TarReader } from '../../snapshotter/layer/untar.ts';
 import { LayerWriter, NeedsBelow } from '../../snapshotter/layer/writer.ts';
 import { lockFile } from '../../snapshotter/overlay/filelock.ts';
@@ -11,7 +10,7 @@ import type { Store } from '../../snapshotter/store/root.ts';
 import { removeTreeSoon } from '../../snapshotter/sys/removal.ts';
 import { cacheName, describeCache, removed } from '../mounts.ts';
 import { CHUNK } from './chunker.ts';
-import { chunkPath, invalid, readSaved, type SavedMount } from './format.ts';
+import { chunkName, chunkPath, invalid, readSaved, readSavedFile, type SavedMount } from './format.ts';
 
 /**
  * Restores saved cache mounts in the place of those of the same id, which are waited for while a step uses them. `wanted` chooses by id. The
@@ -56,7 +55,7 @@ function unpack(source: string, mount: SavedMount, data: string, signal: AbortSi
   try {
     for (const chunk of mount.chunks) {
       signal.throwIfAborted();
-      reader.push(readChunk(chunkPath(source, chunk.digest), chunk));
+      reader.push(readChunk(source, chunk));
     }
     reader.finish();
     writer.finish();
@@ -66,18 +65,19 @@ function unpack(source: string, mount: SavedMount, data: string, signal: AbortSi
   }
 }
 
-function readChunk(path: string, { digest, size }: SavedMount['chunks'][number]): Buffer {
-  const there = statSync(path, { throwIfNoEntry: false });
-  if (!there) throw invalid(path, 'the chunk is missing');
+function readChunk(source: string, { digest, size }: SavedMount['chunks'][number]): Buffer {
+  const path = chunkPath(source, digest);
   // A chunk that zstd could make no smaller has a few bytes more.
-  if (!there.isFile() || there.size > CHUNK.most + 4096) throw invalid(path, 'the chunk is too large');
+  const packed = readSavedFile(source, chunkName(digest), CHUNK.most + 4096, 'the saved chunk');
+  if (packed === undefined) throw invalid(path, 'the chunk is missing');
   let bytes: Buffer;
   try {
-    bytes = zstdDecompressSync(readFileSync(path), { maxOutputLength: CHUNK.most });
+    bytes = zstdDecompressSync(packed, { maxOutputLength: CHUNK.most });
   } catch (error) {
-    throw invalid(path, `the chunk cannot be read: ${isOsError(error) ? reasonOf(error) : messageOf(error)}`);
+    throw invalid(path, `the chunk cannot be read: ${messageOf(error)}`);
   }
-  if (bytes.length !== size || digestOf(bytes) !== digest) throw invalid(path, 'the chunk has other bytes than its name says');
+  if (bytes.length !== size || brokenBytes({ digest }, bytes) !== undefined)
+    throw invalid(path, 'the chunk has other bytes than its name says');
   return bytes;
 }
 

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   lstatSync,
@@ -153,6 +154,30 @@ test('a hostile export harms nothing outside the mount', async ({ dir, other, sa
     assert.equal(readdirSync(outside), [], what);
   }
   assert.equal(places(other), [], 'nothing was restored');
+});
+
+test('a link out of what was saved is not followed, a pipe is not waited for, and nothing of a file is quoted', async ({
+  dir,
+  other,
+  saved,
+}) => {
+  const secret = join(dir, 'secret');
+  writeFileSync(secret, 'CANARY-SECRET');
+  const tar = archive({ path: 'a' });
+  const attempt = () => importMounts(other, saved, () => true, never).then(() => 'restored', String);
+  for (const path of [join(saved, 'kiln-caches.json'), chunkPath(saved, digestOf(tar))]) {
+    forge(saved, tar);
+    rmSync(path);
+    symlinkSync(secret, path);
+    assert.match(await attempt(), 'is a link that leads to nothing inside');
+    rmSync(path);
+    execFileSync('mkfifo', [path]);
+    assert.match(await attempt(), 'is not a regular file');
+    rmSync(path);
+    writeFileSync(path, 'CANARY-SECRET');
+    assert.not.match(await attempt(), 'CANARY');
+    rmSync(path);
+  }
 });
 
 test('what was saved is verified: sizes, digests, bombs', async ({ other, saved }) => {

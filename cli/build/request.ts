@@ -5,6 +5,7 @@ import { formatReference, parseReference } from '../../base/reference.ts';
 import { gitRefOf } from '../../frontend/convert/gitref.ts';
 import type { FrontendRequest, ImageResolver, NamedContext } from '../../frontend/frontend.ts';
 import { ignoreFilter } from '../../frontend/ignore.ts';
+import { type LayoutReference, parseLayoutReference } from '../../registry/layout.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import type { LoadedContext } from './context.ts';
 import { directoryAt, isRemote } from './context.ts';
@@ -31,7 +32,7 @@ export interface PreparedRequest {
 /** Paths of the OCI layouts among `--build-context`, by the name of their context. */
 export function layoutsOf(options: BuildOptions): ReadonlyMap<string, string> {
   const layouts = [...options.buildContexts].filter(([, value]) => value.startsWith(LAYOUT));
-  return new Map(layouts.map(([name, value]) => [name, resolve(splitLayout(value.slice(LAYOUT.length)).path)]));
+  return new Map(layouts.map(([name, value]) => [name, resolve(parseLayoutReference(value).path)]));
 }
 
 export function prepareRequest(
@@ -79,7 +80,7 @@ export function prepareRequest(
 function namedContext(name: string, value: string, locals: Map<string, LocalSource>, warn: ProgressSink): NamedContext {
   if (value.startsWith('docker-image://')) return { kind: 'image', ref: value.slice('docker-image://'.length) };
   if (value.startsWith(LAYOUT))
-    return { kind: 'oci-layout', store: name, ref: `${name}${splitLayout(value.slice(LAYOUT.length)).suffix}` };
+    return { kind: 'oci-layout', store: name, ref: `${name}${layoutSuffix(parseLayoutReference(value))}` };
   if (isRemote(value)) {
     const git = gitRefOf(value);
     if (git && !git.looksLocal) return { kind: 'git', url: value };
@@ -91,10 +92,8 @@ function namedContext(name: string, value: string, locals: Map<string, LocalSour
   return { kind: 'local', name, ignore: ignore?.patterns.map((pattern) => pattern.text) ?? [] };
 }
 
-/** `path[:tag][@digest]` apart; a colon in a directory's name is no tag. */
-function splitLayout(text: string): { path: string; suffix: string } {
-  const match = /^(.*?)((?::[\w][\w.-]*)?(?:@sha256:[0-9a-f]{64})?)$/.exec(text);
-  return { path: match?.[1] ?? text, suffix: match?.[2] ?? '' };
+function layoutSuffix({ tag, digest }: LayoutReference): string {
+  return `${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
 }
 
 /** Shows each look-up in the progress, once for each image and platform, under BuildKit's name for it. */

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import { parseReference, type Reference } from '../../base/reference.ts';
 import { fullName } from './find.ts';
@@ -35,19 +36,29 @@ export function parsePlace(text: string): ImagePlace {
   }
 }
 
-/** The path ends at the first colon. */
+/** The path ends at the first colon, unless what is there says otherwise: names of directories have colons, too. */
 function pathAnd(rest: string, text: string): [path: string, name: string | undefined] {
-  const colon = rest.indexOf(':');
-  const path = colon < 0 ? rest : rest.slice(0, colon);
-  const name = colon < 0 ? undefined : rest.slice(colon + 1);
+  const end = pathEnd(rest);
+  const path = rest.slice(0, end);
+  const name = end < rest.length ? rest.slice(end + 1) : undefined;
   if (path === '' || name === '') {
     throw new KilnError(
       'KILN_REFERENCE_INVALID',
-      `${JSON.stringify(text)} is no place of an image: the ${path === '' ? 'path' : 'name'} is empty`,
+      `${JSON.stringify(text)} is not a place of an image: the ${path === '' ? 'path' : 'name'} is empty`,
       {
         hint: 'write it like oci:DIRECTORY, oci-archive:FILE:TAG or docker-archive:FILE:NAME',
       },
     );
   }
   return [path, name];
+}
+
+/** Where the path ends: the longest beginning that is there; for one that is still to be made, in a directory that is there. */
+function pathEnd(rest: string): number {
+  const colons = [...rest.matchAll(/:/g)].map(({ index }) => index);
+  const there = [rest.length, ...colons.toReversed()].find((end) => end > 0 && existsSync(rest.slice(0, end)));
+  if (there !== undefined) return there;
+  const slashes = [...rest.matchAll(/\//g)].map(({ index }) => index);
+  const parent = slashes.findLast((end) => existsSync(rest.slice(0, end + 1))) ?? -1;
+  return colons.find((end) => end > parent) ?? rest.length;
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -80,6 +80,22 @@ test('a later directory counts more, and YAML is read', async () => {
   assert.equal(edits?.groups, [44]);
   assert.equal(edits?.hooks, [{ when: 'createContainer', hook: { path: '/bin/true', args: ['x'] } }]);
   rmSync(join(run, 'gpu.yaml'));
+});
+
+test('a file that is no description is named without a word of what it holds, and a pipe is not waited for', async () => {
+  for (const [name, make] of [
+    ['bad.json', (path: string) => writeFileSync(path, 'CANARY-SECRET')],
+    ['bad.yaml', (path: string) => writeFileSync(path, '{CANARY-SECRET: [')],
+    ['link.json', (path: string) => symlinkSync('/dev/zero', path)],
+    ['pipe.json', (path: string) => execFileSync('mkfifo', [path])],
+  ] as const) {
+    const path = join(run, name);
+    make(path);
+    const told = await codeOf(find('vendor.com/gpu=0'));
+    assert.match(told, /KILN_DEVICE_FILE .*(not valid (JSON|YAML)|not a regular file)/);
+    assert.not.match(told, 'CANARY');
+    rmSync(path);
+  }
 });
 
 test('a file that is wrong, or says more than we know, is named', async () => {

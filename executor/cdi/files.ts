@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { errnoOf, messageOf } from '../../base/errors.ts';
+import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, type Stats } from 'node:fs';
+import { errnoOf } from '../../base/errors.ts';
 import { isOsError, osError, reading, reasonOf } from '../../base/oserror.ts';
 import { type DeviceEdits, parseEdits, Reader } from './edits.ts';
 
@@ -39,16 +39,41 @@ function list(directory: string): readonly string[] {
 }
 
 async function parse(path: string): Promise<unknown> {
+  const reader = new Reader(path);
+  const text = textOf(path, reader);
+  const isJson = path.endsWith('.json');
   try {
-    const text = readFileSync(path, 'utf8');
-    if (path.endsWith('.json')) return JSON.parse(text);
+    if (isJson) return JSON.parse(text);
     const { parse: parseYaml } = await import('yaml');
     return parseYaml(text);
-  } catch (error) {
-    throw new Reader(path).wrong(isOsError(error) ? reasonOf(error) : messageOf(error));
+  } catch {
+    // The parsers quote what they read, and a link may have led them anywhere.
+    throw reader.wrong(`it is not valid ${isJson ? 'JSON' : 'YAML'}`);
   }
 }
 
+/** Only a regular file is read: a FIFO would wait for its other end, a device may have no end. */
+function textOf(path: string, reader: Reader): string {
+  let fd: number | undefined;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    const { size } = regular(fstatSync(fd), reader);
+    if (size > MAX_FILE) throw reader.wrong(`it has ${size} bytes, ${MAX_FILE} are allowed`);
+    return readFileSync(fd, 'utf8');
+  } catch (error) {
+    throw isOsError(error) ? reader.wrong(reasonOf(error)) : error;
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+function regular(stat: Stats, reader: Reader): Stats {
+  if (stat.isFile()) return stat;
+  throw reader.wrong('it is not a regular file');
+}
+
+/** Devices of a large machine take a few hundred KiB. */
+const MAX_FILE = 16 << 20;
 const KIND = /^[A-Za-z][\w.-]*\/[A-Za-z][\w.-]*$/;
 
 function devicesOf(document: unknown, path: string): CdiDevice[] {
@@ -64,7 +89,7 @@ function devicesOf(document: unknown, path: string): CdiDevice[] {
     const own = once(() => [...shared(), parseEdits(device['containerEdits'], path)]);
     return {
       name: `${kind}=${name}`,
-      annotations: { ...annotations(file['annotations']), ...annotations(device['annotations']) },
+      annotations: { ...annotations(file['annotations'], reader), ...annotations(device['annotations'], reader) },
       get edits() {
         return own();
       },
@@ -72,8 +97,11 @@ function devicesOf(document: unknown, path: string): CdiDevice[] {
   });
 }
 
-function annotations(value: unknown): Readonly<Record<string, string>> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, string>) : {};
+function annotations(value: unknown, reader: Reader): Readonly<Record<string, string>> {
+  if (value === undefined || value === null) return {};
+  if (typeof value !== 'object' || Array.isArray(value)) throw reader.wrong('annotations is not an object');
+  const entries = Object.entries(value).map(([key, text]) => [key, reader.text(text, `annotations.${key}`, /^/)] as const);
+  return Object.fromEntries(entries);
 }
 
 function once<T>(make: () => T): () => T {

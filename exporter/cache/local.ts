@@ -1,11 +1,11 @@
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type Digest, hexOf } from '../../base/digest.ts';
-import { CancelledError, errnoOf, KilnError } from '../../base/errors.ts';
+import { CancelledError, KilnError } from '../../base/errors.ts';
 import { type Descriptor, type Index, MEDIA } from '../../base/oci.ts';
 import type { RemoteLayer } from '../../cache/remote/record.ts';
 import { readCache } from '../../cache/remote/source.ts';
-import { parseDocument } from '../../registry/documents.ts';
+import { layoutEntries } from '../../registry/layout.ts';
 import { outputError } from '../destination.ts';
 import { layoutIndexJson } from '../documents.ts';
 import { type CacheTarget, oldCache } from './target.ts';
@@ -47,7 +47,7 @@ export function localTarget(
         await write(join(root, 'oci-layout'), Buffer.from('{"imageLayoutVersion":"1.0.0"}'));
         const { mediaType, digest, bytes } = manifest;
         const named: Descriptor = { mediaType, digest, size: bytes.byteLength, annotations: { [REF_NAME]: tag } };
-        await write(join(root, 'index.json'), Buffer.from(layoutIndexJson(withEntry(readIndex(root), named, tag))));
+        await write(join(root, 'index.json'), Buffer.from(layoutIndexJson(withEntry(layoutEntries(root), named, tag))));
         return true;
       } catch (error) {
         throw error instanceof KilnError ? error : outputError(error, root);
@@ -57,27 +57,11 @@ export function localTarget(
 }
 
 /** The index of the directory with `tag` moved; what has other tags stays. */
-function withEntry(index: Index | undefined, entry: Descriptor, tag: string): Index {
-  const kept = (index?.manifests ?? []).filter(
+function withEntry(entries: readonly Descriptor[], entry: Descriptor, tag: string): Index {
+  const kept = entries.filter(
     ({ digest, annotations }) => annotations?.[REF_NAME] !== tag && (digest !== entry.digest || annotations?.[REF_NAME]),
   );
   return { schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: [...kept, entry] };
-}
-
-function readIndex(root: string): Index | undefined {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(join(root, 'index.json'));
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-  const document = parseDocument(bytes, MEDIA.ociIndex, join(root, 'index.json'));
-  if (document.kind === 'index') return document.index;
-  throw new KilnError('KILN_OUTPUT_INVALID', `${root} is no OCI layout`, {
-    place: { kind: 'path', path: root },
-    hint: 'choose an empty directory with dest=',
-  });
 }
 
 function blobPath(root: string, digest: Digest): string {

@@ -2,7 +2,7 @@ import type { Digest } from '../../base/digest.ts';
 import type { ImageConfig } from '../../base/oci.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { ProgressSink } from '../../base/progress.ts';
-import { type LayoutReference, parseLayoutReference } from '../../registry/layout.ts';
+import { parseReference } from '../../base/reference.ts';
 import type { ImageSources, SourceImage } from '../../registry/pull.ts';
 import { chainIdOf, type LayerProgress, type UnpackWorld, unpackImage } from '../../registry/unpack.ts';
 import type { SourceOp } from '../llb/ops.ts';
@@ -66,11 +66,9 @@ export function resolveSource(
 function imageText(source: SourceOp, layouts: ReadonlyMap<string, string> | undefined): string {
   const store = source.attrs['oci.store'];
   if (store === undefined || !source.identifier.startsWith(LAYOUT)) return source.identifier;
-  return layoutText({ ...parseLayoutReference(source.identifier), path: layouts?.get(store) ?? store });
-}
-
-function layoutText({ path, tag, digest }: LayoutReference): string {
-  return `${LAYOUT}${path}${digest ? `@${digest}` : tag === undefined ? '' : `:${tag}`}`;
+  // It is written as an image is, with a digest or a tag.
+  const { tag, digest } = parseReference(source.identifier.slice(LAYOUT.length));
+  return `${LAYOUT}${layouts?.get(store) ?? store}${digest ? `@${digest}` : tag === undefined ? '' : `:${tag}`}`;
 }
 
 /** At most this often, in milliseconds, a layer's progress is told. */
@@ -121,8 +119,11 @@ export function imageResolver(
 ): (ref: string, platform: Platform, options: { readonly pull: boolean }) => Promise<ResolvedReference> {
   const located = (ref: string) => {
     if (!ref.startsWith(LAYOUT)) return ref;
-    const parsed = parseLayoutReference(ref);
-    return layoutText({ ...parsed, path: layouts.get(parsed.path) ?? parsed.path });
+    const rest = ref.slice(LAYOUT.length);
+    // The name may have a tag of its own (`base:1`): the longest that fits is meant.
+    const names = [...layouts.keys()].filter((name) => rest.startsWith(name) && /^([:@]|$)/.test(rest.slice(name.length)));
+    const name = names.toSorted((a, b) => b.length - a.length)[0];
+    return name === undefined ? ref : `${LAYOUT}${layouts.get(name)}${rest.slice(name.length)}`;
   };
   return async (ref, platform, { pull }) => {
     const { name, digest, config, local } = await sources.resolve(located(ref), platform, { pull, signal });
