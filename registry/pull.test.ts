@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -210,20 +211,24 @@ test('a platform that an index lacks is named, with those it has', async () => {
   assert.match((error as KilnError).hint ?? '', 'linux/amd64, linux/arm64');
 });
 
-test('an OCI layout is a source: no registry, verified blobs', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'kiln-pull-'));
+test('an OCI layout, a directory or an archive, is a source: no registry, verified blobs', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'kiln-pull-'));
+  const directory = join(root, 'layout');
   try {
     writeLayout(directory, [[AMD, 'v1']]);
-    const content = memoryContent();
-    await using sources = imageSources({ content, images: memoryImages(), registry: quick });
-    const image = await sources.resolve(`oci-layout://${directory}:v1`, AMD64, { pull: true, signal: never() });
-    assert.is(image.digest, AMD.target.digest);
-    assert.ok(image.local);
-    const [layer] = image.manifest.layers;
-    await sources.fetch(image, layer!, { signal: never() });
-    assert.is(content.size(layer!.digest), layer!.size);
+    execFileSync('tar', ['-cf', join(root, 'archive'), '-C', directory, '.']);
+    for (const path of [directory, join(root, 'archive')]) {
+      const content = memoryContent();
+      await using sources = imageSources({ content, images: memoryImages(), registry: quick });
+      const image = await sources.resolve(`oci-layout://${path}:v1`, AMD64, { pull: true, signal: never() });
+      assert.is(image.digest, AMD.target.digest);
+      assert.ok(image.local);
+      const [layer] = image.manifest.layers;
+      await sources.fetch(image, layer!, { signal: never() });
+      assert.is(content.size(layer!.digest), layer!.size);
+    }
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    rmSync(root, { recursive: true, force: true });
   }
 });
 

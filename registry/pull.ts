@@ -305,7 +305,7 @@ async function resolveLayout(content: ContentStore, text: string, platform: Plat
   const origin: ImageOrigin = { kind: 'layout', path: layout.path };
   const documents: Documents = { origin, manifest: read(MAX_MANIFEST), config: read(MAX_CONFIG) };
   const where = `${LAYOUT}${reference.path}`;
-  return describe(layout.find(reference), platform, documents, { name: where, origin, local: true, where });
+  return await describe(layout.find(reference), platform, documents, { name: where, origin, local: true, where });
 }
 
 interface Naming {
