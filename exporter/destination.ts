@@ -153,14 +153,25 @@ function temporaryName(path: string): string {
 }
 
 async function writeNewFile(path: string, signal: AbortSignal, body: Body, about: About): Promise<void> {
-  const temporary = temporaryName(path);
+  await appear(path, temporaryName(path), about, (temporary) =>
+    writeFileAt(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, signal, body, about),
+  );
+}
+
+/** Has `make` write a new file, and puts it at `path` when it is whole. Of one that is not nothing stays, however the process ends. */
+export async function appear(
+  path: string,
+  temporary: string,
+  about: About,
+  make: (temporary: string) => Promise<void>,
+): Promise<void> {
   if (!watched) process.on('exit', removeUnfinished);
   watched = true;
   unfinished.add(temporary);
   try {
-    // `wx`: in a directory that others can write, the name must not be somebody's link.
+    // Never opened by its name as it is: in a directory that others can write, it must not be somebody's link.
     sinking(about, () => rmSync(temporary, { force: true }));
-    await writeFileAt(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, signal, body, about);
+    await make(temporary);
     sinking(about, () => renameSync(temporary, path));
   } finally {
     discard(temporary);
@@ -186,7 +197,12 @@ function descriptorSink(fd: number, about: About, signal: AbortSignal): ByteSink
   return {
     async write(bytes) {
       sinking(about, () => {
-        for (let at = 0; at < bytes.byteLength; ) at += writeSync(fd, bytes, at);
+        for (let at = 0; at < bytes.byteLength; ) {
+          const written = writeSync(fd, bytes, at);
+          // No regular file takes nothing; asked for ever, something else would say so for ever.
+          if (written === 0) throw Object.assign(new Error('nothing was written'), { code: 'EIO' });
+          at += written;
+        }
       });
       if ((sinceYield += bytes.byteLength) < YIELD_BYTES) return;
       sinceYield = 0;
@@ -236,9 +252,9 @@ function pipeError(error: Error): unknown {
 }
 
 /** What is being written, for whoever reads that it failed. */
-type About = Omit<Attempt, 'code'> & Partial<Pick<Attempt, 'code'>>;
+export type About = Omit<Attempt, 'code'> & Partial<Pick<Attempt, 'code'>>;
 
-function outputFile(path: string): About {
+export function outputFile(path: string): About {
   return { what: `the output ${path} cannot be written`, path };
 }
 

@@ -1,11 +1,11 @@
-import { closeSync, constants, mkdirSync, openSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Digest } from '../base/digest.ts';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import type { Descriptor } from '../base/oci.ts';
 import { layoutEntries } from '../registry/layout.ts';
 import { type ArchiveEntry, sizeOf, sorted } from './archive.ts';
-import { outputError } from './destination.ts';
+import { appear, outputError, outputFile } from './destination.ts';
 import { layoutFrame } from './layout.ts';
 
 const NAME = 'io.containerd.image.name';
@@ -67,17 +67,11 @@ async function writeEntry(path: string, entry: ArchiveEntry, blobs: BlobCopier):
   const isBlob = entry.name.startsWith('blobs/');
   if (isBlob && statSync(path, { throwIfNoEntry: false })?.size === sizeOf(entry)) return;
   mkdirSync(dirname(path), { recursive: true });
-  const temporary = `${path}.${process.pid}.part`;
-  rmSync(temporary, { force: true });
-  try {
+  await appear(path, `${path}.${process.pid}.part`, outputFile(path), async (temporary) => {
     if (entry.kind === 'bytes') writeFileSync(temporary, entry.bytes, { flag: 'wx', mode: entry.mode });
     else if (entry.kind === 'stream') await writeStream(temporary, entry.mode, entry.open());
     else await blobs.copy(entry.digest, temporary);
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
-  }
+  });
 }
 
 async function writeStream(path: string, mode: number, bytes: AsyncIterable<Uint8Array>): Promise<void> {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
@@ -8,7 +8,7 @@ import { lockFile } from '../../snapshotter/overlay/filelock.ts';
 import { makeDirectory } from '../../snapshotter/sys/makedirectory.ts';
 import type { CacheMountPlace } from '../gc/others.ts';
 import { Chunker } from './chunker.ts';
-import { chunkPath, readSaved, type SavedChunk, type SavedMount, writeSaved } from './format.ts';
+import { chunkPath, putWhole, readSaved, type SavedChunk, type SavedMount, writeSaved } from './format.ts';
 
 export interface Exported {
   readonly mounts: number;
@@ -68,11 +68,9 @@ function saveTree(data: string, destination: string, signal: AbortSignal, wrote:
 function writeChunk(path: string, chunk: Buffer): number {
   if (existsSync(path)) return 0;
   const bytes = zstdCompressSync(chunk);
-  const temporary = `${path}.${process.pid}`;
   attempt(writing('the saved chunk', path), () => {
     mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(temporary, bytes);
-    renameSync(temporary, path);
+    putWhole(path, bytes);
   });
   return bytes.length;
 }

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asDigest, type Digest, hexOf, isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
@@ -87,11 +87,20 @@ export function readSavedFile(destination: string, name: string, max: number, wh
 
 export function writeSaved(destination: string, saved: SavedCaches): void {
   const path = join(destination, INDEX);
+  const text = `${JSON.stringify(saved, undefined, 1)}\n`;
+  attempt(writing('the index of the saved caches', path), () => putWhole(path, text));
+}
+
+/** A file that is whole when it is there, and of which nothing stays when it cannot be. */
+export function putWhole(path: string, content: string | Uint8Array): void {
   const temporary = `${path}.${process.pid}`;
-  attempt(writing('the index of the saved caches', path), () => {
-    writeFileSync(temporary, `${JSON.stringify(saved, undefined, 1)}\n`);
+  try {
+    writeFileSync(temporary, content);
     renameSync(temporary, path);
-  });
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
 }
 
 export function invalid(path: string, why: string): KilnError {

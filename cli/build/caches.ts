@@ -8,6 +8,7 @@ import { RemoteStack, withImports } from '../../cache/remote/imported.ts';
 import { inlineCache } from '../../cache/remote/inline.ts';
 import { INLINE_FIELD, type RemoteLayer } from '../../cache/remote/record.ts';
 import { type ReadCache, readCache } from '../../cache/remote/source.ts';
+import { withSoundBlobs } from '../../exporter/again.ts';
 import {
   type Candidate,
   diffIdsOf,
@@ -43,6 +44,7 @@ import type { World } from '../../solver/world.ts';
 import { registryOptions } from '../registry-options.ts';
 import type { CacheFileSpec, CacheFromSpec } from './cache-specs.ts';
 import { EarlyBlobs } from './early-blobs.ts';
+import type { Fates } from './fates.ts';
 import { internalStep } from './internal.ts';
 import type { BuildOptions } from './options.ts';
 import type { BuildContext } from './run.ts';
@@ -203,6 +205,7 @@ export class BuildCaches implements AsyncDisposable {
     built: readonly TargetResult[],
     solved: readonly (SolvedTarget | undefined)[],
     failed: boolean,
+    fates?: Fates,
   ): Promise<Readonly<Record<string, unknown>>> {
     const response: Record<string, unknown> = {};
     const targets = built.flatMap((target, index) => cachedTarget(target, solved[index]));
@@ -210,11 +213,13 @@ export class BuildCaches implements AsyncDisposable {
     await this.#early?.settled();
     for (const spec of this.#files()) {
       try {
-        const manifest = await this.#exportOne(spec, targets, failed);
+        const manifest = await withSoundBlobs(() => this.#exportOne(spec, targets, failed));
         if (manifest) response['cache.manifest'] = manifest;
+        fates?.done(`cache to ${spec.dest}`);
       } catch (error) {
-        if (this.#context.signal.aborted || !(failed || spec.ignoreError)) throw error;
-        this.#warn(`the cache was not exported to ${spec.dest}: ${messageOf(error)}`);
+        if (this.#context.signal.aborted) throw error;
+        if (!failed && !spec.ignoreError) fates?.failed(`cache to ${spec.dest}`, error);
+        else this.#warn(`the cache was not exported to ${spec.dest}: ${messageOf(error)}`);
       }
     }
     return response;

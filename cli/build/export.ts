@@ -1,5 +1,4 @@
-import { KilnError, messageOf } from '../../base/errors.ts';
-import { untoldOsError } from '../../base/oserror.ts';
+import { KilnError } from '../../base/errors.ts';
 import { withSoundBlobs } from '../../exporter/again.ts';
 import { tryDirectory, tryFile } from '../../exporter/destination.ts';
 import type { BuiltTarget, ExportContext, Exporter, ExportResponse } from '../../exporter/exporter.ts';
@@ -8,6 +7,7 @@ import { type OutputSpec as ExportSpec, parseOutput } from '../../exporter/optio
 import { fullDiskError } from '../../snapshotter/store/errors.ts';
 import { closedOutput, isClosed } from '../output.ts';
 import type { Session } from '../session.ts';
+import type { Fates } from './fates.ts';
 import type { BuildOptions, OutputSpec } from './options.ts';
 import type { BuildContext } from './run.ts';
 
@@ -46,41 +46,28 @@ function exportSpec(output: OutputSpec, tags: readonly string[]): ExportSpec {
 
 /**
  * Exports the targets as the specs ask, one after the other, and answers what they told, merged. One that fails does not keep the others from
- * being made; the error is the first one's and says of each what became of it.
+ * being made: `fates` is told what became of each.
  */
 export async function exportBuild(
   targets: readonly BuiltTarget[],
   specs: readonly ExportSpec[],
   { epoch, attest }: Pick<ExportContext, 'epoch' | 'attest'>,
   { session, progress, signal }: BuildContext,
+  fates: Fates,
 ): Promise<ExportResponse> {
   const response: Record<string, unknown> = {};
-  const failures = new Map<ExportSpec, unknown>();
   for (const spec of specs) {
     try {
       const exporter = await exporterFor(spec, session);
       const work = () => exporter.export(targets, { signal, progress, epoch, attest });
       Object.assign(response, await (writesStdout(spec) ? work() : withSoundBlobs(work)));
+      fates.done(shown(spec));
     } catch (error) {
-      failures.set(spec, error);
-      if (signal.aborted) break;
+      if (signal.aborted) throw error;
+      fates.failed(shown(spec), fullDiskError(error, session.store.root));
     }
   }
-  if (failures.size === 0) return response;
-  const [first] = failures.values();
-  throw specs.length === 1 || signal.aborted ? first : ofSeveral(fullDiskError(first, session.store.root), specs, failures);
-}
-
-/** The first error, with what became of every output. */
-function ofSeveral(error: unknown, specs: readonly ExportSpec[], failures: ReadonlyMap<ExportSpec, unknown>): unknown {
-  const told = untoldOsError(error);
-  if (!(told instanceof KilnError)) return error;
-  const { code, message, place, hint, exitCode, notes, cause } = told;
-  const fates = specs.map((spec) => {
-    const failure = failures.get(spec);
-    return failure === undefined ? `done: ${shown(spec)}` : `not done: ${shown(spec)}: ${messageOf(failure)}`;
-  });
-  return new KilnError(code, message, { place, hint, exitCode, cause, notes: [...notes, ...fates] });
+  return response;
 }
 
 /** An output as its user knows it. */

@@ -42,6 +42,7 @@ import type { AttestedBuild } from './attest.ts';
 import { type BulkWatch, tellingBulk } from './bulk.ts';
 import type { BuildCaches, SolvedTarget } from './caches.ts';
 import { type ContextHost, type FetchedTree, type FetchingHost, isRemote, type LoadedContext, loadContext } from './context.ts';
+import type { Fates } from './fates.ts';
 import { internalStep } from './internal.ts';
 import type { OnFailure } from './on-failure.ts';
 import type { BuildOptions } from './options.ts';
@@ -77,7 +78,7 @@ interface Built {
   /** What is said about the targets, when that was asked for. */
   readonly attest: Attestor | undefined;
   /** Writes the caches of `--cache-to`; to be called when the targets are exported, or could not be. */
-  readonly exportCaches: () => Promise<ExportResponse>;
+  readonly exportCaches: (fates: Fates) => Promise<ExportResponse>;
 }
 
 /** What the frontend is asked, with what the graph that it answers will need. */
@@ -160,7 +161,7 @@ export async function solveBuild(options: BuildOptions, context: BuildContext): 
       { ...facts, results: new Map(built.map((target, index) => [target, targets[index]!])) },
       context,
     ),
-    exportCaches: async () => (await caches?.export(targets, results, false)) ?? {},
+    exportCaches: async (fates) => (await caches?.export(targets, results, false, fates)) ?? {},
   };
 }
 

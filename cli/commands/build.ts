@@ -6,6 +6,7 @@ import type { ExportResponse } from '../../exporter/exporter.ts';
 import { fullDiskError } from '../../snapshotter/store/errors.ts';
 import { dockerProxies } from '../build/docker-proxies.ts';
 import { exportBuild, exportSpecs, needsNoLayers, tryOutputs } from '../build/export.ts';
+import { Fates } from '../build/fates.ts';
 import { parseBuildFlags } from '../build/flags.ts';
 import { contextHost } from '../build/host.ts';
 import { BuildLog } from '../build/log.ts';
@@ -178,11 +179,15 @@ async function build(
   const pushes = specs.some((spec) => spec.type === 'image' && spec.push);
   const context = { session, progress, signal, scope, host, mayLeave, pushes, buildId, failure };
   const { targets, attest, exportCaches } = await solveBuild(options, context);
-  const exported = exportBuild(targets, specs, { epoch: options.epoch, attest }, context);
+  const fates = new Fates();
+  const exported = await exportBuild(targets, specs, { epoch: options.epoch, attest }, context, fates);
   // The steps are done: their cache is written even if their result cannot be.
-  await exported.catch(() => {});
-  const cached = signal.aborted ? {} : await exportCaches();
-  return { ...(await exported), ...cached };
+  const cached = await exportCaches(fates);
+  fates.settle([
+    ...(options.iidFile === undefined ? [] : [`the image ID file ${options.iidFile}`]),
+    ...(options.metadataFile === undefined ? [] : [`the metadata file ${options.metadataFile}`]),
+  ]);
+  return { ...exported, ...cached };
 }
 
 /** What new layers entail, done by processes that nobody waits for: they are written back, and now and then the store is collected. */

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type Digest, hexOf } from '../../base/digest.ts';
 import { CancelledError, KilnError } from '../../base/errors.ts';
@@ -6,7 +6,7 @@ import { type Descriptor, type Index, MEDIA } from '../../base/oci.ts';
 import type { RemoteLayer } from '../../cache/remote/record.ts';
 import { readCache } from '../../cache/remote/source.ts';
 import { layoutEntries } from '../../registry/layout.ts';
-import { outputError } from '../destination.ts';
+import { appear, outputError, outputFile } from '../destination.ts';
 import { layoutIndexJson } from '../documents.ts';
 import { type CacheTarget, oldCache } from './target.ts';
 
@@ -78,13 +78,5 @@ async function write(path: string, bytes: Uint8Array): Promise<void> {
 
 /** Whole or not at all, by rename. */
 async function place(path: string, make: (temporary: string) => Promise<void>): Promise<void> {
-  const temporary = join(dirname(path), `.${process.pid}.part`);
-  rmSync(temporary, { force: true });
-  try {
-    await make(temporary);
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
-  }
+  await appear(path, join(dirname(path), `.${process.pid}.part`), outputFile(path), make);
 }

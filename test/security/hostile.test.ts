@@ -95,7 +95,7 @@ real(
     for (const lines of [
       ...[3, 4, 8].map((fd) => `WORKDIR /dev/fd/${fd}\nRUN pwd`),
       'WORKDIR /x/l\nRUN --mount=from=evil,target=/x pwd',
-        'RUN ln -s /dev/stdin /made\nWORKDIR /made\nRUN pwd',
+      'RUN ln -s /dev/stdin /made\nWORKDIR /made\nRUN pwd',
       'RUN --mount=type=cache,target=/c ln -sf /proc/1/root /c/l\nWORKDIR /c/l\nRUN --mount=type=cache,target=/c pwd',
       'RUN ln -s /proc/thread-self /made\nWORKDIR /made/cwd\nRUN --mount=type=tmpfs,target=/t pwd',
     ]) {

@@ -5,7 +5,7 @@ import { contentXattrs } from '../../../cache/contenthash/xattrs.ts';
 import { contextChanged, unreadable } from '../../../cache/select/changed.ts';
 import { identityOf, sameIdentity } from '../../../cache/select/entry.ts';
 import type { OpenDirectory } from '../../../cache/select/opendir.ts';
-import { fstat, futimens, openat } from '../../../snapshotter/sys/calls.ts';
+import { fstat, futimens, openat, unlinkat } from '../../../snapshotter/sys/calls.ts';
 import { O } from '../../../snapshotter/sys/constants.ts';
 import { applyToFd, type Overrides } from './attributes.ts';
 import type { FileStep } from './steps.ts';
@@ -24,6 +24,7 @@ export function copyFile(from: OpenDirectory, step: FileStep, to: TargetDirector
   const mode = overrides.mode ? overrides.mode.apply(step.mode, false) : step.mode & 0o7777;
   try {
     const target = openat(to.fd, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, mode & 0o777);
+    let whole = false;
     try {
       const hash = step.expected ? createHash('sha256') : undefined;
       const length = copyBytes(source, target, step, hash ? (bytes) => void hash.update(bytes) : undefined);
@@ -39,8 +40,11 @@ export function copyFile(from: OpenDirectory, step: FileStep, to: TargetDirector
       const mtime = overrides.time ?? stat.mtime;
       if (xattrs === undefined && to.gives(target, uid, gid, mode)) futimens(target, mtime, mtime);
       else applyToFd(target, { uid, gid, mode, mtime, xattrs });
+      whole = true;
     } finally {
       closeSync(target);
+      // In a directory of the user's nothing half-written may stay.
+      if (!whole) unlinkat(to.fd, name, 0);
     }
   } finally {
     closeSync(source);

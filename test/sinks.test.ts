@@ -1,0 +1,268 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { KILN, type Ran, Rig, run } from './rig.ts';
+
+/**
+ * Everything that Kiln writes, into every sink that fails: the command fails with one line that names what is full or gone, and nothing
+ * half-written stays. The real binary, by way of a shell that makes the sink.
+ */
+
+type Command = (destination: string) => string;
+
+const FILES: Readonly<Record<string, Command>> = {
+  'oci archive': (to) => `build -o type=oci,dest=${to} c`,
+  'docker archive': (to) => `build -o type=docker,dest=${to} c`,
+  tar: (to) => `build -o type=tar,dest=${to} c`,
+  save: (to) => `save -o ${to} img`,
+  'copy to an oci archive': (to) => `copy store:img oci-archive:${to}`,
+  'copy to a docker archive': (to) => `copy store:img docker-archive:${to}`,
+};
+const DIRECTORIES: Readonly<Record<string, Command>> = {
+  local: (to) => `build -o type=local,dest=${to} c`,
+  layout: (to) => `build -o type=oci,tar=false,dest=${to} c`,
+  'local cache': (to) => `build --cache-to type=local,mode=max,dest=${to} c`,
+  'copy to a layout': (to) => `copy store:img oci:${to}`,
+  'saved cache mounts': (to) => `cache export ${to}`,
+};
+const PIPED: Readonly<Record<string, string>> = {
+  'oci archive': 'build -o type=oci,dest=- c',
+  'docker archive': 'build -o type=docker,dest=- c',
+  tar: 'build -o - c',
+  save: 'save img',
+  'standard output by its path': 'build -o type=oci,dest=/dev/stdout c',
+};
+
+/** An image whose layers have more bytes than the small disks here, a cache mount that has, too, and a long log. */
+async function rigged(): Promise<Rig> {
+  const rig = await Rig.create('busybox');
+  const cached = 'RUN --mount=type=cache,id=m,target=/m head -c 3000000 /dev/urandom > /m/f && seq 20000';
+  rig.write('c', { Dockerfile: `FROM busybox\nCOPY big /big\n${cached}\n`, big: randomBytes(3_000_000) });
+  await rig.build('c', '-t', 'img');
+  mkdirSync(rig.path('sink'));
+  return rig;
+}
+
+/** `command` is `kiln …` with whatever the shell puts around it; its exit code is that of kiln. */
+function shell(rig: Rig, command: string): Promise<Ran> {
+  const script = `kiln() { '${KILN}' "$@"; }; ${command}`;
+  return run(['bash', '-c', script], { cwd: rig.directory, env: { KILN_ROOT: rig.store } });
+}
+
+/** One line with a code, and no source. */
+function failedWell(ran: Ran, what: string, says: RegExp): void {
+  assert.ok(ran.code !== 0 && ran.code !== 70 && ran.code !== null, `${what}: exit ${ran.code}\n${ran.stderr}`);
+  assert.is(ran.stderr.match(/^ERROR/gm)?.length, 1, `${what}: ${ran.stderr}`);
+  assert.match(ran.stderr, says, what);
+  assert.not.match(ran.stderr, /^ {4}at |Node\.js v|bug in Kiln/m, what);
+}
+
+function parts(directory: string): string[] {
+  return (readdirSync(directory, { recursive: true }) as string[]).filter((name) => /\.part|\.\d+$/.test(name));
+}
+
+async function onDisk(rig: Rig, options: string, body: (directory: string) => Promise<void>): Promise<void> {
+  const directory = rig.path('sink');
+  execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', directory]);
+  try {
+    await body(directory);
+  } finally {
+    execFileSync('umount', ['-l', directory]);
+  }
+}
+
+test('every output to a file: a full disk, a limit of file sizes, a disk that is read-only, no directory, a directory', async () => {
+  await using rig = await rigged();
+  for (const [name, command] of Object.entries(FILES)) {
+    await shell(rig, `kiln ${command('whole')}`).then((ran) => assert.is(ran.code, 0, `${name}: ${ran.stderr}`));
+    execFileSync('tar', ['-tf', rig.path('whole')]);
+    rmSync(rig.path('whole'));
+    await onDisk(rig, 'size=1m', async (directory) => {
+      const full = await shell(rig, `kiln ${command('sink/o')}`);
+      failedWell(full, `${name} on a full disk`, /sink\/o cannot be written: no space left on the device \[KILN_DISK_FULL\]/);
+      assert.equal(readdirSync(directory), [], name);
+    });
+    const limited = await shell(rig, `ulimit -f 1500; kiln ${command('sink/o')}`);
+    failedWell(limited, `${name} past the limit`, /sink\/o cannot be written: file too large \[KILN_OUTPUT_UNWRITABLE\]/);
+    await onDisk(rig, 'ro', async () => {
+      const readOnly = await shell(rig, `kiln ${command('sink/o')}`);
+      failedWell(readOnly, `${name} on a read-only disk`, /sink\/o cannot be written: read-only .*KILN_OUTPUT_UNWRITABLE/);
+      assert.not.match(readOnly.stderr, /exporting|COPY/, 'told before the work');
+    });
+    const missing = await shell(rig, `kiln ${command('no/such/o')}`);
+    failedWell(missing, `${name} without its directory`, /no\/such for the output .* is not there \[KILN_OUTPUT_INVALID\]/);
+    assert.not(existsSync(rig.path('no')));
+    failedWell(await shell(rig, `kiln ${command('c')}`), `${name} onto a directory`, /is a directory \[KILN_OUTPUT_INVALID\]/);
+    failedWell(await shell(rig, `kiln ${command('c/Dockerfile/o')}`), `${name} below a file`, /KILN_OUTPUT_UNWRITABLE/);
+    assert.equal(parts(rig.path('sink')), [], name);
+  }
+});
+
+test('every output to a directory: a full disk, a limit, a disk that is read-only, below a file', async () => {
+  await using rig = await rigged();
+  for (const [name, command] of Object.entries(DIRECTORIES)) {
+    await shell(rig, `kiln ${command('whole')}`).then((ran) => assert.is(ran.code, 0, `${name}: ${ran.stderr}`));
+    rmSync(rig.path('whole'), { recursive: true });
+    await onDisk(rig, 'size=1m', async (directory) => {
+      failedWell(
+        await shell(rig, `kiln ${command('sink/d')}`),
+        `${name} on a full disk`,
+        /sink\/d.* cannot be written: no space left/,
+      );
+      assert.equal(parts(directory), [], name);
+      assert.not(existsSync(`${directory}/d/big`), 'no half of a file');
+      assert.not(existsSync(`${directory}/d/index.json`), 'no index of what is not there');
+    });
+    const limited = await shell(rig, `ulimit -f 1500; kiln ${command('sink/d')}`);
+    failedWell(limited, `${name} past the limit`, /sink\/d.* cannot be written: file too large/);
+    assert.equal(parts(rig.path('sink')), [], name);
+    rmSync(rig.path('sink/d'), { recursive: true, force: true });
+    await onDisk(rig, 'ro', async () => {
+      failedWell(await shell(rig, `kiln ${command('sink/d')}`), `${name} on a read-only disk`, /read-only file system/);
+    });
+    failedWell(await shell(rig, `kiln ${command('c/big/d')}`), `${name} below a file`, /KILN_(OUTPUT|FILE_UN)/);
+  }
+});
+
+test('every output to standard output: a full disk, one behind a redirection, a reader that goes, a closed descriptor', async () => {
+  await using rig = await rigged();
+  for (const [name, command] of Object.entries(PIPED)) {
+    const whole = await shell(rig, `set -o pipefail; kiln ${command} | tar -t`);
+    assert.is(whole.code, 0, `${name}: ${whole.stderr}`);
+    failedWell(
+      await shell(rig, `kiln ${command} >/dev/full`),
+      name,
+      /standard output cannot be written: no space left .*KILN_DISK_FULL/,
+    );
+    await onDisk(rig, 'size=1m', async () => {
+      const full = await shell(rig, `kiln ${command} >sink/o`);
+      failedWell(full, `${name} on a full disk`, /standard output cannot be written: no space left .*KILN_DISK_FULL/);
+      assert.not.match(full.stderr, /KILN_ROOT|--root/, 'the store is not what is full');
+    });
+    const gone = await shell(rig, `kiln ${command} | head -c 1000 >/dev/null; exit \${PIPESTATUS[0]}`);
+    failedWell(
+      gone,
+      `${name} to a reader that goes`,
+      /standard output cannot be written: the reader has gone .*KILN_OUTPUT_UNWRITABLE/,
+    );
+    failedWell(await shell(rig, `kiln ${command} >&-`), `${name}, closed`, /standard output is closed.*KILN_OUTPUT_UNWRITABLE/);
+    const limited = await shell(rig, `ulimit -f 1500; kiln ${command} >sink/o`);
+    failedWell(limited, `${name} past the limit`, /standard output cannot be written: file too large .*KILN_OUTPUT_UNWRITABLE/);
+  }
+  execFileSync('mkfifo', [rig.path('fifo')]);
+  const fifo = await shell(rig, 'head -c 10 fifo >/dev/null & kiln build -o type=oci,dest=fifo c');
+  failedWell(fifo, 'a fifo', /fifo cannot be written: the reader has gone/);
+});
+
+test('text: a list may end early, a log is whole or an error, and no reader decides whether a build is done', async () => {
+  await using rig = await rigged();
+  const status = 'exit ${PIPESTATUS[0]}';
+  const list = await shell(rig, `kiln images | true; ${status}`);
+  assert.equal([list.code, list.stderr], [0, '']);
+  failedWell(
+    await shell(rig, `kiln logs | head -c 10 >/dev/null; ${status}`),
+    'logs',
+    /not taken to its end: the reader has gone/,
+  );
+  for (const command of ['logs', 'images', 'debug dump-llb c', 'build -q c'])
+    failedWell(await shell(rig, `kiln ${command} >&-`), `${command}, closed`, /standard output.* closed.*KILN_OUTPUT_UNWRITABLE/);
+  for (const command of ['logs', 'images', 'build -q c'])
+    failedWell(
+      await shell(rig, `kiln ${command} >/dev/full`),
+      `${command}, full`,
+      /standard output cannot be written: no space left/,
+    );
+  // Removed in turn, each with a line: all of them are, and the build that nobody listens to is done.
+  for (const name of ['a', 'b', 'x']) await rig.kiln(['tag', 'img', name], { expect: 0 });
+  assert.is((await shell(rig, `kiln rmi a b x | true; ${status}`)).code, 0);
+  assert.not.match((await rig.kiln(['images'])).stdout, /^[abx] /m);
+  const deaf = await shell(rig, `kiln build --no-cache --progress=plain -t deaf c 2>&1 >/dev/null | true; ${status}`);
+  assert.is(deaf.code, 0);
+  await rig.kiln(['inspect', 'deaf'], { expect: 0 });
+  const program = await shell(rig, `kiln run img yes | head -n 1; ${status}`);
+  assert.is(program.code, 141, program.stderr);
+  assert.is((await shell(rig, 'kiln run img seq 9 >/dev/full')).code, 1);
+});
+
+test('of several outputs one that fails keeps no other from being made, and each is told', async () => {
+  await using rig = await rigged();
+  await onDisk(rig, 'size=1m', async () => {
+    const outputs = '-o type=oci,dest=sink/o -o type=tar,dest=whole.tar -o type=local,dest=tree -o type=image,name=also';
+    const caches = '--cache-to type=local,mode=max,dest=sink/cache --cache-to type=local,mode=max,dest=cache';
+    const ran = await shell(rig, `kiln build ${outputs} ${caches} --iidfile iid --metadata-file meta c`);
+    failedWell(ran, 'several outputs', /sink\/o cannot be written: no space left/);
+    const told = ran.stderr.split('\n').filter((line) => /^(not )?done: /.test(line));
+    assert.equal(
+      told.map((line) => line.replace(/: [^:]* cannot be written.*/, '')),
+      [
+        'not done: type=oci,dest=sink/o',
+        'done: type=tar,dest=whole.tar',
+        'done: type=local,dest=tree',
+        'done: the image in the store',
+        'not done: cache to sink/cache',
+        'done: cache to cache',
+        'not done: the image ID file iid',
+        'not done: the metadata file meta',
+      ],
+    );
+  });
+  execFileSync('tar', ['-tf', rig.path('whole.tar')]);
+  assert.is(statSync(rig.path('tree/big')).size, 3_000_000);
+  await rig.kiln(['inspect', 'also'], { expect: 0 });
+  assert.ok(existsSync(rig.path('cache/index.json')));
+  assert.equal([existsSync(rig.path('iid')), existsSync(rig.path('meta'))], [false, false]);
+});
+
+test('the files that say what was built are whole or not there', async () => {
+  await using rig = await rigged();
+  for (const flag of ['--iidfile', '--metadata-file']) {
+    await onDisk(rig, 'size=1m', async (directory) => {
+      // That of an earlier build goes first, which would make room.
+      if (flag === '--metadata-file') writeFileSync(`${directory}/f`, 'before');
+      execFileSync('sh', ['-c', `cat /dev/zero >'${directory}/fill' 2>/dev/null || true`]);
+      failedWell(await shell(rig, `kiln build ${flag} sink/f c`), flag, /sink\/f cannot be written: no space left/);
+      assert.equal(
+        readdirSync(directory).filter((name) => name !== 'fill' && name !== 'f'),
+        [],
+      );
+      if (flag === '--metadata-file') assert.is(readFileSync(`${directory}/f`, 'utf8'), 'before');
+    });
+    failedWell(await shell(rig, `kiln build ${flag} no/such/f c`), flag, /no\/such/);
+    assert.not(existsSync(rig.path('no')));
+  }
+  const failing = 'kiln build -o type=local,dest=tree -o type=tar,dest=t.tar --iidfile iid --metadata-file meta -f f c';
+  rig.write('.', { f: 'FROM busybox\nRUN false\n' });
+  failedWell(await shell(rig, failing), 'a failed step', /KILN_STEP_FAILED/);
+  for (const made of ['tree', 't.tar', 'iid', 'meta']) assert.not(existsSync(rig.path(made)), made);
+});
+
+test('a registry that dies in the middle of an upload', async () => {
+  await using rig = await rigged();
+  const server = createServer((request, response) => {
+    if (request.method === 'HEAD') response.writeHead(404).end();
+    else if (request.method === 'POST') response.writeHead(202, { location: '/v2/x/blobs/uploads/1' }).end();
+    else if (request.url === '/v2/') response.writeHead(200).end();
+    else if (request.method === 'GET') response.writeHead(404).end();
+    else request.once('data', () => request.socket.destroy());
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  try {
+    const { port } = server.address() as AddressInfo;
+    const name = `127.0.0.1:${port}/x:1`;
+    failedWell(await shell(rig, `kiln push img ${name}`), 'push', /KILN_REGISTRY/);
+    failedWell(await shell(rig, `kiln copy store:img ${name}`), 'copy', /KILN_REGISTRY/);
+    const built = await shell(rig, `kiln build -o type=image,push=true,name=${name} -o type=tar,dest=t.tar c`);
+    failedWell(built, 'build', /KILN_REGISTRY/);
+    assert.match(built.stderr, /not done: the push.*\ndone: type=tar,dest=t.tar/);
+    failedWell(await shell(rig, `kiln build --cache-to type=registry,mode=max,ref=${name} c`), 'cache', /KILN_REGISTRY/);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+test.run();
