@@ -49,6 +49,10 @@ test('no context directory', async () => {
   await fails(rig, ['nowhere'], { code: 'KILN_CONTEXT_NOT_FOUND', says: ['"nowhere" not found'] });
 });
 
+withDockerfile('a file for a frontend of its own', '# syntax=acme.invalid/custom:1\nFROM busybox\n', {
+  code: 'KILN_FRONTEND_UNSUPPORTED',
+  says: ['Dockerfile:1', 'acme.invalid/custom:1', 'runs no frontends out of images'],
+});
 withDockerfile('an empty Dockerfile', '\n# nothing\n', { code: 'KILN_DOCKERFILE_EMPTY', says: [] });
 withDockerfile('an unknown instruction, with the nearest known one', 'FROM busybox\nRUM echo\n', {
   code: 'KILN_DOCKERFILE_UNKNOWN_INSTRUCTION',

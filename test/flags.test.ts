@@ -29,6 +29,22 @@ test('what a flag says in vain is told before the first step', async () => {
   assert.match(named.stderr, '--build-context [elsewhere] has no effect');
 });
 
+test('what the first lines ask for in vain is told, and BUILDKIT_SYNTAX goes before them', async () => {
+  await using rig = await Rig.create();
+  const text = (line: string) => `# syntax=${line}\n# check=skip=Nothing\nFROM scratch\nCOPY Dockerfile /\n`;
+  const build = async (line: string, ...words: string[]) => {
+    rig.write('c', { Dockerfile: text(line) });
+    return (await rig.kiln(['build', ...words, 'c'], { expect: 0 })).stderr;
+  };
+  assert.match(await build('docker/dockerfile:99'), 'the syntax docker/dockerfile:99 is read by');
+  const usual = await build('docker/dockerfile:1');
+  assert.not.match(usual, 'the syntax');
+  assert.match(usual, 'there is no check named "Nothing"');
+  assert.not.match(await build('acme/custom', '--build-arg', 'BUILDKIT_SYNTAX=docker/dockerfile:1'), 'the syntax');
+  const check = await rig.kiln(['build', '--check', 'c']);
+  assert.match(check.stderr, 'KILN_FRONTEND_UNSUPPORTED');
+});
+
 test('a secret whose variable is not set is told, and when it is required the hint says so', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN --mount=type=secret,id=t,required=true cat /run/secrets/t\n' });

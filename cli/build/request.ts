@@ -2,9 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import type { ProgressSink } from '../../base/progress.ts';
 import { formatReference, parseReference } from '../../base/reference.ts';
+import { unknownRules } from '../../frontend/check/unknown.ts';
 import { gitRefOf } from '../../frontend/convert/gitref.ts';
 import type { FrontendRequest, ImageResolver, NamedContext } from '../../frontend/frontend.ts';
 import { ignoreFilter } from '../../frontend/ignore.ts';
+import { checkSyntax } from '../../frontend/syntax.ts';
 import { type LayoutReference, parseLayoutReference } from '../../registry/layout.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import type { LoadedContext } from './context.ts';
@@ -42,6 +44,11 @@ export function prepareRequest(
   signal: AbortSignal,
   warn: ProgressSink,
 ): PreparedRequest {
+  for (const told of [
+    ...checkSyntax(context.dockerfile, options.buildArgs.get('BUILDKIT_SYNTAX')),
+    ...unknownRules(context.dockerfile, options.buildArgs.get('BUILDKIT_DOCKERFILE_CHECK')),
+  ])
+    warn(told);
   const locals = new Map<string, LocalSource>();
   const { from, ignore } = context;
   if (from.kind === 'local')
