@@ -61,8 +61,13 @@ export class Authorizer {
     this.#challenges.set(endpoint.origin, challenge);
     this.#extra.set(JSON.stringify([endpoint.origin, scopes]), challenge.parameters.get('scope') ?? '');
     if (used === undefined) return true;
-    for (const [key, token] of this.#tokens.entries()) if (`Bearer ${token}` === used) this.#tokens.delete(key);
+    this.forget(used);
     return used.startsWith('Bearer ');
+  }
+
+  /** Gives up a token that was sent and not taken: the next request gets another. */
+  forget(used: string): void {
+    for (const [key, token] of this.#tokens.entries()) if (`Bearer ${token}` === used) this.#tokens.delete(key);
   }
 
   async #answer(

@@ -82,6 +82,15 @@ export class Exchange implements AsyncDisposable {
           continue;
         }
       }
+      if (trusted && response.status === 401 && !wantsLogin(response) && authorization && logins++ < 1) {
+        // The token has ended, and the registry does not care to say so.
+        this.#authorizer.forget(authorization);
+        fresh = await this.#authorizer.header(endpoint, request.scopes, request.signal);
+        if (fresh !== undefined && fresh !== authorization) {
+          await discard(response);
+          continue;
+        }
+      }
       const isRead = request.method === 'GET' || request.method === 'HEAD';
       if (REDIRECTS.has(response.status) && isRead) {
         if (++redirects > MAX_REDIRECTS) throw new KilnError('KILN_REGISTRY_ERROR', `registry ${url.host} redirects in circles`);

@@ -46,6 +46,7 @@ export interface Party {
   readonly other: KilnError['code'];
   readonly spelling: string;
   readonly again: string;
+  readonly slow: string;
   readonly trust: string;
 }
 
@@ -57,6 +58,7 @@ const REGISTRY: Party = {
   other: 'KILN_REGISTRY_ERROR',
   spelling: 'check the spelling of the host in the image name, and DNS',
   again: 'run the command again; finished layers are kept',
+  slow: 'another attempt, or a mirror of the registry, may be faster',
   trust:
     'set SSL_CERT_FILE or NODE_EXTRA_CA_CERTS to the CA file of the registry, or name it as ca in the registry configuration',
 };
@@ -71,7 +73,7 @@ export function networkFailure(error: unknown, url: URL, signal: AbortSignal, pa
   const host = url.host;
   if (error instanceof SlowTransfer) {
     return new KilnError(party.timeout, `${party.noun} ${host} ${error.message}`, {
-      hint: `check the network and the proxy settings; another attempt, or a mirror of the ${party.noun}, may be faster`,
+      hint: `check the network and the proxy settings; ${party.slow}`,
       cause: error,
     });
   }

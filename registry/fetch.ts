@@ -37,6 +37,7 @@ const SERVER: Party = {
   other: 'KILN_HTTP_PROTOCOL',
   spelling: 'check the spelling of the host in the URL, and DNS',
   again: 'run the command again',
+  slow: 'another attempt may be faster',
   trust: 'set SSL_CERT_FILE or NODE_EXTRA_CA_CERTS to the file of the CA that signed its certificate',
 };
 

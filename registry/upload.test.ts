@@ -127,6 +127,26 @@ test('a token that ends in the middle of an upload in pieces is replaced, and th
   assert.ok(Buffer.concat(got).equals(BLOB));
 });
 
+for (const header of [true, false]) {
+  test(`a token that ends within the PUT of a blob is replaced, ${header ? 'as the registry asks' : 'even if the registry does not ask'}`, async () => {
+    let token = 0;
+    await using tokens = await faultServer((_, response) => void response.end(JSON.stringify({ token: `t${++token}` })));
+    await using server = await faultServer((request, response, count) => {
+      const ask = { 'www-authenticate': `Bearer realm="http://${tokens.host}/token"` };
+      if (request.headers.authorization === undefined) response.writeHead(401, ask).end();
+      else if (request.method === 'PUT' && count === 1) response.writeHead(401, header ? ask : {}).end();
+      else if (request.method === 'HEAD') response.writeHead(404).end();
+      else if (request.method === 'POST') response.writeHead(202, { location: '/v2/a/blobs/uploads/u' }).end();
+      else response.writeHead(201).end();
+    });
+    await using client = quickClient();
+    assert.is(await client.pushBlob({ domain: server.host, path: 'a' }, SOURCE, { signal: never() }), 'uploaded');
+    assert.is(token, 2);
+    assert.is(server.seen.filter(({ method }) => method === 'POST').length, 1);
+    assert.ok(server.seen.at(-1)?.body.equals(BLOB));
+  });
+}
+
 test('a token that ends in the middle of a download is replaced, and the rest asked for', async () => {
   let token = 0;
   await using tokens = await faultServer((_, response) => void response.end(JSON.stringify({ token: `t${++token}` })));

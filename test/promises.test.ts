@@ -57,6 +57,9 @@ test('an image that is here is used for another platform with a warning, and nob
   const told = await rig.build('c', '--platform=linux/arm64', '-o', 'out');
   assert.match(told, 'InvalidBaseImagePlatform');
   assert.is((await run(['cat', rig.path('out/mine'), rig.path('out/copied')], { expect: 0 })).stdout, 'mine\nmine\n');
+  rig.write('named', { Dockerfile: 'FROM base\nCOPY Dockerfile /x\n' });
+  const named = await rig.build('named', '--platform=linux/arm64', '--build-context', `base=docker-image://${name}`);
+  assert.match(named, 'InvalidBaseImagePlatform');
   const refused = await rig.kiln(['run', '--platform=linux/arm64', name, 'true'], { expect: 1 });
   assert.match(refused.stderr, /KILN_PLATFORM_NOT_FOUND/);
   assert.match(refused.stderr, 'linux/amd64');

@@ -79,6 +79,7 @@ async function resolveImage(conversion: Conversion, stage: StageNode): Promise<v
     const { state, config } = await loadContext(request, context, platform, () => stage.paths);
     stage.baseImage = config;
     stage.image = config ? imageOn(config) : emptyImage(platform);
+    if (config) checkPlatform(conversion, stage, written, config, platform);
     stage.state = { ...state, platform };
     stage.platform = platform;
     return;
@@ -116,11 +117,15 @@ function takeImage(conversion: Conversion, stage: StageNode, { resolved, referen
     note: { name, command: stage.original, locations },
   });
   stage.state = emptyState(tree, chosen);
-  if (config.os !== chosen.os || config.architecture !== chosen.architecture) {
-    const [expected, actual] = [chosen, platformOfImage(config)].map((p) => formatPlatformInFull(normalisePlatform(p)));
-    const message = `Base image ${written} was pulled with platform "${actual}", expected "${expected}" for current build`;
-    conversion.warn('InvalidBaseImagePlatform', message, stage.errorRange);
-  }
+  checkPlatform(conversion, stage, written, config, chosen);
+}
+
+/** An image that is here is taken whatever it is for; that it is for another platform is told. */
+function checkPlatform(conversion: Conversion, stage: StageNode, written: string, config: ImageConfig, wanted: Platform): void {
+  if (config.os === wanted.os && config.architecture === wanted.architecture) return;
+  const [expected, actual] = [wanted, platformOfImage(config)].map((p) => formatPlatformInFull(normalisePlatform(p)));
+  const message = `Base image ${written} was pulled with platform "${actual}", expected "${expected}" for current build`;
+  conversion.warn('InvalidBaseImagePlatform', message, stage.errorRange);
 }
 
 function hasNoLayers(config: ImageConfig): boolean {
