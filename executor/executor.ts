@@ -27,6 +27,8 @@ export interface ProcessSpec {
   readonly args: readonly string[];
   /** `NAME=value`, exactly these. */
   readonly env: readonly string[];
+  /** More of them, whose values are secrets: they are written to no disk. */
+  readonly secretEnv?: readonly string[] | undefined;
   /** Absolute path in the sandbox; created (0755, root) when absent. */
   readonly cwd: string;
   /** As in USER: `name`, `uid`, `name:group`, `uid:gid`; looked up in the root's passwd and group. Empty is root. */

@@ -9,6 +9,7 @@ import {
   readlinkSync,
   rmdirSync,
   rmSync,
+  statfsSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -161,6 +162,32 @@ test('the environment is exactly what was asked for, with HOME from passwd', asy
   assert.is(await run({}), 'PATH=/bin\nA=1 2\nEMPTY=\nHOME=/root\n');
   assert.is(await run({ user: 'alice' }), 'PATH=/bin\nA=1 2\nEMPTY=\nHOME=/home/alice\n');
   assert.is(await run({ env: ['HOME='] }), 'HOME=\n');
+});
+
+test('variables with secrets are seen by the process, and lie on no disk while it runs', async () => {
+  const token = `planted-${process.pid}-${Math.random().toString(36).slice(2)}`;
+  const IN_MEMORY = [0x01021994, 0x858458f6];
+  const holding = () =>
+    (readdirSync(tree.stateDir, { recursive: true }) as string[])
+      .map((name) => join(tree.stateDir, name))
+      .filter((path) => lstatSync(path, { throwIfNoEntry: false })?.isFile() && readFileSync(path, 'latin1').includes(token))
+      .map((path) => ({ path, inMemory: IN_MEMORY.includes(statfsSync(path).type) }));
+  // Looked at while the event loop stands still, so that nothing is taken away meanwhile.
+  const found: ReturnType<typeof holding> = [];
+  const { exitCode } = await executor.run(
+    specFor(tree.root, ['/bin/sh', '-c', 'echo ready; test "$TOKEN" = "$EXPECTED"'], {
+      secretEnv: [`TOKEN=${token}`, `EXPECTED=${token}`],
+    }),
+    { output: () => void found.push(...holding()) },
+    new AbortController().signal,
+  );
+  assert.is(exitCode, 0);
+  assert.ok(found.length > 0, 'the search finds the bundle');
+  assert.equal(
+    found.filter(({ inMemory }) => !inMemory),
+    [],
+  );
+  assert.equal(holding(), []);
 });
 
 test("namespaces are its own; the network too, unless it is the host's", async () => {

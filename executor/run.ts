@@ -1,8 +1,9 @@
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import { MOUNT_ATTR } from '../snapshotter/sys/constants.ts';
 import type { SpawnOptions } from '../snapshotter/sys/launch.ts';
+import { mountMemory } from '../snapshotter/sys/memory.ts';
 import { changeMount, cloneMount, createMount, type DetachedMount, unmount } from '../snapshotter/sys/mount.ts';
 import { openRoot } from '../snapshotter/sys/rooted.ts';
 import { hostOomKills, type Placement } from './cgroups.ts';
@@ -148,6 +149,7 @@ async function runBundle(
   const id = house.nextId();
   const bundle = `${house.directory}/${id}`;
   mkdirSync(bundle, { mode: 0o700 });
+  const inMemory = (spec.secretEnv ?? []).length > 0 && isOnDisk(house.directory);
   const place = house.cgroups.place(id, {
     own: spec.security === 'insecure' || (spec.devices ?? []).some(({ nodes }) => nodes.length > 0),
     parent: spec.cgroupParent,
@@ -157,11 +159,24 @@ async function runBundle(
   // Also when the runtime was never started; a second time there is nothing left to do.
   scope.defer(() => void place.finish());
   scope.defer(() => rmSync(bundle, { recursive: true, force: true }));
+  if (inMemory) {
+    mountMemory(bundle, '16m');
+    scope.defer(() => unmount(bundle));
+  }
   const staged = stageMounts(house, spec, bundle, scope);
   const sysfs = spec.plan.kind === 'private' ? stageSysfs(network, bundle, scope) : undefined;
-  writeFileSync(`${bundle}/config.json`, configFor(house, staged, { user, place, io, network, sysfs }));
-  const result = await supervise(house, { id, bundle, place, args: spec.args }, io, signal);
+  writeFileSync(`${bundle}/config.json`, configFor(house, staged, { user, place, io, network, sysfs }), { mode: 0o600 });
+  // The runtime copies the config into its state.
+  const state = inMemory ? `${bundle}/runtime` : house.runtimeRoot;
+  const result = await supervise(house, { id, bundle, state, place, args: spec.args }, io, signal);
   return spec.plan.kind === 'native' ? result : { ...result, emulator: posix.basename(spec.plan.emulator) };
+}
+
+const IN_MEMORY = [0x01021994, 0x858458f6];
+
+/** Neither tmpfs nor ramfs (statfs(2)). */
+function isOnDisk(path: string): boolean {
+  return !IN_MEMORY.includes(statfsSync(path).type);
 }
 
 interface Surroundings {
@@ -192,6 +207,8 @@ function configFor(house: JoinedHouse, spec: PlannedSpec, { user, place, io, net
 interface Sandbox {
   readonly id: string;
   readonly bundle: string;
+  /** The runtime's `--root`. */
+  readonly state: string;
   readonly place: Placement;
   readonly args: readonly string[];
 }
@@ -211,7 +228,7 @@ async function supervise(house: JoinedHouse, sandbox: Sandbox, io: ProcessIO, si
     const { code } = exit;
     release?.();
     await child.drained;
-    await removeState(house, sandbox.id);
+    await removeState(house, sandbox);
     const counters = sandbox.place.finish();
     if (signal.aborted) throw new CancelledError(signal.reason);
     if (code !== 0) throwStartFailure(sandbox);
@@ -245,18 +262,18 @@ function start(house: JoinedHouse, sandbox: Sandbox, io: ProcessIO): Running {
   return { ...child, drained };
 }
 
-function runtimeArguments(house: JoinedHouse, { id, bundle, place }: Sandbox): string[] {
+function runtimeArguments(house: JoinedHouse, { id, bundle, state, place }: Sandbox): string[] {
   const log = [`--log=${bundle}/log`, '--log-format=json'];
   const manager = house.runtime.name === 'crun' ? [`--cgroup-manager=${place.manager}`] : [];
-  return ['--root', house.runtimeRoot, ...log, ...manager, 'run', '--bundle', bundle, '--pid-file', `${bundle}/pid`, id];
+  return ['--root', state, ...log, ...manager, 'run', '--bundle', bundle, '--pid-file', `${bundle}/pid`, id];
 }
 
 /** The runtime takes its state away itself, unless it was killed. */
-async function removeState(house: JoinedHouse, id: string): Promise<void> {
-  if (!existsSync(`${house.runtimeRoot}/${id}`)) return;
+async function removeState(house: JoinedHouse, { id, state }: Sandbox): Promise<void> {
+  if (!existsSync(`${state}/${id}`)) return;
   const nothing = openSync('/dev/null', 'r+');
   try {
-    const args = ['--root', house.runtimeRoot, 'delete', '--force', id];
+    const args = ['--root', state, 'delete', '--force', id];
     await spawnProcess({ path: house.runtime.path, args, env: RUNTIME_ENV, stdio: [nothing, nothing, nothing] }).exited;
   } finally {
     closeSync(nothing);

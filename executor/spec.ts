@@ -99,7 +99,7 @@ export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
         umask: UMASK,
       },
       args: spec.args,
-      env: withHome([...spec.env, ...devices.flatMap(({ env }) => env)], context.user.home),
+      env: withHome([...spec.env, ...(spec.secretEnv ?? []), ...devices.flatMap(({ env }) => env)], context.user.home),
       cwd: spec.cwd,
       // Nothing may come in through inheritable or ambient sets (CVE-2022-27651).
       capabilities: {

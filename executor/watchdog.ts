@@ -49,9 +49,20 @@ clean() {
       sleep 0.02
     done
   done
+  # Sources of mounts are staged in bundles: to remove them there would empty what they show, a cache for instance.
+  if mounted "$1"; then
+    for place in "$1"/*/* "$1"/*; do umount -l "$place"; done
+    mounted "$1" && left=yes
+  fi
   # What is left is in the list of the directory: whoever comes next tries again.
   [ -n "$left" ] || rm -rf "$1"
 } 2>/dev/null
+mounted() {
+  while read -r _ _ _ _ place _; do
+    case $place in "$1"/*) return 0 ;; esac
+  done </proc/self/mountinfo
+  return 1
+}
 for stale in $STALE; do collect "$stale"; done
 groups=
 tables=

@@ -1,4 +1,5 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { mountsBelow, processesWith, Rig, steps } from './rig.ts';
@@ -19,6 +20,27 @@ async function untilGone(text: string): Promise<string[]> {
   for (let attempt = 0; attempt < 100 && processesWith(text).length > 0; attempt++)
     await new Promise((done) => setTimeout(done, 20));
   return processesWith(text);
+}
+
+/** The directory of the sandboxes of the process whose step sleeps for `mark` seconds: it is in the arguments of the runtime. */
+function houseOf(mark: string): string {
+  for (const file of globSync('/proc/[0-9]*/status')) {
+    try {
+      const process = dirname(file);
+      if (!readFileSync(`${process}/cmdline`, 'utf8').includes(mark)) continue;
+      for (let pid = parentOf(process); pid > 1; pid = parentOf(`/proc/${pid}`)) {
+        const bundle = /--bundle\0([^\0]+)/.exec(readFileSync(`/proc/${pid}/cmdline`, 'utf8'))?.[1];
+        if (bundle !== undefined) return dirname(bundle);
+      }
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  throw new Error(`no sandbox sleeps for ${mark}`);
+}
+
+function parentOf(process: string): number {
+  return Number(/^PPid:\s*(\d+)/m.exec(readFileSync(`${process}/status`, 'utf8'))?.[1] ?? 0);
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -94,6 +116,36 @@ test('a build whose reader goes away ends quietly', async () => {
     env: { KILN_ROOT: rig.store },
   });
   assert.not.match(ran.stderr, 'EPIPE');
+});
+
+test('a killed build empties nothing that it had mounted: what is staged for a sandbox is taken away, not removed', async () => {
+  await using rig = await Rig.create('busybox');
+  const mark = `79${Math.floor(Math.random() * 1e6)}`;
+  rig.write('c', {
+    Dockerfile: `
+FROM busybox
+RUN --mount=type=cache,id=a,target=/c mkdir -p /c/d && echo kept > /c/d/f
+RUN --mount=type=cache,id=a,source=d,target=/c --mount=type=secret,id=s,env=S echo holding && sleep ${mark}
+`,
+  });
+  let house: string | undefined;
+  const ran = await rig.kiln(['build', '--progress=plain', '--secret', 'id=s,env=S', 'c'], {
+    env: { S: 'x' },
+    watch: (output, kill) => {
+      if (house !== undefined || !/^#\d+ [\d.]+ holding$/m.test(output)) return;
+      house = houseOf(mark);
+      kill('SIGKILL');
+    },
+  });
+  assert.is(ran.signal, 'SIGKILL');
+  assert.equal(await untilGone(`sleep ${mark}`), []);
+  // The last that the watchdog removes.
+  while (existsSync(house!)) await new Promise((done) => setTimeout(done, 20));
+  const kept = globSync(`${rig.store}/caches/*/*/data/d/f`);
+  assert.equal(
+    kept.map((path) => readFileSync(path, 'utf8')),
+    ['kept\n'],
+  );
 });
 
 test.run();

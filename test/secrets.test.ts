@@ -213,6 +213,24 @@ RUN --mount=type=secret,id=other,env=O echo last
   assert.equal(await build(undefined), ['CACHED', 'CACHED', 'CACHED']);
 });
 
+real('a step with secrets leaves no core file, unless it was asked for one', async () => {
+  await using rig = await Rig.create('busybox');
+  rig.write('c', {
+    Dockerfile: `
+FROM busybox
+RUN --mount=type=secret,id=s echo "file $(ulimit -c) $(ulimit -Hc)"
+RUN --mount=type=secret,id=s,env=S echo "variable $(ulimit -c) $(ulimit -Hc)"
+`,
+  });
+  const secret = ['--secret', 'id=s,env=S'];
+  const build = async (...flags: string[]) =>
+    (await rig.kiln(['build', '--progress=plain', '--no-cache', ...secret, ...flags, 'c'], { env: { S: 'x' }, expect: 0 }))
+      .stderr;
+  const none = await build();
+  for (const kind of ['file', 'variable']) assert.match(none, new RegExp(`^#\\d+ [\\d.]+ ${kind} 0 0$`, 'm'));
+  assert.match(await build('--ulimit', 'core=2048'), /^#\d+ [\d.]+ variable \d*[1-9] \d*[1-9]$/m);
+});
+
 real('a required secret that is missing, a large one and one that cannot be read are told', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN --mount=type=secret,id=s,required test -e /run/secrets/s\n' });

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { attempt } from '../../base/oserror.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
-import { MS } from '../../snapshotter/sys/constants.ts';
-import { mount, unmount } from '../../snapshotter/sys/mount.ts';
+import { mountMemory } from '../../snapshotter/sys/memory.ts';
+import { unmount } from '../../snapshotter/sys/mount.ts';
 import { requireMounts } from '../../snapshotter/sys/namespace.ts';
 import type { ContextHost } from './context.ts';
 import type { SecretSpec } from './options.ts';
@@ -96,6 +96,6 @@ export function secretDirectory(store: Store): Disposable & { readonly path: str
   requireMounts('secrets are kept in a file system in memory');
   const path = store.scratchPath('secret');
   mkdirSync(path, { mode: 0o700 });
-  mount('tmpfs', path, 'tmpfs', MS.NOSUID | MS.NODEV, 'mode=0700,size=1m');
+  mountMemory(path, '1m');
   return { path, [Symbol.dispose]: () => unmount(path) };
 }

@@ -25,7 +25,8 @@ export async function processSpec(
   return {
     rootfs: mounts.root,
     args: meta.args,
-    env: [...meta.env, ...proxyVariables(meta.proxyEnv), ...(await secretVariables(op, world))],
+    env: [...meta.env, ...proxyVariables(meta.proxyEnv)],
+    secretEnv: await secretVariables(op, world),
     cwd: meta.cwd || '/',
     user: meta.user ?? '',
     hostname: meta.hostname || DEFAULT_HOSTNAME,
@@ -33,7 +34,7 @@ export async function processSpec(
     security: op.security === 1 ? 'insecure' : 'sandbox',
     mounts: mounts.specs,
     extraHosts: meta.extraHosts ?? [],
-    ulimits: meta.ulimit ?? [],
+    ulimits: limitsOf(op),
     shmSize: mounts.shmSize,
     cgroupParent: meta.cgroupParent ?? '',
     limits: world.limits,
@@ -41,6 +42,13 @@ export async function processSpec(
     readonlyRootfs: mounts.readonlyRoot,
     platform,
   };
+}
+
+/** A process that was given secrets leaves no image of its memory in a layer, unless it was asked for. */
+function limitsOf({ meta, mounts, secretenv = [] }: ExecOp): ProcessSpec['ulimits'] {
+  const asked = meta.ulimit ?? [];
+  const hasSecrets = secretenv.length > 0 || mounts.some(({ secret }) => secret !== undefined);
+  return !hasSecrets || asked.some(({ name }) => name === 'core') ? asked : [...asked, { name: 'core', soft: 0, hard: 0 }];
 }
 
 /** Both spellings, as BuildKit gives them: programs disagree about which they read. */
