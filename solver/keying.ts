@@ -2,7 +2,7 @@ import type { Digest } from '../base/digest.ts';
 import type { KeyPart } from '../cache/cache.ts';
 import { contentKey, definitionKey, type InputIdentity, opKey, sightingKey } from './keys.ts';
 import type { CacheMap, InputKey, Vertex } from './solver.ts';
-import { type Content, type Identity, identityOf, type Keying, type Node } from './state.ts';
+import { type Content, darken, type Identity, identityOf, type Keying, type Node, OUTLOOK } from './state.ts';
 
 /** Begins the key of a vertex whose op has said how it reads its inputs. Throws when op and vertex disagree. */
 export function startKeying<R>(vertex: Vertex<R>, map: CacheMap<R>): Keying<R> {
@@ -12,11 +12,8 @@ export function startKeying<R>(vertex: Vertex<R>, map: CacheMap<R>): Keying<R> {
   return {
     map,
     op: opKey(map.parts),
-    byContent: map.inputs.some((read) => read.by === 'content'),
-    fresh: vertex.ignoreCache,
-    hopeless: vertex.ignoreCache,
-    volatile: map.volatile,
-    definitionMissed: false,
+    readsContent: map.inputs.some((read) => read.by === 'content'),
+    outlook: map.volatile ? OUTLOOK.volatile : vertex.ignoreCache ? OUTLOOK.fresh : OUTLOOK.open,
     seen: map.inputs.map(() => undefined),
     contents: map.inputs.map(() => undefined),
   };
@@ -28,37 +25,35 @@ export function inherit<R>(node: Node<R>, keying: Keying<R>): void {
     const input = node.inputs[index]!;
     const identity = identityOf(input.state);
     if (read.by === 'content') {
-      if (identity && (identity.fresh || !identity.key)) keying.definitionMissed = true;
+      if (identity && (identity.fresh || !identity.key)) darken(keying, OUTLOOK.byContent);
       return;
     }
-    const open = input.state.kind === 'keying' ? input.state.keying : undefined;
-    if (identity?.fresh || open?.fresh) keying.fresh = true;
     // Something made from what means nothing in another build means nothing there either, unless it is read by content.
-    if (identity && !identity.key) keying.volatile = true;
-    if (open?.hopeless) keying.hopeless = true;
+    if (identity && !identity.key) darken(keying, OUTLOOK.volatile);
+    if (identity?.fresh) darken(keying, OUTLOOK.fresh);
+    // An input whose key is not complete has not shown yet that it has none.
+    if (input.state.kind === 'keying' && input.state.keying.outlook >= OUTLOOK.hopeless)
+      darken(keying, input.state.keying.outlook === OUTLOOK.fresh ? OUTLOOK.fresh : OUTLOOK.hopeless);
   });
-  if (keying.fresh || keying.volatile) keying.hopeless = true;
-  if (keying.hopeless) keying.definitionMissed = true;
 }
 
 /** Looks whether the cache has seen this op read each of the inputs whose keys are known. */
 export function sight<R>(node: Node<R>, keying: Keying<R>, isLinked: (link: Digest) => boolean): void {
-  if (!keying.byContent) return;
+  if (!keying.readsContent) return;
   keying.map.inputs.forEach((read, index) => {
     const input = keyedInput(node, index);
     if (!input || keying.seen[index] !== undefined) return;
     keying.seen[index] = isLinked(sightingKey(keying.op, index, read, input));
     if (keying.seen[index] === true) return;
-    keying.definitionMissed = true;
-    if (read.by !== 'content') keying.hopeless = true;
+    darken(keying, read.by === 'content' ? OUTLOOK.byContent : OUTLOOK.hopeless);
   });
 }
 
 /** True when no definition key can spare reading the bytes of input `index`. */
 export function needsContent<R>(node: Node<R>, keying: Keying<R>, index: number): boolean {
-  if (keying.volatile || keying.map.inputs[index]!.by !== 'content') return false;
+  if (keying.outlook === OUTLOOK.volatile || keying.map.inputs[index]!.by !== 'content') return false;
   const input = node.inputs[index]!.state;
-  return keying.definitionMissed || (input.kind === 'keying' && input.keying.hopeless);
+  return keying.outlook >= OUTLOOK.byContent || (input.kind === 'keying' && input.keying.outlook >= OUTLOOK.hopeless);
 }
 
 /** The definition key, once all inputs have keys; undefined before that, and for ever when an input is volatile. */
@@ -82,7 +77,7 @@ export function identityByContent<R>(node: Node<R>, keying: Keying<R>): Identity
   const definition = definitionOf(node, keying);
   return {
     key: contentKey(keying.op, reads(keying), inputs),
-    fresh: keying.fresh,
+    fresh: keying.outlook === OUTLOOK.fresh,
     links: definition ? [definition, ...newSightings(node, keying)] : newSightings(node, keying),
     parts: partsOf(node, keying),
     indexes: indexesOf(keying),
@@ -101,7 +96,7 @@ function indexesOf<R>(keying: Keying<R>): ReadonlyMap<number, () => Buffer> {
 
 /** Every link by which a later build may find the record of this content key: the definition key and the sightings. */
 export function aliasesOf<R>(node: Node<R>, keying: Keying<R>): readonly Digest[] {
-  const definition = keying.volatile ? undefined : definitionOf(node, keying);
+  const definition = keying.outlook === OUTLOOK.volatile ? undefined : definitionOf(node, keying);
   const sightings = keying.map.inputs.flatMap((read, index) => {
     const input = keyedInput(node, index);
     return input ? [sightingKey(keying.op, index, read, input)] : [];

@@ -1,15 +1,15 @@
-import type { Digest } from '../base/digest.ts';
 import { CancelledError } from '../base/errors.ts';
-import { Deferred, type Held } from './deferred.ts';
-import { createExplaining } from './explain/explaining.ts';
+import { createCachedVertices } from './cached.ts';
+import { createExecution } from './execution.ts';
 import { VertexError } from './failure.ts';
-import { vertexId } from './graph.ts';
 import { startKeying } from './keying.ts';
-import { createLimits } from './limits.ts';
+import { createLeaders } from './leaders.ts';
 import { loadRecord } from './loading.ts';
+import { createNodes, hasFollowers } from './nodes.ts';
+import { createMoveQueue } from './queue.ts';
 import { createReporter } from './reporter.ts';
-import type { KeyedVertex, MapReport, RunContext, SolverOptions, Vertex } from './solver.ts';
-import { type Identity, identityOf, type Node, type State, WANT, type Want } from './state.ts';
+import type { KeyedVertex, SolverOptions, Vertex } from './solver.ts';
+import { identityOf, type Node, type State, type Want } from './state.ts';
 import { type Effects, transition } from './transition.ts';
 
 /** The nodes of a solver and the list of those that may be able to move. Everything but flights happens within `pump`. */
@@ -29,45 +29,23 @@ export interface Scheduler<R> {
   keyed(nodes: readonly Node<R>[]): readonly KeyedVertex<R>[];
 }
 
+/** Put together of parts: `nodes`, `queue` (who may move), `leaders` (who runs a key), `execution` (what takes time), `cached`. */
 export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
-  const { cache, codec } = options;
-  const nodes = new Map<string, Node<R>>();
-  const leaders = new Map<Digest, Node<R>>();
-  /** Cancelled executions that are not over, with the nodes that wait for their end. */
-  const endings = new Map<Digest, Set<Node<R>>>();
-  const watchers = new Set<() => void>();
   const reporter = createReporter<R>(options.progress);
-  const explain = createExplaining<R>(options);
-  const limits = createLimits(options.limits);
-  let queue: Node<R>[] = [];
-  let pumping = false;
-
-  function enqueue(node: Node<R>): void {
-    if (node.queued) return;
-    node.queued = true;
-    queue.push(node);
-  }
+  const nodes = createNodes<R>();
+  const queue = createMoveQueue<R>(move);
+  const leaders = createLeaders<R>((waiters) => {
+    for (const waiter of waiters) queue.enqueue(waiter);
+    queue.pump();
+  });
+  const cached = createCachedVertices<R>(options.cache, reporter);
+  const effects = createEffects();
 
   function set(node: Node<R>, state: State<R>): void {
     node.state = state;
-    enqueue(node);
-    for (const observer of node.observers) enqueue(observer);
-    if (state.kind === 'done') ended(node, state);
-  }
-
-  function pump(): void {
-    if (pumping) return;
-    pumping = true;
-    while (queue.length > 0) {
-      const batch = queue;
-      queue = [];
-      for (const node of batch) {
-        node.queued = false;
-        move(node);
-      }
-    }
-    pumping = false;
-    for (const look of [...watchers]) look();
+    queue.enqueue(node);
+    for (const observer of node.observers) queue.enqueue(observer);
+    if (state.kind === 'done') cached.done(node, state);
   }
 
   function move(node: Node<R>): void {
@@ -86,7 +64,7 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
   function ask(node: Node<R>, want: Want): void {
     if (want <= node.want) return;
     node.want = want;
-    enqueue(node);
+    queue.enqueue(node);
   }
 
   /**
@@ -104,202 +82,56 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
       }
     })().finally(() => {
       node.flights.delete(flight);
-      pump();
+      queue.pump();
     });
     node.flights.add(flight);
   }
 
-  const effects: Effects<R> = {
-    ask,
-    resolve: (definition) => cache.resolve(definition),
-    leader: (key) => leaders.get(key),
-    lead(key, node) {
-      leaders.set(key, node);
-      node.leads = key;
-    },
-    isEnding(key, node) {
-      endings.get(key)?.add(node);
-      return endings.has(key);
-    },
-    startMap(node) {
-      fly(
-        node,
-        (signal) => reported(node, () => node.vertex.op.cacheMap(signal, mapReport(node.vertex))),
-        (map) => set(node, { kind: 'keying', keying: startKeying(node.vertex, map) }),
-      );
-    },
-    startDigest(node, keying, index) {
-      const read = keying.map.inputs[index]!;
-      if (read.by !== 'content') throw new TypeError(`input ${index} is not read by content`);
-      fly(
-        node,
-        async (signal) => {
-          const input = await bringInput(node, index, signal);
-          return await reported(node, () => read.digest(input, signal));
-        },
-        (content) => {
-          keying.contents[index] = { digest: content.digest, parts: content.parts ?? [], index: content.index };
-          enqueue(node);
-        },
-      );
-    },
-    startRun(node, identity) {
-      fly(
-        node,
-        (signal) => runOnce(node, identity, signal),
-        ({ results, how }) => set(node, { kind: 'done', identity, results, how }),
-      );
-    },
-    load: (key, node) => loadRecord(options, key, node),
-  };
-
-  function mapReport(vertex: Vertex<R>): MapReport {
-    return { progress: options.progress, vertex: vertex.digest, started: () => reporter.started(vertex, Date.now()) };
-  }
-
-  /** Runs the op, unless another process is doing so: then its record is waited for. */
-  async function runOnce(node: Node<R>, identity: Identity, signal: AbortSignal): Promise<Run<R>> {
-    const { key, fresh } = identity;
-    const run = async (): Promise<Run<R>> => ({ results: await execute(node, identity, signal), how: 'ran' });
-    if (!options.alone || !key || fresh) return await run();
-    return await options.alone(key, signal, async () => {
-      const results = loadRecord(options, key, node);
-      return results ? { results, how: 'cached' } : await run();
-    });
-  }
-
-  /** What input `index` of the node came to, brought here when it is elsewhere. */
-  async function bringInput(node: Node<R>, index: number, signal: AbortSignal): Promise<R> {
-    const edge = node.vertex.inputs[index]!;
-    const held = outputOf(node.inputs[index]!, edge.output);
-    if (!(held instanceof Deferred)) return held;
-    return await held.bring({ signal, progress: options.progress, vertex: edge.vertex.digest });
-  }
-
-  /** Runs the op where there is a place for it, and saves its record. */
-  async function execute(node: Node<R>, identity: Identity, signal: AbortSignal): Promise<readonly R[]> {
-    const { vertex } = node;
-    // Before a place is taken: others can run while bytes are on their way.
-    const inputs = await Promise.all(node.inputs.map((_, index) => bringInput(node, index, signal)));
-    return await limits.run(vertex.op.resource, signal, async () => {
-      const started = Date.now();
-      const clock = performance.now();
-      let usage: Parameters<NonNullable<RunContext['usage']>>[0] | undefined;
-      reporter.started(vertex, started);
-      node.reported = true;
-      const explained = explain(node, identity);
-      try {
-        const context: RunContext = {
-          signal,
-          progress: options.progress,
-          vertex: vertex.digest,
-          usage: (value) => (usage = value),
-        };
-        const results = await vertex.op.run(inputs, context).finally(() => explained.tell());
-        // Also when the build is being cancelled: what is finished stays finished.
-        if (identity.key) save(node, identity, results, performance.now() - clock);
-        explained.keep();
-        reporter.completed(vertex, started, usage);
-        return results;
-      } catch (error) {
-        reporter.failed(vertex, started, error, signal.aborted, usage);
-        throw error;
-      }
-    });
-  }
-
-  function save(node: Node<R>, identity: Identity, results: readonly R[], durationMs: number): void {
-    const key = identity.key!;
-    for (const link of identity.links) cache.link(link, key);
-    cache.save({
-      key,
-      outputs: results.map((result) => codec.encode(result)),
-      parts: identity.parts,
-      description: node.vertex.name,
-      created: Date.now(),
-      durationMs,
-    });
-  }
-
-  /** A failure before the op runs is shown at its vertex too. */
-  async function reported<T>(node: Node<R>, task: () => Promise<T>): Promise<T> {
-    const started = Date.now();
-    try {
-      return await task();
-    } catch (error) {
-      node.reported = true;
-      reporter.failed(node.vertex, started, error, node.abort.signal.aborted);
-      throw error;
-    }
-  }
-
-  function ended(node: Node<R>, state: State<R> & { kind: 'done' }): void {
-    const { key, links } = state.identity;
-    if (state.how === 'ran') return;
-    if (key) {
-      for (const link of links) cache.link(link, key);
-      cache.touch(key);
-    }
-    if (node.reported) return;
-    reportSpared(node);
-    node.reported = true;
-    reporter.cached(node.vertex);
-  }
-
-  /** What a cached vertex rests on and has a record too: shown as cached at once, in order, so that a long build shows where it is. */
-  function reportSpared(node: Node<R>): void {
-    const spared: Node<R>[] = [];
-    const stack = [node];
-    const visited = new Set<Node<R>>(stack);
-    for (let top = stack.pop(); top; top = stack.pop()) {
-      for (const input of top.inputs) {
-        const identity = identityOf(input.state);
-        if (visited.has(input) || input.reported || input.want === WANT.result || !identity?.key || identity.fresh) continue;
-        visited.add(input);
-        stack.push(input);
-        if (cache.load(identity.key) ?? cache.imported?.load(identity.key)[0]) spared.push(input);
-      }
-    }
-    for (const input of spared.reverse()) {
-      input.reported = true;
-      cache.touch(identityOf(input.state)!.key!);
-      reporter.cached(input.vertex);
-    }
-  }
-
-  function newNode(vertex: Vertex<R>): Node<R> {
+  function createEffects(): Effects<R> {
+    const execution = createExecution(options, reporter);
     return {
-      id: vertexId(vertex),
-      vertex,
-      inputs: [],
-      observers: new Set(),
-      state: { kind: 'new' },
-      want: WANT.nothing,
-      interest: 0,
-      queued: false,
-      abort: new AbortController(),
-      flights: new Set(),
-      reported: false,
-      leads: undefined,
+      ask,
+      resolve: (definition) => options.cache.resolve(definition),
+      load: (key, node) => loadRecord(options, key, node),
+      leader: (key) => leaders.of(key),
+      lead: (key, node) => leaders.lead(key, node),
+      isEnding: (key, node) => leaders.isEnding(key, node),
+      startMap(node) {
+        const land = (map: Parameters<typeof startKeying<R>>[1]) =>
+          set(node, { kind: 'keying', keying: startKeying(node.vertex, map) });
+        fly(node, (signal) => execution.map(node, signal), land);
+      },
+      startDigest(node, keying, index) {
+        const read = keying.map.inputs[index]!;
+        if (read.by !== 'content') throw new TypeError(`input ${index} is not read by content`);
+        fly(
+          node,
+          (signal) => execution.digest(node, index, read, signal),
+          (content) => {
+            keying.contents[index] = content;
+            queue.enqueue(node);
+          },
+        );
+      },
+      startRun(node, identity) {
+        fly(
+          node,
+          (signal) => execution.run(node, identity, signal),
+          ({ results, how }) => set(node, { kind: 'done', identity, results, how }),
+        );
+      },
     };
   }
 
-  /**
-   * Forgets a node that nobody takes part in, unless it is done; a run goes on for those who follow it. Answers what it aborted.
-   */
+  /** Forgets a node that nobody takes part in, unless it is done; a run goes on for those who follow it. Answers what it aborted. */
   function giveUp(node: Node<R>): readonly Promise<void>[] {
-    if (node.interest > 0 || node.state.kind === 'done' || nodes.get(node.id) !== node) return [];
+    if (node.interest > 0 || node.state.kind === 'done' || !nodes.has(node)) return [];
     if (node.state.kind === 'running' && hasFollowers(node)) return [];
     const leader = node.state.kind === 'following' ? node.state.leader : undefined;
-    if (node.leads && leaders.get(node.leads) === node) leaders.delete(node.leads);
-    if (node.leads && node.state.kind === 'running') awaitEnd(node.leads, node);
-    nodes.delete(node.id);
-    const old = node.abort;
-    node.abort = new AbortController();
-    node.state = { kind: 'new' };
-    node.want = WANT.nothing;
-    for (const observer of node.observers) enqueue(observer);
-    old.abort(new CancelledError());
+    leaders.resign(node);
+    const abort = nodes.forget(node);
+    for (const observer of node.observers) queue.enqueue(observer);
+    abort.abort(new CancelledError());
     const flights = [...node.flights];
     if (leader) {
       leader.observers.delete(node);
@@ -308,75 +140,23 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
     return flights;
   }
 
-  function awaitEnd(key: Digest, node: Node<R>): void {
-    const waiting = new Set<Node<R>>();
-    endings.set(key, waiting);
-    void Promise.all(node.flights).then(() => {
-      endings.delete(key);
-      for (const waiter of waiting) enqueue(waiter);
-      pump();
-    });
-  }
-
   return {
     ask,
-    pump,
-    node: (vertex) => nodes.get(vertexId(vertex))!,
-    watch(look) {
-      watchers.add(look);
-      return () => watchers.delete(look);
-    },
-    enter(vertices) {
-      return vertices.map((vertex) => {
-        const id = vertexId(vertex);
-        const known = nodes.get(id);
-        const node = known ?? newNode(vertex);
-        nodes.set(id, node);
-        node.interest++;
-        node.inputs = vertex.inputs.map((edge) => nodes.get(vertexId(edge.vertex))!);
-        for (const input of node.inputs) input.observers.add(node);
-        if (!known) reporter.announce(vertex);
-        return node;
-      });
-    },
+    pump: queue.pump,
+    watch: queue.watch,
+    node: nodes.get,
+    enter: (vertices) => nodes.enter(vertices, (vertex) => reporter.announce(vertex)),
     async leave(left) {
       for (const node of left) node.interest--;
       const flights = left.flatMap(giveUp);
-      pump();
+      queue.pump();
       await Promise.all(flights);
     },
+    reportUnneeded: cached.unneeded,
     keyed: (all) =>
       all.flatMap(({ vertex, state }) => {
         const identity = identityOf(state);
         return identity?.key ? [{ vertex, key: identity.key, aliases: identity.aliases?.() ?? [] }] : [];
       }),
-    reportUnneeded(all) {
-      for (const node of all) {
-        if (node.reported) continue;
-        node.reported = true;
-        const key = identityOf(node.state)?.key;
-        if (key) cache.touch(key);
-        reporter.cached(node.vertex);
-      }
-    },
   };
-}
-
-interface Run<R> {
-  readonly results: readonly Held<R>[];
-  readonly how: 'ran' | 'cached';
-}
-
-function hasFollowers<R>(leader: Node<R>): boolean {
-  for (const node of leader.observers) {
-    if (node.interest > 0 && node.state.kind === 'following' && node.state.leader === leader) return true;
-  }
-  return false;
-}
-
-function outputOf<R>(node: Node<R>, output: number): Held<R> {
-  if (node.state.kind !== 'done') throw new TypeError(`${node.vertex.name} is not done`);
-  const result = node.state.results[output];
-  if (result === undefined) throw new RangeError(`${node.vertex.name} has no output ${output}`);
-  return result;
 }

@@ -77,22 +77,34 @@ export interface Identity {
   readonly aliases?: () => readonly Digest[];
 }
 
+/**
+ * What a record can still do for a vertex whose key is being put together. It only ever gets worse, and each includes those before it:
+ *
+ * - `open`: the definition key may lead to a record, and then no input is read.
+ * - `byContent`: the definition key was looked up, or there can be none. What the inputs hold decides.
+ * - `hopeless`: no record can match. The op will run once its result is wanted, so nothing is gained by waiting.
+ * - `fresh`: the op runs whatever the cache holds (`ignoreCache`, here or below by definition).
+ * - `volatile`: the result means nothing in another build, and has no key.
+ */
+export const OUTLOOK = { open: 0, byContent: 1, hopeless: 2, fresh: 3, volatile: 4 } as const;
+export type Outlook = (typeof OUTLOOK)[keyof typeof OUTLOOK];
+
 /** The parts of a key so far. Mutable: it belongs to one node's `keying` state. */
 export interface Keying<R> {
   readonly map: CacheMap<R>;
   readonly op: Digest;
-  readonly byContent: boolean;
-  /** As in Identity. */
-  fresh: boolean;
-  /** No record can match: execution is certain once the result is wanted, so nothing is gained by waiting. */
-  hopeless: boolean;
-  volatile: boolean;
-  /** The definition key was looked up (or cannot be) and leads nowhere. */
-  definitionMissed: boolean;
+  /** Whether the op reads any input by content. */
+  readonly readsContent: boolean;
+  outlook: Outlook;
   /** Per input, whether the cache has seen this op read it; undefined until the input's key is known. */
   readonly seen: (boolean | undefined)[];
   /** Per input read by content. */
   readonly contents: (Content | 'under way' | undefined)[];
+}
+
+/** The outlook becomes at least as bad as `outlook`. */
+export function darken<R>(keying: Keying<R>, outlook: Outlook): void {
+  if (outlook > keying.outlook) keying.outlook = outlook;
 }
 
 export interface Content {

@@ -1,7 +1,18 @@
 import type { Digest } from '../base/digest.ts';
 import type { Held } from './deferred.ts';
 import { aliasesOf, definitionOf, identityByContent, inherit, needsContent, partsOf, sight } from './keying.ts';
-import { type Identity, identityOf, type Keying, type Node, type State, unreachable, WANT, type Want } from './state.ts';
+import {
+  darken,
+  type Identity,
+  identityOf,
+  type Keying,
+  type Node,
+  OUTLOOK,
+  type State,
+  unreachable,
+  WANT,
+  type Want,
+} from './state.ts';
 
 /** What the transition function may look up and set going. The scheduler implements it; nothing here answers later. */
 export interface Effects<R> {
@@ -52,32 +63,34 @@ export function transition<R>(node: Node<R>, effects: Effects<R>): State<R> {
 
 function keying<R>(node: Node<R>, state: State<R> & { kind: 'keying' }, effects: Effects<R>): State<R> {
   const { keying } = state;
-  const before = keying.hopeless;
+  const before = keying.outlook;
   inherit(node, keying);
   const identified = node.inputs.every((input) => identityOf(input.state));
-  if (keying.volatile) {
+  if (keying.outlook === OUTLOOK.volatile) {
     const known = keying.map.volatile || identified;
-    if (known) return { kind: 'keyed', identity: { key: undefined, fresh: keying.fresh, links: [], parts: [] } };
+    if (known) return { kind: 'keyed', identity: { key: undefined, fresh: false, links: [], parts: [] } };
   } else if (identified) {
     const moved = byDefinition(node, keying, effects);
     if (moved) return moved;
   }
   sight(node, keying, (link) => effects.resolve(link) !== undefined);
   // Execution is certain: start what it reads now, beside what the key still waits for.
-  if (keying.hopeless && node.want === WANT.result) askAll(node, effects);
+  if (keying.outlook >= OUTLOOK.hopeless && node.want === WANT.result) askAll(node, effects);
   readContents(node, keying, effects);
-  const identity = keying.byContent && !keying.volatile ? identityByContent(node, keying) : undefined;
+  const hasKey = keying.readsContent && keying.outlook !== OUTLOOK.volatile;
+  const identity = hasKey ? identityByContent(node, keying) : undefined;
   if (identity) return { kind: 'keyed', identity };
-  return keying.hopeless === before ? state : { kind: 'keying', keying };
+  // What reads this one looks again when the outlook has become hopeless.
+  return keying.outlook === before || keying.outlook < OUTLOOK.hopeless ? state : { kind: 'keying', keying };
 }
 
 /** All inputs have their identity: the definition key is the key, or leads to a record, or is of no use. */
 function byDefinition<R>(node: Node<R>, keying: Keying<R>, effects: Effects<R>): State<R> | undefined {
-  const { fresh } = keying;
-  if (!keying.byContent)
+  const fresh = keying.outlook === OUTLOOK.fresh;
+  if (!keying.readsContent)
     return { kind: 'keyed', identity: { key: definitionOf(node, keying), fresh, links: [], parts: partsOf(node, keying) } };
-  if (keying.definitionMissed) return undefined;
-  keying.definitionMissed = true;
+  if (keying.outlook >= OUTLOOK.byContent) return undefined;
+  darken(keying, OUTLOOK.byContent);
   const definition = definitionOf(node, keying);
   const key = definition && effects.resolve(definition);
   if (!key) return undefined;
