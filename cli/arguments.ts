@@ -36,6 +36,11 @@ export interface ReadingFlags {
 export function parseArguments(command: Command, argv: readonly string[], reading: ReadingFlags = {}): boolean {
   try {
     command.parse(plainWords(command, argv, reading), { from: 'user' });
+    if (command.args.slice(0, reading.passesThrough ? 1 : undefined).includes(''))
+      throw new KilnError('KILN_USAGE', 'an argument is an empty word', {
+        hint: `'${command.name()} --help' says what the arguments are`,
+        exitCode: 2,
+      });
     const { root } = command.opts<{ root?: string }>();
     if (root !== undefined) process.env['KILN_ROOT'] = root;
     return true;
@@ -72,6 +77,21 @@ function plainWords(
 
 function tell(sentence: string): void {
   stderr.write(`WARNING: ${sentence}\n`);
+}
+
+/** Throws KILN_USAGE when `flag` is given together with one of `others`, which would then have no effect. */
+export function goesAlone(command: Command, flag: string, others: readonly string[]): void {
+  const isGiven = (name: string) => {
+    const option = command.options.find(({ long }) => long === name);
+    return option !== undefined && command.getOptionValueSource(option.attributeName()) === 'cli';
+  };
+  const other = isGiven(flag) ? others.find(isGiven) : undefined;
+  if (other === undefined) return;
+  throw new KilnError('KILN_USAGE', `${flag} and ${other} cannot be used together`, {
+    place: { kind: 'flag', flag: other },
+    hint: 'give one of them',
+    exitCode: 2,
+  });
 }
 
 /** For an option that may be given several times. */

@@ -26,6 +26,11 @@ async function dispatch(argv: readonly string[]): Promise<number> {
   const [first, ...rest] = argv;
   if (first === undefined || HELP.has(first)) return await help(rest, first === undefined);
   if (first === '--version' || first === '-v' || first === 'version') return version(first, rest);
+  if (first.startsWith('-'))
+    throw new KilnError('KILN_UNKNOWN_COMMAND', `there is no command in front of ${first}`, {
+      hint: `flags come behind the command: 'kiln COMMAND ${first}'`,
+      exitCode: 2,
+    });
   if (!Object.hasOwn(COMMANDS, first)) return await dispatch((await import('./words-of-docker.ts')).inWordsOfKiln(argv));
   const words = subcommandHelp(first, rest);
   const onlyHelp = words.length > 0 && words.every((word) => word === '--help' || word === '-h');

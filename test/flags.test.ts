@@ -85,6 +85,50 @@ test('BUILDKIT_PROGRESS holds for every command that shows progress, and a wrong
   }
 });
 
+/** Words of other commands that would have no effect, or mean nothing: each is refused before anything is done. */
+const REFUSED: readonly (readonly [string, RegExp])[] = [
+  ['du --format foo', /Allowed choices are json/],
+  ['du --filter nosuch=1', /no filter/],
+  ['cache ls --format foo', /Allowed choices are json/],
+  ['prune -f --reserved-space foo', /no size/],
+  ['prune -f --reserved-space 1g --keep-storage 2g', /--keep-storage and --reserved-space cannot be used together/],
+  ['prune --auto --all', /--auto and --all cannot be used together/],
+  ['prune --auto --filter type=regular', /--auto and --filter cannot be used together/],
+  ['logs --json --usage', /--json and --usage cannot be used together/],
+  ['logs --list some', /--list lists all builds/],
+  ['images --format json', /unknown option '--format'/],
+  ['images a b', /too many arguments/],
+  ['pull -q=x foo', /"x" is not a value of -q/],
+  ['pull --platform= foo', /--platform has an empty value/],
+  ['load -i=', /no such directory or archive|empty value/],
+  ['load --input=', /--input has an empty value/],
+  ['imagetools create --dry-run --prefer-index foo x', /Allowed choices/],
+  ['imagetools create --dry-run --progress foo x', /--progress is "foo"/],
+  ['--root /x images', /flags come behind the command/],
+];
+
+for (const [words, sentence] of REFUSED) {
+  test(`kiln ${words} is refused`, async () => {
+    await using rig = await Rig.create();
+    const ran = await rig.kiln(words.split(' '));
+    assert.not.equal([0, 70].includes(ran.code ?? 0), true, ran.stderr);
+    assert.match(ran.stderr, sentence);
+  });
+}
+
+test('an empty argument names nothing', async () => {
+  await using rig = await Rig.create();
+  for (const words of [
+    ['pull', ''],
+    ['rmi', ''],
+    ['logout', ''],
+    ['build', ''],
+  ]) {
+    const { stderr } = await rig.kiln(words, { expect: 2 });
+    assert.match(stderr, 'an argument is an empty word');
+  }
+});
+
 test('kiln run: what follows the image is its own command line', async () => {
   await using rig = await Rig.create('busybox');
   const { stdout } = await rig.kiln(['run', '-t=false', 'busybox', 'echo', '--quiet=true', '-t=x', '--rm=false'], { expect: 0 });

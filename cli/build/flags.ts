@@ -109,11 +109,6 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
   const warn = (sentence: string) => void warnings.push(sentence);
   if (!parseArguments(command, argv, { empty: 'not given', mayBeEmpty: MAY_BE_EMPTY, warn })) return undefined;
   const flags = command.opts<Record<string, unknown>>();
-  if (command.args[0] === '')
-    throw new KilnError('KILN_CONTEXT_INVALID', 'the build context is an empty word', {
-      hint: 'name a directory, such as . for the current one',
-      exitCode: 2,
-    });
   const list = (name: string) => (flags[name] as string[] | undefined) ?? [];
   const text = (name: string) => flags[name] as string | undefined;
   const buildArgs = namedValues(list('buildArg'), (name) => valueOfHost(name, host.env, warn));

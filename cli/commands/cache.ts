@@ -3,7 +3,7 @@ import { KilnError } from '../../base/errors.ts';
 import { didYouMean } from '../../base/suggest.ts';
 import { type CacheMountPlace, cacheMountPlaces } from '../../cache/gc/others.ts';
 import { recordsOf } from '../../cache/records.ts';
-import { newCommand, parseArguments } from '../arguments.ts';
+import { newCommand, Option, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { stdout } from '../output.ts';
 import { bytes } from '../progress/model.ts';
@@ -42,7 +42,7 @@ Commands:
 async function list(argv: readonly string[]): Promise<number> {
   const command = newCommand('cache ls', 'List cache mounts')
     .option('--records', 'the records of steps instead')
-    .option('--format <format>', 'json: one object a line');
+    .addOption(new Option('--format <format>', 'json: one object a line').choices(['json']));
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<{ records?: boolean; format?: string }>();
   await using session = openSession();

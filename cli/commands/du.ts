@@ -2,7 +2,7 @@ import { survey } from '../../cache/gc/collect.ts';
 import { parseFilterFlags } from '../../cache/gc/filter.ts';
 import type { Item } from '../../cache/gc/item.ts';
 import { sizeOf } from '../../cache/gc/plan.ts';
-import { collect, newCommand, parseArguments } from '../arguments.ts';
+import { collect, newCommand, Option, parseArguments } from '../arguments.ts';
 import { stdout } from '../output.ts';
 import { bytes } from '../progress/model.ts';
 import { openSession } from '../session.ts';
@@ -13,7 +13,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const command = newCommand('du', 'Show what takes room in the store')
     .option('--verbose', 'everything that is known of each item')
     .option('--filter <filter>', 'only what matches: type=, id=, until=, inuse, shared, mutable, description~=', collect)
-    .option('--format <format>', 'json: one object a line');
+    .addOption(new Option('--format <format>', 'json: one object a line').choices(['json']));
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<{ verbose?: boolean; filter?: string[]; format?: string }>();
   const { filter, keepMs } = parseFilterFlags(flags.filter ?? []);

@@ -7,9 +7,10 @@ import { combine, parseSources, partsFor } from '../../exporter/imagetools/creat
 import { pushImage } from '../../exporter/push.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { parsePlatform } from '../../registry/platforms.ts';
-import { collect, newCommand, parseArguments } from '../arguments.ts';
+import { collect, newCommand, Option, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { stdout } from '../output.ts';
+import { progressMode } from '../progress-mode.ts';
 import { registryOptions } from '../registry-options.ts';
 import { shownTransfer } from '../transfers.ts';
 
@@ -33,11 +34,16 @@ export async function run(argv: readonly string[]): Promise<number> {
     .option('--append', 'add to what the tag names already')
     .option('--annotation <annotation>', 'index:KEY=VALUE or manifest-descriptor[PLATFORM]:KEY=VALUE', collect)
     .option('-p, --platform <platform>', 'take over only these', collect)
-    .option('--prefer-index <yes>', 'of one source, too, make an index (true or false)', 'true')
+    .addOption(
+      new Option('--prefer-index <yes>', 'of one source, too, make an index (true or false)')
+        .choices(['true', 'false', '1', '0', 't', 'f'])
+        .default('true'),
+    )
     .option('--dry-run', 'print the new image instead of pushing it')
     .option('--progress <mode>', 'how to show progress (default: BUILDKIT_PROGRESS, or auto)');
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<Flags>();
+  progressMode(flags.progress, process.env);
   const tags = (flags.tag ?? []).map(parseReference);
   const texts = [...(flags.file ?? []).map(readSourceFile), ...command.args];
   if (tags.length === 0 && !flags.dryRun)

@@ -1,5 +1,6 @@
+import { KilnError } from '../../base/errors.ts';
 import type { ProgressEvent } from '../../base/progress.ts';
-import { newCommand, parseArguments } from '../arguments.ts';
+import { goesAlone, newCommand, parseArguments } from '../arguments.ts';
 import { findLog, logNames, readLog } from '../build/log.ts';
 import { stdout, takenWhole } from '../output.ts';
 import { bytes, seconds } from '../progress/model.ts';
@@ -16,6 +17,13 @@ export async function run(argv: readonly string[]): Promise<number> {
     .option('--json', 'as JSON, in the form of --progress=rawjson')
     .option('--usage', 'instead of the output: time, processor time and peak memory of each step that ran');
   if (!parseArguments(command, argv)) return 0;
+  goesAlone(command, '--list', ['--json', '--usage']);
+  goesAlone(command, '--json', ['--usage']);
+  if (command.args[0] !== undefined && command.opts()['list'] === true)
+    throw new KilnError('KILN_USAGE', '--list lists all builds and takes no ID', {
+      hint: `'kiln logs ${command.args[0]}' prints that log`,
+      exitCode: 2,
+    });
   const flags = command.opts<{ list?: boolean; json?: boolean; usage?: boolean }>();
   await using session = openSession();
   const directory = session.store.logs;

@@ -3,7 +3,7 @@ import { diskOf, prune, survey } from '../../cache/gc/collect.ts';
 import { parseFilterFlags } from '../../cache/gc/filter.ts';
 import { plan, sizeOf, type Victim } from '../../cache/gc/plan.ts';
 import type { PrunePolicy } from '../../cache/gc/policy.ts';
-import { collect, newCommand, parseArguments, parseBytes } from '../arguments.ts';
+import { collect, goesAlone, newCommand, parseArguments, parseBytes } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { configPath } from '../config-path.ts';
 import { readGcPolicies } from '../gc-config.ts';
@@ -39,6 +39,10 @@ export async function run(argv: readonly string[]): Promise<number> {
     .option('--auto', 'by the policies of kiln.toml, as it happens after builds')
     .option('--verbose', 'accepted for compatibility');
   if (!parseArguments(command, argv)) return 0;
+  goesAlone(command, '--keep-storage', ['--reserved-space']);
+  goesAlone(command, '--auto', [
+    ...['--all', '--filter', '--reserved-space', '--keep-storage', '--max-used-space', '--min-free-space'],
+  ]);
   const flags = command.opts<Flags>();
   await using session = openSession();
   using cancel = cancelOnSignals();

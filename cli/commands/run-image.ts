@@ -129,6 +129,7 @@ function specOf(image: ImageConfig, rootfs: string, args: readonly string[], fla
         ? undefined
         : `${variable}=${process.env[variable]}`;
     if (value !== undefined) env.set(variable, value);
+    else stderr.write(`WARNING: --env ${variable} has no effect: it has no value, and no such variable is set\n`);
   }
   if (!env.has('PATH')) env.set('PATH', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin');
   if (flags.tty && !env.has('TERM')) env.set('TERM', `TERM=${process.env['TERM'] ?? 'xterm'}`);
