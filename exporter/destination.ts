@@ -10,6 +10,7 @@ import {
   rmSync,
   type Stats,
   statSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -52,6 +53,9 @@ async function writeAt(given: string, signal: AbortSignal, body: Body, about: Ab
 /** Writes a short file at `path`, whole or not at all; `about` says what it is to the user. */
 export async function writeFile(path: string, content: string | Uint8Array, about: About): Promise<void> {
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+  // A file that may be written, in a directory that may not: one made for us by somebody else.
+  if (statOf(path, about)?.isFile() && !mayWrite(dirname(followed(resolve(path)))))
+    return sinking(about, () => writeFileSync(path, bytes));
   await writeAt(path, new AbortController().signal, (sink) => sink.write(bytes), about);
 }
 
@@ -114,6 +118,15 @@ function followed(path: string, depth = 0): string {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (!stat?.isSymbolicLink() || depth > MAX_LINKS) return path;
   return followed(resolve(dirname(path), readlinkSync(path)), depth + 1);
+}
+
+function mayWrite(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Undefined when nothing is there yet. */

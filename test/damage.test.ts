@@ -5,7 +5,11 @@ import * as assert from 'uvu/assert';
 import { registryMissing, startRegistry } from '../registry/testing/registry.ts';
 import { Rig, run, testImage } from './rig.ts';
 
-const registryTest = registryMissing() === undefined ? test : test.skip;
+const missing = registryMissing();
+const registryTest = (name: string, body: () => Promise<void>) => {
+  if (missing) console.log(`SKIP ${name}: ${missing}`);
+  else test(name, body);
+};
 
 /**
  * A byte that changes in the store never leaves it as something else: what can be made anew is, what cannot is an error that names it, and no
