@@ -257,6 +257,21 @@ test('a layout with a changed blob is refused, and leaves no name', async ({ sho
   }
 });
 
+test('a blob of a layout directory that is not what its name says is written anew', async ({ shop }) => {
+  const dest = join(shop.out, 'layout');
+  const target = targetOf(await twoLayers(shop));
+  const write = () => shop.run(ociExporter(shop, output('oci', `dest=${dest},tar=false`, ['app:1'])), [target]);
+  await write();
+  for (const name of readdirSync(join(dest, 'blobs/sha256'))) {
+    const path = join(dest, 'blobs/sha256', name);
+    const bytes = readFileSync(path);
+    rmSync(path);
+    writeFileSync(path, Buffer.alloc(bytes.length));
+    await write();
+    assert.ok(readFileSync(path).equals(bytes), name);
+  }
+});
+
 test('what is no archive is refused', async ({ shop }) => {
   const path = join(shop.out, 'x');
   writeFileSync(path, 'no archive at all'.repeat(100));

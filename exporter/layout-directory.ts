@@ -1,9 +1,11 @@
-import { closeSync, constants, mkdirSync, openSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, lstatSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import type { Digest } from '../base/digest.ts';
+import { asDigest, type Digest } from '../base/digest.ts';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import type { Descriptor } from '../base/oci.ts';
+import { brokenPromise } from '../base/promise.ts';
 import { layoutEntries } from '../registry/layout.ts';
+import { digestOfFile } from '../snapshotter/store/file-digest.ts';
 import { type ArchiveEntry, sizeOf, sorted } from './archive.ts';
 import { appear, outputError, outputFile } from './destination.ts';
 import { layoutFrame } from './layout.ts';
@@ -58,20 +60,38 @@ function takesPlaceOf(added: Descriptor, old: Descriptor): boolean {
   return name !== undefined && oldName !== undefined ? name === oldName : tag !== undefined && tag === oldTag;
 }
 
-/** Blobs that are there with the right length stay; everything else appears whole, by rename. */
+/** Blobs that are there and are what their name says stay; everything else appears whole, by rename. */
 async function writeEntry(path: string, entry: ArchiveEntry, blobs: BlobCopier): Promise<void> {
   if (entry.kind === 'directory') {
     mkdirSync(path, { recursive: true });
     return;
   }
-  const isBlob = entry.name.startsWith('blobs/');
-  if (isBlob && statSync(path, { throwIfNoEntry: false })?.size === sizeOf(entry)) return;
+  if (isThere(path, entry)) return;
   mkdirSync(dirname(path), { recursive: true });
   await appear(path, `${path}.${process.pid}.part`, outputFile(path), async (temporary) => {
     if (entry.kind === 'bytes') writeFileSync(temporary, entry.bytes, { flag: 'wx', mode: entry.mode });
-    else if (entry.kind === 'stream') await writeStream(temporary, entry.mode, entry.open());
+    else if (entry.kind === 'stream') await writeVerified(temporary, entry.mode, entry.open);
     else await blobs.copy(entry.digest, temporary);
   });
+}
+
+function isThere(path: string, entry: ArchiveEntry): boolean {
+  const [, hex] = /^blobs\/sha256\/([0-9a-f]{64})$/.exec(entry.name) ?? [];
+  if (hex === undefined) return false;
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (!there?.isFile() || there.size !== sizeOf(entry)) return false;
+  return brokenPromise({ digest: asDigest(`sha256:${hex}`) }, { digest: digestOfFile(path) }) === undefined;
+}
+
+/** Wrong bytes are asked for once more: from another mirror, where there is one. */
+async function writeVerified(path: string, mode: number, open: () => AsyncIterable<Uint8Array>): Promise<void> {
+  try {
+    await writeStream(path, mode, open());
+  } catch (error) {
+    if (!(error instanceof KilnError && error.code === 'KILN_DIGEST_MISMATCH')) throw error;
+    rmSync(path, { force: true });
+    await writeStream(path, mode, open());
+  }
 }
 
 async function writeStream(path: string, mode: number, bytes: AsyncIterable<Uint8Array>): Promise<void> {
