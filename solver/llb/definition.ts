@@ -1,6 +1,7 @@
 import type { PbfWriter } from 'pbf';
 import { type Digest, digestOf } from '../../base/digest.ts';
 import type { SourceText } from '../../base/errors.ts';
+import * as fields from './fields.ts';
 import type { LlbEdge, LlbVertex, OpMetadata, SourceRange } from './graph.ts';
 import { marshalResult } from './marshal.ts';
 import type { Op } from './ops.ts';
@@ -41,36 +42,36 @@ function resultMetadata(vertices: readonly LlbVertex[]): DefinitionMetadata {
 /** pb.Definition in protobuf, what `buildctl build` reads on stdin. Deterministic: equal graphs give equal bytes. */
 export function marshalDefinition(definition: Definition): Uint8Array {
   return wire.encode((out) => {
-    for (const op of definition.def) out.writeBytesField(1, op);
-    wire.writeMap(out, 2, Object.fromEntries(definition.metadata), (entry, value) =>
-      wire.writeMessage(entry, 2, writeMetadata, value),
+    for (const op of definition.def) out.writeBytesField(fields.DEFINITION.def, op);
+    wire.writeMap(out, fields.DEFINITION.metadata, Object.fromEntries(definition.metadata), (entry, value) =>
+      wire.writeMessage(entry, fields.MAP_ENTRY.value, writeMetadata, value),
     );
-    if (definition.def.length > 0) wire.writeMessage(out, 3, writeSources, definition);
+    if (definition.def.length > 0) wire.writeMessage(out, fields.DEFINITION.source, writeSources, definition);
   });
 }
 
 function writeMetadata(out: PbfWriter, metadata: DefinitionMetadata): void {
-  wire.writeBool(out, 1, metadata.ignoreCache);
-  wire.writeTextMap(out, 2, metadata.description);
+  wire.writeBool(out, fields.OP_METADATA.ignoreCache, metadata.ignoreCache);
+  wire.writeTextMap(out, fields.OP_METADATA.description, metadata.description);
   const caps = Object.fromEntries(metadata.caps.map((cap) => [cap, true] as const));
-  wire.writeMap(out, 5, caps, (entry, value) => entry.writeBooleanField(2, value));
+  wire.writeMap(out, fields.OP_METADATA.caps, caps, (entry, value) => entry.writeBooleanField(fields.MAP_ENTRY.value, value));
   wire.writeMessage(
     out,
-    6,
+    fields.OP_METADATA.progressGroup,
     (inner, group) => {
-      wire.writeText(inner, 1, group.id);
-      wire.writeText(inner, 2, group.name);
-      wire.writeBool(inner, 3, group.weak);
+      wire.writeText(inner, fields.PROGRESS_GROUP.id, group.id);
+      wire.writeText(inner, fields.PROGRESS_GROUP.name, group.name);
+      wire.writeBool(inner, fields.PROGRESS_GROUP.weak, group.weak);
     },
     metadata.progressGroup,
   );
 }
 
 function writeSources(out: PbfWriter, definition: Definition): void {
-  wire.writeMap(out, 1, Object.fromEntries(definition.locations), (entry, ranges) => {
+  wire.writeMap(out, fields.SOURCE.locations, Object.fromEntries(definition.locations), (entry, ranges) => {
     wire.writeMessage(
       entry,
-      2,
+      fields.MAP_ENTRY.value,
       (inner, value) => {
         for (const range of value) writeLocation(inner, range, definition.sources.indexOf(range.source));
       },
@@ -80,31 +81,35 @@ function writeSources(out: PbfWriter, definition: Definition): void {
   for (const source of definition.sources) {
     wire.writeMessage(
       out,
-      2,
+      fields.SOURCE.infos,
       (inner, value) => {
-        wire.writeText(inner, 1, value.name);
-        wire.writeBytes(inner, 2, Buffer.from(value.text));
-        wire.writeText(inner, 4, 'Dockerfile');
+        wire.writeText(inner, fields.SOURCE_INFO.filename, value.name);
+        wire.writeBytes(inner, fields.SOURCE_INFO.data, Buffer.from(value.text));
+        wire.writeText(inner, fields.SOURCE_INFO.language, 'Dockerfile');
       },
       source,
     );
   }
 }
 
+function writePosition(out: PbfWriter, line: number): void {
+  wire.writeInt(out, fields.POSITION.line, line);
+}
+
 /** BuildKit's Dockerfile frontend marks whole lines, one range per line. */
 function writeLocation(out: PbfWriter, range: SourceRange, sourceIndex: number): void {
   wire.writeMessage(
     out,
-    1,
+    fields.LOCATIONS.locations,
     (inner, { start, end }) => {
-      wire.writeInt(inner, 1, sourceIndex);
+      wire.writeInt(inner, fields.LOCATION.sourceIndex, sourceIndex);
       for (let line = start.line; line <= Math.max(start.line, end.line); line++) {
         wire.writeMessage(
           inner,
-          2,
+          fields.LOCATION.ranges,
           (pair, at) => {
-            wire.writeMessage(pair, 1, (position, value) => wire.writeInt(position, 1, value), at);
-            wire.writeMessage(pair, 2, (position, value) => wire.writeInt(position, 1, value), line);
+            wire.writeMessage(pair, fields.RANGE.start, writePosition, at);
+            wire.writeMessage(pair, fields.RANGE.end, writePosition, line);
           },
           line,
         );

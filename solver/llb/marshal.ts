@@ -1,6 +1,7 @@
 import type { PbfWriter } from 'pbf';
 import type { Digest } from '../../base/digest.ts';
 import type { Platform } from '../../base/platform.ts';
+import * as fields from './fields.ts';
 import type * as ops from './ops.ts';
 import * as wire from './wire.ts';
 
@@ -18,26 +19,31 @@ export interface OpInput {
 export function marshalOp(op: ops.Op, inputs: readonly OpInput[]): Uint8Array {
   return wire.encode((out) => {
     for (const input of inputs) writeInput(out, input);
-    wire.writeMessage(out, 10, writePlatform, op.platform);
-    wire.writeMessage(out, 11, (inner, value) => wire.writeTexts(inner, 1, value.filter), op.constraints);
+    wire.writeMessage(out, fields.OP.platform, writePlatform, op.platform);
+    wire.writeMessage(
+      out,
+      fields.OP.constraints,
+      (inner, value) => wire.writeTexts(inner, fields.WORKER_CONSTRAINTS.filter, value.filter),
+      op.constraints,
+    );
     switch (op.kind) {
       case 'exec':
-        wire.writeMessage(out, 2, writeExec, op.exec);
+        wire.writeMessage(out, fields.OP.exec, writeExec, op.exec);
         return;
       case 'source':
-        wire.writeMessage(out, 3, writeSource, op.source);
+        wire.writeMessage(out, fields.OP.source, writeSource, op.source);
         return;
       case 'file':
-        wire.writeMessage(out, 4, writeFile, op.file);
+        wire.writeMessage(out, fields.OP.file, writeFile, op.file);
         return;
       case 'build':
-        wire.writeMessage(out, 5, writeBuild, op.build);
+        wire.writeMessage(out, fields.OP.build, writeBuild, op.build);
         return;
       case 'merge':
-        wire.writeMessage(out, 6, writeMerge, op.merge);
+        wire.writeMessage(out, fields.OP.merge, writeMerge, op.merge);
         return;
       case 'diff':
-        wire.writeMessage(out, 7, writeDiff, op.diff);
+        wire.writeMessage(out, fields.OP.diff, writeDiff, op.diff);
         return;
       default:
         op satisfies never;
@@ -53,41 +59,41 @@ export function marshalResult(input: OpInput): Uint8Array {
 function writeInput(out: PbfWriter, input: OpInput): void {
   wire.writeMessage(
     out,
-    1,
+    fields.OP.inputs,
     (inner, value) => {
-      wire.writeText(inner, 1, value.digest);
-      wire.writeInt(inner, 2, value.index);
+      wire.writeText(inner, fields.INPUT.digest, value.digest);
+      wire.writeInt(inner, fields.INPUT.index, value.index);
     },
     input,
   );
 }
 
 function writePlatform(out: PbfWriter, platform: Platform): void {
-  wire.writeText(out, 1, platform.architecture);
-  wire.writeText(out, 2, platform.os);
-  wire.writeText(out, 3, platform.variant);
-  wire.writeText(out, 4, platform.osVersion);
-  wire.writeTexts(out, 5, platform.osFeatures);
+  wire.writeText(out, fields.PLATFORM.architecture, platform.architecture);
+  wire.writeText(out, fields.PLATFORM.os, platform.os);
+  wire.writeText(out, fields.PLATFORM.variant, platform.variant);
+  wire.writeText(out, fields.PLATFORM.osVersion, platform.osVersion);
+  wire.writeTexts(out, fields.PLATFORM.osFeatures, platform.osFeatures);
 }
 
 function writeSource(out: PbfWriter, source: ops.SourceOp): void {
-  wire.writeText(out, 1, source.identifier);
-  wire.writeTextMap(out, 2, source.attrs);
+  wire.writeText(out, fields.SOURCE_OP.identifier, source.identifier);
+  wire.writeTextMap(out, fields.SOURCE_OP.attrs, source.attrs);
 }
 
 function writeExec(out: PbfWriter, exec: ops.ExecOp): void {
-  wire.writeMessage(out, 1, writeMeta, exec.meta);
-  for (const mount of exec.mounts) wire.writeMessage(out, 2, writeMount, mount);
-  wire.writeInt(out, 3, exec.network);
-  wire.writeInt(out, 4, exec.security);
+  wire.writeMessage(out, fields.EXEC_OP.meta, writeMeta, exec.meta);
+  for (const mount of exec.mounts) wire.writeMessage(out, fields.EXEC_OP.mounts, writeMount, mount);
+  wire.writeInt(out, fields.EXEC_OP.network, exec.network);
+  wire.writeInt(out, fields.EXEC_OP.security, exec.security);
   for (const secret of exec.secretenv ?? []) {
     wire.writeMessage(
       out,
-      5,
+      fields.EXEC_OP.secretenv,
       (inner, value) => {
-        wire.writeText(inner, 1, value.id);
-        wire.writeText(inner, 2, value.name);
-        wire.writeBool(inner, 3, value.optional);
+        wire.writeText(inner, fields.SECRET_ENV.id, value.id);
+        wire.writeText(inner, fields.SECRET_ENV.name, value.name);
+        wire.writeBool(inner, fields.SECRET_ENV.optional, value.optional);
       },
       secret,
     );
@@ -95,10 +101,10 @@ function writeExec(out: PbfWriter, exec: ops.ExecOp): void {
   for (const device of exec.cdiDevices ?? []) {
     wire.writeMessage(
       out,
-      6,
+      fields.EXEC_OP.cdiDevices,
       (inner, value) => {
-        wire.writeText(inner, 1, value.name);
-        wire.writeBool(inner, 2, value.optional);
+        wire.writeText(inner, fields.CDI_DEVICE.name, value.name);
+        wire.writeBool(inner, fields.CDI_DEVICE.optional, value.optional);
       },
       device,
     );
@@ -106,106 +112,111 @@ function writeExec(out: PbfWriter, exec: ops.ExecOp): void {
 }
 
 function writeMeta(out: PbfWriter, meta: ops.ExecMeta): void {
-  wire.writeTexts(out, 1, meta.args);
-  wire.writeTexts(out, 2, meta.env);
-  wire.writeText(out, 3, meta.cwd);
-  wire.writeText(out, 4, meta.user);
-  wire.writeMessage(out, 5, writeProxy, meta.proxyEnv);
+  wire.writeTexts(out, fields.META.args, meta.args);
+  wire.writeTexts(out, fields.META.env, meta.env);
+  wire.writeText(out, fields.META.cwd, meta.cwd);
+  wire.writeText(out, fields.META.user, meta.user);
+  wire.writeMessage(out, fields.META.proxyEnv, writeProxy, meta.proxyEnv);
   for (const host of meta.extraHosts ?? []) {
     wire.writeMessage(
       out,
-      6,
+      fields.META.extraHosts,
       (inner, value) => {
-        wire.writeText(inner, 1, value.host);
-        wire.writeText(inner, 2, value.ip);
+        wire.writeText(inner, fields.HOST_IP.host, value.host);
+        wire.writeText(inner, fields.HOST_IP.ip, value.ip);
       },
       host,
     );
   }
-  wire.writeText(out, 7, meta.hostname);
+  wire.writeText(out, fields.META.hostname, meta.hostname);
   for (const limit of meta.ulimit ?? []) {
     wire.writeMessage(
       out,
-      9,
+      fields.META.ulimit,
       (inner, value) => {
-        wire.writeText(inner, 1, value.name);
-        wire.writeInt(inner, 2, value.soft);
-        wire.writeInt(inner, 3, value.hard);
+        wire.writeText(inner, fields.ULIMIT.name, value.name);
+        wire.writeInt(inner, fields.ULIMIT.soft, value.soft);
+        wire.writeInt(inner, fields.ULIMIT.hard, value.hard);
       },
       limit,
     );
   }
-  wire.writeText(out, 10, meta.cgroupParent);
-  wire.writeBool(out, 11, meta.removeMountStubsRecursive);
+  wire.writeText(out, fields.META.cgroupParent, meta.cgroupParent);
+  wire.writeBool(out, fields.META.removeMountStubsRecursive, meta.removeMountStubsRecursive);
   const codes = meta.validExitCodes ?? [];
-  if (codes.length > 0) out.writePackedVarint(12, [...codes]);
+  if (codes.length > 0) out.writePackedVarint(fields.META.validExitCodes, [...codes]);
 }
 
 function writeProxy(out: PbfWriter, proxy: ops.ProxyEnv): void {
-  wire.writeText(out, 1, proxy.httpProxy);
-  wire.writeText(out, 2, proxy.httpsProxy);
-  wire.writeText(out, 3, proxy.ftpProxy);
-  wire.writeText(out, 4, proxy.noProxy);
-  wire.writeText(out, 5, proxy.allProxy);
+  wire.writeText(out, fields.PROXY_ENV.httpProxy, proxy.httpProxy);
+  wire.writeText(out, fields.PROXY_ENV.httpsProxy, proxy.httpsProxy);
+  wire.writeText(out, fields.PROXY_ENV.ftpProxy, proxy.ftpProxy);
+  wire.writeText(out, fields.PROXY_ENV.noProxy, proxy.noProxy);
+  wire.writeText(out, fields.PROXY_ENV.allProxy, proxy.allProxy);
 }
 
 function writeMount(out: PbfWriter, mount: ops.Mount): void {
-  wire.writeInt(out, 1, mount.input);
-  wire.writeText(out, 2, mount.selector);
-  wire.writeText(out, 3, mount.dest);
-  wire.writeInt(out, 4, mount.output);
-  wire.writeBool(out, 5, mount.readonly);
-  wire.writeInt(out, 6, mount.mountType);
-  wire.writeMessage(out, 19, (inner, value) => wire.writeInt(inner, 1, value.size), mount.tmpfs);
+  wire.writeInt(out, fields.MOUNT.input, mount.input);
+  wire.writeText(out, fields.MOUNT.selector, mount.selector);
+  wire.writeText(out, fields.MOUNT.dest, mount.dest);
+  wire.writeInt(out, fields.MOUNT.output, mount.output);
+  wire.writeBool(out, fields.MOUNT.readonly, mount.readonly);
+  wire.writeInt(out, fields.MOUNT.mountType, mount.mountType);
   wire.writeMessage(
     out,
-    20,
+    fields.MOUNT.tmpfs,
+    (inner, value) => wire.writeInt(inner, fields.TMPFS_OPT.size, value.size),
+    mount.tmpfs,
+  );
+  wire.writeMessage(
+    out,
+    fields.MOUNT.cache,
     (inner, value) => {
-      wire.writeText(inner, 1, value.id);
-      wire.writeInt(inner, 2, value.sharing);
+      wire.writeText(inner, fields.CACHE_OPT.id, value.id);
+      wire.writeInt(inner, fields.CACHE_OPT.sharing, value.sharing);
     },
     mount.cache,
   );
-  wire.writeMessage(out, 21, writeOwned, mount.secret);
-  wire.writeMessage(out, 22, writeOwned, mount.ssh);
-  wire.writeInt(out, 24, mount.contentCache);
+  wire.writeMessage(out, fields.MOUNT.secret, writeOwned, mount.secret);
+  wire.writeMessage(out, fields.MOUNT.ssh, writeOwned, mount.ssh);
+  wire.writeInt(out, fields.MOUNT.contentCache, mount.contentCache);
 }
 
 /** pb.SecretOpt and pb.SSHOpt have the same fields. */
 function writeOwned(out: PbfWriter, value: NonNullable<ops.Mount['secret']>): void {
-  wire.writeText(out, 1, value.id);
-  wire.writeInt(out, 2, value.uid);
-  wire.writeInt(out, 3, value.gid);
-  wire.writeInt(out, 4, value.mode);
-  wire.writeBool(out, 5, value.optional);
+  wire.writeText(out, fields.OWNED_OPT.id, value.id);
+  wire.writeInt(out, fields.OWNED_OPT.uid, value.uid);
+  wire.writeInt(out, fields.OWNED_OPT.gid, value.gid);
+  wire.writeInt(out, fields.OWNED_OPT.mode, value.mode);
+  wire.writeBool(out, fields.OWNED_OPT.optional, value.optional);
 }
 
 function writeFile(out: PbfWriter, file: ops.FileOp): void {
-  for (const action of file.actions) wire.writeMessage(out, 2, writeAction, action);
+  for (const action of file.actions) wire.writeMessage(out, fields.FILE_OP.actions, writeAction, action);
 }
 
 function writeAction(out: PbfWriter, action: ops.FileAction): void {
-  wire.writeInt(out, 1, action.input);
-  wire.writeInt(out, 2, action.secondaryInput);
-  wire.writeInt(out, 3, action.output);
+  wire.writeInt(out, fields.FILE_ACTION.input, action.input);
+  wire.writeInt(out, fields.FILE_ACTION.secondaryInput, action.secondaryInput);
+  wire.writeInt(out, fields.FILE_ACTION.output, action.output);
   switch (action.action.kind) {
     case 'copy':
-      wire.writeMessage(out, 4, writeCopy, action.action.copy);
+      wire.writeMessage(out, fields.FILE_ACTION.copy, writeCopy, action.action.copy);
       return;
     case 'mkfile':
-      wire.writeMessage(out, 5, writeMkfile, action.action.mkfile);
+      wire.writeMessage(out, fields.FILE_ACTION.mkfile, writeMkfile, action.action.mkfile);
       return;
     case 'mkdir':
-      wire.writeMessage(out, 6, writeMkdir, action.action.mkdir);
+      wire.writeMessage(out, fields.FILE_ACTION.mkdir, writeMkdir, action.action.mkdir);
       return;
     case 'rm':
       wire.writeMessage(
         out,
-        7,
+        fields.FILE_ACTION.rm,
         (inner, value) => {
-          wire.writeText(inner, 1, value.path);
-          wire.writeBool(inner, 2, value.allowNotFound);
-          wire.writeBool(inner, 3, value.allowWildcard);
+          wire.writeText(inner, fields.FILE_ACTION_RM.path, value.path);
+          wire.writeBool(inner, fields.FILE_ACTION_RM.allowNotFound, value.allowNotFound);
+          wire.writeBool(inner, fields.FILE_ACTION_RM.allowWildcard, value.allowWildcard);
         },
         action.action.rm,
       );
@@ -213,12 +224,12 @@ function writeAction(out: PbfWriter, action: ops.FileAction): void {
     case 'symlink':
       wire.writeMessage(
         out,
-        8,
+        fields.FILE_ACTION.symlink,
         (inner, value) => {
-          wire.writeText(inner, 1, value.oldpath);
-          wire.writeText(inner, 2, value.newpath);
-          wire.writeMessage(inner, 3, writeChown, value.owner);
-          wire.writeInt(inner, 4, value.timestamp);
+          wire.writeText(inner, fields.FILE_ACTION_SYMLINK.oldpath, value.oldpath);
+          wire.writeText(inner, fields.FILE_ACTION_SYMLINK.newpath, value.newpath);
+          wire.writeMessage(inner, fields.FILE_ACTION_SYMLINK.owner, writeChown, value.owner);
+          wire.writeInt(inner, fields.FILE_ACTION_SYMLINK.timestamp, value.timestamp);
         },
         action.action.symlink,
       );
@@ -229,77 +240,79 @@ function writeAction(out: PbfWriter, action: ops.FileAction): void {
 }
 
 function writeCopy(out: PbfWriter, copy: ops.FileActionCopy): void {
-  wire.writeText(out, 1, copy.src);
-  wire.writeText(out, 2, copy.dest);
-  wire.writeMessage(out, 3, writeChown, copy.owner);
-  wire.writeInt(out, 4, copy.mode);
-  wire.writeBool(out, 5, copy.followSymlink);
-  wire.writeBool(out, 6, copy.dirCopyContents);
-  wire.writeBool(out, 7, copy.attemptUnpackDockerCompatibility);
-  wire.writeBool(out, 8, copy.createDestPath);
-  wire.writeBool(out, 9, copy.allowWildcard);
-  wire.writeBool(out, 10, copy.allowEmptyWildcard);
-  wire.writeInt(out, 11, copy.timestamp);
-  wire.writeTexts(out, 12, copy.includePatterns);
-  wire.writeTexts(out, 13, copy.excludePatterns);
-  wire.writeBool(out, 14, copy.alwaysReplaceExistingDestPaths);
-  wire.writeText(out, 15, copy.modeStr);
-  wire.writeTexts(out, 16, copy.requiredPaths);
+  wire.writeText(out, fields.FILE_ACTION_COPY.src, copy.src);
+  wire.writeText(out, fields.FILE_ACTION_COPY.dest, copy.dest);
+  wire.writeMessage(out, fields.FILE_ACTION_COPY.owner, writeChown, copy.owner);
+  wire.writeInt(out, fields.FILE_ACTION_COPY.mode, copy.mode);
+  wire.writeBool(out, fields.FILE_ACTION_COPY.followSymlink, copy.followSymlink);
+  wire.writeBool(out, fields.FILE_ACTION_COPY.dirCopyContents, copy.dirCopyContents);
+  wire.writeBool(out, fields.FILE_ACTION_COPY.attemptUnpackDockerCompatibility, copy.attemptUnpackDockerCompatibility);
+  wire.writeBool(out, fields.FILE_ACTION_COPY.createDestPath, copy.createDestPath);
+  wire.writeBool(out, fields.FILE_ACTION_COPY.allowWildcard, copy.allowWildcard);
+  wire.writeBool(out, fields.FILE_ACTION_COPY.allowEmptyWildcard, copy.allowEmptyWildcard);
+  wire.writeInt(out, fields.FILE_ACTION_COPY.timestamp, copy.timestamp);
+  wire.writeTexts(out, fields.FILE_ACTION_COPY.includePatterns, copy.includePatterns);
+  wire.writeTexts(out, fields.FILE_ACTION_COPY.excludePatterns, copy.excludePatterns);
+  wire.writeBool(out, fields.FILE_ACTION_COPY.alwaysReplaceExistingDestPaths, copy.alwaysReplaceExistingDestPaths);
+  wire.writeText(out, fields.FILE_ACTION_COPY.modeStr, copy.modeStr);
+  wire.writeTexts(out, fields.FILE_ACTION_COPY.requiredPaths, copy.requiredPaths);
 }
 
 function writeMkfile(out: PbfWriter, mkfile: ops.FileActionMkFile): void {
-  wire.writeText(out, 1, mkfile.path);
-  wire.writeInt(out, 2, mkfile.mode);
-  wire.writeBytes(out, 3, mkfile.data);
-  wire.writeMessage(out, 4, writeChown, mkfile.owner);
-  wire.writeInt(out, 5, mkfile.timestamp);
+  wire.writeText(out, fields.FILE_ACTION_MKFILE.path, mkfile.path);
+  wire.writeInt(out, fields.FILE_ACTION_MKFILE.mode, mkfile.mode);
+  wire.writeBytes(out, fields.FILE_ACTION_MKFILE.data, mkfile.data);
+  wire.writeMessage(out, fields.FILE_ACTION_MKFILE.owner, writeChown, mkfile.owner);
+  wire.writeInt(out, fields.FILE_ACTION_MKFILE.timestamp, mkfile.timestamp);
 }
 
 function writeMkdir(out: PbfWriter, mkdir: ops.FileActionMkDir): void {
-  wire.writeText(out, 1, mkdir.path);
-  wire.writeInt(out, 2, mkdir.mode);
-  wire.writeBool(out, 3, mkdir.makeParents);
-  wire.writeMessage(out, 4, writeChown, mkdir.owner);
-  wire.writeInt(out, 5, mkdir.timestamp);
+  wire.writeText(out, fields.FILE_ACTION_MKDIR.path, mkdir.path);
+  wire.writeInt(out, fields.FILE_ACTION_MKDIR.mode, mkdir.mode);
+  wire.writeBool(out, fields.FILE_ACTION_MKDIR.makeParents, mkdir.makeParents);
+  wire.writeMessage(out, fields.FILE_ACTION_MKDIR.owner, writeChown, mkdir.owner);
+  wire.writeInt(out, fields.FILE_ACTION_MKDIR.timestamp, mkdir.timestamp);
 }
 
 function writeChown(out: PbfWriter, owner: ops.ChownOpt): void {
-  wire.writeMessage(out, 1, writeUser, owner.user);
-  wire.writeMessage(out, 2, writeUser, owner.group);
+  wire.writeMessage(out, fields.CHOWN_OPT.user, writeUser, owner.user);
+  wire.writeMessage(out, fields.CHOWN_OPT.group, writeUser, owner.group);
 }
 
 function writeUser(out: PbfWriter, user: ops.UserOpt): void {
   if (user.by === 'id') {
-    wire.writeIntAlways(out, 2, user.id);
+    wire.writeIntAlways(out, fields.USER_OPT.byId, user.id);
     return;
   }
   wire.writeMessage(
     out,
-    1,
+    fields.USER_OPT.byName,
     (inner, value) => {
-      wire.writeText(inner, 1, value.name);
-      wire.writeInt(inner, 2, value.input);
+      wire.writeText(inner, fields.NAMED_USER_OPT.name, value.name);
+      wire.writeInt(inner, fields.NAMED_USER_OPT.input, value.input);
     },
     user,
   );
 }
 
 function writeIndex(out: PbfWriter, value: { readonly input: number }): void {
-  wire.writeInt(out, 1, value.input);
+  wire.writeInt(out, fields.INDEX.input, value.input);
 }
 
 function writeMerge(out: PbfWriter, merge: ops.MergeOp): void {
-  for (const input of merge.inputs) wire.writeMessage(out, 1, writeIndex, input);
+  for (const input of merge.inputs) wire.writeMessage(out, fields.MERGE_OP.inputs, writeIndex, input);
 }
 
 function writeDiff(out: PbfWriter, diff: ops.DiffOp): void {
-  wire.writeMessage(out, 1, writeIndex, diff.lower);
-  wire.writeMessage(out, 2, writeIndex, diff.upper);
+  wire.writeMessage(out, fields.DIFF_OP.lower, writeIndex, diff.lower);
+  wire.writeMessage(out, fields.DIFF_OP.upper, writeIndex, diff.upper);
 }
 
 function writeBuild(out: PbfWriter, build: ops.BuildOp): void {
-  wire.writeInt(out, 1, build.builder);
-  wire.writeMap(out, 2, build.inputs, (entry, value) => wire.writeMessage(entry, 2, writeIndex, value));
-  wire.writeBytes(out, 3, build.def);
-  wire.writeTextMap(out, 4, build.attrs);
+  wire.writeInt(out, fields.BUILD_OP.builder, build.builder);
+  wire.writeMap(out, fields.BUILD_OP.inputs, build.inputs, (entry, value) =>
+    wire.writeMessage(entry, fields.MAP_ENTRY.value, writeIndex, value),
+  );
+  wire.writeBytes(out, fields.BUILD_OP.def, build.def);
+  wire.writeTextMap(out, fields.BUILD_OP.attrs, build.attrs);
 }

@@ -1,5 +1,6 @@
 import { type Digest, digestOf } from '../../base/digest.ts';
 import type { SourceText } from '../../base/errors.ts';
+import * as fields from './fields.ts';
 import type { LlbEdge, LlbVertex, OpMetadata, SourceRange } from './graph.ts';
 import type { Op } from './ops.ts';
 import { readMap, readTextMap, unmarshalOp } from './unmarshal.ts';
@@ -14,10 +15,10 @@ export function parseDefinition(bytes: Uint8Array): LlbEdge | undefined {
   const metadata = new Map<string, Omit<OpMetadata, 'locations'>>();
   let locations = new Map<string, readonly SourceRange[]>();
   for (const field of readFields(bytes)) {
-    if (field.number === 1) defs.push(asBytes(field));
-    else if (field.number === 2)
+    if (field.number === fields.DEFINITION.def) defs.push(asBytes(field));
+    else if (field.number === fields.DEFINITION.metadata)
       for (const [key, value] of Object.entries(readMap([field], readMetadata))) metadata.set(key, value);
-    else if (field.number === 3) locations = readSources(asBytes(field));
+    else if (field.number === fields.DEFINITION.source) locations = readSources(asBytes(field));
   }
   const vertices = new Map<Digest, LlbVertex>();
   let result: LlbEdge | undefined;
@@ -100,10 +101,10 @@ function readMetadata(field: WireField | undefined): Omit<OpMetadata, 'locations
   const description: WireField[] = [];
   const caps: WireField[] = [];
   for (const inner of field ? readFields(asBytes(field)) : []) {
-    if (inner.number === 1) ignoreCache = asBool(inner);
-    else if (inner.number === 2) description.push(inner);
-    else if (inner.number === 5) caps.push(inner);
-    else if (inner.number === 6) progressGroup = readGroup(asBytes(inner));
+    if (inner.number === fields.OP_METADATA.ignoreCache) ignoreCache = asBool(inner);
+    else if (inner.number === fields.OP_METADATA.description) description.push(inner);
+    else if (inner.number === fields.OP_METADATA.caps) caps.push(inner);
+    else if (inner.number === fields.OP_METADATA.progressGroup) progressGroup = readGroup(asBytes(inner));
   }
   return {
     ...(ignoreCache && { ignoreCache }),
@@ -116,29 +117,29 @@ function readMetadata(field: WireField | undefined): Omit<OpMetadata, 'locations
 function readGroup(bytes: Uint8Array): NonNullable<OpMetadata['progressGroup']> {
   let group = { id: '', name: '', weak: false };
   for (const field of readFields(bytes)) {
-    if (field.number === 1) group = { ...group, id: asText(field) };
-    else if (field.number === 2) group = { ...group, name: asText(field) };
-    else if (field.number === 3) group = { ...group, weak: asBool(field) };
+    if (field.number === fields.PROGRESS_GROUP.id) group = { ...group, id: asText(field) };
+    else if (field.number === fields.PROGRESS_GROUP.name) group = { ...group, name: asText(field) };
+    else if (field.number === fields.PROGRESS_GROUP.weak) group = { ...group, weak: asBool(field) };
   }
   return group;
 }
 
 function readSources(bytes: Uint8Array): Map<string, readonly SourceRange[]> {
   const sources: SourceText[] = [];
-  const fields: WireField[] = [];
+  const locations: WireField[] = [];
   for (const field of readFields(bytes)) {
-    if (field.number === 1) fields.push(field);
-    else if (field.number === 2) sources.push(readSource(asBytes(field)));
+    if (field.number === fields.SOURCE.locations) locations.push(field);
+    else if (field.number === fields.SOURCE.infos) sources.push(readSource(asBytes(field)));
   }
-  return new Map(Object.entries(readMap(fields, (value) => (value ? readLocations(asBytes(value), sources) : []))));
+  return new Map(Object.entries(readMap(locations, (value) => (value ? readLocations(asBytes(value), sources) : []))));
 }
 
 function readSource(bytes: Uint8Array): SourceText {
   let name = '';
   let text = '';
   for (const field of readFields(bytes)) {
-    if (field.number === 1) name = asText(field);
-    else if (field.number === 2) text = Buffer.from(asBytes(field)).toString();
+    if (field.number === fields.SOURCE_INFO.filename) name = asText(field);
+    else if (field.number === fields.SOURCE_INFO.data) text = Buffer.from(asBytes(field)).toString();
   }
   return { name, text };
 }
@@ -147,16 +148,16 @@ function readSource(bytes: Uint8Array): SourceText {
 function readLocations(bytes: Uint8Array, sources: readonly SourceText[]): SourceRange[] {
   const found: SourceRange[] = [];
   for (const location of readFields(bytes)) {
-    if (location.number !== 1) continue;
+    if (location.number !== fields.LOCATIONS.locations) continue;
     let index = 0;
     let first = Number.POSITIVE_INFINITY;
     let last = 0;
     for (const field of readFields(asBytes(location))) {
-      if (field.number === 1) index = asInt(field);
-      if (field.number !== 2) continue;
+      if (field.number === fields.LOCATION.sourceIndex) index = asInt(field);
+      if (field.number !== fields.LOCATION.ranges) continue;
       for (const position of readFields(asBytes(field))) {
         for (const part of readFields(asBytes(position))) {
-          if (part.number !== 1) continue;
+          if (part.number !== fields.POSITION.line) continue;
           first = Math.min(first, asInt(part));
           last = Math.max(last, asInt(part));
         }

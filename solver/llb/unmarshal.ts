@@ -1,5 +1,6 @@
 import { isDigest } from '../../base/digest.ts';
 import type { Platform } from '../../base/platform.ts';
+import * as fields from './fields.ts';
 import type { OpInput } from './marshal.ts';
 import type * as ops from './ops.ts';
 import { asBigInt, asBool, asBytes, asInt, asText, malformed, readFields, type WireField } from './wire.ts';
@@ -20,9 +21,9 @@ export function unmarshalOp(bytes: Uint8Array): ReadOp {
   let platform: Platform | undefined;
   let constraints: ops.WorkerConstraints | undefined;
   for (const field of readFields(bytes)) {
-    if (field.number === 1) inputs.push(readInput(asBytes(field)));
-    else if (field.number === 10) platform = readPlatform(asBytes(field));
-    else if (field.number === 11) constraints = readConstraints(asBytes(field));
+    if (field.number === fields.OP.inputs) inputs.push(readInput(asBytes(field)));
+    else if (field.number === fields.OP.platform) platform = readPlatform(asBytes(field));
+    else if (field.number === fields.OP.constraints) constraints = readConstraints(asBytes(field));
     else kind = readKind(field) ?? kind;
   }
   const op = kind && { ...kind, ...(platform && { platform }), ...(constraints && { constraints }) };
@@ -33,17 +34,17 @@ type KindOnly = ops.Op extends infer O ? (O extends ops.Op ? Omit<O, 'platform' 
 
 function readKind(field: WireField): KindOnly | undefined {
   switch (field.number) {
-    case 2:
+    case fields.OP.exec:
       return { kind: 'exec', exec: readExec(asBytes(field)) };
-    case 3:
+    case fields.OP.source:
       return { kind: 'source', source: readSource(asBytes(field)) };
-    case 4:
-      return { kind: 'file', file: { actions: readAll(asBytes(field), 2, readAction) } };
-    case 5:
+    case fields.OP.file:
+      return { kind: 'file', file: { actions: readAll(asBytes(field), fields.FILE_OP.actions, readAction) } };
+    case fields.OP.build:
       return { kind: 'build', build: readBuild(asBytes(field)) };
-    case 6:
-      return { kind: 'merge', merge: { inputs: readAll(asBytes(field), 1, readIndex) } };
-    case 7:
+    case fields.OP.merge:
+      return { kind: 'merge', merge: { inputs: readAll(asBytes(field), fields.MERGE_OP.inputs, readIndex) } };
+    case fields.OP.diff:
       return { kind: 'diff', diff: readDiff(asBytes(field)) };
     default:
       return undefined;
@@ -90,30 +91,30 @@ export function readTextMap(fields: readonly WireField[]): Record<string, string
   return readMap(fields, (field) => text(field));
 }
 
-export function readMap<T>(fields: readonly WireField[], read: (value: WireField | undefined) => T): Record<string, T> {
+export function readMap<T>(entries: readonly WireField[], read: (value: WireField | undefined) => T): Record<string, T> {
   return Object.fromEntries(
-    fields.map((field) => {
+    entries.map((field) => {
       const entry = collect(asBytes(field));
-      return [text(entry.one(1)), read(entry.one(2))];
+      return [text(entry.one(fields.MAP_ENTRY.key)), read(entry.one(fields.MAP_ENTRY.value))];
     }),
   );
 }
 
 function readInput(bytes: Uint8Array): OpInput {
   const { one } = collect(bytes);
-  const digest = text(one(1));
+  const digest = text(one(fields.INPUT.digest));
   if (!isDigest(digest)) throw malformed(`${JSON.stringify(digest.slice(0, 80))} is not a digest`);
-  return { digest, index: int(one(2)) };
+  return { digest, index: int(one(fields.INPUT.index)) };
 }
 
 function readPlatform(bytes: Uint8Array): Platform {
   const { one, all } = collect(bytes);
-  const variant = text(one(3));
-  const osVersion = text(one(4));
-  const osFeatures = texts(all(5));
+  const variant = text(one(fields.PLATFORM.variant));
+  const osVersion = text(one(fields.PLATFORM.osVersion));
+  const osFeatures = texts(all(fields.PLATFORM.osFeatures));
   return {
-    architecture: text(one(1)),
-    os: text(one(2)),
+    architecture: text(one(fields.PLATFORM.architecture)),
+    os: text(one(fields.PLATFORM.os)),
     ...(variant && { variant }),
     ...(osVersion && { osVersion }),
     ...(osFeatures.length > 0 && { osFeatures }),
@@ -121,31 +122,35 @@ function readPlatform(bytes: Uint8Array): Platform {
 }
 
 function readConstraints(bytes: Uint8Array): ops.WorkerConstraints {
-  const filter = texts(collect(bytes).all(1));
+  const filter = texts(collect(bytes).all(fields.WORKER_CONSTRAINTS.filter));
   return filter.length > 0 ? { filter } : {};
 }
 
 function readSource(bytes: Uint8Array): ops.SourceOp {
   const { one, all } = collect(bytes);
-  return { identifier: text(one(1)), attrs: readTextMap(all(2)) };
+  return { identifier: text(one(fields.SOURCE_OP.identifier)), attrs: readTextMap(all(fields.SOURCE_OP.attrs)) };
 }
 
 function readExec(bytes: Uint8Array): ops.ExecOp {
   const { one, all } = collect(bytes);
-  const meta = one(1);
-  const secretenv = all(5).map((field) => {
+  const meta = one(fields.EXEC_OP.meta);
+  const secretenv = all(fields.EXEC_OP.secretenv).map((field) => {
     const inner = collect(asBytes(field));
-    return { id: text(inner.one(1)), name: text(inner.one(2)), optional: bool(inner.one(3)) };
+    return {
+      id: text(inner.one(fields.SECRET_ENV.id)),
+      name: text(inner.one(fields.SECRET_ENV.name)),
+      optional: bool(inner.one(fields.SECRET_ENV.optional)),
+    };
   });
-  const cdiDevices = all(6).map((field) => {
+  const cdiDevices = all(fields.EXEC_OP.cdiDevices).map((field) => {
     const inner = collect(asBytes(field));
-    return { name: text(inner.one(1)), optional: bool(inner.one(2)) };
+    return { name: text(inner.one(fields.CDI_DEVICE.name)), optional: bool(inner.one(fields.CDI_DEVICE.optional)) };
   });
   return {
     meta: readMeta(meta ? asBytes(meta) : new Uint8Array()),
-    mounts: all(2).map((field) => readMount(asBytes(field))),
-    network: choice<ops.NetMode>(one(3), 2),
-    security: choice<ops.SecurityMode>(one(4), 1),
+    mounts: all(fields.EXEC_OP.mounts).map((field) => readMount(asBytes(field))),
+    network: choice<ops.NetMode>(one(fields.EXEC_OP.network), 2),
+    security: choice<ops.SecurityMode>(one(fields.EXEC_OP.security), 1),
     ...(secretenv.length > 0 && { secretenv }),
     ...(cdiDevices.length > 0 && { cdiDevices }),
   };
@@ -153,30 +158,34 @@ function readExec(bytes: Uint8Array): ops.ExecOp {
 
 function readMeta(bytes: Uint8Array): ops.ExecMeta {
   const { one, all } = collect(bytes);
-  const proxy = one(5);
-  const user = text(one(4));
-  const extraHosts = all(6).map((field) => {
+  const proxy = one(fields.META.proxyEnv);
+  const user = text(one(fields.META.user));
+  const extraHosts = all(fields.META.extraHosts).map((field) => {
     const inner = collect(asBytes(field));
-    return { host: text(inner.one(1)), ip: text(inner.one(2)) };
+    return { host: text(inner.one(fields.HOST_IP.host)), ip: text(inner.one(fields.HOST_IP.ip)) };
   });
-  const hostname = text(one(7));
-  const ulimit = all(9).map((field) => {
+  const hostname = text(one(fields.META.hostname));
+  const ulimit = all(fields.META.ulimit).map((field) => {
     const inner = collect(asBytes(field));
-    return { name: text(inner.one(1)), soft: int(inner.one(2)), hard: int(inner.one(3)) };
+    return {
+      name: text(inner.one(fields.ULIMIT.name)),
+      soft: int(inner.one(fields.ULIMIT.soft)),
+      hard: int(inner.one(fields.ULIMIT.hard)),
+    };
   });
-  const cgroupParent = text(one(10));
-  const validExitCodes = all(12).flatMap(readPackedInts);
+  const cgroupParent = text(one(fields.META.cgroupParent));
+  const validExitCodes = all(fields.META.validExitCodes).flatMap(readPackedInts);
   return {
-    args: texts(all(1)),
-    env: texts(all(2)),
-    cwd: text(one(3)),
+    args: texts(all(fields.META.args)),
+    env: texts(all(fields.META.env)),
+    cwd: text(one(fields.META.cwd)),
     ...(user && { user }),
     ...(proxy && { proxyEnv: readProxy(asBytes(proxy)) }),
     ...(extraHosts.length > 0 && { extraHosts }),
     ...(hostname && { hostname }),
     ...(ulimit.length > 0 && { ulimit }),
     ...(cgroupParent && { cgroupParent }),
-    ...(bool(one(11)) && { removeMountStubsRecursive: true }),
+    ...(bool(one(fields.META.removeMountStubsRecursive)) && { removeMountStubsRecursive: true }),
     ...(validExitCodes.length > 0 && { validExitCodes }),
   };
 }
@@ -200,9 +209,12 @@ function readPackedInts(field: WireField): number[] {
   return values;
 }
 
+/** In the order of their numbers. */
+const PROXIES = Object.values(fields.PROXY_ENV);
+
 function readProxy(bytes: Uint8Array): ops.ProxyEnv {
   const { one } = collect(bytes);
-  const [httpProxy, httpsProxy, ftpProxy, noProxy, allProxy] = [1, 2, 3, 4, 5].map((n) => text(one(n)));
+  const [httpProxy, httpsProxy, ftpProxy, noProxy, allProxy] = PROXIES.map((n) => text(one(n)));
   return {
     ...(httpProxy && { httpProxy }),
     ...(httpsProxy && { httpsProxy }),
@@ -212,24 +224,28 @@ function readProxy(bytes: Uint8Array): ops.ProxyEnv {
   };
 }
 
+const OPTIONS = [fields.MOUNT.tmpfs, fields.MOUNT.cache, fields.MOUNT.secret, fields.MOUNT.ssh];
+
 function readMount(bytes: Uint8Array): ops.Mount {
   const { one } = collect(bytes);
-  const selector = text(one(2));
-  const mountType = choice<ops.MountType>(one(6), 4);
-  const contentCache = choice<0 | 1 | 2>(one(24), 2);
-  const [tmpfs, cache, secret, ssh] = [19, 20, 21, 22].map((n) => {
+  const selector = text(one(fields.MOUNT.selector));
+  const mountType = choice<ops.MountType>(one(fields.MOUNT.mountType), 4);
+  const contentCache = choice<0 | 1 | 2>(one(fields.MOUNT.contentCache), 2);
+  const [tmpfs, cache, secret, ssh] = OPTIONS.map((n) => {
     const field = one(n);
     return field && collect(asBytes(field));
   });
   return {
-    input: int(one(1)),
-    dest: text(one(3)),
-    output: int(one(4)),
+    input: int(one(fields.MOUNT.input)),
+    dest: text(one(fields.MOUNT.dest)),
+    output: int(one(fields.MOUNT.output)),
     ...(selector && { selector }),
-    ...(bool(one(5)) && { readonly: true }),
+    ...(bool(one(fields.MOUNT.readonly)) && { readonly: true }),
     ...(mountType && { mountType }),
-    ...(tmpfs && { tmpfs: { size: int(tmpfs.one(1)) } }),
-    ...(cache && { cache: { id: text(cache.one(1)), sharing: choice<0 | 1 | 2>(cache.one(2), 2) } }),
+    ...(tmpfs && { tmpfs: { size: int(tmpfs.one(fields.TMPFS_OPT.size)) } }),
+    ...(cache && {
+      cache: { id: text(cache.one(fields.CACHE_OPT.id)), sharing: choice<0 | 1 | 2>(cache.one(fields.CACHE_OPT.sharing), 2) },
+    }),
     ...(secret && { secret: readOwned(secret.one) }),
     ...(ssh && { ssh: readOwned(ssh.one) }),
     ...(contentCache && { contentCache }),
@@ -237,62 +253,106 @@ function readMount(bytes: Uint8Array): ops.Mount {
 }
 
 function readOwned(one: (n: number) => WireField | undefined): NonNullable<ops.Mount['secret']> {
-  return { id: text(one(1)), uid: int(one(2)), gid: int(one(3)), mode: int(one(4)), optional: bool(one(5)) };
+  return {
+    id: text(one(fields.OWNED_OPT.id)),
+    uid: int(one(fields.OWNED_OPT.uid)),
+    gid: int(one(fields.OWNED_OPT.gid)),
+    mode: int(one(fields.OWNED_OPT.mode)),
+    optional: bool(one(fields.OWNED_OPT.optional)),
+  };
 }
 
 function readAction(bytes: Uint8Array): ops.FileAction {
   const { one } = collect(bytes);
-  return { input: int(one(1)), secondaryInput: int(one(2)), output: int(one(3)), action: readActionKind(one) };
+  return {
+    input: int(one(fields.FILE_ACTION.input)),
+    secondaryInput: int(one(fields.FILE_ACTION.secondaryInput)),
+    output: int(one(fields.FILE_ACTION.output)),
+    action: readActionKind(one),
+  };
 }
 
+const { copy, mkfile, mkdir, rm, symlink } = fields.FILE_ACTION;
+const ACTIONS = [copy, mkfile, mkdir, rm, symlink];
+
 function readActionKind(one: (n: number) => WireField | undefined): ops.FileAction['action'] {
-  const number = [4, 5, 6, 7, 8].find((n) => one(n) !== undefined);
+  const number = ACTIONS.find((n) => one(n) !== undefined);
   if (number === undefined) throw malformed('a file action of an unknown kind');
   const inner = collect(asBytes(one(number) as WireField));
   switch (number) {
-    case 4:
+    case fields.FILE_ACTION.copy:
       return { kind: 'copy', copy: readCopy(inner) };
-    case 5: {
-      const data = inner.one(3);
-      const mkfile = { path: text(inner.one(1)), mode: int(inner.one(2)), data: data ? asBytes(data) : new Uint8Array() };
-      return { kind: 'mkfile', mkfile: { ...mkfile, ...readOwner(inner.one(4)), timestamp: time(inner.one(5)) } };
+    case fields.FILE_ACTION.mkfile: {
+      const data = inner.one(fields.FILE_ACTION_MKFILE.data);
+      const mkfile = {
+        path: text(inner.one(fields.FILE_ACTION_MKFILE.path)),
+        mode: int(inner.one(fields.FILE_ACTION_MKFILE.mode)),
+        data: data ? asBytes(data) : new Uint8Array(),
+      };
+      return {
+        kind: 'mkfile',
+        mkfile: {
+          ...mkfile,
+          ...readOwner(inner.one(fields.FILE_ACTION_MKFILE.owner)),
+          timestamp: time(inner.one(fields.FILE_ACTION_MKFILE.timestamp)),
+        },
+      };
     }
-    case 6: {
-      const mkdir = { path: text(inner.one(1)), mode: int(inner.one(2)), makeParents: bool(inner.one(3)) };
-      return { kind: 'mkdir', mkdir: { ...mkdir, ...readOwner(inner.one(4)), timestamp: time(inner.one(5)) } };
+    case fields.FILE_ACTION.mkdir: {
+      const mkdir = {
+        path: text(inner.one(fields.FILE_ACTION_MKDIR.path)),
+        mode: int(inner.one(fields.FILE_ACTION_MKDIR.mode)),
+        makeParents: bool(inner.one(fields.FILE_ACTION_MKDIR.makeParents)),
+      };
+      return {
+        kind: 'mkdir',
+        mkdir: {
+          ...mkdir,
+          ...readOwner(inner.one(fields.FILE_ACTION_MKDIR.owner)),
+          timestamp: time(inner.one(fields.FILE_ACTION_MKDIR.timestamp)),
+        },
+      };
     }
-    case 7:
+    case fields.FILE_ACTION.rm:
       return {
         kind: 'rm',
-        rm: { path: text(inner.one(1)), allowNotFound: bool(inner.one(2)), allowWildcard: bool(inner.one(3)) },
+        rm: {
+          path: text(inner.one(fields.FILE_ACTION_RM.path)),
+          allowNotFound: bool(inner.one(fields.FILE_ACTION_RM.allowNotFound)),
+          allowWildcard: bool(inner.one(fields.FILE_ACTION_RM.allowWildcard)),
+        },
       };
     default: {
-      const symlink = { oldpath: text(inner.one(1)), newpath: text(inner.one(2)), timestamp: time(inner.one(4)) };
-      return { kind: 'symlink', symlink: { ...symlink, ...readOwner(inner.one(3)) } };
+      const symlink = {
+        oldpath: text(inner.one(fields.FILE_ACTION_SYMLINK.oldpath)),
+        newpath: text(inner.one(fields.FILE_ACTION_SYMLINK.newpath)),
+        timestamp: time(inner.one(fields.FILE_ACTION_SYMLINK.timestamp)),
+      };
+      return { kind: 'symlink', symlink: { ...symlink, ...readOwner(inner.one(fields.FILE_ACTION_SYMLINK.owner)) } };
     }
   }
 }
 
 function readCopy({ one, all }: ReturnType<typeof collect>): ops.FileActionCopy {
-  const includePatterns = texts(all(12));
-  const excludePatterns = texts(all(13));
-  const modeStr = text(one(15));
-  const requiredPaths = texts(all(16));
+  const includePatterns = texts(all(fields.FILE_ACTION_COPY.includePatterns));
+  const excludePatterns = texts(all(fields.FILE_ACTION_COPY.excludePatterns));
+  const modeStr = text(one(fields.FILE_ACTION_COPY.modeStr));
+  const requiredPaths = texts(all(fields.FILE_ACTION_COPY.requiredPaths));
   return {
-    src: text(one(1)),
-    dest: text(one(2)),
-    ...readOwner(one(3)),
-    mode: int(one(4)),
-    followSymlink: bool(one(5)),
-    dirCopyContents: bool(one(6)),
-    attemptUnpackDockerCompatibility: bool(one(7)),
-    createDestPath: bool(one(8)),
-    allowWildcard: bool(one(9)),
-    allowEmptyWildcard: bool(one(10)),
-    timestamp: time(one(11)),
+    src: text(one(fields.FILE_ACTION_COPY.src)),
+    dest: text(one(fields.FILE_ACTION_COPY.dest)),
+    ...readOwner(one(fields.FILE_ACTION_COPY.owner)),
+    mode: int(one(fields.FILE_ACTION_COPY.mode)),
+    followSymlink: bool(one(fields.FILE_ACTION_COPY.followSymlink)),
+    dirCopyContents: bool(one(fields.FILE_ACTION_COPY.dirCopyContents)),
+    attemptUnpackDockerCompatibility: bool(one(fields.FILE_ACTION_COPY.attemptUnpackDockerCompatibility)),
+    createDestPath: bool(one(fields.FILE_ACTION_COPY.createDestPath)),
+    allowWildcard: bool(one(fields.FILE_ACTION_COPY.allowWildcard)),
+    allowEmptyWildcard: bool(one(fields.FILE_ACTION_COPY.allowEmptyWildcard)),
+    timestamp: time(one(fields.FILE_ACTION_COPY.timestamp)),
     ...(includePatterns.length > 0 && { includePatterns }),
     ...(excludePatterns.length > 0 && { excludePatterns }),
-    ...(bool(one(14)) && { alwaysReplaceExistingDestPaths: true }),
+    ...(bool(one(fields.FILE_ACTION_COPY.alwaysReplaceExistingDestPaths)) && { alwaysReplaceExistingDestPaths: true }),
     ...(modeStr && { modeStr }),
     ...(requiredPaths.length > 0 && { requiredPaths }),
   };
@@ -301,22 +361,22 @@ function readCopy({ one, all }: ReturnType<typeof collect>): ops.FileActionCopy 
 function readOwner(field: WireField | undefined): { owner?: ops.ChownOpt } {
   if (!field) return {};
   const { one } = collect(asBytes(field));
-  const user = readUser(one(1));
-  const group = readUser(one(2));
+  const user = readUser(one(fields.CHOWN_OPT.user));
+  const group = readUser(one(fields.CHOWN_OPT.group));
   return { owner: { ...(user && { user }), ...(group && { group }) } };
 }
 
 function readUser(field: WireField | undefined): ops.UserOpt | undefined {
   if (!field) return undefined;
   const { one } = collect(asBytes(field));
-  const named = one(1);
-  if (!named) return { by: 'id', id: int(one(2)) };
+  const named = one(fields.USER_OPT.byName);
+  if (!named) return { by: 'id', id: int(one(fields.USER_OPT.byId)) };
   const inner = collect(asBytes(named));
-  return { by: 'name', name: text(inner.one(1)), input: int(inner.one(2)) };
+  return { by: 'name', name: text(inner.one(fields.NAMED_USER_OPT.name)), input: int(inner.one(fields.NAMED_USER_OPT.input)) };
 }
 
 function readIndex(bytes: Uint8Array): { input: number } {
-  return { input: int(collect(bytes).one(1)) };
+  return { input: int(collect(bytes).one(fields.INDEX.input)) };
 }
 
 function readDiff(bytes: Uint8Array): ops.DiffOp {
@@ -326,16 +386,16 @@ function readDiff(bytes: Uint8Array): ops.DiffOp {
     if (!field) throw malformed('a diff without its two inputs');
     return readIndex(asBytes(field));
   };
-  return { lower: index(1), upper: index(2) };
+  return { lower: index(fields.DIFF_OP.lower), upper: index(fields.DIFF_OP.upper) };
 }
 
 function readBuild(bytes: Uint8Array): ops.BuildOp {
   const { one, all } = collect(bytes);
-  const def = one(3);
+  const def = one(fields.BUILD_OP.def);
   return {
-    builder: int(one(1)),
-    inputs: readMap(all(2), (field) => readIndex(field ? asBytes(field) : new Uint8Array())),
+    builder: int(one(fields.BUILD_OP.builder)),
+    inputs: readMap(all(fields.BUILD_OP.inputs), (field) => readIndex(field ? asBytes(field) : new Uint8Array())),
     ...(def && { def: asBytes(def) }),
-    attrs: readTextMap(all(4)),
+    attrs: readTextMap(all(fields.BUILD_OP.attrs)),
   };
 }
