@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
-import { fstat, openat, type Stat, tryStat, tryUnlinkat, utimensat } from '../sys/calls.ts';
+import { fstat, openat, type Stat, tryUnlinkat, utimensat } from '../sys/calls.ts';
 import { AT, O } from '../sys/constants.ts';
-import { listDirectory } from '../sys/rooted.ts';
+import { listDirectory, statAt } from '../sys/rooted.ts';
 import { fdPath } from '../sys/xattr.ts';
 import { clearOpaque, isOpaque, isOpaqueMark, isWhiteout } from './marks.ts';
 import { sameCapability, sameContent } from './same-content.ts';
@@ -32,38 +32,79 @@ export function normalise(upper: string, base: string): void {
 export function normaliseAlone(upper: string): void {
   const dir = openat(AT.FDCWD, upper, O.RDONLY | O.DIRECTORY);
   try {
-    for (const name of listDirectory(dir)) if (isDirectory(statOf(dir, name))) unmark(dir, name);
+    for (const name of listDirectory(dir)) if (isDirectory(statAt(dir, name))) unmark(dir, name);
   } finally {
     closeSync(dir);
   }
 }
 
-/** True when something in `dir` differs from `below`. */
-function visit(dir: number, below: number): boolean {
-  const before = fstat(dir);
-  let differs = false;
-  let removed = false;
-  for (const name of listDirectory(dir)) {
-    if (isOpaqueMark(dir, name)) continue;
-    if (keep(dir, below, name)) differs = true;
-    else removed = true;
-  }
-  if (removed) utimensat(AT.FDCWD, fdPath(dir), before.mtime, before.mtime, 0);
-  return differs;
+/** A directory that is in both trees. */
+interface Pair {
+  readonly dir: number;
+  readonly below: number;
+  /** In the directory above; '' for the top. */
+  readonly name: string;
+  readonly before: Stat;
+  readonly names: readonly string[];
+  next: number;
+  differs: boolean;
+  removed: boolean;
 }
 
-/** False when the entry said nothing and was taken away. */
-function keep(dir: number, below: number, name: string): boolean {
-  const ours = statOf(dir, name);
-  const theirs = tryStat(below, name);
+function pair(dir: number, below: number, name: string): Pair {
+  return { dir, below, name, before: fstat(dir), names: listDirectory(dir), next: 0, differs: false, removed: false };
+}
+
+/** From the top down and up again. Not recursive: a tree may be deeper than the stack of a thread is. */
+function visit(dir: number, below: number): void {
+  const open = [pair(dir, below, '')];
+  try {
+    for (let at = open.at(-1)!; ; at = open.at(-1)!) {
+      const name = at.names[at.next++];
+      if (name !== undefined) {
+        if (isOpaqueMark(at.dir, name)) continue;
+        const entry = look(at, name);
+        if (typeof entry !== 'boolean') open.push(entry);
+        else if (entry) at.differs = true;
+        else at.removed = true;
+        continue;
+      }
+      if (at.removed) utimensat(AT.FDCWD, fdPath(at.dir), at.before.mtime, at.before.mtime, 0);
+      const above = open.at(-2);
+      if (!above) return;
+      const says = at.differs || saysMore(at);
+      open.pop();
+      close(at);
+      if (says || remove(above.dir, at.name, AT.REMOVEDIR)) above.differs = true;
+      else above.removed = true;
+    }
+  } finally {
+    for (const each of open.slice(1)) close(each);
+  }
+}
+
+function close({ dir, below }: Pair): void {
+  closeSync(dir);
+  closeSync(below);
+}
+
+/** A directory's time alone is no difference: it tells that something was there for a while. */
+function saysMore({ dir, below }: Pair): boolean {
+  return !sameOwner(fstat(dir), fstat(below)) || !sameCapability(dir, below);
+}
+
+/** False when the entry said nothing and was taken away; a pair when it is a directory of both trees, to be looked through. */
+function look({ dir, below }: Pair, name: string): boolean | Pair {
+  const ours = statAt(dir, name);
+  const theirs = statAt(below, name);
   if (!ours) return false;
-  if (typeof theirs === 'number') {
+  if (!theirs) {
     if (isWhiteout(ours)) return remove(dir, name, 0);
     if (isDirectory(ours)) unmark(dir, name);
     return true;
   }
   if (isDirectory(ours)) {
-    if (isDirectory(theirs)) return keepDirectory(dir, below, name);
+    if (isDirectory(theirs)) return enter(dir, below, name);
     unmark(dir, name);
     return true;
   }
@@ -72,33 +113,31 @@ function keep(dir: number, below: number, name: string): boolean {
   return remove(dir, name, 0);
 }
 
-function keepDirectory(dir: number, below: number, name: string): boolean {
+function enter(dir: number, below: number, name: string): true | Pair {
   const child = openat(dir, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
-  const childBelow = openat(below, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+  let childBelow = -1;
   try {
+    childBelow = openat(below, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
     if (isOpaque(child)) {
       // Kept as a mark, not spelt out as whiteouts: overlay lists those by name in a directory that only one layer has.
-      if (listDirectory(childBelow).length > 0) return true;
-      unmark(dir, name);
+      if (listDirectory(childBelow).length === 0) unmark(dir, name);
+      else {
+        closeSync(child);
+        closeSync(childBelow);
+        return true;
+      }
     }
-    const differs = visit(child, childBelow);
-    // A directory's time alone is no difference: it tells that something was there for a while.
-    if (differs || !sameOwner(fstat(child), fstat(childBelow)) || !sameCapability(child, childBelow)) return true;
-  } finally {
+    return pair(child, childBelow, name);
+  } catch (error) {
     closeSync(child);
-    closeSync(childBelow);
+    if (childBelow >= 0) closeSync(childBelow);
+    throw error;
   }
-  return remove(dir, name, AT.REMOVEDIR);
 }
 
 function remove(dir: number, name: string, flags: number): boolean {
   // A directory that is not empty after all stays, and counts as a difference.
   return tryUnlinkat(dir, name, flags) !== 0;
-}
-
-function statOf(dir: number, name: string): Stat | undefined {
-  const found = tryStat(dir, name);
-  return typeof found === 'number' ? undefined : found;
 }
 
 function isDirectory(stat: Stat | undefined): boolean {
