@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import { KilnError, messageOf } from '../../base/errors.ts';
 import { brokenBytes } from '../../base/promise.ts';
-import { TarReader } from '../../snapshotter/layer/untar.ts';
+import { TAR_LIMITS, TarReader } from '../../snapshotter/layer/untar.ts';
 import { LayerWriter, NeedsBelow } from '../../snapshotter/layer/writer.ts';
 import { lockFile } from '../../snapshotter/overlay/filelock.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
@@ -51,7 +51,8 @@ async function restore(store: Store, source: string, mount: SavedMount, signal: 
 
 function unpack(source: string, mount: SavedMount, data: string, signal: AbortSignal): void {
   using writer = new LayerWriter(data, 'plain');
-  const reader = new TarReader(writer);
+  // A mount is no layer: its paths may be longer than the system takes, and the writer goes by descriptor.
+  const reader = new TarReader(writer, undefined, { ...TAR_LIMITS, path: TAR_LIMITS.meta });
   try {
     for (const chunk of mount.chunks) {
       signal.throwIfAborted();

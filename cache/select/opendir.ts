@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import { openat } from '../../snapshotter/sys/calls.ts';
 import { O } from '../../snapshotter/sys/constants.ts';
-import type { Root } from '../../snapshotter/sys/rooted.ts';
+import { openBelow, type Root } from '../../snapshotter/sys/rooted.ts';
 
 /**
  * Keeps the directory of the last path open: paths come grouped by directory, and one name is cheaper to open than a path.
@@ -26,10 +26,16 @@ export class OpenDirectory implements Disposable {
   /** A descriptor (O_PATH) of a directory; it stays ours, and open until another directory is asked for. */
   at(directory: string): number {
     if (this.#path === directory) return this.#fd;
+    const before = this.#path;
+    // A walk goes down a step at a time: from here it is one name, from the top of a deep tree thousands.
+    const next =
+      before && directory.startsWith(`${before}/`)
+        ? openBelow(this.#fd, directory.slice(before.length + 1), O.PATH | O.DIRECTORY)
+        : this.#root.open(directory, O.PATH | O.DIRECTORY, { noLinks: true });
     this[Symbol.dispose]();
-    this.#fd = this.#root.open(directory, O.PATH | O.DIRECTORY, { noLinks: true });
+    this.#fd = next;
     this.#path = directory;
-    return this.#fd;
+    return next;
   }
 
   [Symbol.dispose](): void {

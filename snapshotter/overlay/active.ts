@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, renameSync, rm, rmdirSync } from 'node:fs';
+import { mkdirSync, renameSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../../base/errors.ts';
 import type { ActiveSnapshot, CopiedFiles, LayerId, Snapshot } from '../snapshotter.ts';
@@ -68,8 +68,7 @@ export class ActiveLayer implements Disposable {
   #discard(path: string): void {
     const trash = this.#store.scratchPath('trash');
     guarded(trash, () => renameSync(path, trash));
-    // Quick where it can be; what another step left may take the long way.
-    rm(trash, { recursive: true, force: true }, (error) => error && void removeTreeSoon(trash));
+    void removeTreeSoon(trash, { unmounted: true });
   }
 
   /** Removes what is left of it; the layer too unless it was renamed away. */

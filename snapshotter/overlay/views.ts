@@ -99,7 +99,7 @@ export class Views {
       if (errnoOf(error) !== 'ENOTEMPTY') throw error;
       const trash = this.#store.scratchPath('trash');
       renameSync(root, trash);
-      void removeTreeSoon(trash);
+      void removeTreeSoon(trash, { unmounted: true });
     }
   }
 }

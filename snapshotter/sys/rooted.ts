@@ -119,6 +119,11 @@ export function rootAt(fd: number): Root {
   };
 }
 
+/** As `open` with `noLinks`, from a directory that was opened in a root. `path` has no `..`. */
+export function openBelow(dir: number, path: string, flags: number): number {
+  return openIn(dir, path, flags, { noLinks: true });
+}
+
 /** Runs `use` on a descriptor and closes it; undefined passes through. */
 function using<T>(fd: number, use: (fd: number) => T): T;
 function using<T>(fd: number | undefined, use: (fd: number) => T): T | undefined;

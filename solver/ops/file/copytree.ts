@@ -216,23 +216,19 @@ function linkTo(root: Root, to: OpenDirectory, first: string, target: string): v
  * takes that of the source; one that is only on the way takes the mode.
  */
 function finishDirectory(job: TreeCopy, entry: Entry, made: boolean): void {
-  const target = targetOf(job, entry);
-  const fd = job.to.open(target, O.RDONLY | O.DIRECTORY, { noLinks: true });
+  const keepsOwn = !made && (entry.rel === '' || entry.implied);
+  const fd = job.to.open(targetOf(job, entry), O.RDONLY | O.DIRECTORY, { noLinks: true });
   try {
-    const source = sourceStat(job, entry);
-    const mtime = job.overrides.time ?? (job.fromContext && entry.path === '' ? now() : source.mtime);
-    if (!made && entry.rel === '') futimens(fd, mtime, mtime);
-    else if (!made && entry.implied) fchmod(fd, entry.mode & 0o7777);
-    else applyToFd(fd, { ...ownerOf(job, entry), mode: modeOf(job, entry), mtime, xattrs: sourceXattrs(job, entry) });
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function sourceXattrs(job: TreeCopy, entry: Entry): ReturnType<typeof contentXattrs> {
-  const fd = stillThere(entry.path, () => job.from.open(entry.path, O.RDONLY | O.DIRECTORY, { noLinks: true }));
-  try {
-    return contentXattrs(fd);
+    const flags = keepsOwn ? O.PATH | O.DIRECTORY : O.RDONLY | O.DIRECTORY;
+    const source = stillThere(entry.path, () => job.from.open(entry.path, flags, { noLinks: true }));
+    try {
+      const mtime = job.overrides.time ?? (job.fromContext && entry.path === '' ? now() : fstat(source).mtime);
+      if (!made && entry.rel === '') futimens(fd, mtime, mtime);
+      else if (keepsOwn) fchmod(fd, entry.mode & 0o7777);
+      else applyToFd(fd, { ...ownerOf(job, entry), mode: modeOf(job, entry), mtime, xattrs: contentXattrs(source) });
+    } finally {
+      closeSync(source);
+    }
   } finally {
     closeSync(fd);
   }
