@@ -88,7 +88,7 @@ test('a limit is kept, and the longest unused goes first', async () => {
   const before = await du(rig, '--filter', 'private');
   assert.ok(total(before) > 3_000_000);
   await rig.kiln(['prune', '--force', '--max-used-space', '2200k'], { expect: 0 });
-  const left = (await du(rig, '--filter', 'private')).filter(({ Type }) => Type === 'regular');
+  const left = (await du(rig, '--filter', 'private')).filter(({ ID, Type }) => Type === 'regular' && !ID.startsWith('sha256:'));
   assert.ok(total(left) <= 2200 * 1024);
   assert.equal(left.map(({ Description }) => /\/(\w+)$/.exec(Description)?.[1]).sort(), ['three', 'two']);
 });

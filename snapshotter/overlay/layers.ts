@@ -76,13 +76,13 @@ export class LayerTable {
     if (this.get(clamped)) return clamped;
     const record = this.get(id);
     if (!record) throw missingLayer(id);
-    this.#insertClamped(clamped, record);
+    this.#insertClamped({ ...record, id: clamped, info: undefined });
     return clamped;
   }
 
-  #insertClamped(clamped: LayerId, record: LayerRecord): void {
-    this.#insert({ ...record, id: clamped, info: undefined });
-    this.#store.db.run('UPDATE layers SET settled = 1 WHERE id = ?', clamped);
+  #insertClamped(record: LayerRecord): void {
+    this.#insert(record);
+    this.#store.db.run('UPDATE layers SET settled = 1 WHERE id = ?', record.id);
   }
 
   /** What a tar of the layer is made from. */
@@ -132,9 +132,10 @@ export class LayerTable {
     const { id: original, clamp } = originalOf(id);
     const record = clamp === undefined ? undefined : this.#read(original);
     if (!record) return undefined;
-    // The row of a clamped layer says nothing that cannot be made again.
-    this.#insertClamped(id, record);
-    return { ...record, id, info: undefined };
+    // The row of a clamped layer says nothing that is not beside the layer, or can be made again.
+    const clamped = { ...record, id, info: this.#beside(id)?.clamped?.[String(clamp)] };
+    this.#insertClamped(clamped);
+    return clamped;
   }
 
   /** A row that cannot be read is as good as none: what is beside the layer says the same. */
@@ -145,7 +146,7 @@ export class LayerTable {
     const { id: original, clamp } = originalOf(id);
     if (!isLayerId(original)) return undefined;
     if (clamp !== undefined) return this.#read(id);
-    const record = readSidecar(join(this.directory(original), SIDECAR), original);
+    const record = this.#beside(original);
     if (record) this.#adopt(record);
     return record;
   }
@@ -155,6 +156,8 @@ export class LayerTable {
     this.#insert(record);
     if (existsSync(join(this.directory(record.id), SETTLED)))
       this.#store.db.run('UPDATE layers SET settled = 1 WHERE id = ?', record.id);
+    for (const [second, info] of Object.entries(record.clamped ?? {}))
+      this.#insertClamped({ ...record, id: clampedId(record.id, Number(second)), info });
   }
 
   /**
@@ -216,7 +219,7 @@ export class LayerTable {
     const { db } = this.#store;
     const record = this.get(id);
     if (!record) return;
-    if (originalOf(id).clamp === undefined) this.#keepSidecar({ ...record, info });
+    this.#keepBeside(id, info);
     db.run(
       'UPDATE layers SET diff_id = ?, tar_size = ?, empty = ? WHERE id = ?',
       info.diffId,
@@ -227,12 +230,22 @@ export class LayerTable {
     if (this.#ours.has(id)) this.#ours.set(id, { ...record, info });
   }
 
-  #keepSidecar(record: LayerRecord): void {
+  /** For when the row is lost: beside the layer is what its tars are, with its own times and with those that were cut. */
+  #keepBeside(id: LayerId, info: LayerInfo): void {
+    const { clamp } = originalOf(id);
+    const record = this.#beside(id);
+    // Gone meanwhile, or damaged: fsck tells.
+    if (!record) return;
+    const said = clamp === undefined ? { info } : { clamped: { ...record.clamped, [clamp]: info } };
     const temporary = this.#store.scratchPath('sidecar');
     guarded(temporary, () => {
-      writeFileSync(temporary, sidecarOf(record));
-      renameSync(temporary, join(this.directory(record.id), SIDECAR));
+      writeFileSync(temporary, sidecarOf({ ...record, ...said }));
+      renameSync(temporary, join(this.directory(id), SIDECAR));
     });
+  }
+
+  #beside(id: LayerId): LayerRecord | undefined {
+    return readSidecar(join(this.directory(id), SIDECAR), originalOf(id).id);
   }
 
   touch(ids: Iterable<LayerId>): void {
@@ -381,7 +394,10 @@ export function unsoundRows({ db }: Pick<Store, 'db'>): string[] {
 
 /** Removes rows that cannot be read. Their layers are taken back, or removed, as those without a row. */
 export function removeUnsound(store: Pick<Store, 'db'>): void {
-  for (const id of unsoundRows(store)) store.db.run('DELETE FROM layers WHERE id = ?', id);
+  for (const id of unsoundRows(store)) {
+    const original = originalOf(String(id) as LayerId).id;
+    store.db.run('DELETE FROM layers WHERE id IS ? OR id = ? OR id GLOB ?', id, original, `${original}t*`);
+  }
 }
 
 /** A layer's name in leases: that of its directory. */

@@ -14,6 +14,8 @@ export interface LayerRecord {
   readonly created: number;
   /** The boot in which the layer was made: see LayerTable. */
   readonly boot: string;
+  /** What the tars of a layer of a step are whose times are cut to a second, by that second. Only beside the layer. */
+  readonly clamped?: Readonly<Record<string, LayerInfo>> | undefined;
   /** What a layer that does not stand alone was unpacked above. Only beside the layer. */
   readonly below?: readonly LayerId[] | undefined;
   /** The blob an unpacked layer came in. Only beside the layer: the table of forms has it, too. */
@@ -38,11 +40,17 @@ export function readSidecar(path: string, name: string): LayerRecord | undefined
   if (record.id !== name || !isLayerId(record.id)) return undefined;
   if (typeof record.alone !== 'boolean' || typeof record.created !== 'number' || typeof record.boot !== 'string')
     return undefined;
-  const { info } = record;
-  if (info && !(isDigest(info.diffId) && typeof info.tarSize === 'number' && typeof info.empty === 'boolean')) return undefined;
+  if (record.info && !isInfo(record.info)) return undefined;
+  if (record.clamped && !Object.entries(record.clamped).every(([second, info]) => /^\d{1,12}$/.test(second) && isInfo(info)))
+    return undefined;
   if (record.form && !(isDigest(record.form.diffId) && isDigest(record.form.digest))) return undefined;
   if (record.below !== undefined && !isIdList(record.below)) return undefined;
   return record as LayerRecord;
+}
+
+function isInfo(value: unknown): boolean {
+  const { diffId, tarSize, empty } = Object(value) as Partial<LayerInfo>;
+  return typeof diffId === 'string' && isDigest(diffId) && typeof tarSize === 'number' && typeof empty === 'boolean';
 }
 
 function isIdList(value: unknown): boolean {
