@@ -16,6 +16,10 @@ export const COMMANDS = {
     load: () => import('./commands/run-image.ts'),
   },
   images: { summary: 'List the images in the local store', load: () => import('./commands/images.ts') },
+  image: {
+    summary: "Remove images without a name, and docker's names for other commands",
+    load: () => import('./commands/image.ts'),
+  },
   tag: { summary: 'Give an image another name', load: () => import('./commands/tag.ts') },
   rmi: { summary: 'Remove names of images, and what only they needed', load: () => import('./commands/rmi.ts') },
   inspect: { summary: 'Print the config and descriptors of an image as JSON', load: () => import('./commands/inspect.ts') },

@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { CancelledError } from '../base/errors.ts';
-import { stderr } from './output.ts';
+import { stderr, stdout } from './output.ts';
 
 /** Asks on the terminal and answers the line that is typed, which is not shown when it is `secret`. Ctrl-C and Ctrl-D cancel. */
 export async function ask(question: string, { secret }: { readonly secret: boolean }): Promise<string> {
@@ -25,4 +25,17 @@ export async function readInput(): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of process.stdin as AsyncIterable<Buffer>) chunks.push(chunk);
   return Buffer.concat(chunks).toString();
+}
+
+/** Asks before something goes for good. Asked only where somebody can answer: silence is no, and a script says --force. */
+export async function confirmed(what: string): Promise<boolean> {
+  const { createInterface } = await import('node:readline');
+  stdout.write(`WARNING! ${what} Are you sure you want to continue? [y/N] `);
+  const lines = createInterface({ input: process.stdin });
+  try {
+    for await (const line of lines) return /^y(es)?$/i.test(line.trim());
+    return false;
+  } finally {
+    lines.close();
+  }
 }

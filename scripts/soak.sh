@@ -3,7 +3,7 @@
 #   npm run soak [-- SUBSTRING...]     only files whose path contains one of them; KILN_SEED=N repeats a run of `-- fuzz`
 #   npm run soak -- differential --peer 'PREFIX docker' [--count 200] [--seed N]
 #                                      made-up Dockerfiles, built by Kiln and by Docker and compared
-#   npm run soak -- NAME [FLAG...]     test/soak/NAME.ts: crash, concurrent
+#   npm run soak -- NAME [FLAG...]     test/soak/NAME.ts: crash, concurrent, storm
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh

@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { buildBeside, killBuilds } from './soak/killing.ts';
+import { storm } from './soak/storming.ts';
 
 test('builds and prunes killed at random moments leave a store that is right and sound', async () => {
   const { killed } = await killBuilds({ count: 8, seed: 7 });
@@ -9,6 +10,11 @@ test('builds and prunes killed at random moments leave a store that is right and
 
 test('two rows of builds on one store with prunes beside them are all right', async () => {
   assert.is(await buildBeside({ processes: 2, rounds: 4, seed: 7 }), 8);
+});
+
+test('after a storm of kills, signals, full disks, collections and repairs beside builds the store is whole and at rest', async () => {
+  const { built, killed } = await storm({ seconds: 8, seed: 7 });
+  assert.ok(built > 1 && killed > 2);
 });
 
 test.run();

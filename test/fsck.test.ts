@@ -1,4 +1,16 @@
-import { appendFileSync, globSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  globSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cat, Rig, steps } from './rig.ts';
@@ -100,6 +112,125 @@ test('without its layers the store says so, steps run again, and it is sound', a
   assert.match(built, /layers of the store was missing: what it held is made again when it is needed/);
   assert.is(steps(built).get('[2/3] COPY a /a'), 'DONE');
   assert.is((await rig.kiln(['run', 'x', 'cat', '/a'], { expect: 0 })).stdout, 'a');
+  await isSound(rig);
+});
+
+/** The whole of a store, to be damaged again and again. */
+async function twoStages(): Promise<Rig> {
+  const rig = await Rig.create('busybox');
+  rig.write('c', {
+    Dockerfile: `
+FROM busybox AS a
+COPY in /in
+RUN cp /in /made
+FROM busybox
+COPY --from=a /in /made /
+RUN cat /in /made > /both
+`,
+    in: 'whole\n'.repeat(1000),
+  });
+  await rig.build('c', '-t', 'x', '--build-arg', 'SOURCE_DATE_EPOCH=1700000000');
+  cpSync(rig.store, rig.path('whole'), { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
+  return rig;
+}
+
+function restore(rig: Rig): void {
+  rmSync(rig.store, { recursive: true });
+  cpSync(rig.path('whole'), rig.store, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
+}
+
+test('a changed byte in any layer, of an earlier stage too, is found, and after a repair no build ships it', async () => {
+  await using rig = await twoStages();
+  const files = globSync(`${rig.path('whole')}/layers/*/fs/{in,made,both}`).map((path) => path.slice(rig.path('whole').length));
+  assert.is(files.length, 5);
+  for (const file of files) {
+    restore(rig);
+    const bytes = readFileSync(rig.store + file);
+    bytes[500]! ^= 1;
+    writeFileSync(rig.store + file, bytes);
+    assert.match((await rig.kiln(['fsck'], { expect: 1 })).stdout, /has files that were changed after it was made/, file);
+    await rig.kiln(['fsck', '--repair'], { expect: 0 });
+    await isSound(rig);
+    await rig.build('c', '-t', 'x', '--build-arg', 'SOURCE_DATE_EPOCH=1700000000');
+    assert.is(await cat(rig, 'x', '/both'), 'whole\n'.repeat(2000), file);
+  }
+});
+
+test('an index that is empty, cut, another file or full of nonsense costs cache, and no command its end', async () => {
+  await using rig = await twoStages();
+  const index = `${rig.store}/kiln.db`;
+  const damages: Record<string, () => void> = {
+    'of 0 bytes': () => writeFileSync(index, ''),
+    'without its end': () => truncateSync(index, statSync(index).size - 3000),
+    'the header alone': () => truncateSync(index, 4096),
+    'another file': () => writeFileSync(index, 'not an index\n'.repeat(5000)),
+    'pages of zeros': () => writeFileSync(index, readFileSync(index).fill(0, 8 * 4096, 12 * 4096)),
+    'half of each JSON text': () => {
+      const db = new DatabaseSync(index);
+      for (const [table, column] of [
+        ['record', 'outputs'],
+        ['record', 'parts'],
+        ['images', 'target'],
+        ['images', 'configs'],
+      ])
+        db.exec(`UPDATE ${table} SET ${column} = substr(${column}, 1, length(${column}) / 2)`);
+      db.close();
+    },
+    'digests that are none': () => {
+      const db = new DatabaseSync(index);
+      db.exec(
+        "UPDATE layers SET diff_id = 'sha256:x', created = -1; UPDATE forms SET digest = '../../x', size = -5; UPDATE link SET key = 'y'",
+      );
+      db.close();
+    },
+  };
+  for (const [what, damage] of Object.entries(damages)) {
+    for (const first of [
+      ['fsck', '--repair'],
+      ['build', '-q', '-t', 'y', 'c'],
+      ['images'],
+      ['prune', '--force'],
+      ['du'],
+      ['run', 'x', 'true'],
+    ]) {
+      restore(rig);
+      for (const file of globSync(`${index}-*`)) rmSync(file);
+      damage();
+      const { code, stderr } = await rig.kiln(first);
+      assert.is(code, 0, `${what}, ${first.join(' ')}: ${stderr}`);
+      assert.match((await rig.kiln(['images'], { expect: 0 })).stdout, /^x +latest/m, `${what}, ${first.join(' ')}`);
+    }
+    await rig.kiln(['fsck', '--repair'], { expect: 0 });
+    await isSound(rig);
+    await rig.build('c', '-t', 'x');
+    assert.is(await cat(rig, 'x', '/both'), 'whole\n'.repeat(2000), what);
+  }
+});
+
+test('who uses a layer that is gone is told so, and a build makes it again', async () => {
+  await using rig = await twoStages();
+  const both = globSync(`${rig.store}/layers/*/fs/both`)[0]!;
+  rmSync(dirname(dirname(both)), { recursive: true });
+  rig.write('on', { Dockerfile: 'FROM x\nRUN true\n' });
+  rig.write('from', { Dockerfile: 'FROM busybox\nCOPY --from=x /both /\n' });
+  for (const args of [
+    ['run', 'x', 'true'],
+    ['save', '-o', 'o.tar', 'x'],
+    ['build', 'on'],
+    ['build', 'from'],
+  ]) {
+    const { code, stderr } = await rig.kiln(args);
+    assert.is(code, 1, args.join(' '));
+    assert.match(stderr, /KILN_(LAYER|BLOB)_MISSING/, args.join(' '));
+  }
+  for (const args of [
+    ['history', 'x'],
+    ['inspect', 'x'],
+  ])
+    await rig.kiln(args, { expect: 0 });
+  await rig.build('c', '-t', 'x');
+  assert.is(await cat(rig, 'x', '/both'), 'whole\n'.repeat(2000));
+  await rig.kiln(['build', '-q', 'from'], { expect: 0 });
   await isSound(rig);
 });
 

@@ -29,6 +29,30 @@ test('images, tag, inspect, history and rmi', async () => {
   assert.is(await cat(rig, 'other.example:5000/x/y:z', '/content'), 'content\n');
 });
 
+test('images without a name are listed when asked for, and image prune and prune take them', async () => {
+  await using rig = await built();
+  rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo other > /content\n' });
+  for (const again of ['one', 'two'])
+    await rig.kiln(['build', '-q', '--build-arg', `A=${again}`, '--label', `l=${again}`, 'c'], { expect: 0 });
+  const nameless = async (...flags: string[]) =>
+    (await rig.kiln(['images', ...flags], { expect: 0 })).stdout.match(/^<none>/gm)?.length ?? 0;
+  assert.is(await nameless(), 0);
+  assert.is(await nameless('-a'), 2);
+  assert.is(await nameless('--filter', 'dangling=true'), 2);
+  assert.is(await nameless('-a', '--filter', 'dangling=false'), 0);
+  assert.match((await rig.kiln(['images', '--filter', 'colour=red'], { expect: 2 })).stderr, 'KILN_FILTER_INVALID');
+  assert.match((await rig.kiln(['image', 'prune', '-f'], { expect: 0 })).stdout, /(Deleted: sha256:[0-9a-f]{64}\n){2}Freed /);
+  assert.is(await nameless('-a'), 0);
+  await rig.kiln(['build', '-q', 'c'], { expect: 0 });
+  await rig.kiln(['prune', '-af'], { expect: 0 });
+  assert.is(await nameless('-a'), 0);
+  const [id] = (await rig.kiln(['build', '-q', 'c'], { expect: 0 })).stdout.split('\n');
+  await rig.kiln(['rmi', id!], { expect: 0 });
+  assert.is(await nameless('-a'), 0);
+  assert.is(await cat(rig, 'app:1', '/content'), 'content\n');
+  await rig.kiln(['fsck'], { expect: 0 });
+});
+
 test('save and load carry an image from store to store', async () => {
   await using from = await built();
   await using to = await Rig.create();

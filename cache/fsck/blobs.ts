@@ -70,7 +70,8 @@ async function tarDigest(path: string, compression: Compression, signal: AbortSi
     if (compression === 'uncompressed') await pipeline(from, hash, { signal });
     else await pipeline(from, compression === 'gzip' ? createGunzip() : createZstdDecompress(), hash, { signal });
   } catch (error) {
-    if (signal.aborted) throw error;
+    // A stream says only that it was aborted, and the signal says why.
+    signal.throwIfAborted();
     return errnoOf(error) === 'ENOENT' ? undefined : 'nothing';
   }
   return `sha256:${hash.digest('hex')}`;

@@ -110,6 +110,7 @@ class Model implements AsyncDisposable {
 
   #open(): [Store, Rooms, LayerTable] {
     const store = openStore(join(this.root, 'store'));
+    openRecords(store);
     return [store, openRooms(store), new LayerTable(store)];
   }
 

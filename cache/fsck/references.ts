@@ -30,7 +30,12 @@ export function checkImages(store: Store, images: Pick<ImageStore, 'list' | 'rem
       report.problems.push({
         what: `the image ${image.name} lacks ${lacks}`,
         repair: isNamed(image) ? 'its name was removed: pull or build it again' : 'it was removed: build it again',
-        mend: () => void images.remove(image.name),
+        mend: () => {
+          // It may have been built or collected since it was looked at.
+          const now = images.list().find(({ name }) => name === image.name);
+          if (now?.target.digest === image.target.digest && lackOf(now, soundParts(store, report)) !== undefined)
+            images.remove(image.name);
+        },
       });
     }
   }

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync } from 'node:fs';
+import { closeSync, existsSync, lstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { tryLockFile } from '../../snapshotter/overlay/filelock.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
@@ -13,6 +13,7 @@ export function otherItems({ root }: Pick<Store, 'root'>): Item[] {
     ...gitItems(join(root, 'git')),
     ...memoryItems(join(root, 'statcache'), 'digests of the files of a context'),
     ...memoryItems(join(root, 'copies'), 'what a large copy made'),
+    ...logItems(join(root, 'logs')),
     ...fixedItems(root),
   ];
 }
@@ -74,14 +75,63 @@ function memoryItems(directory: string, description: string): Item[] {
   return names(directory).map((name) => plain(name.slice(0, 24), 'source.local', description, [join(directory, name)]));
 }
 
+/** A log of a build that is over. One that was killed says nothing at its end: it counts as over after this time. */
+const LOG_MS = 3_600_000;
+
+/** Logs of builds that are over, as one item: each is small. */
+function logItems(directory: string): Item[] {
+  const over = names(directory)
+    .map((name) => join(directory, name))
+    .filter(isOver);
+  return over.length === 0 ? [] : [plain('old-logs', 'internal', 'logs of builds', over)];
+}
+
+function isOver(path: string): boolean {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (!stat?.isFile()) return false;
+  return stat.mtimeMs < Date.now() - LOG_MS || lastLine(path, stat.size).startsWith('{"ended":');
+}
+
+function lastLine(path: string, size: number): string {
+  const buffer = Buffer.alloc(Math.min(size, 64 * 1024));
+  try {
+    const fd = openSync(path, 'r');
+    try {
+      readSync(fd, buffer, 0, buffer.length, size - buffer.length);
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return '';
+  }
+  return buffer.toString('utf8').trimEnd().split('\n').at(-1) ?? '';
+}
+
+/** What other items count, or are, by its name in the store. */
+const COUNTED = /^(kiln\.db.*|blobs|layers|caches|git|statcache|copies|logs)$/;
+
 function fixedItems(root: string): Item[] {
-  const database = names(root)
-    .filter((name) => name.startsWith('kiln.db'))
-    .map((name) => join(root, name));
+  const all = names(root);
+  const database = all.filter((name) => name.startsWith('kiln.db')).map((name) => join(root, name));
+  const others = all.filter((name) => !COUNTED.test(name)).map((name) => join(root, name));
+  const logs = names(join(root, 'logs'))
+    .map((name) => join(root, 'logs', name))
+    .filter((path) => !isOver(path));
+  // A directory of many names is a file of some size itself.
+  const directories = [root, ...all.filter((name) => COUNTED.test(name)).map((name) => join(root, name))];
+  directories.push(join(root, 'blobs/sha256'), ...names(join(root, 'caches')).map((name) => join(root, 'caches', name)));
+  const own = directories.reduce((sum, path) => sum + ownBytes(path), 0);
+  const rest = plain('other', 'internal', 'directories, leases and scratch space of the store', others);
   return [
     { ...plain('index', 'internal', 'index of the store', database), fixed: true },
-    { ...plain('logs', 'internal', 'logs of builds', [join(root, 'logs')]), fixed: true },
+    ...(logs.length === 0 ? [] : [{ ...plain('logs', 'internal', 'logs of builds that are going on', logs), fixed: true }]),
+    { ...rest, size: rest.size + own, fixed: true },
   ];
+}
+
+function ownBytes(path: string): number {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  return stat?.isDirectory() ? stat.blocks * 512 : 0;
 }
 
 function plain(id: string, type: ItemType, description: string, paths: readonly string[]): Item {

@@ -8,7 +8,10 @@ import { bytes } from '../progress/model.ts';
 import { openSession } from '../session.ts';
 import { since, table } from '../table.ts';
 
-/** `kiln du`: what takes room in the store. Each byte is counted once; sizes are what the disk gives for it. */
+/**
+ * `kiln du`: what takes room in the store. Each byte is counted once; sizes are what the disk gives for it. What is small and many is one
+ * row, unless everything is asked for.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = newCommand('du', 'Show what takes room in the store')
     .option('--verbose', 'everything that is known of each item')
@@ -25,9 +28,48 @@ export async function run(argv: readonly string[]): Promise<number> {
     .sort((a, b) => b.used - a.used);
   if (flags.format === 'json') for (const item of items) stdout.write(`${JSON.stringify(jsonOf(item))}\n`);
   else if (flags.verbose) stdout.write(items.map(verbose).join('\n'));
-  else stdout.write(itemTable(items));
+  else stdout.write(flags.filter ? itemTable(items) : groupedTable(items));
   if (flags.format !== 'json') stdout.write(`\n${totals(items)}`);
   return 0;
+}
+
+/** Below this an item is one of many. */
+const SMALL = 1_000_000;
+/** So many like one another are one row. */
+const MANY = 3;
+
+function groupedTable(items: readonly Item[]): string {
+  const groups = new Map<string, Item[]>();
+  for (const item of items) {
+    const label = item.size < SMALL && !item.inUse && !item.fixed ? groupOf(item) : item.id;
+    const group = groups.get(label);
+    if (group) group.push(item);
+    else groups.set(label, [item]);
+  }
+  const rows = [...groups].flatMap(([label, group]) => (group.length < MANY ? group : [grouped(label, group)]));
+  return itemTable(rows.sort((a, b) => b.used - a.used));
+}
+
+function groupOf({ type, description, content, shared }: Item): string {
+  if (content.image !== undefined) return 'images without a name';
+  if (content.layer !== undefined) return shared ? 'small layers of images' : 'small layers';
+  return type === 'exec.cachemount' ? 'small cache mounts' : description;
+}
+
+function grouped(label: string, group: readonly Item[]): Item {
+  const used = Math.max(...group.map((item) => item.used));
+  const fixed = !group.some(isReclaimable);
+  const shared = group.every((item) => item.shared);
+  return {
+    ...group[0]!,
+    id: `(${group.length} items)`,
+    description: label,
+    size: sizeOf(group),
+    used,
+    fixed,
+    shared,
+    mutable: false,
+  };
 }
 
 /** The items as buildx prints them: `*` marks what can change, and sizes that an image shares. */

@@ -1,6 +1,7 @@
+import { KilnError } from '../../base/errors.ts';
 import { familiarName, parseReference } from '../../base/reference.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
-import { newCommand, parseArguments } from '../arguments.ts';
+import { collect, newCommand, parseArguments } from '../arguments.ts';
 import { isUntagged } from '../image/find.ts';
 import { readImage } from '../image/read.ts';
 import { stdout } from '../output.ts';
@@ -8,17 +9,24 @@ import { bytes } from '../progress/model.ts';
 import { openSession, type Session } from '../session.ts';
 import { since, table } from '../table.ts';
 
-/** `kiln images`: one line per name, newest first, in docker's columns. */
+/**
+ * `kiln images`: one line per name, newest first, in docker's columns. Results that nobody gave a name are shown when they are asked for:
+ * there is one for each build without `-t`.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = newCommand('images', 'List the images in the local store')
     .argument('[name]', 'only names that begin like this')
+    .option('-a, --all', 'also images without a name')
     .option('-q, --quiet', 'only image IDs')
+    .option('-f, --filter <filter>', 'dangling=true: only images without a name; dangling=false: only the others', collect)
     .option('--no-trunc', 'whole image IDs');
   if (!parseArguments(command, argv)) return 0;
-  const flags = command.opts<{ quiet?: boolean; trunc: boolean }>();
+  const flags = command.opts<{ all?: boolean; quiet?: boolean; filter?: string[]; trunc: boolean }>();
+  const isShown = shownBy(flags.all === true, flags.filter ?? []);
   await using session = openSession();
   const images = [...session.images.list()]
     .sort((a, b) => b.created - a.created)
+    .filter(isShown)
     .filter((image) => !command.args[0] || split(image.name)[0].startsWith(command.args[0]));
   const shorten = (id: string) => (flags.trunc ? id.slice(7, 19) : id);
   if (flags.quiet) {
@@ -33,6 +41,19 @@ export async function run(argv: readonly string[]): Promise<number> {
   ]);
   stdout.write(table([['REPOSITORY', 'TAG', 'IMAGE ID', 'CREATED', 'SIZE'], ...rows]));
   return 0;
+}
+
+function shownBy(all: boolean, filters: readonly string[]): (image: StoredImage) => boolean {
+  const wanted = filters.map((filter) => {
+    const match = /^dangling=(true|1|false|0)$/.exec(filter);
+    if (match) return /true|1/.test(match[1] ?? '');
+    throw new KilnError('KILN_FILTER_INVALID', `${JSON.stringify(filter)} is not a filter of images`, {
+      hint: 'the filters are dangling=true and dangling=false',
+      exitCode: 2,
+    });
+  });
+  if (wanted.length === 0) return (image) => all || !isUntagged(image.name);
+  return (image) => wanted.every((dangling) => isUntagged(image.name) === dangling);
 }
 
 function split(name: string): [string, string] {

@@ -1,4 +1,3 @@
-import { createInterface } from 'node:readline/promises';
 import { diskOf, prune, survey } from '../../cache/gc/collect.ts';
 import { parseFilterFlags } from '../../cache/gc/filter.ts';
 import { plan, sizeOf, type Victim } from '../../cache/gc/plan.ts';
@@ -9,6 +8,7 @@ import { configPath } from '../config-path.ts';
 import { readGcPolicies } from '../gc-config.ts';
 import { stdout } from '../output.ts';
 import { bytes } from '../progress/model.ts';
+import { confirmed } from '../prompt.ts';
 import { openSession, type Session } from '../session.ts';
 import { itemTable } from './du.ts';
 
@@ -51,7 +51,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     report(plan(survey(session), policies, diskOf(session.store.root), Date.now()), 'Would free');
     return 0;
   }
-  if (!flags.force && !flags.auto && !(await confirmed(flags.all === true))) return 0;
+  const what = `This will remove ${flags.all ? 'all' : 'all dangling'} build cache.`;
+  if (!flags.force && !flags.auto && !(await confirmed(what))) return 0;
   report(await prune(session, policies, cancel.signal), 'Freed');
   return 0;
 }
@@ -69,20 +70,6 @@ async function policiesOf(flags: Flags, session: Session): Promise<readonly Prun
       minFree: size(flags.minFreeSpace, '--min-free-space'),
     },
   ];
-}
-
-/** Asked only where somebody can answer; a script says --force. */
-async function confirmed(all: boolean): Promise<boolean> {
-  stdout.write(
-    `WARNING! This will remove ${all ? 'all' : 'all dangling'} build cache. Are you sure you want to continue? [y/N] `,
-  );
-  const lines = createInterface({ input: process.stdin });
-  try {
-    for await (const line of lines) return /^y(es)?$/i.test(line.trim());
-    return false;
-  } finally {
-    lines.close();
-  }
 }
 
 function report(victims: readonly Victim[], what: string): void {

@@ -1,7 +1,8 @@
 import { KilnError } from '../../base/errors.ts';
+import type { Item } from '../../cache/gc/item.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
-import { findImage, shownName } from '../image/find.ts';
+import { findImage, isUntagged, shownName } from '../image/find.ts';
 import { stdout } from '../output.ts';
 import { bytes } from '../progress/model.ts';
 import { printError } from '../report.ts';
@@ -17,6 +18,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   await using session = openSession();
   let code = 0;
   let untagged = 0;
+  const nameless = new Set<string>();
   for (const text of command.args) {
     try {
       const image = findImage(session.images, text);
@@ -29,7 +31,9 @@ export async function run(argv: readonly string[]): Promise<number> {
               .map((other) => other.name)
           : [image.name];
       for (const name of names) {
-        session.images.remove(name);
+        // It has no name to lose: it goes as a whole, with its documents.
+        if (isUntagged(name)) nameless.add(name);
+        else session.images.remove(name);
         untagged++;
         stdout.write(`Untagged: ${shownName(name)}\n`);
       }
@@ -40,15 +44,27 @@ export async function run(argv: readonly string[]): Promise<number> {
       code = 1;
     }
   }
-  if (untagged > 0) await freeUnused(session);
+  if (untagged > 0) await freeUnused(session, nameless);
   return code;
 }
 
 /** Layers that are still build cache stay: 'kiln prune' removes those. */
-async function freeUnused(session: Session): Promise<void> {
+async function freeUnused(session: Session, nameless: ReadonlySet<string>): Promise<void> {
   const [{ prune }, { sizeOf }] = await Promise.all([import('../../cache/gc/collect.ts'), import('../../cache/gc/plan.ts')]);
   using cancel = cancelOnSignals();
-  const victims = await prune(session, [], cancel.signal);
+  const images = {
+    name: '',
+    filter: ({ content }: Item) => content.image !== undefined && nameless.has(content.image),
+    keepMs: 0,
+    all: false,
+    reserved: 0,
+    maxUsed: 0,
+    minFree: 0,
+  };
+  const removed = nameless.size > 0 ? await prune(session, [images], cancel.signal) : [];
+  // One that a process uses just now loses its entry only.
+  for (const name of nameless) session.images.remove(name);
+  const victims = [...removed, ...(await prune(session, [], cancel.signal))];
   const freed = sizeOf(victims.map(({ item }) => item));
   if (freed > 0) stdout.write(`Freed: ${bytes(freed)}\n`);
 }

@@ -23,6 +23,7 @@ export class Database {
   /** How often the file was begun anew while it was open. */
   #renewals = 0;
   #heal: ((damage: KilnError | undefined) => void) | undefined;
+  #tables: ReadonlySet<string> = new Set(['rooms', 'recovery']);
   #healing = false;
   readonly #damages = new WeakSet<object>();
 
@@ -35,10 +36,11 @@ export class Database {
 
   /**
    * `heal` makes a sound file at `path`, calls `reopen`, and fills the tables. It is told of the damage, or of nothing when another
-   * process has put a new file there.
+   * process has put a new file there. `tables`: those that must be there once they were made.
    */
-  healWith(heal: (damage: KilnError | undefined) => void): void {
+  healWith(heal: (damage: KilnError | undefined) => void, tables: ReadonlySet<string>): void {
     this.#heal = heal;
+    this.#tables = tables;
   }
 
   /** Leaves the file that is open for the one that is now at `path`, which is made when there is none. */
@@ -232,13 +234,16 @@ export class Database {
       case SQLITE.notadb:
         return this.#damage(messageOf(error), error);
       case SQLITE.error:
-        // A file that is sound for SQLite and lacks what was put into it: one of 0 bytes, or that of another program.
-        return /^no such table|^(table|index) \w+ already exists/.test(messageOf(error))
-          ? this.#damage(messageOf(error), error)
-          : error;
+        return this.#lacksTable(messageOf(error)) ? this.#damage(messageOf(error), error) : error;
       default:
         return error;
     }
+  }
+
+  /** A file that is sound for SQLite and is not as it was left: one of 0 bytes, or that of another program. */
+  #lacksTable(message: string): boolean {
+    const name = /^no such table: (?:main\.)?(\w+)$/.exec(message)?.[1];
+    return name === undefined ? /^(table|index) \w+ already exists/.test(message) : this.#tables.has(name);
   }
 
   #damage(what: string, cause?: unknown): KilnError {

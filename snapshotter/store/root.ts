@@ -102,6 +102,8 @@ class OpenStore implements Store {
   readonly #tables = new Map<string, readonly string[]>();
   readonly #recover = new Map<string, () => void>();
   #rooms = new Map<string, number>();
+  /** Tables of rooms that are open. */
+  readonly #known = new Set(['rooms', 'recovery']);
   /** Tables and indices that there are, by their names. Read once: whatever is missing was missing before. */
   #objects = new Set<string>();
   #recovery: { generation: number; done: Map<string, number> } = { generation: 0, done: new Map() };
@@ -116,7 +118,7 @@ class OpenStore implements Store {
     this.warnings = warning === undefined ? [] : [warning];
     this.#scratch = new Scratch(this.tmp);
     const dead = leftovers(this.tmp);
-    db.healWith((damage) => this.#heal(damage));
+    db.healWith((damage) => this.#heal(damage), this.#known);
     // Written before anything is swept: if we die too, the rooms still learn that there is something to look at.
     if (dead.length > 0 || warning !== undefined) countRecovery(db);
     this.#readRooms();
@@ -142,7 +144,11 @@ class OpenStore implements Store {
     const lost = this.#tables.has(room) || this.#rooms.get(room) !== statements.length ? undefined : this.#lostOf(statements);
     this.#tables.set(room, statements);
     if (lost !== undefined) this.db.renew(`it has no ${lost}`);
-    if (this.#rooms.get(room) === statements.length) return;
+    if (this.#rooms.get(room) !== statements.length) this.#apply(room, statements);
+    for (const [, name = ''] of statements.join(';').matchAll(/\bCREATE TABLE (\w+)/g)) this.#known.add(name);
+  }
+
+  #apply(room: string, statements: readonly string[]): void {
     this.db.transaction(() => {
       // Read again under the write lock: another process may have done it meanwhile.
       const row = this.db.get<{ version: number }>('SELECT version FROM rooms WHERE room = ?', room);

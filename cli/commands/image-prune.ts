@@ -1,0 +1,37 @@
+import { prune } from '../../cache/gc/collect.ts';
+import { parseFilterFlags } from '../../cache/gc/filter.ts';
+import type { Item } from '../../cache/gc/item.ts';
+import { sizeOf } from '../../cache/gc/plan.ts';
+import { collect, newCommand, parseArguments } from '../arguments.ts';
+import { cancelOnSignals } from '../cancel.ts';
+import { stdout } from '../output.ts';
+import { bytes } from '../progress/model.ts';
+import { confirmed } from '../prompt.ts';
+import { openSession } from '../session.ts';
+
+/** `kiln image prune`: removes the images without a name, and what nothing but they referred to. Their build cache stays. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = newCommand('image prune', 'Remove images without a name')
+    .option('-f, --force', 'do not ask')
+    .option('--filter <filter>', 'until=24h: only images that are older', collect);
+  if (!parseArguments(command, argv)) return 0;
+  const flags = command.opts<{ force?: boolean; filter?: string[] }>();
+  const { filter, keepMs } = parseFilterFlags(flags.filter ?? []);
+  await using session = openSession();
+  using cancel = cancelOnSignals();
+  if (!flags.force && !(await confirmed('This will remove all images without a name.'))) return 0;
+  const images = {
+    name: '',
+    filter: (item: Item) => item.content.image !== undefined && filter(item),
+    keepMs,
+    all: false,
+    reserved: 0,
+    maxUsed: 0,
+    minFree: 0,
+  };
+  const removed = await prune(session, [images], cancel.signal);
+  const unused = await prune(session, [], cancel.signal);
+  for (const { item } of removed) if (item.content.image !== undefined) stdout.write(`Deleted: ${item.content.image}\n`);
+  stdout.write(`Freed ${bytes(sizeOf([...removed, ...unused].map(({ item }) => item)))}\n`);
+  return 0;
+}
