@@ -33,6 +33,8 @@ export interface SourceImage {
   readonly origin: ImageOrigin;
   /** True when it was found in the local image store or a layout. */
   readonly local: boolean;
+  /** It is an image of the local store, however it was asked for: what is not here of it was lost. */
+  readonly isStored?: boolean;
 }
 
 export type ImageOrigin =
@@ -178,9 +180,13 @@ async function resolveName(
   const { origin } = documents;
   if (!stored) {
     const target = await world.target(reference, pull);
-    return describe(target, platform, documents, { name, origin, local: false, where: formatReference(reference) });
+    const image = await describe(target, platform, documents, { name, origin, local: false, where: formatReference(reference) });
+    // Asked by digest, as the steps of a build do, and here all the same: with a name, or under its digest.
+    const isStored = !pull && (world.images.get(name)?.target.digest === target.digest || !!world.images.get(target.digest));
+    return { ...image, isStored };
   }
-  return describeStored(stored.target, platform, documents, { name, origin, local: true, where: `the local image ${name}` });
+  const naming = { name, origin, local: true, where: `the local image ${name}` };
+  return { ...(await describeStored(stored.target, platform, documents, naming)), isStored: true };
 }
 
 /**

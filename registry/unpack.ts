@@ -24,7 +24,7 @@ export interface UnpackWorld {
 export interface LayerStack {
   readonly origin: SourceImage['origin'];
   /** The image is one of the local store, called `name`: what it lacks was lost. */
-  readonly local?: boolean;
+  readonly isStored?: boolean;
   readonly name?: string;
   readonly manifest: Pick<Manifest, 'layers'>;
   readonly diffIds: readonly Digest[];
@@ -91,7 +91,7 @@ async function place(
 async function fetchLayer(sources: ImageSources, image: LayerStack, index: number, options: FetchOptions): Promise<void> {
   const layer = image.manifest.layers[index]!;
   const diffId = image.diffIds[index]!;
-  if (!image.local || image.origin.kind !== 'registry') return sources.fetch(image, layer, options);
+  if (!image.isStored || image.origin.kind !== 'registry') return sources.fetch(image, layer, options);
   const wasMadeHere = layer.digest === diffId;
   try {
     await sources.fetch(wasMadeHere ? { origin: { kind: 'store' } } : image, layer, options);

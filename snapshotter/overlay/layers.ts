@@ -27,6 +27,8 @@ const TABLES = [
   'ALTER TABLE layers ADD COLUMN written INTEGER',
 ];
 
+const UNREADABLE = 'the index held rows of layers that could not be read: they were made again or removed';
+
 /** An empty file in the directory of a layer that is known to be on disk: the row's `settled`, should the row be lost. */
 const SETTLED = 'settled';
 
@@ -53,6 +55,7 @@ export class LayerTable {
   readonly #trails = new Map<LayerId, TrailFiles>();
   #version = '';
   readonly #touched = new Set<string>();
+  #looked = false;
 
   /** `adopted` is told of each layer whose row was lost and is there again. */
   constructor(store: Store, adopted: (record: LayerRecord) => void = () => undefined) {
@@ -141,7 +144,7 @@ export class LayerTable {
   /** A row that cannot be read is as good as none: what is beside the layer says the same. */
   #mend(id: LayerId): LayerRecord | undefined {
     const { db } = this.#store;
-    this.#store.warn('the index held rows of layers that could not be read: they were made again or removed');
+    this.#store.warn(UNREADABLE);
     db.run('DELETE FROM layers WHERE id = ?', id);
     const { id: original, clamp } = originalOf(id);
     if (!isLayerId(original)) return undefined;
@@ -191,7 +194,19 @@ export class LayerTable {
       this.#store.db.get<{ id: LayerId }>('SELECT id FROM layers WHERE diff_id = ? AND alone = 1 ORDER BY id LIMIT 1', diffId)
         ?.id;
     for (let id = look(); id !== undefined; id = look()) if (this.missing([id]) === undefined) return id;
-    return undefined;
+    // A row that cannot be read is not found by its diffID.
+    return this.#mendAll() ? this.find(diffId) : undefined;
+  }
+
+  /** Once, when something is missed: true when there were rows that could not be read, which have been made again or removed. */
+  #mendAll(): boolean {
+    if (this.#looked) return false;
+    this.#looked = true;
+    if (unsoundRows(this.#store).length === 0) return false;
+    this.#store.warn(UNREADABLE);
+    removeUnsound(this.#store);
+    this.#store.recoverAll();
+    return true;
   }
 
   /**
