@@ -66,3 +66,14 @@ export function limitError(why: string, cause?: unknown): KilnError {
     cause,
   });
 }
+
+/**
+ * Directories of the sandbox, below /sys/fs/cgroup, of the v1 hierarchies in whose topmost group this process is, and what it starts but
+ * for `own` controllers. That group shows all others of the host, and `release_agent`: a program that the kernel runs outside.
+ */
+export function topmostHierarchies(own: ReadonlySet<string>, text: string = readText('/proc/self/cgroup')): readonly string[] {
+  const lists = [...text.matchAll(/^[1-9]\d*:([^:]+):\/$/gm)].map(([, list = '']) => list);
+  return lists
+    .filter((list) => !list.split(',').some((name) => own.has(name)))
+    .map((list) => `${ROOT}/${list.replace(/^name=/, '')}`);
+}

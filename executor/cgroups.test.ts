@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { topmostHierarchies } from './cgroup-files.ts';
 import { cgroupMode, enterCgroups } from './cgroups.ts';
 import { makeTree, whyNot } from './fixture.ts';
 
@@ -86,4 +87,13 @@ test('on v2 each process has a group, its counters are read, and none is left', 
   );
 });
 
-if (!reason) test.run();
+if (!reason)
+  test('hierarchies in whose topmost group a process is are named, but for those where it gets a group of its own', () => {
+    const text = '9:name=systemd:/\n7:blkio:/\n4:memory:/a\n3:cpu,cpuacct:/\n2:cpuset:/\n0::/\n';
+    const at = (...names: string[]) => names.map((name) => `/sys/fs/cgroup/${name}`);
+    assert.equal(topmostHierarchies(new Set(), text), at('systemd', 'blkio', 'cpu,cpuacct', 'cpuset'));
+    assert.equal(topmostHierarchies(new Set(['cpuacct', 'cpuset']), text), at('systemd', 'blkio'));
+    assert.equal(topmostHierarchies(new Set(), '0::/\n'), []);
+  });
+
+test.run();

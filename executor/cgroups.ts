@@ -47,6 +47,8 @@ export interface Placement {
   /** Arguments of crun before its command; runc takes none of them. */
   readonly manager: 'cgroupfs' | 'disabled';
   readonly path: string | undefined;
+  /** Without `path`: the controllers of v1 in whose hierarchies the process has a group of its own all the same. */
+  readonly controllers?: ReadonlySet<string>;
   /** Limits for the runtime to set, where it makes the group: `linux.resources`. */
   readonly resources?: Readonly<Record<string, unknown>> | undefined;
   /** Starts the runtime by `launch` where it belongs. */

@@ -171,6 +171,7 @@ class StepGroups {
     return {
       manager: 'disabled',
       path: undefined,
+      controllers: new Set(groups.keys()),
       start: (launch) => startIn(groups, settings, launch),
       finish() {
         const counters = countersOf(groups);

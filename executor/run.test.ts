@@ -222,6 +222,25 @@ test('kernel files are masked or read-only', async () => {
   assert.not.match((await sh('grep -E " /(sys|sys/fs/cgroup/[a-z]+) " /proc/mounts')).stdout, / rw,/);
 });
 
+test('no step sees a release_agent, and none mounts control groups', async () => {
+  const script = `
+find / -name release_agent 2>/dev/null
+mkdir -p /tmp/m
+for options in memory pids none,name=new cpu; do mount -t cgroup -o $options none /tmp/m && echo mounted $options; done
+mount -t cgroup2 none /tmp/m && echo mounted cgroup2
+rmdir /tmp/m`;
+  for (const more of [{}, { ulimits: [], limits: undefined }, { user: 'alice' }]) {
+    const { stdout } = await sh(script, more);
+    assert.is(stdout, '');
+  }
+  // With limits a group of its own is seen, and still nothing of others.
+  if (!existsSync('/sys/fs/cgroup/memory/tasks')) return;
+  const { stdout } = await sh(`find / -name release_agent 2>/dev/null; cat /sys/fs/cgroup/memory/memory.limit_in_bytes`, {
+    limits: { memory: 64 << 20 },
+  });
+  assert.is(stdout, `${64 << 20}\n`);
+});
+
 test("a device node of the host's disks can be made but not opened", async () => {
   const disk = readdirSync('/sys/class/block')[0];
   if (disk === undefined) return console.log('SKIP device: this host has no block device');

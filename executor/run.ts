@@ -193,6 +193,7 @@ function configFor(house: JoinedHouse, spec: PlannedSpec, { user, place, io, net
     network: network.namespace,
     ...networkFiles(house, spec, network),
     cgroupsPath: place.path,
+    ownControllers: place.controllers,
     resources: place.resources,
     cgroupMount: house.cgroups.mode !== 'none',
     guardDevices: house.cgroups.guardDevices,

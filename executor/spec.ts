@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { idRanges, inUserNamespace, mappedIds } from '../snapshotter/sys/usernamespace.ts';
 import type { DeviceEdits, DeviceNode } from './cdi/edits.ts';
+import { topmostHierarchies } from './cgroup-files.ts';
 import type { MountSpec, ProcessSpec } from './executor.ts';
 import { rlimitsOf } from './rlimits.ts';
 import { defaultSeccomp, type SeccompProfile } from './seccomp.ts';
@@ -16,6 +17,8 @@ export interface SpecContext {
   readonly resolvConf: string;
   /** `linux.cgroupsPath`; absent where the runtime makes no cgroup. */
   readonly cgroupsPath?: string | undefined;
+  /** See Placement. */
+  readonly ownControllers?: ReadonlySet<string> | undefined;
   /** Limits that the runtime is to set: `linux.resources`. */
   readonly resources?: Readonly<Record<string, unknown>> | undefined;
   /** False where there is no cgroup file system to be mounted. */
@@ -131,7 +134,7 @@ export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
         : { resources: { ...context.resources, devices: [{ allow: insecure, access: 'rwm' }, ...nodes.map(accessRule)] } }),
       ...(nodes.length === 0 ? {} : { devices: nodes.map(deviceNode) }),
       ...(seccomp ? { seccomp } : {}),
-      ...(insecure ? {} : { maskedPaths: MASKED_PATHS, readonlyPaths: READONLY_PATHS }),
+      ...(insecure ? {} : { maskedPaths: [...MASKED_PATHS, ...hiddenGroups(context)], readonlyPaths: READONLY_PATHS }),
     },
   });
 }
@@ -197,6 +200,12 @@ function idMappings(): object {
   const mappings = (name: 'uid_map' | 'gid_map') =>
     idRanges(name).map(({ first, count }) => ({ containerID: first, hostID: first, size: count }));
   return { uidMappings: mappings('uid_map'), gidMappings: mappings('gid_map') };
+}
+
+/** Control groups that are not the sandbox's own: those of the host where none are mounted for it, and topmost ones. */
+function hiddenGroups({ cgroupsPath, cgroupMount, ownControllers = new Set() }: SpecContext): readonly string[] {
+  if (!cgroupMount) return ['/sys/fs/cgroup'];
+  return cgroupsPath === undefined ? topmostHierarchies(ownControllers) : [];
 }
 
 function mountsOf(spec: ProcessSpec, context: SpecContext): Mount[] {
