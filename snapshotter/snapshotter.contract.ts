@@ -241,6 +241,54 @@ function stackTests(test: Test): void {
     assert.equal(await treeOf(snapshotter, again), ['d/', 'd/new new', 'gone back', 'kept kept']);
   });
 
+  test('who replaces files and changes none makes the layers that anyone would', async ({ snapshotter }) => {
+    const old = 1_600_000_000;
+    const base = await step(snapshotter, SCRATCH, (root) => {
+      mkdirSync(join(root, 'd'));
+      for (const name of ['replaced', 'gone', 'kept', 'd/inner', 'd/kept']) writeFileSync(join(root, name), name);
+    });
+    const change = (root: string) => {
+      for (const name of ['replaced', 'd/inner', 'gone']) rmSync(join(root, name));
+      for (const name of ['replaced', 'd/inner', 'new']) writeFileSync(join(root, name), 'new');
+      chmodSync(join(root, 'd'), 0o700);
+      for (const name of ['replaced', 'd/inner', 'new', 'd', '.']) utimesSync(join(root, name), old, old);
+    };
+    const byAnyone = await step(snapshotter, base, change);
+    await using active = await snapshotter.prepare(base, 'replacer');
+    change(active.root);
+    const replaced = await active.commit();
+    const [one, two] = await Promise.all([byAnyone, replaced].map((next) => snapshotter.describe(next.layers[1]!)));
+    assert.equal(one, two);
+    const expected = ['d/', 'd/inner new', 'd/kept d/kept', 'kept kept', 'new new', 'replaced new'];
+    assert.equal(await treeOf(snapshotter, replaced), expected);
+    assert.equal(await treeOf(snapshotter, base), [
+      'd/',
+      'd/inner d/inner',
+      'd/kept d/kept',
+      'gone gone',
+      'kept kept',
+      'replaced replaced',
+    ]);
+  });
+
+  test('a file that is written to in place is changed in the new layer alone, whatever other names it has', async ({
+    snapshotter,
+  }) => {
+    const base = await step(snapshotter, SCRATCH, (root) => {
+      writeFileSync(join(root, 'a'), 'old');
+      linkSync(join(root, 'a'), join(root, 'b'));
+    });
+    await using view = await snapshotter.view(base);
+    const next = await step(snapshotter, base, (root) => {
+      writeFileSync(join(root, 'a'), 'new', { flag: 'r+' });
+      chmodSync(join(root, 'a'), 0o600);
+    });
+    assert.equal(await treeOf(snapshotter, next), ['a new', 'b old']);
+    assert.equal(await treeOf(snapshotter, base), ['a old', 'b old']);
+    assert.is(readFileSync(join(view.root, 'a'), 'utf8'), 'old');
+    assert.is((lstatSync(join(view.root, 'a')).mode & 0o777) === 0o600, false);
+  });
+
   test('two names of one file stay one file', async ({ snapshotter }) => {
     const one = await step(snapshotter, SCRATCH, (root) => {
       writeFileSync(join(root, 'a'), 'x');

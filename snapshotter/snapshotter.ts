@@ -21,7 +21,7 @@ import type { Digest } from '../base/digest.ts';
  */
 export interface Snapshotter {
   /** A new writable layer on top of `parent`, as a tree. Disposing it takes the tree away and, unless committed, the layer. */
-  prepare(parent: Snapshot): Promise<ActiveSnapshot>;
+  prepare(parent: Snapshot, writer?: Writer): Promise<ActiveSnapshot>;
 
   /**
    * A read-only mount of `snapshot`, for reading a tree or as a bind-mount source. Views of one snapshot are shared; a few that nobody
@@ -75,6 +75,12 @@ export type LayerId = string & { readonly __layer: unique symbol };
 export interface Snapshot {
   readonly layers: readonly LayerId[];
 }
+
+/**
+ * Who writes to a tree. `anyone`: a step, which may change a file in place. `replacer`: code of ours that leaves every file that is there as it is, or takes
+ * its name away and makes a new one; directories it may change. For it the tree need not be copied.
+ */
+export type Writer = 'anyone' | 'replacer';
 
 export const SCRATCH: Snapshot = { layers: [] };
 

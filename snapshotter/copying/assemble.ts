@@ -6,7 +6,7 @@ import { listDirectory } from '../sys/rooted.ts';
 import { fdPath } from '../sys/xattr.ts';
 import type { JobContext } from '../workers/job.ts';
 import { copyEntry, dressDirectory, linkEntry } from './entry.ts';
-import { IdentityRecorder } from './identity.ts';
+import { type FilesAre, IdentityRecorder } from './identity.ts';
 
 export interface AssembleInput {
   /** Directories of layers, the lowest first. */
@@ -14,10 +14,10 @@ export interface AssembleInput {
   /** An empty directory, which becomes the tree. */
   readonly root: string;
   /**
-   * `link`: the files are further names of the layers' own, so nobody may write to the tree. `copy`: they belong to the tree. A hard link of a
+   * `link`: the files are further names of the layers' own, so nobody may write to them. `copy`: they belong to the tree. A hard link of a
    * layer is then two files, as it is for a writer on overlay, where writing to one name leaves the other as it was.
    */
-  readonly files: 'link' | 'copy';
+  readonly files: FilesAre;
   /** Where to write what the tree is like when it is done (identity.ts). */
   readonly record?: string | undefined;
   /** The marks of opaque directories cannot be read by this process: where one would matter the tree cannot be made. */
@@ -30,9 +30,10 @@ export function assemble({ layers, root, files, record, blind }: AssembleInput, 
   try {
     const tree = new Tree(top, files === 'link' ? linkEntry : copyEntry, check, blind ?? false);
     // From the top: what is there already hides what comes later, so that nothing is copied in vain.
-    for (const [at, layer] of layers.toReversed().entries()) tree.add(layer, at === 0 && files === 'link');
+    // The topmost layer gives the root its owner and mode; where a new one is to come above it, that one does.
+    for (const [at, layer] of layers.toReversed().entries()) tree.add(layer, at === 0 && record === undefined);
     tree.finish();
-    if (record !== undefined) writeRecord(top, record, check);
+    if (record !== undefined) writeRecord(top, record, files, check);
   } finally {
     closeSync(top);
   }
@@ -127,8 +128,8 @@ function openBelow(top: number, path: string): number {
   return fd;
 }
 
-function writeRecord(top: number, file: string, check: () => void): void {
-  const recorder = new IdentityRecorder();
+function writeRecord(top: number, file: string, files: FilesAre, check: () => void): void {
+  const recorder = new IdentityRecorder(files);
   let count = 0;
   const visit = (dir: number, prefix: string) => {
     for (const name of listDirectory(dir)) {

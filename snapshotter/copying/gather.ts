@@ -6,7 +6,7 @@ import { listDirectory } from '../sys/rooted.ts';
 import { fdPath } from '../sys/xattr.ts';
 import type { JobContext } from '../workers/job.ts';
 import { dressDirectory } from './entry.ts';
-import { identityOf, isAfter, type Recorded, readIdentities } from './identity.ts';
+import { type FilesAre, identityOf, isAfter, type Recorded, readIdentities } from './identity.ts';
 
 export interface GatherInput {
   /** The tree that `assemble` made, as it is now. What was changed is moved out of it. */
@@ -15,6 +15,8 @@ export interface GatherInput {
   readonly record: string;
   /** The empty directory of the new layer. */
   readonly files: string;
+  /** How they were made: a hard link's ctime tells nothing. */
+  readonly filesAre: FilesAre;
   readonly marks: MarkForm;
 }
 
@@ -23,11 +25,14 @@ export interface GatherInput {
  * directories that lead there. It may say more than differs (a file that was written with what it held, a directory in which something
  * was for a while): the same `normalise` that tidies overlay's layers takes that away.
  */
-export function gather({ root, record, files, marks }: GatherInput, { check }: JobContext): void {
+export function gather({ root, record, files, filesAre, marks }: GatherInput, { check }: JobContext): void {
   const { trusted, top } = readIdentities(record);
   const tree = openat(AT.FDCWD, root, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
   const layer = openat(AT.FDCWD, files, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
   let count = 0;
+
+  /** Whether it may have been changed in the very instant in which it was recorded. */
+  const isDoubtful = (stat: Stat) => !isAfter(trusted, stat.ctime) && (filesAre === 'copy' || isDirectory(stat));
 
   /** Moves what differs in one directory to the same directory of the layer, which `upper` makes. */
   const visit = (dir: number, before: ReadonlyMap<string, Recorded>, upper: () => number) => {
@@ -37,7 +42,7 @@ export function gather({ root, record, files, marks }: GatherInput, { check }: J
       const known = before.get(name);
       const stat = statOf(dir, name);
       if (known?.children && isDirectory(stat)) inDirectory(dir, name, stat, known, upper);
-      else if (known === undefined || identityOf(dir, name, stat) !== known.identity || !isAfter(trusted, stat.ctime))
+      else if (known === undefined || identityOf(dir, name, stat, filesAre) !== known.identity || isDoubtful(stat))
         renameat2(dir, name, upper(), name);
     }
     const left = new Set(names);
@@ -45,7 +50,7 @@ export function gather({ root, record, files, marks }: GatherInput, { check }: J
   };
 
   const inDirectory = (dir: number, name: string, stat: Stat, known: Recorded, upper: () => number) => {
-    const now = identityOf(dir, name, stat);
+    const now = identityOf(dir, name, stat, filesAre);
     if (inodeOf(now) !== inodeOf(known.identity)) {
       // Another directory of that name: nothing below counts any more.
       renameat2(dir, name, upper(), name);
@@ -69,7 +74,7 @@ export function gather({ root, record, files, marks }: GatherInput, { check }: J
       return made;
     };
     try {
-      if (now !== known.identity || !isAfter(trusted, stat.ctime)) make();
+      if (now !== known.identity || isDoubtful(stat)) make();
       visit(child, known.children!, make);
       if (made !== undefined) utimensat(AT.FDCWD, fdPath(made), stat.mtime, stat.mtime, 0);
     } finally {

@@ -17,6 +17,9 @@ export interface Recorded {
   readonly children?: Map<string, Recorded>;
 }
 
+/** What the files of a tree are: see AssembleInput. */
+export type FilesAre = 'link' | 'copy';
+
 export interface RecordedTree {
   /** An entry whose ctime is not before this may have been written to at the very instant at which it was recorded. */
   readonly trusted: Timespec;
@@ -27,21 +30,28 @@ export interface RecordedTree {
  * Of a directory the size and the mtime are left out, and its birth tells it from another that got its inode number. The ctime comes last: of a
  * directory it changes with what is in it.
  */
-export function identityOf(dir: number, name: string, stat: Stat): string {
+export function identityOf(dir: number, name: string, stat: Stat, files: FilesAre): string {
   const isDirectory = (stat.mode & S.IFMT) === S.IFDIR;
   const { mode, uid, gid, ino, rdevMajor, rdevMinor, size, mtime, ctime } = stat;
   const own = isDirectory ? birthOf(dir, name) : `${size},${mtime.sec}.${mtime.nsec}`;
-  return `${mode} ${uid} ${gid} ${ino},${rdevMajor},${rdevMinor},${own} ${ctime.sec}.${ctime.nsec}`;
+  // Another tree may have made or removed a further name of the same file meanwhile, which changes its ctime.
+  const change = files === 'link' && !isDirectory ? '' : `${ctime.sec}.${ctime.nsec}`;
+  return `${mode} ${uid} ${gid} ${ino},${rdevMajor},${rdevMinor},${own} ${change}`;
 }
 
 /** Collects identities, to be written once. */
 export class IdentityRecorder {
   readonly #parts: Buffer[] = [];
+  readonly #files: FilesAre;
   #latest: Timespec = { sec: 0, nsec: 0 };
+
+  constructor(files: FilesAre) {
+    this.#files = files;
+  }
 
   add(dir: number, name: string, path: string, stat: Stat): void {
     if (isAfter(stat.ctime, this.#latest)) this.#latest = stat.ctime;
-    this.#parts.push(nameBytes(path), NUL, Buffer.from(identityOf(dir, name, stat)), NUL);
+    this.#parts.push(nameBytes(path), NUL, Buffer.from(identityOf(dir, name, stat, this.#files)), NUL);
   }
 
   /** Writes the record to the new file `file`, once the clock of its file system has moved on from the last change, if that is soon. */

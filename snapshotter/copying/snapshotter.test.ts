@@ -7,11 +7,10 @@ import { type SnapshotterUnderTest, snapshotterContract } from '../snapshotter.c
 import { thisOwner } from '../store/owner.ts';
 import { openStore } from '../store/root.ts';
 
-/** `marks`: how layers say what they hide; either form may be in a store that copies. */
-async function open(root: string, marks: 'overlay' | 'socket', keep = false): Promise<SnapshotterUnderTest> {
+async function open(root: string, keep = false): Promise<SnapshotterUnderTest> {
   const store = openStore(root);
   await store.swept;
-  if (!keep) writeFileSync(join(root, 'snapshotter'), `copy ${marks} told so by a test\n`);
+  if (!keep) writeFileSync(join(root, 'snapshotter'), 'copy socket told so by a test\n');
   const { content, snapshotter } = openRooms(store);
   if (snapshotter.trees.kind !== 'copy') throw new Error('this store must copy');
   const mine = join(store.tmp, thisOwner());
@@ -19,7 +18,7 @@ async function open(root: string, marks: 'overlay' | 'socket', keep = false): Pr
     snapshotter,
     content,
     root,
-    reopen: () => open(root, marks, true),
+    reopen: () => open(root, true),
     scratch: () => (existsSync(mine) ? readdirSync(mine).filter((name) => !/^(empty|trash|view)/.test(name)) : []),
     [Symbol.asyncDispose]: async () => {
       await snapshotter[Symbol.asyncDispose]();
@@ -33,7 +32,4 @@ async function open(root: string, marks: 'overlay' | 'socket', keep = false): Pr
 
 const crashChild = fileURLToPath(new URL('../overlay/crash.child.ts', import.meta.url));
 
-for (const marks of ['socket', 'overlay'] as const) {
-  const make = () => open(mkdtempSync(join(tmpdir(), 'kiln-copying-')), marks);
-  snapshotterContract(`copying snapshotter, marks for ${marks}`, { make, crashChild });
-}
+snapshotterContract('copying snapshotter', { make: () => open(mkdtempSync(join(tmpdir(), 'kiln-copying-'))), crashChild });

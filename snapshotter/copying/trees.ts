@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { MarkForm } from '../layer/marks.ts';
 import type { LayerJobs } from '../overlay/jobs.ts';
 import type { ActivePlace, OpenTree, Trees } from '../overlay/trees.ts';
+import type { Writer } from '../snapshotter.ts';
 import { storeError } from '../store/errors.ts';
 import { MOUNT_ATTR } from '../sys/constants.ts';
 import { changeMount, cloneMount, unmount } from '../sys/mount.ts';
@@ -9,8 +10,8 @@ import { mayMount } from '../sys/namespace.ts';
 
 /**
  * Trees as plain directories, for where the kernel gives no overlay: as BuildKit's native snapshotter and buildah's vfs do it. A tree that
- * is written to is a copy, of shared blocks where the file system can (btrfs, xfs): a hard link would let a step write into a layer. A tree that
- * is only read has hard links. What a step changed is found by the identities of files (identity.ts).
+ * a step writes to is a copy, of shared blocks where the file system can (btrfs, xfs): a hard link would let it write into a layer. A tree that
+ * is only read, or in which files are replaced and never changed, has hard links. What a step changed is found by the identities of files (identity.ts).
  */
 export class CopyingTrees implements Trees {
   readonly kind = 'copy';
@@ -25,13 +26,14 @@ export class CopyingTrees implements Trees {
     this.#blind = blind;
   }
 
-  async open({ directory, root, files, work }: ActivePlace, lower: readonly string[]): Promise<OpenTree> {
+  async open({ directory, root, files, work }: ActivePlace, lower: readonly string[], writer: Writer): Promise<OpenTree> {
     const record = join(work, 'record');
-    await told(directory, this.#jobs.assemble({ layers: lower, root, files: 'copy', record, blind: this.#blind }));
+    const filesAre = writer === 'replacer' ? 'link' : 'copy';
+    await told(directory, this.#jobs.assemble({ layers: lower, root, files: filesAre, record, blind: this.#blind }));
     return {
       direct: root,
       isPlain: true,
-      gather: () => told(directory, this.#jobs.gather({ root, record, files, marks: this.marks })),
+      gather: () => told(directory, this.#jobs.gather({ root, record, files, filesAre, marks: this.marks })),
       close: () => {},
     };
   }

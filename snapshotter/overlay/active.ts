@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, renameSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../../base/errors.ts';
-import type { ActiveSnapshot, CopiedFiles, LayerId, Snapshot } from '../snapshotter.ts';
+import type { ActiveSnapshot, CopiedFiles, LayerId, Snapshot, Writer } from '../snapshotter.ts';
 import { guarded } from '../store/errors.ts';
 import { bootId } from '../store/owner.ts';
 import type { Store } from '../store/root.ts';
@@ -39,9 +39,9 @@ export class ActiveLayer implements Disposable {
   }
 
   /** Makes the tree of `lower` (directories, bottom first) and the layer above them at `root`. */
-  async open(trees: Trees, lower: readonly string[]): Promise<void> {
+  async open(trees: Trees, lower: readonly string[], writer: Writer): Promise<void> {
     const { directory, root, files } = this;
-    this.#tree = await trees.open({ directory, root, files, work: this.#work }, lower);
+    this.#tree = await trees.open({ directory, root, files, work: this.#work }, lower, writer);
   }
 
   /** Where what is new may be written past the tree. */

@@ -3,7 +3,7 @@ import { type Digest, digestOfParts, hexOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { BlobForm, BlobForms, ContentStore } from '../content.ts';
 import { compressionIn } from '../layer/inflate.ts';
-import type { ActiveSnapshot, ImageLayer, LayerId, LayerInfo, Snapshot, Snapshotter, View } from '../snapshotter.ts';
+import type { ActiveSnapshot, ImageLayer, LayerId, LayerInfo, Snapshot, Snapshotter, View, Writer } from '../snapshotter.ts';
 import { digestOfFile } from '../store/file-digest.ts';
 import { typeFor } from '../store/forms.ts';
 import { bootId } from '../store/owner.ts';
@@ -49,12 +49,12 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     return (this.#chosen ??= this.#choose());
   }
 
-  async prepare(parent: Snapshot): Promise<ActiveSnapshot> {
+  async prepare(parent: Snapshot, writer: Writer = 'anyone'): Promise<ActiveSnapshot> {
     const lower = stackOf(this.#table, parent);
     const { trees } = this;
     const layer = new ActiveLayer(this.#store);
     try {
-      await this.#table.reading(parent.layers, () => layer.open(trees, lower));
+      await this.#table.reading(parent.layers, () => layer.open(trees, lower, writer));
     } catch (error) {
       layer[Symbol.dispose]();
       throw error;
@@ -79,7 +79,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   async squash(snapshot: Snapshot, keep: number, signal: AbortSignal): Promise<Snapshot> {
     const above = snapshot.layers.slice(keep);
     if (above.length < 2) return snapshot;
-    await using active = await this.prepare({ layers: snapshot.layers.slice(0, keep) });
+    await using active = await this.prepare({ layers: snapshot.layers.slice(0, keep) }, 'replacer');
     const directories = stackOf(this.#table, { layers: above });
     await this.#table.reading(above, () => this.#jobs.replay(directories, active.root, signal));
     return await active.commit();
@@ -157,7 +157,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
       const known = this.#unpacked(layer.diffId, below);
       if (known) return known;
       using made = new ActiveLayer(this.#store);
-      await this.#table.reading(below.layers, () => made.open(this.trees, stackOf(this.#table, below)));
+      await this.#table.reading(below.layers, () => made.open(this.trees, stackOf(this.#table, below), 'replacer'));
       const info = await this.#unpackBlob(layer, { ...this.#request(layer, made.files), root: made.root }, signal);
       if (!info) throw new Error(`layer ${layer.diffId} asked for parents that it had`);
       return await this.#keep(idAbove(layer.diffId, below), layer, info, made, below.layers);

@@ -1,5 +1,6 @@
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import type { MarkForm } from '../layer/marks.ts';
+import type { Writer } from '../snapshotter.ts';
 import { storeError } from '../store/errors.ts';
 import { unmount } from '../sys/mount.ts';
 import { enterPrivateMounts } from '../sys/namespace.ts';
@@ -20,7 +21,7 @@ export interface Trees {
   /** How layers that are written say what they hide. */
   readonly marks: MarkForm;
   /** The tree of `lower` (directories of layers, bottom first) with room for changes. */
-  open(place: ActivePlace, lower: readonly string[]): Promise<OpenTree>;
+  open(place: ActivePlace, lower: readonly string[], writer: Writer): Promise<OpenTree>;
   /** The tree of `lower` to be read, at the empty directory `root`. The directory is left empty by disposal or goes with it. `empty`: an empty directory. */
   view(root: string, lower: readonly string[], empty: string): Promise<Disposable>;
 }

@@ -1,11 +1,9 @@
-import { closeSync, ftruncateSync, writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import { errnoOf, KilnError } from '../../../base/errors.ts';
 import { cleanPath } from '../../../base/gopath.ts';
 import { viewTree } from '../../../cache/select/view.ts';
 import { expandWildcards } from '../../../cache/select/wildcard.ts';
 import { refuseReserved } from '../../../snapshotter/layer/reserved.ts';
-import { fstat } from '../../../snapshotter/sys/calls.ts';
-import { O } from '../../../snapshotter/sys/constants.ts';
 import type { Root } from '../../../snapshotter/sys/rooted.ts';
 import type { FileActionMkDir, FileActionMkFile, FileActionSymlink } from '../../llb/ops.ts';
 import { applyToFd, applyToName, type Overrides } from './attributes.ts';
@@ -26,7 +24,7 @@ export function makeDirectory(to: Root, action: FileActionMkDir, overrides: Over
   makeParents(to, path, overrides, mode);
 }
 
-/** An existing file keeps its mode and loses its content. */
+/** In the place of an existing file, with its mode. */
 export function makeFile(to: Root, action: FileActionMkFile, overrides: Overrides): void {
   const path = to.resolve(action.path);
   const fd = openForWriting(to, path, action);
@@ -48,13 +46,12 @@ function openForWriting(to: Root, path: string, action: FileActionMkFile): numbe
     applyToFd(fd, { uid: 0, gid: 0, mode: action.mode & 0o777, mtime: undefined, xattrs: undefined });
     return fd;
   }
-  const fd = (there.mode & 0o170000) === 0o100000 ? to.open(path, O.WRONLY, { noLinks: true }) : -1;
-  // Opened for writing, a FIFO or device would not be ours any more: looked at again by descriptor.
-  if (fd < 0 || (fstat(fd).mode & 0o170000) !== 0o100000) {
-    if (fd >= 0) closeSync(fd);
+  if ((there.mode & 0o170000) !== 0o100000)
     throw new KilnError('KILN_NOT_A_FILE', `"/${path}" in the image is there already and is not a regular file`);
-  }
-  ftruncateSync(fd);
+  // Another file in its place: what is there may be a file of a layer (Writer in snapshotter.ts).
+  to.remove(path);
+  const fd = to.create(path, 0o600);
+  applyToFd(fd, { uid: there.uid, gid: there.gid, mode: there.mode & 0o7777, mtime: undefined, xattrs: undefined });
   return fd;
 }
 

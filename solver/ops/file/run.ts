@@ -93,7 +93,7 @@ class Runner {
     const input = inputs[position];
     if (input?.kind === 'directory') return this.#fromDirectory(input);
     const parent = position === -1 ? SCRATCH : input ? input.snapshot : await this.commit(position);
-    return this.#open.use(await world.snapshotter.prepare(parent));
+    return this.#open.use(await world.snapshotter.prepare(parent, 'replacer'));
   }
 
   /** A local directory that is built upon becomes a layer first. */

@@ -1,0 +1,96 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { KilnError } from '../../base/errors.ts';
+import { describeLayer } from '../layer/pack.ts';
+import { unmount } from '../sys/mount.ts';
+import { enterPrivateMounts } from '../sys/namespace.ts';
+import { mountOverlay } from '../sys/overlay.ts';
+import { assemble } from './assemble.ts';
+import { overlayObstacle, unholdable } from './filesystem.ts';
+import { gather } from './gather.ts';
+
+const context = { check: () => {} };
+const top = mkdtempSync(join(tmpdir(), 'kiln-marks-'));
+test.before(() => enterPrivateMounts());
+test.after(() => rmSync(top, { recursive: true }));
+
+function directory(name: string): string {
+  const path = join(top, name);
+  mkdirSync(path, { recursive: true });
+  return path;
+}
+
+/** A layer above `lower` in which a file is gone, a directory was replaced, and a file became a directory. */
+function changed(lower: string, marks: 'overlay' | 'socket'): string {
+  const root = directory(`${marks}/root`);
+  const files = directory(`${marks}/fs`);
+  const record = join(top, marks, 'record');
+  assemble({ layers: [lower], root, files: 'copy', record }, context);
+  rmSync(join(root, 'gone'));
+  rmSync(join(root, 'd'), { recursive: true });
+  mkdirSync(join(root, 'd'));
+  writeFileSync(join(root, 'd/new'), 'new');
+  rmSync(join(root, 'turned'));
+  mkdirSync(join(root, 'turned'));
+  execFileSync('find', [root, '-exec', 'touch', '-h', '-d', '@1600000000', '{}', '+']);
+  gather({ root, record, files, filesAre: 'copy', marks }, context);
+  return files;
+}
+
+function lowest(): string {
+  const lower = directory('lower');
+  mkdirSync(join(lower, 'd'), { recursive: true });
+  for (const name of ['gone', 'kept', 'turned', 'd/old']) writeFileSync(join(lower, name), name);
+  return lower;
+}
+
+function listing(root: string): string[] {
+  return readdirSync(root, { recursive: true, encoding: 'utf8' }).sort();
+}
+
+const EXPECTED = ['d', 'd/new', 'kept', 'turned'];
+
+test('both forms of marks make the same tar, and the same tree by copy; that of overlay is overlay’s own', async () => {
+  const lower = lowest();
+  const layers = { overlay: changed(lower, 'overlay'), socket: changed(lower, 'socket') };
+  assert.ok(lstatSync(join(layers.overlay, 'gone')).isCharacterDevice());
+  assert.ok(lstatSync(join(layers.socket, 'gone')).isSocket());
+  assert.equal(await describeLayer({ files: layers.overlay }, context), await describeLayer({ files: layers.socket }, context));
+  for (const [marks, files] of Object.entries(layers)) {
+    const root = directory(`view-${marks}`);
+    assemble({ layers: [lower, files], root, files: 'link' }, context);
+    assert.equal(listing(root), EXPECTED, marks);
+  }
+  const target = directory('mounted');
+  mountOverlay({ lower: [lower, layers.overlay], target, empty: directory('empty') });
+  try {
+    assert.equal(listing(target), EXPECTED);
+  } finally {
+    unmount(target);
+  }
+});
+
+test('a process that cannot see marks is told, wherever one would matter', () => {
+  const lower = lowest();
+  const above = directory('above');
+  mkdirSync(join(above, 'd'));
+  chmodSync(join(above, 'd'), 0o755);
+  const blind = (layers: readonly string[], name: string) =>
+    assemble({ layers, root: directory(name), files: 'link', blind: true }, context);
+  blind([lower], 'alone');
+  assert.throws(
+    () => blind([lower, above], 'together'),
+    (error: unknown) => error instanceof KilnError && error.code === 'KILN_NO_PRIVILEGE',
+  );
+});
+
+test('this file system holds images, and gives overlay', () => {
+  assert.is(unholdable(directory('holds')), undefined);
+  assert.is(overlayObstacle(directory('gives')), undefined);
+});
+
+test.run();
