@@ -261,8 +261,11 @@ export class RegistryClient implements AsyncDisposable {
     return listReferrers(this.#listing(repository, signal), digest);
   }
 
-  /** True when the repository has the blob. */
-  async hasBlob(repository: Repository, digest: Digest, signal: AbortSignal): Promise<boolean> {
+  /**
+   * True when the repository has the blob. An answer that states another digest, or another size than the one that is known, is about
+   * something else.
+   */
+  async hasBlob(repository: Repository, digest: Digest, signal: AbortSignal, size?: number): Promise<boolean> {
     return retrying(this.#retry, signal, async () => {
       const response = await this.#exchange.send({
         endpoint: this.#pushEndpoint(repository),
@@ -274,13 +277,20 @@ export class RegistryClient implements AsyncDisposable {
         signal,
       });
       await discard(response);
-      return response.status === 200;
+      if (response.status !== 200) return false;
+      const stated = header(response, 'docker-content-digest');
+      const length = header(response, 'content-length');
+      const came = {
+        digest: stated !== undefined && isDigest(stated) ? stated : digest,
+        size: length ? Number(length) : undefined,
+      };
+      return brokenPromise({ digest, size }, came) === undefined;
     });
   }
 
   /** Puts a blob into the repository: by finding it there, by mounting it from another repository, or by sending its bytes. */
   async pushBlob(repository: Repository, source: UploadSource, options: UploadOptions): Promise<UploadOutcome> {
-    if (await this.hasBlob(repository, source.digest, options.signal)) return 'present';
+    if (await this.hasBlob(repository, source.digest, options.signal, source.size)) return 'present';
     return uploadBlob(
       { exchange: this.#exchange, retry: this.#retry, endpoint: this.#pushEndpoint(repository), repository },
       source,
@@ -323,10 +333,22 @@ export class RegistryClient implements AsyncDisposable {
         `registry ${response.url.host} stored ${nameFor(repository, reference)} as something else: ${wrong}`,
       );
     }
+    // The specification has 201. Who answers otherwise, and does not say what was stored, may be no registry at all.
+    if (response.status === 200 && stored === undefined) await this.#checkStored(repository, reference, digest, signal);
     const subject = subjectOf(bytes);
     if (subject !== undefined && header(response, 'oci-subject') === undefined)
       await this.#listReferrer(repository, subject, referrerOf(bytes, mediaType), signal);
     return digest;
+  }
+
+  async #checkStored(repository: Repository, reference: string, digest: Digest, signal: AbortSignal): Promise<void> {
+    const stored = await retrying(this.#retry, signal, () =>
+      this.#manifest(this.#pushEndpoint(repository), repository, reference, signal),
+    );
+    const wrong = brokenPromise({ digest }, stored);
+    if (wrong === undefined) return;
+    const what = nameFor(repository, reference);
+    throw new KilnError('KILN_DIGEST_MISMATCH', `registry ${repository.domain} took ${what} and has something else: ${wrong}`);
   }
 
   async #listReferrer(repository: Repository, subject: Digest, referrer: Descriptor, signal: AbortSignal): Promise<void> {

@@ -69,7 +69,9 @@ async function follow(transport: Transport, request: FetchRequest): Promise<Http
     // A login is for the host it was given for, and does not come back after a way through another one.
     const trusted = authorization !== undefined && url.origin === request.url.origin;
     const response = await send(transport, url, { ...headers, ...(trusted && { authorization }) }, signal);
-    if ((response.status >= 200 && response.status < 300) || response.status === 304) return response;
+    // A part that nobody asked for is not the file.
+    const isWhole = response.status >= 200 && response.status < 300 && response.status !== 206;
+    if (isWhole || response.status === 304) return response;
     if (!REDIRECTS.has(response.status)) throw await statusFailure(response);
     await discard(response);
     if (redirects >= MAX_REDIRECTS) throw redirectFailure(request.url, `more than ${MAX_REDIRECTS} times`);

@@ -224,6 +224,37 @@ test('a limit is shared: while one request waits, no other is sent to that serve
   assert.equal(await Promise.all([first, ...others]), [true, true, true, true]);
 });
 
+test('who answers 200 to everything is no registry: a push to it is not said to have worked', async () => {
+  await using server = await faultServer((_, response) => void response.writeHead(200).end());
+  await using client = quickClient({ hosts: plain(server.host) });
+  const error = await failure(
+    client.putManifest(repositoryAt(server.host), 'latest', MEDIA.ociManifest, Buffer.from('{}'), never()),
+  );
+  assert.match(error.code, /^KILN_(MANIFEST|REGISTRY)_/);
+});
+
+test('a HEAD about another blob does not count as having the blob', async () => {
+  for (const headers of [
+    { 'content-length': 7 },
+    { 'docker-content-digest': digestOf('other'), 'content-length': BLOB.length },
+  ]) {
+    await using server = await faultServer((request, response) => {
+      if (request.method === 'HEAD') response.writeHead(200, headers).end();
+      else if (request.method === 'POST') response.writeHead(202, { location: '/v2/a/blobs/uploads/u' }).end();
+      else response.writeHead(201).end();
+    });
+    await using client = quickClient({ hosts: plain(server.host) });
+    assert.is(await client.pushBlob(repositoryAt(server.host), source, { signal: never() }), 'uploaded');
+  }
+});
+
+test('a part that nobody asked for is not taken for the file', async () => {
+  await using server = await faultServer((_, response) => void response.writeHead(206).end('ab'));
+  await using fetcher = createFetcher({ proxies: NO_PROXIES, retry: quick });
+  const error = await failure(fetcher.get({ url: new URL(`http://${server.host}/f`), headers: {}, signal: never() }, readAll));
+  assert.is(error.code, 'KILN_HTTP_STATUS');
+});
+
 test('a download that is not gone on with (416) begins anew', async () => {
   await using server = await faultServer((request, response, count) => {
     if (request.headers.range) return void response.writeHead(416).end();

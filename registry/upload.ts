@@ -109,6 +109,13 @@ function uploadLocation(response: HttpResponse): URL {
   return redirectTarget(response);
 }
 
+/** Questions for the state of an upload that may come to nothing before it is begun anew. */
+const MAX_UNANSWERED = 2;
+
+function isCancelled(error: unknown): boolean {
+  return error instanceof KilnError && error.code === 'KILN_CANCELLED';
+}
+
 /** One upload, from its POST to the PUT that ends it. What it knows of the registry's side outlives the requests that fail. */
 class Upload {
   readonly #target: Target;
@@ -121,6 +128,8 @@ class Upload {
   #sent = 0;
   /** A request failed: what the registry has is to be asked for. */
   #inDoubt = false;
+  /** How often in a row the question for it came to nothing. */
+  #unanswered = 0;
   /** The offset that was refused last (416): a second time at the same place the upload is given up. */
   #refusedAt: number | undefined;
   /** The most that the registry ever had: what is sent again after a loss is no progress. */
@@ -225,11 +234,15 @@ class Upload {
   async #ask(location: URL): Promise<void> {
     try {
       const response = await this.#send({ method: 'GET', path: location, accept: [204, 200] });
+      this.#unanswered = 0;
       this.#reach(storedBytes(response, this.#source) ?? this.#sent);
       if (header(response, 'location') !== undefined) this.#location = uploadLocation(response);
     } catch (error) {
-      if (error instanceof TransientFailure || !(error instanceof KilnError) || error.code === 'KILN_CANCELLED') throw error;
+      if (!(error instanceof TransientFailure || error instanceof KilnError) || isCancelled(error)) throw error;
+      // One that says when to come back is there. Of one that only breaks, the upload may be what breaks it.
+      if (error instanceof TransientFailure && (error.afterMs || ++this.#unanswered < MAX_UNANSWERED)) throw error;
       // docker-registry gives an upload up within the request that broke.
+      this.#unanswered = 0;
       this.#location = undefined;
     }
   }
