@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import type { MarkForm } from '../layer/marks.ts';
+import { Folds } from '../overlay/folds.ts';
 import type { LayerJobs } from '../overlay/jobs.ts';
 import { OverlayTrees, type TreeKind, type Trees } from '../overlay/trees.ts';
 import type { Store } from '../store/root.ts';
@@ -39,7 +40,9 @@ export function chooseTrees(store: Store, jobs: LayerJobs): Trees {
       explore(() => store.scratch('probe')),
     );
   const { kind, marks } = usable(choice);
-  return kind === 'overlay' ? new OverlayTrees() : new CopyingTrees(jobs, marks, marks === 'overlay' && !readsMarks());
+  return kind === 'overlay'
+    ? new OverlayTrees(new Folds(store, jobs))
+    : new CopyingTrees(jobs, marks, marks === 'overlay' && !readsMarks());
 }
 
 /** What a build in the store at `root` will use; `scratch` makes directories on the file system where the store is or would be. */

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { inFlight } from '../sys/gate.ts';
 import { loadKoffi } from '../sys/koffi.ts';
 
 /** Where distributions put it. Asked by name, so that looking costs no library load. */
@@ -39,21 +40,14 @@ export function openDeflater(path: string, level: number): () => Deflater {
     const compressor = alloc(level);
     return {
       bound: (size) => Number(bound(compressor, size)),
-      member: (input, output) =>
-        new Promise((resolve, reject) => {
-          compress.async(
-            compressor,
-            input,
-            input.byteLength,
-            output,
-            output.byteLength,
-            (error: Error | null, length: number | bigint) => {
-              if (error) reject(error);
-              else if (Number(length) === 0) reject(new Error('libdeflate found its output buffer too small'));
-              else resolve(Number(length));
-            },
-          );
-        }),
+      member: async (input, output) => {
+        const { byteLength: size } = input;
+        const length = await inFlight<number | bigint>((done) =>
+          compress.async(compressor, input, size, output, output.byteLength, done),
+        );
+        if (Number(length) === 0) throw new Error('libdeflate found its output buffer too small');
+        return Number(length);
+      },
     };
   };
 }

@@ -1,4 +1,5 @@
 import type { Digest } from '../../base/digest.ts';
+import { inFlight } from '../sys/gate.ts';
 import { openLibrary } from '../sys/native.ts';
 import type { StreamHash } from './hash.ts';
 
@@ -57,13 +58,10 @@ function bind(): Sha256 | null {
     const final = self.func('int SHA256_Final(void *, void *)');
     const found: Sha256 = {
       init: (context) => void init(context),
-      update: (context, piece) =>
-        new Promise((resolve, reject) => {
-          update.async(context, piece, piece.length, (error, result) => {
-            if (error || Number(result) !== 1) reject(error ?? new Error('SHA256_Update failed'));
-            else resolve();
-          });
-        }),
+      update: async (context, piece) => {
+        const result = await inFlight<number | bigint>((done) => update.async(context, piece, piece.length, done));
+        if (Number(result) !== 1) throw new Error('SHA256_Update failed');
+      },
       final: (into, context) => void final(into, context),
     };
     return found;

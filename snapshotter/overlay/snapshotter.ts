@@ -8,6 +8,7 @@ import { digestOfFile } from '../store/file-digest.ts';
 import { typeFor } from '../store/forms.ts';
 import { bootId } from '../store/owner.ts';
 import type { Store } from '../store/root.ts';
+import { Gate } from '../sys/gate.ts';
 import { ActiveLayer, OverlayActive } from './active.ts';
 import { Flights } from './flights.ts';
 import type { LayerJobs, UnpackRequest } from './jobs.ts';
@@ -19,6 +20,9 @@ import { stackOf } from './stack.ts';
 import type { Trees } from './trees.ts';
 import { Views } from './views.ts';
 import { writeBackLater } from './write-back.ts';
+
+/** Layers that are unpacked at once; an image may have a thousand. */
+const UNPACKING = 16;
 
 /** Snapshots over `store.layers`, as trees that `choose` knows how to make. Nothing is chosen, mounted or copied before it is needed. */
 export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
@@ -33,6 +37,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   readonly #unpacking = new Flights<LayerId | undefined>();
   readonly #unpackingAbove = new Flights<LayerId>();
   readonly #describing = new Flights<LayerInfo>();
+  readonly #gate = new Gate(UNPACKING);
 
   constructor(store: Store, table: LayerTable, content: ContentStore, forms: BlobForms, jobs: LayerJobs, choose: () => Trees) {
     this.#store = store;
@@ -178,9 +183,10 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     }
   }
 
-  /** One process at a time unpacks a layer. */
+  /** One process at a time unpacks a layer, and this one no more at once than it has descriptors and threads for. */
   #locked<V>(layer: ImageLayer, signal: AbortSignal, body: () => Promise<V>): Promise<V> {
-    return withLockFile(join(this.#store.tmp, 'locks', hexOf(layer.diffId)), signal, body);
+    const lock = join(this.#store.tmp, 'locks', hexOf(layer.diffId));
+    return this.#gate.through(() => withLockFile(lock, signal, body));
   }
 
   #request(layer: ImageLayer, files: string): UnpackRequest {

@@ -5,6 +5,7 @@ import { storeError } from '../store/errors.ts';
 import { unmount } from '../sys/mount.ts';
 import { enterPrivateMounts } from '../sys/namespace.ts';
 import { mountOverlay } from '../sys/overlay.ts';
+import type { Folds } from './folds.ts';
 
 /**
  * # How a stack of layers becomes a tree
@@ -53,11 +54,17 @@ export interface OpenTree {
 export class OverlayTrees implements Trees {
   readonly kind = 'overlay';
   readonly marks = 'overlay';
+  readonly #folds: Folds;
+
+  constructor(folds: Folds) {
+    this.#folds = folds;
+  }
 
   async open({ directory, root, files, work }: ActivePlace, lower: readonly string[]): Promise<OpenTree> {
     enterPrivateMounts();
+    const folded = await this.#fold(directory, lower);
     // Volatile: unmounting would otherwise write all of the store's file system back to disk.
-    mounted(directory, () => mountOverlay({ lower, upper: files, work, target: root, volatile: true }));
+    mounted(directory, () => mountOverlay({ lower: folded, upper: files, work, target: root, volatile: true }));
     let isMounted = true;
     const close = () => {
       if (isMounted) unmount(root);
@@ -68,8 +75,17 @@ export class OverlayTrees implements Trees {
 
   async view(root: string, lower: readonly string[], empty: string): Promise<Disposable> {
     enterPrivateMounts();
-    mounted(root, () => mountOverlay({ lower, target: root, empty }));
+    const folded = await this.#fold(root, lower);
+    mounted(root, () => mountOverlay({ lower: folded, target: root, empty }));
     return { [Symbol.dispose]: () => unmount(root) };
+  }
+
+  async #fold(path: string, lower: readonly string[]): Promise<readonly string[]> {
+    try {
+      return await this.#folds.fold(lower);
+    } catch (error) {
+      throw storeError(error, path);
+    }
   }
 }
 

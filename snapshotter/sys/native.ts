@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { inFlight } from './gate.ts';
 import { type Koffi, loadKoffi } from './koffi.ts';
 
 /**
@@ -108,12 +109,10 @@ export function bindAsync(name: string, prototype: string): (...args: Arg[]) => 
   let bound: Bound | undefined;
   return (...args) => {
     bound ??= symbol(prototype);
-    return new Promise((resolve, reject) => {
+    return inFlight((done) => {
       bound!.async(...args, (error, result) => {
         // koffi restores the errno of the pool thread before it calls back (checked by a test).
-        if (error) reject(error);
-        else if (Number(result) < 0) reject(new SysError(name, load().errno()));
-        else resolve(Number(result));
+        done(error ?? (Number(result) < 0 ? new SysError(name, load().errno()) : null), Number(result));
       });
     });
   };

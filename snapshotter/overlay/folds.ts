@@ -1,0 +1,59 @@
+import { createHash } from 'node:crypto';
+import type { Store } from '../store/root.ts';
+import type { ScratchDir } from '../store/scratch.ts';
+import type { LayerJobs } from './jobs.ts';
+
+/**
+ * Overlay takes 500 lower layers, and before Linux 6.7 as many as their names fit into a page: some 230. A stack of more is folded: its lowest
+ * layers become one directory, of hard links, which shows what they show together. Images never have so many but for the strangest.
+ */
+const MOST = 200;
+/** Layers are folded by so many, so that the stacks of one step after the other have the same ones folded. */
+const STEP = 128;
+
+/**
+ * Folded stacks, in the scratch space of this process: no image, record or layer knows of them. Each is made once, out of the one of
+ * fewer layers, and stays until the store is closed.
+ */
+export class Folds {
+  readonly #store: Pick<Store, 'scratch'>;
+  readonly #jobs: Pick<LayerJobs, 'assemble'>;
+  readonly #made = new Map<string, Promise<ScratchDir>>();
+
+  constructor(store: Pick<Store, 'scratch'>, jobs: Pick<LayerJobs, 'assemble'>) {
+    this.#store = store;
+    this.#jobs = jobs;
+  }
+
+  /** Directories that together show what `lower` (bottom first) show, few enough for one mount. */
+  async fold(lower: readonly string[]): Promise<readonly string[]> {
+    if (lower.length <= MOST) return lower;
+    const count = Math.ceil((lower.length - MOST) / STEP) * STEP;
+    return [(await this.#folded(lower, count)).path, ...lower.slice(count)];
+  }
+
+  /** The lowest `count` in one directory. */
+  #folded(lower: readonly string[], count: number): Promise<ScratchDir> {
+    const key = createHash('sha256').update(lower.slice(0, count).join('\0')).digest('hex');
+    const known = this.#made.get(key);
+    if (known) return known;
+    const made = this.#make(lower, count);
+    this.#made.set(key, made);
+    // Who asks later tries again.
+    made.catch(() => this.#made.delete(key));
+    return made;
+  }
+
+  async #make(lower: readonly string[], count: number): Promise<ScratchDir> {
+    const before = count > STEP ? [(await this.#folded(lower, count - STEP)).path] : [];
+    const directory = this.#store.scratch('fold');
+    try {
+      const layers = [...before, ...lower.slice(count - STEP, count)];
+      await this.#jobs.assemble({ layers, root: directory.path, files: 'link' });
+      return directory;
+    } catch (error) {
+      directory[Symbol.dispose]();
+      throw error;
+    }
+  }
+}
