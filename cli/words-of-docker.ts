@@ -33,7 +33,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, readonly string[] 
     remove: ['rmi'],
     save: ['save'],
     tag: ['tag'],
-    prune: "'kiln rmi NAME' removes images, 'kiln prune' the build cache",
+    prune: ['image', 'prune'],
     import: 'build it: FROM scratch and ADD of the archive',
   },
   container: { run: ['run'] },
@@ -41,7 +41,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, readonly string[] 
   system: {
     df: ['du'],
     info: ['doctor'],
-    prune: "'kiln prune' removes build cache, 'kiln rmi NAME' images",
+    prune: "'kiln prune' removes build cache, 'kiln image prune' images without a name, 'kiln rmi NAME' others",
   },
 };
 

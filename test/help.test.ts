@@ -37,7 +37,6 @@ const NOT_THERE: readonly (readonly [string, RegExp])[] = [
   ['buildx', /build is kiln build/],
   ['buildx --help', /build is kiln build/],
   ['buildx create --name x', /there are no builders/],
-  ['image prune', /kiln rmi NAME/],
   ['image lss', /did you mean 'kiln image ls'/],
   ['ps', /no containers that stay/],
   ['version foo', /takes no arguments, but got "foo"/],
