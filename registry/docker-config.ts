@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { errnoOf, KilnError } from '../base/errors.ts';
 import { osError, reading, reasonOf, writing } from '../base/oserror.ts';
 import { DEFAULT_DOMAIN } from '../base/reference.ts';
+import { brokenLink } from '../snapshotter/sys/brokenlink.ts';
 import { isObject, jsonOf, mapOf, record, text } from './fields.ts';
 
 /** One login in `auths`. `auth` is the base64 of `user:password`. */
@@ -63,6 +64,8 @@ function read(path: string, empty: readonly string[], tell?: (reason: string) =>
     written = readFileSync(path, 'utf8');
   } catch (error) {
     if (errnoOf(error) === 'EACCES') tell?.(`${path} cannot be read: ${reasonOf(error)}`);
+    const target = errnoOf(error) === 'ENOENT' ? brokenLink(path) : undefined;
+    if (target !== undefined) tell?.(`${path} is a link to ${JSON.stringify(target)}, where there is nothing`);
     if (empty.includes(errnoOf(error) ?? '')) return {};
     throw osError(error, reading("docker's configuration", path));
   }

@@ -109,6 +109,22 @@ test('configuration: one that is named has to be there and readable', async () =
   told(await logout('loop'), 'DOCKER_CONFIG', 'loop/config.json', LEADS_TO_ITSELF);
 });
 
+test('a link to a configuration that leads nowhere is told with its target', async () => {
+  await using rig = await rigged();
+  symlinkSync('gone/kiln.toml', rig.path('broken'));
+  told(
+    await rig.kiln(['build', 'c'], { env: { KILN_CONFIG: 'broken' } }),
+    'KILN_CONFIG',
+    'broken',
+    /a link to "gone\/kiln\.toml"|no such file/,
+  );
+  mkdirSync(rig.path('docker'));
+  symlinkSync('lost.json', rig.path('docker/config.json'));
+  const { code, stderr } = await rig.kiln(['build', 'c'], { env: { DOCKER_CONFIG: rig.path('docker') } });
+  assert.is(code, 0, stderr);
+  assert.match(stderr, /config\.json is a link to "lost\.json"/);
+});
+
 test('too many open files are no change of the context, and name the limit', async () => {
   await using rig = await rigged();
   const outcomes = new Set<string>();

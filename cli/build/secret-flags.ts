@@ -1,10 +1,10 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import { attempt } from '../../base/oserror.ts';
+import { brokenLink } from '../../snapshotter/sys/brokenlink.ts';
 import { keyValues, splitCsv } from '../arguments.ts';
 import { homeDirectory } from '../caller.ts';
 import type { SecretSpec, SshSpec } from './options.ts';
-import { danglingTarget } from './tree-file.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -96,7 +96,7 @@ function isReadable(id: string, path: string): boolean {
 
 /** Where a link that leads nowhere should have led, for messages. */
 function leading(path: string): string {
-  const target = danglingTarget(path);
+  const target = brokenLink(path);
   return target === undefined ? '' : `, a link to ${JSON.stringify(target)}`;
 }
 

@@ -6,8 +6,8 @@ import type { SshAgentSource } from '../../executor/ssh/agent.ts';
 import { keyAgent } from '../../executor/ssh/key-agent.ts';
 import { readSigningKey, type SigningKey } from '../../executor/ssh/signing-key.ts';
 import { socketAgent } from '../../executor/ssh/socket-agent.ts';
+import { brokenLink } from '../../snapshotter/sys/brokenlink.ts';
 import type { SshSpec } from './options.ts';
-import { danglingTarget } from './tree-file.ts';
 
 /** No file of a key is near this. */
 const KEY_LIMIT = 100 * 1024;
@@ -67,7 +67,7 @@ function statOf(path: string): Stats {
     return statSync(path);
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw unreadable(path, error);
-    const target = danglingTarget(path);
+    const target = brokenLink(path);
     const missing =
       target === undefined
         ? 'there is no such socket or key'

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../../base/errors.ts';
+import { brokenLink } from '../../snapshotter/sys/brokenlink.ts';
 import { fstat } from '../../snapshotter/sys/calls.ts';
 import { S } from '../../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
@@ -69,7 +70,7 @@ export function readNamed(path: string, max: number, { devices = false } = {}): 
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
   }
-  if (!stat) return danglingLink(path, linkOnHost) ?? { kind: 'absent' };
+  if (!stat) return danglingLink(path, brokenLink) ?? { kind: 'absent' };
   const readable = ({ mode }: Stats) => isA(mode, S.IFREG) || (devices && isA(mode, S.IFCHR));
   if (!readable(stat)) return { kind: 'other', what: kindOf(stat.mode) };
   const fd = openSync(path, READ);
@@ -79,11 +80,6 @@ export function readNamed(path: string, max: number, { devices = false } = {}): 
   } finally {
     closeSync(fd);
   }
-}
-
-/** The target of a link at a path of the user's that leads nowhere; undefined of anything else. */
-export function danglingTarget(path: string): string | undefined {
-  return linkOnHost(path);
 }
 
 /** What is wrong with a file that is there and cannot be read as what it is for, as the end of a sentence that begins with its name. */
@@ -161,22 +157,6 @@ function danglingLink(path: string, linkAt: (path: string) => string | undefined
 function linkIn(root: Root, path: string): string | undefined {
   const stat = root.stat(path, { follow: false });
   return stat && isA(stat.mode, S.IFLNK) ? root.readlink(path) : undefined;
-}
-
-/** The links of the user's own directories lead somewhere: only one that leads nowhere is of interest. */
-function linkOnHost(path: string): string | undefined {
-  if (!statOf(path, lstatSync)?.isSymbolicLink()) return undefined;
-  return statOf(path) ? undefined : readlinkSync(path);
-}
-
-/** Of what the links lead to, unless told; undefined when there is nothing. */
-function statOf(path: string, stat: typeof statSync | typeof lstatSync = statSync): Stats | undefined {
-  try {
-    return stat(path, { throwIfNoEntry: false });
-  } catch (error) {
-    if (errnoOf(error) === 'ENOTDIR') return undefined;
-    throw error;
-  }
 }
 
 const KINDS: Readonly<Record<number, string>> = {
