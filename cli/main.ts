@@ -31,7 +31,12 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       hint: `flags come behind the command: 'kiln COMMAND ${first}'`,
       exitCode: 2,
     });
-  if (!Object.hasOwn(COMMANDS, first)) return await dispatch((await import('./words-of-docker.ts')).inWordsOfKiln(argv));
+  if (!Object.hasOwn(COMMANDS, first)) {
+    const { asksForGroup, groupHelp, inWordsOfKiln } = await import('./words-of-docker.ts');
+    if (!asksForGroup(argv)) return await dispatch(inWordsOfKiln(argv));
+    stdout.write(groupHelp(first));
+    return 0;
+  }
   const words = subcommandHelp(first, rest);
   const onlyHelp = words.length > 0 && words.every((word) => word === '--help' || word === '-h');
   if (process.getuid?.() !== 0 && !NEEDS_NO_STORE.has(first) && !onlyHelp) (await import('./rootless.ts')).enterUserNamespace();
@@ -66,7 +71,7 @@ function subcommandHelp(first: string, rest: readonly string[]): readonly string
   return rest[1] === undefined ? ['--help'] : [...rest.slice(1), '--help'];
 }
 
-const HAS_SUBCOMMANDS: ReadonlySet<string> = new Set(['cache', 'debug', 'imagetools']);
+const HAS_SUBCOMMANDS: ReadonlySet<string> = new Set(['cache', 'debug', 'image', 'imagetools']);
 
 function overview(): string {
   const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));

@@ -33,6 +33,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, readonly string[] 
     remove: ['rmi'],
     save: ['save'],
     tag: ['tag'],
+    // Kiln's own (commands/image.ts).
     prune: ['image', 'prune'],
     import: 'build it: FROM scratch and ADD of the archive',
   },
@@ -41,7 +42,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, readonly string[] 
   system: {
     df: ['du'],
     info: ['doctor'],
-    prune: "'kiln prune' removes build cache, 'kiln image prune' images without a name, 'kiln rmi NAME' others",
+    prune: "'kiln prune' removes build cache, 'kiln rmi NAME' images",
   },
 };
 
@@ -67,13 +68,26 @@ function builders(...words: readonly string[]): Readonly<Record<string, string>>
 export function inWordsOfKiln(argv: readonly string[]): readonly string[] {
   const [first = '', second, ...rest] = argv;
   const group = Object.hasOwn(GROUPS, first) ? GROUPS[first] : undefined;
-  if (group && (second === undefined || /^(-h|--help|help)$/.test(second))) throw unknown(first, listed(first, group));
+  if (group && second === undefined) throw unknown(first, listed(first, group));
   const found = group ? own(group, second ?? '') : own(ALONE, first);
   if (typeof found === 'string') throw unknown(group ? `${first} ${second}` : first, found);
   if (found) return group ? [...found, ...rest] : [...found, ...argv.slice(1)];
   if (group) throw unknown(`${first} ${second}`, close(second ?? '', Object.keys(group), `${first} `) ?? listed(first, group));
   const words = [...Object.keys(COMMANDS), 'help', 'version'];
   throw unknown(first, close(first, words) ?? "'kiln --help' lists the commands");
+}
+
+/** Whether only the help of a group of docker's is asked for. */
+export function asksForGroup([first = '', second = '', ...rest]: readonly string[]): boolean {
+  return Object.hasOwn(GROUPS, first) && /^(?:-h|--help|help)$/.test(second) && rest.every((word) => word.startsWith('-'));
+}
+
+export function groupHelp(name: string): string {
+  const group = GROUPS[name] ?? {};
+  const lines = Object.entries(group).flatMap(([word, words]) =>
+    typeof words === 'string' ? [] : [`  ${word.padEnd(11)}kiln ${words.join(' ')}\n`],
+  );
+  return `Usage: kiln ${name} COMMAND\n\nNames that docker has for commands of Kiln:\n${lines.join('')}`;
 }
 
 function own<T>(words: Readonly<Record<string, T>>, word: string): T | undefined {

@@ -1,10 +1,15 @@
 import { COMMANDS, type CommandName } from '../commands.ts';
-import { inWordsOfKiln } from '../words-of-docker.ts';
+import { stdout } from '../output.ts';
+import { groupHelp, inWordsOfKiln } from '../words-of-docker.ts';
 
-/** `kiln image COMMAND`, as docker has it: `prune` for images without a name, and docker's names for what `kiln` does itself. */
+/** `kiln image COMMAND`, as docker has it: `prune` for images without a name, and other names for what `kiln` does itself. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const [name, ...rest] = argv;
+  const [name = '', ...rest] = argv;
   if (name === 'prune') return await (await import('./image-prune.ts')).run(rest);
-  const [command, ...words] = inWordsOfKiln(['image', ...argv]);
+  if (name === '--help' || name === '-h') {
+    stdout.write(groupHelp('image'));
+    return 0;
+  }
+  const [command = '', ...words] = inWordsOfKiln(['image', ...argv]);
   return await (await COMMANDS[command as CommandName].load()).run(words);
 }
