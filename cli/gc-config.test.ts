@@ -51,6 +51,8 @@ test('a wrong configuration names the file', async () => {
     '[worker]\noci = 3\n',
     '[[worker.oci.gcpolicy]]\nfilters = "x"\n',
     '[worker.oci]\nmaxUsedSpace = "lots"\n',
+    '[worker.oci]\ngc = "no"\n',
+    '[[worker.oci.gcpolicy]]\nmaxUsedSpce = "1GB"\n',
     '[',
   ]) {
     const error = await parseGcPolicies(text, 'k.toml', DISK).catch((caught: unknown) => caught);

@@ -1,4 +1,5 @@
 import { KilnError, messageOf } from '../base/errors.ts';
+import { didYouMean } from '../base/suggest.ts';
 import { parseDuration, parseFilters } from '../cache/gc/filter.ts';
 import { type Disk, defaultLimits, defaultPolicies, type Limits, type PrunePolicy } from '../cache/gc/policy.ts';
 import { textIfThere } from '../registry/textfile.ts';
@@ -33,6 +34,7 @@ export async function parseGcPolicies(text: string, path: string, disk: Disk): P
   try {
     const workers = table(parse(text)['worker']);
     const worker = table(workers['oci'] ?? workers['containerd']);
+    if (worker['gc'] !== undefined && typeof worker['gc'] !== 'boolean') throw new Error('gc is neither true nor false');
     if (worker['gc'] === false) return undefined;
     if (worker['gcpolicy'] === undefined) return defaultPolicies(limitsOf(worker, disk));
     if (!Array.isArray(worker['gcpolicy'])) throw new Error('gcpolicy is not a list of tables');
@@ -56,7 +58,11 @@ function limitsOf(worker: Table, disk: Disk): Limits {
   return given.reserved + given.maxUsed + given.minFree === 0 ? defaultLimits(disk) : given;
 }
 
+const POLICY_KEYS = ['all', 'filters', 'keepBytes', 'keepDuration', 'maxUsedSpace', 'minFreeSpace', 'reservedSpace'];
+
 function policyOf(policy: Table, name: string, disk: Disk): PrunePolicy {
+  const stray = Object.keys(policy).find((key) => !POLICY_KEYS.includes(key));
+  if (stray !== undefined) throw new Error(`${name}: ${stray} is not a field of a policy${didYouMean(stray, POLICY_KEYS)}`);
   const filters = policy['filters'] ?? [];
   if (!Array.isArray(filters) || !filters.every((filter) => typeof filter === 'string'))
     throw new Error(`${name}: filters is not a list of strings`);

@@ -8,10 +8,17 @@ export function withoutEffect(
 ): readonly string[] {
   const builder = (flags['builder'] as string | undefined) || env['BUILDX_BUILDER'] || 'default';
   const source = flags['builder'] ? '--builder' : 'BUILDX_BUILDER';
+  const asks =
+    flags['check'] === true ? '--check' : flags['call'] && !/^build(,|$)/i.test(String(flags['call'])) ? '--call' : undefined;
+  const results = ['output', 'push', 'load', 'iidfile', 'metadataFile'].filter((name) => flags[name] !== undefined);
   const told: readonly (readonly [boolean, string])[] = [
     [!OWN.has(builder), `${source} ${JSON.stringify(builder)} has no effect: Kiln has one builder, itself`],
     [flags['isolation'] !== undefined, '--isolation has no effect: every step runs in a sandbox'],
     [flags['securityOpt'] !== undefined, '--security-opt has no effect: use RUN --security=insecure and --allow'],
+    [
+      asks !== undefined && results.length > 0,
+      `${asks} builds nothing, so there is no effect of ${results.map(flagOf).join(', ')}`,
+    ],
     [flags['debug'] === true, '--debug has no effect: errors say all that is known, kiln logs has the rest'],
     [hasAnnotations(flags) && !makesImage(flags), '--annotation has no effect: no output of this build is an image'],
     [flags['compress'] === true, '--compress has no effect: the context is not sent anywhere'],
@@ -36,6 +43,10 @@ export function withoutEffect(
     ],
   ];
   return told.flatMap(([applies, sentence]) => (applies ? [sentence] : []));
+}
+
+function flagOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 /** Names by which docker's own builder goes, and Kiln's. */

@@ -1,9 +1,9 @@
-import { parsePlatform } from '../../registry/platforms.ts';
 import { newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { fullName, shownName } from '../image/find.ts';
 import { pullImage } from '../image/pull.ts';
 import { stdout } from '../output.ts';
+import { platformFlag } from '../platform-flag.ts';
 import { openSession } from '../session.ts';
 import { shownTransfer } from '../transfers.ts';
 
@@ -17,11 +17,12 @@ export async function run(argv: readonly string[]): Promise<number> {
   const flags = command.opts<{ platform?: string; quiet?: boolean }>();
   const [name = ''] = command.args;
   const full = fullName(name);
+  const platform = platformFlag(flags.platform, process.env);
   await using session = openSession();
   using cancel = cancelOnSignals();
   const image = await shownTransfer('Pulling', `pulling ${full}`, flags, (report) =>
     pullImage(session, name, {
-      platform: flags.platform === undefined ? undefined : parsePlatform(flags.platform),
+      platform,
       signal: cancel.signal,
       report,
     }),

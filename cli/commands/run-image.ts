@@ -5,7 +5,7 @@ import { runsOn } from '../../base/platformmatch.ts';
 import type { ProcessSpec } from '../../executor/executor.ts';
 import { createExecutor } from '../../executor/run.ts';
 import { printable } from '../../registry/failures.ts';
-import { hostPlatform, parsePlatform } from '../../registry/platforms.ts';
+import { hostPlatform } from '../../registry/platforms.ts';
 import { imageSources, type SourceImage } from '../../registry/pull.ts';
 import { unpackImage } from '../../registry/unpack.ts';
 import { collect, newCommand, parseArguments } from '../arguments.ts';
@@ -15,6 +15,7 @@ import { configuredEmulation } from '../emulation-options.ts';
 import { findImage } from '../image/find.ts';
 import { configuredNetwork } from '../network-options.ts';
 import { stderr, stdout } from '../output.ts';
+import { platformFlag } from '../platform-flag.ts';
 import type { Output } from '../progress/view.ts';
 import { registryOptions } from '../registry-options.ts';
 import { openSession, stateDirectory } from '../session.ts';
@@ -54,7 +55,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   await using session = openSession();
   using cancel = cancelOnSignals();
   const image = findImage(session.images, name);
-  const platform = flags.platform === undefined ? hostPlatform() : parsePlatform(flags.platform);
+  const asked = platformFlag(flags.platform, process.env);
+  const platform = asked ?? hostPlatform();
   await using sources = imageSources({
     content: session.content,
     images: session.images,
@@ -65,7 +67,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     platform,
     { pull: false, signal: cancel.signal },
   );
-  checkPlatform(source, platform, flags.platform !== undefined);
+  checkPlatform(source, platform, asked !== undefined);
   const snapshot = await unpackImage({ ...session, sources }, source, cancel.signal);
   await using active = await session.snapshotter.prepare(snapshot);
   await using executor = createExecutor({
