@@ -1,3 +1,4 @@
+import { CancelledError } from '../base/errors.ts';
 import { closedOutput, stderr, stdout } from './output.ts';
 import { exitCodeOf, printError } from './report.ts';
 
@@ -17,6 +18,8 @@ export interface Outcome {
 
 /** The process has failed until `succeed`, in the words of sysexits.h by a fault of its own. */
 const UNTOLD = 70;
+/** What a command that was cancelled, and has told so itself, answers. */
+const CANCELLED = 130;
 /** After the outcome nothing should hold the event loop. What does may be a connection that is about to close. */
 const LINGER_MS = 60_000;
 
@@ -29,6 +32,7 @@ export function beginOutcome(): Outcome {
   process.on('uncaughtException', lastResort).on('unhandledRejection', lastResort);
   return {
     async answered(code) {
+      if (code === CANCELLED) endNow(code);
       if (code !== 0) return tell(code);
       const lost = stdout.lost === 'closed' ? closedOutput() : undefined;
       if (lost) return this.failed(lost);
@@ -36,6 +40,8 @@ export function beginOutcome(): Outcome {
     },
     async failed(error) {
       await printError(error);
+      // Who cancels waits for nobody: bytes that a reader who stands still has not taken would hold the loop.
+      if (error instanceof CancelledError) endNow(error.exitCode);
       tell(exitCodeOf(error));
     },
   };

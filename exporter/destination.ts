@@ -20,6 +20,7 @@ import type { Destination } from './options.ts';
 
 /** How much is written to a file before other work, and the signal, get their turn. */
 const YIELD_BYTES = 1 << 20;
+const PAUSE_MS = 10;
 /** As many as the kernel follows. */
 const MAX_LINKS = 40;
 
@@ -45,6 +46,7 @@ async function writeAt(given: string, signal: AbortSignal, body: Body, about: Ab
   const path = resolve(given);
   const stat = statOf(path, about);
   if (stat?.isDirectory()) throw isDirectory(path, '--output');
+  if (stat?.isFIFO()) return await writeOpened(await openFifo(path, about, signal), signal, body, about);
   if (stat && !stat.isFile()) return await writeFileAt(path, constants.O_WRONLY, signal, body, about);
   const file = sinking(about, () => followed(path));
   await writeNewFile(file, signal, body, about);
@@ -194,6 +196,10 @@ export async function appear(
 
 async function writeFileAt(path: string, flags: number, signal: AbortSignal, body: Body, about: About): Promise<void> {
   const fd = sinking(about, () => openSync(path, flags, 0o644));
+  await writeOpened(fd, signal, body, about);
+}
+
+async function writeOpened(fd: number, signal: AbortSignal, body: Body, about: About): Promise<void> {
   let open = true;
   try {
     await body(descriptorSink(fd, about, signal));
@@ -209,20 +215,48 @@ function descriptorSink(fd: number, about: About, signal: AbortSignal): ByteSink
   let sinceYield = 0;
   return {
     async write(bytes) {
-      sinking(about, () => {
-        for (let at = 0; at < bytes.byteLength; ) {
-          const written = writeSync(fd, bytes, at);
-          // No regular file takes nothing; asked for ever, something else would say so for ever.
-          if (written === 0) throw Object.assign(new Error('nothing was written'), { code: 'EIO' });
-          at += written;
-        }
-      });
+      for (let at = 0; at < bytes.byteLength; ) {
+        const written = writeSome(fd, bytes, at, about);
+        // A fifo whose reader is slow: there is nothing to watch, and the user may end it meanwhile.
+        if (written === undefined) await pause(signal);
+        else at += written;
+      }
       if ((sinceYield += bytes.byteLength) < YIELD_BYTES) return;
       sinceYield = 0;
       await new Promise(setImmediate);
       if (signal.aborted) throw new CancelledError(signal.reason);
     },
   };
+}
+
+/** Undefined when the descriptor takes nothing now. */
+function writeSome(fd: number, bytes: Uint8Array, at: number, about: About): number | undefined {
+  try {
+    const written = writeSync(fd, bytes, at);
+    // No file takes nothing; asked for ever, it would say so for ever.
+    if (written === 0) throw Object.assign(new Error('nothing was written'), { code: 'EIO' });
+    return written;
+  } catch (error) {
+    if (errnoOf(error) === 'EAGAIN') return undefined;
+    throw outputFailure(error, about);
+  }
+}
+
+async function pause(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) throw new CancelledError(signal.reason);
+  await new Promise((done) => setTimeout(done, PAUSE_MS));
+}
+
+/** A fifo that nobody reads yet is waited for as the kernel would, but so that it can be ended. */
+async function openFifo(path: string, about: About, signal: AbortSignal): Promise<number> {
+  for (;;) {
+    try {
+      return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENXIO') throw outputFailure(error, about);
+    }
+    await pause(signal);
+  }
 }
 
 const STDOUT: About = {
@@ -253,7 +287,14 @@ function standardOutput(signal: AbortSignal): ByteSink {
     write(bytes) {
       if (signal.aborted) throw new CancelledError(signal.reason);
       return new Promise((done, fail) => {
-        process.stdout.write(bytes, (error) => (error ? fail(outputFailure(pipeError(error), STDOUT)) : done()));
+        // A reader that stands still must not hold us.
+        const abort = () => fail(new CancelledError(signal.reason));
+        signal.addEventListener('abort', abort, { once: true });
+        process.stdout.write(bytes, (error) => {
+          signal.removeEventListener('abort', abort);
+          if (error) fail(outputFailure(pipeError(error), STDOUT));
+          else done();
+        });
       });
     },
   };

@@ -158,6 +158,23 @@ test('every output to standard output: a full disk, one behind a redirection, a 
   failedWell(fifo, 'a fifo', /fifo cannot be written: the reader has gone/);
 });
 
+test('a reader that stands still holds nobody who wants to end', async () => {
+  await using rig = await rigged();
+  execFileSync('mkfifo', [rig.path('p'), rig.path('fifo')]);
+  // More than a pipe takes, so it is full when the bytes stop: what is sent is seen in the pipe's count of them (FIONREAD), by way of python.
+  const full =
+    "python3 -c \"import fcntl,os,struct,sys,termios,time\nf=os.open(sys.argv[1],os.O_RDWR|os.O_NONBLOCK)\nwhile struct.unpack('i',fcntl.ioctl(f,termios.FIONREAD,b'....'))[0]<4096: time.sleep(.01)\"";
+  for (const [name, pipe, output] of [
+    ['standard output', 'p', '- c >p'],
+    ['a fifo', 'fifo', 'fifo c'],
+  ] as const) {
+    const script = `exec 9<>${pipe}; '${KILN}' build -o type=oci,dest=${output} & k=$!; ${full} ${pipe}; kill -TERM $k; wait $k`;
+    const ran = await run(['bash', '-c', script], { cwd: rig.directory, env: { KILN_ROOT: rig.store } });
+    assert.is(ran.code, 130, `${name}: ${ran.stderr}`);
+    assert.match(ran.stderr, 'KILN_CANCELLED', name);
+  }
+});
+
 test('text: a list may end early, a log is whole or an error, and no reader decides whether a build is done', async () => {
   await using rig = await rigged();
   const status = 'exit ${PIPESTATUS[0]}';
