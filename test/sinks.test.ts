@@ -194,9 +194,9 @@ test('text: a list may end early, a log is whole or an error, and no reader deci
       /standard output cannot be written: no space left/,
     );
   // Removed in turn, each with a line: all of them are, and the build that nobody listens to is done.
-  for (const name of ['a', 'b', 'x']) await rig.kiln(['tag', 'img', name], { expect: 0 });
-  assert.is((await shell(rig, `kiln rmi a b x | true; ${status}`)).code, 0);
-  assert.not.match((await rig.kiln(['images'])).stdout, /^[abx] /m);
+  for (const name of ['one', 'two', 'yet']) await rig.kiln(['tag', 'img', name], { expect: 0 });
+  assert.is((await shell(rig, `kiln rmi one two yet | true; ${status}`)).code, 0);
+  assert.not.match((await rig.kiln(['images'])).stdout, /^(one|two|yet) /m);
   const deaf = await shell(rig, `kiln build --no-cache --progress=plain -t deaf c 2>&1 >/dev/null | true; ${status}`);
   assert.is(deaf.code, 0);
   await rig.kiln(['inspect', 'deaf'], { expect: 0 });
