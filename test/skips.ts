@@ -18,6 +18,8 @@ const ACCEPTED: readonly { readonly words: RegExp; readonly when?: () => boolean
   { words: /this host does not count memory/, why: 'a kernel without memory accounting' },
   { words: /needs \/dev\/net\/tun/, why: 'a container may have none' },
   { words: /this kernel has no vfat/, why: 'a kernel has the file systems that it was built with' },
+  { words: /calls of x86 programs: this is another processor$/, why: 'what another processor runs is tested on it' },
+  { words: /calls of 32-bit programs: this kernel runs none$/, why: 'a kernel may be built without them' },
   { words: /has no Node older than 22/, why: 'the project ships its own Node; an older one is the machine’s' },
   { words: /another OpenSSL than the one it is released with/, why: 'a distribution builds Node in its own way' },
   { words: /no libseccomp for this CPU/, why: 'the profile is compiled for CPUs that Kiln is shipped for' },

@@ -52,7 +52,9 @@ function agentOf(id: string, paths: readonly string[]): SshAgentSource {
 
 function keyAt(path: string): SigningKey {
   const stat = statOf(path);
-  if (!stat.isFile() || stat.size > KEY_LIMIT) throw noAgent(`${path} is neither a socket nor the file of a key`);
+  // A pipe, as `<(command)` makes one, is as good as a file.
+  if (!(stat.isFile() || stat.isFIFO()) || stat.size > KEY_LIMIT)
+    throw noAgent(`${path} is neither a socket nor the file of a key`);
   try {
     return readSigningKey(readFileSync(path), basename(path));
   } catch (error) {
