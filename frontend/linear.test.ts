@@ -3,7 +3,9 @@ import * as assert from 'uvu/assert';
 import { KilnError } from '../base/errors.ts';
 import { checkBuild, outlineBuild } from './call/call.ts';
 import { checkText } from './call/texts.ts';
+import { convertDockerfile } from './convert/convert.ts';
 import type { FrontendRequest } from './frontend.ts';
+import { parseDockerfile } from './parse.ts';
 import { requestOf } from './testing/request.ts';
 
 /**
@@ -36,7 +38,7 @@ const LINES: readonly string[] = [
   'FROM s0 AS s%\nENV A%=v',
   'FROM scratch AS s%\nCOPY --from=s%- a b',
 ];
-const COUNT = 3000;
+const COUNT = 2000;
 const FAR_FROM_LINEAR = 3;
 /** Less than this many milliseconds cannot be told from what else the process does. */
 const NOTHING = 40;
@@ -79,12 +81,31 @@ for (const line of LINES) {
   });
 }
 
+async function convertedTo(text: string): Promise<string> {
+  const request = requestOf(text);
+  try {
+    await convertDockerfile(request, parseDockerfile(request.dockerfile));
+    return 'lowered';
+  } catch (error) {
+    return error instanceof KilnError ? error.code : String(error);
+  }
+}
+
 test('what grows with each instruction beyond all measure is refused', async () => {
   const code = async (line: string) => {
     const failure = (thrown: unknown) => (thrown instanceof KilnError ? thrown.code : String(thrown));
     return await outlineBuild(requestOf(textOf(line, 8000)), () => {}).then(() => 'lowered', failure);
   };
   assert.is(await code('WORKDIR w'), 'KILN_CWD');
+  const triggers = `FROM scratch AS b\n${'ONBUILD RUN x\n'.repeat(300)}${'FROM b\n'.repeat(300)}`;
+  const checked = await checkBuild(requestOf(triggers)).then(
+    ({ error }) => error?.code,
+    (error: unknown) => (error instanceof KilnError ? error.code : String(error)),
+  );
+  assert.is(checked, 'KILN_DOCKERFILE_TOO_COMPLEX');
+  const variables = Array.from({ length: 6000 }, (_, at) => `ENV A${at}=${'v'.repeat(20)}\n`).join('');
+  const runs = Array.from({ length: 1000 }, (_, at) => `RUN x${at}\n`).join('');
+  assert.is(await convertedTo(`FROM scratch\n${variables}${runs}`), 'KILN_DOCKERFILE_TOO_COMPLEX');
   assert.is(await code('ARG A%=v\nRUN x'), 'KILN_DOCKERFILE_TOO_COMPLEX');
   assert.is(await code('ENV a=${a}xx'), 'KILN_DOCKERFILE_TOO_COMPLEX');
 });

@@ -287,9 +287,10 @@ function outputsOf(wire: ParsedRecord, more: readonly ParsedRecord[]): (readonly
   if (!first) return [];
   const outputs = [first];
   if (more.length === 0) return outputs;
+  const named = new Map(more.toReversed().map((record) => [record.digest, record]));
   for (let index = 1; index < MAX_OUTPUTS; index++) {
     const name = outputName(wire.digest, index);
-    const layers = more.find(({ digest }) => digest === name)?.result?.();
+    const layers = named.get(name)?.result?.();
     if (!layers) break;
     outputs.push([...layers]);
   }

@@ -165,6 +165,9 @@ function nearestStage({ stages }: Conversion, written: string): StageNode | unde
   return same ?? stages.all.find(({ label }) => label !== '' && label === near);
 }
 
+/** Each stage has its own of every trigger of its base: their number can grow with the square of the file. */
+const MAX_TRIGGERS = 20_000;
+
 /** True when a trigger reads from a stage or image. */
 function addTriggers(conversion: Conversion, stage: StageNode): boolean {
   if (stage.dispatched || stage.onBuildDone || (!stage.base && !stage.resolved)) return false;
@@ -174,6 +177,17 @@ function addTriggers(conversion: Conversion, stage: StageNode): boolean {
   const expressions = [...(stage.base ? [] : (stage.image.config.OnBuild ?? [])), ...fromBase];
   delete stage.image.config.OnBuild;
   if (expressions.length === 0) return false;
+  conversion.triggers.count += expressions.length;
+  if (conversion.triggers.count > MAX_TRIGGERS) {
+    throw new KilnError(
+      'KILN_DOCKERFILE_TOO_COMPLEX',
+      `the ONBUILDs of all bases together are more than ${MAX_TRIGGERS} instructions`,
+      {
+        place: placeOf(stage.errorRange),
+        hint: 'write what they do into one stage, and build the others on that',
+      },
+    );
+  }
   const commands = triggersOf(expressions, stage.baseName, stage.errorRange).map((i) =>
     toCommand(i, conversion.stages, conversion.words, true),
   );

@@ -26,6 +26,8 @@ export interface Conversion {
   /** What the first cache mount of each id says of its owner. */
   readonly cacheOwners: Map<string, string>;
   readonly warn: Warn;
+  /** Instructions that came out of ONBUILDs so far. */
+  readonly triggers: { count: number };
   /** Tells the checks that an instruction has been lowered. */
   readonly reached: (range: SourceRange) => void;
 }

@@ -1,3 +1,4 @@
+import { KilnError } from '../../base/errors.ts';
 import { normalisePlatform, type Platform } from '../../base/platform.ts';
 import { tryParseReference } from '../../base/reference.ts';
 import { localSource } from '../../solver/llb/builder.ts';
@@ -89,9 +90,23 @@ function resultOf(conversion: Conversion, target: StageNode): TargetResult {
   warnManyLayers(conversion, target, image);
   return {
     platform: conversion.implicitTarget ? platformOfImage(image) : conversion.target,
-    edge: tree && seal(tree, conversion.target),
+    edge: tree && seal(tree, conversion.target, graphScale()),
     config: image,
     ...(target.baseImage && { base: target.baseImage }),
+  };
+}
+
+/** BuildKit takes definitions of 16 MiB. */
+const MAX_GRAPH = 128 << 20;
+
+function graphScale(): (bytes: number) => void {
+  let total = 0;
+  return (bytes) => {
+    total += bytes;
+    if (total <= MAX_GRAPH) return;
+    throw new KilnError('KILN_DOCKERFILE_TOO_COMPLEX', `the steps would take more than ${MAX_GRAPH >> 20} MiB to describe`, {
+      hint: 'each RUN is described with all variables that are set before it: set fewer, or later',
+    });
   };
 }
 
@@ -118,6 +133,7 @@ function begin(request: FrontendRequest, dockerfile: Dockerfile, asked: Platform
     contextPaths,
     cacheOwners: new Map(),
     warn,
+    triggers: { count: 0 },
     reached,
   };
 }

@@ -34,9 +34,9 @@ export interface Made {
 
 /**
  * Turns drafts into vertices. Drafts that turn out equal become one vertex with the metadata of all: the later name wins, capabilities
- * and places are joined.
+ * and places are joined. `weigh` is told of the size of each op, and may throw: every RUN has its whole environment in its op.
  */
-export function seal(edge: DraftEdge, platform: Platform): LlbEdge {
+export function seal(edge: DraftEdge, platform: Platform, weigh: (bytes: number) => void = () => {}): LlbEdge {
   const sealed = new Map<Draft, LlbVertex>();
   const byDigest = new Map<Digest, LlbVertex & { metadata: OpMetadata }>();
   const find = ({ draft, output }: DraftEdge): LlbEdge => {
@@ -50,6 +50,7 @@ export function seal(edge: DraftEdge, platform: Platform): LlbEdge {
       op,
       inputs.map((input) => ({ digest: input.vertex.digest, index: input.output })),
     );
+    weigh(bytes.length);
     const digest = digestOf(bytes);
     const equal = byDigest.get(digest);
     const vertex = equal ?? { digest, bytes, op, inputs, metadata };

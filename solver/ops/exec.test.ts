@@ -150,6 +150,24 @@ test('a name that no layer can carry, written by the process, is refused with it
   assert.equal(b.layers, []);
 });
 
+test('an argument or variable that the kernel does not take is told before anything runs; all together, when it fails', async () => {
+  using b = bench();
+  const long = 'é'.repeat(65_536);
+  const failed = async (meta: Partial<ExecMeta>, process: Process = unused('a process')) =>
+    (await failure(b.run(exec(meta), [b.tree(() => {})], process))) as KilnError;
+  const argument = await failed({ args: ['sh', '-c', long] });
+  assert.is(argument.code, 'KILN_PROCESS_START');
+  assert.match(argument.message, 'an argument of the command has 131072 bytes');
+  assert.match((await failed({ env: [`LONG=${long}`] })).message, 'the variable LONG of the command has 131077 bytes');
+  await b.run(exec({ args: ['x'.repeat(131_071)] }), [b.tree(() => {})], () => 0);
+  const together = await failed({}, (_, write) => {
+    write('exec container process `/bin/sh`: Argument list too long\n');
+    return 1;
+  });
+  assert.is(together.code, 'KILN_STEP_FAILED');
+  assert.match(together.hint ?? '', 'together are more than the kernel takes');
+});
+
 test('the process gets its command, environment, proxies, user, hosts and limits', async () => {
   using b = bench();
   const meta: Partial<ExecMeta> = {

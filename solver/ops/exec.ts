@@ -1,6 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
-import type { ProcessResult } from '../../executor/executor.ts';
+import type { ProcessResult, ProcessSpec } from '../../executor/executor.ts';
 import { checkWritten } from '../../snapshotter/layer/reserved.ts';
 import type { ActiveSnapshot } from '../../snapshotter/snapshotter.ts';
 import type { ExecOp } from '../llb/ops.ts';
@@ -53,6 +53,7 @@ async function runExec(
   await using mounts = await openMounts(op, inputs, world, signal, fresh);
   const last = new LastOutput();
   const spec = await processSpec(op, platform, mounts, world);
+  refuseTooLong(spec);
   const result = await world.executor.run(
     spec,
     {
@@ -87,6 +88,27 @@ async function commitOutputs(outputs: readonly ActiveSnapshot[], world: World): 
   return results;
 }
 
+/** What the kernel takes for one argument or variable (MAX_ARG_STRLEN, without the NUL). */
+const MAX_ARGUMENT = 131_071;
+
+/** Said before anything runs; what all of them together may take depends on the limits of the step. */
+function refuseTooLong({ args, env }: Pick<ProcessSpec, 'args' | 'env'>): void {
+  const sizes = [...args.map((text) => ['an argument', text] as const), ...env.map((text) => [variable(text), text] as const)];
+  for (const [what, text] of sizes) {
+    if (text.length * 3 <= MAX_ARGUMENT || Buffer.byteLength(text) <= MAX_ARGUMENT) continue;
+    const size = Buffer.byteLength(text);
+    throw new KilnError('KILN_PROCESS_START', `${what} of the command has ${size} bytes, and the kernel takes ${MAX_ARGUMENT}`, {
+      hint: 'COPY a long script to a file and run that, or begin a heredoc with #!/bin/sh',
+    });
+  }
+}
+
+function variable(text: string): string {
+  return `the variable ${text.slice(0, Math.max(0, text.indexOf('=')))}`;
+}
+
+const TOO_LONG = /\bArgument list too long\b/i;
+
 /** BuildKit's sentence, the end of the output, and for what is often met what to do. */
 function stepFailed(op: ExecOp, result: ProcessResult, last: LastOutput, { limits }: World): KilnError {
   const command = op.meta.args.join(' ');
@@ -96,10 +118,13 @@ function stepFailed(op: ExecOp, result: ProcessResult, last: LastOutput, { limit
     `process ${JSON.stringify(command)} did not complete successfully: exit code: ${result.exitCode}${killed}`,
     {
       notes: last.lines(),
-      hint: hintFor(result, limits?.memory),
+      hint: hintFor(result, limits?.memory) ?? (last.lines().some((line) => TOO_LONG.test(line)) ? HINT_TOO_LONG : undefined),
     },
   );
 }
+
+const HINT_TOO_LONG =
+  'the command and all variables together are more than the kernel takes, as a rule 2 MiB: set fewer or shorter variables, or read them from a file';
 
 function hintFor({ exitCode, oomKilled, emulator }: ProcessResult, memory: number | undefined): string | undefined {
   if (oomKilled && memory !== undefined)
