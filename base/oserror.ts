@@ -156,6 +156,8 @@ function nextStep(code: string, { path, doing = 'read' }: Attempt): string | und
       return write
         ? 'name a file, not a directory'
         : `a file is needed there: name another, or remove or rename the directory ${it}`;
+    case 'EEXIST':
+      return `something else is at ${it}: move it out of the way`;
     case 'ENOTDIR':
       return 'name a path whose every part but the last is a directory';
     case 'ELOOP':

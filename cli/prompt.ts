@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream';
 import { CancelledError } from '../base/errors.ts';
 import { stderr, stdout } from './output.ts';
+import { standardInput } from './stdin.ts';
 
 /** Asks on the terminal and answers the line that is typed, which is not shown when it is `secret`. Ctrl-C and Ctrl-D cancel. */
 export async function ask(question: string, { secret }: { readonly secret: boolean }): Promise<string> {
@@ -23,7 +24,7 @@ export async function ask(question: string, { secret }: { readonly secret: boole
 /** Standard input to its end, as text. */
 export async function readInput(): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin as AsyncIterable<Buffer>) chunks.push(chunk);
+  for await (const chunk of standardInput() as AsyncIterable<Buffer>) chunks.push(chunk);
   return Buffer.concat(chunks).toString();
 }
 

@@ -76,6 +76,23 @@ test('a directory where a file is needed', async () => {
   assert.match(bare.stderr, 'KILN_LAYOUT_INVALID');
 });
 
+test('a directory as standard input is not an empty text', async () => {
+  await using rig = await rigged();
+  const words: Readonly<Record<string, readonly string[]>> = {
+    context: ['build', '-'],
+    Dockerfile: ['build', '-f', '-', 'c'],
+    archive: ['load'],
+    password: ['login', '-u', 'a', '--password-stdin', 'localhost:1'],
+  };
+  for (const [name, args] of Object.entries(words)) {
+    const script = 'exec "$0" "$@" < directory';
+    const ran = await run(['sh', '-c', script, KILN, ...args], { cwd: rig.directory, env: { KILN_ROOT: rig.store } });
+    told(ran, name, 'standard input', /is a directory/);
+  }
+  const empty = await rig.kiln(['load'], { stdin: '' });
+  assert.match(empty.stderr, 'standard input is empty');
+});
+
 test('a file whose bytes cannot be read (EIO)', async () => {
   await using rig = await rigged();
   symlinkSync('/proc/self/mem', rig.path('bad'));

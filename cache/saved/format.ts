@@ -1,4 +1,4 @@
-import { closeSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asDigest, type Digest, hexOf, isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
@@ -68,7 +68,7 @@ export function readSaved(destination: string): SavedCaches | undefined {
 export function readSavedFile(destination: string, name: string, max: number, what: string): Buffer | undefined {
   const path = join(destination, name);
   return attempt(reading(what, path), () => {
-    if (!existsSync(destination)) return undefined;
+    if (!statSync(destination, { throwIfNoEntry: false })) return undefined;
     using root = openRoot(destination);
     try {
       const file = openRegular(root, name);

@@ -1,13 +1,14 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import type { ProgressSink } from '../../base/progress.ts';
 import type { Session } from '../session.ts';
+import { standardInput } from '../stdin.ts';
 import type { ContextHost } from './context.ts';
 import { readFifo, readUpTo } from './read-stream.ts';
 
 /** Standard input and temporary directories of this process, for contexts that come from there. */
 export function contextHost(session: Session, scope: AsyncDisposableStack, signal: AbortSignal, warn: ProgressSink): ContextHost {
   return {
-    readStdin: (max) => readUpTo(process.stdin, max, signal),
+    readStdin: (max) => readUpTo(standardInput(), max, signal),
     readPipe: (path, max) => readFifo(path, max, signal),
     warn,
     scratch(label) {

@@ -1,4 +1,4 @@
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, statSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { KilnError } from '../../base/errors.ts';
 import { loadArchive } from '../../exporter/load-archive.ts';
@@ -8,6 +8,7 @@ import { shownName } from '../image/find.ts';
 import { readAllPlatforms } from '../image/read.ts';
 import { stdout } from '../output.ts';
 import { openSession, type Session } from '../session.ts';
+import { standardInput } from '../stdin.ts';
 import { shownTransfer } from '../transfers.ts';
 
 /** `kiln load [-i FILE]`: reads an OCI or docker archive, or an OCI layout directory, into the local store. */
@@ -48,6 +49,10 @@ export async function run(argv: readonly string[]): Promise<number> {
 /** An archive must be read at any place: standard input goes to a file first. */
 async function spool(session: Session): Promise<string> {
   const path = session.store.scratchPath('load');
-  await pipeline(process.stdin, createWriteStream(path, { mode: 0o600 }));
+  await pipeline(standardInput(), createWriteStream(path, { mode: 0o600 }));
+  if (statSync(path).size === 0)
+    throw new KilnError('KILN_ARCHIVE_INVALID', 'standard input is empty: there is no archive', {
+      hint: 'pipe or redirect an archive, or name it with -i FILE',
+    });
   return path;
 }
