@@ -39,7 +39,7 @@ export function dataDirectory(env: NodeJS.ProcessEnv): { readonly path: string; 
 }
 
 /** Whether files can be made there, or the directory itself where it is not there yet. */
-function isWritable(path: string): boolean {
+export function isWritable(path: string): boolean {
   let at = path;
   while (!existsSync(at) && at !== dirname(at)) at = dirname(at);
   try {

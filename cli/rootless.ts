@@ -46,13 +46,17 @@ export function planRootless(host: UserHost): { readonly unshare: string; readon
   }
   const unshare = host.find('unshare');
   if (!unshare) throw needsRoot('unshare(1) is not installed', 'install util-linux 2.38 or later, or use sudo');
-  // Asked only where a filter or a container is in the way of some things: it costs a process.
-  const complaint = isConfined(host.read) ? host.tries(unshare) : undefined;
+  const complaint = complaintOf(host, unshare);
   if (complaint !== undefined) throw needsRoot(`none can be made here (${complaint})`, ALLOW_NAMESPACES);
   return { unshare, map: missingForIds(host) === undefined ? 'all' : 'own' };
 }
 
-const ALLOW_NAMESPACES =
+/** What is said against a user namespace. Asked only where a filter or a container is in the way of some things: it costs a process. */
+export function complaintOf(host: UserHost, unshare: string): string | undefined {
+  return isConfined(host.read) ? host.tries(unshare) : undefined;
+}
+
+export const ALLOW_NAMESPACES =
   'run the container around Kiln with --security-opt seccomp=unconfined and --security-opt apparmor=unconfined, or Kiln as root with --privileged';
 
 /** A seccomp filter, or no new privileges: what a container has and a shell has not. */

@@ -1,11 +1,11 @@
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { openRooms, type Rooms } from '../snapshotter/overlay/open.ts';
 import { pooledJobs } from '../snapshotter/overlay/pooled-jobs.ts';
 import { openStore } from '../snapshotter/store/root.ts';
 import { mayMount } from '../snapshotter/sys/namespace.ts';
 import { createPool, type WorkerPool } from '../snapshotter/workers/pool.ts';
-import { dataDirectory } from './caller.ts';
+import { dataDirectory, isWritable } from './caller.ts';
 import { closed } from './closing.ts';
 import { stderr } from './output.ts';
 import { rootlessMap } from './rootless.ts';
@@ -62,7 +62,8 @@ function hasNoHome(env: NodeJS.ProcessEnv): boolean {
 
 /** Where sandboxes keep what must not outlive the machine's run. */
 export function stateDirectory(): string {
-  if (rootlessMap() === undefined) return '/run/kiln';
-  const runtime = process.env['XDG_RUNTIME_DIR'];
-  return runtime ? join(runtime, 'kiln') : join(storeRoot(process.env, 0), 'run');
+  const runtime = rootlessMap() === undefined ? '/run' : process.env['XDG_RUNTIME_DIR'];
+  // A container may have none that can be written; a variable may be left over from another user.
+  if (runtime && isWritable(join(runtime, 'kiln'))) return join(runtime, 'kiln');
+  return resolve(storeRoot(process.env, process.getuid?.() ?? 0), 'run');
 }

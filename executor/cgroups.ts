@@ -81,11 +81,14 @@ export function cgroupMode(): CgroupMode {
 }
 
 /**
- * crun (1.8) refuses to work where it sees a hybrid hierarchy, used or not. Takes the v2 part away, in this mount namespace, which
- * must be ours alone.
+ * crun (1.8) refuses to work where it sees a hybrid hierarchy, used or not, and where nothing is mounted for control groups, needed or not. Shows
+ * it what it takes, in this mount namespace, which must be ours alone.
  */
-export function hideHybrid(): void {
-  if (cgroupMode() !== 'hybrid') return;
+export function suitCrun(): void {
+  const mode = cgroupMode();
+  // What looks like v1 without a controller.
+  if (mode === 'none' && existsSync(ROOT) && fileSystem(ROOT) !== TMPFS_MAGIC) mount('none', ROOT, 'tmpfs', MS.RDONLY);
+  if (mode !== 'hybrid') return;
   // What was mounted outside of a user namespace cannot be taken away in it, only covered.
   if (inUserNamespace()) mount('none', UNIFIED, 'tmpfs', MS.RDONLY);
   else unmount(UNIFIED);

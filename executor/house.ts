@@ -14,8 +14,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
+import { attempt } from '../base/oserror.ts';
 import { requireMounts } from '../snapshotter/sys/namespace.ts';
-import { type Cgroups, cgroupMode, enterCgroups, hideHybrid } from './cgroups.ts';
+import { type Cgroups, cgroupMode, enterCgroups, suitCrun } from './cgroups.ts';
 import type { ProcessSpec } from './executor.ts';
 import { compileSeccomp } from './filter.ts';
 import { hostsText, resolvText } from './netfiles.ts';
@@ -24,7 +25,7 @@ import { type NetworkOptions, openNetwork, type Warn } from './network/open.ts';
 import { type FoundRuntime, findRuntime, knownVulnerabilities, probeRuntime } from './probe.ts';
 import { startTime } from './proc.ts';
 import { defaultSeccomp } from './seccomp.ts';
-import { sandboxCapabilities } from './spec.ts';
+import { hostCapabilities, sandboxCapabilities } from './spec.ts';
 import { startWatchdog, type Watchdog } from './watchdog.ts';
 
 /**
@@ -76,9 +77,10 @@ export interface HouseOptions {
 
 /** Enters the private mount namespace, finds the runtime, starts the watchdog. Once per process. */
 export function openHouse(options: HouseOptions): House {
-  const runtime = findRuntime({ override: options.runtime, searchPath: options.searchPath });
   requireMounts('a sandbox needs mounts of its own');
-  if (runtime.name === 'crun') hideHybrid();
+  requireCapabilities();
+  const runtime = findRuntime({ override: options.runtime, searchPath: options.searchPath });
+  if (runtime.name === 'crun') suitCrun();
   const stateDir = ownDirectory(options.stateDir);
   const runtimeRoot = `${stateDir}/runtime`;
   mkdirSync(runtimeRoot, { recursive: true, mode: 0o700 });
@@ -270,11 +272,34 @@ function pidNamespace(): string {
   return /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '0';
 }
 
+/** What a runtime needs of us besides, to set up a sandbox: all of it is in a plain container, unless it was taken away. */
+const NEEDED = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_MKNOD', 'CAP_SETGID', 'CAP_SETPCAP', 'CAP_SETUID'];
+
+/** Those of them that this process has not; `kiln doctor` says so. */
+export function missingCapabilities(): readonly string[] {
+  const present = new Set(hostCapabilities());
+  return NEEDED.filter((name) => !present.has(name));
+}
+
+function requireCapabilities(): void {
+  const missing = missingCapabilities();
+  if (missing.length === 0) return;
+  throw new KilnError(
+    'KILN_NO_PRIVILEGE',
+    `a sandbox cannot be set up without ${missing.join(' and ')}, which this process does not have`,
+    {
+      hint: `start the container or service around Kiln with ${missing.map((name) => `--cap-add ${name}`).join(' ')}; builds without RUN need none of it`,
+    },
+  );
+}
+
 /** The state directory, made when absent. Anyone else who could write there could choose what runs as root. */
 function ownDirectory(path: string): string {
   if (!/^\/[^\s]*$/.test(path))
     throw new KilnError('KILN_STATE_DIR', `the state directory ${path} is not an absolute path without blanks`);
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  attempt({ code: 'KILN_STATE_DIR', what: `the state directory ${path} cannot be made`, path, doing: 'write' }, () =>
+    mkdirSync(path, { recursive: true, mode: 0o700 }),
+  );
   const stat = lstatSync(path);
   if (!stat.isDirectory() || stat.uid !== process.geteuid?.() || (stat.mode & 0o022) !== 0) {
     throw new KilnError('KILN_STATE_DIR', `the state directory ${path} can be written by others`, {

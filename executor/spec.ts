@@ -301,7 +301,7 @@ const ALL_CAPABILITIES =
 let host: readonly string[] | undefined;
 
 /** Every capability that this process may have and so may give: all of them for `--security=insecure`. */
-function hostCapabilities(): readonly string[] {
+export function hostCapabilities(): readonly string[] {
   if (host) return host;
   const text = /^CapBnd:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
   const bounding = BigInt(`0x${text}`);

@@ -24,6 +24,7 @@ function host(changes: Partial<DoctorHost> = {}, files: Readonly<Record<string, 
     emulators: () => ({ registered: ['aarch64', 'arm'], installed: [], isTableMounted: true }),
     runtime: (name) => findRuntime({ override: name, searchPath: directory }),
     mayMount: () => true,
+    missingCapabilities: () => [],
     trees: () => ({ kind: 'overlay', marks: 'overlay' }),
     kernel: '6.1.0-42-amd64',
     uid: 0,
@@ -139,6 +140,8 @@ test('root in a container without CAP_SYS_ADMIN is not enough', () => {
   const privileges = finding(doctor(directory, host({ mayMount: () => false })), 'privileges');
   assert.match(privileges.value, /^root, but .*CAP_SYS_ADMIN.*builds without RUN/);
   assert.match(privileges.fix ?? '', '--privileged');
+  const lacking = finding(doctor(directory, host({ missingCapabilities: () => ['CAP_MKNOD'] })), 'privileges');
+  assert.equal([lacking.ok, lacking.needed, lacking.fix], [false, true, '--cap-add CAP_MKNOD']);
 });
 
 test('a store that copies its trees is said, with why and the cure', () => {

@@ -7,6 +7,7 @@ import { BINFMT, readRegistrations, registrationFor } from '../../executor/emula
 import { ARCHITECTURES, machineOf } from '../../executor/emulation/elf.ts';
 import { findEmulator, isNative } from '../../executor/emulation/find.ts';
 import { LIBSECCOMP } from '../../executor/filter.ts';
+import { missingCapabilities } from '../../executor/house.ts';
 import { diagnoseNetwork, type NetworkDiagnosis, thisNetworkHost } from '../../executor/network/diagnose.ts';
 import { type FoundRuntime, findRuntime, installCommand, type PackageNames, probeRuntime } from '../../executor/probe.ts';
 import { foreseeTrees, remembered, type TreeChoice } from '../../snapshotter/copying/choose.ts';
@@ -14,7 +15,7 @@ import { libdeflatePath } from '../../snapshotter/layer/libdeflate.ts';
 import type { ScratchDir } from '../../snapshotter/store/scratch.ts';
 import { ALLOW_MOUNTS, mayMount, NO_MOUNTS } from '../../snapshotter/sys/namespace.ts';
 import { openLibrary } from '../../snapshotter/sys/native.ts';
-import { missingForIds, planRootless, refusedBy, thisUser, type UserHost } from '../rootless.ts';
+import { ALLOW_NAMESPACES, complaintOf, missingForIds, planRootless, refusedBy, thisUser, type UserHost } from '../rootless.ts';
 import { table } from '../table.ts';
 
 /** One thing that `kiln doctor` looked at. */
@@ -42,6 +43,8 @@ export interface DoctorHost {
   runtime(name: 'crun' | 'runc'): FoundRuntime;
   /** Whether this process may make mounts. */
   mayMount(): boolean;
+  /** Capabilities that a sandbox needs, and this process has not. */
+  missingCapabilities(): readonly string[];
   /** How trees would be made in the store. Throws KILN_STORE_FILE_SYSTEM. */
   trees(storePath: string): TreeChoice | undefined;
   readonly kernel: string;
@@ -121,6 +124,7 @@ export function thisHost(): DoctorHost {
     emulators: emulatorsHere,
     runtime: (name) => findRuntime({ override: name }),
     mayMount,
+    missingCapabilities,
     trees: (path) => (process.getuid?.() === 0 ? foreseeTrees(path, () => probeDirectory(path)) : remembered(path)),
     kernel: release(),
     uid: process.getuid?.() ?? -1,
@@ -141,9 +145,15 @@ function kernel({ kernel }: DoctorHost): Finding {
   return { name: 'kernel', ok, needed: true, value: kernel, ...(ok ? {} : { fix: `a kernel of ${OLDEST_KERNEL} or newer` }) };
 }
 
-function privileges({ uid, mayMount, ordinaryUser }: DoctorHost): Finding {
+function privileges({ uid, mayMount, missingCapabilities: missing, ordinaryUser }: DoctorHost): Finding {
   if (uid !== 0) return asOrdinaryUser(ordinaryUser());
-  if (mayMount()) return { name: 'privileges', ok: true, needed: true, value: 'root' };
+  if (mayMount()) {
+    const lacking = missing();
+    if (lacking.length === 0) return { name: 'privileges', ok: true, needed: true, value: 'root' };
+    const value = `root without ${lacking.join(', ')}: only builds without RUN work`;
+    const fix = lacking.map((name) => `--cap-add ${name}`).join(' ');
+    return { name: 'privileges', ok: false, needed: true, value, fix };
+  }
   const value = `root, but ${NO_MOUNTS}: only builds without RUN work`;
   return { name: 'privileges', ok: false, needed: true, value, fix: ALLOW_MOUNTS };
 }
@@ -196,7 +206,13 @@ function probeDirectory(path: string): ScratchDir {
 
 function userNamespaces(host: DoctorHost): Finding {
   const refusal = refusedBy(host.read);
-  if (!refusal) return { name: 'user namespaces', ok: true, needed: false, value: 'allowed' };
+  if (!refusal) {
+    const user = host.ordinaryUser();
+    const unshare = user.find('unshare');
+    const complaint = unshare === undefined ? undefined : complaintOf(user, unshare);
+    if (complaint === undefined) return { name: 'user namespaces', ok: true, needed: false, value: 'allowed' };
+    return { name: 'user namespaces', ok: false, needed: false, value: `refused here (${complaint})`, fix: ALLOW_NAMESPACES };
+  }
   const { setting, value, wanted } = refusal;
   return {
     name: 'user namespaces',

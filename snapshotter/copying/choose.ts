@@ -9,7 +9,7 @@ import type { Store } from '../store/root.ts';
 import type { ScratchDir } from '../store/scratch.ts';
 import { mayMount, NO_MOUNTS } from '../sys/namespace.ts';
 import { inUserNamespace } from '../sys/usernamespace.ts';
-import { fileSystemName, overlayObstacle, unholdable } from './filesystem.ts';
+import { fileSystemName, mayChown, OWNERS, overlayObstacle, unholdable } from './filesystem.ts';
 import { CopyingTrees } from './trees.ts';
 
 /**
@@ -113,6 +113,14 @@ function readsMarks(): boolean {
 }
 
 function cannotHold(path: string, missing: string): KilnError {
+  if (missing === OWNERS && !mayChown())
+    return new KilnError(
+      'KILN_NO_PRIVILEGE',
+      'the files of an image have owners, and this process may give none (no CAP_CHOWN)',
+      {
+        hint: 'start the container or service around Kiln with --cap-add CAP_CHOWN',
+      },
+    );
   const name = fileSystemName(path);
   return new KilnError('KILN_STORE_FILE_SYSTEM', `the store lies on ${name}, which does not hold ${missing} as images need it`, {
     place: { kind: 'path', path },

@@ -6,6 +6,7 @@ import {
   lstatSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   rmdirSync,
   statfsSync,
   symlinkSync,
@@ -81,6 +82,13 @@ export function overlayObstacle(directory: string): string | undefined {
 }
 
 const MODE = 0o4751;
+export const OWNERS = 'the owners of files';
+
+/** CAP_CHOWN, the first of all capabilities. A file system can only be blamed for what the process may do. */
+export function mayChown(): boolean {
+  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
+  return (BigInt(`0x${effective}`) & 1n) === 1n;
+}
 
 /** What images need of a file system, each with how it is tried. */
 const NEEDS: ReadonlyMap<string, (directory: string) => boolean> = new Map([
@@ -88,7 +96,7 @@ const NEEDS: ReadonlyMap<string, (directory: string) => boolean> = new Map([
   ['names that differ in case only', holdsCase],
   ['names of 255 bytes', holdsLongNames],
   ['names that are not UTF-8', holdsAnyName],
-  ['the owners of files', holdsOwners],
+  [OWNERS, holdsOwners],
   ['the modes of files', holdsModes],
   ['special files', holdsSockets],
 ]);

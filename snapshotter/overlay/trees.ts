@@ -90,7 +90,7 @@ export class OverlayTrees implements Trees {
 }
 
 /** What the kernel says where it gives no overlay: for this file system, to this process, or at all. */
-const REFUSALS = new Set(['EINVAL', 'ENODEV', 'ENOSYS', 'EOPNOTSUPP', 'EPERM', 'EACCES']);
+const REFUSALS = new Set(['EINVAL', 'ENODEV', 'ENOSYS', 'EOPNOTSUPP', 'EPERM', 'EACCES', 'EBUSY']);
 
 /** Such a refusal was not foreseen: the store or the process is elsewhere than when the store was first opened. */
 function mounted(path: string, mount: () => void): void {
