@@ -25,6 +25,8 @@ export interface PlacedMount {
   readonly target: string;
   /** What a bind mount of a directory shows; undefined of files, of fresh and of kernel file systems. */
   readonly root: Root | undefined;
+  /** It shows a single file. */
+  readonly isFile: boolean;
 }
 
 /** As many links as the kernel follows in one path. */
@@ -45,13 +47,14 @@ const PROCESS = /^\/proc\/(self|thread-self|\d+)(\/|$)/;
 
 /** The places of a sandbox over `tree`, with the mounts in the order in which they are made. */
 export function sandboxPlaces(tree: Root, mounts: readonly MountSpec[]): SandboxPlaces {
-  const placed: PlacedMount[] = ['/proc', '/sys', '/dev'].map((target) => ({ target, root: undefined }));
+  const placed: PlacedMount[] = ['/proc', '/sys', '/dev'].map((target) => ({ target, root: undefined, isFile: false }));
   const places = new Places(tree, placed);
   try {
     for (const mount of mounts) {
       // A target may lie behind links of the tree or of an earlier mount.
       const target = places.resolve(mount.target, 'KILN_MOUNT_TARGET');
-      placed.push({ target, root: mount.kind === 'bind' ? rootOf(mount.source) : undefined });
+      const root = mount.kind === 'bind' ? rootOf(mount.source) : undefined;
+      placed.push({ target, root, isFile: mount.kind === 'bind' && !root });
     }
     return places;
   } catch (error) {

@@ -401,6 +401,10 @@ test('CVE-2024-21626: no way leads a working directory to a descriptor, through 
     const over = [...mounts, { kind: 'tmpfs' as const, target: `/mounted/${name}/9`, size: 0 }];
     assert.is(await codeOf(sh('true', { mounts: over })), 'KILN_MOUNT_TARGET', name);
   }
+  writeFileSync(join(shared, 'file'), '');
+  const file = { kind: 'bind' as const, source: join(shared, 'file'), target: '/tmp/shown', readonly: true };
+  for (const cwd of ['/mounted/file', '/tmp/shown', '/tmp/shown/below'])
+    assert.is(await codeOf(sh('true', { cwd, mounts: [...mounts, file] })), 'KILN_CWD', cwd);
   // What is not a way out works as before, and the runtime is given a path without links.
   symlinkSync('/mounted/plain', join(shared, 'again'));
   symlinkSync('/dev/shm', tree.at('tmp/shm'));

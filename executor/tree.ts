@@ -37,7 +37,7 @@ export function makeWorkingDirectory(root: Root, spec: ProcessSpec): string {
   if (isBelow(path, '/proc')) throw badDirectory(spec.cwd, 'leads into /proc');
   const mount = places.over(path);
   const shown = mount ? mount.root?.stat(path.slice(mount.target.length)) : root.stat(path);
-  if (shown && !isDirectory(shown)) throw badDirectory(spec.cwd, 'is not a directory');
+  if (mount?.isFile || (shown && !isDirectory(shown))) throw badDirectory(spec.cwd, 'is not a directory');
   // What is inside a mount is not ours to make; the runtime says when it is missing.
   if (!mount && !shown) root.mkdirAll(path, 0o755, ({ dir, name }) => fchmodat(dir, name, 0o755));
   return path;
