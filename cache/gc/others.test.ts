@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -8,6 +8,7 @@ import { openRooms } from '../../snapshotter/overlay/open.ts';
 import { openStore } from '../../snapshotter/store/root.ts';
 import { prune, survey } from './collect.ts';
 import { parseFilterFlags } from './filter.ts';
+import { otherItems } from './others.ts';
 import type { PrunePolicy } from './policy.ts';
 
 const never = new AbortController().signal;
@@ -43,6 +44,27 @@ test('a git mirror is an item; while its lock is held it is in use, and afterwar
     await rooms.snapshotter[Symbol.asyncDispose]();
     store.close();
     rmSync(dir, { recursive: true, force: true });
+  }
+});
+
+test('what is no cache mount among them keeps none of the others from being told', () => {
+  const root = mkdtempSync(join(tmpdir(), 'kiln-others-'));
+  try {
+    mkdirSync(join(root, 'caches/good'), { recursive: true });
+    writeFileSync(join(root, 'caches/good/0.lock'), '');
+    writeFileSync(join(root, 'caches/stray'), '');
+    symlinkSync('loop', join(root, 'caches/loop'));
+    mkdirSync(join(root, 'caches/odd/0.lock'), { recursive: true });
+    const items = otherItems({ root }).filter(({ type }) => type === 'exec.cachemount');
+    assert.equal(
+      items.map(({ id, inUse }) => [id, inUse]),
+      [
+        ['good-0', false],
+        ['odd-0', true],
+      ],
+    );
+  } finally {
+    rmSync(root, { recursive: true, force: true });
   }
 });
 

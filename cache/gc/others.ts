@@ -154,17 +154,32 @@ function plain(id: string, type: ItemType, description: string, paths: readonly 
   };
 }
 
+/** What cannot be looked at is as old as anything can be. */
 function timeOf(path: string): number {
-  return lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  try {
+    return lstatSync(path).mtimeMs;
+  } catch {
+    return 0;
+  }
 }
 
 function isLocked(path: string): boolean {
   if (!existsSync(path)) return false;
-  const held = tryLockFile(path, 'exclusive', 'unused');
-  held?.[Symbol.dispose]();
-  return held === undefined;
+  try {
+    const held = tryLockFile(path, 'exclusive', 'unused');
+    held?.[Symbol.dispose]();
+    return held === undefined;
+  } catch {
+    // What cannot be asked counts as used, and stays.
+    return true;
+  }
 }
 
+/** Nothing where there is no directory, or none that can be read: the rest is told all the same. */
 function names(directory: string): string[] {
-  return existsSync(directory) ? readdirSync(directory) : [];
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
 }

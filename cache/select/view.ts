@@ -1,7 +1,7 @@
 import { lstatSync, readlinkSync } from 'node:fs';
 import { errnoOf } from '../../base/errors.ts';
-import { compareNames, decodeName } from '../../snapshotter/sys/names.ts';
-import { namesAt, TreePaths } from '../../snapshotter/sys/treepaths.ts';
+import { decodeName } from '../../snapshotter/sys/names.ts';
+import { sortedNamesAt, TreePaths } from '../../snapshotter/sys/treepaths.ts';
 import type { Tree, TreeFilter } from '../contenthash.ts';
 import { stillThere, unreadable } from './changed.ts';
 import { isDirectory, type Meta } from './entry.ts';
@@ -92,7 +92,7 @@ class Scanner {
   }
 
   names(directory: string): readonly string[] {
-    return stillThere(directory, () => listNames(this.#paths.at(directory)));
+    return stillThere(directory, () => sortedNamesAt(this.#paths.at(directory)));
   }
 
   readlink(path: string): string {
@@ -101,9 +101,3 @@ class Scanner {
 }
 
 const NO_THROW = { throwIfNoEntry: false } as const;
-
-function listNames(path: string | Buffer): readonly string[] {
-  const found = namesAt(path);
-  // Above U+D7FF UTF-16 sorts otherwise than bytes do.
-  return /[\ud800-\uffff]/.test(found.join('/')) ? found.sort(compareNames) : found.sort();
-}

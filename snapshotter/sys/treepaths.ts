@@ -1,6 +1,6 @@
 import { closeSync, constants, lstatSync, openSync, readdirSync, type Stats } from 'node:fs';
 import { errnoOf, KilnError } from '../../base/errors.ts';
-import { decodeName, fsName, nameBytes } from './names.ts';
+import { compareNames, decodeName, fsName, nameBytes } from './names.ts';
 
 /**
  * # Trees that are deeper than a path is long
@@ -96,6 +96,13 @@ export function namesAt(at: string | Buffer): string[] {
   const found = readdirSync(at);
   // U+FFFD stands for bytes that are not UTF-8 (or for itself): only then is the slower, lossless way worth taking.
   return found.join('/').includes('\ufffd') ? readdirSync(at, 'buffer').map(decodeName) : found;
+}
+
+/** The same, sorted by bytes. */
+export function sortedNamesAt(at: string | Buffer): string[] {
+  const found = readdirSync(at);
+  // Above U+D7FF UTF-16 sorts otherwise than bytes do; U+FFFD is among them.
+  return /[\ud800-\uffff]/.test(found.join('/')) ? namesAt(at).sort(compareNames) : found.sort();
 }
 
 /** What a walk met and could not look at. */
