@@ -95,6 +95,10 @@ function hashFile(path: string, buffer: Buffer, check: () => void): { digest: st
       size += count;
     }
     return { digest: `sha256:${hash.digest('hex')}`, size };
+  } catch (error) {
+    // A sector that cannot be read any more, or no file: other bytes, in a way. A signal ends it all.
+    if (errnoOf(error) === undefined) throw error;
+    return { digest: 'unreadable', size: 0 };
   } finally {
     closeSync(fd);
   }

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -170,6 +171,10 @@ test('what SQLite takes for sound and is not an index is begun anew', ({ dir }) 
       other.exec('CREATE TABLE bookmarks (a)');
       other.close();
     },
+    'a directory': () => {
+      rmSync(path);
+      mkdirSync(path);
+    },
     'one table is gone': () => {
       const db = new DatabaseSync(path);
       db.exec('DROP TABLE t');
@@ -179,6 +184,12 @@ test('what SQLite takes for sound and is not an index is begun anew', ({ dir }) 
       const db = new DatabaseSync(path);
       db.exec('DROP TABLE rooms');
       db.close();
+    },
+    'the log of another file': () => {
+      const other = new DatabaseSync(`${path}.other`);
+      other.exec('PRAGMA journal_mode=WAL; CREATE TABLE bookmarks (a); INSERT INTO bookmarks VALUES (zeroblob(50000))');
+      for (const suffix of ['-wal', '-shm']) copyFileSync(`${path}.other${suffix}`, path + suffix);
+      other.close();
     },
     'another program was here': () => {
       writeFileSync(`${path}-wal`, Buffer.from('this is not a write-ahead log'.repeat(300)));

@@ -358,9 +358,14 @@ function rebuilt(what: string, aside?: string): string {
 /** What SQLite writes at once: the size of a sound file is a multiple of it. */
 const PAGE = 4096;
 
-/** True for a file that lost a part of its last page, which SQLite reads as zeros. A write-back that was cut short can be finished: no damage. */
+/**
+ * True for a file that lost a part of its last page, which SQLite reads as zeros, and for what is not a file at all. A write-back that was
+ * cut short can be finished: no damage.
+ */
 function isCut(path: string): boolean {
-  if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) % PAGE === 0) return false;
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat && !stat.isFile()) return true;
+  if ((stat?.size ?? 0) % PAGE === 0) return false;
   return (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) === 0;
 }
 
