@@ -337,7 +337,8 @@ test('a secret is a read-only file or a variable; when it is not given and optio
     },
   );
   await b.run(op, [b.tree(() => {})], (spec) => {
-    assert.equal(spec.env, ['TOKEN=hunter2', 'NONE=']);
+    assert.equal(spec.env, []);
+    assert.equal(spec.secretEnv, ['TOKEN=hunter2', 'NONE=']);
     assert.equal(
       spec.mounts.map((mount) => mount.target),
       ['/run/secrets/token'],

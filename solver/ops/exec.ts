@@ -92,8 +92,11 @@ async function commitOutputs(outputs: readonly ActiveSnapshot[], world: World): 
 const MAX_ARGUMENT = 131_071;
 
 /** Said before anything runs; what all of them together may take depends on the limits of the step. */
-function refuseTooLong({ args, env }: Pick<ProcessSpec, 'args' | 'env'>): void {
-  const sizes = [...args.map((text) => ['an argument', text] as const), ...env.map((text) => [variable(text), text] as const)];
+function refuseTooLong({ args, env, secretEnv = [] }: Pick<ProcessSpec, 'args' | 'env' | 'secretEnv'>): void {
+  const sizes = [
+    ...args.map((text) => ['an argument', text] as const),
+    ...[...env, ...secretEnv].map((text) => [variable(text), text] as const),
+  ];
   for (const [what, text] of sizes) {
     if (text.length * 3 <= MAX_ARGUMENT || Buffer.byteLength(text) <= MAX_ARGUMENT) continue;
     const size = Buffer.byteLength(text);
