@@ -19,6 +19,38 @@ export function newCommand(name: string, summary: string): Command {
     .allowExcessArguments(false);
 }
 
+/** A command that is nothing but a name for others: `kiln NAME OTHER`. */
+export function newGroup(name: string, summary: string, commands: readonly Command[]): Command {
+  const group = new Command(`kiln ${name}`).description(summary).helpCommand(false);
+  for (const command of commands) group.addCommand(command);
+  return group;
+}
+
+/** What `kiln NAME --help` prints for a group. */
+export function groupUsage(group: Command): string {
+  const last = (command: Command) => command.name().split(' ').at(-1) ?? '';
+  const width = Math.max(...group.commands.map((command) => last(command).length));
+  const lines = group.commands.map((command) => `  ${last(command).padEnd(width)}  ${command.description()}\n`);
+  return `Usage: ${group.name()} COMMAND\n\n${group.description()}.\n\nCommands:\n${lines.join('')}`;
+}
+
+const offered = new WeakMap<Option, readonly string[]>();
+
+/** Gives words with which values of flags begin to the shells' completion. Nothing is refused by them. */
+export function offer(command: Command, words: Readonly<Record<string, readonly string[]>>): Command {
+  for (const [flag, values] of Object.entries(words)) {
+    const option = command.options.find(({ long }) => long === flag);
+    if (!option) throw new Error(`${command.name()} has no flag ${flag}`);
+    offered.set(option, values);
+  }
+  return command;
+}
+
+/** The words that a value of this flag is, or begins with, where they can be listed. */
+export function wordsFor(option: Option): readonly string[] {
+  return option.argChoices ?? offered.get(option) ?? [];
+}
+
 export interface ReadingFlags {
   /** What follows the first argument is not ours: the command line of `kiln run`. */
   readonly passesThrough?: boolean;

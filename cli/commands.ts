@@ -1,6 +1,10 @@
-/** A command: gets its arguments, answers the exit code. A failure is thrown. */
+import type { Command } from 'commander';
+
 export interface CommandModule {
+  /** Runs the command: gets its arguments, answers the exit code. A failure is thrown. */
   run(argv: readonly string[]): Promise<number>;
+  /** Its arguments and flags, of which the reference, the man page and completions are made. A group holds its commands. */
+  declareCommand(): Command | Promise<Command>;
 }
 
 interface CommandEntry {

@@ -2,7 +2,7 @@ import { KilnError } from '../../base/errors.ts';
 import { nearest } from '../../base/suggest.ts';
 import type { CallSpec } from './options.ts';
 
-const METHODS = ['build', 'check', 'lint', 'outline', 'targets'] as const;
+export const METHODS = ['build', 'check', 'lint', 'outline', 'targets'] as const;
 
 /** `--call=METHOD[,format=json|text][,ignorestatus=true]`; undefined for a build. */
 export function parseCall(text: string): CallSpec | undefined {

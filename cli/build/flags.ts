@@ -4,17 +4,18 @@ import { parseReference } from '../../base/reference.ts';
 import { didYouMean } from '../../base/suggest.ts';
 import { isUlimit } from '../../executor/rlimits.ts';
 import { hostPlatform, parsePlatform } from '../../registry/platforms.ts';
-import { type Command, collect, newCommand, Option, parseArguments, parseBytes } from '../arguments.ts';
+import { type Command, collect, newCommand, Option, offer, parseArguments, parseBytes } from '../arguments.ts';
+import { PROGRESS_MODES } from '../progress/view.ts';
 import { progressMode } from '../progress-mode.ts';
 import { annotated } from './annotationflags.ts';
 import { attestFlags } from './attestflags.ts';
 import { parseCacheFrom, parseCacheTo } from './cache-specs.ts';
-import { parseCall } from './callspec.ts';
+import { METHODS, parseCall } from './callspec.ts';
 import { parseFailureOutput } from './failure-output-flag.ts';
-import { parseExtraHost, parseNetwork } from './host-flags.ts';
+import { NETWORK_MODES, parseExtraHost, parseNetwork } from './host-flags.ts';
 import { addLimitFlags, parseLimits } from './limit-flags.ts';
 import type { BuildOptions, OutputSpec } from './options.ts';
-import { parseOutput } from './outputs.ts';
+import { OUTPUT_TYPES, parseOutput } from './outputs.ts';
 import { parseSecrets, parseSsh, STDIN } from './secret-flags.ts';
 import { withoutEffect } from './without-effect.ts';
 
@@ -24,6 +25,23 @@ interface Host {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly stdoutIsTerminal: boolean;
   readonly cpus: number;
+}
+
+/** `kiln build` with all its flags. */
+export function declareBuild(): Command {
+  return offer(addLimitFlags(buildCommand()), {
+    '--allow': [...ENTITLEMENTS, 'device='],
+    '--attest': ['type=provenance', 'type=sbom'],
+    '--cache-from': ['type=registry,ref=', 'type=local,src='],
+    '--cache-to': ['type=registry,ref=', 'type=local,dest=', 'type=inline'],
+    '--call': METHODS,
+    '--network': NETWORK_MODES,
+    '--on-error': ['shell'],
+    '--output': OUTPUT_TYPES.map((type) => `type=${type}`),
+    '--progress': PROGRESS_MODES,
+    '--provenance': ['true', 'false', 'mode=min', 'mode=max'],
+    '--sbom': ['true', 'false'],
+  });
 }
 
 /** The flags of `docker buildx build`, same names and meaning. Those that only another engine can serve are taken and noted. */
@@ -104,7 +122,7 @@ interface ParsedFlags {
 
 /** Parses `kiln build`'s arguments; undefined when only help was asked for. */
 export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlags | undefined {
-  const command = addLimitFlags(buildCommand());
+  const command = declareBuild();
   const warnings: string[] = [];
   const warn = (sentence: string) => void warnings.push(sentence);
   if (!parseArguments(command, argv, { empty: 'not given', mayBeEmpty: MAY_BE_EMPTY, warn })) return undefined;

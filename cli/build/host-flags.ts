@@ -24,6 +24,8 @@ export function parseExtraHost(spec: string, gateway: () => string | undefined =
   return { host, ip };
 }
 
+export const NETWORK_MODES: readonly string[] = ['default', 'none', 'host'];
+
 /** `--network`, of a build or a run. */
 export function parseNetwork(value = ''): BuildOptions['network'] {
   if (value === '' || value === 'default' || value === 'bridge') return 'default';

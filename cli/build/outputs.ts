@@ -4,7 +4,7 @@ import { nearest } from '../../base/suggest.ts';
 import { splitCsv } from '../arguments.ts';
 import type { OutputSpec } from './options.ts';
 
-const TYPES = ['image', 'registry', 'oci', 'docker', 'tar', 'local', 'cacheonly'] as const;
+export const OUTPUT_TYPES = ['image', 'registry', 'oci', 'docker', 'tar', 'local', 'cacheonly'] as const;
 
 /**
  * Reads `--output` as buildx does: `type=…,dest=…`, `dest` alone for a directory, `-` for a tar on standard output. `isTerminal` says
@@ -26,10 +26,10 @@ export function parseOutput(text: string, isTerminal: boolean): OutputSpec {
     attributes.set(field.slice(0, equals).trim().toLowerCase(), field.slice(equals + 1));
   }
   const type = attributes.get('type') ?? '';
-  if (type === '') throw wrong('type is required for output', `one of ${TYPES.join(', ')}`);
+  if (type === '') throw wrong('type is required for output', `one of ${OUTPUT_TYPES.join(', ')}`);
   if (!isType(type)) {
-    const close = nearest(type, TYPES);
-    throw wrong(`unknown output type: ${type}`, close ? `did you mean type=${close}?` : `one of ${TYPES.join(', ')}`);
+    const close = nearest(type, OUTPUT_TYPES);
+    throw wrong(`unknown output type: ${type}`, close ? `did you mean type=${close}?` : `one of ${OUTPUT_TYPES.join(', ')}`);
   }
   const dest = attributes.get('dest') ?? attributes.get('output');
   for (const name of ['type', 'dest', 'output']) attributes.delete(name);
@@ -37,7 +37,7 @@ export function parseOutput(text: string, isTerminal: boolean): OutputSpec {
 }
 
 function isType(text: string): text is OutputSpec['type'] {
-  return (TYPES as readonly string[]).includes(text);
+  return (OUTPUT_TYPES as readonly string[]).includes(text);
 }
 
 /** An archive without `dest` goes to standard output, as buildx does. `type=docker` without one is for the Docker engine. */

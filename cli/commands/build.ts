@@ -4,10 +4,11 @@ import type { ProgressEvent, ProgressSink, WarningEvent } from '../../base/progr
 import { redactData, redactUrl } from '../../base/redact.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import { fullDiskError } from '../../snapshotter/store/errors.ts';
+import type { Command } from '../arguments.ts';
 import { dockerProxies } from '../build/docker-proxies.ts';
 import { exportBuild, exportSpecs, needsNoLayers, tryOutputs } from '../build/export.ts';
 import { Fates } from '../build/fates.ts';
-import { parseBuildFlags } from '../build/flags.ts';
+import { declareBuild, parseBuildFlags } from '../build/flags.ts';
 import { contextHost } from '../build/host.ts';
 import { BuildLog } from '../build/log.ts';
 import type { OnFailure } from '../build/on-failure.ts';
@@ -21,6 +22,10 @@ import { dockerConfigPath } from '../registry-options.ts';
 import { exitCodeOf, printError, printWarnings } from '../report.ts';
 import { openSession, type Session } from '../session.ts';
 import { wantsColor } from '../terminal/size.ts';
+
+export function declareCommand(): Command {
+  return declareBuild();
+}
 
 /** `kiln build` */
 export async function run(argv: readonly string[]): Promise<number> {

@@ -3,7 +3,7 @@ import { KilnError } from '../../base/errors.ts';
 import { didYouMean } from '../../base/suggest.ts';
 import { type CacheMountPlace, cacheMountPlaces } from '../../cache/gc/others.ts';
 import { recordsOf } from '../../cache/records.ts';
-import { newCommand, Option, parseArguments } from '../arguments.ts';
+import { type Command, groupUsage, newCommand, newGroup, Option, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { stdout } from '../output.ts';
 import { bytes } from '../progress/model.ts';
@@ -17,7 +17,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const [name = '', ...rest] = argv;
   if (Object.hasOwn(SUBCOMMANDS, name)) return await SUBCOMMANDS[name as keyof typeof SUBCOMMANDS](rest);
   if (name === '--help' || name === '-h' || name === 'help') {
-    stdout.write(USAGE);
+    stdout.write(groupUsage(declareCommand()));
     return 0;
   }
   const names = Object.keys(SUBCOMMANDS);
@@ -27,22 +27,39 @@ export async function run(argv: readonly string[]): Promise<number> {
   });
 }
 
-const USAGE = `Usage: kiln cache COMMAND
+export function declareCommand(): Command {
+  const commands = [declareList(), declareInspect(), declareRemove(), declareExport(), declareImport()];
+  return newGroup('cache', 'Looks after cache mounts (RUN --mount=type=cache) and the records of steps', commands);
+}
 
-Looks after cache mounts (RUN --mount=type=cache) and the records of steps.
-
-Commands:
-  ls        List cache mounts, or with --records the records of steps
-  inspect   Print what is known of a cache mount or record as JSON
-  rm        Remove cache mounts or records
-  export    Save cache mounts to a directory: only what is new is written
-  import    Restore cache mounts from such a directory
-`;
-
-async function list(argv: readonly string[]): Promise<number> {
-  const command = newCommand('cache ls', 'List cache mounts')
+function declareList(): Command {
+  return newCommand('cache ls', 'List cache mounts, or with --records the records of steps')
     .option('--records', 'the records of steps instead')
     .addOption(new Option('--format <format>', 'json: one object a line').choices(['json']));
+}
+
+function declareInspect(): Command {
+  return newCommand('cache inspect', 'Print what is known of a cache mount or record as JSON').argument('<name>');
+}
+
+function declareRemove(): Command {
+  return newCommand('cache rm', 'Remove cache mounts or records').argument('<name...>');
+}
+
+function declareExport(): Command {
+  return newCommand('cache export', 'Save cache mounts to a directory: only what is new is written')
+    .argument('<directory>', 'new, or one that holds an earlier export')
+    .argument('[mount...]', 'mounts by their id; all of them unless told');
+}
+
+function declareImport(): Command {
+  return newCommand('cache import', 'Restore cache mounts from such a directory')
+    .argument('<directory>', "what 'kiln cache export' made")
+    .argument('[mount...]', 'mounts by their id; all of them unless told');
+}
+
+async function list(argv: readonly string[]): Promise<number> {
+  const command = declareList();
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<{ records?: boolean; format?: string }>();
   await using session = openSession();
@@ -64,7 +81,7 @@ async function list(argv: readonly string[]): Promise<number> {
 }
 
 async function inspect(argv: readonly string[]): Promise<number> {
-  const command = newCommand('cache inspect', 'Print what is known of a cache mount or record').argument('<name>');
+  const command = declareInspect();
   if (!parseArguments(command, argv)) return 0;
   const name = command.args[0] ?? '';
   await using session = openSession();
@@ -75,7 +92,7 @@ async function inspect(argv: readonly string[]): Promise<number> {
 }
 
 async function remove(argv: readonly string[]): Promise<number> {
-  const command = newCommand('cache rm', 'Remove cache mounts or records').argument('<name...>');
+  const command = declareRemove();
   if (!parseArguments(command, argv)) return 0;
   await using session = openSession();
   using cancel = cancelOnSignals();
@@ -93,9 +110,7 @@ async function remove(argv: readonly string[]): Promise<number> {
 }
 
 async function save(argv: readonly string[]): Promise<number> {
-  const command = newCommand('cache export', 'Save cache mounts to a directory')
-    .argument('<directory>', 'new, or one that holds an earlier export: only what is new is written')
-    .argument('[mount...]', 'mounts by their id; all of them unless told');
+  const command = declareExport();
   if (!parseArguments(command, argv)) return 0;
   const [directory = '', ...names] = command.args;
   await using session = openSession();
@@ -118,9 +133,7 @@ async function save(argv: readonly string[]): Promise<number> {
 }
 
 async function restore(argv: readonly string[]): Promise<number> {
-  const command = newCommand('cache import', 'Restore cache mounts from a directory')
-    .argument('<directory>', "what 'kiln cache export' made")
-    .argument('[mount...]', 'mounts by their id; all of them unless told');
+  const command = declareImport();
   if (!parseArguments(command, argv)) return 0;
   const [directory = '', ...names] = command.args;
   await using session = openSession();

@@ -1,4 +1,4 @@
-import { newCommand, parseArguments } from '../arguments.ts';
+import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { copyImage, describePlace } from '../image/copy.ts';
 import { parsePlace } from '../image/places.ts';
@@ -6,9 +6,8 @@ import { stdout } from '../output.ts';
 import { openSession, type Session } from '../session.ts';
 import { shownTransfer } from '../transfers.ts';
 
-/** `kiln copy SOURCE DESTINATION`: between registries, archives, layouts and the store, all platforms, digests kept. */
-export async function run(argv: readonly string[]): Promise<number> {
-  const command = newCommand('copy', 'Copy an image with all its platforms')
+export function declareCommand(): Command {
+  return newCommand('copy', 'Copy an image with all its platforms')
     .argument('<source>')
     .argument('<destination>')
     .option('-q, --quiet', 'no progress')
@@ -16,6 +15,11 @@ export async function run(argv: readonly string[]): Promise<number> {
       'after',
       '\nA place is NAME (in a registry), store:NAME, oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME].',
     );
+}
+
+/** `kiln copy SOURCE DESTINATION`: between registries, archives, layouts and the store, all platforms, digests kept. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const { quiet } = command.opts<{ quiet?: boolean }>();
   const [from, to] = [parsePlace(command.args[0] ?? ''), parsePlace(command.args[1] ?? '')];

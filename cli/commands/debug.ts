@@ -1,15 +1,33 @@
 import { KilnError } from '../../base/errors.ts';
 import { writing } from '../../base/oserror.ts';
 import { writeFile } from '../../exporter/destination.ts';
-import { newCommand, parseArguments } from '../arguments.ts';
+import { type Command, groupUsage, newCommand, newGroup, offer, parseArguments } from '../arguments.ts';
 import { dumpLlb } from '../build/dump.ts';
 import { stdout, takenWhole } from '../output.ts';
+
+export function declareCommand(): Command {
+  return newGroup('debug', 'Looks inside a build', [declareDump()]);
+}
+
+function declareDump(): Command {
+  return offer(
+    newCommand('debug dump-llb', 'Print the LLB graph that a Dockerfile comes to')
+      .argument('[path]', 'the context directory', '.')
+      .option('-f, --file <file>', 'the Dockerfile')
+      .option('--target <stage>', 'this stage')
+      .option('--build-arg <name=value>', 'set a build argument', (value: string, all: string[] = []) => [...all, value])
+      .option('--platform <platform>', 'for this platform')
+      .option('--format <format>', 'json or binary (a protobuf Definition)', 'json')
+      .option('-o, --output <file>', 'write to a file instead of standard output'),
+    { '--format': ['json', 'binary'] },
+  );
+}
 
 /** `kiln debug dump-llb [-f FILE] [--target T] [--format=json|binary] PATH` */
 export async function run(argv: readonly string[]): Promise<number> {
   const [sub, ...rest] = argv;
   if (sub === '--help' || sub === '-h') {
-    stdout.write('Usage: kiln debug COMMAND\n\nCommands:\n  dump-llb  Print the LLB graph that a Dockerfile comes to\n');
+    stdout.write(groupUsage(declareCommand()));
     return 0;
   }
   if (sub !== 'dump-llb') {
@@ -18,14 +36,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       exitCode: 2,
     });
   }
-  const command = newCommand('debug dump-llb', 'Print the LLB graph that a Dockerfile comes to')
-    .argument('[path]', 'the context directory', '.')
-    .option('-f, --file <file>', 'the Dockerfile')
-    .option('--target <stage>', 'this stage')
-    .option('--build-arg <name=value>', 'set a build argument', (value: string, all: string[] = []) => [...all, value])
-    .option('--platform <platform>', 'for this platform')
-    .option('--format <format>', 'json or binary (a protobuf Definition)', 'json')
-    .option('-o, --output <file>', 'write to a file instead of standard output');
+  const command = declareDump();
   if (!parseArguments(command, rest)) return 0;
   const flags = command.opts<{
     file?: string;

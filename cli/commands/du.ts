@@ -2,21 +2,25 @@ import { survey } from '../../cache/gc/collect.ts';
 import { parseFilterFlags } from '../../cache/gc/filter.ts';
 import type { Item } from '../../cache/gc/item.ts';
 import { sizeOf } from '../../cache/gc/plan.ts';
-import { collect, newCommand, Option, parseArguments } from '../arguments.ts';
+import { type Command, collect, newCommand, Option, parseArguments } from '../arguments.ts';
 import { stdout } from '../output.ts';
 import { bytes } from '../progress/model.ts';
 import { openSession } from '../session.ts';
 import { since, table } from '../table.ts';
+
+export function declareCommand(): Command {
+  return newCommand('du', 'Show what takes room in the store')
+    .option('--verbose', 'everything that is known of each item')
+    .option('--filter <filter>', 'only what matches: type=, id=, until=, inuse, shared, mutable, description~=', collect)
+    .addOption(new Option('--format <format>', 'json: one object a line').choices(['json']));
+}
 
 /**
  * `kiln du`: what takes room in the store. Each byte is counted once; sizes are what the disk gives for it. What is small and many is one
  * row, unless everything is asked for.
  */
 export async function run(argv: readonly string[]): Promise<number> {
-  const command = newCommand('du', 'Show what takes room in the store')
-    .option('--verbose', 'everything that is known of each item')
-    .option('--filter <filter>', 'only what matches: type=, id=, until=, inuse, shared, mutable, description~=', collect)
-    .addOption(new Option('--format <format>', 'json: one object a line').choices(['json']));
+  const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<{ verbose?: boolean; filter?: string[]; format?: string }>();
   const { filter, keepMs } = parseFilterFlags(flags.filter ?? []);

@@ -1,15 +1,19 @@
-import { newCommand, parseArguments } from '../arguments.ts';
+import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { findLog, readLog } from '../build/log.ts';
 import { renderExplanation } from '../explain.ts';
 import { stdout } from '../output.ts';
 import { openSession } from '../session.ts';
 
-/** `kiln explain [BUILD]`: why the steps of a build were not cached, from its log. */
-export async function run(argv: readonly string[]): Promise<number> {
-  const command = newCommand('explain', 'Say why the steps of a build were not cached').argument(
+export function declareCommand(): Command {
+  return newCommand('explain', 'Say why the steps of a build were not cached').argument(
     '[build]',
     'a build by its ID; the last one unless told',
   );
+}
+
+/** `kiln explain [BUILD]`: why the steps of a build were not cached, from its log. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   await using session = openSession();
   const id = findLog(session.store.logs, command.args[0]);

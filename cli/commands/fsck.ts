@@ -1,16 +1,20 @@
 import { fsck, repair } from '../../cache/fsck/fsck.ts';
 import { pooledJobs } from '../../snapshotter/overlay/pooled-jobs.ts';
-import { newCommand, parseArguments } from '../arguments.ts';
+import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { stdout } from '../output.ts';
 import { openSession } from '../session.ts';
 
-/** `kiln fsck [--repair]`: reads the whole store. Exit code 0 when all is well, or is again; 1 when something is wrong. */
-export async function run(argv: readonly string[]): Promise<number> {
-  const command = newCommand('fsck', 'Verify the whole store').option(
+export function declareCommand(): Command {
+  return newCommand('fsck', 'Verify the whole store').option(
     '--repair',
     'remove what is damaged: its steps run again, its images are pulled again',
   );
+}
+
+/** `kiln fsck [--repair]`: reads the whole store. Exit code 0 when all is well, or is again; 1 when something is wrong. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<{ repair?: boolean }>();
   await using session = openSession();

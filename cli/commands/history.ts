@@ -1,4 +1,4 @@
-import { newCommand, parseArguments } from '../arguments.ts';
+import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { findImage } from '../image/find.ts';
 import { readImage } from '../image/read.ts';
 import { stdout } from '../output.ts';
@@ -8,11 +8,13 @@ import { since, table } from '../table.ts';
 
 const SHOWN = 60;
 
+export function declareCommand(): Command {
+  return newCommand('history', 'Show how an image was made').argument('<image>').option('--no-trunc', 'whole instructions');
+}
+
 /** `kiln history IMAGE`: how the image was made, last step first, with the size that each step's layer has. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const command = newCommand('history', 'Show how an image was made')
-    .argument('<image>')
-    .option('--no-trunc', 'whole instructions');
+  const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const { trunc } = command.opts<{ trunc: boolean }>();
   await using session = openSession();

@@ -2,18 +2,22 @@ import { prune } from '../../cache/gc/collect.ts';
 import { parseFilterFlags } from '../../cache/gc/filter.ts';
 import type { Item } from '../../cache/gc/item.ts';
 import { sizeOf } from '../../cache/gc/plan.ts';
-import { collect, newCommand, parseArguments } from '../arguments.ts';
+import { type Command, collect, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { stdout } from '../output.ts';
 import { bytes } from '../progress/model.ts';
 import { confirmed } from '../prompt.ts';
 import { openSession } from '../session.ts';
 
-/** `kiln image prune`: removes the images without a name, and what nothing but they referred to. Their build cache stays. */
-export async function run(argv: readonly string[]): Promise<number> {
-  const command = newCommand('image prune', 'Remove images without a name')
+export function declareCommand(): Command {
+  return newCommand('image prune', 'Remove images without a name')
     .option('-f, --force', 'do not ask')
     .option('--filter <filter>', 'until=24h: only images that are older', collect);
+}
+
+/** `kiln image prune`: removes the images without a name, and what nothing but they referred to. Their build cache stays. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<{ force?: boolean; filter?: string[] }>();
   const { filter, keepMs } = parseFilterFlags(flags.filter ?? []);

@@ -1,7 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
 import { familiarName, parseReference } from '../../base/reference.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
-import { collect, newCommand, parseArguments } from '../arguments.ts';
+import { type Command, collect, newCommand, parseArguments } from '../arguments.ts';
 import { isUntagged } from '../image/find.ts';
 import { readImage } from '../image/read.ts';
 import { stdout } from '../output.ts';
@@ -9,17 +9,21 @@ import { bytes } from '../progress/model.ts';
 import { openSession, type Session } from '../session.ts';
 import { since, table } from '../table.ts';
 
-/**
- * `kiln images`: one line per name, newest first, in docker's columns. Results that nobody gave a name are shown when they are asked for:
- * there is one for each build without `-t`.
- */
-export async function run(argv: readonly string[]): Promise<number> {
-  const command = newCommand('images', 'List the images in the local store')
+export function declareCommand(): Command {
+  return newCommand('images', 'List the images in the local store')
     .argument('[name]', 'only names that begin like this')
     .option('-a, --all', 'also images without a name')
     .option('-q, --quiet', 'only image IDs')
     .option('-f, --filter <filter>', 'dangling=true: only images without a name; dangling=false: only the others', collect)
     .option('--no-trunc', 'whole image IDs');
+}
+
+/**
+ * `kiln images`: one line per name, newest first, in docker's columns. Results that nobody gave a name are shown when they are asked for:
+ * there is one for each build without `-t`.
+ */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<{ all?: boolean; quiet?: boolean; filter?: string[]; trunc: boolean }>();
   const isShown = shownBy(flags.all === true, flags.filter ?? []);

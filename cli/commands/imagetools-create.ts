@@ -7,9 +7,10 @@ import { combine, parseSources, partsFor } from '../../exporter/imagetools/creat
 import { pushImage } from '../../exporter/push.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { parsePlatform } from '../../registry/platforms.ts';
-import { collect, newCommand, Option, parseArguments } from '../arguments.ts';
+import { type Command, collect, newCommand, Option, offer, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { stdout } from '../output.ts';
+import { PROGRESS_MODES } from '../progress/view.ts';
 import { progressMode } from '../progress-mode.ts';
 import { registryOptions } from '../registry-options.ts';
 import { shownTransfer } from '../transfers.ts';
@@ -25,8 +26,7 @@ interface Flags {
   readonly progress?: string;
 }
 
-/** `kiln imagetools create -t NAME SOURCE…`: an index of images that are in registries already. */
-export async function run(argv: readonly string[]): Promise<number> {
+export function declareCommand(): Command {
   const command = newCommand('imagetools create', 'Make an image of images that are in registries')
     .argument('[source...]', 'NAME, a digest, or a descriptor as JSON')
     .option('-t, --tag <name>', 'what the new image is called', collect)
@@ -41,6 +41,12 @@ export async function run(argv: readonly string[]): Promise<number> {
     )
     .option('--dry-run', 'print the new image instead of pushing it')
     .option('--progress <mode>', 'how to show progress (default: BUILDKIT_PROGRESS, or auto)');
+  return offer(command, { '--progress': PROGRESS_MODES });
+}
+
+/** `kiln imagetools create -t NAME SOURCE…`: an index of images that are in registries already. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<Flags>();
   progressMode(flags.progress, process.env);

@@ -9,19 +9,23 @@ import {
   remoteStatements,
 } from '../../exporter/imagetools/inspect.ts';
 import { RegistryClient } from '../../registry/client.ts';
-import { newCommand, parseArguments } from '../arguments.ts';
+import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { stdout } from '../output.ts';
 import { registryOptions } from '../registry-options.ts';
 import { renderTemplate } from '../template/evaluate.ts';
 import { mentions, parseTemplate } from '../template/parse.ts';
 
-/** `kiln imagetools inspect NAME [--raw | --format TEMPLATE]` */
-export async function run(argv: readonly string[]): Promise<number> {
-  const command = newCommand('imagetools inspect', 'Show an image in a registry')
+export function declareCommand(): Command {
+  return newCommand('imagetools inspect', 'Show an image in a registry')
     .argument('<name>')
     .option('--raw', 'the manifest or index as it is')
     .option('--format <template>', 'a Go template over .Name, .Manifest, .Image, .Provenance and .SBOM');
+}
+
+/** `kiln imagetools inspect NAME [--raw | --format TEMPLATE]` */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const { raw, format } = command.opts<{ raw?: boolean; format?: string }>();
   if (raw && format !== undefined) throw new KilnError('KILN_USAGE', '--raw and --format exclude each other', { exitCode: 2 });

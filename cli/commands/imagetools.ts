@@ -1,5 +1,12 @@
 import { KilnError } from '../../base/errors.ts';
+import { type Command, groupUsage, newGroup } from '../arguments.ts';
 import { stdout } from '../output.ts';
+
+export async function declareCommand(): Promise<Command> {
+  const modules = await Promise.all([import('./imagetools-inspect.ts'), import('./imagetools-create.ts')]);
+  const commands = modules.map((module) => module.declareCommand());
+  return newGroup('imagetools', 'Looks at images in registries, and makes one of several', commands);
+}
 
 /** `kiln imagetools inspect|create`: images in registries, looked at and put together where they are. */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -7,9 +14,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (sub === 'inspect') return await (await import('./imagetools-inspect.ts')).run(rest);
   if (sub === 'create') return await (await import('./imagetools-create.ts')).run(rest);
   if (sub === '--help' || sub === '-h') {
-    stdout.write(
-      'Usage: kiln imagetools COMMAND\n\nCommands:\n  inspect  Show an image in a registry\n  create   Make an image of images that are in registries\n',
-    );
+    stdout.write(groupUsage(await declareCommand()));
     return 0;
   }
   throw new KilnError(

@@ -1,15 +1,19 @@
 import type { StoredImage } from '../../snapshotter/images.ts';
-import { newCommand, parseArguments } from '../arguments.ts';
+import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { findImage, isUntagged, shownName } from '../image/find.ts';
 import { readAllPlatforms, readImage } from '../image/read.ts';
 import { stdout } from '../output.ts';
 import { openSession, type Session } from '../session.ts';
 
-/** `kiln inspect [--format TEMPLATE] IMAGE…`: JSON in the form of `docker image inspect`, for this host's platform, with the others listed. */
-export async function run(argv: readonly string[]): Promise<number> {
-  const command = newCommand('inspect', 'Print the config and descriptors of an image as JSON')
+export function declareCommand(): Command {
+  return newCommand('inspect', 'Print the config and descriptors of an image as JSON')
     .argument('<image...>')
     .option('-f, --format <template>', "a Go template for each image, such as '{{json .Config.Env}}'");
+}
+
+/** `kiln inspect [--format TEMPLATE] IMAGE…`: JSON in the form of `docker image inspect`, for this host's platform, with the others listed. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const { format } = command.opts<{ format?: string }>();
   await using session = openSession();

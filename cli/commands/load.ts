@@ -2,7 +2,7 @@ import { createWriteStream, statSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { KilnError } from '../../base/errors.ts';
 import { loadArchive } from '../../exporter/load-archive.ts';
-import { newCommand, parseArguments } from '../arguments.ts';
+import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { shownName } from '../image/find.ts';
 import { readAllPlatforms } from '../image/read.ts';
@@ -11,11 +11,15 @@ import { openSession, type Session } from '../session.ts';
 import { standardInput } from '../stdin.ts';
 import { shownTransfer } from '../transfers.ts';
 
-/** `kiln load [-i FILE]`: reads an OCI or docker archive, or an OCI layout directory, into the local store. */
-export async function run(argv: readonly string[]): Promise<number> {
-  const command = newCommand('load', 'Read images from an archive')
+export function declareCommand(): Command {
+  return newCommand('load', 'Read images from an archive')
     .option('-i, --input <file>', 'the archive or layout directory (default: standard input)')
     .option('-q, --quiet', 'no progress');
+}
+
+/** `kiln load [-i FILE]`: reads an OCI or docker archive, or an OCI layout directory, into the local store. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const { input, quiet } = command.opts<{ input?: string; quiet?: boolean }>();
   if (input === undefined && process.stdin.isTTY)

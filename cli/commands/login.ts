@@ -2,7 +2,7 @@ import { KilnError } from '../../base/errors.ts';
 import { DEFAULT_DOMAIN } from '../../base/reference.ts';
 import { hostOfKey } from '../../registry/docker-config.ts';
 import { type Login, saveLogin, verifyLogin } from '../../registry/login.ts';
-import { newCommand, parseArguments } from '../arguments.ts';
+import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { stderr, stdout } from '../output.ts';
 import { ask, readInput } from '../prompt.ts';
@@ -14,13 +14,17 @@ interface Flags {
   readonly passwordStdin?: boolean;
 }
 
-/** `kiln login [REGISTRY]`: a login that the registry has taken goes where docker, too, looks for it. */
-export async function run(argv: readonly string[]): Promise<number> {
-  const command = newCommand('login', 'Log in to a registry')
+export function declareCommand(): Command {
+  return newCommand('login', 'Log in to a registry')
     .argument('[registry]', 'HOST[:PORT] (default: Docker Hub)')
     .option('-u, --username <user>', 'user name')
     .option('-p, --password <password>', 'password or access token; other users of this machine may see it')
     .option('--password-stdin', 'read the password from standard input');
+}
+
+/** `kiln login [REGISTRY]`: a login that the registry has taken goes where docker, too, looks for it. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const host = hostOfKey(command.args[0] ?? DEFAULT_DOMAIN);
   if (host === '') throw usage('the registry has no host name', 'write HOST or HOST:PORT');

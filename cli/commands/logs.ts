@@ -1,6 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import type { ProgressEvent } from '../../base/progress.ts';
-import { goesAlone, newCommand, parseArguments } from '../arguments.ts';
+import { type Command, goesAlone, newCommand, parseArguments } from '../arguments.ts';
 import { findLog, logNames, readLog } from '../build/log.ts';
 import { stdout, takenWhole } from '../output.ts';
 import { bytes, seconds } from '../progress/model.ts';
@@ -9,13 +9,17 @@ import { createRawJsonView } from '../progress/rawjson.ts';
 import { openSession } from '../session.ts';
 import { since, table } from '../table.ts';
 
-/** `kiln logs [BUILD]`: the last build's log, or that of a build by its ID or the beginning of it. */
-export async function run(argv: readonly string[]): Promise<number> {
-  const command = newCommand('logs', 'Print the full log of a build')
+export function declareCommand(): Command {
+  return newCommand('logs', 'Print the full log of a build')
     .argument('[build]', 'a build by its ID; the last one unless told')
     .option('-l, --list', 'list the builds whose logs are kept')
     .option('--json', 'as JSON, in the form of --progress=rawjson')
     .option('--usage', 'instead of the output: time, processor time and peak memory of each step that ran');
+}
+
+/** `kiln logs [BUILD]`: the last build's log, or that of a build by its ID or the beginning of it. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   goesAlone(command, '--list', ['--json', '--usage']);
   goesAlone(command, '--json', ['--usage']);

@@ -2,7 +2,7 @@ import { diskOf, prune, survey } from '../../cache/gc/collect.ts';
 import { parseFilterFlags } from '../../cache/gc/filter.ts';
 import { plan, sizeOf, type Victim } from '../../cache/gc/plan.ts';
 import type { PrunePolicy } from '../../cache/gc/policy.ts';
-import { collect, goesAlone, newCommand, parseArguments, parseBytes } from '../arguments.ts';
+import { type Command, collect, goesAlone, newCommand, parseArguments, parseBytes } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { configPath } from '../config-path.ts';
 import { readGcPolicies } from '../gc-config.ts';
@@ -25,9 +25,8 @@ interface Flags {
   readonly verbose?: boolean;
 }
 
-/** `kiln prune`: removes build cache, never what a running process uses nor what an image with a name needs. */
-export async function run(argv: readonly string[]): Promise<number> {
-  const command = newCommand('prune', 'Remove build cache')
+export function declareCommand(): Command {
+  return newCommand('prune', 'Remove build cache')
     .option('-a, --all', 'also internal things, and the records of steps whose layers an image keeps')
     .option('--filter <filter>', 'only what matches: type=, id=, until=24h, inuse, mutable, description~=', collect)
     .option('--reserved-space <size>', 'this much may always stay')
@@ -38,6 +37,11 @@ export async function run(argv: readonly string[]): Promise<number> {
     .option('--dry-run', 'only say what would go, and why')
     .option('--auto', 'by the policies of kiln.toml, as it happens after builds')
     .option('--verbose', 'accepted for compatibility');
+}
+
+/** `kiln prune`: removes build cache, never what a running process uses nor what an image with a name needs. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   goesAlone(command, '--keep-storage', ['--reserved-space']);
   goesAlone(command, '--auto', [

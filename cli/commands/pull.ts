@@ -1,4 +1,4 @@
-import { newCommand, parseArguments } from '../arguments.ts';
+import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { fullName, shownName } from '../image/find.ts';
 import { pullImage } from '../image/pull.ts';
@@ -7,12 +7,16 @@ import { platformFlag } from '../platform-flag.ts';
 import { openSession } from '../session.ts';
 import { shownTransfer } from '../transfers.ts';
 
-/** `kiln pull NAME`: fetches an image for one platform. */
-export async function run(argv: readonly string[]): Promise<number> {
-  const command = newCommand('pull', 'Fetch an image from a registry')
+export function declareCommand(): Command {
+  return newCommand('pull', 'Fetch an image from a registry')
     .argument('<name>')
     .option('--platform <platform>', "this platform instead of the host's")
     .option('-q, --quiet', 'no progress');
+}
+
+/** `kiln pull NAME`: fetches an image for one platform. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<{ platform?: string; quiet?: boolean }>();
   const [name = ''] = command.args;

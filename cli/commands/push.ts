@@ -1,4 +1,4 @@
-import { newCommand, parseArguments } from '../arguments.ts';
+import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { findImage, fullName } from '../image/find.ts';
 import { pushStored } from '../image/push.ts';
@@ -6,12 +6,16 @@ import { stdout } from '../output.ts';
 import { openSession } from '../session.ts';
 import { shownTransfer } from '../transfers.ts';
 
-/** `kiln push IMAGE [NAME]`: sends an image under its own name or another. */
-export async function run(argv: readonly string[]): Promise<number> {
-  const command = newCommand('push', 'Send an image to a registry')
+export function declareCommand(): Command {
+  return newCommand('push', 'Send an image to a registry')
     .argument('<image>')
     .argument('[name]', 'push under this name')
     .option('-q, --quiet', 'no progress');
+}
+
+/** `kiln push IMAGE [NAME]`: sends an image under its own name or another. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const { quiet } = command.opts<{ quiet?: boolean }>();
   const [source = '', name = source] = command.args;

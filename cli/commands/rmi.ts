@@ -1,6 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import type { Item } from '../../cache/gc/item.ts';
-import { newCommand, parseArguments } from '../arguments.ts';
+import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { findImage, isUntagged, shownName } from '../image/find.ts';
 import { stdout } from '../output.ts';
@@ -8,11 +8,15 @@ import { bytes } from '../progress/model.ts';
 import { printError } from '../report.ts';
 import { openSession, type Session } from '../session.ts';
 
-/** `kiln rmi IMAGE…`: removes names; an image ID removes each name it has. What nothing refers to any more is removed with them. */
-export async function run(argv: readonly string[]): Promise<number> {
-  const command = newCommand('rmi', 'Remove names of images')
+export function declareCommand(): Command {
+  return newCommand('rmi', 'Remove names of images')
     .argument('<image...>')
     .option('-f, --force', 'an image that is not there is no error');
+}
+
+/** `kiln rmi IMAGE…`: removes names; an image ID removes each name it has. What nothing refers to any more is removed with them. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const { force } = command.opts<{ force?: boolean }>();
   await using session = openSession();

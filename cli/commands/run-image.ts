@@ -8,8 +8,8 @@ import { printable } from '../../registry/failures.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { imageSources, type SourceImage } from '../../registry/pull.ts';
 import { unpackImage } from '../../registry/unpack.ts';
-import { collect, newCommand, parseArguments } from '../arguments.ts';
-import { parseNetwork } from '../build/host-flags.ts';
+import { type Command, collect, newCommand, offer, parseArguments } from '../arguments.ts';
+import { NETWORK_MODES, parseNetwork } from '../build/host-flags.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { configuredEmulation } from '../emulation-options.ts';
 import { findImage } from '../image/find.ts';
@@ -34,8 +34,7 @@ interface Flags {
   readonly platform?: string;
 }
 
-/** `kiln run [-it] [-e K=V] [-w DIR] [-u USER] [--entrypoint PROG] IMAGE [CMD…]`: what it writes is gone afterwards. */
-export async function run(argv: readonly string[]): Promise<number> {
+export function declareCommand(): Command {
   const command = newCommand('run', 'Run a command in a new container of an image, to look at a result')
     .argument('<image>')
     .argument('[command...]')
@@ -49,6 +48,12 @@ export async function run(argv: readonly string[]): Promise<number> {
     .option('-t, --tty', 'lend the terminal')
     .option('--rm', 'taken for compatibility: nothing is ever kept')
     .passThroughOptions();
+  return offer(command, { '--network': NETWORK_MODES });
+}
+
+/** `kiln run [-it] [-e K=V] [-w DIR] [-u USER] [--entrypoint PROG] IMAGE [CMD…]`: what it writes is gone afterwards. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declareCommand();
   if (!parseArguments(command, argv, { passesThrough: true, mayBeEmpty: MAY_BE_EMPTY })) return 0;
   const [name = '', ...args] = command.args;
   const flags = command.opts<Flags>();

@@ -2,17 +2,21 @@ import { KilnError } from '../../base/errors.ts';
 import { tryFile } from '../../exporter/destination.ts';
 import { destinationOf } from '../../exporter/options.ts';
 import { saveImages } from '../../exporter/save.ts';
-import { newCommand, parseArguments } from '../arguments.ts';
+import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { findImage } from '../image/find.ts';
 import { closedOutput, isClosed, stdout } from '../output.ts';
 import { openSession } from '../session.ts';
 
-/** `kiln save [-o FILE] IMAGE…`: an archive that `kiln load`, `docker load` and skopeo read. */
-export async function run(argv: readonly string[]): Promise<number> {
-  const command = newCommand('save', 'Write images to an archive')
+export function declareCommand(): Command {
+  return newCommand('save', 'Write images to an archive')
     .argument('<image...>')
     .option('-o, --output <file>', 'the archive (default: standard output)');
+}
+
+/** `kiln save [-o FILE] IMAGE…`: an archive that `kiln load`, `docker load` and skopeo read. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const { output } = command.opts<{ output?: string }>();
   if (output === undefined && stdout.isTTY)

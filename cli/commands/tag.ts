@@ -1,10 +1,14 @@
-import { newCommand, parseArguments } from '../arguments.ts';
+import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { findImage, fullName } from '../image/find.ts';
 import { openSession } from '../session.ts';
 
+export function declareCommand(): Command {
+  return newCommand('tag', 'Give an image another name').argument('<source>').argument('<target>');
+}
+
 /** `kiln tag SOURCE TARGET` */
 export async function run(argv: readonly string[]): Promise<number> {
-  const command = newCommand('tag', 'Give an image another name').argument('<source>').argument('<target>');
+  const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const [source = '', target = ''] = command.args;
   await using session = openSession();
