@@ -1,6 +1,6 @@
+import type { Header, Pack } from 'tar-stream';
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
-import { END_OF_ARCHIVE, encodeHeader, NO_XATTRS, padding } from '../snapshotter/layer/tar.ts';
 import type { ByteSink } from './destination.ts';
 
 /** One member of an archive of ours: a directory, bytes we hold, a blob of the store, or bytes that come from elsewhere. */
@@ -27,26 +27,65 @@ export async function writeArchive(
   sink: ByteSink,
   progress: (current: number, total: number) => void = () => undefined,
 ): Promise<void> {
-  const members = sorted(entries);
+  // Loaded here: nothing but an archive needs it.
+  const { pack } = await import('tar-stream');
+  const archive = pack();
+  let failure: { readonly error: unknown } | undefined;
+  // What fails later only follows from the first failure: the archive is gone then.
+  const fail = (error: unknown): void => {
+    failure ??= { error };
+    archive.destroy();
+  };
+  archive.on('error', fail);
+  await Promise.all([
+    send(archive, sink).catch(fail),
+    addAll(archive, sorted(entries), blobs, progress, () => failure !== undefined).catch(fail),
+  ]);
+  if (failure) throw (failure as { readonly error: unknown }).error;
+}
+
+/** Hands on what the archive gives, as fast as the sink takes it. */
+async function send(archive: Pack, sink: ByteSink): Promise<void> {
+  for await (const bytes of archive as AsyncIterable<Uint8Array>) await sink.write(bytes);
+}
+
+/** Adds the members one after the other; stops when the archive has failed elsewhere. */
+async function addAll(
+  archive: Pack,
+  members: readonly ArchiveEntry[],
+  blobs: BlobSource,
+  progress: (current: number, total: number) => void,
+  isOver: () => boolean,
+): Promise<void> {
   const total = members.reduce((sum, entry) => sum + (entry.kind === 'blob' ? entry.size : 0), 0);
   let current = 0;
   for (const entry of members) {
     const size = sizeOf(entry);
-    await sink.write(header(entry, size));
-    if (entry.kind === 'bytes') await sink.write(entry.bytes);
-    else if (entry.kind !== 'directory') {
-      let left = size;
-      for await (const bytes of entry.kind === 'blob' ? blobs.open(entry.digest) : entry.open()) {
-        // The header has told how many bytes there are.
-        if ((left -= bytes.byteLength) < 0) break;
-        await sink.write(bytes);
-        if (entry.kind === 'blob') progress((current += bytes.byteLength), total);
-      }
-      if (left !== 0) throw otherSize(entry.name, size);
+    const member = archive.entry(header(entry, size));
+    member.on('error', () => undefined);
+    let left = size;
+    for await (const bytes of bytesOf(entry, blobs)) {
+      // The header has told how many bytes there are.
+      if (isOver() || (left -= bytes.byteLength) < 0) break;
+      if (!member.write(bytes)) await drained(member);
+      if (entry.kind === 'blob') progress((current += bytes.byteLength), total);
     }
-    if (padding(size) > 0) await sink.write(Buffer.alloc(padding(size)));
+    if (isOver()) return;
+    if (left !== 0) throw otherSize(entry.name, size);
+    member.end(undefined);
   }
-  await sink.write(END_OF_ARCHIVE);
+  archive.finalize();
+}
+
+async function* bytesOf(entry: ArchiveEntry, blobs: BlobSource): AsyncGenerator<Uint8Array> {
+  if (entry.kind === 'blob') yield* blobs.open(entry.digest);
+  else if (entry.kind === 'stream') yield* entry.open();
+  else if (entry.kind === 'bytes') yield entry.bytes;
+}
+
+/** Resolves when the member takes more, and when it never will: then the archive has failed. */
+function drained(member: ReturnType<Pack['entry']>): Promise<void> {
+  return new Promise((done) => member.once('drain', done).once('close', done));
 }
 
 export function sorted(entries: readonly ArchiveEntry[]): ArchiveEntry[] {
@@ -58,21 +97,10 @@ export function sizeOf(entry: ArchiveEntry): number {
   return entry.kind === 'directory' ? 0 : entry.kind === 'bytes' ? entry.bytes.byteLength : entry.size;
 }
 
-function header(entry: ArchiveEntry, size: number): Buffer {
+function header(entry: ArchiveEntry, size: number): Pick<Header, 'name' | 'type' | 'mode' | 'uid' | 'gid' | 'mtime' | 'size'> {
   const isDirectory = entry.kind === 'directory';
-  return encodeHeader({
-    type: isDirectory ? 'directory' : 'file',
-    path: entry.name,
-    linkPath: '',
-    mode: isDirectory ? 0o755 : entry.mode,
-    uid: 0,
-    gid: 0,
-    size,
-    mtime: { sec: 0, nsec: 0 },
-    devMajor: 0,
-    devMinor: 0,
-    xattrs: NO_XATTRS,
-  });
+  const mode = isDirectory ? 0o755 : entry.mode;
+  return { name: entry.name, type: isDirectory ? 'directory' : 'file', mode, uid: 0, gid: 0, mtime: new Date(0), size };
 }
 
 function otherSize(name: string, size: number): KilnError {
