@@ -10,6 +10,17 @@ async function built(): Promise<Rig> {
   return rig;
 }
 
+test('a name that is also the beginning of an ID is the name: rmi takes nothing else', async () => {
+  await using rig = await Rig.create('busybox');
+  const id = JSON.parse((await rig.kiln(['inspect', 'busybox'])).stdout)[0].Id.replace('sha256:', '') as string;
+  for (const name of [id.slice(0, 1), id.slice(0, 4)]) {
+    await rig.kiln(['tag', 'busybox', name], { expect: 0 });
+    const { stdout } = await rig.kiln(['rmi', name], { expect: 0 });
+    assert.is(stdout, `Untagged: ${name}:latest\n`);
+    await rig.kiln(['inspect', 'busybox'], { expect: 0 });
+  }
+});
+
 test('images, tag, inspect, history and rmi', async () => {
   await using rig = await built();
   await rig.kiln(['tag', 'app:1', 'other.example:5000/x/y:z'], { expect: 0 });

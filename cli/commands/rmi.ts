@@ -2,7 +2,7 @@ import { KilnError } from '../../base/errors.ts';
 import type { Item } from '../../cache/gc/item.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
-import { findImage, isUntagged, shownName } from '../image/find.ts';
+import { identifyImage, isUntagged, shownName } from '../image/find.ts';
 import { stdout } from '../output.ts';
 import { bytes } from '../progress/model.ts';
 import { printError } from '../report.ts';
@@ -25,10 +25,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   const nameless = new Set<string>();
   for (const text of command.args) {
     try {
-      const image = findImage(session.images, text);
-      const isId = !text.includes(':') && image.configs.some((config) => config.slice(7).startsWith(text));
+      const { image, by } = identifyImage(session.images, text);
       const names =
-        isId || text.startsWith('sha256:')
+        by === 'id'
           ? session.images
               .list()
               .filter((other) => other.target.digest === image.target.digest)

@@ -3,11 +3,18 @@ import { familiarName, formatReference, parseReference } from '../../base/refere
 import { nearest } from '../../base/suggest.ts';
 import type { ImageStore, StoredImage } from '../../snapshotter/images.ts';
 
-/**
- * The image that a user means by `text`: a name, or the beginning of an image ID (at least four hex digits, `sha256:` optional).
- * Throws KILN_IMAGE_NOT_FOUND with a near miss, or KILN_IMAGE_AMBIGUOUS.
- */
+/** The image that a user means by `text`, as `identifyImage` finds it. */
 export function findImage(images: ImageStore, text: string): StoredImage {
+  return identifyImage(images, text).image;
+}
+
+/**
+ * The image that a user means by `text`: a name, or else the beginning of an image ID (at least four hex digits, `sha256:` optional); and
+ * which of the two it was. Throws KILN_IMAGE_NOT_FOUND with a near miss, or KILN_IMAGE_AMBIGUOUS.
+ */
+export function identifyImage(images: ImageStore, text: string): { readonly image: StoredImage; readonly by: 'name' | 'id' } {
+  const named = byName(images, text);
+  if (named) return { image: named, by: isUntagged(named.name) ? 'id' : 'name' };
   const id = text.replace(/^sha256:/, '');
   const byId = /^[0-9a-f]{4,64}$/.test(id)
     ? images.list().filter((image) => image.configs.some((config) => config.slice(7).startsWith(id)))
@@ -17,8 +24,8 @@ export function findImage(images: ImageStore, text: string): StoredImage {
     throw new KilnError('KILN_IMAGE_AMBIGUOUS', `${text} is the beginning of ${ids.size} image IDs`, {
       hint: 'give more digits',
     });
-  const image = byName(images, text) ?? byId[0];
-  if (image) return image;
+  const [image] = byId;
+  if (image) return { image, by: 'id' };
   const close = nearest(
     text,
     images.list().map((candidate) => shownName(candidate.name)),
