@@ -202,8 +202,11 @@ test('an ordinary user is told what is missing', async () => {
   cpSync(join(ROOT, 'dist'), rig.path('bin/dist'), { recursive: true });
   cpSync(process.execPath, rig.path('bin/node'));
   execFileSync('chmod', ['-R', 'a+rX', rig.directory]);
-  const user = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', 'env', 'PATH=/nowhere'];
-  const ran = await run([...user, rig.path('bin/node'), rig.path('bin/dist/kiln.cjs'), 'images'], {
+  // It is looked for beside PATH, too: so it is hidden where it is.
+  const hidden = 'mount --bind /dev/null "$(readlink -f "$(command -v unshare)")" && exec "$@"';
+  const user = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+  const kiln = [rig.path('bin/node'), rig.path('bin/dist/kiln.cjs')];
+  const ran = await run(['unshare', '--mount', 'sh', '-c', hidden, 'sh', ...user, ...kiln, 'images'], {
     cwd: '/',
     env: { KILN_ROOT: '', HOME: '/' },
   });
