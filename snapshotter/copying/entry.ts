@@ -12,12 +12,14 @@ import {
   openat,
   readlinkat,
   type Stat,
+  stat,
   symlinkat,
   tryLinkat,
   utimensat,
 } from '../sys/calls.ts';
 import { AT, O, S } from '../sys/constants.ts';
 import { decodeName } from '../sys/names.ts';
+import { ERRNO, SysError } from '../sys/native.ts';
 import { fdPath, getXattr, listXattrs, setXattr } from '../sys/xattr.ts';
 
 /** Makes the file `name` of `from`, which is not a directory, in `to`: a second name of the same file, where the file system gives one. */
@@ -26,18 +28,29 @@ export function linkEntry(from: number, to: number, name: string, stat: Stat): v
   if (tryLinkat(from, name, to, name) !== 0) copyEntry(from, to, name, stat);
 }
 
-/** The same as a file of its own, with owner, mode, attributes and times. */
-export function copyEntry(from: number, to: number, name: string, stat: Stat): void {
+/** What a file system says that gives a file no further name: it has no hard links, or the file has too many. */
+const NO_LINK = new Set(['EPERM', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].map((code) => -(ERRNO[code] ?? 0)));
+
+/** Makes `as` another name of the file `name`, or, where there can be none, another file like it. */
+export function linkOrCopy(from: number, name: string, to: number, as: string): void {
+  const failed = tryLinkat(from, name, to, as);
+  if (failed === 0) return;
+  if (!NO_LINK.has(failed)) throw new SysError('linkat', -failed, as);
+  copyEntry(from, to, name, stat(from, name), as);
+}
+
+/** The same, called `as`, as a file of its own, with owner, mode, attributes and times. */
+export function copyEntry(from: number, to: number, name: string, stat: Stat, as = name): void {
   const type = stat.mode & S.IFMT;
-  if (type === S.IFREG) return copyFile(from, to, name, stat);
-  if (type === S.IFLNK) symlinkat(decodeName(readlinkat(from, name)), to, name);
-  else mknodat(to, name, (stat.mode & S.IFMT) | 0o600, makedev(stat.rdevMajor, stat.rdevMinor));
-  fchownat(to, name, stat.uid, stat.gid);
+  if (type === S.IFREG) return copyFile(from, to, name, stat, as);
+  if (type === S.IFLNK) symlinkat(decodeName(readlinkat(from, name)), to, as);
+  else mknodat(to, as, (stat.mode & S.IFMT) | 0o600, makedev(stat.rdevMajor, stat.rdevMinor));
+  fchownat(to, as, stat.uid, stat.gid);
   if (type !== S.IFLNK) {
-    fchmodat(to, name, stat.mode & 0o7777);
-    copyXattrs(`${fdPath(from)}/${name}`, `${fdPath(to)}/${name}`, false);
+    fchmodat(to, as, stat.mode & 0o7777);
+    copyXattrs(`${fdPath(from)}/${name}`, `${fdPath(to)}/${as}`, false);
   }
-  utimensat(to, name, stat.mtime, stat.mtime, AT.SYMLINK_NOFOLLOW);
+  utimensat(to, as, stat.mtime, stat.mtime, AT.SYMLINK_NOFOLLOW);
 }
 
 /** Owner, mode and attributes of a directory; its times are set when all is in it. */
@@ -47,10 +60,10 @@ export function dressDirectory(from: number, to: number, stat: Stat): void {
   copyXattrs(fdPath(from), fdPath(to), true);
 }
 
-function copyFile(from: number, to: number, name: string, stat: Stat): void {
+function copyFile(from: number, to: number, name: string, stat: Stat, as: string): void {
   const source = openat(from, name, O.RDONLY | O.NOFOLLOW);
   try {
-    const target = openat(to, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o600);
+    const target = openat(to, as, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o600);
     try {
       copyBytes(source, target, stat.size);
       fchown(target, stat.uid, stat.gid);

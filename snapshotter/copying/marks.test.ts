@@ -1,15 +1,29 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
 import { describeLayer } from '../layer/pack.ts';
+import { stat } from '../sys/calls.ts';
 import { unmount } from '../sys/mount.ts';
 import { enterPrivateMounts } from '../sys/namespace.ts';
 import { mountOverlay } from '../sys/overlay.ts';
 import { assemble } from './assemble.ts';
+import { copyEntry, linkOrCopy } from './entry.ts';
 import { overlayObstacle, unholdable } from './filesystem.ts';
 import { gather } from './gather.ts';
 
@@ -86,6 +100,28 @@ test('a process that cannot see marks is told, wherever one would matter', () =>
     () => blind([lower, above], 'together'),
     (error: unknown) => error instanceof KilnError && error.code === 'KILN_NO_PRIVILEGE',
   );
+});
+
+test('a file that can have no further name is copied', () => {
+  const from = directory('names');
+  writeFileSync(join(from, 'f'), 'data', { mode: 0o640 });
+  utimesSync(join(from, 'f'), 1_600_000_000, 1_600_000_000);
+  const dir = openSync(from, 'r');
+  const to = openSync(directory('ram'), 'r');
+  try {
+    linkOrCopy(dir, 'f', dir, 'second');
+    assert.is(lstatSync(join(from, 'second')).ino, lstatSync(join(from, 'f')).ino);
+    copyEntry(dir, to, 'f', stat(dir, 'f'), 'copy');
+    const copy = lstatSync(join(top, 'ram/copy'));
+    assert.equal(
+      [copy.mode & 0o777, copy.mtimeMs, readFileSync(join(top, 'ram/copy'), 'utf8')],
+      [0o640, 1_600_000_000_000, 'data'],
+    );
+    assert.throws(() => linkOrCopy(dir, 'absent', dir, 'x'), /ENOENT/);
+  } finally {
+    closeSync(dir);
+    closeSync(to);
+  }
 });
 
 test('this file system holds images, and gives overlay', () => {

@@ -1,6 +1,6 @@
 import { closeSync, writeSync } from 'node:fs';
+import { linkOrCopy } from '../copying/entry.ts';
 import {
-  linkat,
   makedev,
   mkdirat,
   mknodat,
@@ -218,7 +218,7 @@ export class LayerWriter implements TarHandler, Disposable {
     if ((there.mode & TYPE) === DIRECTORY) throw malformed('a hard link to a directory');
     if (isWhiteout(there)) throw malformed('a hard link to what the layer removes');
     this.#clear(dir, name, full);
-    linkat(from, target.name, dir, name);
+    linkOrCopy(from, target.name, dir, name);
   }
 }
 
