@@ -1,7 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import { CancelledError } from '../base/errors.ts';
 import type { ProgressSink } from '../base/progress.ts';
-import { internalStep } from './build/internal.ts';
+import { internalStep } from '../builder/internal-step.ts';
 import { stderr } from './output.ts';
 import { bytes } from './progress/model.ts';
 import { createView, type Outcome } from './progress/view.ts';

@@ -7,7 +7,18 @@ import { join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '..');
 /** From the bottom up, as docs/errors.md has them. */
-export const ROOMS = ['base', 'snapshotter', 'registry', 'cache', 'executor', 'solver', 'exporter', 'frontend', 'cli'] as const;
+export const ROOMS = [
+  'base',
+  'snapshotter',
+  'registry',
+  'cache',
+  'executor',
+  'solver',
+  'exporter',
+  'frontend',
+  'builder',
+  'cli',
+] as const;
 /** The type that lists the codes: what it names is not yet thrown by anybody. */
 const UNION = 'base/codes.ts';
 const TESTS = /\.(test|contract|fixture|child)\.ts$|\/(testing|testdata)\/|\/testing\.ts$/;

@@ -20,7 +20,7 @@ if [ -n "${1:-}" ] && [ -f "test/soak/$1.ts" ]; then
   setup_bundle
   exec node_modules/.bin/node "$program" "$@"
 fi
-files=$(grep -rl KILN_SOAK --include='*.test.ts' base frontend solver cache snapshotter executor exporter registry cli test)
+files=$(grep -rl KILN_SOAK --include='*.test.ts' base frontend solver cache snapshotter executor exporter registry builder cli test)
 for file in $files; do
   wanted=${1:+no}
   for part in "$@"; do case $file in *"$part"*) wanted=yes ;; esac; done

@@ -2,20 +2,20 @@ import { availableParallelism } from 'node:os';
 import { CancelledError, KilnError, messageOf } from '../../base/errors.ts';
 import type { ProgressEvent, ProgressSink, WarningEvent } from '../../base/progress.ts';
 import { redactData, redactUrl } from '../../base/redact.ts';
+import type { BuildOptions, CallSpec } from '../../builder/build-options.ts';
+import { exportBuild, exportSpecs, needsNoLayers, tryOutputs } from '../../builder/export/exports.ts';
+import { Fates } from '../../builder/export/fates.ts';
+import { BuildLog } from '../../builder/history/build-log.ts';
+import { solveBuild } from '../../builder/solve-build.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import { fullDiskError } from '../../snapshotter/store/errors.ts';
 import type { Command } from '../arguments.ts';
-import { dockerProxies } from '../build/docker-proxies.ts';
-import { exportBuild, exportSpecs, needsNoLayers, tryOutputs } from '../build/export.ts';
-import { Fates } from '../build/fates.ts';
-import { declareBuild, parseBuildFlags } from '../build/flags.ts';
-import { contextHost } from '../build/host.ts';
-import { BuildLog } from '../build/log.ts';
-import type { OnFailure } from '../build/on-failure.ts';
-import type { BuildOptions, CallSpec } from '../build/options.ts';
-import { solveBuild } from '../build/run.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { closed } from '../closing.ts';
+import { contextHost } from '../context-host.ts';
+import { dockerProxies } from '../docker-proxies.ts';
+import type { OnFailure } from '../failure/on-failure.ts';
+import { declareBuild, parseBuildFlags } from '../flags/build-flags.ts';
 import { stderr, stdout } from '../output.ts';
 import { createView, type LendingView, lending, type ProgressView, type ViewOptions } from '../progress/view.ts';
 import { dockerConfigPath } from '../registry-options.ts';
@@ -40,7 +40,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const told = tellFlags(parsed.warnings, options.progress);
   if (options.call) return await answer(options, options.call, told);
   if (options.iidFile !== undefined || options.metadataFile !== undefined)
-    (await import('../build/result-files.ts')).tryResultFiles(options);
+    (await import('../result-files.ts')).tryResultFiles(options);
   await using session = openSession();
   using cancel = cancelOnSignals();
   const view = lending(await createView(options.progress, stderr, viewOptions()));
@@ -110,7 +110,7 @@ function tellFlags(sentences: readonly string[], mode: BuildOptions['progress'])
 
 async function openFailure(options: BuildOptions, { lend }: LendingView): Promise<OnFailure | undefined> {
   if (options.onError === undefined && options.outputOnError === undefined) return undefined;
-  const { onFailure } = await import('../build/on-failure.ts');
+  const { onFailure } = await import('../failure/on-failure.ts');
   const interactive = process.stdin.isTTY === true && stdout.isTTY === true;
   return onFailure(options, { interactive, lend });
 }
@@ -125,7 +125,7 @@ async function tellFailure(
   if (options.progress === 'quiet' || options.progress === 'rawjson' || options.progress === 'none') return;
   for (const note of failure?.notes ?? []) stderr.write(`${redactUrl(note)}\n`);
   if (!(error instanceof KilnError)) return;
-  const { reproduction } = await import('../build/reproduce.ts');
+  const { reproduction } = await import('../reproduce.ts');
   const command = reproduction(argv, error);
   if (command !== undefined) stderr.write(`\nTo look at the step as it was left:\n  ${command}\n`);
 }
@@ -149,7 +149,7 @@ async function answer(options: BuildOptions, call: CallSpec, told: readonly Warn
   });
   for (const event of told) progress(event);
   try {
-    const { answerCall } = await import('../build/call.ts');
+    const { answerCall } = await import('../../builder/call.ts');
     const host = contextHost(session, scope, cancel.signal, progress);
     const found = await answerCall(call, options, { session, progress, signal: cancel.signal, scope, host });
     view.close('done');
@@ -209,7 +209,7 @@ function idOf(response: ExportResponse): unknown {
 /** The files that say what was built: written when all of it is done. */
 async function writeAnswers({ iidFile, metadataFile }: BuildOptions, response: ExportResponse): Promise<void> {
   if (iidFile === undefined && metadataFile === undefined) return;
-  const { writeIidFile, writeMetadataFile } = await import('../build/result-files.ts');
+  const { writeIidFile, writeMetadataFile } = await import('../result-files.ts');
   const id = idOf(response);
   if (iidFile !== undefined && id !== undefined) await writeIidFile(iidFile, String(id));
   if (metadataFile !== undefined)

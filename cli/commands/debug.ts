@@ -2,7 +2,7 @@ import { KilnError } from '../../base/errors.ts';
 import { writing } from '../../base/oserror.ts';
 import { writeFile } from '../../exporter/destination.ts';
 import { type Command, groupUsage, newCommand, newGroup, offer, parseArguments } from '../arguments.ts';
-import { dumpLlb } from '../build/dump.ts';
+import { dumpLlb } from '../dump-llb.ts';
 import { stdout, takenWhole } from '../output.ts';
 
 export function declareCommand(): Command {

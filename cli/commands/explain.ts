@@ -1,5 +1,5 @@
+import { findLog, readLog } from '../../builder/history/build-log.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
-import { findLog, readLog } from '../build/log.ts';
 import { renderExplanation } from '../explain.ts';
 import { stdout } from '../output.ts';
 import { openSession } from '../session.ts';

@@ -1,7 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
 import type { ProgressEvent } from '../../base/progress.ts';
+import { findLog, logNames, readLog } from '../../builder/history/build-log.ts';
 import { type Command, goesAlone, newCommand, parseArguments } from '../arguments.ts';
-import { findLog, logNames, readLog } from '../build/log.ts';
 import { stdout, takenWhole } from '../output.ts';
 import { bytes, seconds } from '../progress/model.ts';
 import { createPlainView } from '../progress/plain.ts';

@@ -1,0 +1,56 @@
+import { join } from 'node:path';
+import type { KilnError } from '../base/errors.ts';
+import { redactData } from '../base/redact.ts';
+import { checkBuild, outlineBuild, targetsOf } from '../frontend/call/call.ts';
+import { checkDocument, outlineDocument, targetsDocument } from '../frontend/call/documents.ts';
+import { checkText, outlineText, targetsText } from '../frontend/call/texts.ts';
+import type { BuildOptions, CallSpec } from './build-options.ts';
+import { isRemote } from './context/context.ts';
+import { type BuildContext, openFrontend } from './solve-build.ts';
+
+/** What was asked, on standard output, and the exit code; an error of the Dockerfile comes as `error` after the answer. */
+export interface CallAnswer {
+  readonly text: string;
+  readonly exitCode: number;
+  readonly error: KilnError | undefined;
+}
+
+/** Answers a question about the Dockerfile. Nothing is built. */
+export async function answerCall(call: CallSpec, options: BuildOptions, context: BuildContext): Promise<CallAnswer> {
+  const { request, vertex } = await openFrontend(options, context);
+  // Documents hold the Dockerfile in base64: it is told without the logins in its URLs before.
+  const source = redactData(request.dockerfile);
+  const done = (document: unknown, text: string): CallAnswer => ({
+    text: call.format === 'json' ? `${JSON.stringify(document, null, 2)}\n` : text,
+    exitCode: 0,
+    error: undefined,
+  });
+  switch (call.method) {
+    case 'check': {
+      const report = redactData(await checkBuild(request));
+      const answer = done(
+        checkDocument(report),
+        checkText(report, (name) => (name === source.name ? fileName(options, name) : name)),
+      );
+      const exitCode = report.error ? report.error.exitCode : report.warnings.length > 0 && !call.ignoreStatus ? 1 : 0;
+      return { ...answer, exitCode, error: report.error };
+    }
+    case 'outline': {
+      const outline = redactData(
+        await outlineBuild(request, (findings) => {
+          for (const event of findings.events()) context.progress({ ...event, vertex });
+        }),
+      );
+      return done(outlineDocument(outline, source), outlineText(outline));
+    }
+    case 'targets': {
+      const targets = redactData(targetsOf(source));
+      return done(targetsDocument(targets, source), targetsText(targets));
+    }
+  }
+}
+
+/** The Dockerfile as buildx names it in a check: by its path from here. */
+function fileName({ context, file }: BuildOptions, name: string): string {
+  return file === undefined && context !== '-' && !isRemote(context) ? join(context, name) : name;
+}

@@ -1,0 +1,53 @@
+import type { SourceText } from '../../base/errors.ts';
+import { type GitRef, gitRefOf } from '../../frontend/convert/gitref.ts';
+import { parseBool } from '../../frontend/convert/goformat.ts';
+import { gitContext, HTTP_FILE, httpTree, unpacked } from '../../frontend/convert/remote.ts';
+import type { DraftEdge } from '../../solver/llb/draft.ts';
+import type { BuildOptions } from '../build-options.ts';
+import { dockerfileElsewhere, type FetchedTree, type FetchingHost, type LoadedContext, looksLikeArchive } from './context.ts';
+import { DOCKERFILE_LIMIT, dockerfileFrom } from './dockerfile-file.ts';
+
+/**
+ * A context that is fetched: a git repository, or a file by http, which is an archive or else a Dockerfile. It is fetched to read its
+ * Dockerfile; the build then finds it in the store.
+ */
+export async function loadRemote(options: BuildOptions, host: FetchingHost): Promise<LoadedContext> {
+  const git = gitRefOf(options.context);
+  if (git) return await inTree(gitContext(keeping(git, options), options.context), options, host);
+  const tree = httpTree(options.context, '[internal] load remote build context');
+  await using fetched = await host.fetch(tree);
+  if (looksLikeArchive(fetched.readStart(HTTP_FILE, 1024))) return await inTree(unpacked(tree), options, host);
+  const dockerfile = (await dockerfileElsewhere(options, host)) ?? read(fetched, HTTP_FILE, 'Dockerfile');
+  return { from: { kind: 'remote', tree }, dockerfile, ignore: undefined };
+}
+
+/** A context keeps its `.git` directory when its URL or this build argument says so. */
+function keeping(git: GitRef, { buildArgs }: BuildOptions): GitRef {
+  const keeps = parseBool(buildArgs.get('BUILDKIT_CONTEXT_KEEP_GIT_DIR') ?? '') || git.keepGitDir;
+  return { ...git, keepGitDir: keeps };
+}
+
+async function inTree(tree: DraftEdge, options: BuildOptions, host: FetchingHost): Promise<LoadedContext> {
+  await using fetched = await host.fetch(tree);
+  const elsewhere = await dockerfileElsewhere(options, host);
+  const file = elsewhere ? undefined : (options.file ?? defaultName(fetched));
+  const dockerfile = elsewhere ?? read(fetched, file!, options.file ?? file!);
+  // A `.dockerignore` says what is not to be sent to the builder, and nothing is sent here: as with BuildKit it does not count.
+  return { from: { kind: 'remote', tree }, dockerfile, ignore: undefined };
+}
+
+function defaultName(tree: FetchedTree): string {
+  const has = (name: string) => tree.find(name, DOCKERFILE_LIMIT).kind !== 'absent';
+  return !has('Dockerfile') && has('dockerfile') ? 'dockerfile' : 'Dockerfile';
+}
+
+function read(tree: FetchedTree, path: string, name: string): SourceText {
+  const hint = 'name the file in the context with -f, or its directory with #REF:DIRECTORY';
+  return dockerfileFrom({ path, name, hint }, () => tree.find(path, DOCKERFILE_LIMIT));
+}
+
+/** `-f URL` */
+export async function fetchDockerfile(url: string, host: FetchingHost): Promise<SourceText> {
+  await using fetched = await host.fetch(httpTree(url, `[internal] load remote Dockerfile ${url}`));
+  return read(fetched, HTTP_FILE, 'Dockerfile');
+}

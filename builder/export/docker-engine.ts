@@ -1,0 +1,58 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { closeSync, openSync, rmSync } from 'node:fs';
+import { KilnError } from '../../base/errors.ts';
+import type { Session } from '../../cli/session.ts';
+import type { Exporter } from '../../exporter/exporter.ts';
+import { imageStoreExporter } from '../../exporter/image-store.ts';
+import { dockerExporter } from '../../exporter/oci.ts';
+import type { ImageOptions } from '../../exporter/options.ts';
+import { reported } from '../../exporter/progress.ts';
+
+/**
+ * `--load`, or `type=docker` without `dest`: into the local store, and into a running Docker engine when there is one. Without one the
+ * local store is all, and that is said.
+ */
+export function engineExporter(session: Session, image: ImageOptions): Exporter {
+  const store = imageStoreExporter(session, { image });
+  return {
+    name: store.name,
+    async export(targets, context) {
+      const response = await store.export(targets, context);
+      if (!engineRuns()) {
+        context.progress({
+          kind: 'warning',
+          short: 'no Docker engine is running here: the image is in the local store only',
+          detail: ["'kiln save' writes it as an archive that 'docker load' reads"],
+        });
+        return response;
+      }
+      const archive = session.store.scratchPath('engine');
+      try {
+        await dockerExporter(session, { image, destination: { kind: 'file', path: archive } }).export(targets, context);
+        await reported('importing to docker', context, () => dockerLoad(archive, context.signal));
+      } finally {
+        rmSync(archive, { force: true });
+      }
+      return response;
+    },
+  };
+}
+
+function engineRuns(): boolean {
+  return spawnSync('docker', ['version', '--format', '{{.Server.Version}}'], { stdio: 'ignore', timeout: 10_000 }).status === 0;
+}
+
+async function dockerLoad(archive: string, signal: AbortSignal): Promise<void> {
+  // Through its standard input: the client may see other files than we do (a snap package, a container).
+  const input = openSync(archive, 'r');
+  let code: number | null;
+  let stderr = '';
+  try {
+    const child = spawn('docker', ['load', '--quiet'], { stdio: [input, 'ignore', 'pipe'], signal });
+    child.stderr?.setEncoding('utf8').on('data', (text) => (stderr += text));
+    code = await new Promise<number | null>((done, fail) => child.once('error', fail).once('close', done));
+  } finally {
+    closeSync(input);
+  }
+  if (code !== 0) throw new KilnError('KILN_ENGINE_LOAD', `the Docker engine did not take the image: ${stderr.trim()}`);
+}

@@ -1,0 +1,88 @@
+import type { Descriptor } from '../../base/oci.ts';
+import { parseReference } from '../../base/reference.ts';
+import { blobLocations } from '../../cli/image/push.ts';
+import { registryOptions } from '../../cli/registry-options.ts';
+import type { Session } from '../../cli/session.ts';
+import { imageResponse, packedImage } from '../../exporter/assembling.ts';
+import type { BuiltTarget, Exporter } from '../../exporter/exporter.ts';
+import { putDocuments, storedNames } from '../../exporter/image-store.ts';
+import type { ImageNaming, ImageOptions } from '../../exporter/options.ts';
+import { reported } from '../../exporter/progress.ts';
+import { failMissing, type PushBlob, pushImage, storedImage } from '../../exporter/push.ts';
+import { RegistryClient } from '../../registry/client.ts';
+
+/**
+ * A blob that is not here is mounted from where its cache or base is. A registry that cannot mount it gets it from there: streamed from
+ * registry to registry, from a layout by way of the store.
+ */
+function elsewhereBlob(
+  session: Session,
+  client: RegistryClient,
+  targets: readonly BuiltTarget[],
+  signal: AbortSignal,
+): (blob: Descriptor) => PushBlob {
+  return (descriptor) => {
+    const elsewhere = targets.find((target) =>
+      target.elsewhere?.layers.some((layer) => layer.descriptor.digest === descriptor.digest),
+    )?.elsewhere;
+    if (!elsewhere) return failMissing(descriptor);
+    const { origin } = elsewhere;
+    return {
+      descriptor,
+      async *open(start = 0, end = descriptor.size) {
+        if (origin.kind === 'registry' && session.content.size(descriptor.digest) === undefined) {
+          return yield* client.openBlob(origin.repository, descriptor, signal, start, end);
+        }
+        await elsewhere.fetch(descriptor, signal);
+        yield* session.content.open(descriptor.digest, start, end);
+      },
+    };
+  };
+}
+
+/** The blobs with the repositories that may have them: of imported caches all, of bases those they are known to have. */
+function locatedBlobs(blobs: readonly PushBlob[], targets: readonly BuiltTarget[]): PushBlob[] {
+  const ofCaches = targets.flatMap(({ elsewhere }) =>
+    elsewhere?.origin.kind === 'registry' ? [{ layers: elsewhere.layers, repository: elsewhere.origin.repository }] : [],
+  );
+  return blobs.map((blob) => {
+    const { digest } = blob.descriptor;
+    const bases = targets.flatMap(({ knownIn }) => knownIn?.get(digest) ?? []);
+    const caches = ofCaches.flatMap(({ layers, repository }) =>
+      layers.some(({ descriptor }) => descriptor.digest === digest) ? [repository] : [],
+    );
+    const all = [...(blob.knownIn ?? []), ...bases, ...caches];
+    const distinct = new Map(all.map((repository) => [`${repository.domain}/${repository.path}`, repository]));
+    return { ...blob, knownIn: [...distinct.values()] };
+  });
+}
+
+interface PushSpec extends ImageNaming {
+  readonly image: ImageOptions;
+}
+
+/** `type=image,push=true` and `type=registry`: the image with compressed layers, to every name's registry. */
+export function pushExporter(session: Session, { image: options, store, canonical, byDigest }: PushSpec): Exporter {
+  const name = 'exporting to image';
+  return {
+    name,
+    export: (targets, context) =>
+      reported(name, context, async (report) => {
+        const image = await packedImage(session, options, targets, context, options.ociTypes ?? true, report);
+        putDocuments(session.content, image);
+        const configs = image.manifests.map(({ config }) => config.digest);
+        for (const full of store ? storedNames(options.names, image.target.digest, { canonical, byDigest }) : [])
+          session.images.put({ name: full, target: image.target, configs, created: Date.now() });
+        await using client = new RegistryClient(await registryOptions(process.env));
+        const references = options.names.map(parseReference);
+        const missing = elsewhereBlob(session, client, targets, context.signal);
+        const stored = storedImage(session.content, image.target, missing);
+        const parts = { ...stored, blobs: locatedBlobs(stored.blobs, targets) };
+        await report.task('pushing layers', () =>
+          pushImage(client, parts, references, { signal: context.signal, byDigest, locations: blobLocations(session) }),
+        );
+        for (const full of options.names) report.done(`pushing manifest for ${full}@${image.target.digest}`);
+        return imageResponse(image, options.names);
+      }),
+  };
+}

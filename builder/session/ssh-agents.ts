@@ -1,0 +1,66 @@
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { SshAgentSource } from '../../executor/ssh/agent.ts';
+import type { ForwardedAgent, SocketAccess } from '../../executor/ssh/forward.ts';
+import type { Store } from '../../snapshotter/store/root.ts';
+import type { SshAgent } from '../../solver/ops/git/host.ts';
+import type { SshSpec } from '../build-options.ts';
+import { secretDirectory } from './secrets.ts';
+
+/** The ssh agents of a build, for the steps that ask for one and for git. */
+export interface SshAgents {
+  /** Looks at what `--ssh` names, so that what is not there is told before anything is built. */
+  readonly check: () => Promise<void>;
+  readonly forStep: (id: string, access: SocketAccess) => Promise<ForwardedAgent | undefined>;
+  /** The one for git, which is no stranger: the agent itself where it has a socket. Its path is short enough for a socket's address. */
+  readonly forGit: (id: string) => Promise<SshAgent | undefined>;
+}
+
+/** The agents that `--ssh` lends. Without the flag nothing is loaded, and the caller's own agent is there for git alone, as with buildx. */
+export function openSshAgents(
+  specs: readonly SshSpec[],
+  env: Readonly<Record<string, string | undefined>>,
+  store: Store,
+): SshAgents {
+  let opened: Promise<ReadonlyMap<string, SshAgentSource>> | undefined;
+  const sources = () => (opened ??= import('./ssh-sources.ts').then(({ readSshSources }) => readSshSources(specs, env)));
+  const forward = async (source: SshAgentSource, place: { readonly path: string }, access: SocketAccess) =>
+    await (await import('../../executor/ssh/forward.ts')).forwardAgent(source, place.path, access);
+  return {
+    async check() {
+      if (specs.length > 0) await sources();
+    },
+    async forStep(id, access) {
+      const source = specs.length > 0 ? (await sources()).get(id) : undefined;
+      return source && (await placed(secretDirectory(store), (place) => forward(source, place, access)));
+    },
+    async forGit(id) {
+      const spec = specs.find((one) => one.id === id);
+      if (!spec) return id === 'default' ? socketAt(env['SSH_AUTH_SOCK']) : undefined;
+      const direct = socketAt(spec.paths.length === 0 ? env['SSH_AUTH_SOCK'] : spec.paths[0]);
+      if (direct) return direct;
+      const source = (await sources()).get(id);
+      const own = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, mode: 0o600 };
+      return source && (await placed(shortDirectory(), (place) => forward(source, place, own)));
+    },
+  };
+}
+
+function socketAt(path: string | undefined): SshAgent | undefined {
+  if (!path || !statSync(path, { throwIfNoEntry: false })?.isSocket()) return undefined;
+  return { socket: path, [Symbol.asyncDispose]: async () => {} };
+}
+
+/** A forwarded agent that takes its directory with it. */
+async function placed<T extends Disposable>(place: T, open: (place: T) => Promise<ForwardedAgent>): Promise<ForwardedAgent> {
+  await using scope = new AsyncDisposableStack();
+  const { socket } = scope.use(await open(scope.use(place)));
+  const held = scope.move();
+  return { socket, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+function shortDirectory(): Disposable & { readonly path: string } {
+  const path = mkdtempSync(join(tmpdir(), 'kiln-ssh-'));
+  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}

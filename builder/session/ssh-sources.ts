@@ -1,0 +1,95 @@
+import { readFileSync, type Stats, statSync } from 'node:fs';
+import { basename } from 'node:path';
+import { errnoOf, KilnError } from '../../base/errors.ts';
+import { osError } from '../../base/oserror.ts';
+import type { SshAgentSource } from '../../executor/ssh/agent.ts';
+import { keyAgent } from '../../executor/ssh/key-agent.ts';
+import { readSigningKey, type SigningKey } from '../../executor/ssh/signing-key.ts';
+import { socketAgent } from '../../executor/ssh/socket-agent.ts';
+import { brokenLink } from '../../snapshotter/sys/brokenlink.ts';
+import type { SshSpec } from '../build-options.ts';
+
+/** No file of a key is near this. */
+const KEY_LIMIT = 100 * 1024;
+
+const PLACE = { kind: 'flag', flag: '--ssh' } as const;
+
+/**
+ * What `--ssh` lends, by id: one agent that listens at a socket, or keys from disk, which are read now. Throws KILN_SSH_AGENT, KILN_SSH_KEY
+ * or KILN_FLAG_VALUE, before anything is built.
+ */
+export function readSshSources(
+  specs: readonly SshSpec[],
+  env: Readonly<Record<string, string | undefined>>,
+): ReadonlyMap<string, SshAgentSource> {
+  const agents = new Map<string, SshAgentSource>();
+  for (const { id, paths } of specs) {
+    if (agents.has(id))
+      throw flagError(`${JSON.stringify(id)} is given twice`, 'name all keys of one id in one flag: id=KEY,KEY');
+    agents.set(id, paths.length === 0 ? callersAgent(env) : agentOf(id, paths));
+  }
+  return agents;
+}
+
+function callersAgent(env: Readonly<Record<string, string | undefined>>): SshAgentSource {
+  const path = env['SSH_AUTH_SOCK'];
+  if (!path)
+    throw new KilnError('KILN_SSH_AGENT', 'there is no ssh agent to lend: SSH_AUTH_SOCK is not set', {
+      place: PLACE,
+      hint: 'start ssh-agent and ssh-add a key (under sudo, keep the variable: sudo --preserve-env=SSH_AUTH_SOCK), or name a key: --ssh default=PATH',
+      exitCode: 2,
+    });
+  if (!statOf(path).isSocket()) throw noAgent(`${path}, which SSH_AUTH_SOCK names, is no socket`);
+  return socketAgent(path);
+}
+
+function agentOf(id: string, paths: readonly string[]): SshAgentSource {
+  const sockets = paths.filter((path) => statOf(path).isSocket());
+  if (sockets.length === 0) return keyAgent(paths.map(keyAt));
+  if (paths.length > 1) throw flagError(`${JSON.stringify(id)} names a socket and something else`, 'name one socket, or keys');
+  return socketAgent(paths[0] ?? '');
+}
+
+function keyAt(path: string): SigningKey {
+  const stat = statOf(path);
+  // A pipe, as `<(command)` makes one, is as good as a file.
+  if (!(stat.isFile() || stat.isFIFO()) || stat.size > KEY_LIMIT)
+    throw noAgent(`${path} is neither a socket nor the file of a key`);
+  try {
+    return readSigningKey(readFileSync(path), basename(path));
+  } catch (error) {
+    if (!(error instanceof KilnError)) throw unreadable(path, error);
+    const { code, message, hint } = error;
+    throw new KilnError(code, `${message}: ${path}`, { place: PLACE, hint, exitCode: 2 });
+  }
+}
+
+function statOf(path: string): Stats {
+  try {
+    return statSync(path);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw unreadable(path, error);
+    const target = brokenLink(path);
+    const missing =
+      target === undefined
+        ? 'there is no such socket or key'
+        : `it is a link to ${JSON.stringify(target)}, where there is nothing`;
+    throw noAgent(`${path}: ${missing}`);
+  }
+}
+
+function unreadable(path: string, error: unknown): unknown {
+  return osError(error, { code: 'KILN_SSH_AGENT', what: `${path} cannot be read`, path, place: PLACE, exitCode: 2 });
+}
+
+function noAgent(what: string): KilnError {
+  return new KilnError('KILN_SSH_AGENT', what, {
+    place: PLACE,
+    hint: 'name the socket of an agent, or files of private keys',
+    exitCode: 2,
+  });
+}
+
+function flagError(what: string, hint: string): KilnError {
+  return new KilnError('KILN_FLAG_VALUE', what, { place: PLACE, hint, exitCode: 2 });
+}

@@ -1,0 +1,70 @@
+import { KilnError } from '../base/errors.ts';
+import { redactBytes, redactData } from '../base/redact.ts';
+import { loadContext } from '../builder/context/context.ts';
+import { prepareRequest } from '../builder/frontend-request.ts';
+import { convertDockerfile } from '../frontend/convert/convert.ts';
+import { parseDockerfile } from '../frontend/parse.ts';
+import { imageSources } from '../registry/pull.ts';
+import { definitionJson, marshalDefinition, toDefinition } from '../solver/llb/definition.ts';
+import { imageResolver } from '../solver/ops/source-image.ts';
+import { contextHost } from './context-host.ts';
+import { parseBuildFlags } from './flags/build-flags.ts';
+import { registryOptions } from './registry-options.ts';
+import { openSession } from './session.ts';
+
+export interface DumpFlags {
+  readonly file?: string | undefined;
+  readonly target?: string | undefined;
+  readonly buildArg?: readonly string[] | undefined;
+  readonly platform?: string | undefined;
+  readonly format: 'json' | 'binary';
+}
+
+/**
+ * The graph of a Dockerfile for one platform: JSON text, for people and without logins in URLs, or the bytes of pb.Definition as they are.
+ * Nothing is built; base images are looked up.
+ */
+export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Array> {
+  const argv = [
+    path,
+    ...pair('--file', flags.file),
+    ...pair('--target', flags.target),
+    ...pair('--platform', flags.platform),
+    ...(flags.buildArg ?? []).flatMap((arg) => pair('--build-arg', arg)),
+  ];
+  const { options } = parseBuildFlags(argv, { env: process.env, stdoutIsTerminal: false, cpus: 1 })!;
+  await using session = openSession();
+  await using scope = new AsyncDisposableStack();
+  const { signal } = new AbortController();
+  const context = await loadContext(options, { ...contextHost(session, scope, signal, notTold), fetch: notFetched });
+  const sources = scope.use(
+    imageSources({ content: session.content, images: session.images, registry: await registryOptions(process.env) }),
+  );
+  const { request } = prepareRequest(options, context, imageResolver(sources, signal), signal, notTold);
+  const { targets } = await convertDockerfile(request, parseDockerfile(context.dockerfile));
+  const edge = targets[0]?.edge;
+  if (flags.format === 'binary') return marshalDefinition(toDefinition(edge));
+  return Buffer.from(`${JSON.stringify(redactData(definitionJson(edge)), withoutLogins, 2)}\n`);
+}
+
+/** What is in base64: the lines of heredocs and the Dockerfile. */
+function withoutLogins(name: string, value: unknown): unknown {
+  return name === 'data' && typeof value === 'string'
+    ? Buffer.from(redactBytes(Buffer.from(value, 'base64'))).toString('base64')
+    : value;
+}
+
+/** A build says what is to be said of the context. */
+function notTold(): void {}
+
+/** Nothing is built here, and a context is fetched by building it. */
+async function notFetched(): Promise<never> {
+  throw new KilnError('KILN_CONTEXT_UNSUPPORTED', 'the graph of a context at a URL cannot be printed without fetching it', {
+    hint: 'fetch it first and name the directory',
+    exitCode: 2,
+  });
+}
+
+function pair(flag: string, value: string | undefined): string[] {
+  return value === undefined ? [] : [flag, value];
+}

@@ -1,0 +1,52 @@
+import { KilnError } from '../../base/errors.ts';
+import type { OutputSpec } from '../../builder/build-options.ts';
+
+const TARGET = /^[a-z-]+(?:\[[A-Za-z0-9_/.-]+\])?$/;
+
+/**
+ * `--annotation [TARGETS:]KEY=VALUE` as attributes of an output, as buildx has them: a target is `manifest`, `index`,
+ * `manifest-descriptor` or `index-descriptor`, for one platform with `[linux/arm64]`; several are divided by commas.
+ */
+export function annotationAttributes(texts: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(
+    texts.flatMap((text) => {
+      const equals = text.indexOf('=');
+      if (equals <= 0) throw wrong(text, 'it has no value', 'write KEY=VALUE, or index:KEY=VALUE');
+      const [name, value] = [text.slice(0, equals), text.slice(equals + 1)];
+      const { targets, key } = split(name);
+      if (key === '' || /\s/.test(key)) throw wrong(text, 'its key is empty or has blanks', 'write KEY=VALUE');
+      return targets.map((target): [string, string] => [
+        `${target === '' ? 'annotation' : `annotation-${target}`}.${key}`,
+        value,
+      ]);
+    }),
+  );
+}
+
+/** A colon belongs to the key unless what stands before it is a list of targets. */
+function split(name: string): { readonly targets: readonly string[]; readonly key: string } {
+  const colon = name.indexOf(':');
+  const targets = colon < 0 ? [] : name.slice(0, colon).split(',');
+  const areTargets = targets.length > 0 && targets.every((target) => TARGET.test(target));
+  return areTargets ? { targets, key: name.slice(colon + 1) } : { targets: [''], key: name };
+}
+
+/** The outputs with the annotations on those that make an image. */
+export function annotated(outputs: readonly OutputSpec[], texts: readonly string[]): readonly OutputSpec[] {
+  if (texts.length === 0) return outputs;
+  const attributes = annotationAttributes(texts);
+  const all: readonly OutputSpec[] = outputs.length > 0 ? outputs : [{ type: 'image', dest: undefined, attributes: new Map() }];
+  return all.map((output) =>
+    IMAGES.has(output.type) ? { ...output, attributes: new Map([...output.attributes, ...attributes]) } : output,
+  );
+}
+
+const IMAGES: ReadonlySet<string> = new Set(['image', 'registry', 'oci', 'docker']);
+
+function wrong(text: string, why: string, hint: string): KilnError {
+  return new KilnError('KILN_ANNOTATION_INVALID', `the annotation ${JSON.stringify(text)} cannot be used: ${why}`, {
+    place: { kind: 'flag', flag: '--annotation' },
+    hint,
+    exitCode: 2,
+  });
+}

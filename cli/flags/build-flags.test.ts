@@ -1,0 +1,277 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { KilnError } from '../../base/errors.ts';
+import type { BuildOptions } from '../../builder/build-options.ts';
+import { parseBuildFlags } from './build-flags.ts';
+
+type Parsed = NonNullable<ReturnType<typeof parseBuildFlags>>;
+
+function parsedWith(args: readonly string[], env: Record<string, string> = {}): Parsed {
+  const parsed = parseBuildFlags(args, { env, stdoutIsTerminal: true, cpus: 2 });
+  if (!parsed) throw new Error('only help');
+  return parsed;
+}
+
+function parse(args: readonly string[], env: Record<string, string> = {}): BuildOptions {
+  return parsedWith(args, env).options;
+}
+
+function refused(args: readonly string[]): KilnError {
+  try {
+    parse(args);
+  } catch (error) {
+    if (error instanceof KilnError) return error;
+    throw error;
+  }
+  throw new Error(`${args.join(' ')} was taken`);
+}
+
+test('flags may stand before and after the context, with = or a space', () => {
+  const options = parse(['-t', 'a', '.', '--tag=b', '--target', 's', '-f', 'x/Dockerfile', '-tc']);
+  assert.equal([options.context, options.tags, options.target, options.file], ['.', ['a', 'b', 'c'], 's', 'x/Dockerfile']);
+});
+
+test('boolean flags take =true and =false', () => {
+  assert.is(parse(['--pull=true', '.']).pull, true);
+  assert.is(parse(['--pull=false', '.']).pull, false);
+  assert.is(parse(['--no-cache=true', '.']).noCache, 'all');
+  assert.is(parse(['--no-cache=false', '.']).noCache, 'none');
+  assert.is(parse(['--no-cache', '.']).noCache, 'all');
+});
+
+test('--no-cache-filter names stages', () => {
+  assert.equal(parse(['--no-cache-filter', 'A,b', '--no-cache-filter=c', '.']).noCache, ['a', 'b', 'c']);
+});
+
+test('a build argument without a value has the one of the environment, or none', () => {
+  const args = parse(['--build-arg', 'A=1=2', '--build-arg', 'B', '--build-arg', 'C', '.'], { B: 'env' }).buildArgs;
+  assert.equal(
+    [...args],
+    [
+      ['A', '1=2'],
+      ['B', 'env'],
+    ],
+  );
+});
+
+test('SOURCE_DATE_EPOCH comes from the environment or an argument', () => {
+  assert.is(parse(['.'], { SOURCE_DATE_EPOCH: '12' }).epoch, 12);
+  assert.is(parse(['--build-arg', 'SOURCE_DATE_EPOCH=13', '.'], { SOURCE_DATE_EPOCH: '12' }).epoch, 13);
+  assert.is(refused(['--build-arg', 'SOURCE_DATE_EPOCH=yesterday', '.']).code, 'KILN_EPOCH_INVALID');
+});
+
+test('platforms are normalised and split at commas', () => {
+  const { platforms } = parse(['--platform', 'linux/amd64,linux/aarch64', '--platform=arm', '.']);
+  assert.equal(
+    platforms.map((platform) => [platform.architecture, platform.variant]),
+    [
+      ['amd64', undefined],
+      ['arm64', undefined],
+      ['arm', 'v7'],
+    ],
+  );
+});
+
+test('outputs as buildx takes them', () => {
+  const outputs = (spec: string) => parse(['--output', spec, '.']).outputs[0];
+  assert.equal(outputs('dir'), { type: 'local', dest: 'dir', attributes: new Map() });
+  assert.equal(outputs('type=oci,dest=o.tar,"annotation.a=x,y",compression=zstd'), {
+    type: 'oci',
+    dest: 'o.tar',
+    attributes: new Map([
+      ['annotation.a', 'x,y'],
+      ['compression', 'zstd'],
+    ]),
+  });
+  assert.is(refused(['--output', '-', '.']).code, 'KILN_OUTPUT_INVALID', 'a terminal gets no tar');
+  assert.is(refused(['--output', 'type=oci', '.']).code, 'KILN_OUTPUT_INVALID');
+  assert.is(refused(['--output', 'type=local', '.']).code, 'KILN_OUTPUT_INVALID');
+  assert.match(refused(['--output', 'type=imgae', '.']).hint ?? '', 'type=image');
+  assert.is(parse(['--push', '.']).outputs[0]?.type, 'registry');
+});
+
+test('secrets from files and from the environment', () => {
+  assert.equal(parse(['--secret', 'id=a,src=/etc/passwd', '.']).secrets, [
+    { id: 'a', source: { kind: 'file', path: '/etc/passwd' } },
+  ]);
+  assert.equal(parse(['--secret', 'id=a,env=B', '.']).secrets, [{ id: 'a', source: { kind: 'env', name: 'B' } }]);
+  assert.equal(parse(['--secret', 'type=env,id=a', '.']).secrets, [{ id: 'a', source: { kind: 'env', name: 'a' } }]);
+  assert.equal(parse(['--secret', 'id=a', '.'], { a: 'x' }).secrets, [{ id: 'a', source: { kind: 'env', name: 'a' } }]);
+  assert.is(refused(['--secret', 'id=a,src=/nowhere/a', '.']).code, 'KILN_SECRET_NOT_FOUND');
+  assert.is(refused(['--secret', 'src=/etc/passwd', '.']).code, 'KILN_FLAG_VALUE');
+});
+
+test('sizes, limits and hosts', () => {
+  assert.is(parse(['--shm-size', '128m', '.']).shmSize, 128 << 20);
+  assert.equal(parse(['--ulimit', 'nofile=1024:4096', '--ulimit', 'nproc=10', '.']).ulimits, [
+    { name: 'nofile', soft: 1024, hard: 4096 },
+    { name: 'nproc', soft: 10, hard: 10 },
+  ]);
+  assert.equal(parse(['--add-host', 'a:1.2.3.4', '--add-host', 'b=::1', '--add-host', 'c:[fe80::1]', '.']).extraHosts, [
+    { host: 'a', ip: '1.2.3.4' },
+    { host: 'b', ip: '::1' },
+    { host: 'c', ip: 'fe80::1' },
+  ]);
+  assert.is(refused(['--network', 'mars', '.']).code, 'KILN_FLAG_VALUE');
+});
+
+test('a wrong flag is a usage error with exit code 2', () => {
+  const error = refused(['--tga', 'x', '.']);
+  assert.equal([error.code, error.exitCode], ['KILN_USAGE', 2]);
+  assert.match(error.message, '--tag');
+});
+
+interface Outcome {
+  readonly refused?: RegExp;
+  readonly warned?: RegExp;
+  readonly is?: (options: BuildOptions) => unknown;
+}
+
+const refusedWith = (words: RegExp): Outcome => ({ refused: words });
+const warnedWith = (words: RegExp): Outcome => ({ warned: words });
+const is = (look: NonNullable<Outcome['is']>): Outcome => ({ is: look });
+const gateway = /^(?!127\.)\d+\.\d+\.\d+\.\d+$/;
+const ipOf = (options: BuildOptions) => options.extraHosts[0]?.ip ?? '';
+
+/** A flag, a value of it that has something amiss or odd, and what comes of it. Docker 28 takes or refuses the same values. */
+const ROWS: readonly (readonly [readonly string[], Outcome])[] = [
+  [['--label', 'foo'], is(({ labels }) => labels.get('foo') === '')],
+  [['--label', '=x'], refusedWith(/has no name/)],
+  [['--label', ''], refusedWith(/has no name/)],
+  [['--build-arg', ''], refusedWith(/has no name/)],
+  [['--build-arg', '=x'], refusedWith(/has no name/)],
+  [['--build-arg', 'UNSET'], warnedWith(/UNSET has no effect/)],
+  [['--build-arg', 'http_proxy'], is(({ buildArgs }) => buildArgs.size === 0)],
+  [['--build-context', 'foo'], refusedWith(/--build-context foo does not say/)],
+  [['--build-context', 'foo='], refusedWith(/does not say/)],
+  [['--build-context', '=x'], refusedWith(/has no name/)],
+  [['--tag', ''], refusedWith(/reference/)],
+  [['-t='], refusedWith(/reference/)],
+  [['-t=foo'], is(({ tags }) => tags[0] === 'foo')],
+  [['-f=Dockerfile'], is(({ file }) => file === 'Dockerfile')],
+  [['-f', 'a', '-f', 'b'], warnedWith(/--file is given more than once/)],
+  [['-q=true'], is(({ progress }) => progress === 'quiet')],
+  [['-q=yes'], refusedWith(/"yes" is not a value of -q/)],
+  [['-qtfoo'], is(({ quiet, tags }) => quiet && tags[0] === 'foo')],
+  [['--load=yes'], refusedWith(/not a value of --load/)],
+  [['--target', ''], warnedWith(/--target has an empty value/)],
+  [['--iidfile='], warnedWith(/--iidfile has an empty value/)],
+  [['--platform', ''], refusedWith(/platform/)],
+  [['--platform', 'linux/amd64,'], refusedWith(/platform/)],
+  [['--platform', 'foo'], refusedWith(/platform/)],
+  [['--network', 'foo'], refusedWith(/network mode/)],
+  [['--add-host', 'foo'], refusedWith(/not NAME:ADDRESS/)],
+  [['--add-host', 'foo:'], refusedWith(/not NAME:ADDRESS/)],
+  [['--add-host', ':1.2.3.4'], refusedWith(/not NAME:ADDRESS/)],
+  [['--add-host', 'foo:notanip'], refusedWith(/not an IP address/)],
+  [['--add-host', 'foo:1.2.3'], refusedWith(/not an IP address/)],
+  [['--add-host', 'foo:1.2.3.4\n9.9.9.9 evil'], refusedWith(/not an IP address/)],
+  [['--add-host', 'a b:1.2.3.4'], refusedWith(/not the name of a host/)],
+  [['--add-host', 'foo:fe80::1%eth0'], refusedWith(/not an IP address/)],
+  [['--add-host', ''], warnedWith(/--add-host has an empty value/)],
+  [['--add-host', 'foo:10.0.0.1'], is((options) => ipOf(options) === '10.0.0.1')],
+  [['--add-host', 'foo=10.0.0.1'], is((options) => ipOf(options) === '10.0.0.1')],
+  [['--add-host', 'foo:::1'], is((options) => ipOf(options) === '::1')],
+  [['--add-host', 'foo=::1'], is((options) => ipOf(options) === '::1')],
+  [['--add-host', 'foo:[::1]'], is((options) => ipOf(options) === '::1')],
+  [['--add-host', 'foo=[::1]'], is((options) => ipOf(options) === '::1')],
+  [['--add-host', 'foo:host-gateway'], is((options) => gateway.test(ipOf(options)))],
+  [['--builder', 'nosuch'], warnedWith(/--builder "nosuch" has no effect/)],
+  [['--builder', 'default'], is(() => true)],
+  [['--secret', 'id=t,env=UNSET'], warnedWith(/UNSET is not set/)],
+  [['--secret', 'foo'], refusedWith(/foo/)],
+  [['--secret', 'id=t,foo=bar'], refusedWith(/unexpected key "foo"/)],
+  [['--secret', 'id=t,src=nowhere'], refusedWith(/does not exist: nowhere/)],
+  [['--secret', 'id=t,src=/'], refusedWith(/is a directory/)],
+  [['--secret', 'id=t,env=A', '--secret', 'id=t,env=B'], refusedWith(/given twice/)],
+  [['--ulimit', 'foo'], refusedWith(/invalid ulimit/)],
+  [['--ulimit', 'foo=1'], refusedWith(/"foo" is not a limit/)],
+  [['--ulimit', 'nofile=2:1'], refusedWith(/above the hard one/)],
+  [['--ulimit', 'nofile=-1:1'], refusedWith(/above the hard one/)],
+  [['--ulimit', 'nofile=1:-1'], is(({ ulimits }) => ulimits[0]?.hard === -1)],
+  [['--shm-size', 'foo'], refusedWith(/"foo"/)],
+  [['--shm-size', ''], refusedWith(/""/)],
+  [['--memory', 'foo'], refusedWith(/"foo"/)],
+  [['--cpus', 'foo'], refusedWith(/"foo"/)],
+  [['--max-parallelism', 'foo'], refusedWith(/"foo"/)],
+  [['--allow', 'foo'], refusedWith(/"foo" is not something that can be allowed/)],
+  [['--allow', 'device=vendor.com/gpu=0'], is(({ allow }) => allow.length === 1)],
+  [['--annotation', 'foo'], refusedWith(/it has no value/)],
+  [['--annotation', 'a=b', '-o', 'dir'], warnedWith(/--annotation has no effect/)],
+  [['--annotation', 'a=b', '-o', 'type=oci,dest=x'], is(() => true)],
+  [['--output', 'foo=bar'], refusedWith(/type is required/)],
+  [['--output', 'type=foo'], refusedWith(/unknown output type/)],
+  [['--output', ''], warnedWith(/--output has an empty value/)],
+  [['--cache-from', 'type=foo'], refusedWith(/unknown cache type/)],
+  [['--cache-to', 'type=foo'], refusedWith(/unknown cache type/)],
+  [['--progress', 'foo'], refusedWith(/--progress is "foo"/)],
+  [['--call', 'foo'], refusedWith(/"foo" cannot be called/)],
+  [['--attest', 'type=foo'], refusedWith(/attestation type/)],
+  [['--provenance', 'foo'], refusedWith(/foo/)],
+  [['--sbom', 'foo'], refusedWith(/foo/)],
+  [['--no-cache', '--no-cache-filter', 'x'], refusedWith(/cannot be used together/)],
+  [['--isolation', 'foo'], warnedWith(/--isolation has no effect/)],
+  [['--security-opt', 'foo'], warnedWith(/--security-opt has no effect/)],
+  [
+    ['--check', '--push', '--metadata-file', 'm'],
+    warnedWith(/--check builds nothing, so there is no effect of --push, --metadata-file/),
+  ],
+  [['--call', 'outline', '-o', 'dir'], warnedWith(/--call builds nothing, so there is no effect of --output/)],
+  [['--check', '-t', 'x'], is(() => true)],
+  [['--compress'], warnedWith(/--compress has no effect/)],
+  [['--compress=false'], is(() => true)],
+  [['--nosuch'], refusedWith(/unknown option '--nosuch'/)],
+  [['--no-cach'], refusedWith(/Did you mean --no-cache\?/)],
+  [['-z'], refusedWith(/unknown option '-z'/)],
+  [['-t'], refusedWith(/missing required argument/)],
+  [['extra'], refusedWith(/too many arguments/)],
+];
+
+for (const [words, { refused: why, warned, is: look }] of ROWS) {
+  test(`${words.join(' ')}: ${why ? 'refused' : warned ? 'told' : 'taken'}`, () => {
+    if (why) {
+      const error = refused([...words, '.']);
+      assert.match(error.message, why);
+      assert.is(error.exitCode, 2);
+      return;
+    }
+    const { options, warnings } = parsedWith([...words, '.']);
+    if (warned) assert.match(warnings.join('\n'), warned);
+    else assert.equal(warnings, []);
+    if (look) assert.ok(look(options));
+  });
+}
+
+test('an empty context is not the current directory', () => {
+  assert.match(refused(['']).message, 'empty word');
+});
+
+test('BUILDKIT_PROGRESS is the default of --progress, and a wrong one is refused', () => {
+  assert.is(parse(['.'], { BUILDKIT_PROGRESS: 'rawjson' }).progress, 'rawjson');
+  assert.is(parse(['.'], { BUILDKIT_PROGRESS: '' }).progress, 'auto');
+  assert.is(parse(['--progress=plain', '.'], { BUILDKIT_PROGRESS: 'bogus' }).progress, 'plain');
+  assert.is(parse(['-q', '.'], { BUILDKIT_PROGRESS: 'plain' }).progress, 'quiet');
+  assert.throws(() => parse(['.'], { BUILDKIT_PROGRESS: 'bogus' }), /BUILDKIT_PROGRESS is "bogus"/);
+});
+
+const SET_IN_VAIN: readonly (readonly [string, string, readonly string[]])[] = [
+  ['BUILDX_BUILDER', 'other', []],
+  ['DOCKER_BUILDKIT', '0', []],
+  ['DOCKER_CONTENT_TRUST', '1', []],
+  ['BUILDX_GIT_LABELS', 'full', []],
+  ['BUILDX_METADATA_WARNINGS', '1', []],
+  ['BUILDX_METADATA_PROVENANCE', 'max', ['--metadata-file', 'm']],
+];
+
+for (const [name, value, flags] of SET_IN_VAIN) {
+  test(`${name}=${value} is told to have no effect`, () => {
+    assert.match(parsedWith([...flags, '.'], { [name]: value }).warnings.join(), `${name}`);
+    assert.equal(parsedWith([...flags, '.'], { [name]: '' }).warnings, []);
+  });
+}
+
+test('DOCKER_BUILDKIT=1 and BUILDX_NO_DEFAULT_ATTESTATIONS say what is so anyway', () => {
+  assert.equal(parsedWith(['.'], { DOCKER_BUILDKIT: '1', BUILDX_NO_DEFAULT_ATTESTATIONS: '1' }).warnings, []);
+});
+
+test.run();

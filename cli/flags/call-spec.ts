@@ -1,0 +1,32 @@
+import { KilnError } from '../../base/errors.ts';
+import { nearest } from '../../base/suggest.ts';
+import type { CallSpec } from '../../builder/build-options.ts';
+
+export const METHODS = ['build', 'check', 'lint', 'outline', 'targets'] as const;
+
+/** `--call=METHOD[,format=json|text][,ignorestatus=true]`; undefined for a build. */
+export function parseCall(text: string): CallSpec | undefined {
+  const fail = (message: string, hint: string): never => {
+    throw new KilnError('KILN_FLAG_VALUE', message, { place: { kind: 'flag', flag: '--call' }, hint, exitCode: 2 });
+  };
+  const [name = '', ...fields] = text.split(',');
+  const method = METHODS.find((known) => known === name.toLowerCase());
+  if (name !== '' && method === undefined) {
+    const near = nearest(name, METHODS);
+    fail(
+      `${JSON.stringify(name)} cannot be called`,
+      near ? `write --call=${near}` : 'it is one of build, check, outline, targets',
+    );
+  }
+  let format: CallSpec['format'] = 'text';
+  let ignoreStatus = false;
+  for (const field of fields) {
+    const [key, value = ''] = field.split(/=(.*)/s, 2);
+    // As buildx: any format but json is text.
+    if (key === 'format') format = value === 'json' ? 'json' : 'text';
+    else if (key === 'ignorestatus') ignoreStatus = /^(?:1|t|true)$/i.test(value);
+    else fail(`--call takes no field ${JSON.stringify(field)}`, 'the fields are format=json and ignorestatus=true');
+  }
+  if (method === undefined || method === 'build') return undefined;
+  return { method: method === 'lint' ? 'check' : method, format, ignoreStatus };
+}

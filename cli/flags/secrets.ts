@@ -1,0 +1,126 @@
+import { accessSync, constants, statSync } from 'node:fs';
+import { KilnError } from '../../base/errors.ts';
+import { attempt } from '../../base/oserror.ts';
+import type { SecretSpec, SshSpec } from '../../builder/build-options.ts';
+import { brokenLink } from '../../snapshotter/sys/brokenlink.ts';
+import { keyValues, splitCsv } from '../arguments.ts';
+import { homeDirectory } from '../caller.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const PLACE = { kind: 'flag', flag: '--secret' } as const;
+const KEYS = ['type', 'id', 'src', 'source', 'env', 'invalidate'];
+/** Names of standard input. */
+export const STDIN: readonly string[] = ['-', '/dev/stdin', '/dev/fd/0', '/proc/self/fd/0'];
+
+/** What else of a build may come from standard input. */
+interface Piped {
+  readonly context: string | undefined;
+  readonly file: string | undefined;
+}
+
+/**
+ * The values of `--secret`, as buildx reads them; and `invalidate`, and `src=-` for standard input. That is one thing: a secret, the context
+ * or the Dockerfile; else KILN_STDIN_TWICE.
+ */
+export function parseSecrets(
+  specs: readonly string[],
+  env: Environment,
+  { context, file }: Piped,
+  warn: (sentence: string) => void,
+): SecretSpec[] {
+  const secrets = distinct(specs.map((spec) => parseSecret(spec, env)));
+  for (const { id, source } of secrets)
+    if (source.kind === 'env' && env[source.name] === undefined)
+      warn(`the variable ${source.name} is not set, so there is no secret ${id}`);
+  const users = secrets.filter(({ source }) => source.kind === 'stdin').map(({ id }) => `the secret ${id}`);
+  if (users.length === 0) return secrets;
+  if (context === '-') users.push('the context');
+  else if (file === '-') users.push('the Dockerfile');
+  if (users.length === 1) return secrets;
+  throw new KilnError('KILN_STDIN_TWICE', `standard input cannot be both ${users[0]} and ${users[1]}`, {
+    place: PLACE,
+    exitCode: 2,
+  });
+}
+
+/** One for each id. Throws KILN_FLAG_VALUE when one is given twice, and not the same. */
+function distinct(secrets: readonly SecretSpec[]): SecretSpec[] {
+  const byId = new Map<string, SecretSpec>();
+  for (const secret of secrets) {
+    const earlier = byId.get(secret.id);
+    if (earlier && JSON.stringify(earlier) !== JSON.stringify(secret))
+      throw secretError(`the secret ${secret.id} is given twice, from different sources`);
+    byId.set(secret.id, secret);
+  }
+  return [...byId.values()];
+}
+
+function parseSecret(spec: string, env: Environment): SecretSpec {
+  const fields = keyValues(spec, '--secret');
+  for (const key of fields.keys())
+    if (!KEYS.includes(key)) throw secretError(`unexpected key ${JSON.stringify(key)} in ${JSON.stringify(spec)}`);
+  const id = fields.get('id') ?? '';
+  if (id === '') throw secretError('a secret needs an id');
+  return { id, source: sourceOf(id, fields, env), ...(isTrue(fields.get('invalidate')) && { invalidate: true }) };
+}
+
+function sourceOf(id: string, fields: ReadonlyMap<string, string>, env: Environment): SecretSpec['source'] {
+  const type = fields.get('type') ?? '';
+  if (!['', 'file', 'env'].includes(type)) throw secretError(`a secret cannot be of the type ${JSON.stringify(type)}`);
+  const path = fields.get('src') ?? fields.get('source');
+  const name = fields.get('env') ?? (type === 'env' ? (path ?? id) : undefined);
+  if (name !== undefined) return { kind: 'env', name };
+  // Without a source the environment is asked first, then a file of that name: buildx's order.
+  if (path === undefined && type !== 'file' && env[id] !== undefined) return { kind: 'env', name: id };
+  if (path !== undefined && STDIN.includes(path)) return { kind: 'stdin' };
+  const file = expandHome(path ?? id);
+  if (isReadable(id, file)) return { kind: 'file', path: file };
+  throw new KilnError('KILN_SECRET_NOT_FOUND', `the file of secret ${id} does not exist: ${file}${leading(file)}`, {
+    place: PLACE,
+    hint: 'name a file with src= or a variable with env=',
+    exitCode: 2,
+  });
+}
+
+/** False when there is no such file. Throws KILN_SECRET_NOT_FOUND for one that could not be read when a step asks for it. */
+function isReadable(id: string, path: string): boolean {
+  return attempt({ code: 'KILN_SECRET_NOT_FOUND', what: `the file of secret ${id} cannot be read`, path, exitCode: 2 }, () => {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (!stat) return false;
+    if (stat.isDirectory()) throw Object.assign(new Error(path), { code: 'EISDIR' });
+    accessSync(path, constants.R_OK);
+    return true;
+  });
+}
+
+/** Where a link that leads nowhere should have led, for messages. */
+function leading(path: string): string {
+  const target = brokenLink(path);
+  return target === undefined ? '' : `, a link to ${JSON.stringify(target)}`;
+}
+
+function isTrue(value: string | undefined): boolean {
+  if (value === undefined || value === 'false') return false;
+  if (value === 'true' || value === '') return true;
+  throw secretError(`invalidate=${value} is neither true nor false`);
+}
+
+function secretError(what: string): KilnError {
+  return new KilnError('KILN_FLAG_VALUE', what, {
+    place: PLACE,
+    hint: 'write id=NAME,src=FILE or id=NAME,env=NAME',
+    exitCode: 2,
+  });
+}
+
+/** A value of `--ssh`: `default`, `ID=SOCKET` or `ID=KEY[,KEY]`. */
+export function parseSsh(spec: string): SshSpec {
+  const equals = spec.indexOf('=');
+  if (equals < 0) return { id: spec === '' ? 'default' : spec, paths: [] };
+  return { id: spec.slice(0, equals), paths: splitCsv(spec.slice(equals + 1), '--ssh').map(expandHome) };
+}
+
+function expandHome(path: string): string {
+  return path === '~' || path.startsWith('~/') ? homeDirectory(process.env) + path.slice(1) : path;
+}
