@@ -7,10 +7,12 @@ export interface CommandModule {
   declareCommand(): Command | Promise<Command>;
 }
 
-interface CommandEntry {
+export interface CommandEntry {
   readonly summary: string;
   /** Loaded only when the command is called: start-up reads nothing else. */
   readonly load: () => Promise<CommandModule>;
+  /** Of a group that docker has, too: the commands that are not only another name for one of Kiln. */
+  readonly own?: readonly string[];
 }
 
 export const COMMANDS = {
@@ -23,6 +25,7 @@ export const COMMANDS = {
   image: {
     summary: "Remove images without a name, and docker's names for other commands",
     load: () => import('./commands/image.ts'),
+    own: ['prune'],
   },
   tag: { summary: 'Give an image another name', load: () => import('./commands/tag.ts') },
   rmi: { summary: 'Remove names of images, and what only they needed', load: () => import('./commands/rmi.ts') },
@@ -53,6 +56,6 @@ export const COMMANDS = {
   logs: { summary: 'Print the full log of a build', load: () => import('./commands/logs.ts') },
   doctor: { summary: 'Say what this host offers and what is missing', load: () => import('./commands/doctor-host.ts') },
   debug: { summary: 'Look inside: dump-llb', load: () => import('./commands/debug.ts') },
-} as const satisfies Record<string, CommandEntry>;
+} satisfies Record<string, CommandEntry>;
 
 export type CommandName = keyof typeof COMMANDS;

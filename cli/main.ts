@@ -1,5 +1,5 @@
 import { KilnError } from '../base/errors.ts';
-import { COMMANDS, type CommandName } from './commands.ts';
+import { COMMANDS, type CommandEntry, type CommandName } from './commands.ts';
 import { beginOutcome } from './outcome.ts';
 import { stdout } from './output.ts';
 
@@ -33,15 +33,17 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     });
   if (!Object.hasOwn(COMMANDS, first)) {
     const { asksForGroup, groupHelp, inWordsOfKiln } = await import('./words-of-docker.ts');
-    if (!asksForGroup(argv)) return await dispatch(inWordsOfKiln(argv));
+    if (!asksForGroup(argv)) return await dispatch(inWordsOfKiln(argv, Object.keys(COMMANDS)));
     stdout.write(groupHelp(first));
     return 0;
   }
   const words = subcommandHelp(first, rest);
   const onlyHelp = words.length > 0 && words.every((word) => word === '--help' || word === '-h');
+  const { own, load }: CommandEntry = COMMANDS[first as CommandName];
+  if (own && !onlyHelp && !own.includes(words[0] ?? ''))
+    return await dispatch((await import('./words-of-docker.ts')).inWordsOfKiln([first, ...words], []));
   if (process.getuid?.() !== 0 && !NEEDS_NO_STORE.has(first) && !onlyHelp) (await import('./rootless.ts')).enterUserNamespace();
-  const module = await COMMANDS[first as CommandName].load();
-  return await module.run(words);
+  return await (await load()).run(words);
 }
 
 const HELP: ReadonlySet<string> = new Set(['help', '--help', '-h']);

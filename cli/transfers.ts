@@ -3,8 +3,9 @@ import { CancelledError } from '../base/errors.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import { internalStep } from '../builder/internal-step.ts';
 import { stderr } from './output.ts';
+import { createView } from './progress/create-view.ts';
 import { bytes } from './progress/model.ts';
-import { createView, type Outcome } from './progress/view.ts';
+import type { Outcome } from './progress/view.ts';
 import { progressMode } from './progress-mode.ts';
 import { wantsColor } from './terminal/size.ts';
 

@@ -1,6 +1,5 @@
 import { KilnError } from '../base/errors.ts';
 import { nearest } from '../base/suggest.ts';
-import { COMMANDS } from './commands.ts';
 
 /**
  * What users of docker type first, and what it is called here: words that stand for a command of Kiln, or a sentence about what there is
@@ -64,8 +63,8 @@ function builders(...words: readonly string[]): Readonly<Record<string, string>>
   return Object.fromEntries(words.map((word) => [word, 'there are no builders: Kiln is the one that there is']));
 }
 
-/** The words in which Kiln says what `argv` does, which begins with no command of Kiln. Throws KILN_UNKNOWN_COMMAND. */
-export function inWordsOfKiln(argv: readonly string[]): readonly string[] {
+/** The words in which Kiln says what `argv` does, which begins with none of Kiln's `commands`. Throws KILN_UNKNOWN_COMMAND. */
+export function inWordsOfKiln(argv: readonly string[], commands: readonly string[]): readonly string[] {
   const [first = '', second, ...rest] = argv;
   const group = Object.hasOwn(GROUPS, first) ? GROUPS[first] : undefined;
   if (group && second === undefined) throw unknown(first, listed(first, group));
@@ -73,7 +72,7 @@ export function inWordsOfKiln(argv: readonly string[]): readonly string[] {
   if (typeof found === 'string') throw unknown(group ? `${first} ${second}` : first, found);
   if (found) return group ? [...found, ...rest] : [...found, ...argv.slice(1)];
   if (group) throw unknown(`${first} ${second}`, close(second ?? '', Object.keys(group), `${first} `) ?? listed(first, group));
-  const words = [...Object.keys(COMMANDS), 'help', 'version'];
+  const words = [...commands, 'help', 'version'];
   throw unknown(first, close(first, words) ?? "'kiln --help' lists the commands");
 }
 

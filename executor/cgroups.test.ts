@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileS
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { topmostHierarchies } from './cgroup-files.ts';
-import { cgroupMode, enterCgroups } from './cgroups.ts';
+import { cgroupMode, enterCgroups } from './enter-cgroups.ts';
 import { makeTree, whyNot } from './fixture.ts';
 
 const reason = whyNot();

@@ -16,7 +16,8 @@ import {
 import { KilnError } from '../base/errors.ts';
 import { attempt } from '../base/oserror.ts';
 import { requireMounts } from '../snapshotter/sys/namespace.ts';
-import { type Cgroups, cgroupMode, enterCgroups, suitCrun } from './cgroups.ts';
+import type { Cgroups } from './cgroups.ts';
+import { cgroupMode, enterCgroups, suitCrun } from './enter-cgroups.ts';
 import type { ProcessSpec } from './executor.ts';
 import { compileSeccomp } from './filter.ts';
 import { hostsText, resolvText } from './netfiles.ts';

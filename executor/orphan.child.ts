@@ -1,4 +1,4 @@
-import { cgroupMode } from './cgroups.ts';
+import { cgroupMode } from './enter-cgroups.ts';
 import { specFor } from './fixture.ts';
 import type { NetworkKind } from './network/network.ts';
 import { createExecutor } from './run.ts';

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
-import { cgroupMode } from './cgroups.ts';
+import { cgroupMode } from './enter-cgroups.ts';
 import type { RuntimeInfo } from './executor.ts';
 import { findProgram, isExecutable } from './find-program.ts';
 

@@ -6,9 +6,10 @@ import type { SpawnOptions } from '../snapshotter/sys/launch.ts';
 import { mountMemory } from '../snapshotter/sys/memory.ts';
 import { changeMount, cloneMount, createMount, type DetachedMount, unmount } from '../snapshotter/sys/mount.ts';
 import { openRoot } from '../snapshotter/sys/rooted.ts';
-import { hostOomKills, type Placement } from './cgroups.ts';
+import type { Placement } from './cgroups.ts';
 import type { Emulation, EmulationOptions, EmulationPlan } from './emulation/emulation.ts';
 import { isNative } from './emulation/find.ts';
+import { hostOomKills } from './enter-cgroups.ts';
 import type { Executor, ProcessIO, ProcessResult, ProcessSpec } from './executor.ts';
 import {
   type House,

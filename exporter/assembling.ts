@@ -1,9 +1,9 @@
 import type { LayerId } from '../snapshotter/snapshotter.ts';
 import type { BuiltTarget, ExportContext, ExportResponse } from './exporter.ts';
-import { type AssembledImage, assemble, type LayerPart } from './image.ts';
+import { type AssembledImage, assemble } from './image.ts';
 import { layoutIndex } from './layout.ts';
 import type { ImageOptions } from './options.ts';
-import { clampOf, packedParts, wantedForm } from './parts.ts';
+import { clampOf, type LayerPart, packedParts, wantedForm } from './parts.ts';
 import type { Report } from './progress.ts';
 import type { ExportRooms } from './rooms.ts';
 

@@ -10,15 +10,7 @@ import { configJson, indexJson, manifestJson } from './documents.ts';
 import type { BuiltTarget } from './exporter.ts';
 import { fitHistory, rfc3339 } from './history.ts';
 import type { ImageOptions } from './options.ts';
-import { layerType } from './parts.ts';
-
-/** A layer as the manifest names it. */
-export interface LayerPart {
-  readonly diffId: Digest;
-  readonly descriptor: Descriptor;
-  /** Milliseconds since 1970. */
-  readonly created: number;
-}
+import { type LayerPart, layerType } from './parts.ts';
 
 /** One platform's manifest. */
 export interface AssembledManifest {

@@ -6,27 +6,8 @@ import { formatReference, parseReference } from '../base/reference.ts';
 import { MAX_CONFIG, MAX_MANIFEST, parseConfig, parseDocument } from '../registry/documents.ts';
 import { type Layout, openLayout } from '../registry/layout.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
-import type { ImageStore } from '../snapshotter/images.ts';
 import { loadDockerArchive } from './load-docker.ts';
-
-export interface LoadRooms {
-  readonly content: ContentStore;
-  readonly images: ImageStore;
-}
-
-export interface LoadOptions {
-  readonly signal: AbortSignal;
-  /** Bytes of one blob that have been copied, of how many. */
-  readonly progress?: (blob: Digest, copied: number, size: number) => void;
-  /** The full name for an image to which the archive gives none. */
-  readonly name?: string;
-}
-
-/** What was loaded: an image, and the full names it has now (none, when the archive gave none). */
-export interface LoadedImage {
-  readonly target: Descriptor;
-  readonly names: readonly string[];
-}
+import type { LoadedImage, LoadOptions, LoadRooms } from './loading.ts';
 
 const CONFIG_TYPES: readonly string[] = [MEDIA.ociConfig, MEDIA.dockerConfig];
 const FULL_NAME = 'io.containerd.image.name';

@@ -8,7 +8,7 @@ import { indexArchive, type Member } from '../registry/archive.ts';
 import { MAX_CONFIG, MAX_MANIFEST, parseConfig } from '../registry/documents.ts';
 import { jsonOf } from '../registry/fields.ts';
 import { manifestJson } from './documents.ts';
-import type { LoadedImage, LoadOptions, LoadRooms } from './load-archive.ts';
+import type { LoadedImage, LoadOptions, LoadRooms } from './loading.ts';
 
 /** One element of `manifest.json`, as it comes: every field is still to be checked. */
 interface Element {

@@ -1,8 +1,8 @@
+import type { Digest } from '../base/digest.ts';
 import { type Descriptor, MEDIA } from '../base/oci.ts';
 import type { BlobForm, Compression } from '../snapshotter/content.ts';
 import type { LayerPacker, WantedForm } from '../snapshotter/packer.ts';
 import type { LayerId, Snapshotter } from '../snapshotter/snapshotter.ts';
-import type { LayerPart } from './image.ts';
 import type { ImageOptions } from './options.ts';
 
 /** containerd has this type although Docker's own specification never did. */
@@ -22,6 +22,14 @@ const DOCKER_TYPE: Record<Compression, string> = {
 /** The layer's media type in the family the manifest is of. */
 export function layerType(compression: Compression, ociTypes: boolean): string {
   return (ociTypes ? OCI_TYPE : DOCKER_TYPE)[compression];
+}
+
+/** A layer as the manifest names it. */
+export interface LayerPart {
+  readonly diffId: Digest;
+  readonly descriptor: Descriptor;
+  /** Milliseconds since 1970. */
+  readonly created: number;
 }
 
 export interface PartsContext {

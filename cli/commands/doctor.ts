@@ -2,10 +2,10 @@ import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, s
 import { arch, release } from 'node:os';
 import { dirname, join } from 'node:path';
 import { KilnError, messageOf } from '../../base/errors.ts';
-import { cgroupMode } from '../../executor/cgroups.ts';
 import { BINFMT, readRegistrations, registrationFor } from '../../executor/emulation/binfmt.ts';
 import { ARCHITECTURES, machineOf } from '../../executor/emulation/elf.ts';
 import { findEmulator, isNative } from '../../executor/emulation/find.ts';
+import { cgroupMode } from '../../executor/enter-cgroups.ts';
 import { LIBSECCOMP } from '../../executor/filter.ts';
 import { missingCapabilities } from '../../executor/house.ts';
 import { diagnoseNetwork, type NetworkDiagnosis, thisNetworkHost } from '../../executor/network/diagnose.ts';

@@ -8,7 +8,7 @@ import type { RuleName } from '../check/rules.ts';
 import { toEvent, type Warning, warning } from '../check/warning.ts';
 import type { FrontendRequest } from '../frontend.ts';
 import type { Dockerfile } from '../instructions.ts';
-import type { Warn } from './conversion.ts';
+import type { Warn } from './warn.ts';
 
 /** Checks that the lowering makes more exactly than the text alone can: a base may have a SHELL, a stage may not be needed. */
 const OURS: ReadonlySet<RuleName> = new Set(['JSONArgsRecommended', 'WorkdirRelativePath', 'MultipleInstructionsDisallowed']);

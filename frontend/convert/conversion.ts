@@ -2,9 +2,9 @@ import type { Platform } from '../../base/platform.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { SourceRange } from '../../solver/llb/graph.ts';
 import type { ProxyEnv } from '../../solver/llb/ops.ts';
-import type { RuleName } from '../check/rules.ts';
 import type { FrontendRequest } from '../frontend.ts';
-import type { StageList } from './stages.ts';
+import type { StageList } from './stage-list.ts';
+import type { Warn } from './warn.ts';
 import type { Words } from './words.ts';
 
 /** What the lowering of one Dockerfile for one platform works with. */
@@ -31,8 +31,6 @@ export interface Conversion {
   /** Tells the checks that an instruction has been lowered. */
   readonly reached: (range: SourceRange) => void;
 }
-
-export type Warn = (rule: RuleName, message: string, range: SourceRange) => void;
 
 /** The paths a context must send, for `local.followpaths`: none means everything. In: absolute paths. */
 export function followPaths(paths: ReadonlySet<string>): readonly string[] {

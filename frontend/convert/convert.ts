@@ -10,17 +10,18 @@ import { globalArgs, platformArgs, proxyEnv } from './args.ts';
 import { checkBaseNames, resolveBases } from './bases.ts';
 import { Findings } from './checks.ts';
 import { platformOfImage } from './contexts.ts';
-import { type Conversion, followPaths, type Warn } from './conversion.ts';
+import { type Conversion, followPaths } from './conversion.ts';
 import { placed } from './errors.ts';
 import { wordsFor } from './expansion.ts';
 import { cloneImage, DEFAULT_PATH, finishImage, type Image, setEnv, setLabels } from './image.ts';
+import { lowerStep } from './lower-step.ts';
 import { type Outline, outlineOf } from './outline.ts';
 import { setWorkdir } from './settings.ts';
 import type { StageNode } from './stage.ts';
 import { findTarget, linkStages, listStages } from './stages.ts';
 import { splitEnv } from './state.ts';
-import { lowerStep } from './step.ts';
 import { tellDroppedCmd, warnManyLayers, warnOtherPlatform } from './surprises.ts';
+import type { Warn } from './warn.ts';
 import type { Words } from './words.ts';
 
 /**

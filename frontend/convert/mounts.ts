@@ -6,10 +6,10 @@ import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { MountFlag, RunInstruction } from '../instructions.ts';
 import { placed } from './errors.ts';
 import { parseBool, parseUint32 } from './goformat.ts';
-import { noteMount } from './outline.ts';
 import { base, isAbsolute, join } from './paths.ts';
 import { parseSize } from './size.ts';
 import type { StageNode } from './stage.ts';
+import { noteMount } from './stage-outline.ts';
 import type { Step } from './step.ts';
 import { warnCacheOwners } from './surprises.ts';
 

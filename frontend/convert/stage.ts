@@ -4,7 +4,7 @@ import type { SourceRange } from '../../solver/llb/graph.ts';
 import type { NamedContext } from '../frontend.ts';
 import type { Instruction, StageInstruction } from '../instructions.ts';
 import { emptyImage, type Image } from './image.ts';
-import { newStageOutline, type StageOutline } from './outline.ts';
+import { newStageOutline, type StageOutline } from './stage-outline.ts';
 import { emptyState, type State } from './state.ts';
 import { Versions } from './versions.ts';
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Digest } from '../../base/digest.ts';
 import { openResumable } from './resumable.ts';
+import type { StreamHash } from './streamhash.ts';
 
 /**
  * The sha256 of a stream, computed on a thread of the libuv pool, so that the reader and the hash keep two cores busy: node:crypto hashes
@@ -36,12 +37,6 @@ const WORTH = 256 << 10;
 /** A sha256 for pieces of about this many bytes: on a thread of the pool where that pays and can be had. */
 export function openHash(pieceSize: number): StreamHash {
   return (pieceSize >= WORTH && openResumable()) || nodeHash();
-}
-
-export interface StreamHash extends Disposable {
-  /** Resolves when the piece is done with, which must stay as it is until then; undefined when it is already. One call at a time. */
-  update(piece: Buffer): Promise<void> | undefined;
-  digest(): Digest;
 }
 
 function nodeHash(): StreamHash {

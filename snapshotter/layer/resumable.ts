@@ -1,7 +1,7 @@
 import type { Digest } from '../../base/digest.ts';
 import { inFlight } from '../sys/gate.ts';
 import { openLibrary } from '../sys/native.ts';
-import type { StreamHash } from './hash.ts';
+import type { StreamHash } from './streamhash.ts';
 
 /** A sha256 on a thread of the libuv pool that can be stopped after whole blocks of 64 bytes, kept, and gone on with by another process. */
 export interface ResumableHash extends StreamHash {

@@ -13,7 +13,7 @@ import type { BuildResult, DirectoryResult } from '../../result.ts';
 import type { World } from '../../world.ts';
 import { cacheBase } from './cache-base.ts';
 import { copyTree, realSource } from './copied.ts';
-import { secretMissing } from './process.ts';
+import { secretMissing } from './secret-missing.ts';
 
 /** Everything an exec op mounts, held open until its process has ended. */
 export interface OpenMounts extends AsyncDisposable {

@@ -1,10 +1,10 @@
-import { KilnError } from '../../../base/errors.ts';
 import type { Platform } from '../../../base/platform.ts';
 import type { ProcessSpec } from '../../../executor/executor.ts';
 import type { ExecOp, ProxyEnv } from '../../llb/ops.ts';
 import type { World } from '../../world.ts';
 import { allowedDevices } from './devices.ts';
 import type { OpenMounts } from './mounts.ts';
+import { secretMissing } from './secret-missing.ts';
 
 const NETWORKS = ['default', 'host', 'none'] as const;
 const DEFAULT_HOSTNAME = 'buildkitsandbox';
@@ -73,10 +73,4 @@ async function secretVariables(op: ExecOp, world: World): Promise<string[]> {
     variables.push(`${name}=${Buffer.from(bytes ?? []).toString('utf8')}`);
   }
   return variables;
-}
-
-export function secretMissing(id: string): KilnError {
-  return new KilnError('KILN_SECRET_NOT_FOUND', `secret ${id}: not found`, {
-    hint: `give it with --secret id=${id},src=FILE or --secret id=${id},env=NAME; a variable that env= names has to be set`,
-  });
 }

@@ -1,0 +1,90 @@
+import { existsSync, statfsSync } from 'node:fs';
+import { MS } from '../snapshotter/sys/constants.ts';
+import { mount, unmount } from '../snapshotter/sys/mount.ts';
+import { inUserNamespace } from '../snapshotter/sys/usernamespace.ts';
+import { limitError, ROOT, readText, runtimeGroup } from './cgroup-files.ts';
+import type { CgroupMode, Cgroups } from './cgroups.ts';
+import { legacyGroups } from './legacy-groups.ts';
+import { hasLimits } from './limits.ts';
+import { mayRaiseLimits } from './rlimits.ts';
+import { unifiedGroups } from './unified-groups.ts';
+
+const UNIFIED = `${ROOT}/unified`;
+const CGROUP2_MAGIC = 0x63677270;
+const TMPFS_MAGIC = 0x01021994;
+
+/** Which control groups are mounted here, from the file system types alone. */
+export function cgroupMode(): CgroupMode {
+  const type = fileSystem(ROOT);
+  if (type === CGROUP2_MAGIC) return 'v2';
+  if (type !== TMPFS_MAGIC) return 'none';
+  if (fileSystem(UNIFIED) === CGROUP2_MAGIC) return 'hybrid';
+  return existsSync(`${ROOT}/devices`) || existsSync(`${ROOT}/memory`) ? 'v1' : 'none';
+}
+
+/**
+ * crun (1.8) refuses to work where it sees a hybrid hierarchy, used or not, and where nothing is mounted for control groups, needed or not. Shows
+ * it what it takes, in this mount namespace, which must be ours alone.
+ */
+export function suitCrun(): void {
+  const mode = cgroupMode();
+  // What looks like v1 without a controller.
+  if (mode === 'none' && existsSync(ROOT) && fileSystem(ROOT) !== TMPFS_MAGIC) mount('none', ROOT, 'tmpfs', MS.RDONLY);
+  if (mode !== 'hybrid') return;
+  // What was mounted outside of a user namespace cannot be taken away in it, only covered.
+  if (inUserNamespace()) mount('none', UNIFIED, 'tmpfs', MS.RDONLY);
+  else unmount(UNIFIED);
+}
+
+/** Sets up what all sandboxes of this process share; `name` is unique on this host. The runtime `runc` always makes groups itself. */
+export async function enterCgroups(
+  mode: CgroupMode,
+  runtime: 'crun' | 'runc',
+  name: string,
+  /** Told of directories made later that are to be removed by whoever outlives us. */
+  own: (directory: string) => void = () => {},
+): Promise<Cgroups> {
+  // crun (1.8) raises the memory-lock limit before it loads a device program, and fails where it may not.
+  if (mode === 'v2') return unifiedGroups(name, runtime === 'crun' && !mayRaiseLimits(), own) ?? unguarded(mode);
+  if (mode === 'none') return unguarded(mode);
+  if (runtime === 'runc') return perProcess(mode);
+  return (await legacyGroups(mode, name, own)) ?? unguarded(mode);
+}
+
+function unguarded(mode: CgroupMode): Cgroups {
+  return {
+    mode,
+    guardDevices: true,
+    directories: [],
+    place(_, { limits }) {
+      if (hasLimits(limits)) throw limitError('this process may make no control groups');
+      return { manager: 'disabled', path: undefined, start: (launch) => launch(), finish: () => ({}) };
+    },
+    outside: (action) => action(),
+    leave: () => {},
+  };
+}
+
+function perProcess(mode: CgroupMode): Cgroups {
+  return {
+    mode,
+    guardDevices: false,
+    directories: [],
+    place: runtimeGroup,
+    outside: (action) => action(),
+    leave: () => {},
+  };
+}
+
+/** How often the kernel has killed for want of memory, anywhere on this host; 0 on a kernel that does not count. */
+export function hostOomKills(): number {
+  return Number(/^oom_kill (\d+)/m.exec(readText('/proc/vmstat'))?.[1] ?? 0);
+}
+
+function fileSystem(path: string): number | undefined {
+  try {
+    return statfsSync(path).type;
+  } catch {
+    return undefined;
+  }
+}
