@@ -1,9 +1,9 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { KilnError } from '../base/errors.ts';
 import { inside, readFlagWords } from './flagwords.ts';
 import { stderr, stdout } from './output.ts';
 
-export { Command, InvalidArgumentError, Option };
+export { Argument, Command, InvalidArgumentError, Option };
 
 /**
  * A commander command with the manners of Docker's: flags may follow arguments, boolean flags take `=true` and `=false`, a wrong flag is

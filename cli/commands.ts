@@ -55,6 +55,10 @@ export const COMMANDS = {
   fsck: { summary: 'Verify the whole store', load: () => import('./commands/fsck.ts') },
   logs: { summary: 'Print the full log of a build', load: () => import('./commands/logs.ts') },
   doctor: { summary: 'Say what this host offers and what is missing', load: () => import('./commands/doctor-host.ts') },
+  completion: {
+    summary: 'Print the completion script for bash, zsh or fish',
+    load: () => import('./commands/completion.ts'),
+  },
   debug: { summary: 'Look inside: dump-llb', load: () => import('./commands/debug.ts') },
 } satisfies Record<string, CommandEntry>;
 

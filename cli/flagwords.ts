@@ -37,7 +37,7 @@ export function inside(flag: string): string {
 }
 
 /** A flag as the user writes it. */
-function outside(name: string): string {
+export function outside(name: string): string {
   return Object.keys(INSIDE).find((flag) => INSIDE[flag] === name) ?? name;
 }
 

@@ -58,7 +58,8 @@ function limitsOf(worker: Table, disk: Disk): Limits {
   return given.reserved + given.maxUsed + given.minFree === 0 ? defaultLimits(disk) : given;
 }
 
-const POLICY_KEYS = ['all', 'filters', 'keepBytes', 'keepDuration', 'maxUsedSpace', 'minFreeSpace', 'reservedSpace'];
+/** What a table `[[worker.oci.gcpolicy]]` may say. */
+export const POLICY_KEYS = ['all', 'filters', 'keepBytes', 'keepDuration', 'maxUsedSpace', 'minFreeSpace', 'reservedSpace'];
 
 function policyOf(policy: Table, name: string, disk: Disk): PrunePolicy {
   const stray = Object.keys(policy).find((key) => !POLICY_KEYS.includes(key));

@@ -8,7 +8,7 @@ declare const KILN_VERSION: string | undefined;
 export const VERSION: string = typeof KILN_VERSION === 'string' ? KILN_VERSION : 'dev';
 
 /** What an ordinary user runs as himself: these touch no store, and a helper that keeps logins wants to see who asks. */
-const NEEDS_NO_STORE: ReadonlySet<string> = new Set(['doctor', 'imagetools', 'login', 'logout']);
+const NEEDS_NO_STORE: ReadonlySet<string> = new Set(['completion', 'doctor', 'imagetools', 'login', 'logout']);
 
 /** Runs one command line (without `node` and the script). Sets the exit code; throws nothing. */
 export async function main(argv: readonly string[]): Promise<void> {

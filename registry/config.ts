@@ -77,11 +77,12 @@ export async function parseHostsConfig(text: string, path: string): Promise<Read
   return new Map(Object.entries(tables).map(([host, table]) => [host, hostConfig(host, table, invalid)]));
 }
 
-const KNOWN = new Set(['mirrors', 'http', 'insecure', 'ca', 'tlsconfigdir', 'keypair']);
+/** What a table `[registry."HOST"]` may say. */
+export const REGISTRY_KEYS: ReadonlySet<string> = new Set(['mirrors', 'http', 'insecure', 'ca', 'tlsconfigdir', 'keypair']);
 
 function hostConfig(host: string, table: unknown, invalid: Complaint): HostConfig {
   if (!isTable(table)) throw invalid(`registry."${host}" is not a table`);
-  const stray = Object.keys(table).find((key) => !KNOWN.has(key));
+  const stray = Object.keys(table).find((key) => !REGISTRY_KEYS.has(key));
   if (stray !== undefined) throw invalid(`registry."${host}" has an unknown field ${stray}`);
   const texts = (key: string): readonly string[] => {
     const value = table[key] ?? [];

@@ -8,6 +8,7 @@ say 'types'
 node_modules/.bin/tsc -p .
 say 'lint and format'
 node_modules/.bin/biome check --error-on-warnings .
-say 'import directions, licences, pages of the build checks'
+say 'import directions, licences, pages made from the code'
 node_modules/.bin/node scripts/directions.ts
 node_modules/.bin/node scripts/rules.ts --check
+node_modules/.bin/node scripts/reference.ts --check

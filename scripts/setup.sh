@@ -10,6 +10,6 @@ setup_npm
 setup_debian crun=crun /usr/lib/*/libdeflate.so.0=libdeflate0 ip=iproute2 nft=nftables
 if [ "${1:-}" = tests ]; then
   setup_debian runc=runc skopeo=skopeo umoci=umoci buildah=buildah docker-registry=docker-registry mmdebstrap=mmdebstrap \
-    qemu-aarch64-static=qemu-user-static git=git python3=python3-minimal zstd=zstd xz=xz-utils bzip2=bzip2 slirp4netns=slirp4netns htpasswd=apache2-utils sshd=openssh-server ssh-agent=openssh-client newuidmap=uidmap rpmbuild=rpm busybox=busybox-static mkfs.vfat=dosfstools
+    qemu-aarch64-static=qemu-user-static git=git python3=python3-minimal zstd=zstd xz=xz-utils bzip2=bzip2 slirp4netns=slirp4netns htpasswd=apache2-utils sshd=openssh-server ssh-agent=openssh-client newuidmap=uidmap rpmbuild=rpm busybox=busybox-static zsh=zsh fish=fish man=man-db mkfs.vfat=dosfstools
 fi
 setup_bundle

@@ -39,23 +39,29 @@ function declareList(): Command {
 }
 
 function declareInspect(): Command {
-  return newCommand('cache inspect', 'Print what is known of a cache mount or record as JSON').argument('<name>');
+  return newCommand('cache inspect', 'Print what is known of a cache mount or record as JSON').argument(
+    '<name>',
+    'the ID of a cache mount, or the key of a record',
+  );
 }
 
 function declareRemove(): Command {
-  return newCommand('cache rm', 'Remove cache mounts or records').argument('<name...>');
+  return newCommand('cache rm', 'Remove cache mounts or records').argument(
+    '<name...>',
+    'IDs of cache mounts, or keys of records',
+  );
 }
 
 function declareExport(): Command {
   return newCommand('cache export', 'Save cache mounts to a directory: only what is new is written')
     .argument('<directory>', 'new, or one that holds an earlier export')
-    .argument('[mount...]', 'mounts by their id; all of them unless told');
+    .argument('[mount...]', 'IDs of cache mounts (default: all of them)');
 }
 
 function declareImport(): Command {
-  return newCommand('cache import', 'Restore cache mounts from such a directory')
-    .argument('<directory>', "what 'kiln cache export' made")
-    .argument('[mount...]', 'mounts by their id; all of them unless told');
+  return newCommand('cache import', 'Restore cache mounts from a directory that export wrote')
+    .argument('<directory>', "what 'kiln cache export' wrote")
+    .argument('[mount...]', 'IDs of cache mounts (default: all of them)');
 }
 
 async function list(argv: readonly string[]): Promise<number> {

@@ -8,13 +8,12 @@ import { shownTransfer } from '../transfers.ts';
 
 export function declareCommand(): Command {
   return newCommand('copy', 'Copy an image with all its platforms')
-    .argument('<source>')
-    .argument('<destination>')
-    .option('-q, --quiet', 'no progress')
-    .addHelpText(
-      'after',
-      '\nA place is NAME (in a registry), store:NAME, oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME].',
-    );
+    .argument(
+      '<source>',
+      'a place: NAME in a registry, store:NAME, oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]',
+    )
+    .argument('<destination>', 'another place, in the same form')
+    .option('-q, --quiet', 'no progress');
 }
 
 /** `kiln copy SOURCE DESTINATION`: between registries, archives, layouts and the store, all platforms, digests kept. */

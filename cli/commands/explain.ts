@@ -7,7 +7,7 @@ import { openSession } from '../session.ts';
 export function declareCommand(): Command {
   return newCommand('explain', 'Say why the steps of a build were not cached').argument(
     '[build]',
-    'a build by its ID; the last one unless told',
+    'the ID of a build, or the beginning of it (default: the last build)',
   );
 }
 

@@ -9,7 +9,9 @@ import { since, table } from '../table.ts';
 const SHOWN = 60;
 
 export function declareCommand(): Command {
-  return newCommand('history', 'Show how an image was made').argument('<image>').option('--no-trunc', 'whole instructions');
+  return newCommand('history', 'Show how an image was made')
+    .argument('<image>', 'a name in the local store, or an image ID')
+    .option('--no-trunc', 'whole instructions');
 }
 
 /** `kiln history IMAGE`: how the image was made, last step first, with the size that each step's layer has. */

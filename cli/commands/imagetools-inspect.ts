@@ -18,7 +18,7 @@ import { mentions, parseTemplate } from '../template/parse.ts';
 
 export function declareCommand(): Command {
   return newCommand('imagetools inspect', 'Show an image in a registry')
-    .argument('<name>')
+    .argument('<name>', 'the name of the image in its registry')
     .option('--raw', 'the manifest or index as it is')
     .option('--format <template>', 'a Go template over .Name, .Manifest, .Image, .Provenance and .SBOM');
 }

@@ -7,7 +7,7 @@ import { openSession, type Session } from '../session.ts';
 
 export function declareCommand(): Command {
   return newCommand('inspect', 'Print the config and descriptors of an image as JSON')
-    .argument('<image...>')
+    .argument('<image...>', 'names in the local store, or image IDs')
     .option('-f, --format <template>', "a Go template for each image, such as '{{json .Config.Env}}'");
 }
 

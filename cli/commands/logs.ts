@@ -11,7 +11,7 @@ import { since, table } from '../table.ts';
 
 export function declareCommand(): Command {
   return newCommand('logs', 'Print the full log of a build')
-    .argument('[build]', 'a build by its ID; the last one unless told')
+    .argument('[build]', 'the ID of a build, or the beginning of it (default: the last build)')
     .option('-l, --list', 'list the builds whose logs are kept')
     .option('--json', 'as JSON, in the form of --progress=rawjson')
     .option('--usage', 'instead of the output: time, processor time and peak memory of each step that ran');

@@ -9,7 +9,7 @@ import { shownTransfer } from '../transfers.ts';
 
 export function declareCommand(): Command {
   return newCommand('pull', 'Fetch an image from a registry')
-    .argument('<name>')
+    .argument('<name>', 'the name of the image in its registry')
     .option('--platform <platform>', "this platform instead of the host's")
     .option('-q, --quiet', 'no progress');
 }

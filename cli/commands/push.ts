@@ -8,8 +8,8 @@ import { shownTransfer } from '../transfers.ts';
 
 export function declareCommand(): Command {
   return newCommand('push', 'Send an image to a registry')
-    .argument('<image>')
-    .argument('[name]', 'push under this name')
+    .argument('<image>', 'a name in the local store, or an image ID')
+    .argument('[name]', 'push it under this name (default: its own)')
     .option('-q, --quiet', 'no progress');
 }
 

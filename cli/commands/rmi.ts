@@ -10,7 +10,7 @@ import { openSession, type Session } from '../session.ts';
 
 export function declareCommand(): Command {
   return newCommand('rmi', 'Remove names of images')
-    .argument('<image...>')
+    .argument('<image...>', 'names in the local store, or image IDs')
     .option('-f, --force', 'an image that is not there is no error');
 }
 

@@ -36,8 +36,8 @@ interface Flags {
 
 export function declareCommand(): Command {
   const command = newCommand('run', 'Run a command in a new container of an image, to look at a result')
-    .argument('<image>')
-    .argument('[command...]')
+    .argument('<image>', 'a name in the local store, or an image ID')
+    .argument('[command...]', "what to run (default: the image's CMD)")
     .option('-e, --env <name=value>', 'set a variable', collect)
     .option('-w, --workdir <dir>', 'start in this directory')
     .option('-u, --user <user>', 'run as this user')

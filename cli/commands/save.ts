@@ -10,7 +10,7 @@ import { openSession } from '../session.ts';
 
 export function declareCommand(): Command {
   return newCommand('save', 'Write images to an archive')
-    .argument('<image...>')
+    .argument('<image...>', 'names in the local store, or image IDs')
     .option('-o, --output <file>', 'the archive (default: standard output)');
 }
 

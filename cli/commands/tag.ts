@@ -3,7 +3,9 @@ import { findImage, fullName } from '../image/find.ts';
 import { openSession } from '../session.ts';
 
 export function declareCommand(): Command {
-  return newCommand('tag', 'Give an image another name').argument('<source>').argument('<target>');
+  return newCommand('tag', 'Give an image another name')
+    .argument('<source>', 'a name in the local store, or an image ID')
+    .argument('<target>', 'the new name');
 }
 
 /** `kiln tag SOURCE TARGET` */

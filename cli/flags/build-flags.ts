@@ -44,6 +44,8 @@ export function declareBuild(): Command {
   });
 }
 
+const NO_CACHE_FILTER = 'run the steps of these stages again';
+
 /** The flags of `docker buildx build`, same names and meaning. Those that only another engine can serve are taken and noted. */
 function buildCommand(): Command {
   return (
@@ -61,10 +63,10 @@ function buildCommand(): Command {
       .option('--call <method>', 'answer a question about the Dockerfile: check, outline or targets, with ,format=json')
       .option('--check', 'the same as --call=check')
       .addOption(new Option('--builder <name>', 'taken for compatibility: Kiln has one builder'))
-      .addOption(new Option('--compress').hideHelp())
-      .addOption(new Option('--isolation <technology>').hideHelp())
-      .addOption(new Option('--security-opt <option>').argParser(collect).hideHelp())
-      .addOption(new Option('-D, --debug').hideHelp())
+      .addOption(new Option('--compress', 'no effect: the context is not sent anywhere').hideHelp())
+      .addOption(new Option('--isolation <technology>', 'no effect: every step runs in a sandbox').hideHelp())
+      .addOption(new Option('--security-opt <option>', 'no effect: use RUN --security and --allow').argParser(collect).hideHelp())
+      .addOption(new Option('-D, --debug', 'no effect: errors say all that is known').hideHelp())
       .option('--cache-from <source>', 'a cache to read: type=registry|local,… or an image reference', collect)
       .option('--cache-to <dest>', 'where to write the cache: type=registry|local|inline,…', collect)
       .option('--cgroup-parent <path>', 'the cgroup under which steps run')
@@ -79,8 +81,8 @@ function buildCommand(): Command {
       .option('--network <mode>', 'network of RUN steps: default, none or host', 'default')
       .option('--no-cache', 'run every step again')
       // flagwords.ts says why it has another name inside.
-      .addOption(new Option('--nocache-filter <stages>').argParser(collect).hideHelp())
-      .addHelpText('after', '  --no-cache-filter <stages>  run the steps of these stages again')
+      .addOption(new Option('--nocache-filter <stages>', NO_CACHE_FILTER).argParser(collect).hideHelp())
+      .addHelpText('after', `  --no-cache-filter <stages>  ${NO_CACHE_FILTER}`)
       .option('--on-error <action>', 'shell: open a shell in the state of the step that failed, on a terminal')
       .option('-o, --output <spec>', 'what to do with the result: type=image|registry|oci|docker|tar|local,dest=PATH', collect)
       .option('--output-on-error <spec>', 'DIR,PATH[,PATH...]: copy these paths of a step that failed into a directory')
@@ -99,8 +101,8 @@ function buildCommand(): Command {
       .option('--target <stage>', 'build this stage')
       .option('--ulimit <type=soft[:hard]>', 'a limit for the steps', collect)
       .option('--squash', 'make one layer of all that the build adds to its base')
-      .addOption(new Option('--rm').hideHelp())
-      .addOption(new Option('--force-rm').hideHelp())
+      .addOption(new Option('--rm', 'no effect: nothing is kept of a step but its result').hideHelp())
+      .addOption(new Option('--force-rm', 'no effect: nothing is kept of a step but its result').hideHelp())
   );
 }
 

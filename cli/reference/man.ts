@@ -1,0 +1,93 @@
+import { CONFIGURATION } from './configuration.ts';
+import type { CommandDescription, FlagDescription } from './describe.ts';
+import { leaves } from './describe.ts';
+import { ENVIRONMENT } from './environment.ts';
+import { notesOf, sentence, usageOf } from './text.ts';
+
+/** man/kiln.1: one page for all commands, in the man macros of troff (man(7)). */
+export function manPage(commands: readonly CommandDescription[]): string {
+  return `.\\" Written by scripts/reference.ts.
+.TH KILN 1 "" "Kiln" "User Commands"
+.SH NAME
+kiln \\- build container images from Dockerfiles, without a daemon
+.SH SYNOPSIS
+.B kiln
+.I COMMAND
+.RI [ FLAGS ]
+.RI [ ARGUMENTS ]
+.SH DESCRIPTION
+${plain('Kiln builds container images from Dockerfiles, in one process and without a daemon. Its flags have the names and the meaning of those of docker buildx build.')}
+.PP
+${plain('Flags may stand before or after arguments. A flag with a value is written --flag value or --flag=value. A flag without one can be switched off: --flag=false. Every command takes --help, and --root <dir>, which names the store.')}
+.SH COMMANDS
+${leaves(commands).map(section).join('')}.SH ENVIRONMENT
+${ENVIRONMENT.map(({ title, variables }) => `.SS ${quoted(title)}\n${variables.map(({ names, text }) => tagged(bold(names.join(', ')), unmarked(text))).join('')}`).join('')}.SH FILES
+${tagged(bold('/etc/kiln/kiln.toml'), 'The settings of the host. Its tables and keys:')}.RS
+${CONFIGURATION.map(
+  ({ header, text, keys }) =>
+    `${tagged(bold(header), unmarked(text))}.RS\n${keys.map((key) => tagged(bold(key.name), unmarked(`(${key.type}) ${key.text}`))).join('')}.RE\n`,
+).join('')}.RE
+${tagged(bold('/var/lib/kiln'), 'The store, for root.')}${tagged(bold('~/.local/share/kiln'), 'The store, for an ordinary user.')}${tagged(bold('~/.docker/config.json'), 'Logins and proxies, as docker keeps them.')}${tagged(bold('/etc/docker/certs.d'), 'Certificates of registries, as docker keeps them.')}.SH EXIT STATUS
+${tagged('0', 'Success.')}${tagged('1', 'The command failed; the message says why, and has a code.')}${tagged('2', 'The command line is wrong.')}${tagged('70', 'A bug in Kiln.')}${tagged('130', 'Cancelled.')}.PP
+${plain('kiln run ends with the exit status of the program that it ran.')}
+.SH EXAMPLES
+${tagged(bold('kiln build -t app .'), 'Builds the Dockerfile of the current directory.')}${tagged(bold('kiln build --platform linux/amd64,linux/arm64 -t registry.example.com/app --push .'), 'Builds for two platforms and pushes the result.')}${tagged(bold('kiln build --output out .'), 'Writes the files of the result into a directory.')}.SH SEE ALSO
+${plain('docker-buildx-build(1), dockerfile(5), crun(1)')}
+`;
+}
+
+function section(command: CommandDescription): string {
+  const told = command.arguments.filter(({ text }) => text !== '');
+  const flags = command.flags.filter(({ long }) => long !== '--root');
+  return [
+    `.SS ${quoted(usageOf(command))}\n`,
+    `${plain(sentence(command.summary))}\n`,
+    ...told.map(({ name, text }) => tagged(italic(name), sentence(text))),
+    ...flags.map(flagEntry),
+  ].join('');
+}
+
+function flagEntry(flag: FlagDescription): string {
+  const names = [flag.short, flag.long].filter((name) => name !== undefined).map(bold);
+  const value = flag.value === undefined ? '' : ` ${italic(`<${flag.value}>`)}`;
+  return tagged(`${names.join(', ')}${value}`, [sentence(flag.text), ...notesOf(flag)].join(' '));
+}
+
+/** A paragraph below a tag; `tag` is troff already. */
+function tagged(tag: string, text: string): string {
+  return `.TP\n${tag}\n${plain(text)}\n`;
+}
+
+function bold(text: string): string {
+  return `\\fB${escaped(text)}\\fR`;
+}
+
+function italic(text: string): string {
+  return `\\fI${escaped(text)}\\fR`;
+}
+
+/** Text without the marks of Markdown. */
+function unmarked(text: string): string {
+  return text.replaceAll('`', '');
+}
+
+/** A line of text: what begins with a dot or a quote would be a request. */
+function plain(text: string): string {
+  return escaped(text).replace(/^(?=[.'])/, '\\&');
+}
+
+function quoted(text: string): string {
+  return `"${escaped(text).replaceAll('"', '\\(dq')}"`;
+}
+
+/** Troff's own characters, and those that it would print as others. */
+function escaped(text: string): string {
+  return text
+    .replaceAll('\\', '\\e')
+    .replaceAll('-', '\\-')
+    .replaceAll('~', '\\(ti')
+    .replaceAll('^', '\\(ha')
+    .replaceAll("'", '\\(aq')
+    .replaceAll('`', '\\(ga')
+    .replaceAll('…', '\\&...');
+}

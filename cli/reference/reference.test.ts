@@ -1,0 +1,73 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { REGISTRY_KEYS } from '../../registry/config.ts';
+import { POLICY_KEYS } from '../gc-config.ts';
+import { CONFIGURATION } from './configuration.ts';
+import { describeCommands, leaves } from './describe.ts';
+import { ENVIRONMENT } from './environment.ts';
+import { nameOf, wrap } from './text.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+const commands = await describeCommands();
+
+test('each argument and flag of each command says what it is', () => {
+  for (const command of leaves(commands)) {
+    const silent = [...command.arguments, ...command.flags].filter(({ text }) => text === '');
+    assert.equal(silent, [], nameOf(command));
+    assert.ok(command.flags.some(({ long }) => long === '--root') || command.flags.length === 0, nameOf(command));
+  }
+});
+
+test('the flag that has another name inside is described by its own', () => {
+  const build = commands.find(({ words }) => words[0] === 'build')!;
+  const flag = build.flags.find(({ long }) => long === '--no-cache-filter');
+  assert.is(flag?.hidden, false);
+  assert.is(flag?.several, true);
+  assert.not(build.flags.some(({ long }) => long === '--nocache-filter'));
+});
+
+/** Names that the sources ask an environment for. */
+function asked(): Set<string> {
+  const rooms = 'cli,frontend,solver,executor,exporter,cache,registry,snapshotter,base,builder,api';
+  const files = globSync(`{${rooms}}/**/*.{ts,cts}`, { cwd: ROOT }).filter((path) => !/test|fixture|child/.test(path));
+  const names = files.flatMap((path) =>
+    [...read(path).matchAll(/\benv(?:ironment)?(?:\['([A-Z_]+)'\]|\.([A-Z_]{3,})\b)/g)].map(
+      (found) => found[1] ?? found[2] ?? '',
+    ),
+  );
+  return new Set([...names, ...[...read('kiln').matchAll(/\$\{([A-Z_]+):-/g)].map((found) => found[1] ?? '')]);
+}
+
+test('each environment variable that Kiln reads is in the table, and no other', () => {
+  const told = new Set(ENVIRONMENT.flatMap(({ variables }) => variables.flatMap(({ names }) => names)));
+  const found = asked();
+  assert.ok(found.size > 15, 'the sources are read');
+  assert.equal([...found].filter((name) => !told.has(name)).sort(), []);
+  // Proxies, and what git is given, are lists in the sources.
+  const sources = globSync('{cli,registry,builder,solver}/**/*.ts', { cwd: ROOT }).filter((path) => !path.includes('reference/'));
+  const text = [...sources, 'kiln'].map(read).join('\n');
+  for (const name of told) assert.match(text, new RegExp(`\\b${name}\\b`), name);
+});
+
+const keysOf = (header: string) => CONFIGURATION.find((table) => table.header === header)!.keys.map(({ name }) => name);
+
+test('the keys of kiln.toml are those that its readers know', () => {
+  assert.equal(new Set(keysOf('[registry."HOST"]')), new Set(REGISTRY_KEYS));
+  assert.equal(keysOf('[[worker.oci.gcpolicy]]').sort(), [...POLICY_KEYS].sort());
+  const readers = globSync('{cli,builder}/**/{gc,network}-config.ts', { cwd: ROOT }).map(read).join('\n');
+  const known = new Set([...readers.matchAll(/\bworker\['(\w+)'\]/g)].map((found) => found[1] ?? ''));
+  assert.equal(keysOf('[worker.oci]').sort(), [...known].sort());
+});
+
+test('wrapped text keeps code spans whole and stays within its width', () => {
+  const text = `a \`code span with blanks\` ${'word '.repeat(60)}`;
+  const wrapped = wrap(text, '  ');
+  assert.ok(wrapped.split('\n').every((line) => line.length <= 100));
+  assert.match(wrapped, /`code span with blanks`/);
+  assert.is(wrapped.replace(/\s+/g, ' '), text.trim());
+});
+
+test.run();

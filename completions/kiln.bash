@@ -1,0 +1,153 @@
+# bash completion for kiln. Written by scripts/reference.ts.
+
+_kiln_words() {
+  case $1 in
+    '') echo 'build run images image tag rmi inspect history save load pull push copy imagetools login logout explain du prune cache fsck logs doctor completion debug help version' ;;
+    'image') echo 'prune' ;;
+    'imagetools') echo 'inspect create' ;;
+    'cache') echo 'ls inspect rm export import' ;;
+    'debug') echo 'dump-llb' ;;
+  esac
+}
+
+_kiln_flags() {
+  case $1 in
+    'build') echo '--root --add-host --allow --annotation --build-arg --build-context --call --check --builder --compress --isolation --security-opt --debug --cache-from --cache-to --cgroup-parent --device --file --iidfile --label --load --max-parallelism --explain --metadata-file --network --no-cache --no-cache-filter --on-error --output --output-on-error --platform --progress --provenance --sbom --attest --pull --push --quiet --secret --shm-size --ssh --tag --target --ulimit --squash --rm --force-rm --memory --memory-swap --cpus --cpu-quota --cpu-period --cpu-shares --cpuset-cpus --cpuset-mems --pids --help' ;;
+    'run') echo '--root --env --workdir --user --entrypoint --network --platform --interactive --tty --rm --help' ;;
+    'images') echo '--root --all --quiet --filter --no-trunc --help' ;;
+    'image prune') echo '--root --force --filter --help' ;;
+    'tag') echo '--root --help' ;;
+    'rmi') echo '--root --force --help' ;;
+    'inspect') echo '--root --format --help' ;;
+    'history') echo '--root --no-trunc --help' ;;
+    'save') echo '--root --output --help' ;;
+    'load') echo '--root --input --quiet --help' ;;
+    'pull') echo '--root --platform --quiet --help' ;;
+    'push') echo '--root --quiet --help' ;;
+    'copy') echo '--root --quiet --help' ;;
+    'imagetools inspect') echo '--root --raw --format --help' ;;
+    'imagetools create') echo '--root --tag --file --append --annotation --platform --prefer-index --dry-run --progress --help' ;;
+    'login') echo '--root --username --password --password-stdin --help' ;;
+    'logout') echo '--root --help' ;;
+    'explain') echo '--root --help' ;;
+    'du') echo '--root --verbose --filter --format --help' ;;
+    'prune') echo '--root --all --filter --reserved-space --keep-storage --max-used-space --min-free-space --force --dry-run --auto --verbose --help' ;;
+    'cache ls') echo '--root --records --format --help' ;;
+    'cache inspect') echo '--root --help' ;;
+    'cache rm') echo '--root --help' ;;
+    'cache export') echo '--root --help' ;;
+    'cache import') echo '--root --help' ;;
+    'fsck') echo '--root --repair --help' ;;
+    'logs') echo '--root --list --json --usage --help' ;;
+    'doctor') echo '--root --help' ;;
+    'completion') echo '--root --help' ;;
+    'debug dump-llb') echo '--root --file --target --build-arg --platform --format --output --help' ;;
+  esac
+}
+
+# Flags whose value is the next word.
+_kiln_valued() {
+  case $1 in
+    'build') echo '--root --add-host --allow --annotation --build-arg --build-context --call --builder --isolation --security-opt --cache-from --cache-to --cgroup-parent --device --file -f --iidfile --label --max-parallelism --metadata-file --network --no-cache-filter --on-error --output -o --output-on-error --platform --progress --provenance --sbom --attest --secret --shm-size --ssh --tag -t --target --ulimit --memory -m --memory-swap --cpus --cpu-quota --cpu-period --cpu-shares -c --cpuset-cpus --cpuset-mems --pids' ;;
+    'run') echo '--root --env -e --workdir -w --user -u --entrypoint --network --platform' ;;
+    'images') echo '--root --filter -f' ;;
+    'image prune') echo '--root --filter' ;;
+    'tag') echo '--root' ;;
+    'rmi') echo '--root' ;;
+    'inspect') echo '--root --format -f' ;;
+    'history') echo '--root' ;;
+    'save') echo '--root --output -o' ;;
+    'load') echo '--root --input -i' ;;
+    'pull') echo '--root --platform' ;;
+    'push') echo '--root' ;;
+    'copy') echo '--root' ;;
+    'imagetools inspect') echo '--root --format' ;;
+    'imagetools create') echo '--root --tag -t --file -f --annotation --platform -p --prefer-index --progress' ;;
+    'login') echo '--root --username -u --password -p' ;;
+    'logout') echo '--root' ;;
+    'explain') echo '--root' ;;
+    'du') echo '--root --filter --format' ;;
+    'prune') echo '--root --filter --reserved-space --keep-storage --max-used-space --min-free-space' ;;
+    'cache ls') echo '--root --format' ;;
+    'cache inspect') echo '--root' ;;
+    'cache rm') echo '--root' ;;
+    'cache export') echo '--root' ;;
+    'cache import') echo '--root' ;;
+    'fsck') echo '--root' ;;
+    'logs') echo '--root' ;;
+    'doctor') echo '--root' ;;
+    'completion') echo '--root' ;;
+    'debug dump-llb') echo '--root --file -f --target --build-arg --platform --format --output -o' ;;
+  esac
+}
+
+_kiln_values() {
+  case $1 in
+    'build --allow') echo 'network.host security.insecure device device=' ;;
+    'build --call') echo 'build check lint outline targets' ;;
+    'build --cache-from') echo 'type=registry,ref= type=local,src=' ;;
+    'build --cache-to') echo 'type=registry,ref= type=local,dest= type=inline' ;;
+    'build --network') echo 'default none host' ;;
+    'build --on-error') echo 'shell' ;;
+    'build --output') echo 'type=image type=registry type=oci type=docker type=tar type=local type=cacheonly' ;;
+    'build -o') echo 'type=image type=registry type=oci type=docker type=tar type=local type=cacheonly' ;;
+    'build --progress') echo 'auto tty plain quiet none rawjson' ;;
+    'build --provenance') echo 'true false mode=min mode=max' ;;
+    'build --sbom') echo 'true false' ;;
+    'build --attest') echo 'type=provenance type=sbom' ;;
+    'run --network') echo 'default none host' ;;
+    'imagetools create --prefer-index') echo 'true false 1 0 t f' ;;
+    'imagetools create --progress') echo 'auto tty plain quiet none rawjson' ;;
+    'du --format') echo 'json' ;;
+    'cache ls --format') echo 'json' ;;
+    'completion') echo 'bash zsh fish' ;;
+    'debug dump-llb --format') echo 'json binary' ;;
+  esac
+}
+
+_kiln() {
+  local line=${COMP_LINE:0:COMP_POINT} current= command= before= candidates= mark
+  local -a words=()
+  read -ra words <<<"$line"
+  if [[ $line != *[[:blank:]] ]]; then
+    current=${words[${#words[@]} - 1]}
+    unset "words[${#words[@]} - 1]"
+  fi
+  COMPREPLY=()
+  command=${words[1]-}
+  if [[ -n $command && -n $(_kiln_words "$command") ]]; then
+    if [[ -z ${words[2]-} ]]; then
+      candidates=$(_kiln_words "$command")
+    else
+      command="$command ${words[2]}"
+    fi
+  elif [[ -z $command ]]; then
+    candidates=$(_kiln_words '')
+  fi
+  before=${words[${#words[@]} - 1]}
+  mark=$current
+  if [[ -z $candidates ]]; then
+    if [[ $current == --*=* ]]; then
+      candidates=$(_kiln_values "$command ${current%%=*}")
+      mark=${current#*=}
+    elif [[ " $(_kiln_valued "$command") " == *" $before "* ]]; then
+      candidates=$(_kiln_values "$command $before")
+    elif [[ $current == -* ]]; then
+      candidates=$(_kiln_flags "$command")
+    else
+      candidates=$(_kiln_values "$command")
+    fi
+  fi
+  if [[ -z $candidates ]]; then
+    compopt -o default 2>/dev/null
+    return
+  fi
+  local prefix=${mark%"${mark##*[=:]}"} match
+  while read -r match; do
+    [[ -n $match ]] || continue
+    [[ $match == *= ]] && compopt -o nospace 2>/dev/null
+    COMPREPLY+=("${match#"$prefix"}")
+  done < <(compgen -W "$candidates" -- "$mark")
+}
+
+complete -F _kiln kiln
