@@ -21,6 +21,8 @@ export const ROOMS = [
 ] as const;
 /** The type that lists the codes: what it names is not yet thrown by anybody. */
 const UNION = 'base/codes.ts';
+/** What it names are environment variables. */
+const VARIABLES = 'cli/reference/environment.ts';
 const TESTS = /\.(test|contract|fixture|child)\.ts$|\/(testing|testdata)\/|\/testing\.ts$/;
 
 /** Each code with the rooms whose sources name it. */
@@ -28,7 +30,7 @@ export function codesInSources(): Map<string, Set<string>> {
   const codes = new Map<string, Set<string>>();
   for (const room of ROOMS) {
     for (const file of globSync(`${room}/**/*.{ts,cts}`, { cwd: ROOT })) {
-      if (TESTS.test(file) || file === UNION) continue;
+      if (TESTS.test(file) || file === UNION || file === VARIABLES) continue;
       for (const code of codesIn(readFileSync(join(ROOT, file), 'utf8'))) {
         codes.set(code, (codes.get(code) ?? new Set()).add(room));
       }
