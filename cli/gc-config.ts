@@ -1,7 +1,7 @@
 import { KilnError, messageOf } from '../base/errors.ts';
 import { didYouMean } from '../base/suggest.ts';
 import { parseDuration, parseFilters } from '../cache/gc/filter.ts';
-import { type Disk, defaultLimits, defaultPolicies, type Limits, type PrunePolicy } from '../cache/gc/policy.ts';
+import { type Disk, defaultLimits, defaultPolicies, type PrunePolicy, type SpaceLimits } from '../cache/gc/policy.ts';
 import { textIfThere } from '../registry/textfile.ts';
 import { parseBytes } from './arguments.ts';
 
@@ -49,7 +49,7 @@ export async function parseGcPolicies(text: string, path: string, disk: Disk): P
 }
 
 /** What is given goes before the defaults; as with BuildKit, one that is given switches all the defaults off. */
-function limitsOf(worker: Table, disk: Disk): Limits {
+function limitsOf(worker: Table, disk: Disk): SpaceLimits {
   const given = {
     reserved: size(worker['reservedSpace'] ?? worker['gckeepstorage'], disk),
     maxUsed: size(worker['maxUsedSpace'], disk),

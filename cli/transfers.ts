@@ -5,7 +5,7 @@ import { internalStep } from '../builder/internal-step.ts';
 import { stderr } from './output.ts';
 import { createView } from './progress/create-view.ts';
 import { bytes } from './progress/model.ts';
-import type { Outcome } from './progress/view.ts';
+import type { Ending } from './progress/view.ts';
 import { progressMode } from './progress-mode.ts';
 import { wantsColor } from './terminal/size.ts';
 
@@ -29,7 +29,7 @@ export async function shownTransfer<T>(
 ): Promise<T> {
   const mode = quiet ? 'quiet' : progressMode(flag, process.env);
   const view = await createView(mode, stderr, { activity, color: wantsColor(process.env), env: process.env });
-  let outcome: Outcome = 'failed';
+  let outcome: Ending = 'failed';
   const progress: ProgressSink = (event) => view.event(event);
   try {
     const result = await internalStep(progress, name, ({ vertex }) => work(statusReport(progress, vertex)));

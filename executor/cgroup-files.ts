@@ -6,7 +6,7 @@ import { runtimeResources, type Setting } from './limits.ts';
 
 /** What both generations of control groups are made of: directories and small files. */
 
-export const ROOT = '/sys/fs/cgroup';
+export const CGROUP_ROOT = '/sys/fs/cgroup';
 
 /** A group that the runtime makes, and whose counters it takes away with it. */
 export function runtimeGroup(id: string, { parent, limits }: Wish): Placement {
@@ -35,11 +35,11 @@ export function readText(path: string): string {
 
 /** False when it is still there. */
 export function removeDirectory(path: string): boolean {
-  attempt(() => rmdirSync(path));
+  bestEffort(() => rmdirSync(path));
   return !existsSync(path);
 }
 
-export function attempt(action: () => void): void {
+export function bestEffort(action: () => void): void {
   try {
     action();
   } catch {
@@ -75,5 +75,5 @@ export function topmostHierarchies(own: ReadonlySet<string>, text: string = read
   const lists = [...text.matchAll(/^[1-9]\d*:([^:]+):\/$/gm)].map(([, list = '']) => list);
   return lists
     .filter((list) => !list.split(',').some((name) => own.has(name)))
-    .map((list) => `${ROOT}/${list.replace(/^name=/, '')}`);
+    .map((list) => `${CGROUP_ROOT}/${list.replace(/^name=/, '')}`);
 }

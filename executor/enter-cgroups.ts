@@ -2,24 +2,24 @@ import { existsSync, statfsSync } from 'node:fs';
 import { MS } from '../snapshotter/sys/constants.ts';
 import { mount, unmount } from '../snapshotter/sys/mount.ts';
 import { inUserNamespace } from '../snapshotter/sys/usernamespace.ts';
-import { limitError, ROOT, readText, runtimeGroup } from './cgroup-files.ts';
+import { CGROUP_ROOT, limitError, readText, runtimeGroup } from './cgroup-files.ts';
 import type { CgroupMode, Cgroups } from './cgroups.ts';
 import { legacyGroups } from './legacy-groups.ts';
 import { hasLimits } from './limits.ts';
 import { mayRaiseLimits } from './rlimits.ts';
 import { unifiedGroups } from './unified-groups.ts';
 
-const UNIFIED = `${ROOT}/unified`;
+const UNIFIED = `${CGROUP_ROOT}/unified`;
 const CGROUP2_MAGIC = 0x63677270;
 const TMPFS_MAGIC = 0x01021994;
 
 /** Which control groups are mounted here, from the file system types alone. */
 export function cgroupMode(): CgroupMode {
-  const type = fileSystem(ROOT);
+  const type = fileSystem(CGROUP_ROOT);
   if (type === CGROUP2_MAGIC) return 'v2';
   if (type !== TMPFS_MAGIC) return 'none';
   if (fileSystem(UNIFIED) === CGROUP2_MAGIC) return 'hybrid';
-  return existsSync(`${ROOT}/devices`) || existsSync(`${ROOT}/memory`) ? 'v1' : 'none';
+  return existsSync(`${CGROUP_ROOT}/devices`) || existsSync(`${CGROUP_ROOT}/memory`) ? 'v1' : 'none';
 }
 
 /**
@@ -29,7 +29,8 @@ export function cgroupMode(): CgroupMode {
 export function suitCrun(): void {
   const mode = cgroupMode();
   // What looks like v1 without a controller.
-  if (mode === 'none' && existsSync(ROOT) && fileSystem(ROOT) !== TMPFS_MAGIC) mount('none', ROOT, 'tmpfs', MS.RDONLY);
+  if (mode === 'none' && existsSync(CGROUP_ROOT) && fileSystem(CGROUP_ROOT) !== TMPFS_MAGIC)
+    mount('none', CGROUP_ROOT, 'tmpfs', MS.RDONLY);
   if (mode !== 'hybrid') return;
   // What was mounted outside of a user namespace cannot be taken away in it, only covered.
   if (inUserNamespace()) mount('none', UNIFIED, 'tmpfs', MS.RDONLY);

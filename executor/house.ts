@@ -22,7 +22,7 @@ import type { ProcessSpec } from './executor.ts';
 import { compileSeccomp } from './filter.ts';
 import { hostsText, resolvText } from './netfiles.ts';
 import { type Network, type NetworkKind, NetworkUnavailable } from './network/network.ts';
-import { type NetworkOptions, openNetwork, type Warn } from './network/open.ts';
+import { type NetworkOptions, openNetwork, type WarnUser } from './network/open.ts';
 import { type FoundRuntime, findRuntime, knownVulnerabilities, probeRuntime } from './probe.ts';
 import { startTime } from './proc.ts';
 import { defaultSeccomp } from './seccomp.ts';
@@ -45,7 +45,7 @@ export interface House {
   readonly runtimeRoot: string;
   readonly directory: string;
   /** Tells the user a sentence about this host; each once. */
-  readonly warn: Warn;
+  readonly warn: WarnUser;
   /** A name for the next sandbox: the only place where one is made. */
   nextId(): string;
   /** A file that holds `text`, for all sandboxes that need the same. */
@@ -71,7 +71,7 @@ export interface HouseOptions {
   readonly searchPath?: string | undefined;
   readonly cgroups?: 'auto' | 'none' | undefined;
   readonly networks?: readonly NetworkKind[] | undefined;
-  readonly warn?: Warn | undefined;
+  readonly warn?: WarnUser | undefined;
   /** What steps get where no network of their own can be had; asked only then. */
   readonly networkFallback?: NetworkOptions['fallback'];
 }
@@ -157,7 +157,7 @@ function networkOptions(
   outside: NetworkOptions['outside'],
   watchdog: Watchdog,
   { networks: kinds, networkFallback: fallback }: HouseOptions,
-  warn: Warn,
+  warn: WarnUser,
 ): NetworkOptions {
   return {
     // The random end of the house's name.
@@ -174,7 +174,7 @@ function networkOptions(
   };
 }
 
-function once(warn: Warn): Warn {
+function once(warn: WarnUser): WarnUser {
   const told = new Set<string>();
   return (sentence, before) => {
     if (told.has(sentence)) return;

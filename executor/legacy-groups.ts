@@ -2,10 +2,10 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { basename, dirname } from 'node:path';
 import {
   applySettings,
-  attempt,
+  bestEffort,
+  CGROUP_ROOT,
   cleanParent,
   limitError,
-  ROOT,
   readText,
   removeDirectory,
   runtimeGroup,
@@ -76,7 +76,7 @@ export async function legacyGroups(
       steps.leave();
       if (common) return;
       // With all threads that were started since.
-      attempt(() => writeFileSync(`${above}/cgroup.procs`, `${process.pid}`));
+      bestEffort(() => writeFileSync(`${above}/cgroup.procs`, `${process.pid}`));
       removeDirectory(directory);
     },
   };
@@ -122,7 +122,7 @@ async function beEntered(group: string): Promise<void> {
 function ownDirectory(controller: string): string | undefined {
   const pattern = new RegExp(`^\\d+:(?:[^:]*,)?${controller}(?:,[^:]*)?:(.*)$`, 'm');
   const path = pattern.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1];
-  const directory = `${ROOT}/${controller}${path === '/' ? '' : path}`;
+  const directory = `${CGROUP_ROOT}/${controller}${path === '/' ? '' : path}`;
   return path !== undefined && existsSync(directory) ? directory : undefined;
 }
 
@@ -187,7 +187,7 @@ class StepGroups {
 
   #make(controller: string, id: string, { parent }: Wish, groups: Map<string, Group>, needed: boolean): void {
     const home = ownDirectory(controller);
-    const base = parent === '' ? `${home}/${this.#name}` : `${ROOT}/${controller}${cleanParent(parent)}`;
+    const base = parent === '' ? `${home}/${this.#name}` : `${CGROUP_ROOT}/${controller}${cleanParent(parent)}`;
     const directory = `${base}/${id}`;
     try {
       if (home === undefined) throw new Error(`${controller} is not mounted`);
@@ -235,10 +235,10 @@ function startIn<T extends { readonly pid: number }>(
   const at = (controller: string) => groups.get(controller)!.directory;
   applySettings(settings, at);
   const memory = settings.filter(({ controller }) => controller === 'memory');
-  if (memory.length > 0) for (const file of UNLIMITED) attempt(() => writeFileSync(`${at('memory')}/${file}`, '-1'));
+  if (memory.length > 0) for (const file of UNLIMITED) bestEffort(() => writeFileSync(`${at('memory')}/${file}`, '-1'));
   const child = spawnIn(groups, launch);
   try {
-    if (groups.has('memory')) attempt(() => writeFileSync(`${at('memory')}/memory.max_usage_in_bytes`, '0'));
+    if (groups.has('memory')) bestEffort(() => writeFileSync(`${at('memory')}/memory.max_usage_in_bytes`, '0'));
     applySettings(memory, at);
     return child;
   } catch (error) {

@@ -24,7 +24,7 @@ import {
 import { killSandbox } from './kill.ts';
 import { within } from './network/namespace.ts';
 import type { NetworkKind } from './network/network.ts';
-import type { Warn } from './network/open.ts';
+import type { WarnUser } from './network/open.ts';
 import { closeAll, drain, feed, makePipe } from './pipes.ts';
 import { findRuntime, probeRuntime } from './probe.ts';
 import { type Spawned, spawnProcess } from './spawn.ts';
@@ -47,7 +47,7 @@ export interface ExecutorOptions {
   /** The kinds of network for `default`, best first; all that there are when absent. */
   readonly networks?: readonly NetworkKind[] | undefined;
   /** Told in a sentence what the user should know about this host; each once. */
-  readonly warn?: Warn | undefined;
+  readonly warn?: WarnUser | undefined;
   /** What steps get where no network of their own can be had; asked only then. */
   readonly networkFallback?: HouseOptions['networkFallback'];
   /** How programs of other processors are run. */

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { applySettings, attempt, cleanParent, limitError, ROOT, readText, removeDirectory } from './cgroup-files.ts';
+import { applySettings, bestEffort, CGROUP_ROOT, cleanParent, limitError, readText, removeDirectory } from './cgroup-files.ts';
 import type { Cgroups, Counters, Placement, Wish } from './cgroups.ts';
 import { hasLimits, unifiedSettings } from './limits.ts';
 
@@ -9,13 +9,13 @@ const CONTROLLERS = ['memory', 'cpu', 'cpuset', 'pids'];
 
 /** Undefined where this process may make no groups. */
 export function unifiedGroups(name: string, guardDevices: boolean, own: (directory: string) => void): Cgroups | undefined {
-  const directory = `${ROOT}/${name}`;
+  const directory = `${CGROUP_ROOT}/${name}`;
   try {
     mkdirSync(directory);
   } catch {
     return undefined;
   }
-  delegate([ROOT, directory]);
+  delegate([CGROUP_ROOT, directory]);
   return {
     mode: 'v2',
     guardDevices,
@@ -29,12 +29,12 @@ export function unifiedGroups(name: string, guardDevices: boolean, own: (directo
 /** Figures are welcome, not needed: where a controller cannot be had, there are none. */
 function delegate(groups: readonly string[]): void {
   for (const group of groups)
-    for (const controller of CONTROLLERS) attempt(() => writeFileSync(`${group}/cgroup.subtree_control`, `+${controller}`));
+    for (const controller of CONTROLLERS) bestEffort(() => writeFileSync(`${group}/cgroup.subtree_control`, `+${controller}`));
 }
 
 /** A group below `base` with one below it for the runtime, so that the counters outlive what the runtime takes away. */
 function placeIn(base: string, id: string, { parent, limits }: Wish, own: (directory: string) => void): Placement {
-  const group = `${ROOT}${base === '/' ? '' : base}/${id}`;
+  const group = `${CGROUP_ROOT}${base === '/' ? '' : base}/${id}`;
   if (parent !== '') {
     makeParents(base);
     own(group);
@@ -60,7 +60,7 @@ function placeIn(base: string, id: string, { parent, limits }: Wish, own: (direc
 
 function makeParents(base: string): void {
   const names = base.split('/').filter(Boolean);
-  const groups = [ROOT, ...names.map((_, at) => `${ROOT}/${names.slice(0, at + 1).join('/')}`)];
+  const groups = [CGROUP_ROOT, ...names.map((_, at) => `${CGROUP_ROOT}/${names.slice(0, at + 1).join('/')}`)];
   for (const group of groups) {
     try {
       if (!existsSync(group)) mkdirSync(group);

@@ -1,7 +1,7 @@
 import { KilnError } from '../base/errors.ts';
 import type { Platform } from '../base/platform.ts';
 import { samePlatform } from '../base/platformmatch.ts';
-import { parsePlatform } from '../registry/platforms.ts';
+import { parsePlatformForHost } from '../registry/platforms.ts';
 
 /** Where an annotation goes, in BuildKit's words (docs/annotations.md). */
 export type AnnotationTarget = 'manifest' | 'manifest-descriptor' | 'index' | 'index-descriptor';
@@ -26,7 +26,12 @@ export function parseAnnotation(name: string, value: string): Annotation | undef
       exitCode: 2,
     });
   }
-  return { target, platform: match[2] === undefined ? undefined : parsePlatform(match[2]), key: match[3] as string, value };
+  return {
+    target,
+    platform: match[2] === undefined ? undefined : parsePlatformForHost(match[2]),
+    key: match[3] as string,
+    value,
+  };
 }
 
 /** The annotations for one target and platform; those for the very platform win over those for all. */

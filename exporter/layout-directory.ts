@@ -4,7 +4,7 @@ import { asDigest, type Digest } from '../base/digest.ts';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import type { Descriptor } from '../base/oci.ts';
 import { brokenPromise } from '../base/promise.ts';
-import { layoutEntries } from '../registry/layout.ts';
+import { indexedManifests } from '../registry/layout.ts';
 import { digestOfFile } from '../snapshotter/store/file-digest.ts';
 import { type ArchiveEntry, sizeOf, sorted } from './archive.ts';
 import { appear, outputError, outputFile } from './destination.ts';
@@ -33,7 +33,7 @@ export async function writeLayoutDirectory(
   const root = resolve(directory);
   try {
     mkdirSync(root, { recursive: true });
-    const merged = mergedIndex(layoutEntries(root), index);
+    const merged = mergedIndex(indexedManifests(root), index);
     const frame = layoutFrame(merged);
     for (const entry of [
       ...sorted(entries).filter(({ name }) => name !== 'index.json'),

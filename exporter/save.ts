@@ -6,7 +6,7 @@ import { MAX_MANIFEST, parseDocument } from '../registry/documents.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 import type { StoredImage } from '../snapshotter/images.ts';
-import { compressionOf } from '../snapshotter/store/forms.ts';
+import { knownCompression } from '../snapshotter/store/forms.ts';
 import { withSoundBlobs } from './again.ts';
 import { type ArchiveEntry, writeArchive } from './archive.ts';
 import { writeTo } from './destination.ts';
@@ -88,7 +88,7 @@ export async function presentBlob(
   signal: AbortSignal,
 ): Promise<Descriptor> {
   if (content.size(layer.digest) === layer.size) return layer;
-  const built = compressionOf(layer.mediaType) === 'uncompressed' ? snapshotter.find(layer.digest) : undefined;
+  const built = knownCompression(layer.mediaType) === 'uncompressed' ? snapshotter.find(layer.digest) : undefined;
   if (built === undefined) {
     throw new KilnError('KILN_BLOB_MISSING', `the store does not have the layer ${layer.digest}`, {
       hint: 'pull the image again, then save it',

@@ -1,7 +1,7 @@
 import { closeSync, readSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
 import { contentXattrs } from '../cache/contenthash/xattrs.ts';
-import { type Entry, identityOf, sameIdentity } from '../cache/select/entry.ts';
+import { type Entry, fileIdentity, sameIdentity } from '../cache/select/entry.ts';
 import { END_OF_ARCHIVE, type EntryType, encodeHeader, NO_XATTRS, padding } from '../snapshotter/layer/tar.ts';
 import { fstat, type Stat } from '../snapshotter/sys/calls.ts';
 import { O } from '../snapshotter/sys/constants.ts';
@@ -97,7 +97,7 @@ class TreeWriter {
     const fd = root.open(entry.path, readable ? O.RDONLY : O.PATH, { follow: false, noLinks: readable });
     try {
       const stat = fstat(fd);
-      if (!sameIdentity(identityOf(stat), entry)) throw changed(entry.path);
+      if (!sameIdentity(fileIdentity(stat), entry)) throw changed(entry.path);
       const first = entry.kind === 'file' && entry.nlink > 1 ? this.#names.get(entry.ino) : undefined;
       const header = this.#header(entry, stat, first, readable ? fd : undefined);
       if (!header) return;

@@ -19,7 +19,7 @@ const MAX = (1n << 63n) - 1n;
 export class DurationError extends Error {}
 
 /** `1h30m`, `1.5s`, `-300ms` in nanoseconds, rounded towards zero; `0` needs no unit. Throws DurationError. */
-export function parseDuration(text: string): bigint {
+export function parseGoDuration(text: string): bigint {
   const invalid = () => new DurationError(`time: invalid duration ${quote(text)}`);
   const sign = /^[+-]/.exec(text)?.[0] ?? '';
   let rest = text.slice(sign.length);

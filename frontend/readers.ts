@@ -1,6 +1,6 @@
 import { KilnError, type Place } from '../base/errors.ts';
 import { readArguments, readJsonArray } from './command.ts';
-import { DurationError, parseDuration } from './duration.ts';
+import { DurationError, parseGoDuration } from './duration.ts';
 import { ARGUMENT_SPACE, isSpace, quote, trimSpace } from './gotext.ts';
 import { parseHeredocWord } from './heredoc.ts';
 import type {
@@ -393,7 +393,7 @@ function readInterval(flags: FlagValues, flag: string): number | undefined {
   const bad = (message: string) =>
     problem('KILN_DOCKERFILE_FLAG', message, flags.placeOf(flag), `write a time such as --${flag}=30s`);
   try {
-    const time = parseDuration(text);
+    const time = parseGoDuration(text);
     if (time === 0n) return undefined;
     if (time < MILLISECOND) throw bad(`Interval "${flag}" cannot be less than 1ms`);
     return Number(time);

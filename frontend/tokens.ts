@@ -153,7 +153,7 @@ export function splitWords(body: string, escapeChar: Escape): string[] {
   return words;
 }
 
-export interface Entry {
+export interface KeyValue {
   readonly key: string;
   /** Undefined for a word without `=`. */
   readonly value: string | undefined;
@@ -163,13 +163,13 @@ export interface Entry {
 const SLICE = 100;
 
 /** `key=value` words, or bare `key`. The first `=` counts even inside quotes, as for Docker. */
-export function parseKeyValues(words: readonly string[]): Entry[] {
-  const entries: Entry[] = [];
+export function parseKeyValues(words: readonly string[]): KeyValue[] {
+  const entries: KeyValue[] = [];
   for (let at = 0; at < words.length; at += SLICE) {
     const tokens = words
       .slice(at, at + SLICE)
       .flatMap((word, i) => (i === 0 ? entryTokens(word) : [SPACE_TOKEN, ...entryTokens(word)]));
-    entries.push(...parseExactlyOne<Entry[]>(keyValueRules, tokens)!);
+    entries.push(...parseExactlyOne<KeyValue[]>(keyValueRules, tokens)!);
   }
   return entries;
 }

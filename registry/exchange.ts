@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { KilnError } from '../base/errors.ts';
 import { Authorizer, type Scope, wantsLogin } from './auth.ts';
 import type { CredentialSource } from './credentials.ts';
-import { networkFailure, type Subject, speaksNoTls, statusFailure } from './failures.ts';
+import { networkFailure, type RequestSubject, speaksNoTls, statusFailure } from './failures.ts';
 import { type Endpoint, tlsTowards } from './hosts.ts';
 import type { ProxySettings } from './proxy.ts';
 import { Quiet } from './quiet.ts';
@@ -28,7 +28,7 @@ export interface ApiRequest {
   readonly body?: Uint8Array | string | (() => Readable);
   /** Statuses that the caller handles. All others become errors. */
   readonly accept: readonly number[];
-  readonly subject: Omit<Subject, 'authenticated'>;
+  readonly subject: Omit<RequestSubject, 'authenticated'>;
   readonly signal: AbortSignal;
 }
 

@@ -179,7 +179,7 @@ function reason(code: string, error: unknown): string {
 }
 
 /** What a request was about, for the words of an error. */
-export interface Subject {
+export interface RequestSubject {
   /** `manifest of docker.io/library/busybox:latest`, `blob sha256:…` */
   readonly what: string;
   readonly kind: 'manifest' | 'blob' | 'upload' | 'token';
@@ -187,7 +187,7 @@ export interface Subject {
 }
 
 /** Consumes an answer that is no success and tells what it means. */
-export async function statusFailure(response: HttpResponse, subject: Subject, signal: AbortSignal): Promise<Error> {
+export async function statusFailure(response: HttpResponse, subject: RequestSubject, signal: AbortSignal): Promise<Error> {
   const said = await saidBy(response, signal);
   const host = response.url.host;
   const tail = said.text ? `: ${said.text}` : '';

@@ -4,7 +4,7 @@ import type { ProxySettings } from './proxy.ts';
 import { DEFAULT_RETRY, type RetryPolicy, retrying } from './retry.ts';
 import { DEFAULT_TIMEOUTS, discard, type HttpResponse, header, readLimited, type Timeouts, Transport } from './transport.ts';
 
-export interface FetchOptions {
+export interface FetcherOptions {
   readonly proxies: ProxySettings;
   readonly timeouts?: Timeouts;
   readonly retry?: RetryPolicy;
@@ -46,7 +46,7 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const MAX_REDIRECTS = 10;
 const USER_AGENT = 'kiln/0.1';
 
-export function createFetcher({ proxies, timeouts = DEFAULT_TIMEOUTS, retry = DEFAULT_RETRY }: FetchOptions): Fetcher {
+export function createFetcher({ proxies, timeouts = DEFAULT_TIMEOUTS, retry = DEFAULT_RETRY }: FetcherOptions): Fetcher {
   const transport = new Transport(proxies, timeouts);
   return {
     get: (request, consume) =>

@@ -8,7 +8,7 @@ import { isDigest } from '../base/digest.ts';
 export type Json = Readonly<Record<string, unknown>>;
 export type Invalid = (why: string) => Error;
 /** Throws unless `value`, found at `field`, has the type that it checks. */
-export type Check = (value: unknown, field: string, invalid: Invalid) => void;
+export type FieldCheck = (value: unknown, field: string, invalid: Invalid) => void;
 
 /** Deeper than any document nests that is meant honestly, and no danger to what walks a document recursively. */
 const MAX_DEPTH = 100;
@@ -45,7 +45,7 @@ export function shown(value: unknown): string {
   return text.replace(/[\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g, '?');
 }
 
-function typed(what: string, is: (value: unknown) => boolean): Check {
+function typed(what: string, is: (value: unknown) => boolean): FieldCheck {
   return (value, field, invalid) => {
     if (!is(value)) throw invalid(`${field} is ${shown(value)}, not ${what}`);
   };
@@ -60,7 +60,7 @@ export const time = typed('a time', (value) => typeof value === 'string' && (val
 /** What Go writes for a member of a set: `{}`. */
 export const member = typed('an object', (value) => value === null || isObject(value));
 
-export function listOf(check: Check, max = Number.POSITIVE_INFINITY): Check {
+export function listOf(check: FieldCheck, max = Number.POSITIVE_INFINITY): FieldCheck {
   return (value, field, invalid) => {
     if (!Array.isArray(value)) throw invalid(`${field} is ${shown(value)}, not a list`);
     if (value.length > max) throw invalid(`${field} has ${value.length} entries, ${max} are allowed`);
@@ -68,7 +68,7 @@ export function listOf(check: Check, max = Number.POSITIVE_INFINITY): Check {
   };
 }
 
-export function mapOf(check: Check): Check {
+export function mapOf(check: FieldCheck): FieldCheck {
   return (value, field, invalid) => {
     if (!isObject(value)) throw invalid(`${field} is ${shown(value)}, not an object`);
     for (const [key, item] of Object.entries(value)) check(item, `${field}[${shown(key)}]`, invalid);
@@ -76,7 +76,7 @@ export function mapOf(check: Check): Check {
 }
 
 /** An object whose named fields, where they are there, have these types. Others are nobody's business. */
-export function record(fields: Readonly<Record<string, Check>>): Check {
+export function record(fields: Readonly<Record<string, FieldCheck>>): FieldCheck {
   return (value, field, invalid) => {
     if (!isObject(value)) throw invalid(`${field === '' ? 'it' : field} is ${shown(value)}, not an object`);
     for (const [name, check] of Object.entries(fields)) {

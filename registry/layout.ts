@@ -73,7 +73,7 @@ function isThere(path: string): boolean {
 }
 
 /** What the index of the layout directory `path` lists, to be added to; nothing when it has none yet. Throws KILN_LAYOUT_INVALID. */
-export function layoutEntries(path: string): readonly Descriptor[] {
+export function indexedManifests(path: string): readonly Descriptor[] {
   using files = directoryFiles(resolve(path));
   const bytes = files.small('index.json', MAX_MANIFEST);
   if (!bytes) return [];

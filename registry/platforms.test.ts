@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { normalisePlatform } from '../base/platform.ts';
-import { hostPlatform, parsePlatform } from './platforms.ts';
+import { hostPlatform, parsePlatformForHost } from './platforms.ts';
 
 test('the host platform is normalised', () => {
   assert.equal(normalisePlatform(hostPlatform()), hostPlatform());
@@ -9,7 +9,7 @@ test('the host platform is normalised', () => {
 });
 
 test('what a platform leaves out is this host', () => {
-  assert.equal(parsePlatform('linux'), hostPlatform());
+  assert.equal(parsePlatformForHost('linux'), hostPlatform());
 });
 
 test.run();

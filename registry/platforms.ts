@@ -14,6 +14,6 @@ export function hostPlatform(): Platform {
 }
 
 /** Parses and normalises; a missing half of `os` or `arch` is this host's. Throws KILN_PLATFORM_INVALID. */
-export function parsePlatform(text: string): Platform {
+export function parsePlatformForHost(text: string): Platform {
   return parsePlatformOn(text, hostPlatform());
 }

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { digestOf } from '../base/digest.ts';
 import type { LayerId } from '../snapshotter/snapshotter.ts';
 import type { LlbEdge, LlbVertex } from './llb/graph.ts';
-import type { Op } from './llb/ops.ts';
+import type { LlbOp } from './llb/ops.ts';
 import { lowerGraphs } from './lower.ts';
 import type { BuildResult } from './result.ts';
 import type { RunContext } from './solver.ts';
@@ -25,7 +25,7 @@ const context: RunContext = {
   vertex: digestOf('vertex'),
 };
 
-function llb(op: Op, inputs: readonly LlbEdge[] = [], more: Partial<LlbVertex['metadata']> = {}): LlbEdge {
+function llb(op: LlbOp, inputs: readonly LlbEdge[] = [], more: Partial<LlbVertex['metadata']> = {}): LlbEdge {
   const bytes = Buffer.from(JSON.stringify([op, inputs.map((input) => [input.vertex.digest, input.output])]));
   const metadata = { description: {}, caps: [], locations: [], ...more };
   return { vertex: { digest: digestOf(bytes), bytes, op, inputs, metadata }, output: 0 };

@@ -16,11 +16,11 @@ import {
   diffIdsOf,
   type FinishedStep,
   finishedSteps,
-  type Output,
   originsOf,
   type PackContext,
   packedRecords,
   positionsIn,
+  type StepOutput,
   seenRecords,
 } from '../../exporter/cache/collect.ts';
 import { cacheDocuments } from '../../exporter/cache/documents.ts';
@@ -59,7 +59,7 @@ export interface SolvedTarget {
 interface CachedTarget {
   readonly platform: Platform;
   /** What it came to: layers here or elsewhere; undefined when the build failed before. */
-  readonly output: Output | undefined;
+  readonly output: StepOutput | undefined;
   /** Digests of the vertices it is made of, top first along the first inputs; and all of them. */
   readonly spine: readonly Digest[];
   readonly vertices: ReadonlySet<Digest>;
@@ -246,7 +246,7 @@ export class BuildCaches implements AsyncDisposable {
   /** mode=min: the steps whose layers are the result's own, which cost nothing more. After a failure, those of the furthest step. */
   async #ofTheResult(steps: readonly FinishedStep[], targets: readonly CachedTarget[]): Promise<FinishedStep[]> {
     const { session, signal } = this.#context;
-    const diffIds = (output: Output) => diffIdsOf(output, session.snapshotter, signal);
+    const diffIds = (output: StepOutput) => diffIdsOf(output, session.snapshotter, signal);
     const keys = new Map(this.#keyed.map(({ vertex, key }) => [vertex.digest, key]));
     const wholes = await Promise.all(
       targets.flatMap(({ output, spine }) => {

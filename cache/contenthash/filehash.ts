@@ -3,7 +3,7 @@ import { closeSync, fstatSync, readSync } from 'node:fs';
 import { O } from '../../snapshotter/sys/constants.ts';
 import { openRoot } from '../../snapshotter/sys/rooted.ts';
 import { contextChanged, unreadable } from '../select/changed.ts';
-import { type Identity, sameIdentity } from '../select/entry.ts';
+import { type FileIdentity, sameIdentity } from '../select/entry.ts';
 import { OpenDirectory } from '../select/opendir.ts';
 import { type Contents, HAS_XATTRS, makeContents } from './statcache.ts';
 import { contentXattrs, type Xattrs } from './xattrs.ts';
@@ -14,7 +14,7 @@ export interface HashJob {
   readonly files: readonly HashFile[];
 }
 
-export interface HashFile extends Identity {
+export interface HashFile extends FileIdentity {
   readonly path: string;
   readonly directory: boolean;
 }
@@ -53,11 +53,11 @@ const NOTHING = new Uint8Array(32);
 
 function withXattrs(fd: number, content: Uint8Array): { bytes: Uint8Array; xattrs: boolean } {
   const xattrs = contentXattrs(fd);
-  return xattrs === undefined ? { bytes: content, xattrs: false } : { bytes: combine(content, xattrs), xattrs: true };
+  return xattrs === undefined ? { bytes: content, xattrs: false } : { bytes: digestWithXattrs(content, xattrs), xattrs: true };
 }
 
 /** The digest of a file with xattrs: of its content's digest and of them. */
-export function combine(content: Uint8Array, xattrs: Xattrs): Uint8Array {
+export function digestWithXattrs(content: Uint8Array, xattrs: Xattrs): Uint8Array {
   const digest = createHash('sha256').update(content);
   for (const [name, value] of xattrs) {
     digest.update(`${Buffer.byteLength(name)}:${name}${value.length}:`).update(value);

@@ -1,5 +1,5 @@
 import { lstatSync, statfsSync } from 'node:fs';
-import type { Identity } from '../select/entry.ts';
+import type { FileIdentity } from '../select/entry.ts';
 
 /** File systems whose times are this kernel's: statfs(2), f_type of ext2 to 4, XFS, btrfs, tmpfs, overlay, F2FS, bcachefs, ZFS. */
 const LOCAL: ReadonlySet<number> = new Set([
@@ -12,7 +12,7 @@ const LOCAL_MS = 100;
 const OTHER_MS = 2000;
 
 /** Whether a file that was read at `readAt` (ms) could be changed after it and show the same times. */
-export type RacyGuard = (file: Identity, readAt: number) => boolean;
+export type RacyGuard = (file: FileIdentity, readAt: number) => boolean;
 
 /** For the files under `root`. A file of another device, and one whose times have no part below a millisecond, is taken for a slow clock's. */
 export function racyGuard(root: string): RacyGuard {

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
-import type { Identity } from '../select/entry.ts';
+import type { FileIdentity } from '../select/entry.ts';
 
 /**
  * What was read from files, by index: 32 bytes of sha256 and flags each. The sha256 is that of a file's bytes, or of its xattrs and
@@ -34,9 +34,9 @@ export function makeContents(count: number): Contents {
  */
 export interface StatCache {
   /** Puts what is known of `file` into `into` at `index`; false when nothing is. */
-  lookup(file: Identity, into: Contents, index: number): boolean;
+  lookup(file: FileIdentity, into: Contents, index: number): boolean;
   /** Takes what `from` says at `index`. */
-  remember(file: Identity, from: Contents, index: number): void;
+  remember(file: FileIdentity, from: Contents, index: number): void;
   /** Writes what was learned to disk, atomically; does nothing when nothing was. */
   save(): void;
 }
@@ -60,7 +60,7 @@ interface Table extends Contents {
 }
 
 /** A file that was read in this process. Not the whole entry: it would keep every path alive. */
-interface Fresh extends Identity {
+interface Fresh extends FileIdentity {
   readonly digest: Uint8Array;
   readonly flags: number;
 }
@@ -84,7 +84,7 @@ class FileStatCache implements StatCache {
     this.#used = new Uint8Array(this.#old.count);
   }
 
-  lookup(file: Identity, into: Contents, index: number): boolean {
+  lookup(file: FileIdentity, into: Contents, index: number): boolean {
     const fresh = this.#fresh.size === 0 ? undefined : this.#fresh.get(file.ino);
     if (fresh && same(fresh, file)) {
       into.digests.set(fresh.digest, index * 32);
@@ -98,7 +98,7 @@ class FileStatCache implements StatCache {
     return true;
   }
 
-  remember(file: Identity, from: Contents, index: number): void {
+  remember(file: FileIdentity, from: Contents, index: number): void {
     const { dev, ino, size, mtimeMs, ctimeMs } = file;
     const flags = from.flags[index]!;
     this.#fresh.set(ino, { dev, ino, size, mtimeMs, ctimeMs, digest: from.digests.slice(index * 32, index * 32 + 32), flags });
@@ -134,7 +134,7 @@ class FileStatCache implements StatCache {
     return this.#rows;
   }
 
-  #rowIs(row: number, file: Identity): boolean {
+  #rowIs(row: number, file: FileIdentity): boolean {
     const { numbers, count } = this.#old;
     return (
       numbers[row] === file.dev &&
@@ -155,7 +155,7 @@ class FileStatCache implements StatCache {
   }
 }
 
-function same(a: Identity, b: Identity): boolean {
+function same(a: FileIdentity, b: FileIdentity): boolean {
   return a.size === b.size && a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs && a.dev === b.dev && a.ino === b.ino;
 }
 

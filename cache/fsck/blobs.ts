@@ -8,12 +8,12 @@ import { errnoOf } from '../../base/errors.ts';
 import type { Compression } from '../../snapshotter/content.ts';
 import { type FormRow, isSoundForm } from '../../snapshotter/store/forms.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
-import { damagedIn, type Report } from './problem.ts';
+import { damagedIn, type FsckReport } from './problem.ts';
 
 const PIECE = 1 << 20;
 
 /** Reads every blob, and looks whether the table of forms says the same. Some 600 MB a second. */
-export function checkBlobs(store: Store, report: Report, check: () => void): void {
+export function checkBlobs(store: Store, report: FsckReport, check: () => void): void {
   const good = new Map<Digest, number>();
   const buffer = Buffer.allocUnsafeSlow(PIECE);
   for (const name of readdirSync(store.blobs)) {
@@ -44,7 +44,7 @@ export function checkBlobs(store: Store, report: Report, check: () => void): voi
 }
 
 /** Whether each blob that is known as a form of a layer holds that layer. */
-export async function checkForms(store: Store, report: Report, signal: AbortSignal): Promise<void> {
+export async function checkForms(store: Store, report: FsckReport, signal: AbortSignal): Promise<void> {
   const { blobs } = damagedIn(report);
   for (const { diff_id, digest, compression } of soundForms(store)) {
     if (blobs.has(digest as Digest)) continue;

@@ -7,10 +7,10 @@ import { tryLockFile } from '../../snapshotter/overlay/filelock.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { removeTree } from '../../snapshotter/sys/removal.ts';
 import { readAbout } from '../mounts.ts';
-import type { Report } from './problem.ts';
+import type { FsckReport } from './problem.ts';
 
 /** What the store keeps in files of its own beside blobs and layers. What is in a cache mount belongs to its steps, and nobody can prove it. */
-export function checkFiles({ root }: Store, report: Report): void {
+export function checkFiles({ root }: Store, report: FsckReport): void {
   checkMemories(join(root, 'statcache'), 'digests of the files of a context', report);
   checkMemories(join(root, 'copies'), 'what a large copy made', report);
   checkMounts(join(root, 'caches'), report);
@@ -24,7 +24,7 @@ const SUM_AT: Readonly<Record<string, { readonly sum: number; readonly from: num
 };
 
 /** Builds take a damaged one for an empty one. */
-function checkMemories(directory: string, what: string, report: Report): void {
+function checkMemories(directory: string, what: string, report: FsckReport): void {
   for (const name of namesIn(directory)) {
     const path = join(directory, name);
     // Of a process that writes it just now, or died in it; the latter goes with a collection.
@@ -48,7 +48,7 @@ function isWholeMemory(path: string): boolean {
 }
 
 /** The record of a cache mount: without it a mount works, and nobody can say which it is. */
-function checkMounts(directory: string, report: Report): void {
+function checkMounts(directory: string, report: FsckReport): void {
   for (const name of namesIn(directory)) {
     const home = join(directory, name);
     const about = join(home, 'about.json');
@@ -62,7 +62,7 @@ function checkMounts(directory: string, report: Report): void {
 }
 
 /** Mirrors of git repositories, verified by git itself where there is one. A mirror that is in use is left alone. */
-function checkRepositories(directory: string, report: Report): void {
+function checkRepositories(directory: string, report: FsckReport): void {
   let verified = 0;
   for (const name of namesIn(directory).filter((one) => !one.endsWith('.lock'))) {
     const path = join(directory, name);

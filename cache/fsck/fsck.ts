@@ -1,16 +1,16 @@
 import type { MirroredImages } from '../../snapshotter/images.ts';
-import { collect } from '../../snapshotter/overlay/collection.ts';
+import { collectGarbage } from '../../snapshotter/overlay/collection.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import { forgetRecords } from '../gc/collect.ts';
 import { prepareRecords } from '../records.ts';
 import { checkBlobs, checkForms } from './blobs.ts';
 import { checkFiles } from './files.ts';
 import { checkLayers, type LayerWorld } from './layers.ts';
-import type { Problem, Report } from './problem.ts';
+import type { FsckReport, Problem } from './problem.ts';
 import { checkImages } from './references.ts';
 import { checkRows, countRecords } from './rows.ts';
 
-export type { Problem, Report } from './problem.ts';
+export type { FsckReport, Problem } from './problem.ts';
 
 export interface FsckWorld extends LayerWorld {
   readonly images: Pick<MirroredImages, 'list' | 'remove' | 'isMirrored' | 'mirror'>;
@@ -20,9 +20,9 @@ export interface FsckWorld extends LayerWorld {
  * Verifies the whole store: every byte that something here can prove. Changes nothing, but that an index which cannot be read at all is
  * begun anew, as by any command.
  */
-export async function fsck(world: FsckWorld, signal: AbortSignal): Promise<Report> {
+export async function fsck(world: FsckWorld, signal: AbortSignal): Promise<FsckReport> {
   const { store } = world;
-  const report: Report = { problems: [], verified: new Map(), unproven: [] };
+  const report: FsckReport = { problems: [], verified: new Map(), unproven: [] };
   prepareRecords(store);
   if (!checkDatabase(world, report)) return report;
   checkRows(store, report);
@@ -39,7 +39,7 @@ export async function fsck(world: FsckWorld, signal: AbortSignal): Promise<Repor
 /** What a repair came to. */
 export interface Repaired {
   /** All that was found, and mended unless it is in `left`. */
-  readonly report: Report;
+  readonly report: FsckReport;
   /** What could not be mended, because a process uses it. */
   readonly left: readonly Problem[];
 }
@@ -59,13 +59,13 @@ export async function repair(world: FsckWorld, signal: AbortSignal): Promise<Rep
   return { report: { ...second, problems: [...index, ...second.problems] }, left };
 }
 
-async function mend(world: FsckWorld, report: Report, signal: AbortSignal): Promise<readonly Problem[]> {
+async function mend(world: FsckWorld, report: FsckReport, signal: AbortSignal): Promise<readonly Problem[]> {
   const { store } = world;
   const left: Problem[] = [];
   for (const problem of report.problems) if (!problem.layer && !problem.blob) problem.mend?.();
   // What was looked at is no use of ours.
   store.lease.close();
-  await collect(store, signal, ({ inUse }) => {
+  await collectGarbage(store, signal, ({ inUse }) => {
     const layers = new Map<LayerId, string>();
     const blobs = [];
     for (const layer of report.unproven) if (!inUse({ layer })) layers.set(layer, 'nothing could prove its files');
@@ -82,7 +82,7 @@ async function mend(world: FsckWorld, report: Report, signal: AbortSignal): Prom
 }
 
 /** SQLite's own check. False when nothing else can be asked of the index. */
-function checkDatabase({ store }: FsckWorld, report: Report): boolean {
+function checkDatabase({ store }: FsckWorld, report: FsckReport): boolean {
   const rows = store.db.all<{ integrity_check: string }>('PRAGMA integrity_check');
   if (rows.length === 1 && rows[0]?.integrity_check === 'ok') return true;
   const found = rows[0]?.integrity_check ?? 'nothing can be read';
@@ -100,7 +100,7 @@ function isIndexProblem({ repair: how }: Problem): boolean {
   return how === INDEX_REPAIR;
 }
 
-function checkMirror({ images }: FsckWorld, report: Report): void {
+function checkMirror({ images }: FsckWorld, report: FsckReport): void {
   if (images.isMirrored()) return;
   report.problems.push({
     what: 'images.json does not say what the index says of names',

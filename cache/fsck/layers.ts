@@ -11,7 +11,7 @@ import type { LayerId, LayerInfo } from '../../snapshotter/snapshotter.ts';
 import { condemnedNames } from '../../snapshotter/store/leases.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { removeTree } from '../../snapshotter/sys/removal.ts';
-import { damagedIn, type Report } from './problem.ts';
+import { damagedIn, type FsckReport } from './problem.ts';
 
 export interface LayerWorld {
   readonly store: Store;
@@ -34,7 +34,7 @@ type Verdict = 'proven' | 'unproven' | { readonly wrong: string };
  * Every layer: row, directory and `layer.json` beside each other, and its bytes. One that a step made is packed again and must come to its
  * diffID, with its own times or with those it was clamped to; one of an image is unpacked again beside it and both must pack alike.
  */
-export async function checkLayers(world: LayerWorld, report: Report, signal: AbortSignal): Promise<void> {
+export async function checkLayers(world: LayerWorld, report: FsckReport, signal: AbortSignal): Promise<void> {
   const { store } = world;
   const unsound = new Set(unsoundRows(store));
   const rows = store.db.all<Row>('SELECT id, diff_id, tar_size FROM layers').filter(({ id }) => !unsound.has(id));
@@ -69,7 +69,7 @@ function isThere(store: Store, id: LayerId): boolean {
 }
 
 /** Directories that no row names: a killed process left them, and the next recovery would take them back or remove them. */
-function checkStrays(store: Store, known: ReadonlySet<string>, report: Report): void {
+function checkStrays(store: Store, known: ReadonlySet<string>, report: FsckReport): void {
   const condemned = new Set(condemnedNames(store.db));
   for (const name of readdirSync(store.layers)) {
     if (known.has(name) || condemned.has(`l${name}`)) continue;

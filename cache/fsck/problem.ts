@@ -15,7 +15,7 @@ export interface Problem {
 }
 
 /** What was looked at and found. */
-export interface Report {
+export interface FsckReport {
   readonly problems: Problem[];
   /** How many of each kind were verified: `blobs`, `layers`, … */
   readonly verified: Map<string, number>;
@@ -24,7 +24,7 @@ export interface Report {
 }
 
 /** Blobs and layers that were found to be damaged, for whoever would rest on them. */
-export function damagedIn({ problems, unproven }: Report): {
+export function damagedIn({ problems, unproven }: FsckReport): {
   readonly blobs: ReadonlySet<Digest>;
   readonly layers: ReadonlySet<LayerId>;
 } {

@@ -9,7 +9,7 @@ import type { Store } from '../../snapshotter/store/root.ts';
 import { type NamedBy, namedBy } from '../gc/documents.ts';
 import { isNamed } from '../gc/inventory.ts';
 import { type NeededLayer, needsOf } from '../gc/needs.ts';
-import { damagedIn, type Report } from './problem.ts';
+import { damagedIn, type FsckReport } from './problem.ts';
 
 /** What is here and in order, for whoever asks what an image lacks. */
 interface Sound {
@@ -20,7 +20,7 @@ interface Sound {
 }
 
 /** Every image: its documents, and for each layer its blob, or a directory that the blob can be made of. */
-export function checkImages(store: Store, images: Pick<ImageStore, 'list' | 'remove'>, report: Report): void {
+export function checkImages(store: Store, images: Pick<ImageStore, 'list' | 'remove'>, report: FsckReport): void {
   const sound = soundParts(store, report);
   let verified = 0;
   for (const image of images.list()) {
@@ -42,7 +42,7 @@ export function checkImages(store: Store, images: Pick<ImageStore, 'list' | 'rem
   report.verified.set('images', verified);
 }
 
-function soundParts(store: Store, report: Report): Sound {
+function soundParts(store: Store, report: FsckReport): Sound {
   const damaged = damagedIn(report);
   const unsound = new Set(unsoundRows(store));
   const read = new Map<Digest, NamedBy | undefined>();

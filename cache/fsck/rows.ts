@@ -5,13 +5,13 @@ import { type FormRow, isSoundForm } from '../../snapshotter/store/forms.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { parsedFile, prepareFetched } from '../fetched.ts';
 import { isSoundKey, layersOfRecord, unreadableRecords } from '../records.ts';
-import type { Report } from './problem.ts';
+import type { FsckReport } from './problem.ts';
 
 /**
  * Rows that SQLite finds in order and that say nothing which could be true. Builds take each for a row that is not there; here they are
  * found before that.
  */
-export function checkRows(store: Store, report: Report): void {
+export function checkRows(store: Store, report: FsckReport): void {
   const { db } = store;
   prepareFetched(store);
   for (const id of unsoundRows(store)) {
@@ -61,7 +61,7 @@ function mendLayers(store: Store): void {
 }
 
 /** Records whose layers are gone are no fault, as nobody uses them; they go with a repair. */
-export function countRecords(store: Store, report: Report): void {
+export function countRecords(store: Store, report: FsckReport): void {
   const { db } = store;
   const bad = new Set(unreadableRecords(store));
   const there = new Set(db.all<{ id: LayerId }>('SELECT id FROM layers').map(({ id }) => originalOf(id).id));

@@ -4,7 +4,7 @@ import { errnoOf } from '../../base/errors.ts';
 import type { ImageStore } from '../../snapshotter/images.ts';
 import {
   type Condemned,
-  collect,
+  collectGarbage,
   type Deciding,
   layerSizes,
   layersInUse,
@@ -59,7 +59,7 @@ export async function prune(
   const sizes = layerSizes(store);
   const others = policies.length === 0 ? [] : otherItems(store);
   let victims: readonly Victim[] = [];
-  await collect(store, signal, ({ inUse }) => {
+  await collectGarbage(store, signal, ({ inUse }) => {
     victims = plan(inventory(collectable, others, inUse, now, sizes), policies, diskOf(store.root), now);
     return condemnedBy(collectable, victims, policies);
   });

@@ -19,10 +19,10 @@ export function plan(items: readonly Item[], policies: readonly PrunePolicy[], d
   for (const item of items) if (item.garbage && !item.inUse) victims.set(item.id, { item, reason: 'nothing refers to it' });
   const order = leavesFirst(items);
   const children = childrenOf(items);
-  let free = disk.free + sizeOf([...victims.values()].map(({ item }) => item));
+  let free = disk.free + totalSize([...victims.values()].map(({ item }) => item));
   for (const policy of policies) {
     const left = items.filter((item) => !victims.has(item.id));
-    let used = sizeOf(left.filter((item) => !item.shared && !item.fixed));
+    let used = totalSize(left.filter((item) => !item.shared && !item.fixed));
     const keep = keepBytes(policy, used, { ...disk, free });
     for (const item of order) {
       if (keep !== undefined && used <= keep) break;
@@ -59,7 +59,7 @@ export function gigabytes(bytes: number): string {
   return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-export function sizeOf(items: readonly Item[]): number {
+export function totalSize(items: readonly Item[]): number {
   return items.reduce((sum, item) => sum + item.size, 0);
 }
 

@@ -39,19 +39,19 @@ export function keepBytes(policy: PrunePolicy, used: number, disk: Disk): number
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
-export interface Limits {
+export interface SpaceLimits {
   readonly reserved: number;
   readonly maxUsed: number;
   readonly minFree: number;
 }
 
 /** BuildKit's defaults: a tenth of the disk but at most 10 GB is always kept, at most three quarters are used, a fifth stays free. */
-export function defaultLimits(disk: Disk): Limits {
+export function defaultLimits(disk: Disk): SpaceLimits {
   return { reserved: Math.min(disk.total / 10, 10e9), maxUsed: disk.total * 0.75, minFree: disk.total / 5 };
 }
 
 /** The four steps of BuildKit's default policy: what is easily made again, what is old, what is over the limit, and then anything. */
-export function defaultPolicies(limits: Limits): PrunePolicy[] {
+export function defaultPolicies(limits: SpaceLimits): PrunePolicy[] {
   const everything: Filter = () => true;
   const easy: Filter = (item) =>
     item.type === 'source.local' || item.type === 'exec.cachemount' || item.type === 'source.git.checkout';

@@ -87,7 +87,7 @@ function layerOf(descriptor: Descriptor): RemoteLayer | undefined {
 }
 
 /** The descriptor of a layer, with what only annotations can say. */
-export function describeLayer({ descriptor, diffId, created }: RemoteLayer): Descriptor {
+export function layerDescriptor({ descriptor, diffId, created }: RemoteLayer): Descriptor {
   const { mediaType, digest, size } = descriptor;
   const at = created > 0 ? { [CREATED_AT]: new Date(created).toISOString() } : {};
   return { mediaType, digest, size, annotations: { ...at, [DIFF_ID]: diffId } };

@@ -1,6 +1,6 @@
 import type { Digest } from '../../base/digest.ts';
 import type { Descriptor } from '../../base/oci.ts';
-import { describeLayer, type WireConfig, type WireLayer, type WireRecord } from './config.ts';
+import { layerDescriptor, type WireConfig, type WireLayer, type WireRecord } from './config.ts';
 import { outputName, type RemoteLayer, type RemoteRecord } from './record.ts';
 
 /** A cache ready to be written: the config, and the descriptors of the blobs it names, each once. */
@@ -41,7 +41,7 @@ export function marshalCache(records: readonly RemoteRecord[]): MarshalledCache 
       ...(platforms.length > 0 ? { platforms } : {}),
     },
     layers: stacks.blobs,
-    descriptors: stacks.blobs.map(describeLayer),
+    descriptors: stacks.blobs.map(layerDescriptor),
   };
 }
 

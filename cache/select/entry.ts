@@ -1,7 +1,7 @@
 import type { Stat } from '../../snapshotter/sys/calls.ts';
 
 /** One selected path with what lstat said of it when the selection was made. To be spread only by way of `plainEntry`. */
-export interface Entry extends Identity {
+export interface Entry extends FileIdentity {
   /** Where it is in the tree: no symlink in it, `/`-separated, '' for the top. */
   readonly path: string;
   /** Relative to the source that it was selected by; '' for the source itself. */
@@ -33,7 +33,7 @@ export type EntryKind = 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | '
  * milliseconds as node:fs computes them, exact to a quarter of a microsecond: finer than any kernel's clock ticks for files, and
  * half the price of bigints on a walk.
  */
-export interface Identity {
+export interface FileIdentity {
   readonly dev: number;
   readonly ino: number;
   /** Bytes. */
@@ -43,7 +43,7 @@ export interface Identity {
 }
 
 /** What lstat says of a file, as far as we ask; a node:fs Stats is one. */
-export interface Meta extends Identity {
+export interface Meta extends FileIdentity {
   readonly mode: number;
   readonly nlink: number;
   readonly uid: number;
@@ -51,12 +51,12 @@ export interface Meta extends Identity {
   readonly rdev: number;
 }
 
-export function sameIdentity(a: Identity, b: Identity): boolean {
+export function sameIdentity(a: FileIdentity, b: FileIdentity): boolean {
   return a.ino === b.ino && a.size === b.size && a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs && a.dev === b.dev;
 }
 
 /** The identity in what statx said, with the numbers of node:fs: the same order of operations gives the same last bit. */
-export function identityOf(stat: Stat): Identity {
+export function fileIdentity(stat: Stat): FileIdentity {
   return {
     dev: packDevice(stat.devMajor, stat.devMinor),
     ino: stat.ino,

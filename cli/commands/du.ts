@@ -1,7 +1,7 @@
 import { survey } from '../../cache/gc/collect.ts';
 import { parseFilterFlags } from '../../cache/gc/filter.ts';
 import type { Item } from '../../cache/gc/item.ts';
-import { sizeOf } from '../../cache/gc/plan.ts';
+import { totalSize } from '../../cache/gc/plan.ts';
 import { type Command, collect, newCommand, Option, parseArguments } from '../arguments.ts';
 import { stdout } from '../output.ts';
 import { bytes } from '../progress/model.ts';
@@ -68,7 +68,7 @@ function grouped(label: string, group: readonly Item[]): Item {
     ...group[0]!,
     id: `(${group.length} items)`,
     description: label,
-    size: sizeOf(group),
+    size: totalSize(group),
     used,
     fixed,
     shared,
@@ -95,10 +95,10 @@ function isReclaimable(item: Item): boolean {
 function totals(items: readonly Item[]): string {
   const shared = items.filter((item) => item.shared);
   const rows = [
-    ['Shared:', bytes(sizeOf(shared))],
-    ['Private:', bytes(sizeOf(items) - sizeOf(shared))],
-    ['Reclaimable:', bytes(sizeOf(items.filter(isReclaimable)))],
-    ['Total:', bytes(sizeOf(items))],
+    ['Shared:', bytes(totalSize(shared))],
+    ['Private:', bytes(totalSize(items) - totalSize(shared))],
+    ['Reclaimable:', bytes(totalSize(items.filter(isReclaimable)))],
+    ['Total:', bytes(totalSize(items))],
   ];
   return rows.map(([name = '', size]) => `${name.padEnd(14)}${size}\n`).join('');
 }

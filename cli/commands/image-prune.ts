@@ -1,7 +1,7 @@
 import { prune } from '../../cache/gc/collect.ts';
 import { parseFilterFlags } from '../../cache/gc/filter.ts';
 import type { Item } from '../../cache/gc/item.ts';
-import { sizeOf } from '../../cache/gc/plan.ts';
+import { totalSize } from '../../cache/gc/plan.ts';
 import { type Command, collect, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { stdout } from '../output.ts';
@@ -36,6 +36,6 @@ export async function run(argv: readonly string[]): Promise<number> {
   const removed = await prune(session, [images], cancel.signal);
   const unused = await prune(session, [], cancel.signal);
   for (const { item } of removed) if (item.content.image !== undefined) stdout.write(`Deleted: ${item.content.image}\n`);
-  stdout.write(`Freed ${bytes(sizeOf([...removed, ...unused].map(({ item }) => item)))}\n`);
+  stdout.write(`Freed ${bytes(totalSize([...removed, ...unused].map(({ item }) => item)))}\n`);
   return 0;
 }

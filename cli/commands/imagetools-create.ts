@@ -6,7 +6,7 @@ import { type Annotation, parseAnnotation } from '../../exporter/annotations.ts'
 import { combine, parseSources, partsFor } from '../../exporter/imagetools/create.ts';
 import { pushImage } from '../../exporter/push.ts';
 import { RegistryClient } from '../../registry/client.ts';
-import { parsePlatform } from '../../registry/platforms.ts';
+import { parsePlatformForHost } from '../../registry/platforms.ts';
 import { type Command, collect, newCommand, Option, offer, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { stdout } from '../output.ts';
@@ -62,7 +62,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   await using client = new RegistryClient(await registryOptions(process.env));
   const created = await combine(client, sources, {
     annotations: (flags.annotation ?? []).map(annotationOf),
-    platforms: flags.platform?.flatMap((text) => text.split(',')).map(parsePlatform),
+    platforms: flags.platform?.flatMap((text) => text.split(',')).map(parsePlatformForHost),
     preferIndex: !/^(false|0|f)$/i.test(flags.preferIndex),
     signal,
   });

@@ -1,6 +1,6 @@
 import { diskOf, prune, survey } from '../../cache/gc/collect.ts';
 import { parseFilterFlags } from '../../cache/gc/filter.ts';
-import { plan, sizeOf, type Victim } from '../../cache/gc/plan.ts';
+import { plan, totalSize, type Victim } from '../../cache/gc/plan.ts';
 import type { PrunePolicy } from '../../cache/gc/policy.ts';
 import { type Command, collect, goesAlone, newCommand, parseArguments, parseBytes } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
@@ -80,5 +80,5 @@ function report(victims: readonly Victim[], what: string): void {
   const reasons = new Map(victims.map(({ item, reason }) => [item, `${item.description}: ${reason}`]));
   const items = victims.map(({ item }) => item);
   if (items.length > 0) stdout.write(`${itemTable(items, (item) => reasons.get(item) ?? '')}\n`);
-  stdout.write(`${what} ${bytes(sizeOf(items))}\n`);
+  stdout.write(`${what} ${bytes(totalSize(items))}\n`);
 }

@@ -53,7 +53,7 @@ export async function run(argv: readonly string[]): Promise<number> {
 
 /** Layers that are still build cache stay: 'kiln prune' removes those. */
 async function freeUnused(session: Session, nameless: ReadonlySet<string>): Promise<void> {
-  const [{ prune }, { sizeOf }] = await Promise.all([import('../../cache/gc/collect.ts'), import('../../cache/gc/plan.ts')]);
+  const [{ prune }, { totalSize }] = await Promise.all([import('../../cache/gc/collect.ts'), import('../../cache/gc/plan.ts')]);
   using cancel = cancelOnSignals();
   const images = {
     name: '',
@@ -68,6 +68,6 @@ async function freeUnused(session: Session, nameless: ReadonlySet<string>): Prom
   // One that a process uses just now loses its entry only.
   for (const name of nameless) session.images.remove(name);
   const victims = [...removed, ...(await prune(session, [], cancel.signal))];
-  const freed = sizeOf(victims.map(({ item }) => item));
+  const freed = totalSize(victims.map(({ item }) => item));
   if (freed > 0) stdout.write(`Freed: ${bytes(freed)}\n`);
 }

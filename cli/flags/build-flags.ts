@@ -4,7 +4,7 @@ import { parseReference } from '../../base/reference.ts';
 import { didYouMean } from '../../base/suggest.ts';
 import type { BuildOptions, OutputSpec } from '../../builder/build-options.ts';
 import { isUlimit } from '../../executor/rlimits.ts';
-import { hostPlatform, parsePlatform } from '../../registry/platforms.ts';
+import { hostPlatform, parsePlatformForHost } from '../../registry/platforms.ts';
 import { type Command, collect, newCommand, Option, offer, parseArguments, parseBytes } from '../arguments.ts';
 import { PROGRESS_MODES } from '../progress/view.ts';
 import { progressMode } from '../progress-mode.ts';
@@ -207,7 +207,9 @@ function onError(value: string | undefined): BuildOptions['onError'] {
 
 /** Each once, under whatever names it was given. */
 function distinctPlatforms(names: readonly string[]): Platform[] {
-  const parsed = names.map((value) => (value === 'local' ? hostPlatform() : asFlag('--platform', () => parsePlatform(value))));
+  const parsed = names.map((value) =>
+    value === 'local' ? hostPlatform() : asFlag('--platform', () => parsePlatformForHost(value)),
+  );
   return [...new Map(parsed.map((platform) => [formatPlatformInFull(platform), platform])).values()];
 }
 

@@ -4,7 +4,7 @@ import { type Size, sizeFor } from '../terminal/size.ts';
 import { oneLine } from '../terminal/text.ts';
 import { chooseRows, type StepRows } from './fit.ts';
 import { ProgressModel, seconds, statusNumbers, type VertexState } from './model.ts';
-import type { Outcome, Output, ProgressView, ViewOptions } from './view.ts';
+import type { Ending, Output, ProgressView, ViewOptions } from './view.ts';
 
 const FRAME_MS = 100;
 const LOG_LINES = 6;
@@ -39,7 +39,7 @@ class TtyView implements ProgressView {
     this.#model.apply(event);
   }
 
-  close(outcome: Outcome): void {
+  close(outcome: Ending): void {
     clearInterval(this.#timer);
     this.#draw(outcome);
   }
@@ -56,7 +56,7 @@ class TtyView implements ProgressView {
   }
 
   /** One write a frame: back to the first line that was drawn, each line anew, and what is left below erased. */
-  #draw(outcome: Outcome | undefined): void {
+  #draw(outcome: Ending | undefined): void {
     const size = sizeFor(this.#output, this.#options.env);
     const lines = outcome === undefined ? this.#frame(size) : this.#summary(size, outcome);
     const up = rowsOf(this.#drawn, size.columns);
@@ -80,7 +80,7 @@ class TtyView implements ProgressView {
   }
 
   /** The last picture: every step. A step that nothing needed any more is not counted when all went well. */
-  #summary(size: Size, outcome: Outcome): string[] {
+  #summary(size: Size, outcome: Ending): string[] {
     const now = Date.now();
     const states = this.#begunStates();
     const total = outcome === 'done' ? states.filter(isDone).length : this.#model.vertices.size;

@@ -2,12 +2,12 @@ import type { ProgressEvent } from '../../base/progress.ts';
 import type { SaidSize } from '../terminal/size.ts';
 
 /** How that ended which a view shows. */
-export type Outcome = 'done' | 'failed' | 'cancelled';
+export type Ending = 'done' | 'failed' | 'cancelled';
 
 /** A way to show progress. It consumes events; `close` writes what is due at the end, and is called once. */
 export interface ProgressView {
   event(event: ProgressEvent): void;
-  close(outcome: Outcome): void;
+  close(outcome: Ending): void;
   /** For a view that writes by itself: it writes nothing until `resume`. */
   suspend?(): void;
   resume?(): void;

@@ -7,7 +7,7 @@ import { bytes, OutputTail } from './model.ts';
 import { createPlainView } from './plain.ts';
 import { createRawJsonView } from './rawjson.ts';
 import { createTtyView } from './tty.ts';
-import type { Outcome, Output, ProgressView, ViewOptions } from './view.ts';
+import type { Ending, Output, ProgressView, ViewOptions } from './view.ts';
 
 const A = digestOf('a');
 const B = digestOf('b');
@@ -27,7 +27,7 @@ function kept(more: Partial<Output> = {}): Output & { readonly text: string } {
 function written(
   play: (send: (event: ProgressEvent) => void) => void,
   make: (output: Output) => ProgressView = createPlainView,
-  { outcome = 'done' as Outcome, ...more }: Partial<Output> & { readonly outcome?: Outcome } = {},
+  { outcome = 'done' as Ending, ...more }: Partial<Output> & { readonly outcome?: Ending } = {},
 ): string {
   const output = kept(more);
   const view = make(output);

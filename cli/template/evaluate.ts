@@ -1,4 +1,4 @@
-import { type Expression, type Node, parseTemplate, templateError } from './parse.ts';
+import { type Expression, parseTemplate, type TemplateNode, templateError } from './parse.ts';
 
 export interface TemplateOptions {
   /** How `json` writes: compact, or on lines of their own. */
@@ -19,12 +19,12 @@ interface Scope {
  * `rootfs`, `.OSVersion` is `os.version`); one that the data as a whole lacks is an error, one that lies deeper prints `<no value>`. Lists
  * and objects print as JSON. Throws KILN_TEMPLATE_INVALID.
  */
-export function renderTemplate(template: string | readonly Node[], data: unknown, options: TemplateOptions = {}): string {
+export function renderTemplate(template: string | readonly TemplateNode[], data: unknown, options: TemplateOptions = {}): string {
   const nodes = typeof template === 'string' ? parseTemplate(template) : template;
   return render(nodes, { root: data, dot: data, variables: new Map([['', data]]), options });
 }
 
-function render(nodes: readonly Node[], outer: Scope): string {
+function render(nodes: readonly TemplateNode[], outer: Scope): string {
   let scope = outer;
   let out = '';
   for (const node of nodes) {
@@ -36,7 +36,7 @@ function render(nodes: readonly Node[], outer: Scope): string {
   return out;
 }
 
-function renderBranches(node: Extract<Node, { body: readonly Node[] }>, scope: Scope): string {
+function renderBranches(node: Extract<TemplateNode, { body: readonly TemplateNode[] }>, scope: Scope): string {
   const value = evaluate(node.value, scope);
   if (node.kind !== 'range') {
     if (!truth(value)) return render(node.otherwise, scope);

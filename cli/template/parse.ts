@@ -7,15 +7,15 @@ import { KilnError } from '../../base/errors.ts';
  */
 
 /** One thing of a template. */
-export type Node =
+export type TemplateNode =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'print'; readonly value: Expression }
   | { readonly kind: 'assign'; readonly name: string; readonly value: Expression }
   | ({ readonly kind: 'range' | 'if' | 'with'; readonly names: readonly string[]; readonly value: Expression } & Branches);
 
 interface Branches {
-  readonly body: readonly Node[];
-  readonly otherwise: readonly Node[];
+  readonly body: readonly TemplateNode[];
+  readonly otherwise: readonly TemplateNode[];
 }
 
 export type Expression =
@@ -53,7 +53,7 @@ interface Token {
 }
 
 /** Parses a template. Throws KILN_TEMPLATE_INVALID that quotes the part which is wrong. */
-export function parseTemplate(text: string): readonly Node[] {
+export function parseTemplate(text: string): readonly TemplateNode[] {
   const parser = new Parser(pieces(text));
   return parser.nodes();
 }
@@ -107,15 +107,15 @@ class Parser {
     this.#pieces = pieces;
   }
 
-  nodes(): readonly Node[] {
+  nodes(): readonly TemplateNode[] {
     const { nodes, ending } = this.#block();
     if (ending) throw templateError(`${ending.action} without a beginning`);
     return nodes;
   }
 
   /** Up to the `else` or `end` that belongs to it. */
-  #block(): { readonly nodes: Node[]; readonly ending: Action | undefined } {
-    const nodes: Node[] = [];
+  #block(): { readonly nodes: TemplateNode[]; readonly ending: Action | undefined } {
+    const nodes: TemplateNode[] = [];
     for (; this.#at < this.#pieces.length; ) {
       const piece = this.#pieces[this.#at++]!;
       if ('text' in piece) {
@@ -130,7 +130,7 @@ class Parser {
     return { nodes, ending: undefined };
   }
 
-  #node(action: Action): Node | undefined {
+  #node(action: Action): TemplateNode | undefined {
     const { word } = action;
     if (word === 'range' || word === 'if' || word === 'with') return this.#branches(word, action.after(1));
     if (action.isEmpty) return undefined;
@@ -140,7 +140,7 @@ class Parser {
     return name === undefined ? { kind: 'print', value } : { kind: 'assign', name, value };
   }
 
-  #branches(kind: 'range' | 'if' | 'with', action: Action): Node {
+  #branches(kind: 'range' | 'if' | 'with', action: Action): TemplateNode {
     const names = action.assigned();
     const value = action.whole();
     const { nodes: body, ending } = this.#block();
@@ -303,7 +303,7 @@ export function templateError(why: string, hint?: string): KilnError {
  * True when a field of this name of the whole (or of what a range or with makes the current value) is asked for; '' stands for the
  * whole itself, as in `{{json .}}`.
  */
-export function mentions(nodes: readonly Node[], field: string): boolean {
+export function mentions(nodes: readonly TemplateNode[], field: string): boolean {
   const inValue = (value: Expression): boolean => {
     if (value.kind === 'literal') return false;
     if (value.kind === 'call') return value.args.some(inValue);

@@ -9,7 +9,7 @@ export interface NetworkOptions {
   /** Told of a firewall table that is to be removed after this process. */
   readonly own: (table: string) => void;
   /** Told, in a sentence, what the user should know: that the host was changed, or, before anything runs so, what protection steps go without. */
-  readonly warn: Warn;
+  readonly warn: WarnUser;
   /** What steps get when none can be had; asked only then. The host's unless told. */
   readonly fallback?: (() => Promise<NetworkFallback>) | undefined;
   /** What runs an action where every device of the host may be opened. */
@@ -19,7 +19,7 @@ export interface NetworkOptions {
 }
 
 /** Tells the user a sentence. `before`: it is about the steps that run next, and nothing runs before it is told. */
-export type Warn = (sentence: string, before?: 'steps') => void;
+export type WarnUser = (sentence: string, before?: 'steps') => void;
 
 /**
  * `host`: the network of the host, as BuildKit has it, so that a build can fetch what it needs in any container. It is never taken without a

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, readSync } from 'node:fs';
 import { CancelledError, KilnError } from '../../base/errors.ts';
-import { type Entry, identityOf, sameIdentity } from '../../cache/select/entry.ts';
+import { type Entry, fileIdentity, sameIdentity } from '../../cache/select/entry.ts';
 import { fstat } from '../../snapshotter/sys/calls.ts';
 import { O } from '../../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
@@ -78,7 +78,7 @@ async function subjectsIn(path: string, signal: AbortSignal): Promise<Subject[]>
 function hashOf(root: Root, entry: Entry, buffer: Buffer): string {
   const fd = root.open(entry.path, O.RDONLY, { follow: false, noLinks: true });
   try {
-    if (!sameIdentity(identityOf(fstat(fd)), entry))
+    if (!sameIdentity(fileIdentity(fstat(fd)), entry))
       throw new KilnError('KILN_STORE_DAMAGED', `"/${entry.path}" of the result changed while it was read`, {
         hint: 'build again',
       });

@@ -1,6 +1,6 @@
 import { redactBytes } from '../../base/redact.ts';
 import type { LlbEdge, LlbVertex, SourceRange } from '../../solver/llb/graph.ts';
-import type { ChownOpt, ExecOp, FileAction, Mount, Op, UserOpt } from '../../solver/llb/ops.ts';
+import type { ChownOpt, ExecOp, FileAction, LlbOp, Mount, UserOpt } from '../../solver/llb/ops.ts';
 import { topological } from '../../solver/llb/walk.ts';
 
 /**
@@ -21,7 +21,7 @@ export function graphSteps(edge: LlbEdge | undefined): GraphSteps {
     op: opJson(vertex),
     inputs: nonEmpty(vertex.inputs.map(id)),
   }));
-  const last = edge ? [{ id: `step${vertices.length}`, op: { Op: {} }, inputs: [id(edge)] }] : [];
+  const last = edge ? [{ id: `step${vertices.length}`, op: { LlbOp: {} }, inputs: [id(edge)] }] : [];
   return {
     llbDefinition: [...steps, ...last],
     locations: Object.fromEntries(vertices.map(({ metadata }, index) => [`step${index}`, locationsJson(metadata.locations)])),
@@ -37,13 +37,13 @@ function locationsJson(ranges: readonly SourceRange[]): object {
 function opJson({ op }: LlbVertex): object {
   const { platform } = op;
   return {
-    Op: kindJson(op),
+    LlbOp: kindJson(op),
     platform: platform && { Architecture: platform.architecture, OS: platform.os, Variant: platform.variant },
     constraints: {},
   };
 }
 
-function kindJson(op: Op): object {
+function kindJson(op: LlbOp): object {
   switch (op.kind) {
     case 'source':
       return { source: { identifier: op.source.identifier, attrs: attrsJson(op.source.attrs) } };

@@ -16,12 +16,12 @@ export interface Candidate {
 }
 
 /** What a step came to: layers of the store, or of a cache that nobody had to download. */
-export type Output = Snapshot | RemoteStack;
+export type StepOutput = Snapshot | RemoteStack;
 
 /** A step that has a result. */
 export interface FinishedStep {
   readonly candidate: Candidate;
-  readonly outputs: readonly Output[];
+  readonly outputs: readonly StepOutput[];
   /** Milliseconds since 1970. */
   readonly created: number;
 }
@@ -42,8 +42,8 @@ export function finishedSteps(
   });
 }
 
-function outputsOf(record: CacheRecord, snapshotter: Pick<Snapshotter, 'has'>): Output[] | undefined {
-  const outputs: Output[] = [];
+function outputsOf(record: CacheRecord, snapshotter: Pick<Snapshotter, 'has'>): StepOutput[] | undefined {
+  const outputs: StepOutput[] = [];
   for (const value of record.outputs.slice(0, MAX_OUTPUTS)) {
     const output = value instanceof RemoteStack ? value : snapshotOf(value);
     if (!output || output.layers.length === 0) return undefined;
@@ -64,7 +64,7 @@ export interface PackContext {
 }
 
 /** The layers of an output as blobs in the content store; those that are elsewhere stay there. */
-export async function packedOutput(output: Output, context: PackContext): Promise<readonly RemoteLayer[]> {
+export async function packedOutput(output: StepOutput, context: PackContext): Promise<readonly RemoteLayer[]> {
   if (output instanceof RemoteStack) return output.layers;
   const { packer, snapshotter, wanted, ociTypes, clamp, signal } = context;
   return await Promise.all(
@@ -110,7 +110,7 @@ export function originsOf(steps: readonly FinishedStep[]): Map<Digest, ImageOrig
 
 /** The diffIDs of an output, bottom first. */
 export async function diffIdsOf(
-  output: Output,
+  output: StepOutput,
   snapshotter: Pick<Snapshotter, 'describe'>,
   signal: AbortSignal,
 ): Promise<readonly Digest[]> {

@@ -5,7 +5,7 @@ import { CancelledError, KilnError } from '../../base/errors.ts';
 import { type Descriptor, type Index, MEDIA } from '../../base/oci.ts';
 import type { RemoteLayer } from '../../cache/remote/record.ts';
 import { readCache } from '../../cache/remote/source.ts';
-import { layoutEntries } from '../../registry/layout.ts';
+import { indexedManifests } from '../../registry/layout.ts';
 import { appear, outputError, outputFile } from '../destination.ts';
 import { layoutIndexJson } from '../documents.ts';
 import { type CacheTarget, oldCache } from './target.ts';
@@ -47,7 +47,7 @@ export function localTarget(
         await write(join(root, 'oci-layout'), Buffer.from('{"imageLayoutVersion":"1.0.0"}'));
         const { mediaType, digest, bytes } = manifest;
         const named: Descriptor = { mediaType, digest, size: bytes.byteLength, annotations: { [REF_NAME]: tag } };
-        await write(join(root, 'index.json'), Buffer.from(layoutIndexJson(withEntry(layoutEntries(root), named, tag))));
+        await write(join(root, 'index.json'), Buffer.from(layoutIndexJson(withEntry(indexedManifests(root), named, tag))));
         return true;
       } catch (error) {
         throw error instanceof KilnError ? error : outputError(error, root);

@@ -6,7 +6,7 @@ import { nearest } from '../../base/suggest.ts';
 import { imageSource } from '../../solver/llb/builder.ts';
 import type { ResolvedImage } from '../frontend.ts';
 import { placeOf } from '../problem.ts';
-import { findContext, loadContext, platformOfImage } from './contexts.ts';
+import { findContext, loadNamedContext, platformOfImage } from './contexts.ts';
 import type { Conversion } from './conversion.ts';
 import { placedAsync } from './errors.ts';
 import { emptyImage, imageOn } from './image.ts';
@@ -60,7 +60,7 @@ async function resolveBase(conversion: Conversion, stage: StageNode): Promise<vo
 async function replaceStage(conversion: Conversion, stage: StageNode): Promise<void> {
   if (!stage.namedContext) return;
   const platform = stage.platform ?? conversion.target;
-  const { state, config } = await loadContext(conversion.request, stage.namedContext, platform, () => stage.paths);
+  const { state, config } = await loadNamedContext(conversion.request, stage.namedContext, platform, () => stage.paths);
   stage.state = state;
   stage.dispatched = true;
   if (!config) return;
@@ -76,7 +76,7 @@ async function resolveImage(conversion: Conversion, stage: StageNode): Promise<v
   stage.baseName = formatReference(reference);
   const context = findContext(request, stage.baseName, platform);
   if (context) {
-    const { state, config } = await loadContext(request, context, platform, () => stage.paths);
+    const { state, config } = await loadNamedContext(request, context, platform, () => stage.paths);
     stage.baseImage = config;
     stage.image = config ? imageOn(config) : emptyImage(platform);
     if (config) checkPlatform(conversion, stage, written, config, platform);

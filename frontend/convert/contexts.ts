@@ -10,7 +10,7 @@ import { gitRefOf } from './gitref.ts';
 import { imageNamed } from './imagename.ts';
 import { gitContext, httpTree } from './remote.ts';
 import type { FoundContext } from './stage.ts';
-import { emptyState, type State, splitEnv, withEnv } from './state.ts';
+import { emptyState, type StageState, splitEnv, withEnv } from './state.ts';
 
 /** The `--build-context` that stands for `name`: one for just this platform (`name::linux/arm64`) goes before one for all. */
 export function findContext(request: FrontendRequest, name: string, platform: Platform): FoundContext | undefined {
@@ -36,19 +36,19 @@ function contextKey(key: string): string {
   return platform === undefined ? short : `${short}::${platform}`;
 }
 
-export interface LoadedContext {
-  readonly state: State;
+export interface LoadedNamedContext {
+  readonly state: StageState;
   /** Undefined for what is no image. */
   readonly config: ImageConfig | undefined;
 }
 
 /** The file tree of a named context, and its config when it is an image. `paths` is what the build will read of it. */
-export async function loadContext(
+export async function loadNamedContext(
   request: FrontendRequest,
   found: FoundContext,
   platform: Platform,
   paths: () => ReadonlySet<string>,
-): Promise<LoadedContext> {
+): Promise<LoadedNamedContext> {
   const { name, context } = found;
   switch (context.kind) {
     case 'image':
@@ -83,7 +83,7 @@ function namedRemote(name: string, { kind, url }: Extract<NamedContext, { kind: 
   return gitContext(ref, url);
 }
 
-async function loadImage(request: FrontendRequest, name: string, ref: string, platform: Platform): Promise<LoadedContext> {
+async function loadImage(request: FrontendRequest, name: string, ref: string, platform: Platform): Promise<LoadedNamedContext> {
   if (ref === 'scratch') return { state: emptyState(undefined), config: undefined };
   const full = formatReference(imageNamed(ref));
   const { config } = await request.resolveImage(full, platform, { pull: request.pull, stageName: name });
@@ -96,7 +96,7 @@ async function loadLayout(
   name: string,
   context: Extract<NamedContext, { kind: 'oci-layout' }>,
   platform: Platform,
-): Promise<LoadedContext> {
+): Promise<LoadedNamedContext> {
   const ref = context.ref.startsWith('oci-layout://') ? context.ref : `oci-layout://${context.ref}`;
   const { config, digest } = await request.resolveImage(ref, platform, { pull: false, stageName: name });
   const reference = tryParseReference(name.replace(/::.*$/, ''));
@@ -111,7 +111,7 @@ async function loadLayout(
 }
 
 /** The state that an image's own config asks for. */
-function imageState(state: State, image: ImageConfig): State {
+function imageState(state: StageState, image: ImageConfig): StageState {
   const withVariables = withEnv(state, (image.config?.Env ?? []).map(splitEnv));
   const platform = image.architecture && image.os ? platformOfImage(image) : state.platform;
   return { ...withVariables, dir: image.config?.WorkingDir || '/', platform };

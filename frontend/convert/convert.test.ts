@@ -4,7 +4,7 @@ import { type Digest, digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { ImageConfig } from '../../base/oci.ts';
 import type { LlbVertex } from '../../solver/llb/graph.ts';
-import type { Op } from '../../solver/llb/ops.ts';
+import type { LlbOp } from '../../solver/llb/ops.ts';
 import { topological } from '../../solver/llb/walk.ts';
 import type { FrontendRequest, TargetResult } from '../frontend.ts';
 import { parseDockerfile } from '../parse.ts';
@@ -48,10 +48,10 @@ const named = (target: TargetResult, name: string): LlbVertex => {
   if (!found) throw new Error(`there is no vertex ${name}`);
   return found;
 };
-const last = <K extends Op['kind']>(target: TargetResult, kind: K): Extract<Op, { kind: K }> => {
+const last = <K extends LlbOp['kind']>(target: TargetResult, kind: K): Extract<LlbOp, { kind: K }> => {
   const op = target.edge?.vertex.op;
   assert.is(op?.kind, kind);
-  return op as Extract<Op, { kind: K }>;
+  return op as Extract<LlbOp, { kind: K }>;
 };
 
 async function refuses(text: string, code: string, message: RegExp, ask: Ask & { readonly line?: number } = {}): Promise<void> {

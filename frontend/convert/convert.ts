@@ -12,7 +12,7 @@ import { Findings } from './checks.ts';
 import { platformOfImage } from './contexts.ts';
 import { type Conversion, followPaths } from './conversion.ts';
 import { placed } from './errors.ts';
-import { wordsFor } from './expansion.ts';
+import { wordExpansion } from './expansion.ts';
 import { cloneImage, DEFAULT_PATH, finishImage, type Image, setEnv, setLabels } from './image.ts';
 import { lowerStep } from './lower-step.ts';
 import { type Outline, outlineOf } from './outline.ts';
@@ -114,7 +114,7 @@ function graphScale(): (bytes: number) => void {
 function begin(request: FrontendRequest, dockerfile: Dockerfile, asked: Platform | undefined, findings: Findings): Conversion {
   const { warn, reached } = findings;
   const target = normalisePlatform(asked ?? request.buildPlatform);
-  const words = wordsFor(dockerfile.escape);
+  const words = wordExpansion(dockerfile.escape);
   const { buildArgs } = request;
   const stageName = request.target ?? dockerfile.stages.at(-1)?.from.name ?? '';
   const predefined = platformArgs(request.buildPlatform, target, stageName, buildArgs);

@@ -2,7 +2,7 @@ import { digestOf, isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { hasWildcard } from '../../base/gomatch.ts';
 import { redactUrl } from '../../base/redact.ts';
-import { type FileStep, fileOp, httpSource, merge, type Note } from '../../solver/llb/builder.ts';
+import { type FileChange, fileChanges, httpSource, merge, type Note } from '../../solver/llb/builder.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { FileActionCopy } from '../../solver/llb/ops.ts';
 import type { AddInstruction, CopyInstruction, Heredoc } from '../instructions.ts';
@@ -47,7 +47,7 @@ export function lowerCopy(step: Step, instruction: CopyInstruction | AddInstruct
   const owned = plan.chown === '' ? steps : steps.map((one) => ({ ...one, owner: chownOf(plan.chown) }));
   const note: Note = { name, ignoreCache: stage.ignoreCache, locations: [instruction.range] };
   const tree =
-    instruction.flags.link && plan.chmod === '' ? linked(step, owned, note, text) : fileOp(stage.state.tree, owned, note);
+    instruction.flags.link && plan.chmod === '' ? linked(step, owned, note, text) : fileChanges(stage.state.tree, owned, note);
   stage.state = { ...stage.state, tree };
   commit(stage.image, historyText(plan), true, conversion.request.epoch);
   notePaths(step, plan);
@@ -105,7 +105,7 @@ function isHttp(source: string): boolean {
   return /^https?:\/\//.test(source) && !gitRefOf(source);
 }
 
-function lowerSource(step: Step, plan: CopyPlan, source: string, name: string): FileStep {
+function lowerSource(step: Step, plan: CopyPlan, source: string, name: string): FileChange {
   const git = gitRefOf(source);
   if (git && !git.looksLocal) return lowerGit(plan, git, name);
   if (isHttp(source)) return lowerHttp(plan, source, name);
@@ -121,7 +121,7 @@ const NOTHING_SPECIAL = {
   allowEmptyWildcard: false,
 } as const;
 
-function lowerGit(plan: CopyPlan, git: GitRef, name: string): FileStep {
+function lowerGit(plan: CopyPlan, git: GitRef, name: string): FileChange {
   if (!plan.isAdd) throw new KilnError('KILN_COPY_SOURCE', 'COPY cannot fetch a git repository', { hint: 'use ADD' });
   const { keepGitDir } = plan.instruction.flags;
   if (keepGitDir !== undefined && git.keepGitDir !== undefined && keepGitDir !== git.keepGitDir) {
@@ -135,7 +135,7 @@ function lowerGit(plan: CopyPlan, git: GitRef, name: string): FileStep {
   return { kind: 'copy', from, copy: { src: '/', ...NOTHING_SPECIAL, ...plan.common } };
 }
 
-function lowerHttp(plan: CopyPlan, source: string, name: string): FileStep {
+function lowerHttp(plan: CopyPlan, source: string, name: string): FileChange {
   if (!plan.isAdd) throw new KilnError('KILN_COPY_SOURCE', 'COPY cannot fetch a URL', { hint: 'use ADD' });
   if (plan.checksum !== '' && !isDigest(plan.checksum)) {
     throw new KilnError('KILN_ADD_CHECKSUM', `--checksum ${plan.checksum} is not a digest`, {
@@ -165,7 +165,7 @@ function urlFilename(source: string): string {
   return name === '.' || name === '/' ? '__unnamed__' : name;
 }
 
-function lowerPath(step: Step, plan: CopyPlan, source: string): FileStep {
+function lowerPath(step: Step, plan: CopyPlan, source: string): FileChange {
   if (step.command.sources.length === 0) warnIgnored(step, plan.isAdd, source);
   const { src, ...patterns } = plan.instruction.flags.parents ? withParents(source) : { src: source };
   const copy: FileActionCopy = {
@@ -191,16 +191,16 @@ function withParents(source: string): { src: string; includePatterns: readonly s
   return { src, includePatterns: [pattern.slice(1)], ...(required && { requiredPaths: [join('/', src, pattern)] }) };
 }
 
-function lowerHeredoc(step: Step, plan: CopyPlan, heredoc: Heredoc): FileStep {
+function lowerHeredoc(step: Step, plan: CopyPlan, heredoc: Heredoc): FileChange {
   const text = heredoc.expand ? step.expand(heredoc.content, 'body') : heredoc.content;
   const path = join('/', heredoc.name);
   const mkfile = { path, mode: 0o644, data: Buffer.from(text), timestamp: -1 };
-  const from = fileOp(undefined, [{ kind: 'mkfile', mkfile }], { name: '[internal] preparing inline document' });
+  const from = fileChanges(undefined, [{ kind: 'mkfile', mkfile }], { name: '[internal] preparing inline document' });
   return { kind: 'copy', from, copy: { src: path, ...NOTHING_SPECIAL, ...plan.common } };
 }
 
 /** The copy as a layer of its own that does not depend on what is below it. */
-function linked(step: Step, steps: readonly FileStep[], note: Note, text: string): DraftEdge | undefined {
+function linked(step: Step, steps: readonly FileChange[], note: Note, text: string): DraftEdge | undefined {
   const { stage, conversion } = step;
   const { env } = stage.state;
   // Both vertices are one step to the user.
@@ -209,7 +209,7 @@ function linked(step: Step, steps: readonly FileStep[], note: Note, text: string
     return stepName(stage, what, conversion.showPlatform, stage.platform, env);
   };
   const group = { id: groupId(step), name: again(text) };
-  const layer = fileOp(undefined, steps, { ...note, progressGroup: { ...group, weak: true } });
+  const layer = fileChanges(undefined, steps, { ...note, progressGroup: { ...group, weak: true } });
   return merge([stage.state.tree, layer], { ...note, name: again(`LINK ${text}`), progressGroup: { ...group, weak: false } });
 }
 

@@ -1,8 +1,8 @@
-import { type ExpandOptions, type Expansion, expandWord } from '../expand/expand.ts';
+import { type ExpandedText, type ExpandOptions, expandWord } from '../expand/expand.ts';
 import type { WordMode, Words } from './words.ts';
 
 /** Word expansion for a Dockerfile with this escape character. In the body of a heredoc the escape is always `\`. */
-export function wordsFor(escapeWith: '\\' | '`'): Words {
+export function wordExpansion(escapeWith: '\\' | '`'): Words {
   const modes: Readonly<Record<WordMode, ExpandOptions>> = {
     plain: { escape: escapeWith },
     name: { escape: escapeWith, rawQuotes: true, keepUnset: true },
@@ -10,7 +10,7 @@ export function wordsFor(escapeWith: '\\' | '`'): Words {
   };
   return {
     word: (text, env, mode = 'plain') => {
-      const { text: result, used, unmatched }: Expansion = expandWord(text, env, modes[mode]);
+      const { text: result, used, unmatched }: ExpandedText = expandWord(text, env, modes[mode]);
       return { result, matched: used, unmatched };
     },
     words: (text, env) => expandWord(text, env, modes.plain).words,

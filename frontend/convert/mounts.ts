@@ -1,7 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
 import { cleanPath } from '../../base/gopath.ts';
 import { didYouMean } from '../../base/suggest.ts';
-import { type ExecMount, type ExecSecret, type ExecSsh, fileOp } from '../../solver/llb/builder.ts';
+import { type ExecMount, type ExecSecret, type ExecSsh, fileChanges } from '../../solver/llb/builder.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { MountFlag, RunInstruction } from '../instructions.ts';
 import { placed } from './errors.ts';
@@ -297,5 +297,5 @@ function sourceTree({ conversion }: Step, spec: MountSpec, source: StageNode | u
 function ownedDirectory(spec: MountSpec, from: DraftEdge | undefined): DraftEdge {
   const mkdir = { path: '/cache', mode: (spec.mode ?? 0o755) & 0o777, makeParents: false, timestamp: -1 };
   const owner = { user: { id: spec.uid ?? 0 }, group: { id: spec.gid ?? 0 } };
-  return fileOp(from, [{ kind: 'mkdir', mkdir, owner }], { name: '[internal] setting cache mount permissions' });
+  return fileChanges(from, [{ kind: 'mkdir', mkdir, owner }], { name: '[internal] setting cache mount permissions' });
 }

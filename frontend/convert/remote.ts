@@ -1,4 +1,4 @@
-import { fileOp, gitSource, httpSource } from '../../solver/llb/builder.ts';
+import { fileChanges, gitSource, httpSource } from '../../solver/llb/builder.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { GitRef } from './gitref.ts';
 
@@ -36,7 +36,7 @@ export function httpTree(url: string, name: string): DraftEdge {
 /** The archive that `httpTree` is found to be, unpacked. */
 export function unpacked(tree: DraftEdge): DraftEdge {
   const copy = { ...WHOLE, src: `/${HTTP_FILE}`, dirCopyContents: false, attemptUnpackDockerCompatibility: true };
-  return fileOp(undefined, [{ kind: 'copy', from: tree, copy }], { name: `copy /${HTTP_FILE} /` });
+  return fileChanges(undefined, [{ kind: 'copy', from: tree, copy }], { name: `copy /${HTTP_FILE} /` });
 }
 
 const WHOLE = {

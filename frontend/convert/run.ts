@@ -1,5 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
-import { type ExecMount, exec, fileOp } from '../../solver/llb/builder.ts';
+import { type ExecMount, exec, fileChanges } from '../../solver/llb/builder.ts';
 import type { NetMode, SecurityMode } from '../../solver/llb/ops.ts';
 import { compareUtf8 } from '../../solver/llb/wire.ts';
 import type { RunInstruction } from '../instructions.ts';
@@ -74,7 +74,7 @@ function commandOf(stage: StageNode, { command, heredocs }: RunInstruction): Run
   if (stage.image.os === 'windows' || !script.startsWith('#!')) return { args: withShell(stage, script), mounts: [], suffix };
   // A script that names its interpreter is put into a file and run.
   const mkfile = { path: `/${heredoc.name}`, mode: 0o755, data: Buffer.from(script), timestamp: -1 };
-  const from = fileOp(undefined, [{ kind: 'mkfile', mkfile }], { name: '[internal] preparing inline document' });
+  const from = fileChanges(undefined, [{ kind: 'mkfile', mkfile }], { name: '[internal] preparing inline document' });
   const mount: ExecMount = { type: 'bind', from, dest: '/dev/pipes/', selector: '/', readonly: true };
   return { args: withShell(stage, join('/dev/pipes/', heredoc.name)), mounts: [mount], suffix };
 }

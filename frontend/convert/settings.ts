@@ -1,7 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
 import { cleanPath } from '../../base/gopath.ts';
 import type { Healthcheck } from '../../base/oci.ts';
-import { fileOp } from '../../solver/llb/builder.ts';
+import { fileChanges } from '../../solver/llb/builder.ts';
 import { checkPort } from '../check/usage.ts';
 import type * as ins from '../instructions.ts';
 import { parsePorts } from './expose.ts';
@@ -206,7 +206,7 @@ export function lowerWorkdir(step: Step, instruction: ins.WorkdirInstruction): v
   const name = stepName(stage, text, conversion.showPlatform, stage.platform, env);
   const mkdir = { path: cleanPath(dir), mode: 0o755, makeParents: true, timestamp: createdTime(conversion) };
   const owner = stage.image.config.User ? chownOf(stage.image.config.User) : undefined;
-  const tree = fileOp(stage.state.tree, [{ kind: 'mkdir', mkdir, owner }], { name, locations: [instruction.range] });
+  const tree = fileChanges(stage.state.tree, [{ kind: 'mkdir', mkdir, owner }], { name, locations: [instruction.range] });
   stage.state = { ...stage.state, tree };
   remember(step, `WORKDIR ${dir}`, true);
 }

@@ -5,7 +5,7 @@ import type { NamedContext } from '../frontend.ts';
 import type { Instruction, StageInstruction } from '../instructions.ts';
 import { emptyImage, type Image } from './image.ts';
 import { newStageOutline, type StageOutline } from './stage-outline.ts';
-import { emptyState, type State } from './state.ts';
+import { emptyState, type StageState } from './state.ts';
 import { Versions } from './versions.ts';
 
 /** One instruction of a stage with the stages it reads from. */
@@ -54,7 +54,7 @@ export interface StageNode {
   /** All its instructions have been lowered: others may read it. */
   dispatched: boolean;
 
-  state: State;
+  state: StageState;
   image: Image;
   baseImage: ImageConfig | undefined;
   /** The ARGs declared so far, for the history of RUN. */

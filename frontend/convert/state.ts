@@ -5,7 +5,7 @@ import { Versions } from './versions.ts';
 import type { Env } from './words.ts';
 
 /** What the steps of a stage hand from one to the next. Immutable: `with…` give a changed copy. */
-export interface State {
+export interface StageState {
   /** Undefined for the empty tree. */
   readonly tree: DraftEdge | undefined;
   readonly env: Environment;
@@ -17,7 +17,7 @@ export interface State {
   readonly platform: Platform | undefined;
 }
 
-export function emptyState(tree: DraftEdge | undefined, platform?: Platform): State {
+export function emptyState(tree: DraftEdge | undefined, platform?: Platform): StageState {
   return { tree, env: Environment.empty(), dir: '/', user: '', network: 0, hostname: '', platform };
 }
 
@@ -72,7 +72,7 @@ export class Environment implements Env, Iterable<readonly [string, string]> {
   }
 }
 
-export function withEnv(state: State, entries: Iterable<readonly [string, string]>): State {
+export function withEnv(state: StageState, entries: Iterable<readonly [string, string]>): StageState {
   return { ...state, env: state.env.with(entries) };
 }
 

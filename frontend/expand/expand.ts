@@ -28,7 +28,7 @@ export interface ExpandOptions {
   readonly heredocWords?: boolean;
 }
 
-export interface Expansion {
+export interface ExpandedText {
   readonly text: string;
   /** `text` split at white space that is not quoted; empty pieces left out. */
   readonly words: readonly string[];
@@ -38,7 +38,7 @@ export interface Expansion {
   readonly unmatched: ReadonlySet<string>;
 }
 
-export interface Environment {
+export interface Variables {
   get(name: string): string | undefined;
 }
 
@@ -49,7 +49,7 @@ const SPECIAL = { '\\': /[$'"\\]/, '`': /[$'"`]/ };
  * Expands `word`. Throws KILN_DOCKERFILE_EXPANSION for a malformed word, KILN_DOCKERFILE_VARIABLE_REQUIRED for `${x:?message}`, both
  * without a place, which the caller knows. Linear in the word; a single `${…}` of more than 4,000 parts is KILN_DOCKERFILE_TOO_COMPLEX.
  */
-export function expandWord(word: string, environment: Environment, options: ExpandOptions = {}): Expansion {
+export function expandWord(word: string, environment: Variables, options: ExpandOptions = {}): ExpandedText {
   const escapeChar = options.escape ?? '\\';
   if (!SPECIAL[escapeChar].test(word)) {
     const words = new WordList(options.heredocWords ?? false);
@@ -117,13 +117,13 @@ type Substitution =
 
 class Expander {
   readonly #word: string;
-  readonly #environment: Environment;
+  readonly #environment: Variables;
   readonly #options: ExpandOptions & { readonly escape: '\\' | '`' };
   readonly #lexer: WordLexer;
   readonly #used = new Set<string>();
   readonly #unmatched = new Set<string>();
 
-  constructor(word: string, environment: Environment, options: ExpandOptions & { readonly escape: '\\' | '`' }) {
+  constructor(word: string, environment: Variables, options: ExpandOptions & { readonly escape: '\\' | '`' }) {
     this.#word = word;
     this.#environment = environment;
     this.#options = options;
@@ -131,7 +131,7 @@ class Expander {
   }
 
   /** The top level of the word is walked token by token; only what stands inside `${…}` needs the grammar. */
-  run(): Expansion {
+  run(): ExpandedText {
     const { rawQuotes = false, rawEscapes = false, heredocWords = false } = this.#options;
     const text: string[] = [];
     const words = new WordList(heredocWords);

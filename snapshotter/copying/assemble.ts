@@ -25,7 +25,7 @@ export interface AssembleInput {
 }
 
 /** Makes the tree that a mount of the layers would show. */
-export function assemble({ layers, root, files, record, blind }: AssembleInput, { check }: JobContext): void {
+export function assembleTree({ layers, root, files, record, blind }: AssembleInput, { check }: JobContext): void {
   const top = openat(AT.FDCWD, root, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
   try {
     const tree = new Tree(top, files === 'link' ? linkEntry : copyEntry, check, blind ?? false);

@@ -6,7 +6,7 @@ import { listDirectory } from '../sys/rooted.ts';
 import { fdPath } from '../sys/xattr.ts';
 import type { JobContext } from '../workers/job.ts';
 import { dressDirectory } from './entry.ts';
-import { type FilesAre, identityOf, isAfter, type Recorded, readIdentities } from './identity.ts';
+import { type FilesAre, identityText, isAfter, type Recorded, readIdentities } from './identity.ts';
 
 export interface GatherInput {
   /** The tree that `assemble` made, as it is now. What was changed is moved out of it. */
@@ -42,7 +42,7 @@ export function gather({ root, record, files, filesAre, marks }: GatherInput, { 
       const known = before.get(name);
       const stat = statOf(dir, name);
       if (known?.children && isDirectory(stat)) inDirectory(dir, name, stat, known, upper);
-      else if (known === undefined || identityOf(dir, name, stat, filesAre) !== known.identity || isDoubtful(stat))
+      else if (known === undefined || identityText(dir, name, stat, filesAre) !== known.identity || isDoubtful(stat))
         renameat2(dir, name, upper(), name);
     }
     const left = new Set(names);
@@ -50,7 +50,7 @@ export function gather({ root, record, files, filesAre, marks }: GatherInput, { 
   };
 
   const inDirectory = (dir: number, name: string, stat: Stat, known: Recorded, upper: () => number) => {
-    const now = identityOf(dir, name, stat, filesAre);
+    const now = identityText(dir, name, stat, filesAre);
     if (inodeOf(now) !== inodeOf(known.identity)) {
       // Another directory of that name: nothing below counts any more.
       renameat2(dir, name, upper(), name);

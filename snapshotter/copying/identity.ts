@@ -30,7 +30,7 @@ export interface RecordedTree {
  * Of a directory the size and the mtime are left out, and its birth tells it from another that got its inode number. The ctime comes last: of a
  * directory it changes with what is in it.
  */
-export function identityOf(dir: number, name: string, stat: Stat, files: FilesAre): string {
+export function identityText(dir: number, name: string, stat: Stat, files: FilesAre): string {
   const isDirectory = (stat.mode & S.IFMT) === S.IFDIR;
   const { mode, uid, gid, ino, rdevMajor, rdevMinor, size, mtime, ctime } = stat;
   const own = isDirectory ? birthOf(dir, name) : `${size},${mtime.sec}.${mtime.nsec}`;
@@ -51,7 +51,7 @@ export class IdentityRecorder {
 
   add(dir: number, name: string, path: string, stat: Stat): void {
     if (isAfter(stat.ctime, this.#latest)) this.#latest = stat.ctime;
-    this.#parts.push(nameBytes(path), NUL, Buffer.from(identityOf(dir, name, stat, this.#files)), NUL);
+    this.#parts.push(nameBytes(path), NUL, Buffer.from(identityText(dir, name, stat, this.#files)), NUL);
   }
 
   /** Writes the record to the new file `file`, once the clock of its file system has moved on from the last change, if that is soon. */

@@ -22,7 +22,7 @@ import { stat } from '../sys/calls.ts';
 import { unmount } from '../sys/mount.ts';
 import { enterPrivateMounts } from '../sys/namespace.ts';
 import { mountOverlay } from '../sys/overlay.ts';
-import { assemble } from './assemble.ts';
+import { assembleTree } from './assemble.ts';
 import { copyEntry, linkOrCopy } from './entry.ts';
 import { overlayObstacle, unholdable } from './filesystem.ts';
 import { gather } from './gather.ts';
@@ -43,7 +43,7 @@ function changed(lower: string, marks: 'overlay' | 'socket'): string {
   const root = directory(`${marks}/root`);
   const files = directory(`${marks}/fs`);
   const record = join(top, marks, 'record');
-  assemble({ layers: [lower], root, files: 'copy', record }, context);
+  assembleTree({ layers: [lower], root, files: 'copy', record }, context);
   rmSync(join(root, 'gone'));
   rmSync(join(root, 'd'), { recursive: true });
   mkdirSync(join(root, 'd'));
@@ -76,7 +76,7 @@ test('both forms of marks make the same tar, and the same tree by copy; that of 
   assert.equal(await describeLayer({ files: layers.overlay }, context), await describeLayer({ files: layers.socket }, context));
   for (const [marks, files] of Object.entries(layers)) {
     const root = directory(`view-${marks}`);
-    assemble({ layers: [lower, files], root, files: 'link' }, context);
+    assembleTree({ layers: [lower, files], root, files: 'link' }, context);
     assert.equal(listing(root), EXPECTED, marks);
   }
   const target = directory('mounted');
@@ -94,7 +94,7 @@ test('a process that cannot see marks is told, wherever one would matter', () =>
   mkdirSync(join(above, 'd'));
   chmodSync(join(above, 'd'), 0o755);
   const blind = (layers: readonly string[], name: string) =>
-    assemble({ layers, root: directory(name), files: 'link', blind: true }, context);
+    assembleTree({ layers, root: directory(name), files: 'link', blind: true }, context);
   blind([lower], 'alone');
   assert.throws(
     () => blind([lower, above], 'together'),

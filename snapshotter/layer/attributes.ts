@@ -10,7 +10,7 @@ function xattrAllowed(name: string): boolean {
 }
 
 /** Owner, mode, attributes and times of an open file. Owner first: changing it clears setuid and capabilities. */
-export function applyToFd(fd: number, entry: TarEntry, withTimes: boolean): void {
+export function applyEntryToFd(fd: number, entry: TarEntry, withTimes: boolean): void {
   fchown(fd, entry.uid, entry.gid);
   fchmod(fd, entry.mode);
   setXattrs(fdPath(fd), entry, true);
@@ -18,7 +18,7 @@ export function applyToFd(fd: number, entry: TarEntry, withTimes: boolean): void
 }
 
 /** The same for what cannot be opened: a symlink, a device, a fifo. */
-export function applyToName(dir: number, name: string, entry: TarEntry): void {
+export function applyEntryToName(dir: number, name: string, entry: TarEntry): void {
   fchownat(dir, name, entry.uid, entry.gid);
   if (entry.type !== 'symlink') {
     fchmodat(dir, name, entry.mode);

@@ -3,7 +3,7 @@ import { makedev, type Timespec, tryStat, utimensat } from '../sys/calls.ts';
 import { AT, O } from '../sys/constants.ts';
 import { openRoot, type Root } from '../sys/rooted.ts';
 import { fdPath } from '../sys/xattr.ts';
-import { applyToFd, applyToName } from './attributes.ts';
+import { applyEntryToFd, applyEntryToName } from './attributes.ts';
 import { entryPath, whiteoutOf } from './entry-path.ts';
 import { malformed } from './refusal.ts';
 import type { TarEntry } from './tar.ts';
@@ -53,7 +53,7 @@ export class MountWriter implements TarHandler, Disposable {
 
   end(): void {
     if (this.#file < 0 || !this.#entry) return;
-    applyToFd(this.#file, this.#entry, true);
+    applyEntryToFd(this.#file, this.#entry, true);
     closeSync(this.#file);
     this.#file = -1;
   }
@@ -106,7 +106,7 @@ export class MountWriter implements TarHandler, Disposable {
     }
     const { dir, name } = this.#root.parent(path);
     try {
-      applyToName(dir, name, entry);
+      applyEntryToName(dir, name, entry);
     } finally {
       closeSync(dir);
     }
@@ -129,7 +129,7 @@ export class MountWriter implements TarHandler, Disposable {
   #dress(path: string, entry: TarEntry): void {
     const fd = this.#root.open(path === '' ? '/' : path, O.RDONLY | O.DIRECTORY, { follow: false });
     try {
-      applyToFd(fd, entry, false);
+      applyEntryToFd(fd, entry, false);
     } finally {
       closeSync(fd);
     }

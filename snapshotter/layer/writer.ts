@@ -17,7 +17,7 @@ import { ERRNO, SysError } from '../sys/native.ts';
 import { removeAt } from '../sys/rooted.ts';
 import { inUserNamespace } from '../sys/usernamespace.ts';
 import { fdPath } from '../sys/xattr.ts';
-import { applyToFd, applyToName } from './attributes.ts';
+import { applyEntryToFd, applyEntryToName } from './attributes.ts';
 import { type EntryPath, entryPath, whiteoutOf } from './entry-path.ts';
 import { isWhiteout, type MarkForm, makeOpaque, makeWhiteout } from './marks.ts';
 import { malformed } from './refusal.ts';
@@ -77,7 +77,7 @@ export class LayerWriter implements TarHandler, Disposable {
 
   end(): void {
     if (this.#file < 0 || !this.#entry) return;
-    applyToFd(this.#file, this.#entry, true);
+    applyEntryToFd(this.#file, this.#entry, true);
     closeSync(this.#file);
     this.#file = -1;
   }
@@ -102,7 +102,7 @@ export class LayerWriter implements TarHandler, Disposable {
   /** The root's entry gives it owner, mode and time; as anything but a directory it is an attack. */
   #root(entry: TarEntry): void {
     if (entry.type !== 'directory') throw malformed(`the root is a ${entry.type}`);
-    applyToFd(this.#top, entry, false);
+    applyEntryToFd(this.#top, entry, false);
     this.#times.set('', entry.mtime);
   }
 
@@ -173,7 +173,7 @@ export class LayerWriter implements TarHandler, Disposable {
         mknodat(dir, name, (entry.type === 'char' ? S_IFCHR : S_IFBLK) | 0o600, makedev(entry.devMajor, entry.devMinor));
         break;
     }
-    applyToName(dir, name, entry);
+    applyEntryToName(dir, name, entry);
   }
 
   /** A directory in the place of a whiteout (or of a file) hides what lower layers have under its name. */
@@ -189,7 +189,7 @@ export class LayerWriter implements TarHandler, Disposable {
     }
     const fd = this.#directory(full);
     if (replaced) makeOpaque(fd, this.#form);
-    applyToFd(fd, entry, false);
+    applyEntryToFd(fd, entry, false);
     this.#times.set(full, entry.mtime);
   }
 

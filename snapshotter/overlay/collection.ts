@@ -88,7 +88,11 @@ export function layerSizes(store: Store): Map<LayerId, number> {
  * reads what is there, removes its own rows and answers what goes. Layers and blobs that it names are then moved out of sight, each in a
  * transaction in which a process that wants it back may come first, and removed when nobody looks for them any more.
  */
-export async function collect(store: Store, signal: AbortSignal, decide: (deciding: Deciding) => Condemned): Promise<void> {
+export async function collectGarbage(
+  store: Store,
+  signal: AbortSignal,
+  decide: (deciding: Deciding) => Condemned,
+): Promise<void> {
   await withLockFile(join(store.tmp, 'locks', 'collector'), signal, async () => {
     const trash: string[] = [];
     {

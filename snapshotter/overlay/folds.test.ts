@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { randomOf } from '../../base/testing/random.ts';
-import { assemble } from '../copying/assemble.ts';
+import { assembleTree } from '../copying/assemble.ts';
 import { makeOpaque, makeWhiteout } from '../layer/marks.ts';
 import type { ScratchDir } from '../store/scratch.ts';
 import { openat } from '../sys/calls.ts';
@@ -93,7 +93,7 @@ test('a stack that is folded shows what the kernel shows of all its layers', asy
       {
         assemble: async (input) => {
           assembled++;
-          assemble(input, { check: () => {} });
+          assembleTree(input, { check: () => {} });
         },
       },
     );

@@ -65,7 +65,7 @@ const TYPES: Record<Compression, string> = {
 
 /** The media type of a layer whose bytes have this compression: `stated` when that agrees. */
 export function typeFor(compression: Compression, stated: string): string {
-  return compressionOf(stated) === compression ? stated : TYPES[compression];
+  return knownCompression(stated) === compression ? stated : TYPES[compression];
 }
 
 /** A row that can be believed; one that cannot costs a blob that is made, or fetched, once more. */
@@ -74,14 +74,14 @@ export function isSoundForm({ diff_id, digest, size, media_type, compression, va
     isDigest(diff_id) &&
     isDigest(digest) &&
     Number.isSafeInteger(size) &&
-    compressionOf(media_type) !== undefined &&
+    knownCompression(media_type) !== undefined &&
     (compression === 'uncompressed' || compression === 'gzip' || compression === 'zstd') &&
     typeof variant === 'string'
   );
 }
 
 /** The compression that a layer's media type tells, or undefined for one that is no layer we know. */
-export function compressionOf(mediaType: string): Compression | undefined {
+export function knownCompression(mediaType: string): Compression | undefined {
   switch (mediaType) {
     case MEDIA.ociLayer:
     case MEDIA.dockerLayer:

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestOf } from '../../base/digest.ts';
-import { collect } from '../overlay/collection.ts';
+import { collectGarbage } from '../overlay/collection.ts';
 import { openContent } from './content.ts';
 import { blobHold, heldNames, raiseGate } from './leases.ts';
 import { thisOwner } from './owner.ts';
@@ -50,7 +50,7 @@ test('a collector sees what is in use, and takes only what it names', async ({ m
   mine.close();
   const reopened = openStore(mine.root);
   assert.is(openContent(reopened).size(digest), bytes.length);
-  await collect(other, never, ({ inUse }) => {
+  await collectGarbage(other, never, ({ inUse }) => {
     assert.ok(inUse({ blob: digest }));
     assert.not(inUse({ blob: digestOf(second) }));
     return { layers: [], blobs: [digestOf(second)] };
@@ -68,7 +68,7 @@ test('who asks for a condemned blob before it is moved gets it back', async ({ m
     other.db.run('INSERT INTO condemned (name) VALUES (?)', blobHold(digest));
     assert.is(openContent(user).size(digest), bytes.length);
   }
-  await collect(other, never, () => ({ layers: [], blobs: [] }));
+  await collectGarbage(other, never, () => ({ layers: [], blobs: [] }));
   assert.equal(openContent(user).read(digest), bytes);
   user.close();
 });
@@ -77,7 +77,7 @@ test('what a killed collector had condemned goes with the next collection', asyn
   openContent(mine).put(bytes);
   mine.close();
   other.db.run('INSERT INTO condemned (name) VALUES (?)', blobHold(digest));
-  await collect(other, never, () => ({ layers: [], blobs: [] }));
+  await collectGarbage(other, never, () => ({ layers: [], blobs: [] }));
   assert.equal(readdirSync(other.blobs), []);
   assert.is(existsSync(join(other.root, 'leases', 'gate')), false);
 });

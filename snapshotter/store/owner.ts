@@ -7,19 +7,19 @@ import { errnoOf } from '../../base/errors.ts';
  *
  *     <boot id, 32 hex>-<pid namespace>-<pid>-<start time in clock ticks since boot>
  */
-export type Owner = string;
+export type ScratchOwner = string;
 
 /** After this long an owner we cannot look at (another container on the same store) counts as dead. */
 const FOREIGN_AGE_MS = 7 * 24 * 3600 * 1000;
 
-let self: { boot: string; namespace: string; owner: Owner } | undefined;
+let self: { boot: string; namespace: string; owner: ScratchOwner } | undefined;
 
 /** The boot this process runs in, 32 hex characters. */
 export function bootId(): string {
   return identity().boot;
 }
 
-export function thisOwner(): Owner {
+export function thisOwner(): ScratchOwner {
   return identity().owner;
 }
 
@@ -36,7 +36,7 @@ export function isAlive(name: string, directory: string): boolean {
   return startTime(match[3] as string) === match[4];
 }
 
-function identity(): { boot: string; namespace: string; owner: Owner } {
+function identity(): { boot: string; namespace: string; owner: ScratchOwner } {
   if (self) return self;
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim().replaceAll('-', '');
   const namespace = /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '0';

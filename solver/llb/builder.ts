@@ -41,7 +41,7 @@ function source(
   caps: readonly (string | false)[],
   platform?: Platform,
 ): Made {
-  const op: ops.Op = { kind: 'source', source: { identifier, attrs }, ...(platform && { platform }), constraints: {} };
+  const op: ops.LlbOp = { kind: 'source', source: { identifier, attrs }, ...(platform && { platform }), constraints: {} };
   return { op, inputs: [], metadata: metadata(note, caps) };
 }
 
@@ -347,7 +347,7 @@ export interface Owner {
 export type OwnerId = { readonly name: string } | { readonly id: number };
 
 /** One action of a file op; each works on the result of the one before it. */
-export type FileStep =
+export type FileChange =
   | {
       readonly kind: 'copy';
       readonly from: DraftEdge | undefined;
@@ -363,7 +363,7 @@ export type FileStep =
   | { readonly kind: 'symlink'; readonly symlink: Omit<ops.FileActionSymlink, 'owner'>; readonly owner?: Owner | undefined };
 
 /** Changes the file tree `base` by `steps`; only the result of the last one is kept. */
-export function fileOp(base: DraftEdge | undefined, steps: readonly FileStep[], note: Note): DraftEdge {
+export function fileChanges(base: DraftEdge | undefined, steps: readonly FileChange[], note: Note): DraftEdge {
   const sources = steps.map((step) => (step.kind === 'copy' ? step.from : undefined));
   return edge({
     parents: [base, ...sources.toReversed()].filter((from) => from !== undefined),
@@ -386,7 +386,7 @@ export function fileOp(base: DraftEdge | undefined, steps: readonly FileStep[], 
   });
 }
 
-function lowerStep(step: FileStep, base: number): ops.FileAction['action'] {
+function lowerStep(step: FileChange, base: number): ops.FileAction['action'] {
   switch (step.kind) {
     case 'copy':
       return { kind: 'copy', copy: { ...step.copy, ...lowerOwner(step.owner, base) } };

@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
-import { diff, type ExecSpec, exec, fileOp, imageSource, localSource, merge } from './builder.ts';
+import { diff, type ExecSpec, exec, fileChanges, imageSource, localSource, merge } from './builder.ts';
 import { definitionJson, marshalDefinition, toDefinition } from './definition.ts';
 import { type DraftEdge, seal } from './draft.ts';
 import type { LlbEdge } from './graph.ts';
@@ -43,16 +43,20 @@ function run(root: DraftEdge | undefined, command: string, more: Partial<ExecSpe
 function copy(from: DraftEdge | undefined, to: DraftEdge | undefined, name = 'copy'): DraftEdge {
   const nothing = { followSymlink: false, dirCopyContents: false, attemptUnpackDockerCompatibility: false, createDestPath: true };
   const wild = { allowWildcard: false, allowEmptyWildcard: false };
-  return fileOp(to, [{ kind: 'copy', from, copy: { src: '/a', dest: '/a', mode: -1, timestamp: -1, ...nothing, ...wild } }], {
-    name,
-  });
+  return fileChanges(
+    to,
+    [{ kind: 'copy', from, copy: { src: '/a', dest: '/a', mode: -1, timestamp: -1, ...nothing, ...wild } }],
+    {
+      name,
+    },
+  );
 }
 
 const names = (edge: LlbEdge): (string | undefined)[] => topological(edge).map((v) => v.metadata.description['llb.customname']);
 
 test('a definition comes back from its bytes as the same graph', () => {
   const group = { id: 'g', name: 'n', weak: true };
-  const layer = fileOp(undefined, [{ kind: 'mkdir', mkdir: { path: '/d', mode: 1, makeParents: true, timestamp: -1 } }], {
+  const layer = fileChanges(undefined, [{ kind: 'mkdir', mkdir: { path: '/d', mode: 1, makeParents: true, timestamp: -1 } }], {
     name: 'l',
     progressGroup: group,
     ignoreCache: true,
@@ -85,9 +89,9 @@ test('the last entry names the result and asks for what all others use', () => {
 
 test('inputs come before what reads them, the sources of a file op after its base and from the last to the first', () => {
   const [one, two] = ['one', 'two'].map((name) =>
-    fileOp(undefined, [{ kind: 'mkdir', mkdir: { path: name, mode: 0, makeParents: false, timestamp: 0 } }], { name }),
+    fileChanges(undefined, [{ kind: 'mkdir', mkdir: { path: name, mode: 0, makeParents: false, timestamp: 0 } }], { name }),
   );
-  const both = fileOp(
+  const both = fileChanges(
     run(base, 'r'),
     [one, two].map((from) => ({ kind: 'rm', rm: { path: '/', allowNotFound: false, allowWildcard: false }, from }) as const),
     { name: 'x' },

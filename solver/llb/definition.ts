@@ -4,7 +4,7 @@ import type { SourceText } from '../../base/errors.ts';
 import * as fields from './fields.ts';
 import type { LlbEdge, LlbVertex, OpMetadata, SourceRange } from './graph.ts';
 import { marshalResult } from './marshal.ts';
-import type { Op } from './ops.ts';
+import type { LlbOp } from './ops.ts';
 import { topological } from './walk.ts';
 import * as wire from './wire.ts';
 
@@ -122,7 +122,7 @@ function writeLocation(out: PbfWriter, range: SourceRange, sourceIndex: number):
 /** One vertex as `kiln debug dump-llb` prints it. */
 export interface JsonVertex {
   readonly digest: Digest;
-  readonly op: Op;
+  readonly op: LlbOp;
   /** `digest:output` */
   readonly inputs: readonly string[];
   readonly metadata: Omit<DefinitionMetadata, 'caps'> & {

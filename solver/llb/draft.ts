@@ -2,7 +2,7 @@ import { type Digest, digestOf } from '../../base/digest.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { LlbEdge, LlbVertex, OpMetadata } from './graph.ts';
 import { marshalOp } from './marshal.ts';
-import type { Op } from './ops.ts';
+import type { LlbOp } from './ops.ts';
 
 /**
  * A vertex that is still being described: what it needs of its parents (their digests) and of the build (which files of the context
@@ -27,7 +27,7 @@ export interface SealContext {
 }
 
 export interface Made {
-  readonly op: Op;
+  readonly op: LlbOp;
   readonly inputs: readonly LlbEdge[];
   readonly metadata: OpMetadata;
 }

@@ -8,7 +8,7 @@ import { mutateBytes } from '../../base/testing/mutate.ts';
 import { randomOf } from '../../base/testing/random.ts';
 import { type JsonVertex, marshalDefinition } from './definition.ts';
 import { marshalOp, marshalResult } from './marshal.ts';
-import type { Op } from './ops.ts';
+import type { LlbOp } from './ops.ts';
 import { parseDefinition } from './parse.ts';
 import { unmarshalOp } from './unmarshal.ts';
 
@@ -42,7 +42,7 @@ function bytesOf({ op, inputs, digest }: JsonVertex): Uint8Array {
   const revived = JSON.parse(JSON.stringify(op), (key, value) => {
     if (key === 'data') return Buffer.from(value, 'base64');
     return key === 'timestamp' && typeof value === 'string' ? BigInt(value) : value;
-  }) as Op;
+  }) as LlbOp;
   const bytes = marshalOp(
     revived,
     inputs.map((input) => ({ digest: asDigest(input.slice(0, 71)), index: Number(input.slice(72)) })),

@@ -1,6 +1,6 @@
 import type { Digest } from '../../base/digest.ts';
 import type { SourceText } from '../../base/errors.ts';
-import type { Op } from './ops.ts';
+import type { LlbOp } from './ops.ts';
 
 /**
  * An LLB graph in memory. A vertex is immutable and named by the digest of its marshalled op; equal ops are one vertex. Built by
@@ -10,7 +10,7 @@ export interface LlbVertex {
   readonly digest: Digest;
   /** The deterministic bytes of pb.Op. */
   readonly bytes: Uint8Array;
-  readonly op: Op;
+  readonly op: LlbOp;
   readonly inputs: readonly LlbEdge[];
   readonly metadata: OpMetadata;
 }

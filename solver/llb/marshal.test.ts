@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { marshalOp, marshalResult, type OpInput } from './marshal.ts';
-import type { FileAction, Op } from './ops.ts';
+import type { FileAction, LlbOp } from './ops.ts';
 import { unmarshalOp } from './unmarshal.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
@@ -32,7 +32,7 @@ const copy: FileAction['action'] = {
   },
 };
 
-const samples: readonly Op[] = [
+const samples: readonly LlbOp[] = [
   { kind: 'source', source: { identifier: 'local://context', attrs: { b: '', a: 'é😀', '': 'x' } }, constraints: {} },
   {
     kind: 'exec',
@@ -128,18 +128,18 @@ test('an op comes back from its bytes as it was', () => {
     const bytes = marshalOp(op, inputs);
     const read = unmarshalOp(bytes);
     assert.equal(read, { op, inputs });
-    assert.is(hex(marshalOp(read.op as Op, read.inputs)), hex(bytes));
+    assert.is(hex(marshalOp(read.op as LlbOp, read.inputs)), hex(bytes));
   }
 });
 
 test('a oneof comes after all other fields, an empty message is kept, a zero is not', () => {
-  const op: Op = { kind: 'merge', merge: { inputs: [{ input: 0 }, { input: 1 }] }, constraints: {} };
+  const op: LlbOp = { kind: 'merge', merge: { inputs: [{ input: 0 }, { input: 1 }] }, constraints: {} };
   assert.is(hex(marshalOp(op, [])), '5a00' + '3206' + '0a00' + '0a020801');
 });
 
 test('the number 0 of a user is written, since it is a choice and not a default', () => {
   const mkdir = { path: '', mode: 0, makeParents: false, owner: { user: { by: 'id' as const, id: 0 } }, timestamp: 0 };
-  const op: Op = {
+  const op: LlbOp = {
     kind: 'file',
     file: { actions: [{ input: 0, secondaryInput: 0, output: 0, action: { kind: 'mkdir', mkdir } }] },
   };
@@ -157,7 +157,7 @@ test('map keys are in the order of their bytes, whatever order they were set in'
 });
 
 test('a negative number takes ten bytes', () => {
-  const op: Op = { kind: 'diff', diff: { lower: { input: -1 }, upper: { input: 0 } } };
+  const op: LlbOp = { kind: 'diff', diff: { lower: { input: -1 }, upper: { input: 0 } } };
   assert.is(hex(marshalOp(op, [])), `3a0f0a0b08${'ff'.repeat(9)}011200`);
 });
 
@@ -167,7 +167,7 @@ test('the entry for the result has an input and no kind', () => {
 });
 
 test('fields that are not known are skipped', () => {
-  const bytes = marshalOp(samples[0] as Op, []);
+  const bytes = marshalOp(samples[0] as LlbOp, []);
   const unknown = Buffer.from('f80601' + 'fa060141' + 'fd0600000000' + 'f9060000000000000000', 'hex');
   assert.equal(unmarshalOp(Buffer.concat([bytes, unknown])).op, samples[0]);
 });

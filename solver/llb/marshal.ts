@@ -16,7 +16,7 @@ export interface OpInput {
  * sha256 of these bytes is the vertex digest, so every byte counts. Fields are in order of number, except that the members of a
  * oneof come after all other fields of their message; maps are sorted; zero scalars are left out, empty messages are not.
  */
-export function marshalOp(op: ops.Op, inputs: readonly OpInput[]): Uint8Array {
+export function marshalOp(op: ops.LlbOp, inputs: readonly OpInput[]): Uint8Array {
   return wire.encode((out) => {
     for (const input of inputs) writeInput(out, input);
     wire.writeMessage(out, fields.OP.platform, writePlatform, op.platform);

@@ -4,7 +4,7 @@ import type { Platform } from '../../base/platform.ts';
  * The LLB op messages (BuildKit solver/pb/ops.proto) as TypeScript values. Only what is set goes on the wire; an absent field and a
  * proto3 zero value are the same. `marshal.ts` turns a value into the deterministic bytes whose sha256 is the vertex digest.
  */
-export type Op =
+export type LlbOp =
   | { readonly kind: 'source'; readonly source: SourceOp; readonly platform?: Platform; readonly constraints?: WorkerConstraints }
   | { readonly kind: 'exec'; readonly exec: ExecOp; readonly platform?: Platform; readonly constraints?: WorkerConstraints }
   | { readonly kind: 'file'; readonly file: FileOp; readonly platform?: Platform; readonly constraints?: WorkerConstraints }

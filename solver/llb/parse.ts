@@ -2,9 +2,9 @@ import { type Digest, digestOf } from '../../base/digest.ts';
 import type { SourceText } from '../../base/errors.ts';
 import * as fields from './fields.ts';
 import type { LlbEdge, LlbVertex, OpMetadata, SourceRange } from './graph.ts';
-import type { Op } from './ops.ts';
+import type { LlbOp } from './ops.ts';
 import { readMap, readTextMap, unmarshalOp } from './unmarshal.ts';
-import { asBool, asBytes, asInt, asText, malformed, readFields, type WireField } from './wire.ts';
+import { asBool, asBytes, asInt, asText, malformedGraph, readFields, type WireField } from './wire.ts';
 
 /**
  * Reads pb.Definition and gives the edge it stands for; undefined for an empty definition. Every input must name an op that comes
@@ -23,16 +23,16 @@ export function parseDefinition(bytes: Uint8Array): LlbEdge | undefined {
   const vertices = new Map<Digest, LlbVertex>();
   let result: LlbEdge | undefined;
   for (const bytes of defs) {
-    if (result) throw malformed('an op comes after the result');
+    if (result) throw malformedGraph('an op comes after the result');
     const { op, inputs: names } = unmarshalOp(bytes);
     const inputs = names.map(({ digest, index }) => {
       const vertex = vertices.get(digest);
-      if (!vertex) throw malformed(`input ${digest} is not defined before it is used`);
-      if (index < 0) throw malformed(`output ${index} of ${digest} does not exist`);
+      if (!vertex) throw malformedGraph(`input ${digest} is not defined before it is used`);
+      if (index < 0) throw malformedGraph(`output ${index} of ${digest} does not exist`);
       return { vertex, output: index };
     });
     if (!op) {
-      if (inputs.length !== 1) throw malformed('the result must have one input');
+      if (inputs.length !== 1) throw malformedGraph('the result must have one input');
       result = inputs[0];
       continue;
     }
@@ -41,14 +41,14 @@ export function parseDefinition(bytes: Uint8Array): LlbEdge | undefined {
     const found = metadata.get(digest) ?? { description: {}, caps: [] };
     vertices.set(digest, { digest, bytes, op, inputs, metadata: { ...found, locations: locations.get(digest) ?? [] } });
   }
-  if (!result && vertices.size > 0) throw malformed('the result is missing');
+  if (!result && vertices.size > 0) throw malformedGraph('the result is missing');
   return result;
 }
 
 /** Throws when an op names an input that it does not have. */
-function checkIndexes(op: Op, inputs: number): void {
+function checkIndexes(op: LlbOp, inputs: number): void {
   const within = (index: number, limit: number): void => {
-    if (index < -1 || index >= limit) throw malformed(`input ${index} of ${limit} does not exist`);
+    if (index < -1 || index >= limit) throw malformedGraph(`input ${index} of ${limit} does not exist`);
   };
   switch (op.kind) {
     case 'exec':
@@ -73,14 +73,14 @@ function checkIndexes(op: Op, inputs: number): void {
       for (const { input } of Object.values(op.build.inputs)) within(input, inputs);
       return;
     case 'source':
-      if (inputs > 0) throw malformed('a source has no inputs');
+      if (inputs > 0) throw malformedGraph('a source has no inputs');
       return;
     default:
       op satisfies never;
   }
 }
 
-type FileActionKind = Extract<Op, { kind: 'file' }>['file']['actions'][number]['action'];
+type FileActionKind = Extract<LlbOp, { kind: 'file' }>['file']['actions'][number]['action'];
 
 function owners(action: FileActionKind) {
   if (action.kind === 'rm') return [];

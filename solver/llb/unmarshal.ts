@@ -3,11 +3,11 @@ import type { Platform } from '../../base/platform.ts';
 import * as fields from './fields.ts';
 import type { OpInput } from './marshal.ts';
 import type * as ops from './ops.ts';
-import { asBigInt, asBool, asBytes, asInt, asText, malformed, readFields, type WireField } from './wire.ts';
+import { asBigInt, asBool, asBytes, asInt, asText, malformedGraph, readFields, type WireField } from './wire.ts';
 
 /** An op as it was read: `op` is undefined for the last entry of a definition, which only has an input. */
 export interface ReadOp {
-  readonly op: ops.Op | undefined;
+  readonly op: ops.LlbOp | undefined;
   readonly inputs: readonly OpInput[];
 }
 
@@ -30,7 +30,7 @@ export function unmarshalOp(bytes: Uint8Array): ReadOp {
   return { op, inputs };
 }
 
-type KindOnly = ops.Op extends infer O ? (O extends ops.Op ? Omit<O, 'platform' | 'constraints'> : never) : never;
+type KindOnly = ops.LlbOp extends infer O ? (O extends ops.LlbOp ? Omit<O, 'platform' | 'constraints'> : never) : never;
 
 function readKind(field: WireField): KindOnly | undefined {
   switch (field.number) {
@@ -83,7 +83,7 @@ function time(field: WireField | undefined): number | bigint {
 
 function choice<T extends number>(field: WireField | undefined, last: T): T {
   const value = int(field);
-  if (value < 0 || value > last) throw malformed(`${value} is not one of its choices`);
+  if (value < 0 || value > last) throw malformedGraph(`${value} is not one of its choices`);
   return value as T;
 }
 
@@ -103,7 +103,7 @@ export function readMap<T>(entries: readonly WireField[], read: (value: WireFiel
 function readInput(bytes: Uint8Array): OpInput {
   const { one } = collect(bytes);
   const digest = text(one(fields.INPUT.digest));
-  if (!isDigest(digest)) throw malformed(`${JSON.stringify(digest.slice(0, 80))} is not a digest`);
+  if (!isDigest(digest)) throw malformedGraph(`${JSON.stringify(digest.slice(0, 80))} is not a digest`);
   return { digest, index: int(one(fields.INPUT.index)) };
 }
 
@@ -199,13 +199,13 @@ function readPackedInts(field: WireField): number[] {
   for (const byte of field.bytes) {
     value |= BigInt(byte & 0x7f) << shift;
     shift += 7n;
-    if (shift > 70n) throw malformed('a number is longer than ten bytes');
+    if (shift > 70n) throw malformedGraph('a number is longer than ten bytes');
     if (byte >= 0x80) continue;
     values.push(Number(BigInt.asIntN(32, value)));
     value = 0n;
     shift = 0n;
   }
-  if (shift !== 0n) throw malformed('a number is cut off');
+  if (shift !== 0n) throw malformedGraph('a number is cut off');
   return values;
 }
 
@@ -277,7 +277,7 @@ const ACTIONS = [copy, mkfile, mkdir, rm, symlink];
 
 function readActionKind(one: (n: number) => WireField | undefined): ops.FileAction['action'] {
   const number = ACTIONS.find((n) => one(n) !== undefined);
-  if (number === undefined) throw malformed('a file action of an unknown kind');
+  if (number === undefined) throw malformedGraph('a file action of an unknown kind');
   const inner = collect(asBytes(one(number) as WireField));
   switch (number) {
     case fields.FILE_ACTION.copy:
@@ -383,7 +383,7 @@ function readDiff(bytes: Uint8Array): ops.DiffOp {
   const { one } = collect(bytes);
   const index = (n: number): { input: number } => {
     const field = one(n);
-    if (!field) throw malformed('a diff without its two inputs');
+    if (!field) throw malformedGraph('a diff without its two inputs');
     return readIndex(asBytes(field));
   };
   return { lower: index(fields.DIFF_OP.lower), upper: index(fields.DIFF_OP.upper) };

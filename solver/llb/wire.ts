@@ -138,14 +138,14 @@ export function* readFields(message: Uint8Array): Generator<WireField> {
     let value = 0n;
     for (let shift = 0n; shift < 70n; shift += 7n) {
       const byte = message[at++];
-      if (byte === undefined) throw malformed('a number is cut off');
+      if (byte === undefined) throw malformedGraph('a number is cut off');
       value |= BigInt(byte & 0x7f) << shift;
       if (byte < 0x80) return BigInt.asUintN(64, value);
     }
-    throw malformed('a number is longer than ten bytes');
+    throw malformedGraph('a number is longer than ten bytes');
   };
   const take = (length: number): Uint8Array => {
-    if (length > message.length - at) throw malformed('a field is longer than its message');
+    if (length > message.length - at) throw malformedGraph('a field is longer than its message');
     const start = at;
     at += length;
     return message.subarray(start, at);
@@ -153,7 +153,7 @@ export function* readFields(message: Uint8Array): Generator<WireField> {
   while (at < message.length) {
     const tag = small();
     const number = Math.floor(tag / 8);
-    if (number < 1 || number > 0x1fffffff) throw malformed(`field number ${number} is out of range`);
+    if (number < 1 || number > 0x1fffffff) throw malformedGraph(`field number ${number} is out of range`);
     switch (tag % 8) {
       case VARINT:
         yield { number, int: varint(), bytes: undefined };
@@ -168,7 +168,7 @@ export function* readFields(message: Uint8Array): Generator<WireField> {
         take(4);
         break;
       default:
-        throw malformed('an unknown wire type');
+        throw malformedGraph('an unknown wire type');
     }
   }
 }
@@ -180,12 +180,12 @@ export function asText(field: WireField): string {
     return utf8.decode(asBytes(field));
   } catch (cause) {
     if (cause instanceof KilnError) throw cause;
-    throw malformed(`field ${field.number} is not UTF-8 text`);
+    throw malformedGraph(`field ${field.number} is not UTF-8 text`);
   }
 }
 
 export function asBytes(field: WireField): Uint8Array {
-  if (field.bytes === undefined) throw malformed(`field ${field.number} has the wrong type`);
+  if (field.bytes === undefined) throw malformedGraph(`field ${field.number} has the wrong type`);
   return field.bytes;
 }
 
@@ -193,12 +193,12 @@ export function asBytes(field: WireField): Uint8Array {
 export function asInt(field: WireField): number {
   const value = asBigInt(field);
   if (value > BigInt(Number.MAX_SAFE_INTEGER) || value < BigInt(Number.MIN_SAFE_INTEGER))
-    throw malformed(`field ${field.number} is too large`);
+    throw malformedGraph(`field ${field.number} is too large`);
   return Number(value);
 }
 
 export function asBigInt(field: WireField): bigint {
-  if (field.int === undefined) throw malformed(`field ${field.number} has the wrong type`);
+  if (field.int === undefined) throw malformedGraph(`field ${field.number} has the wrong type`);
   return BigInt.asIntN(64, field.int);
 }
 
@@ -206,6 +206,6 @@ export function asBool(field: WireField): boolean {
   return asBigInt(field) !== 0n;
 }
 
-export function malformed(what: string): KilnError {
+export function malformedGraph(what: string): KilnError {
   return new KilnError('KILN_LLB_MALFORMED', `the build graph is not well-formed: ${what}`);
 }

@@ -10,7 +10,7 @@ import { type GitRights, gitFor } from './git/repository.ts';
 import { type GitSource, readGitSource } from './git/request.ts';
 import { type Resolved, resolveRef } from './git/resolve.ts';
 import { commitTime, setTimes } from './git/times.ts';
-import type { Secrets } from './secret-text.ts';
+import type { SecretLookup } from './secret-text.ts';
 import { mapping, running, type SourceContext } from './source-context.ts';
 
 /** What git sources need of the World. */
@@ -19,7 +19,7 @@ export interface SourceGitWorld {
   readonly git: GitHost;
   /** What the refs of remotes are in this build, so that all its steps see the same commit. */
   readonly refs: Map<string, Promise<Resolved>>;
-  readonly secret: Secrets;
+  readonly secret: SecretLookup;
 }
 
 /**

@@ -11,7 +11,7 @@ import { fileName } from './http/names.ts';
 import { byteStatus } from './http/progress.ts';
 import { receive } from './http/receive.ts';
 import { type HttpSource, readHttpSource, requestId } from './http/request.ts';
-import type { Secrets } from './secret-text.ts';
+import type { SecretLookup } from './secret-text.ts';
 import { mapping, running, type SourceContext } from './source-context.ts';
 
 /** What http sources need of the World. */
@@ -21,7 +21,7 @@ export interface SourceHttpWorld {
   readonly fetched: FetchedFiles;
   /** Answers of this build, so that each URL is asked once, whoever asks. */
   readonly answers: Map<Digest, Promise<Answer>>;
-  readonly secret: Secrets;
+  readonly secret: SecretLookup;
 }
 
 /** A file as it is on the server now, and the layer that holds it. */

@@ -12,7 +12,7 @@ import type { ExecOp, Mount } from '../../llb/ops.ts';
 import type { BuildResult, DirectoryResult } from '../../result.ts';
 import type { World } from '../../world.ts';
 import { cacheBase } from './cache-base.ts';
-import { copyTree, realSource } from './copied.ts';
+import { copySubtree, realSource } from './copied.ts';
 import { secretMissing } from './secret-missing.ts';
 
 /** Everything an exec op mounts, held open until its process has ended. */
@@ -155,7 +155,7 @@ class Opener {
   async #copied(input: DirectoryResult, path: string): Promise<MountTree> {
     const active = this.#scope.use(await this.#world.snapshotter.prepare(SCRATCH));
     const source = realSource(input, path);
-    await copyTree(input, source, active.root, this.#world, this.#signal);
+    await copySubtree(input, source, active.root, this.#world, this.#signal);
     return { root: active.root, source, active };
   }
 
@@ -210,7 +210,7 @@ class Opener {
       base: base === undefined ? '' : await cacheBase(base, this.#world, this.#signal),
       fresh: this.#fresh,
       fill: async (directory) => {
-        if (base) await copyTree(base, '/', directory, this.#world, this.#signal);
+        if (base) await copySubtree(base, '/', directory, this.#world, this.#signal);
       },
     };
   }

@@ -11,7 +11,7 @@ import { makeParents } from './destination.ts';
 
 /** The actions that read nothing but their own text. Paths are resolved inside the root, links and all, as BuildKit resolves them. */
 
-export function makeDirectory(to: Root, action: FileActionMkDir, overrides: Overrides): void {
+export function performMkdir(to: Root, action: FileActionMkDir, overrides: Overrides): void {
   const mode = action.mode & 0o777;
   if (action.makeParents) {
     makeParents(to, action.path, overrides, mode);

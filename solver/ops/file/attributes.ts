@@ -2,12 +2,12 @@ import type { Xattrs } from '../../../cache/contenthash/xattrs.ts';
 import { fchmod, fchmodat, fchown, fchownat, futimens, type Timespec, utimensat } from '../../../snapshotter/sys/calls.ts';
 import { fdPath, setXattr } from '../../../snapshotter/sys/xattr.ts';
 import type { ModeChange } from './chmod.ts';
-import type { Owner } from './owner.ts';
+import type { OwnerIds } from './owner.ts';
 
 /** What an action lays over the metadata of what it makes. */
 export interface Overrides {
   /** Undefined: as in the source; 0:0 for what has no source. */
-  readonly owner: Owner | undefined;
+  readonly owner: OwnerIds | undefined;
   /** Undefined: as in the source. */
   readonly mode: ModeChange | undefined;
   /** Undefined: as in the source; now for what has no source. */

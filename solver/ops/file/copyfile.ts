@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { closeSync, readSync, writeSync } from 'node:fs';
-import { combine } from '../../../cache/contenthash/filehash.ts';
+import { digestWithXattrs } from '../../../cache/contenthash/filehash.ts';
 import { contentXattrs } from '../../../cache/contenthash/xattrs.ts';
 import { contextChanged, unreadable } from '../../../cache/select/changed.ts';
-import { identityOf, sameIdentity } from '../../../cache/select/entry.ts';
+import { fileIdentity, sameIdentity } from '../../../cache/select/entry.ts';
 import type { OpenDirectory } from '../../../cache/select/opendir.ts';
 import { fstat, futimens, openat, unlinkat } from '../../../snapshotter/sys/calls.ts';
 import { O } from '../../../snapshotter/sys/constants.ts';
@@ -29,11 +29,12 @@ export function copyFile(from: OpenDirectory, step: FileStep, to: TargetDirector
       const hash = step.expected ? createHash('sha256') : undefined;
       const length = copyBytes(source, target, step, hash ? (bytes) => void hash.update(bytes) : undefined);
       const stat = fstat(source);
-      if (length !== step.size || !sameIdentity(identityOf(stat), step)) throw contextChanged(step.path);
+      if (length !== step.size || !sameIdentity(fileIdentity(stat), step)) throw contextChanged(step.path);
       const xattrs = step.hasXattrs ? contentXattrs(source) : undefined;
       if (hash) {
         const content = hash.digest();
-        if (Buffer.compare(xattrs ? combine(content, xattrs) : content, step.expected!) !== 0) throw contextChanged(step.path);
+        if (Buffer.compare(xattrs ? digestWithXattrs(content, xattrs) : content, step.expected!) !== 0)
+          throw contextChanged(step.path);
       }
       const uid = overrides.owner?.uid ?? step.uid;
       const gid = overrides.owner?.gid ?? step.gid;

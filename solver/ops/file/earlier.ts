@@ -35,7 +35,7 @@ export interface EarlierCopy {
 }
 
 /** Where a copy goes, and all that decides on what comes out there, but for the files themselves. */
-export function placeOf(memory: string, copy: FileActionCopy, { owner, time }: Overrides): Digest {
+export function copyPlace(memory: string, copy: FileActionCopy, { owner, time }: Overrides): Digest {
   // A mode is in the action; an owner by name was looked up in the image.
   const action = JSON.stringify([copy, owner, time], (_, value) => (typeof value === 'bigint' ? String(value) : value));
   return digestOfParts([memory, action]);

@@ -1,7 +1,7 @@
 import { errnoOf, KilnError } from '../../../base/errors.ts';
 import type { Root } from '../../../snapshotter/sys/rooted.ts';
 
-export interface Owner {
+export interface OwnerIds {
   readonly uid: number;
   readonly gid: number;
 }
@@ -10,7 +10,7 @@ export interface Owner {
 const MAX_BYTES = 10 << 20;
 
 /** The uid and gid of a user name in the passwd file of a tree (passwd(5)); undefined when it has no such user. */
-export function lookupUser(root: Root, name: string): Owner | undefined {
+export function lookupUser(root: Root, name: string): OwnerIds | undefined {
   const fields = findLine(root, '/etc/passwd', name);
   if (!fields) return undefined;
   return { uid: parseId(fields[2]), gid: parseId(fields[3]) };

@@ -8,13 +8,13 @@ import { type ActiveSnapshot, type LayerId, SCRATCH, type Snapshot, type Snapsho
 import { openRoot, type Root } from '../../../snapshotter/sys/rooted.ts';
 import type { ChownOpt, FileAction, FileActionCopy, FileOp } from '../../llb/ops.ts';
 import type { BuildResult } from '../../result.ts';
-import { makeDirectory, makeFile, makeSymlink, remove } from './actions.ts';
+import { makeFile, makeSymlink, performMkdir, remove } from './actions.ts';
 import { type Overrides, timeOf } from './attributes.ts';
 import { absoluteMode, parseMode } from './chmod.ts';
-import { type EarlierCopies, placeOf } from './earlier.ts';
+import { copyPlace, type EarlierCopies } from './earlier.ts';
 import type { CopyPool } from './inparts.ts';
 import { ownerOfAction } from './key.ts';
-import { lookupGroup, lookupUser, type Owner } from './owner.ts';
+import { lookupGroup, lookupUser, type OwnerIds } from './owner.ts';
 import { performCopy, selectionOf } from './perform.ts';
 import type { FileStep } from './steps.ts';
 import { copyWhole } from './whole.ts';
@@ -116,7 +116,7 @@ class Runner {
       return;
     }
     using to = openRoot(active.root);
-    if (action.kind === 'mkdir') makeDirectory(to, action.mkdir, overrides);
+    if (action.kind === 'mkdir') performMkdir(to, action.mkdir, overrides);
     else if (action.kind === 'mkfile') makeFile(to, action.mkfile, overrides);
     else if (action.kind === 'symlink') makeSymlink(to, action.symlink, overrides);
     else remove(to, active.root, action.rm);
@@ -129,7 +129,7 @@ class Runner {
     const selected = await this.#selected(index, copy, source, tree);
     // Only when this is all that is written to the layer: what it holds at a path then comes from this copy.
     const earlier = tree.memory !== undefined && this.#run.op.actions.length === 1 ? world.earlier : undefined;
-    const place = placeOf(tree.memory ?? '', copy, overrides);
+    const place = copyPlace(tree.memory ?? '', copy, overrides);
     const task = { copy, tree, selected, to: active.root, upper: active.upper, overrides, pool: world.pool };
     const before = earlier?.find(place);
     const files = await performCopy({ ...task, earlier: before }, signal);
@@ -165,7 +165,7 @@ class Runner {
   }
 
   /** As BuildKit: a user without a group brings its own group, a number is its own group, and a name nobody has is root. */
-  async #owner(owner: ChownOpt, base: number, active: ActiveSnapshot): Promise<Owner> {
+  async #owner(owner: ChownOpt, base: number, active: ActiveSnapshot): Promise<OwnerIds> {
     let { uid, gid } = { uid: 0, gid: 0 };
     const { user, group } = owner;
     if (user?.by === 'id') uid = gid = user.id;

@@ -1,9 +1,9 @@
 import type { Contents } from '../../../cache/contenthash/statcache.ts';
 import { HAS_XATTRS, RACY } from '../../../cache/contenthash/statcache.ts';
-import type { Entry, Identity } from '../../../cache/select/entry.ts';
+import type { Entry, FileIdentity } from '../../../cache/select/entry.ts';
 
 /** One regular file to copy; plain data, for worker threads. */
-export interface FileStep extends Identity {
+export interface FileStep extends FileIdentity {
   /** In the source tree. */
   readonly path: string;
   /** In the destination: a path without symlinks. */

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { closeSync, readSync } from 'node:fs';
 import { KilnError } from '../../../base/errors.ts';
-import { combine } from '../../../cache/contenthash/filehash.ts';
+import { digestWithXattrs } from '../../../cache/contenthash/filehash.ts';
 import { contentXattrs } from '../../../cache/contenthash/xattrs.ts';
 import { contextChanged, stillThere, unreadable } from '../../../cache/select/changed.ts';
-import { identityOf, sameIdentity } from '../../../cache/select/entry.ts';
+import { fileIdentity, sameIdentity } from '../../../cache/select/entry.ts';
 import { OpenDirectory } from '../../../cache/select/opendir.ts';
 import { Expansion } from '../../../snapshotter/layer/expansion.ts';
 import { refuseReserved } from '../../../snapshotter/layer/reserved.ts';
@@ -138,9 +138,9 @@ class SourceFile implements Disposable {
       for (const bytes of this.read()) hash.update(bytes);
       const xattrs = hasXattrs ? contentXattrs(this.#fd) : undefined;
       const content = hash.digest();
-      if (Buffer.compare(xattrs ? combine(content, xattrs) : content, expected) !== 0) throw contextChanged(path);
+      if (Buffer.compare(xattrs ? digestWithXattrs(content, xattrs) : content, expected) !== 0) throw contextChanged(path);
     }
-    if (!sameIdentity(identityOf(fstat(this.#fd)), this.#step)) throw contextChanged(path);
+    if (!sameIdentity(fileIdentity(fstat(this.#fd)), this.#step)) throw contextChanged(path);
   }
 
   [Symbol.dispose](): void {

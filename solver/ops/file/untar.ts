@@ -11,7 +11,7 @@ import { O } from '../../../snapshotter/sys/constants.ts';
 import type { Root } from '../../../snapshotter/sys/rooted.ts';
 import { type Attributes, applyToFd, applyToName, NO_OVERRIDES } from './attributes.ts';
 import { makeParents } from './destination.ts';
-import type { Owner } from './owner.ts';
+import type { OwnerIds } from './owner.ts';
 
 /**
  * Unpacks an archive that ADD was given, as Docker does: no whiteouts (`.wh.x` is a name, which no layer can have), owners and times as the
@@ -20,7 +20,7 @@ import type { Owner } from './owner.ts';
  */
 export class ArchiveWriter implements TarHandler, Disposable {
   readonly #to: Root;
-  readonly #owner: Owner | undefined;
+  readonly #owner: OwnerIds | undefined;
   readonly #checkPath: (path: string) => void;
   readonly #directories: { readonly path: string; readonly mtime: Timespec }[] = [];
   #file = -1;
@@ -29,7 +29,7 @@ export class ArchiveWriter implements TarHandler, Disposable {
   count = 0;
 
   /** `checkPath` throws for a path that cannot be where the tree goes. */
-  constructor(to: Root, owner: Owner | undefined, checkPath: (path: string) => void = () => {}) {
+  constructor(to: Root, owner: OwnerIds | undefined, checkPath: (path: string) => void = () => {}) {
     this.#to = to;
     this.#owner = owner;
     this.#checkPath = checkPath;
