@@ -6,6 +6,7 @@ import type { TargetResult } from '../frontend/frontend.ts';
 import { printable } from '../registry/failures.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import { materialsOf } from '../solver/materials.ts';
+import { sessionOf } from '../solver/step-session.ts';
 import type { World } from '../solver/world.ts';
 import type { BuildOptions } from './build-options.ts';
 import type { LoadedContext } from './context/context.ts';
@@ -17,7 +18,9 @@ export interface AttestedBuild {
   readonly options: BuildOptions;
   readonly attest: AttestOptions;
   readonly dockerfile: LoadedContext['dockerfile'];
-  readonly world: World;
+  readonly world: Pick<World, 'platform'>;
+  /** What the steps were lent, which knows what sources came to. */
+  readonly session: unknown;
   /** The graph of each target. */
   readonly results: ReadonlyMap<BuiltTarget, TargetResult>;
   /** Milliseconds since 1970. */
@@ -41,7 +44,7 @@ async function attest(build: AttestedBuild, context: BuildContext, target: Built
   if (build.attest.provenance) {
     const { provenance } = await import('../exporter/attest/provenance.ts');
     const edge = build.results.get(target)?.edge;
-    const materials = await materialsOf(edge, build.world);
+    const materials = await materialsOf(edge, build.world.platform, sessionOf(build));
     predicates.push(provenance(build.attest.provenance, factsOf(build, context), { edge, materials }));
   }
   return predicates;

@@ -2,16 +2,14 @@ import { join } from 'node:path';
 import { homeDirectory } from '../cli/caller.ts';
 import type { Store } from '../snapshotter/store/root.ts';
 import type { Remotes } from '../solver/world.ts';
-import type { SshAgents } from './session/ssh-agents.ts';
 
 /** What git is given of the environment, besides the proxies. */
 const GIT_VARIABLES = ['PATH', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'GIT_SSL_CAINFO', 'GIT_SSL_CAPATH'];
 const PROXY_VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY'];
 
-/** The services of http and git sources for one build; what was opened is closed with `scope`. */
+/** The services of http and git sources; what was opened is closed with `scope`. */
 export function openRemotes(
   store: Store,
-  agents: SshAgents,
   env: Readonly<Record<string, string | undefined>>,
   scope: AsyncDisposableStack,
 ): Remotes {
@@ -23,16 +21,14 @@ export function openRemotes(
       import('../cache/fetched.ts'),
     ]);
     const fetcher = scope.use(createFetcher({ proxies: proxySettings(env) }));
-    return { fetcher, fetched: openFetchedFiles(store), answers: new Map() };
+    return { fetcher, fetched: openFetchedFiles(store) };
   };
   const git = {
     directory: join(store.root, 'git'),
     env: gitVariables(env),
-    sshAgent: agents.forGit,
     knownHosts: [join(store.root, 'known_hosts'), join(homeDirectory(env), '.ssh/known_hosts'), '/etc/ssh/ssh_known_hosts'],
   };
-  const refs = new Map();
-  return { http: () => (http ??= openHttp()), git: async () => ({ git, refs }) };
+  return { http: () => (http ??= openHttp()), git: async () => ({ git }) };
 }
 
 function gitVariables(env: Readonly<Record<string, string | undefined>>): Record<string, string> {

@@ -57,7 +57,8 @@ import { announcedResolver, type LocalSource, layoutsOf, type PreparedRequest, p
 import { internalStep } from './internal-step.ts';
 import { provingCodec } from './proving-codec.ts';
 import { openRemotes } from './remotes.ts';
-import { openSecrets, secretDirectory } from './session/secrets.ts';
+import { lendToSteps } from './session/lend.ts';
+import { secretDirectory } from './session/secrets.ts';
 import { openSshAgents, type SshAgents } from './session/ssh-agents.ts';
 import { squashed, squashedHistory } from './squash.ts';
 import { refuseWindows } from './windows.ts';
@@ -162,7 +163,13 @@ export async function solveBuild(options: BuildOptions, context: BuildContext): 
       ...(await knownIn(target)),
     })),
   );
-  const facts = { world: engine.world, dockerfile: opened.request.dockerfile, started, finished: Date.now() };
+  const facts = {
+    world: engine.world,
+    session: engine.settings.session,
+    dockerfile: opened.request.dockerfile,
+    started,
+    finished: Date.now(),
+  };
   return {
     targets: built,
     attest: await attestorFor(
@@ -250,7 +257,7 @@ function openEngine(options: BuildOptions, context: BuildContext, lent: Lent): E
   const emulated: EmulatedStep[] = [];
   const executor = openExecutor(context);
   const world = {
-    ...openWorld(options, context, { ...lent, locals, executor }),
+    ...openWorld(options, context, { ...lent, executor }),
     onEmulated: (step: EmulatedStep) => emulated.push(step),
   };
   const project = projectOf(options);
@@ -261,6 +268,7 @@ function openEngine(options: BuildOptions, context: BuildContext, lent: Lent): E
     codec: scope.use(provingCodec(resultCodec(session.snapshotter), session.snapshotter, signal)),
     progress,
     limits: { process: options.maxParallelism, network: 4, cpu: options.maxParallelism },
+    session: lendToSteps(options, context, { agents: lent.agents, executor, locals }),
     alone: (key, signal, body) => withLockFile(join(session.store.tmp, 'locks', `k${hexOf(key)}`), signal, body),
   };
   return {
@@ -297,8 +305,8 @@ async function fetchTree(tree: DraftEdge, { solver, world }: Engine, { session, 
 
 function openWorld(
   options: BuildOptions,
-  { session, scope, signal, progress, host, failure }: BuildContext,
-  { locals, executor, sources, layouts, bulk, caches, agents }: Lent & Pick<World, 'locals' | 'executor'>,
+  { session, scope, signal, progress }: BuildContext,
+  { executor, sources, layouts, bulk, caches }: Omit<Lent, 'agents'> & Pick<World, 'executor'>,
 ): World {
   const { root } = session.store;
   const { pool } = session;
@@ -307,7 +315,6 @@ function openWorld(
     pool: { threads: pool.threads, run: (job, signal) => pool.run(hashFilesJob, job, signal), warm: () => pool.warm() },
   });
   scope.defer(() => hasher.save());
-  const secrets = openSecrets(options.secrets, session.store, host);
   return {
     snapshotter: session.snapshotter,
     executor,
@@ -322,19 +329,14 @@ function openWorld(
     platform: hostPlatform(),
     forms: session.forms,
     caches: createCacheMounts(ensured(join(root, 'caches'))),
-    locals,
     layouts,
     // Asking for the host's network for all steps allows it.
     allowed: new Set(options.network === 'host' ? [...options.allow, 'network.host'] : options.allow),
     limits: options.limits,
     lentDevices: options.devices.map((name) => ({ name, optional: false })),
     devices: async (requests) => (await import('../executor/cdi/cdi.ts')).findDevices(requests),
-    secret: secrets.read,
-    ...(options.secrets.some(({ invalidate }) => invalidate) && { secretMark: secrets.mark }),
     secretDirectory: () => secretDirectory(session.store),
-    sshSocket: agents.forStep,
-    remotes: openRemotes(session.store, agents, process.env, scope),
-    ...(failure && { onStepFailed: (step, signal) => failure.step(step, executor, signal) }),
+    remotes: openRemotes(session.store, process.env, scope),
     onLayer: (layer) => {
       // Packed while later steps run; whoever needs the answer asks again and meets this one.
       if (caches?.layerMade(layer)) return;

@@ -24,7 +24,7 @@ export interface Run<R> {
 }
 
 export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter<R>): Execution<R> {
-  const { cache, codec, progress } = options;
+  const { cache, codec, progress, session } = options;
   const explain = createExplaining<R>(options);
   const limits = createLimits(options.limits);
 
@@ -61,7 +61,7 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
       node.reported = true;
       const explained = explain(node, identity);
       try {
-        const context: RunContext = { signal, progress, vertex: vertex.digest, usage: (value) => (usage = value) };
+        const context: RunContext = { signal, progress, session, vertex: vertex.digest, usage: (value) => (usage = value) };
         const results = await vertex.op.run(inputs, context).finally(() => explained.tell());
         // Also when the build is being cancelled: what is finished stays finished.
         if (identity.key) save(node, identity, results, performance.now() - clock);
@@ -93,7 +93,7 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
       reported(node, () => {
         const { vertex } = node;
         const started = () => reporter.started(vertex, Date.now());
-        return vertex.op.cacheMap(signal, { progress, vertex: vertex.digest, started });
+        return vertex.op.cacheMap(signal, { progress, session, vertex: vertex.digest, started });
       }),
     async digest(node, index, read, signal) {
       const input = await bringInput(node, index, signal);

@@ -5,17 +5,17 @@ import type { LayerId } from '../snapshotter/snapshotter.ts';
 import type { LlbEdge, LlbVertex } from './llb/graph.ts';
 import type { LlbOp } from './llb/ops.ts';
 import { lowerGraphs } from './lower.ts';
-import type { BuildResult } from './result.ts';
+import type { BuildResult, DirectoryResult } from './result.ts';
 import type { RunContext } from './solver.ts';
+import { stepSession } from './step-session.ts';
 import type { World } from './world.ts';
 
 const layer = (id: string) => id as LayerId;
 const snapshot = (...ids: string[]): BuildResult => ({ kind: 'snapshot', snapshot: { layers: ids.map(layer) } });
-const local: BuildResult = { kind: 'directory', root: '/somewhere' };
+const local: DirectoryResult = { kind: 'directory', root: '/somewhere' };
 
 /** Nothing here runs an op that looks further than this. */
 const world = {
-  locals: new Map([['context', local]]),
   allowed: new Set(),
   snapshotter: { files: () => undefined },
 } as unknown as World;
@@ -23,6 +23,7 @@ const context: RunContext = {
   signal: new AbortController().signal,
   progress: () => {},
   vertex: digestOf('vertex'),
+  session: stepSession({ directory: (name) => (name === 'context' ? local : undefined) }),
 };
 
 function llb(op: LlbOp, inputs: readonly LlbEdge[] = [], more: Partial<LlbVertex['metadata']> = {}): LlbEdge {

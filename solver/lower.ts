@@ -75,7 +75,7 @@ function opOf({ op, inputs, metadata }: LlbVertex, world: World): Op<BuildResult
 
 function sourceOp(op: LlbVertex['op'] & { kind: 'source' }, world: World): Op<BuildResult> {
   const { identifier } = op.source;
-  if (identifier.startsWith('local://')) return sourceLocalOp(identifier, world.locals);
+  if (identifier.startsWith('local://')) return sourceLocalOp(identifier);
   if (isImageSource(identifier)) {
     const platform = op.platform ?? world.platform;
     return sourceImageOp(op.source, platform, world);

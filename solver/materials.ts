@@ -2,7 +2,7 @@ import type { Digest } from '../base/digest.ts';
 import type { Platform } from '../base/platform.ts';
 import type { LlbEdge, LlbVertex } from './llb/graph.ts';
 import { topological } from './llb/walk.ts';
-import type { World } from './world.ts';
+import type { StepSession } from './step-session.ts';
 
 /** What a graph was made of that came from outside. */
 export type Material =
@@ -18,17 +18,20 @@ export type Material =
   /** A directory of the caller: nobody else can have it again. */
   | { readonly kind: 'local'; readonly name: string };
 
-/** The materials of a solved graph, each once, in the order of their first use. What a source came to is what it was in this build. */
-export async function materialsOf(edge: LlbEdge | undefined, world: World): Promise<readonly Material[]> {
+/**
+ * The materials of a solved graph, each once, in the order of their first use. What a source came to is what it was in the build of
+ * `session`; `own` is what an image source without a platform means.
+ */
+export async function materialsOf(edge: LlbEdge | undefined, own: Platform, session: StepSession): Promise<readonly Material[]> {
   const found = new Map<string, Material>();
   for (const vertex of edge ? topological(edge) : []) {
-    const material = await materialOf(vertex, world);
+    const material = await materialOf(vertex, own, session);
     if (material) found.set(JSON.stringify(material), material);
   }
   return [...found.values()];
 }
 
-async function materialOf({ op }: LlbVertex, world: World): Promise<Material | undefined> {
+async function materialOf({ op }: LlbVertex, own: Platform, { found }: StepSession): Promise<Material | undefined> {
   if (op.kind !== 'source') return undefined;
   const [, scheme = '', rest = ''] = /^([a-z-]+):\/\/(.*)$/s.exec(op.source.identifier) ?? [];
   switch (scheme) {
@@ -36,21 +39,21 @@ async function materialOf({ op }: LlbVertex, world: World): Promise<Material | u
     case 'oci-layout': {
       const digest = /@(sha256:[0-9a-f]{64})$/.exec(rest)?.[1] as Digest | undefined;
       const kind = scheme === 'docker-image' ? 'image' : 'layout';
-      return digest && { kind, name: rest, platform: op.platform ?? world.platform, digest };
+      return digest && { kind, name: rest, platform: op.platform ?? own, digest };
     }
     case 'local':
       return { kind: 'local', name: rest };
     case 'git': {
       const { readGitSource } = await import('./ops/git/request.ts');
       const { remote, ref, checksum } = readGitSource(op.source);
-      const resolved = await (await world.remotes?.git())?.refs.get(JSON.stringify([remote, ref, checksum]));
+      const resolved = await found.refs.get(JSON.stringify([remote, ref, checksum]));
       return resolved && { kind: 'git', remote, ref, commit: resolved.commit };
     }
     case 'http':
     case 'https': {
       const { readHttpSource, requestId } = await import('./ops/http/request.ts');
       const source = readHttpSource(op.source);
-      const answer = await (await world.remotes?.http())?.answers.get(requestId(source));
+      const answer = await found.answers.get(requestId(source));
       const digest = source.checksum ?? answer?.file.digest;
       return digest && { kind: 'http', url: source.url.href, digest };
     }

@@ -68,6 +68,8 @@ export interface MapReport {
   readonly vertex: Digest;
   /** Shows the vertex as one that has begun. */
   readonly started: () => void;
+  /** `SolverOptions.session` of the build that asks. */
+  readonly session?: unknown;
 }
 
 export interface CacheMap<R> {
@@ -104,6 +106,8 @@ export interface RunContext {
   readonly vertex: Digest;
   /** Tells what the op cost, for the event of its completion. */
   readonly usage?: (usage: NonNullable<VertexEvent['usage']>) => void;
+  /** `SolverOptions.session` of the build that runs the op. */
+  readonly session?: unknown;
 }
 
 /** How results go into records and come back. */
@@ -128,6 +132,11 @@ export interface SolverOptions<R> {
   /** Explains why what runs was not cached; nothing is explained without it. */
   readonly memory?: MissMemory | undefined;
   readonly limits: { readonly process: number; readonly network: number; readonly cpu: number };
+  /**
+   * What the caller of this build lends to its ops, passed on with each `cacheMap` and `run`. The solver looks at none of it and ops
+   * must not keep it: the same ops may be asked by another build. For ops over LLB it is a `StepSession` (step-session.ts).
+   */
+  readonly session?: unknown;
   /** Runs `body` while nobody else, in any process on the same cache, runs one for the same key. Without it steps of two processes may both run. */
   readonly alone?: <T>(key: Digest, signal: AbortSignal, body: () => Promise<T>) => Promise<T>;
   /** Told at the end of each solve, however it ended, which vertices have a key. */

@@ -4,9 +4,8 @@ import type { SelectionHasher } from '../cache/contenthash/hasher.ts';
 import type { CacheMounts } from '../cache/mounts.ts';
 import type { DeviceRequest } from '../executor/cdi/cdi.ts';
 import type { DeviceEdits } from '../executor/cdi/edits.ts';
-import type { Executor, ProcessSpec } from '../executor/executor.ts';
+import type { Executor } from '../executor/executor.ts';
 import type { ResourceLimits } from '../executor/limits.ts';
-import type { ForwardedAgent, SocketAccess } from '../executor/ssh/forward.ts';
 import type { ImageSources } from '../registry/pull.ts';
 import type { BlobForms } from '../snapshotter/content.ts';
 import type { LayerId, Snapshotter } from '../snapshotter/snapshotter.ts';
@@ -14,12 +13,11 @@ import type { EarlierCopies } from './ops/file/earlier.ts';
 import type { CopyPool } from './ops/file/inparts.ts';
 import type { SourceGitWorld } from './ops/source-git.ts';
 import type { SourceHttpWorld } from './ops/source-http.ts';
-import type { DirectoryResult } from './result.ts';
 
 /** What sources over the network need. Its modules are loaded with the first of them. */
 export interface Remotes {
-  readonly http: () => Promise<Pick<SourceHttpWorld, 'fetcher' | 'fetched' | 'answers'>>;
-  readonly git: () => Promise<Pick<SourceGitWorld, 'git' | 'refs'>>;
+  readonly http: () => Promise<Pick<SourceHttpWorld, 'fetcher' | 'fetched'>>;
+  readonly git: () => Promise<Pick<SourceGitWorld, 'git'>>;
 }
 
 /** A step for another processor. */
@@ -30,14 +28,7 @@ export interface EmulatedStep {
   readonly emulator: string;
 }
 
-/** A step whose command failed, with its tree and mounts as it left them: `spec` can be run again over them, with another command. */
-export interface FailedStep {
-  readonly vertex: Digest;
-  readonly spec: ProcessSpec;
-  readonly exitCode: number;
-}
-
-/** The services that ops run on, and what the caller of the build lends it. */
+/** The services of this host that ops run on. What the caller of a build lends comes with each run (step-session.ts). */
 export interface World {
   readonly snapshotter: Snapshotter;
   readonly executor: Executor;
@@ -49,8 +40,6 @@ export interface World {
   readonly platform: Platform;
   readonly forms: BlobForms;
   readonly caches: CacheMounts;
-  /** Directories by the name of their `local://` source. */
-  readonly locals: ReadonlyMap<string, DirectoryResult>;
   /** Paths of OCI layouts by their store name. */
   readonly layouts: ReadonlyMap<string, string>;
   /** What steps may do beyond the sandbox: `network.host`, `security.insecure`, `device`. */
@@ -61,20 +50,12 @@ export interface World {
   readonly devices?: (requests: readonly DeviceRequest[]) => Promise<readonly DeviceEdits[]>;
   /** What each step may use at most. */
   readonly limits?: ResourceLimits | undefined;
-  /** The bytes of a secret, or undefined when none of that id was given. Asked only when a step needs it. */
-  readonly secret: (id: string) => Promise<Uint8Array | undefined>;
-  /** What a step that reads the secret has in its key for it; undefined unless the caller wants that. Never tells anything of the bytes. */
-  readonly secretMark?: (id: string) => Promise<string | undefined>;
   /** A new private directory in memory for secret files, gone when disposed. */
   readonly secretDirectory: () => Disposable & { readonly path: string };
-  /** A new socket, with this owner and mode, behind which the ssh agent of that id answers; undefined when none was lent. */
-  readonly sshSocket?: (id: string, access: SocketAccess) => Promise<ForwardedAgent | undefined>;
   /** What is fetched by http and from git repositories; made when a graph has such a source. Those graphs fail where it is not given. */
   readonly remotes?: Remotes;
   /** Told of each step that an emulator ran, also when it failed. */
   readonly onEmulated?: (step: EmulatedStep) => void;
-  /** Told of each step that failed; its tree and mounts go when this is done. */
-  readonly onStepFailed?: ((step: FailedStep, signal: AbortSignal) => Promise<void>) | undefined;
   /** Told of each layer that a step made, so that work which will be needed can begin. */
   readonly onLayer?: (layer: LayerId) => void;
 }

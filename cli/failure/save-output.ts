@@ -6,7 +6,7 @@ import { outputError } from '../../exporter/destination.ts';
 import { copyEntries } from '../../exporter/local.ts';
 import { walkTree } from '../../exporter/tree.ts';
 import { openRoot } from '../../snapshotter/sys/rooted.ts';
-import type { FailedStep } from '../../solver/world.ts';
+import type { FailedStep } from '../../solver/step-session.ts';
 
 const SETID = 0o6000;
 

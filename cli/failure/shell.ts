@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { Executor } from '../../executor/executor.ts';
 import { openRoot } from '../../snapshotter/sys/rooted.ts';
-import type { FailedStep } from '../../solver/world.ts';
+import type { FailedStep } from '../../solver/step-session.ts';
 import { stderr } from '../output.ts';
 
 const SHELLS = ['/bin/bash', '/bin/sh', '/usr/bin/bash', '/usr/bin/sh', '/busybox/sh'];

@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { ProgressEvent } from '../../base/progress.ts';
 import { createContentHasher } from '../../cache/contenthash/hasher.ts';
@@ -10,7 +11,8 @@ import type { MountSpec, ProcessResult, ProcessSpec } from '../../executor/execu
 import type { LayerId, Snapshot } from '../../snapshotter/snapshotter.ts';
 import type { ExecMeta, ExecOp, Mount } from '../llb/ops.ts';
 import type { BuildResult } from '../result.ts';
-import type { CacheMap, RunContext } from '../solver.ts';
+import type { CacheMap, MapReport, RunContext } from '../solver.ts';
+import { stepSession } from '../step-session.ts';
 import type { World } from '../world.ts';
 import { execOp } from './exec.ts';
 import { type CopyingSnapshotter, copyingSnapshotter } from './file/testing.ts';
@@ -57,17 +59,18 @@ function bench(
     platform: { os: 'linux', architecture: 'amd64' },
     forms: { record: unused('forms'), find: unused('forms'), all: unused('forms') },
     caches: createCacheMounts(scratch),
-    locals: new Map(),
     layouts: new Map(),
     allowed: new Set(options.allowed ?? []),
-    secret: async (id) => (options.secrets?.[id] === undefined ? undefined : Buffer.from(options.secrets[id])),
     secretDirectory: () => ({ path: snapshots.at(snapshots.add(() => {})), [Symbol.dispose]: () => {} }),
+    onLayer: (layer) => layers.push(layer),
+  };
+  const session = stepSession({
+    secret: async (id) => (options.secrets?.[id] === undefined ? undefined : Buffer.from(options.secrets[id])),
     async sshSocket(id, { uid, gid, mode }) {
       if (!options.agents?.includes(id)) return undefined;
       return { socket: `/agents/${id} ${uid}:${gid} ${mode.toString(8)}`, [Symbol.asyncDispose]: async () => {} };
     },
-    onLayer: (layer) => layers.push(layer),
-  };
+  });
   return {
     snapshots,
     world,
@@ -80,6 +83,7 @@ function bench(
         signal,
         progress: (event) => events.push(event),
         vertex: 'sha256:vertex' as RunContext['vertex'],
+        session,
       };
       return await execOp(op, inputs.length, undefined, world).run(inputs, context);
     },
@@ -113,8 +117,9 @@ function bindAt(spec: ProcessSpec, target: string): MountSpec & { kind: 'bind' }
   return found as MountSpec & { kind: 'bind' };
 }
 
-async function mapOf(world: World, op: ExecOp, inputs = 1): Promise<CacheMap<BuildResult>> {
-  return await execOp(op, inputs, undefined, world).cacheMap(new AbortController().signal);
+async function mapOf(world: World, op: ExecOp, inputs = 1, session = stepSession()): Promise<CacheMap<BuildResult>> {
+  const report: MapReport = { progress: () => {}, vertex: digestOf('vertex'), started: () => {}, session };
+  return await execOp(op, inputs, undefined, world).cacheMap(new AbortController().signal, report);
 }
 
 async function partsOf(world: World, op: ExecOp, inputs = 1): Promise<string> {
@@ -424,14 +429,16 @@ test('a secret counts in the key only when it is marked, and then by its mark', 
     exec({}, { mounts: [ROOT, mount] }),
     exec({}, { secretenv, mounts: [ROOT, mount] }),
   ]) {
-    const marked = { ...b.world, secretMark: async (id: string) => `mark of ${id}` };
-    const names = (await mapOf(marked, op)).parts.filter(({ value }) => value === 'mark of token').map(({ name }) => name);
+    const marked = stepSession({ secretMark: async (id) => `mark of ${id}` });
+    const names = (await mapOf(b.world, op, 1, marked)).parts
+      .filter(({ value }) => value === 'mark of token')
+      .map(({ name }) => name);
     assert.equal(names, ['secret token']);
-    const unmarked = { ...b.world, secretMark: async () => undefined };
-    assert.equal((await mapOf(unmarked, op)).parts, (await mapOf(b.world, op)).parts);
+    const unmarked = stepSession({ secretMark: async () => undefined });
+    assert.equal((await mapOf(b.world, op, 1, unmarked)).parts, (await mapOf(b.world, op)).parts);
   }
-  const marked = { ...b.world, secretMark: async () => 'mark' };
-  assert.equal((await mapOf(marked, exec())).parts, (await mapOf(b.world, exec())).parts);
+  const marked = stepSession({ secretMark: async () => 'mark' });
+  assert.equal((await mapOf(b.world, exec(), 1, marked)).parts, (await mapOf(b.world, exec())).parts);
 });
 
 test('the key tells command, environment, place, user, network and mounts, each change apart', async () => {

@@ -6,6 +6,7 @@ import type { ActiveSnapshot } from '../../snapshotter/snapshotter.ts';
 import type { ExecOp } from '../llb/ops.ts';
 import type { BuildResult } from '../result.ts';
 import type { Op, RunContext } from '../solver.ts';
+import { sessionOf } from '../step-session.ts';
 import type { World } from '../world.ts';
 import { checkExec } from './exec/checks.ts';
 import { inputKeys, keyParts, secretParts } from './exec/key.ts';
@@ -27,8 +28,8 @@ export function execOp(
   checkExec(op, inputCount, world.allowed);
   return {
     resource: 'process',
-    cacheMap: async () => ({
-      parts: [...keyParts(op, platform), ...(await secretParts(op, world))],
+    cacheMap: async (_signal, report) => ({
+      parts: [...keyParts(op, platform), ...(await secretParts(op, sessionOf(report)))],
       inputs: inputKeys(op, inputCount, world),
       volatile: false,
     }),
@@ -49,10 +50,11 @@ async function runExec(
   context: RunContext,
 ): Promise<readonly BuildResult[]> {
   const { signal, vertex } = context;
+  const session = sessionOf(context);
   world.executor.warm?.(networkOf(op));
-  await using mounts = await openMounts(op, inputs, world, signal, fresh);
+  await using mounts = await openMounts(op, inputs, { world, session, signal, fresh });
   const last = new LastOutput();
-  const spec = await processSpec(op, platform, mounts, world);
+  const spec = await processSpec(op, platform, mounts, world, session);
   refuseTooLong(spec);
   const result = await world.executor.run(
     spec,
@@ -70,7 +72,7 @@ async function runExec(
   if (!wanted.includes(result.exitCode)) {
     // Killed because the build ended: its exit code is no news.
     signal.throwIfAborted();
-    await world.onStepFailed?.({ vertex, spec, exitCode: result.exitCode }, signal);
+    await session.onStepFailed?.({ vertex, spec, exitCode: result.exitCode }, signal);
     throw stepFailed(op, result, last, world);
   }
   return await commitOutputs(mounts.outputs, world);

@@ -21,6 +21,7 @@ import type { ProgressSink } from '../../base/progress.ts';
 import { failure } from '../../base/testing/failure.ts';
 import { never } from '../../registry/testing/client.ts';
 import type { BuildResult } from '../result.ts';
+import { stepSession } from '../step-session.ts';
 import { copyingSnapshotter, listTree } from './file/testing.ts';
 import { COMMIT_TIME, close, type GitServer, listen, Repositories, serveGit } from './git/testing.ts';
 import { sourceGitOp } from './source-git.ts';
@@ -40,16 +41,22 @@ class Store implements Disposable {
 
   /** The op in a new build. */
   op(url: string, fragment = '', attrs: Record<string, string> = {}) {
-    const git = { directory: join(this.directory, 'git'), env: this.env, sshAgent: async () => undefined, knownHosts: [] };
-    const secret = async (id: string) => (this.secrets[id] === undefined ? undefined : Buffer.from(this.secrets[id]));
+    const git = { directory: join(this.directory, 'git'), env: this.env, knownHosts: [] };
     const named = { 'git.authtokensecret': 'GIT_AUTH_TOKEN', 'git.authheadersecret': 'GIT_AUTH_HEADER' };
     const identifier = `git://${url.replace(/^[a-z]+:\/\//, '')}${fragment}`;
-    const world = { snapshotter: this.snapshotter, git, refs: new Map(), secret };
+    const world = { snapshotter: this.snapshotter, git };
     return sourceGitOp({ identifier, attrs: { 'git.fullurl': url, ...named, ...attrs } }, world);
   }
 
+  /** What a new build hands to its ops. */
+  context() {
+    const secret = async (id: string) => (this.secrets[id] === undefined ? undefined : Buffer.from(this.secrets[id]));
+    const session = stepSession({ secret });
+    return { signal: never(), progress: () => {}, vertex: digestOf('v'), started: () => {}, session };
+  }
+
   async key(url: string, fragment = '', attrs: Record<string, string> = {}): Promise<string> {
-    return JSON.stringify((await this.op(url, fragment, attrs).cacheMap(never())).parts);
+    return JSON.stringify((await this.op(url, fragment, attrs).cacheMap(never(), this.context())).parts);
   }
 
   /** The tree, as lines. */
@@ -58,8 +65,7 @@ class Store implements Disposable {
   }
 
   async result(url: string, fragment = '', attrs: Record<string, string> = {}): Promise<BuildResult> {
-    const context = { signal: never(), progress: () => {}, vertex: digestOf('v') };
-    return (await this.op(url, fragment, attrs).run([], context))[0]!;
+    return (await this.op(url, fragment, attrs).run([], this.context()))[0]!;
   }
 
   at(result: BuildResult): string {

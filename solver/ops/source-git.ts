@@ -2,6 +2,7 @@ import type { Snapshotter } from '../../snapshotter/snapshotter.ts';
 import type { SourceOp } from '../llb/ops.ts';
 import type { BuildResult } from '../result.ts';
 import type { Op } from '../solver.ts';
+import type { StepSession } from '../step-session.ts';
 import { gitAuthorization } from './git/auth.ts';
 import { type Checkout, checkOut } from './git/checkout.ts';
 import { cloneInto } from './git/gitdir.ts';
@@ -10,16 +11,12 @@ import { type GitRights, gitFor } from './git/repository.ts';
 import { type GitSource, readGitSource } from './git/request.ts';
 import { type Resolved, resolveRef } from './git/resolve.ts';
 import { commitTime, setTimes } from './git/times.ts';
-import type { SecretLookup } from './secret-text.ts';
 import { mapping, running, type SourceContext } from './source-context.ts';
 
 /** What git sources need of the World. */
 export interface SourceGitWorld {
   readonly snapshotter: Snapshotter;
   readonly git: GitHost;
-  /** What the refs of remotes are in this build, so that all its steps see the same commit. */
-  readonly refs: Map<string, Promise<Resolved>>;
-  readonly secret: SecretLookup;
 }
 
 /**
@@ -30,11 +27,14 @@ export function sourceGitOp(op: SourceOp, world: SourceGitWorld): Op<BuildResult
   const source = readGitSource(op);
   const resolve = async (context: SourceContext): Promise<Resolved> => {
     const id = JSON.stringify([source.remote, source.ref, source.checksum]);
-    const before = world.refs.get(id);
+    const { refs } = context.session.found;
+    const before = refs.get(id);
     const known = before && (await before.catch(() => undefined));
     if (known) return known;
-    const asked = rightsOf(source, world).then((rights) => resolveRef(source, gitFor(source, rights, world.git, context)));
-    world.refs.set(id, asked);
+    const asked = rightsOf(source, context.session).then((rights) =>
+      resolveRef(source, gitFor(source, rights, world.git, context)),
+    );
+    refs.set(id, asked);
     return await asked;
   };
   return {
@@ -46,7 +46,7 @@ export function sourceGitOp(op: SourceOp, world: SourceGitWorld): Op<BuildResult
     async run(_inputs, runContext) {
       const context = running(runContext);
       const resolved = await resolve(context);
-      const rights = await rightsOf(source, world);
+      const rights = await rightsOf(source, context.session);
       const checkout: Checkout = { source, host: world.git, context, rights };
       await using active = await world.snapshotter.prepare({ layers: [] });
       // A directory of the repository has no .git, asked for or not.
@@ -61,7 +61,7 @@ export function sourceGitOp(op: SourceOp, world: SourceGitWorld): Op<BuildResult
   };
 }
 
-async function rightsOf(source: GitSource, { secret }: SourceGitWorld): Promise<GitRights> {
+async function rightsOf(source: GitSource, { secret }: StepSession): Promise<GitRights> {
   // A login in the URL goes with it to the submodules that are named relative to it, as git has it: they are on the same host.
   if (source.login !== undefined) return { authorization: source.login, scope: `${new URL(source.remote).origin}/` };
   return { authorization: await gitAuthorization(source, secret), scope: source.remote };

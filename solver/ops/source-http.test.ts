@@ -9,6 +9,8 @@ import { DEFAULT_RETRY } from '../../registry/retry.ts';
 import { never } from '../../registry/testing/client.ts';
 import { type Answer, type FaultServer, faultServer } from '../../registry/testing/faults.ts';
 import type { BuildResult } from '../result.ts';
+import type { MapReport, RunContext } from '../solver.ts';
+import { type StepSession, stepSession } from '../step-session.ts';
 import { copyingSnapshotter, listTree } from './file/testing.ts';
 import { type SourceHttpWorld, sourceHttpOp } from './source-http.ts';
 
@@ -16,19 +18,19 @@ import { type SourceHttpWorld, sourceHttpOp } from './source-http.ts';
 const MODIFIED = 'Thu, 01 Jan 2009 00:00:10 GMT';
 const NO_SECRETS = async () => undefined;
 
-/** A store that outlives builds, as each has a fetcher and answers of its own. */
+/** A store that outlives builds, as each has a fetcher and a session of its own. */
 class Store implements Disposable {
   readonly snapshotter = copyingSnapshotter();
   readonly fetched = new Map<string, FetchedFile>();
 
-  async build<T>(body: (build: Build) => Promise<T>, secret: SourceHttpWorld['secret'] = NO_SECRETS): Promise<T> {
+  async build<T>(body: (build: Build) => Promise<T>, secret: StepSession['secret'] = NO_SECRETS): Promise<T> {
     const retry = { ...DEFAULT_RETRY, wait: async () => {} };
     await using fetcher = createFetcher({ proxies: { none: [] }, retry });
     const fetched = {
       find: (id: string) => this.fetched.get(id),
       save: (id: string, file: FetchedFile) => void this.fetched.set(id, file),
     };
-    return await body(new Build({ snapshotter: this.snapshotter, fetcher, fetched, answers: new Map(), secret }));
+    return await body(new Build({ snapshotter: this.snapshotter, fetcher, fetched }, stepSession({ secret })));
   }
 
   list(result: BuildResult): string[] {
@@ -44,8 +46,11 @@ class Store implements Disposable {
 class Build {
   readonly #world: SourceHttpWorld;
 
-  constructor(world: SourceHttpWorld) {
+  readonly #context: RunContext & MapReport;
+
+  constructor(world: SourceHttpWorld, session: StepSession) {
     this.#world = world;
+    this.#context = { signal: never(), progress: () => {}, vertex: digestOf('v'), started: () => {}, session };
   }
 
   op(url: string, attrs: Record<string, string> = {}) {
@@ -53,12 +58,11 @@ class Build {
   }
 
   async key(url: string, attrs: Record<string, string> = {}): Promise<string> {
-    return JSON.stringify((await this.op(url, attrs).cacheMap(never())).parts);
+    return JSON.stringify((await this.op(url, attrs).cacheMap(never(), this.#context)).parts);
   }
 
   async run(url: string, attrs: Record<string, string> = {}): Promise<BuildResult> {
-    const context = { signal: never(), progress: () => {}, vertex: digestOf('v') };
-    return (await this.op(url, attrs).run([], context))[0]!;
+    return (await this.op(url, attrs).run([], this.#context))[0]!;
   }
 }
 

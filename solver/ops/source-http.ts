@@ -11,7 +11,6 @@ import { fileName } from './http/names.ts';
 import { byteStatus } from './http/progress.ts';
 import { receive } from './http/receive.ts';
 import { type HttpSource, readHttpSource, requestId } from './http/request.ts';
-import type { SecretLookup } from './secret-text.ts';
 import { mapping, running, type SourceContext } from './source-context.ts';
 
 /** What http sources need of the World. */
@@ -19,9 +18,6 @@ export interface SourceHttpWorld {
   readonly snapshotter: Snapshotter;
   readonly fetcher: Fetcher;
   readonly fetched: FetchedFiles;
-  /** Answers of this build, so that each URL is asked once, whoever asks. */
-  readonly answers: Map<Digest, Promise<Answer>>;
-  readonly secret: SecretLookup;
 }
 
 /** A file as it is on the server now, and the layer that holds it. */
@@ -39,12 +35,13 @@ export function sourceHttpOp(op: SourceOp, world: SourceHttpWorld): Op<BuildResu
   const source = readHttpSource(op);
   const answer = async (context: SourceContext): Promise<Answer> => {
     const id = requestId(source);
+    const { answers } = context.session.found;
     // One that failed was told already; who asks again may have better luck.
-    const before = world.answers.get(id);
+    const before = answers.get(id);
     const known = before && (await before.catch(() => undefined));
     if (known && (source.checksum === undefined || source.checksum === known.file.digest)) return known;
     const asked = ask(source, id, world, context);
-    world.answers.set(id, asked);
+    answers.set(id, asked);
     return await asked;
   };
   return {
@@ -78,7 +75,7 @@ function keyOf({ mode, uid, gid }: HttpSource, { filename, digest, modified }: A
 async function ask(source: HttpSource, id: Digest, world: SourceHttpWorld, context: SourceContext): Promise<Answer> {
   const remembered = usable(world.fetched.find(id), source, world.snapshotter);
   if (remembered && source.checksum !== undefined) return remembered;
-  const login = await authorization(source, world.secret);
+  const login = await authorization(source, context.session.secret);
   const headers = { ...source.headers, ...(login !== undefined && { authorization: login }), ...validators(remembered) };
   const request: FetchRequest = { url: source.url, headers, signal: context.signal };
   return await world.fetcher.get(request, async (response) => {

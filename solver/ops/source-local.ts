@@ -1,15 +1,16 @@
 import { KilnError } from '../../base/errors.ts';
-import type { BuildResult, DirectoryResult } from '../result.ts';
+import type { BuildResult } from '../result.ts';
 import type { Op } from '../solver.ts';
+import { sessionOf } from '../step-session.ts';
 
 /** `local://NAME`: a directory that the caller lends the build. Nothing is copied; who reads it reads it by content. */
-export function sourceLocalOp(identifier: string, locals: ReadonlyMap<string, DirectoryResult>): Op<BuildResult> {
+export function sourceLocalOp(identifier: string): Op<BuildResult> {
   const name = identifier.slice('local://'.length);
   return {
     resource: 'none',
     cacheMap: async () => ({ parts: [{ name: 'local directory', value: name }], inputs: [], volatile: true }),
-    run: async () => {
-      const directory = locals.get(name);
+    run: async (_inputs, context) => {
+      const directory = sessionOf(context).directory(name);
       if (!directory)
         throw new KilnError(
           'KILN_CONTEXT_NOT_FOUND',

@@ -7,16 +7,16 @@ import type { World } from '../world.ts';
 export function remoteSourceOp(source: SourceOp, world: World): Op<BuildResult> | undefined {
   const { remotes } = world;
   if (!remotes) return undefined;
-  const { snapshotter, secret } = world;
+  const { snapshotter } = world;
   if (/^https?:\/\//.test(source.identifier))
     return late(async () => {
       const [{ sourceHttpOp }, http] = await Promise.all([import('./source-http.ts'), remotes.http()]);
-      return sourceHttpOp(source, { snapshotter, secret, ...http });
+      return sourceHttpOp(source, { snapshotter, ...http });
     });
   if (source.identifier.startsWith('git://'))
     return late(async () => {
       const [{ sourceGitOp }, git] = await Promise.all([import('./source-git.ts'), remotes.git()]);
-      return sourceGitOp(source, { snapshotter, secret, ...git });
+      return sourceGitOp(source, { snapshotter, ...git });
     });
   return undefined;
 }

@@ -4,6 +4,7 @@ import { contentIndex } from '../../../cache/explain/contentindex.ts';
 import type { ExecOp, Mount } from '../../llb/ops.ts';
 import type { BuildResult } from '../../result.ts';
 import type { InputKey } from '../../solver.ts';
+import type { StepSession } from '../../step-session.ts';
 import type { World } from '../../world.ts';
 import { treeOf } from '../file/run.ts';
 import { outputOf } from './mounts.ts';
@@ -58,8 +59,8 @@ function mountIdentity(mount: Mount): unknown {
   ];
 }
 
-/** For each secret of the process that is to count (`World.secretMark`): whoever gives another one wants the step to run again. */
-export async function secretParts(op: ExecOp, { secretMark }: World): Promise<KeyPart[]> {
+/** For each secret of the process that is to count (`StepSession.secretMark`): whoever gives another one wants the step to run again. */
+export async function secretParts(op: ExecOp, { secretMark }: StepSession): Promise<KeyPart[]> {
   if (!secretMark) return [];
   const ids = [...op.mounts.flatMap(({ secret }) => (secret ? [secret.id] : [])), ...(op.secretenv ?? []).map(({ id }) => id)];
   const parts: KeyPart[] = [];

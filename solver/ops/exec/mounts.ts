@@ -10,6 +10,7 @@ import { AT } from '../../../snapshotter/sys/constants.ts';
 import { openRoot } from '../../../snapshotter/sys/rooted.ts';
 import type { ExecOp, Mount } from '../../llb/ops.ts';
 import type { BuildResult, DirectoryResult } from '../../result.ts';
+import type { StepSession } from '../../step-session.ts';
 import type { World } from '../../world.ts';
 import { cacheBase } from './cache-base.ts';
 import { copySubtree, realSource } from './copied.ts';
@@ -40,15 +41,18 @@ export function outputOf(mount: Mount): number {
   return (mount.mountType ?? BIND) === BIND ? mount.output : -1;
 }
 
-export async function openMounts(
-  op: ExecOp,
-  inputs: readonly BuildResult[],
-  world: World,
-  signal: AbortSignal,
-  fresh = false,
-): Promise<OpenMounts> {
+/** What mounts are opened with. */
+export interface MountContext {
+  readonly world: World;
+  readonly session: StepSession;
+  readonly signal: AbortSignal;
+  /** Caches begin anew. */
+  readonly fresh: boolean;
+}
+
+export async function openMounts(op: ExecOp, inputs: readonly BuildResult[], context: MountContext): Promise<OpenMounts> {
   await using scope = new AsyncDisposableStack();
-  const opener = new Opener(inputs, world, signal, scope, fresh);
+  const opener = new Opener(inputs, context, scope);
   await opener.leaseCaches(op.mounts);
   const outputs = new Map<number, ActiveSnapshot>();
   const keep = (mount: Mount, active: ActiveSnapshot | undefined) => {
@@ -110,15 +114,17 @@ interface MountTree {
 class Opener {
   readonly #inputs: readonly BuildResult[];
   readonly #world: World;
+  readonly #session: StepSession;
   readonly #signal: AbortSignal;
   readonly #scope: AsyncDisposableStack;
   readonly #fresh: boolean;
   readonly #caches = new Map<Mount, CacheLease>();
 
-  constructor(inputs: readonly BuildResult[], world: World, signal: AbortSignal, scope: AsyncDisposableStack, fresh: boolean) {
+  constructor(inputs: readonly BuildResult[], { world, session, signal, fresh }: MountContext, scope: AsyncDisposableStack) {
     this.#fresh = fresh;
     this.#inputs = inputs;
     this.#world = world;
+    this.#session = session;
     this.#signal = signal;
     this.#scope = scope;
   }
@@ -223,7 +229,7 @@ class Opener {
 
   async #secret(mount: Mount, user: StepUser): Promise<Opened | undefined> {
     const { id, optional, ...access } = mount.secret ?? { id: '', uid: 0, gid: 0, mode: 0o400, optional: false };
-    const bytes = await this.#world.secret(id);
+    const bytes = await this.#session.secret(id);
     if (!bytes) {
       if (optional) return undefined;
       throw secretMissing(id);
@@ -239,7 +245,7 @@ class Opener {
   async #ssh(mount: Mount, user: StepUser): Promise<Opened | undefined> {
     const { id, optional, ...access } = mount.ssh ?? { id: '', uid: 0, gid: 0, mode: 0o600, optional: false };
     const name = id || 'default';
-    const agent = await this.#world.sshSocket?.(name, { ...ownerOf(access, user), mode: access.mode });
+    const agent = await this.#session.sshSocket(name, { ...ownerOf(access, user), mode: access.mode });
     if (agent) {
       const { socket } = this.#scope.use(agent);
       return { spec: { kind: 'bind', source: socket, target: mount.dest, readonly: true } };

@@ -1,6 +1,7 @@
 import type { Platform } from '../../../base/platform.ts';
 import type { ProcessSpec } from '../../../executor/executor.ts';
 import type { ExecOp, ProxyEnv } from '../../llb/ops.ts';
+import type { StepSession } from '../../step-session.ts';
 import type { World } from '../../world.ts';
 import { allowedDevices } from './devices.ts';
 import type { OpenMounts } from './mounts.ts';
@@ -19,6 +20,7 @@ export async function processSpec(
   platform: Platform | undefined,
   mounts: OpenMounts,
   world: World,
+  session: StepSession,
 ): Promise<ProcessSpec> {
   const { meta } = op;
   const requests = [...(world.lentDevices ?? []), ...allowedDevices(op, world.allowed)];
@@ -26,7 +28,7 @@ export async function processSpec(
     rootfs: mounts.root,
     args: meta.args,
     env: [...meta.env, ...proxyVariables(meta.proxyEnv)],
-    secretEnv: await secretVariables(op, world),
+    secretEnv: await secretVariables(op, session),
     cwd: meta.cwd || '/',
     user: meta.user ?? '',
     hostname: meta.hostname || DEFAULT_HOSTNAME,
@@ -64,10 +66,10 @@ function proxyVariables(proxy: ProxyEnv | undefined): string[] {
   return named.flatMap(([name, value]) => (value ? [`${name}=${value}`, `${name.toLowerCase()}=${value}`] : []));
 }
 
-async function secretVariables(op: ExecOp, world: World): Promise<string[]> {
+async function secretVariables(op: ExecOp, { secret }: StepSession): Promise<string[]> {
   const variables: string[] = [];
   for (const { id, name, optional } of op.secretenv ?? []) {
-    const bytes = await world.secret(id);
+    const bytes = await secret(id);
     if (!bytes && !optional) throw secretMissing(id);
     // One that is not given is there and empty, as with BuildKit: `set -u` is content.
     variables.push(`${name}=${Buffer.from(bytes ?? []).toString('utf8')}`);

@@ -4,15 +4,11 @@ export interface GitHost {
   readonly directory: string;
   /** What git itself is given of the caller's environment: PATH, proxies, CA files. */
   readonly env: Readonly<Record<string, string>>;
-  /**
-   * The ssh agent that the caller lends under this id (`default` unless a graph says otherwise), or undefined when there is none. Disposed
-   * when the command that uses it has ended.
-   */
-  readonly sshAgent: (id: string) => Promise<SshAgent | undefined>;
   /** Files of known hosts; ones that do not exist do no harm. A new host's key is added to the first. */
   readonly knownHosts: readonly string[];
 }
 
+/** An ssh agent that a caller lends to git. */
 export interface SshAgent extends AsyncDisposable {
   /** The path of its socket, for this process's user. */
   readonly socket: string;

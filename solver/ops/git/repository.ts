@@ -31,14 +31,14 @@ export interface GitRights {
 }
 
 export function gitFor(source: GitSource, rights: GitRights, host: GitHost, context: SourceContext): Git {
-  const { progress, vertex, signal } = context;
+  const { progress, vertex, signal, session } = context;
   const onText = (data: Buffer) => progress({ kind: 'log', vertex, stream: 2, data, timestamp: Date.now() });
   const tryRun: Git['tryRun'] = async (args, options = {}) => {
     const { remote = false, input, cwd = '/' } = options;
     const config: [string, string][] = [];
     if (remote && rights.authorization !== undefined)
       config.push([`http.${scopeOf(rights.scope)}.extraHeader`, `Authorization: ${rights.authorization}`]);
-    await using ssh = remote && isSsh(source.remote) ? await sshCommand(source, host) : undefined;
+    await using ssh = remote && isSsh(source.remote) ? await sshCommand(source, host, session) : undefined;
     const env = {
       ...gitEnvironment(host.env, options.protocols ?? (remote ? REMOTE_PROTOCOLS : 'none'), config),
       ...ssh?.env,

@@ -3,9 +3,11 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { digestOf } from '../../../base/digest.ts';
 import { KilnError } from '../../../base/errors.ts';
 import { startServer, startSshd, whyNoSshd } from '../../../base/testing/sshd.ts';
 import { never } from '../../../registry/testing/client.ts';
+import { stepSession } from '../../step-session.ts';
 import { copyingSnapshotter } from '../file/testing.ts';
 import { sourceGitOp } from '../source-git.ts';
 import { ended, Repositories } from './testing.ts';
@@ -64,16 +66,18 @@ class Setting implements AsyncDisposable {
     const git = {
       directory: this.path('store'),
       env: { PATH: process.env['PATH'] ?? '' },
-      sshAgent: async () => agent && { socket: this.path(agent), [Symbol.asyncDispose]: async () => {} },
       knownHosts: [this.path('known hosts')],
     };
     const url = `ssh://root@127.0.0.1:${this.port}${this.repositories.served}/r.git`;
-    const world = { snapshotter: this.snapshotter, git: { ...git, sshAgent: async () => (await git.sshAgent()) || undefined } };
+    const gitAgent = async () =>
+      agent === undefined ? undefined : { socket: this.path(agent), [Symbol.asyncDispose]: async () => {} };
     const op = sourceGitOp(
       { identifier: 'git://127.0.0.1/r.git', attrs: { 'git.fullurl': url, 'git.mountsshsock': 'default', ...attrs } },
-      { ...world, refs: new Map(), secret: async () => undefined },
+      { snapshotter: this.snapshotter, git },
     );
-    return (await op.cacheMap(never())).parts[0]!.value;
+    const session = stepSession({ gitAgent });
+    const report = { progress: () => {}, vertex: digestOf('v'), started: () => {}, session };
+    return (await op.cacheMap(never(), report)).parts[0]!.value;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

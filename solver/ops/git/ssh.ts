@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { KilnError } from '../../../base/errors.ts';
+import type { StepSession } from '../../step-session.ts';
 import type { GitHost } from './host.ts';
 import { type GitSource, withoutUserinfo } from './request.ts';
 
@@ -12,9 +13,10 @@ import { type GitSource, withoutUserinfo } from './request.ts';
 export async function sshCommand(
   source: GitSource,
   host: GitHost,
+  session: StepSession,
 ): Promise<AsyncDisposable & { readonly env: Record<string, string> }> {
   await using stack = new AsyncDisposableStack();
-  const agent = source.ssh === undefined ? undefined : await host.sshAgent(source.ssh);
+  const agent = source.ssh === undefined ? undefined : await session.gitAgent(source.ssh);
   if (!agent)
     throw new KilnError(
       'KILN_SSH_AGENT',
