@@ -2,8 +2,8 @@ import type { Digest } from '../base/digest.ts';
 import type { ProcessSpec } from '../executor/executor.ts';
 import type { ForwardedAgent, SocketAccess } from '../executor/ssh/forward.ts';
 import type { SshAgent } from './ops/git/host.ts';
-import type { Resolved } from './ops/git/resolve.ts';
-import type { Answer } from './ops/source-http.ts';
+import type { Resolved } from './ops/git/resolved.ts';
+import type { Answer } from './ops/http/answer.ts';
 import type { DirectoryResult } from './result.ts';
 
 /**

@@ -2,10 +2,11 @@ import type { Digest } from '../../base/digest.ts';
 import type { FetchedFile, FetchedFiles } from '../../cache/fetched.ts';
 import type { Fetcher, FetchRequest } from '../../registry/fetch.ts';
 import { discard, type HttpResponse, header } from '../../registry/transport.ts';
-import type { LayerId, Snapshot, Snapshotter } from '../../snapshotter/snapshotter.ts';
+import type { LayerId, Snapshotter } from '../../snapshotter/snapshotter.ts';
 import type { SourceOp } from '../llb/ops.ts';
 import type { BuildResult } from '../result.ts';
 import type { CacheMap, Op } from '../solver.ts';
+import type { Answer } from './http/answer.ts';
 import { authorization } from './http/auth.ts';
 import { fileName } from './http/names.ts';
 import { byteStatus } from './http/progress.ts';
@@ -18,12 +19,6 @@ export interface SourceHttpWorld {
   readonly snapshotter: Snapshotter;
   readonly fetcher: Fetcher;
   readonly fetched: FetchedFiles;
-}
-
-/** A file as it is on the server now, and the layer that holds it. */
-export interface Answer {
-  readonly file: Omit<FetchedFile, 'layers'>;
-  readonly snapshot: Snapshot;
 }
 
 /**

@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url';
 import type { Checkout } from './checkout.ts';
 import { keepRef, withObject } from './mirror.ts';
 import { gitFor } from './repository.ts';
-import type { Resolved } from './resolve.ts';
+import type { Resolved } from './resolved.ts';
 
 /**
  * `--keep-git-dir`: a clone of one commit without its history in `root`, its remote set, its head detached. The directory `.git` has

@@ -1,16 +1,7 @@
 import { KilnError } from '../../../base/errors.ts';
 import type { Git } from './repository.ts';
 import { type GitSource, isCommitId } from './request.ts';
-
-/** What a ref of the remote is at the moment. */
-export interface Resolved {
-  /** What the ref points to: a commit, or the object of an annotated tag. */
-  readonly object: string;
-  /** The commit. The same as `object`, unless that is known to be a tag. */
-  readonly commit: string;
-  /** The full name, such as `refs/heads/main`; undefined for a commit that was named itself. */
-  readonly name: string | undefined;
-}
+import type { Resolved } from './resolved.ts';
 
 /** Asks the remote, unless the ref is the id of a commit. Throws KILN_GIT_REF, KILN_GIT_CHECKSUM and what gitFailure makes. */
 export async function resolveRef(source: GitSource, git: Git): Promise<Resolved> {
