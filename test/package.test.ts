@@ -45,7 +45,7 @@ test('the packed tarball installs globally and its kiln starts with the shipped 
     const ran = await run([join(prefix, 'bin/kiln'), '--version'], { env: { PATH: '/usr/bin:/bin' }, expect: 0 });
     assert.match(ran.stdout, /^kiln version \d+\.\d+\.\d+\n$/);
     assert.match(readFileSync(join(prefix, 'share/man/man1/kiln.1'), 'utf8'), /^\.TH KILN 1 /m);
-    for (const name of ['reference/build.md', 'rules/README.md'])
+    for (const name of ['getting-started.md', 'reference/build.md', 'rules/README.md'])
       assert.ok(existsSync(join(prefix, 'lib/node_modules/kiln/docs', name)), name);
     const completion = await run([join(prefix, 'bin/kiln'), 'completion', 'bash'], { expect: 0 });
     assert.match(completion.stdout, /^complete -F _kiln kiln$/m);

@@ -1,0 +1,176 @@
+import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type CommandDescription, describeCommands, leaves } from '../cli/reference/describe.ts';
+import { READERS } from '../frontend/readers.ts';
+import { ROOT } from './rig.ts';
+
+const PAGES = globSync(['*.md', 'docs/**/*.md'], { cwd: ROOT }).sort();
+/** Documents for people who use Kiln. */
+const GUIDES = [
+  'ci',
+  'coming-from-docker',
+  'coming-from-kaniko-and-buildah',
+  'dockerfile',
+  'getting-started',
+  'glossary',
+  'rootless-and-containers',
+  'troubleshooting',
+  'uninstalling',
+].map((name) => `docs/${name}.md`);
+
+const read = (page: string) => readFileSync(join(ROOT, page), 'utf8');
+const withoutBlocks = (text: string) => text.replace(/^ *```[^\n]*\n.*?^ *```$/gms, '');
+
+/** The name that a heading is linked by. */
+function anchor(heading: string): string {
+  const plain = heading.replace(/[`*]/g, '').replace(/\[([^\]]*)\]\([^)]*\)/g, '$1');
+  return plain
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+    .trim()
+    .replace(/\s/g, '-');
+}
+
+const anchors = (page: string) =>
+  new Set([...withoutBlocks(read(page)).matchAll(/^#+ (.+)$/gm)].map((found) => anchor(found[1] ?? '')));
+
+test('every relative link leads to a file, and to a heading of it', () => {
+  let count = 0;
+  for (const page of PAGES) {
+    for (const [, target = ''] of withoutBlocks(read(page)).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(target)) continue;
+      count++;
+      const [path = '', heading] = target.split('#');
+      const file = path === '' ? page : join(dirname(page), path);
+      assert.ok(existsSync(join(ROOT, file)), `${page}: ${target}`);
+      if (heading !== undefined && statSync(join(ROOT, file)).isFile())
+        assert.ok(anchors(file).has(heading), `${page}: ${target}: no such heading`);
+    }
+  }
+  assert.ok(count > 100);
+});
+
+/** The command lines of a shell script: no bodies of heredocs, no comments. */
+function commandLines(script: string): readonly string[] {
+  const text = script
+    .replace(/<<-?'?(\w+)'?(.*)\n[\s\S]*?^\1$/gm, '$2')
+    .replace(/\\\n/g, ' ')
+    .replace(/(^|\s)#.*$/gm, '');
+  return text.split(/\n|\||&&|;|\$\(|\)/).map((line) => line.trim());
+}
+
+/** The words behind `kiln` of a line that calls it, or undefined. Words of docker's own are left out. */
+function wordsOfKiln(line: string): readonly string[] | undefined {
+  const words = line.match(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g) ?? [];
+  const at = words.findIndex((word) => /^(?:\.\/)?kiln$/.test(word));
+  const before = words.slice(0, Math.max(0, at));
+  const calls = at >= 0 && before.every((word, index) => /^(?:sudo|\w+=.*)$/.test(word) || (index > 0 && word.startsWith('-')));
+  return calls || (at >= 0 && before[0] === 'docker') ? words.slice(at + 1) : undefined;
+}
+
+const commands = leaves(await describeCommands());
+const find = (words: readonly string[]): CommandDescription | undefined =>
+  commands.find((command) => command.words.every((word, index) => words[index] === word));
+
+/** What is wrong with a command line of Kiln. */
+function complaint(words: readonly string[]): string | undefined {
+  if (/^(?:version|help|--help|--version)$/.test(words[0] ?? '')) return undefined;
+  const command = find(words);
+  if (!command) return 'there is no such command';
+  const known = new Set(command.flags.flatMap(({ long, short }) => [long, ...(short ? [short] : [])]));
+  const rest = words.slice(command.words.length);
+  const passesThrough = command.words[0] === 'run';
+  for (let at = 0; at < rest.length; at++) {
+    const word = rest[at]!;
+    if (!word.startsWith('-') || word === '-') {
+      if (passesThrough) return undefined;
+      continue;
+    }
+    const names = word.startsWith('--') ? [word.split('=', 1)[0]!] : shortNames(word, command);
+    const unknown = names.find((name) => name !== '--help' && !known.has(name));
+    if (unknown !== undefined) return `${unknown} is no flag of it`;
+    const flag = command.flags.find(({ long, short }) => long === names.at(-1) || short === names.at(-1));
+    if (flag?.value !== undefined && !word.includes('=') && word.length <= Math.max(2, flag.long.length)) at++;
+  }
+  return undefined;
+}
+
+/** `-it` is two flags; in `-tapp` the rest is a value. */
+function shortNames(word: string, { flags }: CommandDescription): readonly string[] {
+  const names: string[] = [];
+  for (const letter of word.slice(1)) {
+    names.push(`-${letter}`);
+    if (flags.find(({ short }) => short === `-${letter}`)?.value !== undefined) break;
+  }
+  return names;
+}
+
+test('what shell blocks call is there, with these flags', () => {
+  let count = 0;
+  for (const page of PAGES) {
+    for (const [, script = ''] of read(page).matchAll(/^ *```sh\n(.*?)^ *```$/gms)) {
+      for (const line of commandLines(script)) {
+        const words = wordsOfKiln(line);
+        if (!words) continue;
+        count++;
+        assert.is(complaint(words), undefined, `${page}: ${line}`);
+      }
+    }
+  }
+  assert.ok(count > 40, `${count} calls were found`);
+});
+
+test('a wrong call in a shell block is noticed', () => {
+  const wrong = (line: string) => complaint(wordsOfKiln(commandLines(line)[0]!)!);
+  assert.is(wrong('sudo kiln build -t app --platfrom linux/arm64 .'), '--platfrom is no flag of it');
+  assert.is(wrong('kiln bake'), 'there is no such command');
+  assert.is(wrong('kiln run -iz app sh -c x'), '-z is no flag of it');
+  assert.is(wrong('A=b kiln cache ls --records'), undefined);
+  assert.is(wrong('kiln run -it app ls --no-such'), undefined);
+});
+
+test('flags and commands that tables and text of the guides name are there', () => {
+  for (const page of GUIDES) {
+    for (const [, code = ''] of withoutBlocks(read(page)).matchAll(/`(kiln [^`…]+)`/g)) {
+      const words = wordsOfKiln(code) ?? [];
+      // Docker's words for commands are explained as such.
+      if (/^(?:buildx|builder|system|image ls|COMMAND)/.test(words.join(' '))) continue;
+      assert.is(complaint(words), undefined, `${page}: ${code}`);
+    }
+  }
+});
+
+test('lines of the guides have at most 100 columns, tables aside', () => {
+  for (const page of [...GUIDES, ...PAGES.filter((name) => name.startsWith('docs/reference/'))]) {
+    const long = read(page)
+      .split('\n')
+      .filter((line) => line.length > 100 && !line.startsWith('|') && !/^\S+$/.test(line));
+    assert.equal(long, [], page);
+  }
+});
+
+test('the page of the Dockerfile language has every instruction', () => {
+  const headings = [...read('docs/dockerfile.md').matchAll(/^## ([A-Z]+)$/gm)].map((found) => found[1]?.toLowerCase() ?? '');
+  assert.equal(headings.sort(), Object.keys(READERS).sort());
+});
+
+test('each word of the glossary is declared where it says', () => {
+  const text = read('docs/glossary.md').replace(/\n {2}/g, ' ');
+  const places = [...text.matchAll(/`(\w+)` in `([\w./-]+)`/g)];
+  for (const [, name = '', file = ''] of places) {
+    assert.ok(existsSync(join(ROOT, file)), `${name}: there is no ${file}`);
+    assert.match(read(file), new RegExp(`\\b(?:interface|type|class|function|const) ${name}\\b`), `${name} in ${file}`);
+  }
+  const words = [...text.matchAll(/^- \*\*(.+?)\*\*: (.+)$/gm)];
+  assert.ok(words.length > 50);
+  for (const [, word, meaning = ''] of words) assert.match(meaning, /` in `/, `${word} says where it is declared`);
+});
+
+test('the README leads to every guide', () => {
+  const links = new Set([...read('README.md').matchAll(/\]\(([^)#\s]+)/g)].map((found) => found[1]));
+  for (const page of [...GUIDES, 'docs/reference/README.md']) assert.ok(links.has(page), page);
+});
+
+test.run();
