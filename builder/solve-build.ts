@@ -31,6 +31,7 @@ import { withLockFile } from '../snapshotter/overlay/lockfile.ts';
 import { SCRATCH } from '../snapshotter/snapshotter.ts';
 import { type DraftEdge, seal } from '../solver/llb/draft.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
+import { localWorker } from '../solver/local-worker.ts';
 import { lowerGraphs } from '../solver/lower.ts';
 import { openEarlierCopies } from '../solver/ops/file/earlier.ts';
 import { copyFilesJob, linkFilesJob } from '../solver/ops/file/jobs.ts';
@@ -38,6 +39,7 @@ import { imageResolver } from '../solver/ops/source-image.ts';
 import { type BuildResult, type DirectoryResult, resultCodec } from '../solver/result.ts';
 import { createSolver } from '../solver/solve.ts';
 import type { Solver, SolverOptions } from '../solver/solver.ts';
+import type { Worker } from '../solver/worker.ts';
 import type { EmulatedStep, World } from '../solver/world.ts';
 import type { AttestedBuild } from './attest.ts';
 import type { BuildOptions } from './build-options.ts';
@@ -103,6 +105,8 @@ interface Engine {
   readonly settings: SolverOptions<BuildResult>;
   readonly caches: BuildCaches | undefined;
   readonly world: World;
+  /** Runs the steps, on `world`. */
+  readonly worker: Worker;
   readonly memory: ReturnType<typeof openMissMemory>;
   /** Filled in when the directories of the build are known. */
   readonly locals: Map<string, DirectoryResult>;
@@ -260,6 +264,7 @@ function openEngine(options: BuildOptions, context: BuildContext, lent: Lent): E
     ...openWorld(options, context, { ...lent, executor }),
     onEmulated: (step: EmulatedStep) => emulated.push(step),
   };
+  const worker = localWorker(world, { process: options.maxParallelism, network: 4, cpu: options.maxParallelism });
   const project = projectOf(options);
   const memory = openMissMemory(session.store, project);
   const settings: SolverOptions<BuildResult> = {
@@ -267,7 +272,7 @@ function openEngine(options: BuildOptions, context: BuildContext, lent: Lent): E
     memory,
     codec: scope.use(provingCodec(resultCodec(session.snapshotter), session.snapshotter, signal)),
     progress,
-    limits: { process: options.maxParallelism, network: 4, cpu: options.maxParallelism },
+    limits: worker.limits,
     session: lendToSteps(options, context, { agents: lent.agents, executor, locals }),
     alone: (key, signal, body) => withLockFile(join(session.store.tmp, 'locks', `k${hexOf(key)}`), signal, body),
   };
@@ -276,6 +281,7 @@ function openEngine(options: BuildOptions, context: BuildContext, lent: Lent): E
     settings,
     caches: lent.caches,
     world,
+    worker,
     locals,
     memory,
     emulated,
@@ -295,9 +301,13 @@ function openExecutor({ scope, progress }: BuildContext): RuntimeExecutor {
 }
 
 /** Solves a tree alone, so that it can be looked into before the rest of the graph is known. */
-async function fetchTree(tree: DraftEdge, { solver, world }: Engine, { session, signal }: BuildContext): Promise<FetchedTree> {
+async function fetchTree(
+  tree: DraftEdge,
+  { solver, world, worker }: Engine,
+  { session, signal }: BuildContext,
+): Promise<FetchedTree> {
   const edge = seal(tree, world.platform);
-  const [result] = await solved([edge], () => solver.solve(lowerGraphs([edge], world), signal), session.store.root, signal);
+  const [result] = await solved([edge], () => solver.solve(lowerGraphs([edge], worker), signal), session.store.root, signal);
   if (result?.kind !== 'snapshot') throw new Error('a fetched tree is a snapshot');
   const { openFetched } = await import('./context/fetched-tree.ts');
   return await openFetched(session.snapshotter, result.snapshot);
@@ -375,7 +385,7 @@ function ensured(directory: string): string {
 async function solveEdges(
   context: BuildContext,
   targets: readonly TargetResult[],
-  { solver, settings, caches, world, memory, emulated }: Engine,
+  { solver, settings, caches, world, worker, memory, emulated }: Engine,
   squash: boolean,
 ): Promise<(SolvedTarget | undefined)[]> {
   const { session, signal, progress } = context;
@@ -388,7 +398,7 @@ async function solveEdges(
   const edges = all.filter((edge) => !left.has(edge));
   const solvedTargets = targets.filter(({ edge }) => edge && !left.has(edge));
   const solve = async (): Promise<readonly SolvedTarget[]> => {
-    const asked = lowerGraphs(edges, world);
+    const asked = lowerGraphs(edges, worker);
     const lowered = squash ? asked.map((edge, index) => squashed(edge, solvedTargets[index]!, world)) : asked;
     if (caches) return await caches.solve(settings, world, lowered, targets);
     return (await solver.solve(lowered, signal)).map((result) => ({ result }));
