@@ -70,8 +70,15 @@ export interface ProcessIO {
   readonly output: (stream: 1 | 2, data: Uint8Array) => void;
   /** Bytes for standard input; empty when absent. */
   readonly stdin?: Uint8Array;
-  /** An interactive terminal is lent to the process (`kiln run -it`): inherits this process's own stdio, `output` is not called. */
-  readonly inherit?: boolean;
+  /** Streams that the caller lends to the process (`kiln run -it`); `output` is not called then. */
+  readonly lent?: LentStreams | undefined;
+}
+
+/** What a process gets as its own standard input, output and error. */
+export interface LentStreams {
+  readonly descriptors: readonly [stdin: number, stdout: number, stderr: number];
+  /** They are a terminal. */
+  readonly terminal: boolean;
 }
 
 export interface ProcessResult {

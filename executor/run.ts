@@ -200,7 +200,7 @@ function configFor(house: JoinedHouse, spec: PlannedSpec, { user, place, io, net
     guardDevices: house.cgroups.guardDevices,
     seccompBpf: house.seccompBpf,
     warn: house.warn,
-    terminal: io.inherit === true && process.stdin.isTTY === true,
+    terminal: io.lent?.terminal ?? false,
     sysfs,
     userNamespace: spec.plan.kind === 'private' ? spec.plan.userNamespace : undefined,
   });
@@ -252,7 +252,7 @@ function start(house: JoinedHouse, sandbox: Sandbox, io: ProcessIO): Running {
   const program = { path: house.runtime.path, args: runtimeArguments(house, sandbox), env: RUNTIME_ENV };
   const spawn = (more: Pick<SpawnOptions, 'stdio' | 'session'>) =>
     sandbox.place.start(() => spawnProcess({ ...program, ...more }));
-  if (io.inherit) return { ...spawn({ stdio: [0, 1, 2], session: false }), drained: Promise.resolve() };
+  if (io.lent) return { ...spawn({ stdio: io.lent.descriptors, session: false }), drained: Promise.resolve() };
   const [out, err] = [makePipe(), makePipe()];
   const input = io.stdin ? makePipe() : { read: openSync('/dev/null', 'r') };
   // In a session of its own, so that Ctrl-C reaches only us.

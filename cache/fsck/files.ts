@@ -10,11 +10,11 @@ import { readAbout } from '../mounts.ts';
 import type { FsckReport } from './problem.ts';
 
 /** What the store keeps in files of its own beside blobs and layers. What is in a cache mount belongs to its steps, and nobody can prove it. */
-export function checkFiles({ root }: Store, report: FsckReport): void {
+export function checkFiles({ root }: Store, searchPath: string | undefined, report: FsckReport): void {
   checkMemories(join(root, 'statcache'), 'digests of the files of a context', report);
   checkMemories(join(root, 'copies'), 'what a large copy made', report);
   checkMounts(join(root, 'caches'), report);
-  checkRepositories(join(root, 'git'), report);
+  checkRepositories(join(root, 'git'), searchPath, report);
 }
 
 /** Where a memory has the crc32 of all that follows it, by its first eight bytes; see statcache.ts and earlier.ts. */
@@ -62,13 +62,13 @@ function checkMounts(directory: string, report: FsckReport): void {
 }
 
 /** Mirrors of git repositories, verified by git itself where there is one. A mirror that is in use is left alone. */
-function checkRepositories(directory: string, report: FsckReport): void {
+function checkRepositories(directory: string, searchPath: string | undefined, report: FsckReport): void {
   let verified = 0;
   for (const name of namesIn(directory).filter((one) => !one.endsWith('.lock'))) {
     const path = join(directory, name);
     using held = tryLockFile(`${path}.lock`, 'exclusive', 'unused');
     if (!held) continue;
-    const env = { PATH: process.env['PATH'], GIT_CONFIG_NOSYSTEM: '1', GIT_CONFIG_GLOBAL: '/dev/null', GIT_DIR: path };
+    const env = { PATH: searchPath, GIT_CONFIG_NOSYSTEM: '1', GIT_CONFIG_GLOBAL: '/dev/null', GIT_DIR: path };
     const checked = spawnSync('git', ['fsck', '--no-dangling', '--no-progress'], { env, cwd: '/', stdio: 'ignore' });
     rmSync(held.path, { force: true });
     // Without git no step can use it either.

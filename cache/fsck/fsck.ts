@@ -14,6 +14,8 @@ export type { FsckReport, Problem } from './problem.ts';
 
 export interface FsckWorld extends LayerWorld {
   readonly images: Pick<MirroredImages, 'list' | 'remove' | 'isMirrored' | 'mirror'>;
+  /** The PATH on which git is looked for. */
+  readonly searchPath: string | undefined;
 }
 
 /**
@@ -32,7 +34,7 @@ export async function fsck(world: FsckWorld, signal: AbortSignal): Promise<FsckR
   countRecords(store, report);
   checkImages(store, world.images, report);
   checkMirror(world, report);
-  checkFiles(store, report);
+  checkFiles(store, world.searchPath, report);
   return report;
 }
 

@@ -208,7 +208,7 @@ class Model implements AsyncDisposable {
     await this.#reopen();
     this.#other?.close();
     this.#other = undefined;
-    const world = { ...this.#rooms, jobs };
+    const world = { ...this.#rooms, jobs, searchPath: process.env["PATH"] };
     const { left } = await repair(world, never);
     assert.equal(left, []);
   }
@@ -345,7 +345,7 @@ class Model implements AsyncDisposable {
       }
     }
     this.#rest();
-    const { problems, unproven } = await fsck({ ...this.#rooms, jobs }, never);
+    const { problems, unproven } = await fsck({ ...this.#rooms, jobs, searchPath: process.env["PATH"] }, never);
     assert.equal(
       problems.map(({ what }) => what),
       [],

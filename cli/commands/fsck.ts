@@ -19,7 +19,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const flags = command.opts<{ repair?: boolean }>();
   await using session = openSession();
   using cancel = cancelOnSignals();
-  const world = { ...session, jobs: pooledJobs(session.pool) };
+  const world = { ...session, jobs: pooledJobs(session.pool), searchPath: process.env['PATH'] };
   const { report, left } = flags.repair
     ? await repair(world, cancel.signal)
     : { report: await fsck(world, cancel.signal), left: [] };

@@ -19,6 +19,7 @@ import { platformFlag } from '../platform-flag.ts';
 import type { Output } from '../progress/view.ts';
 import { registryOptions } from '../registry-options.ts';
 import { openSession, stateDirectory } from '../session.ts';
+import { ownStreams } from '../terminal/lend.ts';
 
 /** As docker: an empty entrypoint is none, an empty user that of the image. */
 const MAY_BE_EMPTY: ReadonlySet<string> = new Set(['--entrypoint', '--user']);
@@ -89,7 +90,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     if (failure !== undefined) unread.abort(failure);
   };
   try {
-    const io = { output, ...(interactive && { inherit: true }) };
+    const io = { output, lent: interactive ? ownStreams() : undefined };
     const { exitCode } = await executor.run(spec, io, AbortSignal.any([cancel.signal, unread.signal]));
     if (unread.signal.aborted) throw unread.signal.reason;
     return exitCode;

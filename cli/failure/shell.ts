@@ -3,6 +3,7 @@ import type { Executor } from '../../executor/executor.ts';
 import { openRoot } from '../../snapshotter/sys/rooted.ts';
 import type { FailedStep } from '../../solver/step-session.ts';
 import { stderr } from '../output.ts';
+import { ownStreams } from '../terminal/lend.ts';
 
 const SHELLS = ['/bin/bash', '/bin/sh', '/usr/bin/bash', '/usr/bin/sh', '/busybox/sh'];
 
@@ -23,7 +24,7 @@ export async function openFailureShell(
   const env = spec.env.some((entry) => entry.startsWith('TERM='))
     ? spec.env
     : [...spec.env, `TERM=${process.env['TERM'] ?? 'xterm'}`];
-  await executor.run({ ...spec, args: [shell], env }, { inherit: true, output: () => {} }, signal);
+  await executor.run({ ...spec, args: [shell], env }, { lent: ownStreams(), output: () => {} }, signal);
   return undefined;
 }
 
