@@ -1,5 +1,5 @@
 import { KilnError, messageOf } from '../base/errors.ts';
-import type { NetworkFallback } from '../executor/network/open.ts';
+import type { NetworkFallback } from '../executor/network/open-network.ts';
 import { textIfThere } from '../registry/textfile.ts';
 
 const FALLBACKS: readonly NetworkFallback[] = ['host', 'none', 'refuse'];

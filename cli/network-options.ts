@@ -1,4 +1,4 @@
-import type { NetworkFallback } from '../executor/network/open.ts';
+import type { NetworkFallback } from '../executor/network/open-network.ts';
 import { configPath } from './config-path.ts';
 
 /** What kiln.toml says about steps for which no network can be had; it is read when there are such. */

@@ -2,7 +2,7 @@ import { fstatSync, writeSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
 import { osError } from '../base/oserror.ts';
 import type { Output } from './progress/view.ts';
-import { canMoveCursor } from './terminal/size.ts';
+import { canMoveCursor } from './terminal/terminal-size.ts';
 import { styled, unstyled, visible } from './terminal/text.ts';
 
 /**

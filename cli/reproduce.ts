@@ -1,6 +1,6 @@
 import type { KilnError } from '../base/errors.ts';
 import { redactUrl } from '../base/redact.ts';
-import { SECRET_NAME } from '../frontend/check/usage.ts';
+import { SECRET_NAME } from '../frontend/check/usage-checks.ts';
 import { parseDockerfile } from '../frontend/parse.ts';
 
 const STEP_CODES: readonly string[] = ['KILN_STEP_FAILED', 'KILN_STEP_OOM'];

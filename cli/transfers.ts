@@ -7,7 +7,7 @@ import { createView } from './progress/create-view.ts';
 import { bytes } from './progress/model.ts';
 import type { Ending } from './progress/view.ts';
 import { progressMode } from './progress-mode.ts';
-import { wantsColor } from './terminal/size.ts';
+import { wantsColor } from './terminal/terminal-size.ts';
 
 /** Tells how far one part of a transfer is: a layer, a manifest. */
 export type TransferReport = (status: {

@@ -22,7 +22,7 @@ import type { ProcessSpec } from './executor.ts';
 import { compileSeccomp } from './filter.ts';
 import { hostsText, resolvText } from './netfiles.ts';
 import { type Network, type NetworkKind, NetworkUnavailable } from './network/network.ts';
-import { type NetworkOptions, openNetwork, type WarnUser } from './network/open.ts';
+import { type NetworkOptions, openNetwork, type WarnUser } from './network/open-network.ts';
 import { type FoundRuntime, findRuntime, knownVulnerabilities, probeRuntime } from './probe.ts';
 import { startTime } from './proc.ts';
 import { defaultSeccomp } from './seccomp.ts';

@@ -8,7 +8,7 @@ import { changeMount, cloneMount, createMount, type DetachedMount, unmount } fro
 import { openRoot } from '../snapshotter/sys/rooted.ts';
 import type { Placement } from './cgroups.ts';
 import type { Emulation, EmulationOptions, EmulationPlan } from './emulation/emulation.ts';
-import { isNative } from './emulation/find.ts';
+import { isNative } from './emulation/find-emulator.ts';
 import { hostOomKills } from './enter-cgroups.ts';
 import type { Executor, ProcessIO, ProcessResult, ProcessSpec } from './executor.ts';
 import {
@@ -24,12 +24,12 @@ import {
 import { killSandbox } from './kill.ts';
 import { within } from './network/namespace.ts';
 import type { NetworkKind } from './network/network.ts';
-import type { WarnUser } from './network/open.ts';
+import type { WarnUser } from './network/open-network.ts';
 import { closeAll, drain, feed, makePipe } from './pipes.ts';
 import { findRuntime, probeRuntime } from './probe.ts';
+import { makeKernelTrees, makeMountPoints, makeWorkingDirectory, tmpfsModes } from './sandbox-tree.ts';
 import { type Spawned, spawnProcess } from './spawn.ts';
 import { deviceMounts, runtimeConfig } from './spec.ts';
-import { makeKernelTrees, makeMountPoints, makeWorkingDirectory, tmpfsModes } from './tree.ts';
 import { type ResolvedUser, resolveUser } from './user.ts';
 
 /** All that a runtime sees of our environment. */

@@ -5,10 +5,10 @@ import { asDigest, digestOf } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { Descriptor, HistoryEntry, ImageConfig, Manifest } from '../base/oci.ts';
 import type { LayerId } from '../snapshotter/snapshotter.ts';
-import { configJson, layoutIndexJson, manifestJson } from './documents.ts';
 import type { BuiltTarget } from './exporter.ts';
 import { fitHistory, rfc3339 } from './history.ts';
 import { type AssembledImage, assemble } from './image.ts';
+import { configJson, layoutIndexJson, manifestJson } from './image-documents.ts';
 import { dockerManifest, layoutIndex } from './layout.ts';
 import { type ImageOptions, parseOutput } from './options.ts';
 

@@ -6,9 +6,9 @@ import { compressionOf } from '../registry/unpack.ts';
 import type { LayerId } from '../snapshotter/snapshotter.ts';
 import { annotationsFor } from './annotations.ts';
 import type { Attestor } from './attest/attestation.ts';
-import { configJson, indexJson, manifestJson } from './documents.ts';
 import type { BuiltTarget } from './exporter.ts';
 import { fitHistory, rfc3339 } from './history.ts';
+import { configJson, indexJson, manifestJson } from './image-documents.ts';
 import type { ImageOptions } from './options.ts';
 import { type LayerPart, layerType } from './parts.ts';
 

@@ -2,9 +2,9 @@ import { type Digest, hexOf } from '../base/digest.ts';
 import { type Descriptor, MEDIA } from '../base/oci.ts';
 import { familiarName, parseReference } from '../base/reference.ts';
 import type { ArchiveEntry } from './archive.ts';
-import { compactJson, layoutIndexJson } from './documents.ts';
 import { rfc3339 } from './history.ts';
 import type { AssembledImage } from './image.ts';
+import { compactJson, layoutIndexJson } from './image-documents.ts';
 
 /** The files of an OCI image layout (image-spec image-layout.md) that holds `image`, its layers taken from the content store. */
 export function layoutEntries(image: AssembledImage, index: readonly Descriptor[]): ArchiveEntry[] {

@@ -5,9 +5,9 @@ import { type Descriptor, MEDIA } from '../base/oci.ts';
 import { attempt, reading } from '../base/oserror.ts';
 import { formatReference, parseReference } from '../base/reference.ts';
 import { indexArchive, type Member } from '../registry/archive.ts';
-import { MAX_CONFIG, MAX_MANIFEST, parseConfig } from '../registry/documents.ts';
-import { jsonOf } from '../registry/fields.ts';
-import { manifestJson } from './documents.ts';
+import { jsonOf } from '../registry/json-fields.ts';
+import { MAX_CONFIG, MAX_MANIFEST, parseConfig } from '../registry/parse-document.ts';
+import { manifestJson } from './image-documents.ts';
 import type { LoadedImage, LoadOptions, LoadRooms } from './loading.ts';
 
 /** One element of `manifest.json`, as it comes: every field is still to be checked. */

@@ -6,12 +6,12 @@ import type { Entry } from '../cache/select/entry.ts';
 import { openRoot, type Root } from '../snapshotter/sys/rooted.ts';
 import { inUserNamespace } from '../snapshotter/sys/usernamespace.ts';
 import { beginTree, copyFiles, finishTree, type TreeCopy } from '../solver/ops/file/copytree.ts';
-import { STATEMENT_MODE, type StatementFile, statementFiles, walkBeside } from './attest/files.ts';
+import { STATEMENT_MODE, type StatementFile, statementFiles, walkBeside } from './attest/statement-files.ts';
 import { outputError } from './destination.ts';
 import type { ExportContext, Exporter } from './exporter.ts';
 import { reported } from './progress.ts';
+import { placesOf } from './result-tree.ts';
 import type { ExportRooms } from './rooms.ts';
-import { placesOf } from './tree.ts';
 
 /** Files copied between two looks at the signal. */
 const BATCH = 200;

@@ -3,8 +3,8 @@ import { KilnError } from '../base/errors.ts';
 import type { Descriptor } from '../base/oci.ts';
 import { formatReference, type Reference, repositoryOf } from '../base/reference.ts';
 import type { RegistryClient, Repository } from '../registry/client.ts';
-import { parseDocument } from '../registry/documents.ts';
 import type { BlobLocations } from '../registry/locations.ts';
+import { parseDocument } from '../registry/parse-document.ts';
 import type { UploadOutcome } from '../registry/upload.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 

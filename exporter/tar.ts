@@ -6,13 +6,13 @@ import { END_OF_ARCHIVE, type EntryType, encodeHeader, NO_XATTRS, padding } from
 import { fstat, type Stat } from '../snapshotter/sys/calls.ts';
 import { O } from '../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../snapshotter/sys/rooted.ts';
-import { STATEMENT_MODE, type StatementFile, statementFiles, walkBeside } from './attest/files.ts';
+import { STATEMENT_MODE, type StatementFile, statementFiles, walkBeside } from './attest/statement-files.ts';
 import { type ByteSink, writeTo } from './destination.ts';
 import type { Exporter } from './exporter.ts';
 import type { Destination } from './options.ts';
 import { reported } from './progress.ts';
+import { placesOf } from './result-tree.ts';
 import type { ExportRooms } from './rooms.ts';
-import { placesOf } from './tree.ts';
 
 /**
  * `type=tar`: the tree of the result as one tar archive, sorted, with owners, modes, links and capabilities; times as they are, or

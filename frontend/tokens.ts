@@ -153,7 +153,7 @@ export function splitWords(body: string, escapeChar: Escape): string[] {
   return words;
 }
 
-export interface KeyValue {
+export interface Assignment {
   readonly key: string;
   /** Undefined for a word without `=`. */
   readonly value: string | undefined;
@@ -163,13 +163,13 @@ export interface KeyValue {
 const SLICE = 100;
 
 /** `key=value` words, or bare `key`. The first `=` counts even inside quotes, as for Docker. */
-export function parseKeyValues(words: readonly string[]): KeyValue[] {
-  const entries: KeyValue[] = [];
+export function parseKeyValues(words: readonly string[]): Assignment[] {
+  const entries: Assignment[] = [];
   for (let at = 0; at < words.length; at += SLICE) {
     const tokens = words
       .slice(at, at + SLICE)
       .flatMap((word, i) => (i === 0 ? entryTokens(word) : [SPACE_TOKEN, ...entryTokens(word)]));
-    entries.push(...parseExactlyOne<KeyValue[]>(keyValueRules, tokens)!);
+    entries.push(...parseExactlyOne<Assignment[]>(keyValueRules, tokens)!);
   }
   return entries;
 }

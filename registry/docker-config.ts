@@ -4,7 +4,7 @@ import { errnoOf, KilnError } from '../base/errors.ts';
 import { osError, reading, reasonOf, writing } from '../base/oserror.ts';
 import { DEFAULT_DOMAIN } from '../base/reference.ts';
 import { brokenLink } from '../snapshotter/sys/brokenlink.ts';
-import { isObject, jsonOf, mapOf, record, text } from './fields.ts';
+import { isObject, jsonOf, mapOf, record, text } from './json-fields.ts';
 
 /** One login in `auths`. `auth` is the base64 of `user:password`. */
 export interface AuthEntry {

@@ -9,9 +9,9 @@ import { brokenBytes } from '../base/promise.ts';
 import { NotRegular, openRegular } from '../snapshotter/sys/regular.ts';
 import { openRoot } from '../snapshotter/sys/rooted.ts';
 import { indexArchive } from './archive.ts';
-import { MAX_MANIFEST, parseDocument } from './documents.ts';
 import type { BlobSink } from './download.ts';
-import { isObject, jsonOf, shown } from './fields.ts';
+import { isObject, jsonOf, shown } from './json-fields.ts';
+import { MAX_MANIFEST, parseDocument } from './parse-document.ts';
 
 /**
  * An OCI image layout (image-spec, image-layout.md): a directory, or a tar archive of one. Nothing in it is believed: every blob

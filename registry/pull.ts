@@ -10,8 +10,8 @@ import type { ImageStore } from '../snapshotter/images.ts';
 import { digestOfFile } from '../snapshotter/store/file-digest.ts';
 import { Answers } from './answers.ts';
 import type { RegistryClient, RegistryOptions, Repository } from './client.ts';
-import { MAX_CONFIG, MAX_MANIFEST, mediaTypeOf, parseConfig, parseDocument } from './documents.ts';
 import { openLayout, parseLayoutReference } from './layout.ts';
+import { MAX_CONFIG, MAX_MANIFEST, mediaTypeOf, parseConfig, parseDocument } from './parse-document.ts';
 import type { TagMemory } from './tags.ts';
 import { Transfers } from './transfers.ts';
 

@@ -2,10 +2,10 @@ import { digestOf, hexOf, isDigest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { type Descriptor, type Index, MEDIA } from '../base/oci.ts';
 import { repositoryScope } from './auth.ts';
-import { MAX_MANIFEST, parseDocument } from './documents.ts';
 import type { Exchange } from './exchange.ts';
 import { networkFailure } from './failures.ts';
 import type { Endpoint } from './hosts.ts';
+import { MAX_MANIFEST, parseDocument } from './parse-document.ts';
 import { type RetryPolicy, retrying } from './retry.ts';
 import { discard, type HttpResponse, header, readLimited } from './transport.ts';
 

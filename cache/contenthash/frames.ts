@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { asDigest, type Digest } from '../../base/digest.ts';
-import { nameBytes } from '../../snapshotter/sys/names.ts';
+import { nameBytes } from '../../snapshotter/sys/name-bytes.ts';
 
 /**
  * Feeds the rows of a tree to sha256: all numbers, 32 bits each and little-endian, then the bytes of all names. A name's length is among the

@@ -8,7 +8,7 @@ import { errnoOf } from '../../base/errors.ts';
 import type { Compression } from '../../snapshotter/content.ts';
 import { type FormRow, isSoundForm } from '../../snapshotter/store/forms.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
-import { damagedIn, type FsckReport } from './problem.ts';
+import { damagedIn, type FsckReport } from './fsck-report.ts';
 
 const PIECE = 1 << 20;
 

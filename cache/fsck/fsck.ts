@@ -4,13 +4,13 @@ import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import { forgetRecords } from '../gc/collect.ts';
 import { prepareRecords } from '../records.ts';
 import { checkBlobs, checkForms } from './blobs.ts';
-import { checkFiles } from './files.ts';
-import { checkLayers, type LayerWorld } from './layers.ts';
-import type { FsckReport, Problem } from './problem.ts';
+import { checkFiles } from './check-files.ts';
+import { checkLayers, type LayerWorld } from './check-layers.ts';
+import type { FsckReport, Problem } from './fsck-report.ts';
 import { checkImages } from './references.ts';
 import { checkRows, countRecords } from './rows.ts';
 
-export type { FsckReport, Problem } from './problem.ts';
+export type { FsckReport, Problem } from './fsck-report.ts';
 
 export interface FsckWorld extends LayerWorld {
   readonly images: Pick<MirroredImages, 'list' | 'remove' | 'isMirrored' | 'mirror'>;

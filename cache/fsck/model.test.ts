@@ -33,7 +33,7 @@ import { bootId } from '../../snapshotter/store/owner.ts';
 import { openStore, type Store } from '../../snapshotter/store/root.ts';
 import { runInline } from '../../snapshotter/workers/pool.ts';
 import { prune } from '../gc/collect.ts';
-import { namedBy } from '../gc/documents.ts';
+import { namedBy } from '../gc/document-names.ts';
 import { parseFilterFlags } from '../gc/filter.ts';
 import { needsOf } from '../gc/needs.ts';
 import type { PrunePolicy } from '../gc/policy.ts';
@@ -208,7 +208,7 @@ class Model implements AsyncDisposable {
     await this.#reopen();
     this.#other?.close();
     this.#other = undefined;
-    const world = { ...this.#rooms, jobs, searchPath: process.env["PATH"] };
+    const world = { ...this.#rooms, jobs, searchPath: process.env['PATH'] };
     const { left } = await repair(world, never);
     assert.equal(left, []);
   }
@@ -345,7 +345,7 @@ class Model implements AsyncDisposable {
       }
     }
     this.#rest();
-    const { problems, unproven } = await fsck({ ...this.#rooms, jobs, searchPath: process.env["PATH"] }, never);
+    const { problems, unproven } = await fsck({ ...this.#rooms, jobs, searchPath: process.env['PATH'] }, never);
     assert.equal(
       problems.map(({ what }) => what),
       [],

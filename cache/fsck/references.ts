@@ -6,10 +6,10 @@ import { unsoundRows } from '../../snapshotter/overlay/layers.ts';
 import { originalOf } from '../../snapshotter/overlay/sidecar.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
-import { type NamedBy, namedBy } from '../gc/documents.ts';
+import { type NamedBy, namedBy } from '../gc/document-names.ts';
 import { isNamed } from '../gc/inventory.ts';
 import { type NeededLayer, needsOf } from '../gc/needs.ts';
-import { damagedIn, type FsckReport } from './problem.ts';
+import { damagedIn, type FsckReport } from './fsck-report.ts';
 
 /** What is here and in order, for whoever asks what an image lacks. */
 interface Sound {

@@ -5,7 +5,7 @@ import { type FormRow, isSoundForm } from '../../snapshotter/store/forms.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { parsedFile, prepareFetched } from '../fetched.ts';
 import { isSoundKey, layersOfRecord, unreadableRecords } from '../records.ts';
-import type { FsckReport } from './problem.ts';
+import type { FsckReport } from './fsck-report.ts';
 
 /**
  * Rows that SQLite finds in order and that say nothing which could be true. Builds take each for a row that is not there; here they are

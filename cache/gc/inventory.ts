@@ -5,7 +5,7 @@ import type { ImageStore, StoredImage } from '../../snapshotter/images.ts';
 import type { Deciding, LayerUse } from '../../snapshotter/overlay/collection.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
-import { MAX_DOCUMENT, type NamedBy, namedBy } from './documents.ts';
+import { MAX_DOCUMENT, type NamedBy, namedBy } from './document-names.ts';
 import type { Item } from './item.ts';
 import { needsOf } from './needs.ts';
 import { type Stack, type Standing, standings } from './stacks.ts';

@@ -1,5 +1,5 @@
 import type { Digest } from '../../base/digest.ts';
-import type { NamedBy } from './documents.ts';
+import type { NamedBy } from './document-names.ts';
 
 /** One layer of an image: what it unpacks to and the blob that the manifest names. An attestation's statement has only the blob. */
 export interface NeededLayer {

@@ -1,7 +1,7 @@
 import { type Digest, isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
-import { jsonOf } from '../../registry/fields.ts';
+import { jsonOf } from '../../registry/json-fields.ts';
 import { MAX_OUTPUTS, outputName, type RemoteLayer, type RemoteRecord } from './record.ts';
 
 /**

@@ -2,6 +2,7 @@ import type { Digest } from '../../base/digest.ts';
 import { type Descriptor, type Manifest, MEDIA } from '../../base/oci.ts';
 import { formatReference, parseReference } from '../../base/reference.ts';
 import type { RegistryClient } from '../../registry/client.ts';
+import { openLayout } from '../../registry/layout.ts';
 import {
   type ImageDocument,
   INDEX_TYPES,
@@ -10,8 +11,7 @@ import {
   mediaTypeOf,
   parseConfig,
   parseDocument,
-} from '../../registry/documents.ts';
-import { openLayout } from '../../registry/layout.ts';
+} from '../../registry/parse-document.ts';
 import type { ImageOrigin } from '../../registry/pull.ts';
 import { CACHE_CONFIG, MAX_CACHE_CONFIG, parseCacheBytes } from './config.ts';
 import type { ImportedCache } from './imported.ts';

@@ -3,7 +3,7 @@ import { cleanPath } from '../../base/gopath.ts';
 import { editDistance } from '../../base/suggest.ts';
 import type { Tree } from '../contenthash.ts';
 import { isDirectory, isSymlink } from './entry.ts';
-import { below, type TreeView, viewTree } from './view.ts';
+import { below, type TreeView, viewTree } from './tree-view.ts';
 
 /** `"/x": not found`, with the reason when the filter hides it, else with the names that look like it, else with those that are there. */
 export function missingSource(tree: Tree, source: string): KilnError {

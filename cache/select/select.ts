@@ -6,8 +6,8 @@ import type { Selection, Tree } from '../contenthash.ts';
 import { type Entry, isDirectory, isSymlink, type Meta, WalkedEntries } from './entry.ts';
 import { missingSource } from './missing.ts';
 import { compilePatterns, type Matched, type PatternList, ROOT } from './patterns.ts';
-import { resolveVisible } from './resolve.ts';
-import { below, type TreeView, viewTree } from './view.ts';
+import { resolveVisible } from './resolve-visible.ts';
+import { below, type TreeView, viewTree } from './tree-view.ts';
 import { expandWildcards } from './wildcard.ts';
 
 /**

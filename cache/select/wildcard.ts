@@ -1,8 +1,8 @@
 import { compileMatch, hasWildcard } from '../../base/gomatch.ts';
 import { cleanPath } from '../../base/gopath.ts';
 import { isDirectory } from './entry.ts';
-import { resolveVisible } from './resolve.ts';
-import { below, type TreeView } from './view.ts';
+import { resolveVisible } from './resolve-visible.ts';
+import { below, type TreeView } from './tree-view.ts';
 
 /**
  * The paths that a source with wildcards stands for, sorted, as BuildKit finds them: the part before the first wildcard is resolved

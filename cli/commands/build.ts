@@ -22,7 +22,7 @@ import { type LendingView, lending, type ProgressView, type ViewOptions } from '
 import { dockerConfigPath } from '../registry-options.ts';
 import { exitCodeOf, printError, printWarnings } from '../report.ts';
 import { openSession, type Session } from '../session.ts';
-import { wantsColor } from '../terminal/size.ts';
+import { wantsColor } from '../terminal/terminal-size.ts';
 
 export function declareCommand(): Command {
   return declareBuild();

@@ -1,7 +1,7 @@
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { copyImage, describePlace } from '../image/copy.ts';
-import { parsePlace } from '../image/places.ts';
+import { parsePlace } from '../image/image-place.ts';
 import { stdout } from '../output.ts';
 import { openSession, type Session } from '../session.ts';
 import { shownTransfer } from '../transfers.ts';

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { KilnError, messageOf } from '../../base/errors.ts';
 import { BINFMT, readRegistrations, registrationFor } from '../../executor/emulation/binfmt.ts';
 import { ARCHITECTURES, machineOf } from '../../executor/emulation/elf.ts';
-import { findEmulator, isNative } from '../../executor/emulation/find.ts';
+import { findEmulator, isNative } from '../../executor/emulation/find-emulator.ts';
 import { cgroupMode } from '../../executor/enter-cgroups.ts';
 import { LIBSECCOMP } from '../../executor/filter.ts';
 import { missingCapabilities } from '../../executor/house.ts';

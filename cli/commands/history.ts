@@ -1,5 +1,5 @@
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
-import { findImage } from '../image/find.ts';
+import { findImage } from '../image/find-image.ts';
 import { readImage } from '../image/read.ts';
 import { stdout } from '../output.ts';
 import { bytes } from '../progress/model.ts';

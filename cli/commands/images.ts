@@ -2,7 +2,7 @@ import { KilnError } from '../../base/errors.ts';
 import { familiarName, parseReference } from '../../base/reference.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import { type Command, collect, newCommand, parseArguments } from '../arguments.ts';
-import { isUntagged } from '../image/find.ts';
+import { isUntagged } from '../image/find-image.ts';
 import { readImage } from '../image/read.ts';
 import { stdout } from '../output.ts';
 import { bytes } from '../progress/model.ts';

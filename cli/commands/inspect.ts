@@ -1,6 +1,6 @@
 import type { StoredImage } from '../../snapshotter/images.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
-import { findImage, isUntagged, shownName } from '../image/find.ts';
+import { findImage, isUntagged, shownName } from '../image/find-image.ts';
 import { readAllPlatforms, readImage } from '../image/read.ts';
 import { stdout } from '../output.ts';
 import { openSession, type Session } from '../session.ts';

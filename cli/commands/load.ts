@@ -4,7 +4,7 @@ import { KilnError } from '../../base/errors.ts';
 import { loadArchive } from '../../exporter/load-archive.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
-import { shownName } from '../image/find.ts';
+import { shownName } from '../image/find-image.ts';
 import { readAllPlatforms } from '../image/read.ts';
 import { stdout } from '../output.ts';
 import { openSession, type Session } from '../session.ts';

@@ -1,6 +1,6 @@
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
-import { fullName, shownName } from '../image/find.ts';
+import { fullName, shownName } from '../image/find-image.ts';
 import { pullImage } from '../image/pull.ts';
 import { stdout } from '../output.ts';
 import { platformFlag } from '../platform-flag.ts';

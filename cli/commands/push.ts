@@ -1,6 +1,6 @@
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
-import { findImage, fullName } from '../image/find.ts';
+import { findImage, fullName } from '../image/find-image.ts';
 import { pushStored } from '../image/push.ts';
 import { stdout } from '../output.ts';
 import { openSession } from '../session.ts';

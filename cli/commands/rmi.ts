@@ -2,7 +2,7 @@ import { KilnError } from '../../base/errors.ts';
 import type { Item } from '../../cache/gc/item.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
-import { identifyImage, isUntagged, shownName } from '../image/find.ts';
+import { identifyImage, isUntagged, shownName } from '../image/find-image.ts';
 import { stdout } from '../output.ts';
 import { bytes } from '../progress/model.ts';
 import { printError } from '../report.ts';

@@ -12,7 +12,7 @@ import { type Command, collect, newCommand, offer, parseArguments } from '../arg
 import { cancelOnSignals } from '../cancel.ts';
 import { configuredEmulation } from '../emulation-options.ts';
 import { NETWORK_MODES, parseNetwork } from '../flags/hosts.ts';
-import { findImage } from '../image/find.ts';
+import { findImage } from '../image/find-image.ts';
 import { configuredNetwork } from '../network-options.ts';
 import { stderr, stdout } from '../output.ts';
 import { platformFlag } from '../platform-flag.ts';

@@ -4,7 +4,7 @@ import { destinationOf } from '../../exporter/options.ts';
 import { saveImages } from '../../exporter/save.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
-import { findImage } from '../image/find.ts';
+import { findImage } from '../image/find-image.ts';
 import { closedOutput, isClosed, stdout } from '../output.ts';
 import { openSession } from '../session.ts';
 

@@ -1,5 +1,5 @@
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
-import { findImage, fullName } from '../image/find.ts';
+import { findImage, fullName } from '../image/find-image.ts';
 import { openSession } from '../session.ts';
 
 export function declareCommand(): Command {

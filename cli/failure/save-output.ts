@@ -4,7 +4,7 @@ import type { FailureOutput } from '../../builder/build-options.ts';
 import { type Entry, plainEntry } from '../../cache/select/entry.ts';
 import { outputError } from '../../exporter/destination.ts';
 import { copyEntries } from '../../exporter/local.ts';
-import { walkTree } from '../../exporter/tree.ts';
+import { walkTree } from '../../exporter/result-tree.ts';
 import { openRoot } from '../../snapshotter/sys/rooted.ts';
 import type { FailedStep } from '../../solver/step-session.ts';
 

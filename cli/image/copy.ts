@@ -2,9 +2,9 @@ import type { Digest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { formatReference } from '../../base/reference.ts';
 import { withSoundBlobs } from '../../exporter/again.ts';
+import { type CopySource, readTree } from '../../exporter/copy/copy-source.ts';
 import { layoutSource } from '../../exporter/copy/layout-source.ts';
 import { registrySource } from '../../exporter/copy/registry-source.ts';
-import { type CopySource, readTree } from '../../exporter/copy/source.ts';
 import { storeSource } from '../../exporter/copy/store-source.ts';
 import { copyToLayout } from '../../exporter/copy/to-layout.ts';
 import { copyToStore } from '../../exporter/copy/to-store.ts';
@@ -15,8 +15,8 @@ import { RegistryClient } from '../../registry/client.ts';
 import { registryOptions } from '../registry-options.ts';
 import type { Session } from '../session.ts';
 import type { TransferReport } from '../transfers.ts';
-import { findImage, fullName } from './find.ts';
-import type { ImagePlace } from './places.ts';
+import { findImage, fullName } from './find-image.ts';
+import type { ImagePlace } from './image-place.ts';
 import { compressed } from './push.ts';
 
 /** What a copy works with; the store is opened only when it is needed. */

@@ -1,4 +1,4 @@
-import { canMoveCursor, sizeFor } from '../terminal/size.ts';
+import { canMoveCursor, sizeFor } from '../terminal/terminal-size.ts';
 import type { Output, ProgressMode, ProgressView, ViewOptions } from './view.ts';
 
 /** The fewest rows in which the live view makes sense. */

@@ -1,6 +1,6 @@
 import { cellsOf, cutToCells, padToCells } from '../../base/cells.ts';
 import type { ProgressEvent } from '../../base/progress.ts';
-import { type Size, sizeFor } from '../terminal/size.ts';
+import { type Size, sizeFor } from '../terminal/terminal-size.ts';
 import { oneLine } from '../terminal/text.ts';
 import { chooseRows, type StepRows } from './fit.ts';
 import { ProgressModel, seconds, statusNumbers, type VertexState } from './model.ts';

@@ -1,5 +1,5 @@
 import type { ProgressEvent } from '../../base/progress.ts';
-import type { SaidSize } from '../terminal/size.ts';
+import type { SaidSize } from '../terminal/terminal-size.ts';
 
 /** How that ended which a view shows. */
 export type Ending = 'done' | 'failed' | 'cancelled';

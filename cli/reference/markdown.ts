@@ -1,7 +1,7 @@
 import { CONFIGURATION, type ConfigurationKey } from './configuration.ts';
 import type { CommandDescription, FlagDescription } from './describe.ts';
 import { ENVIRONMENT } from './environment.ts';
-import { nameOf, notesOf, sentence, usageOf, wrap } from './text.ts';
+import { commandName, notesOf, sentence, usageOf, wrap } from './text.ts';
 
 const GENERATED = '<!-- Written by scripts/reference.ts. -->\n';
 
@@ -17,7 +17,7 @@ export function referencePages(commands: readonly CommandDescription[]): Map<str
 
 function index(commands: readonly CommandDescription[]): string {
   const list = commands.map((command) => {
-    return wrap(`- [${nameOf(command)}](${command.words[0]}.md): ${sentence(command.summary)}`, '  ');
+    return wrap(`- [${commandName(command)}](${command.words[0]}.md): ${sentence(command.summary)}`, '  ');
   });
   return `${GENERATED}# Reference
 
@@ -51,7 +51,7 @@ function page(command: CommandDescription): string {
 
 function section(command: CommandDescription, level: string): string {
   const parts = [
-    `${level} ${nameOf(command)}\n\n${wrap(sentence(command.summary))}\n`,
+    `${level} ${commandName(command)}\n\n${wrap(sentence(command.summary))}\n`,
     `\`\`\`text\n${usageOf(command)}\n\`\`\`\n`,
     ...command.commands.map((one) => section(one, `${level}#`)),
     ...argumentsOf(command),

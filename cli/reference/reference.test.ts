@@ -7,7 +7,7 @@ import { POLICY_KEYS } from '../gc-config.ts';
 import { CONFIGURATION } from './configuration.ts';
 import { describeCommands, leaves } from './describe.ts';
 import { ENVIRONMENT } from './environment.ts';
-import { nameOf, wrap } from './text.ts';
+import { commandName, wrap } from './text.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
@@ -16,8 +16,8 @@ const commands = await describeCommands();
 test('each argument and flag of each command says what it is', () => {
   for (const command of leaves(commands)) {
     const silent = [...command.arguments, ...command.flags].filter(({ text }) => text === '');
-    assert.equal(silent, [], nameOf(command));
-    assert.ok(command.flags.some(({ long }) => long === '--root') || command.flags.length === 0, nameOf(command));
+    assert.equal(silent, [], commandName(command));
+    assert.ok(command.flags.some(({ long }) => long === '--root') || command.flags.length === 0, commandName(command));
   }
 });
 

@@ -19,14 +19,14 @@ export function wrap(text: string, indent = ''): string {
 }
 
 /** `kiln cache ls` */
-export function nameOf({ words }: CommandDescription): string {
+export function commandName({ words }: CommandDescription): string {
   return ['kiln', ...words].join(' ');
 }
 
 /** `kiln build [FLAGS] <context>` */
 export function usageOf(command: CommandDescription): string {
-  if (command.commands.length > 0) return `${nameOf(command)} COMMAND`;
-  return [nameOf(command), ...(command.flags.length > 0 ? ['[FLAGS]'] : []), ...command.arguments.map(shown)].join(' ');
+  if (command.commands.length > 0) return `${commandName(command)} COMMAND`;
+  return [commandName(command), ...(command.flags.length > 0 ? ['[FLAGS]'] : []), ...command.arguments.map(shown)].join(' ');
 }
 
 function shown({ name, required, several }: ArgumentDescription): string {

@@ -1,6 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import type { DeviceEdits } from './edits.ts';
-import { type CdiDevice, loadDevices } from './files.ts';
+import { type CdiDevice, loadDevices } from './load-devices.ts';
 
 /**
  * # Devices of the host by name

@@ -8,7 +8,7 @@ import { failure } from '../../base/testing/failure.ts';
 import { BINFMT, parseRegistration, readRegistrations, registerLine, registrationFor } from './binfmt.ts';
 import { elfHeader, isStatic, machineOf } from './elf.ts';
 import { createEmulation } from './emulation.ts';
-import { armProgram, findEmulator, isNative } from './find.ts';
+import { armProgram, findEmulator, isNative } from './find-emulator.ts';
 
 const test = suite('emulation');
 let directory: string;

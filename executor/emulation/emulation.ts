@@ -6,7 +6,7 @@ import { mount, unmount } from '../../snapshotter/sys/mount.ts';
 import { inUserNamespace } from '../../snapshotter/sys/usernamespace.ts';
 import { BINFMT, type Registration, readRegistrations, registerLine, registrationFor } from './binfmt.ts';
 import { isStatic, type Machine, machineOf } from './elf.ts';
-import { findEmulator, INSTALL_EMULATORS, isEmulator, isNative } from './find.ts';
+import { findEmulator, INSTALL_EMULATORS, isEmulator, isNative } from './find-emulator.ts';
 import { type EmulationNamespace, openEmulationNamespace } from './namespace.ts';
 
 /**

@@ -10,7 +10,7 @@ import { findProgram } from '../find-program.ts';
 import { makeTree, processesWith, shell, specFor, type TestTree, until, whyNot } from '../fixture.ts';
 import { createExecutor } from '../run.ts';
 import { type NetworkKind, NetworkUnavailable } from './network.ts';
-import { type NetworkFallback, openNetwork } from './open.ts';
+import { type NetworkFallback, openNetwork } from './open-network.ts';
 
 const reason = whyNot();
 if (reason) console.log(`SKIP network: ${reason}`);

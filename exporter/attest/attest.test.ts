@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { asDigest, type Digest, digestOf } from '../../base/digest.ts';
-import { indexJson } from '../documents.ts';
+import { indexJson } from '../image-documents.ts';
 import type { ProvenanceOptions } from './attestation.ts';
 import { type BuildFacts, provenance } from './provenance.ts';
 import { formatPurl, imagePurl } from './purl.ts';

@@ -2,7 +2,7 @@ import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
 import { type Descriptor, MEDIA } from '../../base/oci.ts';
 import type { Platform } from '../../base/platform.ts';
 import { redactData } from '../../base/redact.ts';
-import { compactJson, indentedJson, manifestJson } from '../documents.ts';
+import { compactJson, indentedJson, manifestJson } from '../image-documents.ts';
 import type { Predicate } from './attestation.ts';
 import { imagePurl } from './purl.ts';
 

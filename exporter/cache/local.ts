@@ -7,7 +7,7 @@ import type { RemoteLayer } from '../../cache/remote/record.ts';
 import { readCache } from '../../cache/remote/source.ts';
 import { indexedManifests } from '../../registry/layout.ts';
 import { appear, outputError, outputFile } from '../destination.ts';
-import { layoutIndexJson } from '../documents.ts';
+import { layoutIndexJson } from '../image-documents.ts';
 import { type CacheTarget, oldCache } from './target.ts';
 
 const REF_NAME = 'org.opencontainers.image.ref.name';

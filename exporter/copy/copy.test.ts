@@ -12,8 +12,8 @@ import { faultServer } from '../../registry/testing/faults.ts';
 import { makeImage } from '../../registry/testing/images.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import { pushImage } from '../push.ts';
+import { readTree } from './copy-source.ts';
 import { registrySource } from './registry-source.ts';
-import { readTree } from './source.ts';
 import { copyToLayout } from './to-layout.ts';
 import { copyToStore } from './to-store.ts';
 

@@ -1,6 +1,6 @@
-import { MAX_MANIFEST } from '../../registry/documents.ts';
 import { openLayout } from '../../registry/layout.ts';
-import { type CopySource, verified } from './source.ts';
+import { MAX_MANIFEST } from '../../registry/parse-document.ts';
+import { type CopySource, verified } from './copy-source.ts';
 
 /** An image in an OCI layout, a directory or an archive; `tag` may be left out where there is but one image. */
 export function layoutSource(path: string, tag: string | undefined, signal: AbortSignal): CopySource {

@@ -2,7 +2,7 @@ import { KilnError } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
 import { formatReference, type Reference } from '../../base/reference.ts';
 import type { FetchedDocument, RegistryClient } from '../../registry/client.ts';
-import type { CopySource } from './source.ts';
+import type { CopySource } from './copy-source.ts';
 
 /** An image in a registry. Its blobs are streamed from there when a copy needs their bytes, and mounted within one registry. */
 export async function registrySource(client: RegistryClient, reference: Reference, signal: AbortSignal): Promise<CopySource> {

@@ -2,7 +2,7 @@ import { KilnError } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
 import type { ExportRooms } from '../rooms.ts';
 import { presentBlob } from '../save.ts';
-import type { CopySource } from './source.ts';
+import type { CopySource } from './copy-source.ts';
 
 /**
  * An image of the store as it is named there: a layer that was built here goes out as the uncompressed tar that its manifest names, made

@@ -1,11 +1,11 @@
 import type { Digest } from '../../base/digest.ts';
 import type { Descriptor, Manifest } from '../../base/oci.ts';
 import { bestManifest } from '../../base/platformmatch.ts';
-import { parseDocument } from '../../registry/documents.ts';
+import { parseDocument } from '../../registry/parse-document.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { type ArchiveEntry, writeArchive } from '../archive.ts';
 import { writeTo } from '../destination.ts';
-import { compactJson } from '../documents.ts';
+import { compactJson } from '../image-documents.ts';
 import { blobBytes, blobName, dockerElement, layoutFrame } from '../layout.ts';
 import { writeLayoutDirectory } from '../layout-directory.ts';
 import { failMissing, type PushBlob, type PushImage } from '../push.ts';

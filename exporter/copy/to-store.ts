@@ -1,6 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import { type Descriptor, MEDIA } from '../../base/oci.ts';
-import { parseDocument } from '../../registry/documents.ts';
+import { parseDocument } from '../../registry/parse-document.ts';
 import type { ContentStore } from '../../snapshotter/content.ts';
 import type { ImageStore } from '../../snapshotter/images.ts';
 import type { PushBlob, PushImage } from '../push.ts';

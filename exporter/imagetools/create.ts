@@ -5,12 +5,12 @@ import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { samePlatform } from '../../base/platformmatch.ts';
 import { formatReference, parseReference, type Reference, repositoryOf } from '../../base/reference.ts';
 import type { RegistryClient } from '../../registry/client.ts';
-import { MAX_CONFIG, parseConfig, platformOf } from '../../registry/documents.ts';
-import { isObject, text as isText, jsonOf, mapOf, shown } from '../../registry/fields.ts';
+import { isObject, text as isText, jsonOf, mapOf, shown } from '../../registry/json-fields.ts';
+import { MAX_CONFIG, parseConfig, platformOf } from '../../registry/parse-document.ts';
 import { type Annotation, annotationsFor } from '../annotations.ts';
+import { readTree } from '../copy/copy-source.ts';
 import { registrySource } from '../copy/registry-source.ts';
-import { readTree } from '../copy/source.ts';
-import { indexJson } from '../documents.ts';
+import { indexJson } from '../image-documents.ts';
 import type { PushDocument, PushImage } from '../push.ts';
 
 /** One of the images that the new one is made of: where it is, and fields of its entry that were given with it. */

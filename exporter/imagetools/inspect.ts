@@ -3,8 +3,8 @@ import { type Descriptor, type ImageConfig, type Index, MEDIA } from '../../base
 import { formatPlatform } from '../../base/platform.ts';
 import { formatReference, type Reference } from '../../base/reference.ts';
 import type { FetchedDocument, RegistryClient } from '../../registry/client.ts';
-import { MAX_CONFIG, parseConfig } from '../../registry/documents.ts';
-import { isObject, jsonOf } from '../../registry/fields.ts';
+import { isObject, jsonOf } from '../../registry/json-fields.ts';
+import { MAX_CONFIG, parseConfig } from '../../registry/parse-document.ts';
 
 /** An image in a registry: the document that its name stands for. */
 export interface RemoteImage {

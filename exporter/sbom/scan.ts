@@ -1,7 +1,7 @@
 import type { Entry } from '../../cache/select/entry.ts';
 import type { ScratchDir } from '../../snapshotter/store/scratch.ts';
 import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
-import { walkTree } from '../tree.ts';
+import { walkTree } from '../result-tree.ts';
 import { apkPackages, distributionOf, dpkgPackages, npmPackage } from './databases.ts';
 import { goPackages } from './golang.ts';
 import { withImageFile } from './imagefile.ts';

@@ -2,13 +2,13 @@ import type { KilnError } from '../../base/errors.ts';
 import type { IgnoreFile } from '../ignore.ts';
 import type { Dockerfile } from '../instructions.ts';
 import { problem } from '../problem.ts';
+import { type CheckOptions, DEFAULT_OPTIONS, parseCheckOptions } from './check-options.ts';
 import { ignoreFileCheck } from './ignorefile.ts';
 import { namingChecks } from './naming.ts';
-import { type CheckOptions, DEFAULT_OPTIONS, parseCheckOptions } from './options.ts';
 import { inOrder } from './phases.ts';
 import { pitfallChecks } from './pitfalls.ts';
 import type { Rule } from './rules.ts';
-import { usageChecks } from './usage.ts';
+import { usageChecks } from './usage-checks.ts';
 import type { Check, Warning } from './warning.ts';
 
 export type { Check, Warning } from './warning.ts';

@@ -3,7 +3,7 @@ import type { WarningEvent } from '../../base/progress.ts';
 import { didYouMean } from '../../base/suggest.ts';
 import { linesOf } from '../problem.ts';
 import { directiveOf } from '../syntax.ts';
-import { type CheckOptions, parseCheckOptions } from './options.ts';
+import { type CheckOptions, parseCheckOptions } from './check-options.ts';
 import { RULES } from './rules.ts';
 
 /** Rules that `# check=` or `override` (BUILDKIT_DOCKERFILE_CHECK) names and that there are not: told, as they switch nothing on or off. */

@@ -2,7 +2,7 @@ import { formatPlatformInFull, type Platform } from '../../base/platform.ts';
 import type { ProxyEnv } from '../../solver/llb/ops.ts';
 import type { ArgInstruction } from '../instructions.ts';
 import { placeOf } from '../problem.ts';
-import { placed } from './errors.ts';
+import { placed } from './placed.ts';
 import type { Env, Words } from './words.ts';
 
 /** The ARGs that are there without being declared, in the global scope: what is built, where, and which stage. */

@@ -8,14 +8,14 @@ import type { ResolvedImage } from '../frontend.ts';
 import { placeOf } from '../problem.ts';
 import { findContext, loadNamedContext, platformOfImage } from './contexts.ts';
 import type { Conversion } from './conversion.ts';
-import { placedAsync } from './errors.ts';
 import { emptyImage, imageOn } from './image.ts';
 import { imageNamed } from './imagename.ts';
-import { stepName } from './names.ts';
 import { triggersOf } from './onbuild.ts';
+import { placedAsync } from './placed.ts';
 import type { StageNode } from './stage.ts';
+import { emptyState } from './stage-state.ts';
 import { addDependencies, reachable, toCommand } from './stages.ts';
-import { emptyState } from './state.ts';
+import { stepName } from './step-names.ts';
 import { emptyEnv } from './words.ts';
 
 /**

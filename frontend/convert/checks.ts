@@ -2,7 +2,7 @@ import type { KilnError } from '../../base/errors.ts';
 import type { WarningEvent } from '../../base/progress.ts';
 import type { SourceRange } from '../../solver/llb/graph.ts';
 import { checkDockerfile, checkOptionsOf, isEnabled, violation, withoutRepeats } from '../check/check.ts';
-import type { CheckOptions } from '../check/options.ts';
+import type { CheckOptions } from '../check/check-options.ts';
 import { inOrder, isFromLowering, isFromParsing } from '../check/phases.ts';
 import type { RuleName } from '../check/rules.ts';
 import { toEvent, type Warning, warning } from '../check/warning.ts';

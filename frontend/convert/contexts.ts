@@ -10,7 +10,7 @@ import { gitRefOf } from './gitref.ts';
 import { imageNamed } from './imagename.ts';
 import { gitContext, httpTree } from './remote.ts';
 import type { FoundContext } from './stage.ts';
-import { emptyState, type StageState, splitEnv, withEnv } from './state.ts';
+import { emptyState, type StageState, splitEnv, withEnv } from './stage-state.ts';
 
 /** The `--build-context` that stands for `name`: one for just this platform (`name::linux/arm64`) goes before one for all. */
 export function findContext(request: FrontendRequest, name: string, platform: Platform): FoundContext | undefined {

@@ -3,9 +3,9 @@ import * as assert from 'uvu/assert';
 import { parsePorts } from './expose.ts';
 import { gitRefOf } from './gitref.ts';
 import { duration, quoteRune } from './goformat.ts';
+import { parseSize } from './parse-size.ts';
 import { base, destination, join, workingDirectory } from './paths.ts';
 import { signalNumber } from './signals.ts';
-import { parseSize } from './size.ts';
 
 /* The small written forms: what they mean, and how they are written back. */
 

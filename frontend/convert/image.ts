@@ -3,7 +3,7 @@ import type { ContainerConfig, HistoryEntry, ImageConfig } from '../../base/oci.
 import type { Platform } from '../../base/platform.ts';
 import { redactUrl } from '../../base/redact.ts';
 import { jsonTime } from './goformat.ts';
-import { envOf } from './state.ts';
+import { envOf } from './stage-state.ts';
 import { Versions } from './versions.ts';
 
 /** The PATH of an image that names none (not on Windows, where the system has one). */

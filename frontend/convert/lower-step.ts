@@ -2,16 +2,16 @@ import { didYouMean } from '../../base/suggest.ts';
 import type { StageInstruction } from '../instructions.ts';
 import { placeOf } from '../problem.ts';
 import type { Conversion } from './conversion.ts';
-import { lowerCopy } from './copy.ts';
-import { placed } from './errors.ts';
+import { lowerCopy } from './lower-copy.ts';
+import { lowerRun } from './lower-run.ts';
 import { inTrigger } from './onbuild.ts';
-import { lowerRun } from './run.ts';
+import { placed } from './placed.ts';
 import * as settings from './settings.ts';
-import type { Command, StageNode } from './stage.ts';
+import type { LinkedInstruction, StageNode } from './stage.ts';
 import type { Step } from './step.ts';
 
 /** Lowers one instruction: changes the stage's state and image, and adds its line to the history. */
-export function lowerStep(conversion: Conversion, stage: StageNode, command: Command): void {
+export function lowerStep(conversion: Conversion, stage: StageNode, command: LinkedInstruction): void {
   const { instruction } = command;
   stage.onBuildStep = command.isOnBuild;
   const step: Step = {

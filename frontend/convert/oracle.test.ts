@@ -12,7 +12,7 @@ import type { FrontendRequest, FrontendResult, NamedContext } from '../frontend.
 import { parseDockerfile } from '../parse.ts';
 import { convertDockerfile } from './convert.ts';
 import { gitRefOf } from './gitref.ts';
-import { parseSize } from './size.ts';
+import { parseSize } from './parse-size.ts';
 import type { OracleOptions } from './testdata/cases.ts';
 
 /* What Docker 28.5's BuildKit made of each case, frozen by scripts/oracle-llb.ts: every op with its digest, and the image config. */

@@ -2,18 +2,18 @@ import { KilnError } from '../../base/errors.ts';
 import { cleanPath } from '../../base/gopath.ts';
 import type { Healthcheck } from '../../base/oci.ts';
 import { fileChanges } from '../../solver/llb/builder.ts';
-import { checkPort } from '../check/usage.ts';
+import { checkPort } from '../check/usage-checks.ts';
 import type * as ins from '../instructions.ts';
 import { parsePorts } from './expose.ts';
 import { duration, quoteList, quoteRune } from './goformat.ts';
 import { addPorts, addVolumes, commit, setEnv, setLabels } from './image.ts';
-import { instructionText, stepName } from './names.ts';
 import { chownOf, createdTime } from './owner.ts';
 import { isAbsolute, workingDirectory } from './paths.ts';
 import { signalNumber } from './signals.ts';
 import type { StageNode } from './stage.ts';
-import { withEnv } from './state.ts';
+import { withEnv } from './stage-state.ts';
 import type { Step } from './step.ts';
+import { instructionText, stepName } from './step-names.ts';
 import { warnDroppedCmd } from './surprises.ts';
 
 /* The instructions that set something of the image, and WORKDIR, which also makes its directory. */

@@ -5,11 +5,11 @@ import type { NamedContext } from '../frontend.ts';
 import type { Instruction, StageInstruction } from '../instructions.ts';
 import { emptyImage, type Image } from './image.ts';
 import { newStageOutline, type StageOutline } from './stage-outline.ts';
-import { emptyState, type StageState } from './state.ts';
+import { emptyState, type StageState } from './stage-state.ts';
 import { Versions } from './versions.ts';
 
 /** One instruction of a stage with the stages it reads from. */
-export interface Command {
+export interface LinkedInstruction {
   readonly instruction: StageInstruction;
   /** COPY: its `--from`, if any. RUN: one per mount. */
   readonly sources: readonly StageNode[];
@@ -39,7 +39,7 @@ export interface StageNode {
   base: StageNode | undefined;
   /** Stages it copies or mounts from, with the first instruction that says so. */
   readonly deps: Map<StageNode, Instruction>;
-  commands: Command[];
+  commands: LinkedInstruction[];
 
   /** What names show in brackets; empty when there is only one stage. */
   label: string;

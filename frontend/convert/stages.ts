@@ -6,8 +6,8 @@ import type { FrontendRequest } from '../frontend.ts';
 import type { Dockerfile, Instruction, Stage, StageInstruction } from '../instructions.ts';
 import { placeOf } from '../problem.ts';
 import { findContext } from './contexts.ts';
-import { placed } from './errors.ts';
-import { type Command, newStage, type StageNode } from './stage.ts';
+import { placed } from './placed.ts';
+import { type LinkedInstruction, newStage, type StageNode } from './stage.ts';
 import { StageList } from './stage-list.ts';
 import type { Warn } from './warn.ts';
 import { type ExpandedWord, emptyEnv, type Words } from './words.ts';
@@ -145,14 +145,14 @@ export function linkStages(list: StageList, words: Words): void {
   if (list.all.length === 1) for (const stage of list.all) stage.label = '';
 }
 
-export function addDependencies(stage: StageNode, command: Command, list: StageList): void {
+export function addDependencies(stage: StageNode, command: LinkedInstruction, list: StageList): void {
   for (const source of command.sources) {
     stage.deps.set(source, command.instruction);
     if (!source.registered) list.add(source);
   }
 }
 
-export function toCommand(instruction: StageInstruction, list: StageList, words: Words, isOnBuild = false): Command {
+export function toCommand(instruction: StageInstruction, list: StageList, words: Words, isOnBuild = false): LinkedInstruction {
   return placed(placeOf(instruction.range), () => ({ instruction, isOnBuild, sources: sourcesOf(instruction, list, words) }));
 }
 

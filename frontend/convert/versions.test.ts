@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Environment, envOf } from './state.ts';
+import { Environment, envOf } from './stage-state.ts';
 import { type Order, Versions } from './versions.ts';
 
 const name = fc.constantFrom('a', 'b', 'c', 'd', '__proto__', '7');

@@ -18,7 +18,7 @@ import {
   utimensat,
 } from '../sys/calls.ts';
 import { AT, O, S } from '../sys/constants.ts';
-import { decodeName } from '../sys/names.ts';
+import { decodeName } from '../sys/name-bytes.ts';
 import { ERRNO, SysError } from '../sys/native.ts';
 import { fdPath, getXattr, listXattrs, setXattr } from '../sys/xattr.ts';
 

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { birthOf, type Stat, stat as statOf, type Timespec, utimensat } from '../sys/calls.ts';
 import { AT, S } from '../sys/constants.ts';
-import { decodeName, nameBytes } from '../sys/names.ts';
+import { decodeName, nameBytes } from '../sys/name-bytes.ts';
 
 /**
  * # What a tree was like when it was handed out

@@ -1,4 +1,4 @@
-import { nameBytes } from '../sys/names.ts';
+import { nameBytes } from '../sys/name-bytes.ts';
 import { malformed } from './refusal.ts';
 
 const MAX_NAME = 255;

@@ -2,7 +2,7 @@ import { closeSync, type Dirent, readdirSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import { openat, tryStat } from '../sys/calls.ts';
 import { AT, O } from '../sys/constants.ts';
-import { decodeName } from '../sys/names.ts';
+import { decodeName } from '../sys/name-bytes.ts';
 import { fdPath } from '../sys/xattr.ts';
 import { clearOpaque, isOpaque } from './marks.ts';
 

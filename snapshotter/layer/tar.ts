@@ -1,5 +1,5 @@
 import type { Timespec } from '../sys/calls.ts';
-import { nameBytes } from '../sys/names.ts';
+import { nameBytes } from '../sys/name-bytes.ts';
 
 /** The words of the tar format that writer and reader share: POSIX.1-2024 pax, "ustar Interchange Format" and "pax Header Block". */
 export const BLOCK = 512;

@@ -2,7 +2,7 @@ import { closeSync, readSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import { openat, readlinkat, type Stat, tryStat } from '../sys/calls.ts';
 import { AT, O } from '../sys/constants.ts';
-import { compareNames, decodeName, nameBytes } from '../sys/names.ts';
+import { compareNames, decodeName, nameBytes } from '../sys/name-bytes.ts';
 import { SysError } from '../sys/native.ts';
 import { listDirectory, openRoot } from '../sys/rooted.ts';
 import { DEEPEST, shownPath, tooDeep } from '../sys/treepaths.ts';

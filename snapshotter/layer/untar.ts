@@ -1,5 +1,5 @@
 import type { Timespec } from '../sys/calls.ts';
-import { decodeName } from '../sys/names.ts';
+import { decodeName } from '../sys/name-bytes.ts';
 import type { Expansion } from './expansion.ts';
 import { malformed, refusal, tooMuch } from './refusal.ts';
 import { BLOCK, type EntryType, NO_XATTRS, padding, type TarEntry } from './tar.ts';

@@ -9,7 +9,7 @@ import { errnoOf } from '../../base/errors.ts';
 import { fstat, makedev, mknodat, openat, stat, tryStat, utimensat } from './calls.ts';
 import { AT, O, S } from './constants.ts';
 import { lock, tryLock, unlock } from './lock.ts';
-import { compareNames, decodeName, nameBytes } from './names.ts';
+import { compareNames, decodeName, nameBytes } from './name-bytes.ts';
 import { SysError } from './native.ts';
 import { getXattr, listXattrs, removeXattr, setXattr } from './xattr.ts';
 

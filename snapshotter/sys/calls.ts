@@ -1,5 +1,5 @@
 import { AT, O, SYS } from './constants.ts';
-import { cName } from './names.ts';
+import { cName } from './name-bytes.ts';
 import { bind, check, ERRNO, lastErrno, SysError } from './native.ts';
 import { mappedIds } from './usernamespace.ts';
 

@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs';
 import { AT, MNT_DETACH, SYS, UMOUNT_NOFOLLOW } from './constants.ts';
-import { cName } from './names.ts';
+import { cName } from './name-bytes.ts';
 import { bind, check } from './native.ts';
 
 /** Mount calls. All act on the mount namespace of the calling thread: see namespace.ts. */

@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { mknodat, openat } from './calls.ts';
 import { AT, O } from './constants.ts';
-import { nameBytes } from './names.ts';
+import { nameBytes } from './name-bytes.ts';
 import { enterPrivateMounts } from './namespace.ts';
 import { removeTree, removeTreeSoon } from './removal.ts';
 import { removing } from './rooted.ts';

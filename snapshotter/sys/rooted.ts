@@ -17,7 +17,7 @@ import {
 } from './calls.ts';
 import { AT, O, RESOLVE, S } from './constants.ts';
 import { unmount } from './mount.ts';
-import { decodeName, nameBytes } from './names.ts';
+import { decodeName, nameBytes } from './name-bytes.ts';
 import { ERRNO, SysError } from './native.ts';
 import { fdPath } from './xattr.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { errnoOf } from '../../base/errors.ts';
-import { nameBytes } from './names.ts';
+import { nameBytes } from './name-bytes.ts';
 import { removeTree } from './removal.ts';
 import { openRoot } from './rooted.ts';
 import { namesAt, statsBelow, TreePaths } from './treepaths.ts';

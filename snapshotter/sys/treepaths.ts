@@ -1,6 +1,6 @@
 import { closeSync, constants, lstatSync, openSync, readdirSync, type Stats } from 'node:fs';
 import { errnoOf, KilnError } from '../../base/errors.ts';
-import { compareNames, decodeName, fsName, nameBytes } from './names.ts';
+import { compareNames, decodeName, fsName, nameBytes } from './name-bytes.ts';
 
 /**
  * # Trees that are deeper than a path is long

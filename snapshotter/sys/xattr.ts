@@ -1,4 +1,4 @@
-import { cName, decodeName } from './names.ts';
+import { cName, decodeName } from './name-bytes.ts';
 import { bind, ERRNO, lastErrno, SysError } from './native.ts';
 
 /**

@@ -1,10 +1,10 @@
 import type { PbfWriter } from 'pbf';
 import { type Digest, digestOf } from '../../base/digest.ts';
 import type { SourceText } from '../../base/errors.ts';
-import * as fields from './fields.ts';
 import type { LlbEdge, LlbVertex, OpMetadata, SourceRange } from './graph.ts';
 import { marshalResult } from './marshal.ts';
 import type { LlbOp } from './ops.ts';
+import * as fields from './proto-fields.ts';
 import { topological } from './walk.ts';
 import * as wire from './wire.ts';
 

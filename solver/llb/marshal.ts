@@ -1,8 +1,8 @@
 import type { PbfWriter } from 'pbf';
 import type { Digest } from '../../base/digest.ts';
 import type { Platform } from '../../base/platform.ts';
-import * as fields from './fields.ts';
 import type * as ops from './ops.ts';
+import * as fields from './proto-fields.ts';
 import * as wire from './wire.ts';
 
 /** pb.Input: an edge by the digest of the op it comes from. */

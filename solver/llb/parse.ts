@@ -1,8 +1,8 @@
 import { type Digest, digestOf } from '../../base/digest.ts';
 import type { SourceText } from '../../base/errors.ts';
-import * as fields from './fields.ts';
 import type { LlbEdge, LlbVertex, OpMetadata, SourceRange } from './graph.ts';
 import type { LlbOp } from './ops.ts';
+import * as fields from './proto-fields.ts';
 import { readMap, readTextMap, unmarshalOp } from './unmarshal.ts';
 import { asBool, asBytes, asInt, asText, malformedGraph, readFields, type WireField } from './wire.ts';
 

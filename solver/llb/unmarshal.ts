@@ -1,8 +1,8 @@
 import { isDigest } from '../../base/digest.ts';
 import type { Platform } from '../../base/platform.ts';
-import * as fields from './fields.ts';
 import type { OpInput } from './marshal.ts';
 import type * as ops from './ops.ts';
+import * as fields from './proto-fields.ts';
 import { asBigInt, asBool, asBytes, asInt, asText, malformedGraph, readFields, type WireField } from './wire.ts';
 
 /** An op as it was read: `op` is undefined for the last entry of a definition, which only has an input. */

@@ -7,10 +7,10 @@ import type { FileOp } from '../llb/ops.ts';
 import type { BuildResult } from '../result.ts';
 import type { InputKey, Op, RunContext } from '../solver.ts';
 import { actionParts, GROUP, type InputReads, PASSWD, readsOf, selectorOf } from './file/key.ts';
-import { type FileOpWorld, runActions, treeOf } from './file/run.ts';
+import { type FileOpWorld, runActions, treeOf } from './file/run-actions.ts';
 import { wire } from './file/wiring.ts';
 
-export type { FileOpWorld } from './file/run.ts';
+export type { FileOpWorld } from './file/run-actions.ts';
 
 /**
  * The op of a FileOp vertex: copies, directories, files, links and removals, each output one layer. What it builds on counts by

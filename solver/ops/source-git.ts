@@ -9,7 +9,7 @@ import { cloneInto } from './git/gitdir.ts';
 import type { GitHost } from './git/host.ts';
 import { type GitRights, gitFor } from './git/repository.ts';
 import { type GitSource, readGitSource } from './git/request.ts';
-import { resolveRef } from './git/resolve.ts';
+import { resolveRef } from './git/resolve-ref.ts';
 import type { Resolved } from './git/resolved.ts';
 import { commitTime, setTimes } from './git/times.ts';
 import { mapping, running, type SourceContext } from './source-context.ts';

@@ -1,6 +1,6 @@
 import type { BuildResult } from '../../result.ts';
 import type { World } from '../../world.ts';
-import { treeOf } from '../file/run.ts';
+import { treeOf } from '../file/run-actions.ts';
 
 /**
  * What a cache mount begins with, as a name that the same tree always has: the layers of an image, which are named by what is in them, else

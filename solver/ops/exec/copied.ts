@@ -1,10 +1,10 @@
 import { cleanPath } from '../../../base/gopath.ts';
 import { missingSource } from '../../../cache/select/missing.ts';
-import { resolveVisible } from '../../../cache/select/resolve.ts';
-import { viewTree } from '../../../cache/select/view.ts';
+import { resolveVisible } from '../../../cache/select/resolve-visible.ts';
+import { viewTree } from '../../../cache/select/tree-view.ts';
 import type { BuildResult, DirectoryResult } from '../../result.ts';
 import type { World } from '../../world.ts';
-import { treeOf } from '../file/run.ts';
+import { treeOf } from '../file/run-actions.ts';
 import { copyWhole } from '../file/whole.ts';
 
 /** Copies what is at `path` of a tree to the same path below `to`, with owners, modes and times as they are in the tree. */

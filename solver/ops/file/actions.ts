@@ -1,7 +1,7 @@
 import { closeSync, writeSync } from 'node:fs';
 import { errnoOf, KilnError } from '../../../base/errors.ts';
 import { cleanPath } from '../../../base/gopath.ts';
-import { viewTree } from '../../../cache/select/view.ts';
+import { viewTree } from '../../../cache/select/tree-view.ts';
 import { expandWildcards } from '../../../cache/select/wildcard.ts';
 import { refuseReserved } from '../../../snapshotter/layer/reserved.ts';
 import type { Root } from '../../../snapshotter/sys/rooted.ts';

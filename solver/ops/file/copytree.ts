@@ -5,7 +5,7 @@ import { contentXattrs } from '../../../cache/contenthash/xattrs.ts';
 import { stillThere } from '../../../cache/select/changed.ts';
 import { type Entry, isDirectoryMode } from '../../../cache/select/entry.ts';
 import { OpenDirectory } from '../../../cache/select/opendir.ts';
-import { below } from '../../../cache/select/view.ts';
+import { below } from '../../../cache/select/tree-view.ts';
 import { refuseReserved, whiteoutDevice } from '../../../snapshotter/layer/reserved.ts';
 import {
   fchmod,

@@ -1,6 +1,6 @@
 import { errnoOf, KilnError } from '../../../base/errors.ts';
 import { isDirectoryMode } from '../../../cache/select/entry.ts';
-import { below } from '../../../cache/select/view.ts';
+import { below } from '../../../cache/select/tree-view.ts';
 import { refuseReserved } from '../../../snapshotter/layer/reserved.ts';
 import type { Root } from '../../../snapshotter/sys/rooted.ts';
 import { applyToName, type Overrides } from './attributes.ts';

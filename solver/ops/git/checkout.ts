@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { KilnError } from '../../../base/errors.ts';
 import { renameat2 } from '../../../snapshotter/sys/calls.ts';
 import { O } from '../../../snapshotter/sys/constants.ts';
-import { nameBytes } from '../../../snapshotter/sys/names.ts';
+import { nameBytes } from '../../../snapshotter/sys/name-bytes.ts';
 import { SysError } from '../../../snapshotter/sys/native.ts';
 import { listDirectory, openRoot, type Root } from '../../../snapshotter/sys/rooted.ts';
 import type { SourceContext } from '../source-context.ts';

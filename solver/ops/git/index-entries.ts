@@ -1,4 +1,4 @@
-import { decodeName } from '../../../snapshotter/sys/names.ts';
+import { decodeName } from '../../../snapshotter/sys/name-bytes.ts';
 import type { Git } from './repository.ts';
 
 /** One file of a commit. */

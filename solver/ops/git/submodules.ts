@@ -1,6 +1,6 @@
 import { KilnError } from '../../../base/errors.ts';
 import { cleanPath } from '../../../base/gopath.ts';
-import { decodeName } from '../../../snapshotter/sys/names.ts';
+import { decodeName } from '../../../snapshotter/sys/name-bytes.ts';
 import { type IndexEntry, SUBMODULE } from './index-entries.ts';
 import type { Git } from './repository.ts';
 

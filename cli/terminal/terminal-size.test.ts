@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { canMoveCursor, sizeFor, wantsColor } from './size.ts';
+import { canMoveCursor, sizeFor, wantsColor } from './terminal-size.ts';
 
 test('a size that makes no sense is not known', () => {
   assert.equal(sizeFor({ columns: 120, rows: 40 }, { COLUMNS: '10' }), { columns: 120, rows: 40 });

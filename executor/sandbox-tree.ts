@@ -3,7 +3,7 @@ import { fchmodat, mkdirat, type Stat } from '../snapshotter/sys/calls.ts';
 import { S } from '../snapshotter/sys/constants.ts';
 import { type Root, statAt } from '../snapshotter/sys/rooted.ts';
 import type { MountSpec, ProcessSpec } from './executor.ts';
-import { sandboxPlaces } from './places.ts';
+import { sandboxPlaces } from './sandbox-places.ts';
 import { isBelow, KERNEL_TREES, mountPoints } from './spec.ts';
 import { makeStubs, type Stubs, type StubTarget } from './stubs.ts';
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parsePlace } from './places.ts';
+import { parsePlace } from './image-place.ts';
 
 test('the path of a place ends at the first colon, unless what is there says otherwise', () => {
   const directory = mkdtempSync(join(tmpdir(), 'kiln-places-'));

@@ -3,7 +3,7 @@ import { asDigest, type Digest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
 import { brokenPromise } from '../../base/promise.ts';
-import { parseDocument } from '../../registry/documents.ts';
+import { parseDocument } from '../../registry/parse-document.ts';
 import type { PushBlob, PushDocument, PushImage } from '../push.ts';
 
 /** A place that has an image: a repository of a registry, a layout, an archive, the store. Everything it hands out is verified. */

@@ -11,7 +11,7 @@ import type { LayerId, LayerInfo } from '../../snapshotter/snapshotter.ts';
 import { condemnedNames } from '../../snapshotter/store/leases.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { removeTree } from '../../snapshotter/sys/removal.ts';
-import { damagedIn, type FsckReport } from './problem.ts';
+import { damagedIn, type FsckReport } from './fsck-report.ts';
 
 export interface LayerWorld {
   readonly store: Store;

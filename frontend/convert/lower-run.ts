@@ -6,11 +6,11 @@ import type { RunInstruction } from '../instructions.ts';
 import { overlay } from './args.ts';
 import { commit } from './image.ts';
 import { lowerMounts } from './mounts.ts';
-import { heredocSummary, instructionText, stepName } from './names.ts';
 import { join } from './paths.ts';
 import { withShell } from './settings.ts';
 import type { StageNode } from './stage.ts';
 import type { Step } from './step.ts';
+import { heredocSummary, instructionText, stepName } from './step-names.ts';
 
 /** RUN: one exec on the stage's tree. */
 export function lowerRun(step: Step, instruction: RunInstruction): void {

@@ -1,6 +1,6 @@
 import { lstatSync, readlinkSync } from 'node:fs';
 import { errnoOf } from '../../base/errors.ts';
-import { decodeName } from '../../snapshotter/sys/names.ts';
+import { decodeName } from '../../snapshotter/sys/name-bytes.ts';
 import { sortedNamesAt, TreePaths } from '../../snapshotter/sys/treepaths.ts';
 import type { Tree, TreeFilter } from '../contenthash.ts';
 import { stillThere, unreadable } from './changed.ts';

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { digestOf } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { MEDIA } from '../base/oci.ts';
-import { mediaTypeOf, parseConfig, parseDocument } from './documents.ts';
+import { mediaTypeOf, parseConfig, parseDocument } from './parse-document.ts';
 import { makeImage } from './testing/images.ts';
 
 const IMAGE = makeImage([{ name: 'a', text: 'a' }]);

@@ -10,11 +10,11 @@ import { chmodOf } from './chmod.ts';
 import { type GitRef, gitRefOf } from './gitref.ts';
 import { warnIgnored } from './ignored.ts';
 import { commit } from './image.ts';
-import { instructionText, stepName } from './names.ts';
 import { chownOf } from './owner.ts';
 import { base, destination, join, sourcePath } from './paths.ts';
 import { gitTree } from './remote.ts';
 import type { Step } from './step.ts';
+import { instructionText, stepName } from './step-names.ts';
 import { warnChmod, warnExclude, warnLinkedTmp } from './surprises.ts';
 
 /** COPY and ADD with everything expanded. */

@@ -7,7 +7,7 @@ import { tryLockFile } from '../../snapshotter/overlay/filelock.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { removeTree } from '../../snapshotter/sys/removal.ts';
 import { readAbout } from '../mounts.ts';
-import type { FsckReport } from './problem.ts';
+import type { FsckReport } from './fsck-report.ts';
 
 /** What the store keeps in files of its own beside blobs and layers. What is in a cache mount belongs to its steps, and nobody can prove it. */
 export function checkFiles({ root }: Store, searchPath: string | undefined, report: FsckReport): void {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import { parseReference, type Reference } from '../../base/reference.ts';
-import { fullName } from './find.ts';
+import { fullName } from './find-image.ts';
 
 /** Where an image is or goes, as `kiln copy` is told. */
 export type ImagePlace =

@@ -6,7 +6,7 @@ import { fstat } from '../../snapshotter/sys/calls.ts';
 import { O } from '../../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
 import type { BuiltTarget, ExportContext } from '../exporter.ts';
-import { platformName, walkTree } from '../tree.ts';
+import { platformName, walkTree } from '../result-tree.ts';
 import { type Subject, statementText } from './statement.ts';
 
 /** A statement beside the files that it is about. */

@@ -1,6 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import { isDirectory, isSymlink } from './entry.ts';
-import type { TreeView } from './view.ts';
+import type { TreeView } from './tree-view.ts';
 
 /** As many links as the kernel follows in one path. */
 const MAX_LINKS = 40;

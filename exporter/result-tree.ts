@@ -1,6 +1,6 @@
 import type { Platform } from '../base/platform.ts';
 import { type Entry, isDirectory, isSymlink, WalkedEntries } from '../cache/select/entry.ts';
-import { below, viewTree } from '../cache/select/view.ts';
+import { below, viewTree } from '../cache/select/tree-view.ts';
 import { DEEPEST, tooDeep } from '../snapshotter/sys/treepaths.ts';
 import type { BuiltTarget } from './exporter.ts';
 

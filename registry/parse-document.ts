@@ -18,7 +18,7 @@ import {
   shown,
   text,
   time,
-} from './fields.ts';
+} from './json-fields.ts';
 
 /**
  * Manifests, indexes and configs as they come from outside: every field we use is checked once, here. A document that could be
