@@ -11,22 +11,22 @@ import type { Emulation, EmulationOptions, EmulationPlan } from './emulation/emu
 import { isNative } from './emulation/find-emulator.ts';
 import { hostOomKills } from './enter-cgroups.ts';
 import type { Executor, ProcessIO, ProcessResult, ProcessSpec } from './executor.ts';
-import {
-  type House,
-  type HouseOptions,
-  hasStaleHouses,
-  type JoinedHouse,
-  type JoinedNetwork,
-  joinNetwork,
-  networkFiles,
-  openHouse,
-} from './house.ts';
 import { killSandbox } from './kill.ts';
 import { within } from './network/namespace.ts';
 import type { NetworkKind } from './network/network.ts';
 import type { WarnUser } from './network/open-network.ts';
 import { closeAll, drain, feed, makePipe } from './pipes.ts';
 import { findRuntime, probeRuntime } from './probe.ts';
+import {
+  hasStaleDirectories,
+  type JoinedNetwork,
+  type JoinedSandboxHost,
+  joinNetwork,
+  networkFiles,
+  openSandboxHost,
+  type SandboxHost,
+  type SandboxHostOptions,
+} from './sandbox-host.ts';
 import { makeKernelTrees, makeMountPoints, makeWorkingDirectory, tmpfsModes } from './sandbox-tree.ts';
 import { type Spawned, spawnProcess } from './spawn.ts';
 import { deviceMounts, runtimeConfig } from './spec.ts';
@@ -49,7 +49,7 @@ export interface ExecutorOptions {
   /** Told in a sentence what the user should know about this host; each once. */
   readonly warn?: WarnUser | undefined;
   /** What steps get where no network of their own can be had; asked only then. */
-  readonly networkFallback?: HouseOptions['networkFallback'];
+  readonly networkFallback?: SandboxHostOptions['networkFallback'];
   /** How programs of other processors are run. */
   readonly emulation?: EmulationOptions | undefined;
 }
@@ -65,9 +65,9 @@ export interface RuntimeExecutor extends Executor, AsyncDisposable {
  * children, which inherit it. Cheap to make; the first run (or something left over by a process that died) sets everything up.
  */
 export function createExecutor(options: ExecutorOptions): RuntimeExecutor {
-  let house: House | undefined;
-  const open = () => (house ??= openHouse(options as HouseOptions));
-  if (hasStaleHouses(options.stateDir)) open();
+  let host: SandboxHost | undefined;
+  const open = () => (host ??= openSandboxHost(options as SandboxHostOptions));
+  if (hasStaleDirectories(options.stateDir)) open();
   let emulation: Promise<Emulation> | undefined;
   const plan = async ({ platform }: ProcessSpec): Promise<EmulationPlan> => {
     if (!platform || (platform.os === 'linux' && isNative(platform.architecture))) return NATIVE;
@@ -78,8 +78,8 @@ export function createExecutor(options: ExecutorOptions): RuntimeExecutor {
     // Before the control group is left: the shell that holds the user namespace is in it.
     await (await emulation)?.close();
     emulation = undefined;
-    const closing = house;
-    house = undefined;
+    const closing = host;
+    host = undefined;
     await closing?.close();
   };
   let closed: Promise<void> = Promise.resolve();
@@ -105,9 +105,9 @@ export function createExecutor(options: ExecutorOptions): RuntimeExecutor {
 const NATIVE: EmulationPlan = { kind: 'native' };
 
 /** Loaded when a step is for another processor: most builds have none. */
-async function loadEmulation(house: House, options: EmulationOptions = {}): Promise<Emulation> {
+async function loadEmulation(host: SandboxHost, options: EmulationOptions = {}): Promise<Emulation> {
   const { createEmulation } = await import('./emulation/emulation.ts');
-  return createEmulation(house.directory, options);
+  return createEmulation(host.directory, options);
 }
 
 /** A process with the way its programs are run. */
@@ -115,13 +115,13 @@ interface PlannedSpec extends ProcessSpec {
   readonly plan: EmulationPlan;
 }
 
-async function runIn(opened: House, request: PlannedSpec, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult> {
+async function runIn(opened: SandboxHost, request: PlannedSpec, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult> {
   if (signal.aborted) throw new CancelledError(signal.reason);
-  const house = await opened.join();
-  const spec = withEmulator(withCleanTargets(withDevices(request, house.cgroups.guardDevices)));
+  const host = await opened.join();
+  const spec = withEmulator(withCleanTargets(withDevices(request, host.cgroups.guardDevices)));
   using scope = new DisposableStack();
   // Before anything is made in the tree: others may be at work in it while we wait.
-  const network = await joinNetwork(house, spec, scope);
+  const network = await joinNetwork(host, spec, scope);
   if (signal.aborted) throw new CancelledError(signal.reason);
   using root = openRoot(spec.rootfs);
   const user = resolveUser(root, spec.user);
@@ -129,7 +129,7 @@ async function runIn(opened: House, request: PlannedSpec, io: ProcessIO, signal:
   const moded = { ...spec, mounts: tmpfsModes(root, spec.mounts), cwd: makeWorkingDirectory(root, spec) };
   using stubs = makeMountPoints(root, spec, isFile);
   try {
-    return await runBundle(house, moded, { user, network }, io, signal);
+    return await runBundle(host, moded, { user, network }, io, signal);
   } finally {
     stubs.remove();
   }
@@ -141,17 +141,17 @@ function withDevices(spec: PlannedSpec, guardDevices: boolean): PlannedSpec {
 
 /** One sandbox, from its bundle directory to its removal. */
 async function runBundle(
-  house: JoinedHouse,
+  host: JoinedSandboxHost,
   spec: PlannedSpec,
   { user, network }: Pick<Surroundings, 'user' | 'network'>,
   io: ProcessIO,
   signal: AbortSignal,
 ): Promise<ProcessResult> {
-  const id = house.nextId();
-  const bundle = `${house.directory}/${id}`;
+  const id = host.nextId();
+  const bundle = `${host.directory}/${id}`;
   mkdirSync(bundle, { mode: 0o700 });
-  const inMemory = (spec.secretEnv ?? []).length > 0 && isOnDisk(house.directory);
-  const place = house.cgroups.place(id, {
+  const inMemory = (spec.secretEnv ?? []).length > 0 && isOnDisk(host.directory);
+  const place = host.cgroups.place(id, {
     own: spec.security === 'insecure' || (spec.devices ?? []).some(({ nodes }) => nodes.length > 0),
     parent: spec.cgroupParent,
     limits: spec.limits,
@@ -164,12 +164,12 @@ async function runBundle(
     mountMemory(bundle, '16m');
     scope.defer(() => unmount(bundle));
   }
-  const staged = stageMounts(house, spec, bundle, scope);
+  const staged = stageMounts(host, spec, bundle, scope);
   const sysfs = spec.plan.kind === 'private' ? stageSysfs(network, bundle, scope) : undefined;
-  writeFileSync(`${bundle}/config.json`, configFor(house, staged, { user, place, io, network, sysfs }), { mode: 0o600 });
+  writeFileSync(`${bundle}/config.json`, configFor(host, staged, { user, place, io, network, sysfs }), { mode: 0o600 });
   // The runtime copies the config into its state.
-  const state = inMemory ? `${bundle}/runtime` : house.runtimeRoot;
-  const result = await supervise(house, { id, bundle, state, place, args: spec.args }, io, signal);
+  const state = inMemory ? `${bundle}/runtime` : host.runtimeRoot;
+  const result = await supervise(host, { id, bundle, state, place, args: spec.args }, io, signal);
   return spec.plan.kind === 'native' ? result : { ...result, emulator: posix.basename(spec.plan.emulator) };
 }
 
@@ -188,18 +188,18 @@ interface Surroundings {
   readonly sysfs: string | undefined;
 }
 
-function configFor(house: JoinedHouse, spec: PlannedSpec, { user, place, io, network, sysfs }: Surroundings): string {
+function configFor(host: JoinedSandboxHost, spec: PlannedSpec, { user, place, io, network, sysfs }: Surroundings): string {
   return runtimeConfig(spec, {
     user,
     network: network.namespace,
-    ...networkFiles(house, spec, network),
+    ...networkFiles(host, spec, network),
     cgroupsPath: place.path,
     ownControllers: place.controllers,
     resources: place.resources,
-    cgroupMount: house.cgroups.mode !== 'none',
-    guardDevices: house.cgroups.guardDevices,
-    seccompBpf: house.seccompBpf,
-    warn: house.warn,
+    cgroupMount: host.cgroups.mode !== 'none',
+    guardDevices: host.cgroups.guardDevices,
+    seccompBpf: host.seccompBpf,
+    warn: host.warn,
     terminal: io.lent?.terminal ?? false,
     sysfs,
     userNamespace: spec.plan.kind === 'private' ? spec.plan.userNamespace : undefined,
@@ -216,9 +216,9 @@ interface Sandbox {
 }
 
 /** Starts the runtime, waits until it and everything in the sandbox is gone, and says how it ended. */
-async function supervise(house: JoinedHouse, sandbox: Sandbox, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult> {
+async function supervise(host: JoinedSandboxHost, sandbox: Sandbox, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult> {
   const oomBefore = hostOomKills();
-  const child = start(house, sandbox, io);
+  const child = start(host, sandbox, io);
   let release: (() => void) | undefined;
   const abort = () => {
     release ??= killSandbox(child.pid, `${sandbox.bundle}/pid`);
@@ -230,7 +230,7 @@ async function supervise(house: JoinedHouse, sandbox: Sandbox, io: ProcessIO, si
     const { code } = exit;
     release?.();
     await child.drained;
-    await removeState(house, sandbox);
+    await removeState(host, sandbox);
     const counters = sandbox.place.finish();
     if (signal.aborted) throw new CancelledError(signal.reason);
     if (code !== 0) throwStartFailure(sandbox);
@@ -248,8 +248,8 @@ interface Running extends Spawned {
   readonly drained: Promise<unknown>;
 }
 
-function start(house: JoinedHouse, sandbox: Sandbox, io: ProcessIO): Running {
-  const program = { path: house.runtime.path, args: runtimeArguments(house, sandbox), env: RUNTIME_ENV };
+function start(host: JoinedSandboxHost, sandbox: Sandbox, io: ProcessIO): Running {
+  const program = { path: host.runtime.path, args: runtimeArguments(host, sandbox), env: RUNTIME_ENV };
   const spawn = (more: Pick<SpawnOptions, 'stdio' | 'session'>) =>
     sandbox.place.start(() => spawnProcess({ ...program, ...more }));
   if (io.lent) return { ...spawn({ stdio: io.lent.descriptors, session: false }), drained: Promise.resolve() };
@@ -264,19 +264,19 @@ function start(house: JoinedHouse, sandbox: Sandbox, io: ProcessIO): Running {
   return { ...child, drained };
 }
 
-function runtimeArguments(house: JoinedHouse, { id, bundle, state, place }: Sandbox): string[] {
+function runtimeArguments(host: JoinedSandboxHost, { id, bundle, state, place }: Sandbox): string[] {
   const log = [`--log=${bundle}/log`, '--log-format=json'];
-  const manager = house.runtime.name === 'crun' ? [`--cgroup-manager=${place.manager}`] : [];
+  const manager = host.runtime.name === 'crun' ? [`--cgroup-manager=${place.manager}`] : [];
   return ['--root', state, ...log, ...manager, 'run', '--bundle', bundle, '--pid-file', `${bundle}/pid`, id];
 }
 
 /** The runtime takes its state away itself, unless it was killed. */
-async function removeState(house: JoinedHouse, { id, state }: Sandbox): Promise<void> {
+async function removeState(host: JoinedSandboxHost, { id, state }: Sandbox): Promise<void> {
   if (!existsSync(`${state}/${id}`)) return;
   const nothing = openSync('/dev/null', 'r+');
   try {
     const args = ['--root', state, 'delete', '--force', id];
-    await spawnProcess({ path: house.runtime.path, args, env: RUNTIME_ENV, stdio: [nothing, nothing, nothing] }).exited;
+    await spawnProcess({ path: host.runtime.path, args, env: RUNTIME_ENV, stdio: [nothing, nothing, nothing] }).exited;
   } finally {
     closeSync(nothing);
   }
@@ -301,8 +301,8 @@ function readLines(path: string): readonly string[] {
 }
 
 /** The spec with those of its sources that the runtime could not use as they are mounted below `bundle`, until `scope` ends. */
-function stageMounts(house: JoinedHouse, spec: PlannedSpec, bundle: string, scope: DisposableStack): PlannedSpec {
-  const { guardDevices } = house.cgroups;
+function stageMounts(host: JoinedSandboxHost, spec: PlannedSpec, bundle: string, scope: DisposableStack): PlannedSpec {
+  const { guardDevices } = host.cgroups;
   const rootfs = guardDevices ? stage(spec.rootfs, `${bundle}/rootfs`, scope, MOUNT_ATTR.NODEV) : spec.rootfs;
   const mounts = spec.mounts.map((mount, at) =>
     mount.kind === 'bind' && DESCRIPTOR.test(mount.source)

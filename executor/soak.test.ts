@@ -15,7 +15,7 @@ const ROUNDS = process.env['KILN_SOAK'] ? 500 : 25;
 const AT_ONCE = 32;
 const KINDS: readonly NetworkKind[] = findProgram('nft') && findProgram('ip') ? ['nat'] : ['host'];
 
-/** What this process holds, and what on this host has the mark of its house. Names may be others each time, so they are counted. */
+/** What this process holds, and what on this host has the mark of its directory. Names may be others each time, so they are counted. */
 interface Held {
   readonly mounts: number;
   readonly descriptors: readonly string[];

@@ -33,12 +33,12 @@ function sleepers(mark: string): number {
   return processesWith(`sleep\0${mark}\0`).length;
 }
 
-const houses = (tree: TestTree) => readdirSync(tree.stateDir).filter((name) => /^\d/.test(name));
+const directories = (tree: TestTree) => readdirSync(tree.stateDir).filter((name) => /^\d/.test(name));
 const sandboxes = (tree: TestTree) => readdirSync(join(tree.stateDir, 'runtime')).filter((name) => name.startsWith('kiln'));
 
 async function allGone(tree: TestTree, mark: string): Promise<void> {
   assert.ok(await until(() => processesWith(mark).length === 0), 'no process is left');
-  assert.ok(await until(() => houses(tree).length === 0), 'no state is left');
+  assert.ok(await until(() => directories(tree).length === 0), 'no state is left');
   assert.equal(sandboxes(tree), []);
   // The program that has removed the state may still be ending.
   await until(() => processesWith(tree.stateDir).length === 0);
@@ -81,11 +81,11 @@ test('what builder and watchdog left when both were killed is collected at the n
     child.kill('SIGKILL');
     await once(child, 'exit');
     assert.is(sleepers(mark), 6, 'the sandboxes are still there');
-    assert.is(houses(tree).length, 1);
+    assert.is(directories(tree).length, 1);
     await using next = createExecutor({ stateDir: tree.stateDir });
     assert.is((await shell(next, tree.root, 'echo works')).stdout, 'works\n');
     assert.ok(await until(() => processesWith(mark).length === 0), 'no process is left');
-    assert.ok(await until(() => houses(tree).length === 1), 'only the new house is left');
+    assert.ok(await until(() => directories(tree).length === 1), 'only the new directory is left');
   });
 });
 
@@ -96,14 +96,14 @@ test('a builder that is alive is left alone', async () => {
       await shell(other, tree.root, 'true');
     }
     assert.is(sleepers(mark), 6);
-    assert.is(houses(tree).length, 1);
+    assert.is(directories(tree).length, 1);
     child.kill('SIGKILL');
     await allGone(tree, mark);
   });
 });
 
 function groupsOf(tree: TestTree): string[] {
-  return houses(tree).flatMap((name) =>
+  return directories(tree).flatMap((name) =>
     readFileSync(join(tree.stateDir, name, 'cgroups'), 'utf8')
       .split('\n')
       .filter(Boolean),

@@ -70,10 +70,10 @@ while read -r kind name; do
   case $kind in
     group) groups="$groups $name" ;;
     table) tables="$tables $name" ;;
-    bye) clean "$HOUSE" "$groups" "$tables"; exit 0 ;;
+    bye) clean "$DIRECTORY" "$groups" "$tables"; exit 0 ;;
   esac
 done
-collect "$HOUSE" "$groups" "$tables"
+collect "$DIRECTORY" "$groups" "$tables"
 `;
 
 export interface Watchdog {
@@ -88,7 +88,7 @@ export interface WatchdogOptions {
   /** The runtime's `--root`. */
   readonly state: string;
   /** The directory of this process's bundles. Paths of ours, without blanks. */
-  readonly house: string;
+  readonly directory: string;
   /** Directories of processes that are gone. */
   readonly stale: readonly string[];
 }
@@ -109,12 +109,12 @@ export function startWatchdog(options: WatchdogOptions): Watchdog {
   };
 }
 
-function environment({ runtime, state, house, stale }: WatchdogOptions): string[] {
+function environment({ runtime, state, directory, stale }: WatchdogOptions): string[] {
   return [
     'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     `RUNTIME=${runtime}`,
     `STATE=${state}`,
-    `HOUSE=${house}`,
+    `DIRECTORY=${directory}`,
     `STALE=${stale.join(' ')}`,
   ];
 }

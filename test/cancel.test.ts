@@ -23,7 +23,7 @@ async function untilGone(text: string): Promise<string[]> {
 }
 
 /** The directory of the sandboxes of the process whose step sleeps for `mark` seconds: it is in the arguments of the runtime. */
-function houseOf(mark: string): string {
+function stateOf(mark: string): string {
   for (const file of globSync('/proc/[0-9]*/status')) {
     try {
       const process = dirname(file);
@@ -128,19 +128,19 @@ RUN --mount=type=cache,id=a,target=/c mkdir -p /c/d && echo kept > /c/d/f
 RUN --mount=type=cache,id=a,source=d,target=/c --mount=type=secret,id=s,env=S echo holding && sleep ${mark}
 `,
   });
-  let house: string | undefined;
+  let state: string | undefined;
   const ran = await rig.kiln(['build', '--progress=plain', '--secret', 'id=s,env=S', 'c'], {
     env: { S: 'x' },
     watch: (output, kill) => {
-      if (house !== undefined || !/^#\d+ [\d.]+ holding$/m.test(output)) return;
-      house = houseOf(mark);
+      if (state !== undefined || !/^#\d+ [\d.]+ holding$/m.test(output)) return;
+      state = stateOf(mark);
       kill('SIGKILL');
     },
   });
   assert.is(ran.signal, 'SIGKILL');
   assert.equal(await untilGone(`sleep ${mark}`), []);
   // The last that the watchdog removes.
-  while (existsSync(house!)) await new Promise((done) => setTimeout(done, 20));
+  while (existsSync(state!)) await new Promise((done) => setTimeout(done, 20));
   const kept = globSync(`${rig.store}/caches/*/*/data/d/f`);
   assert.equal(
     kept.map((path) => readFileSync(path, 'utf8')),

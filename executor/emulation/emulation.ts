@@ -40,7 +40,7 @@ export interface EmulationOptions {
   readonly hostTable?: string | undefined;
 }
 
-/** `directory` is the house's: ours, and on this host only. */
+/** `directory` is the process's: ours, and on this host only. */
 export function createEmulation(directory: string, options: EmulationOptions): Emulation {
   let opened: Promise<EmulationNamespace | undefined> | undefined;
   let registrations: readonly Registration[] | undefined;

@@ -35,12 +35,12 @@ import { startWatchdog, type Watchdog } from './watchdog.ts';
  *     stateDir/                 0700, ours; /run/kiln or the like: small files, best on a tmpfs
  *       runtime/                the runtime's own state (its --root), shared by all processes
  *       seccomp-HASH            a compiled default profile
- *       PID-START-NAMESPACE/    a house: one live process. Its name says whether it still is
+ *       PID-START-NAMESPACE/    one live process; the name says whether it still is
  *         cgroups tables        control groups and firewall tables to be removed after it
  *         hosts-HASH resolv-HASH
  *         kiln-...-N/           a bundle: one sandbox; the directory is there before the sandbox and until it is gone
  */
-export interface House {
+export interface SandboxHost {
   readonly runtime: FoundRuntime;
   readonly runtimeRoot: string;
   readonly directory: string;
@@ -53,19 +53,19 @@ export interface House {
   /** Where sandboxes get network namespaces from; set up by the first call. */
   network(): Promise<Network>;
   /** Joins the control groups that sandboxes inherit, with the first call: before the first sandbox. */
-  join(): Promise<JoinedHouse>;
-  /** Ends the watchdog and removes the house. No sandbox may be left. */
+  join(): Promise<JoinedSandboxHost>;
+  /** Ends the watchdog and removes the directory. No sandbox may be left. */
   close(): Promise<void>;
 }
 
-/** A house that sandboxes can be run in. */
-export interface JoinedHouse extends House {
+/** A host that sandboxes can be run in. */
+export interface JoinedSandboxHost extends SandboxHost {
   readonly cgroups: Cgroups;
   /** The default profile compiled, in base64; undefined where this host cannot compile it. */
   readonly seccompBpf: string | undefined;
 }
 
-export interface HouseOptions {
+export interface SandboxHostOptions {
   readonly stateDir: string;
   readonly runtime?: string | undefined;
   readonly searchPath?: string | undefined;
@@ -77,7 +77,7 @@ export interface HouseOptions {
 }
 
 /** Enters the private mount namespace, finds the runtime, starts the watchdog. Once per process. */
-export function openHouse(options: HouseOptions): House {
+export function openSandboxHost(options: SandboxHostOptions): SandboxHost {
   requireMounts('a sandbox needs mounts of its own');
   requireCapabilities();
   const runtime = findRuntime({ override: options.runtime, searchPath: options.searchPath });
@@ -90,7 +90,7 @@ export function openHouse(options: HouseOptions): House {
   mkdirSync(directory, { mode: 0o700 });
   const unique = `kiln-${directory.slice(stateDir.length + 1)}`;
   // Before the control group is joined, so that the watchdog is outside of it and can remove it.
-  const watchdog = startWatchdog({ runtime: runtime.path, state: runtimeRoot, house: directory, stale: staleHouses(stateDir) });
+  const watchdog = startWatchdog({ runtime: runtime.path, state: runtimeRoot, directory, stale: staleDirectories(stateDir) });
   const ownLater = (group: string) => {
     watchdog.own('group', group);
     // For whoever collects after us and it.
@@ -101,34 +101,34 @@ export function openHouse(options: HouseOptions): House {
     for (const group of cgroups.directories) ownLater(group);
     return cgroups;
   };
-  return makeHouse({ runtime, runtimeRoot, directory, unique, enter, watchdog, stateDir, options });
+  return makeSandboxHost({ runtime, runtimeRoot, directory, unique, enter, watchdog, stateDir, options });
 }
 
-interface Parts extends Pick<House, 'runtime' | 'runtimeRoot' | 'directory'> {
+interface Parts extends Pick<SandboxHost, 'runtime' | 'runtimeRoot' | 'directory'> {
   /** Joins the control groups. */
   readonly enter: () => Promise<Cgroups>;
   readonly unique: string;
   readonly watchdog: Watchdog;
   readonly stateDir: string;
-  readonly options: HouseOptions;
+  readonly options: SandboxHostOptions;
 }
 
-function makeHouse({ unique, watchdog, stateDir, options, enter, ...shared }: Parts): House {
+function makeSandboxHost({ unique, watchdog, stateDir, options, enter, ...shared }: Parts): SandboxHost {
   const warn = once(options.warn ?? (() => {}));
   warnOfRuntime(shared.runtime, stateDir, warn);
   let count = 0;
   let network: Promise<Network> | undefined;
-  let joined: Promise<JoinedHouse> | undefined;
-  const join = async (): Promise<JoinedHouse> => {
+  let joined: Promise<JoinedSandboxHost> | undefined;
+  const join = async (): Promise<JoinedSandboxHost> => {
     const cgroups = await enter();
     if (defaultSeccomp(sandboxCapabilities(cgroups.guardDevices)) === undefined)
       warn('no system call is kept from steps: there is no filter for this processor', 'steps');
     const seccompBpf = shared.runtime.name === 'crun' ? compiledSeccomp(stateDir, cgroups.guardDevices) : undefined;
-    return { ...house, cgroups, seccompBpf };
+    return { ...host, cgroups, seccompBpf };
   };
-  const outside = async () => (await house.join()).cgroups.outside;
+  const outside = async () => (await host.join()).cgroups.outside;
   const files = new Map<string, string>();
-  const house: House = {
+  const host: SandboxHost = {
     ...shared,
     warn,
     nextId: () => checkId(`${unique}-${++count}`),
@@ -149,18 +149,18 @@ function makeHouse({ unique, watchdog, stateDir, options, enter, ...shared }: Pa
       await watchdog.dismiss();
     },
   };
-  return house;
+  return host;
 }
 
 function networkOptions(
   directory: string,
   outside: NetworkOptions['outside'],
   watchdog: Watchdog,
-  { networks: kinds, networkFallback: fallback }: HouseOptions,
+  { networks: kinds, networkFallback: fallback }: SandboxHostOptions,
   warn: WarnUser,
 ): NetworkOptions {
   return {
-    // The random end of the house's name.
+    // The random end of the directory's name.
     mark: directory.slice(-6),
     own(table) {
       watchdog.own('table', table);
@@ -210,13 +210,13 @@ function checkId(id: string): string {
 
 /** The hosts and resolv.conf files for `spec`, written when no sandbox needed them before. */
 export function networkFiles(
-  house: House,
+  host: SandboxHost,
   spec: ProcessSpec,
   joined: JoinedNetwork,
 ): { readonly hosts: string; readonly resolvConf: string } {
   return {
-    hosts: house.sharedFile('hosts', hostsText(spec)),
-    resolvConf: house.sharedFile('resolv', resolvText(joined.namespace === 'host', undefined, joined.resolver)),
+    hosts: host.sharedFile('hosts', hostsText(spec)),
+    resolvConf: host.sharedFile('resolv', resolvText(joined.namespace === 'host', undefined, joined.resolver)),
   };
 }
 
@@ -236,22 +236,22 @@ export interface JoinedNetwork {
 }
 
 /** The network for `spec`, until `scope` ends. */
-export async function joinNetwork(house: House, spec: ProcessSpec, scope: DisposableStack): Promise<JoinedNetwork> {
+export async function joinNetwork(host: SandboxHost, spec: ProcessSpec, scope: DisposableStack): Promise<JoinedNetwork> {
   if (spec.network !== 'default') return { namespace: spec.network };
-  const network = await house.network();
+  const network = await host.network();
   const lease = await network.lease().catch(explainLease);
   scope.defer(() => lease.release(spec.security === 'insecure'));
   const namespace = network.kind === 'none' || network.kind === 'host' ? network.kind : undefined;
   return { namespace: namespace ?? { path: lease.path ?? '' }, resolver: network.resolver };
 }
 
-/** True when an earlier process left something that nobody collects: then the next house should be opened without being asked. */
-export function hasStaleHouses(stateDir: string): boolean {
-  return staleHouses(stateDir).length > 0;
+/** True when an earlier process left something that nobody collects: then the next SandboxHost should be opened without being asked. */
+export function hasStaleDirectories(stateDir: string): boolean {
+  return staleDirectories(stateDir).length > 0;
 }
 
-/** Houses of this pid namespace whose process is gone. Of other namespaces nothing can be known. */
-function staleHouses(stateDir: string): string[] {
+/** Directories of this pid namespace whose process is gone. Of other namespaces nothing can be known. */
+function staleDirectories(stateDir: string): string[] {
   const found = [];
   for (const name of listDirectory(stateDir)) {
     const [, pid, start, namespace] = /^(\d+)-(\d+)-(\d+)-[0-9a-f]{6}$/.exec(name) ?? [];
