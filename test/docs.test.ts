@@ -159,10 +159,10 @@ test('the page of the Dockerfile language has every instruction', () => {
 test('each word of the glossary is declared where it says', () => {
   const text = read('docs/glossary.md').replace(/\n {2}/g, ' ');
   const places = [...text.matchAll(/`(\w+)` in `([\w./-]+)`/g)];
-  for (const [, name = '', file = ''] of places) {
-    assert.ok(existsSync(join(ROOT, file)), `${name}: there is no ${file}`);
-    assert.match(read(file), new RegExp(`\\b(?:interface|type|class|function|const) ${name}\\b`), `${name} in ${file}`);
-  }
+  const isThere = (name: string, file: string) =>
+    existsSync(join(ROOT, file)) && new RegExp(`\\b(?:interface|type|class|function|const) ${name}\\b`).test(read(file));
+  const gone = places.filter(([, name = '', file = '']) => !isThere(name, file)).map(([place]) => place);
+  assert.equal(gone, []);
   const words = [...text.matchAll(/^- \*\*(.+?)\*\*: (.+)$/gm)];
   assert.ok(words.length > 50);
   for (const [, word, meaning = ''] of words) assert.match(meaning, /` in `/, `${word} says where it is declared`);
