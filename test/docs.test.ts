@@ -9,6 +9,7 @@ import { ROOT } from './rig.ts';
 const PAGES = globSync(['*.md', 'docs/**/*.md'], { cwd: ROOT }).sort();
 /** Documents for people who use Kiln. */
 const GUIDES = [
+  'building',
   'ci',
   'coming-from-docker',
   'coming-from-kaniko-and-buildah',
