@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import type { AttestOptions, Attestor, Predicate } from '../exporter/attest/attestation.ts';
+import type { Attestor, Predicate } from '../exporter/attest/attestation.ts';
 import type { BuildFacts } from '../exporter/attest/provenance.ts';
 import type { BuiltTarget } from '../exporter/exporter.ts';
 import type { TargetResult } from '../frontend/frontend.ts';
@@ -8,15 +8,12 @@ import { hostPlatform } from '../registry/platforms.ts';
 import { materialsOf } from '../solver/materials.ts';
 import { sessionOf } from '../solver/step-session.ts';
 import type { World } from '../solver/world.ts';
-import type { BuildOptions } from './build-options.ts';
+import type { BuildContext } from './build-context.ts';
 import type { LoadedContext } from './context/context.ts';
-import { isRemote } from './context/context.ts';
-import type { BuildContext } from './solve-build.ts';
+import type { BuildRequest, NamedContextSource } from './request.ts';
 
 /** What was solved, for whoever says something about it. */
 export interface AttestedBuild {
-  readonly options: BuildOptions;
-  readonly attest: AttestOptions;
   readonly dockerfile: LoadedContext['dockerfile'];
   readonly world: Pick<World, 'platform'>;
   /** What the steps were lent, which knows what sources came to. */
@@ -39,28 +36,29 @@ export function openAttestor(build: AttestedBuild, context: BuildContext): Attes
 }
 
 async function attest(build: AttestedBuild, context: BuildContext, target: BuiltTarget): Promise<readonly Predicate[]> {
+  const { attest: asked } = context.request;
   const predicates: Predicate[] = [];
-  if (build.attest.sbom) predicates.push(await sbom(build, context, target));
-  if (build.attest.provenance) {
+  if (asked.sbom) predicates.push(await sbom(context, target));
+  if (asked.provenance) {
     const { provenance } = await import('../exporter/attest/provenance.ts');
     const edge = build.results.get(target)?.edge;
     const materials = await materialsOf(edge, build.world.platform, sessionOf(build));
-    predicates.push(provenance(build.attest.provenance, factsOf(build, context), { edge, materials }));
+    predicates.push(provenance(asked.provenance, factsOf(build, context), { edge, materials }));
   }
   return predicates;
 }
 
-async function sbom({ options }: AttestedBuild, { session, progress }: BuildContext, target: BuiltTarget): Promise<Predicate> {
+async function sbom({ request, engine, progress }: BuildContext, target: BuiltTarget): Promise<Predicate> {
   const [{ scanTree }, { spdx }] = await Promise.all([import('../exporter/sbom/scan.ts'), import('../exporter/sbom/spdx.ts')]);
-  await using view = await session.snapshotter.view(target.snapshot);
-  const scan = scanTree(view.root, (label) => session.store.scratch(label));
+  await using view = await engine.snapshotter.view(target.snapshot);
+  const scan = scanTree(view.root, (label) => engine.store.scratch(label));
   if (scan.unread.length > 0)
     progress({
       kind: 'warning',
       short: `packages in ${shortList(scan.unread)} are not in the SBOM`,
       detail: ["rpm's database is read in its forms of SQLite and ndb, Go programs as of Go 1.18"],
     });
-  return spdx(scan, options.tags[0] ?? 'image', options.epoch === undefined ? Date.now() : options.epoch * 1000);
+  return spdx(scan, request.tags[0] ?? 'image', request.epoch === undefined ? Date.now() : request.epoch * 1000);
 }
 
 function shortList(paths: readonly string[]): string {
@@ -68,18 +66,17 @@ function shortList(paths: readonly string[]): string {
   return `${shown.join(', ')}${paths.length > shown.length ? ` and ${paths.length - shown.length} more` : ''}`;
 }
 
-function factsOf({ options, dockerfile, started, finished }: AttestedBuild, { buildId }: BuildContext): BuildFacts {
-  const { epoch } = options;
-  const remote = isRemote(options.context);
+function factsOf({ dockerfile, started, finished }: AttestedBuild, { request, buildId }: BuildContext): BuildFacts {
+  const { epoch, context } = request;
   const fixed = epoch === undefined ? undefined : epoch * 1000;
   return {
     dockerfile: {
-      name: options.file === undefined || options.file === '-' ? 'Dockerfile' : basename(options.file),
+      name: request.dockerfile.kind === 'file' ? basename(request.dockerfile.name) : nameOf(request.dockerfile),
       text: dockerfile.text,
     },
-    context: remote ? options.context : undefined,
-    args: argsOf(options),
-    locals: remote ? [] : ['context', 'dockerfile'],
+    context: context.kind === 'remote' ? context.url : undefined,
+    args: argsOf(request),
+    locals: context.kind === 'remote' ? [] : ['context', 'dockerfile'],
     buildPlatform: hostPlatform(),
     invocation: fixed === undefined ? buildId : undefined,
     started: fixed ?? started,
@@ -87,9 +84,13 @@ function factsOf({ options, dockerfile, started, finished }: AttestedBuild, { bu
   };
 }
 
+function nameOf(dockerfile: BuildRequest['dockerfile']): string {
+  return dockerfile.kind === 'remote' ? basename(dockerfile.url) : 'Dockerfile';
+}
+
 /** The options that change a result, under the names that BuildKit's frontend has for them. */
-function argsOf(options: BuildOptions): Record<string, string> {
-  const { target, noCache, network, extraHosts, shmSize, ulimits } = options;
+function argsOf(request: BuildRequest): Record<string, string> {
+  const { target, noCache, network, extraHosts, shmSize, ulimits } = request;
   const hosts = extraHosts.map(({ host, ip }) => `${host}=${ip}`).join(',');
   const limits = ulimits.map(({ name, soft, hard }) => `${name}=${soft}:${hard}`).join(',');
   const named = (prefix: string, values: ReadonlyMap<string, string>) =>
@@ -101,19 +102,25 @@ function argsOf(options: BuildOptions): Record<string, string> {
     ['add-hosts', hosts || undefined],
     ['shm-size', shmSize > 0 ? String(shmSize) : undefined],
     ['ulimit', limits || undefined],
-    ...named('build-arg', options.buildArgs),
-    ...named('label', options.labels),
-    ...[...options.buildContexts].map(([name, value]): [string, string] => [`context:${name}`, placeless(value)]),
+    ...named('build-arg', request.buildArgs),
+    ...named('label', request.labels),
+    ...[...request.namedContexts].map(([name, source]): [string, string] => [`context:${name}`, placeless(source)]),
   ];
   const given = args.filter((arg): arg is [string, string] => arg[1] !== undefined);
   return Object.fromEntries(given.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** Where a directory is on this machine is nobody's business. */
-function placeless(context: string): string {
-  return /^(docker-image|https?|git|ssh):\/\//.test(context)
-    ? context
-    : context.startsWith('oci-layout://')
-      ? 'oci-layout:'
-      : 'local:';
+function placeless(source: NamedContextSource): string {
+  switch (source.kind) {
+    case 'image':
+      return `docker-image://${source.ref}`;
+    case 'git':
+    case 'http':
+      return source.url;
+    case 'oci-layout':
+      return 'oci-layout:';
+    case 'directory':
+      return 'local:';
+  }
 }

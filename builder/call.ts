@@ -1,12 +1,20 @@
-import { join } from 'node:path';
 import type { KilnError } from '../base/errors.ts';
 import { redactData } from '../base/redact.ts';
 import { checkBuild, outlineBuild, targetsOf } from '../frontend/call/call.ts';
 import { checkDocument, outlineDocument, targetsDocument } from '../frontend/call/documents.ts';
 import { checkText, outlineText, targetsText } from '../frontend/call/texts.ts';
-import type { BuildOptions, CallSpec } from './build-options.ts';
-import { isRemote } from './context/context.ts';
-import { type BuildContext, openFrontend } from './solve-build.ts';
+import type { BuildContext } from './build-context.ts';
+import { openFrontend } from './opened-frontend.ts';
+
+/** A question about a Dockerfile, asked instead of building it. */
+export interface CallSpec {
+  readonly method: 'check' | 'outline' | 'targets';
+  readonly format: 'text' | 'json';
+  /** Warnings of a check do not count for the exit code. */
+  readonly ignoreStatus: boolean;
+  /** How a check names the Dockerfile; as it is called in the context when undefined. */
+  readonly shownName?: string | undefined;
+}
 
 /** What was asked, on standard output, and the exit code; an error of the Dockerfile comes as `error` after the answer. */
 export interface CallAnswer {
@@ -16,8 +24,8 @@ export interface CallAnswer {
 }
 
 /** Answers a question about the Dockerfile. Nothing is built. */
-export async function answerCall(call: CallSpec, options: BuildOptions, context: BuildContext): Promise<CallAnswer> {
-  const { request, vertex } = await openFrontend(options, context);
+export async function answerCall(call: CallSpec, context: BuildContext): Promise<CallAnswer> {
+  const { request, vertex } = await openFrontend(context);
   // Documents hold the Dockerfile in base64: it is told without the logins in its URLs before.
   const source = redactData(request.dockerfile);
   const done = (document: unknown, text: string): CallAnswer => ({
@@ -30,7 +38,7 @@ export async function answerCall(call: CallSpec, options: BuildOptions, context:
       const report = redactData(await checkBuild(request));
       const answer = done(
         checkDocument(report),
-        checkText(report, (name) => (name === source.name ? fileName(options, name) : name)),
+        checkText(report, (name) => (name === source.name ? (call.shownName ?? name) : name)),
       );
       const exitCode = report.error ? report.error.exitCode : report.warnings.length > 0 && !call.ignoreStatus ? 1 : 0;
       return { ...answer, exitCode, error: report.error };
@@ -48,9 +56,4 @@ export async function answerCall(call: CallSpec, options: BuildOptions, context:
       return done(targetsDocument(targets, source), targetsText(targets));
     }
   }
-}
-
-/** The Dockerfile as buildx names it in a check: by its path from here. */
-function fileName({ context, file }: BuildOptions, name: string): string {
-  return file === undefined && context !== '-' && !isRemote(context) ? join(context, name) : name;
 }

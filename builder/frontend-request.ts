@@ -1,21 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { resolve } from 'node:path';
 import type { ProgressSink } from '../base/progress.ts';
 import { formatReference, parseReference } from '../base/reference.ts';
 import { unknownRules } from '../frontend/check/unknown.ts';
-import { gitRefOf } from '../frontend/convert/gitref.ts';
 import type { FrontendRequest, ImageResolver, NamedContext } from '../frontend/frontend.ts';
 import { ignoreFilter } from '../frontend/ignore.ts';
 import { checkSyntax } from '../frontend/syntax.ts';
-import { type LayoutReference, parseLayoutReference } from '../registry/layout.ts';
 import { hostPlatform } from '../registry/platforms.ts';
-import type { BuildOptions } from './build-options.ts';
 import type { LoadedContext } from './context/context.ts';
-import { directoryAt, isRemote } from './context/context.ts';
 import { ignoreOf } from './context/ignore-file.ts';
 import { internalStep } from './internal-step.ts';
-
-const LAYOUT = 'oci-layout://';
+import type { BuildRequest, NamedContextSource } from './request.ts';
+import type { Session } from './session.ts';
 
 /** A directory that the graph names as `local://NAME`, and what of it is there as far as the build is concerned. */
 export interface LocalSource {
@@ -31,14 +26,17 @@ export interface PreparedRequest {
   readonly locals: ReadonlyMap<string, LocalSource>;
 }
 
-/** Paths of the OCI layouts among `--build-context`, by the name of their context. */
-export function layoutsOf(options: BuildOptions): ReadonlyMap<string, string> {
-  const layouts = [...options.buildContexts].filter(([, value]) => value.startsWith(LAYOUT));
-  return new Map(layouts.map(([name, value]) => [name, resolve(parseLayoutReference(value).path)]));
+/** Paths of the OCI layouts among the named contexts, by the name of their context. */
+export function layoutsOf({ namedContexts }: BuildRequest, session: Session): ReadonlyMap<string, string> {
+  const layouts = [...namedContexts].flatMap(([name, source]) =>
+    source.kind === 'oci-layout' ? [[name, source.name] as const] : [],
+  );
+  return new Map(layouts.map(([name, lent]) => [name, session.directory(lent).path]));
 }
 
 export function prepareRequest(
-  options: BuildOptions,
+  options: BuildRequest,
+  session: Session,
   context: LoadedContext,
   resolveImage: ImageResolver,
   signal: AbortSignal,
@@ -54,11 +52,12 @@ export function prepareRequest(
   if (from.kind === 'local')
     locals.set('context', { directory: from.directory, filter: ignore && ignoreFilter(ignore), memory: from.memory });
   const namedContexts = new Map<string, NamedContext>();
-  for (const [name, value] of options.buildContexts) namedContexts.set(name, namedContext(name, value, locals, warn));
+  for (const [name, source] of options.namedContexts)
+    namedContexts.set(name, namedContext(name, source, { session, locals, warn }));
   const request: FrontendRequest = {
     dockerfile: context.dockerfile,
     target: options.target,
-    buildArgs: new Map([...(options.proxies ?? []), ...options.buildArgs]),
+    buildArgs: new Map([...options.proxies, ...options.buildArgs]),
     labels: options.labels,
     platforms: options.platforms,
     buildPlatform: hostPlatform(),
@@ -83,24 +82,28 @@ export function prepareRequest(
   return { request, locals };
 }
 
-/** One `--build-context NAME=VALUE`: an image, an OCI layout, a git repository, a file by http, or a directory. */
-function namedContext(name: string, value: string, locals: Map<string, LocalSource>, warn: ProgressSink): NamedContext {
-  if (value.startsWith('docker-image://')) return { kind: 'image', ref: value.slice('docker-image://'.length) };
-  if (value.startsWith(LAYOUT))
-    return { kind: 'oci-layout', store: name, ref: `${name}${layoutSuffix(parseLayoutReference(value))}` };
-  if (isRemote(value)) {
-    const git = gitRefOf(value);
-    if (git && !git.looksLocal) return { kind: 'git', url: value };
-    if (/^https?:/.test(value)) return { kind: 'http', url: value };
-  }
-  const directory = directoryAt(value);
-  const ignore = ignoreOf(directory, {}, warn);
-  locals.set(name, { directory, filter: ignore && ignoreFilter(ignore), memory: directory });
-  return { kind: 'local', name, ignore: ignore?.patterns.map((pattern) => pattern.text) ?? [] };
+/** What the directories of named contexts are found and told with. */
+interface Finding {
+  readonly session: Session;
+  readonly locals: Map<string, LocalSource>;
+  readonly warn: ProgressSink;
 }
 
-function layoutSuffix({ tag, digest }: LayoutReference): string {
-  return `${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
+function namedContext(name: string, source: NamedContextSource, { session, locals, warn }: Finding): NamedContext {
+  switch (source.kind) {
+    case 'image':
+    case 'git':
+    case 'http':
+      return source;
+    case 'oci-layout':
+      return { kind: 'oci-layout', store: name, ref: `${name}${source.suffix}` };
+    case 'directory': {
+      const { path: directory, remembered } = session.directory(source.name);
+      const ignore = ignoreOf(directory, {}, warn);
+      locals.set(name, { directory, filter: ignore && ignoreFilter(ignore), memory: remembered ? directory : undefined });
+      return { kind: 'local', name, ignore: ignore?.patterns.map((pattern) => pattern.text) ?? [] };
+    }
+  }
 }
 
 /** Shows each look-up in the progress, once for each image and platform, under BuildKit's name for it. */

@@ -1,16 +1,17 @@
 import { KilnError } from '../base/errors.ts';
 import { redactBytes, redactData } from '../base/redact.ts';
 import { loadContext } from '../builder/context/context.ts';
+import { contextHost } from '../builder/context/context-host.ts';
 import { prepareRequest } from '../builder/frontend-request.ts';
 import { convertDockerfile } from '../frontend/convert/convert.ts';
 import { parseDockerfile } from '../frontend/parse.ts';
 import { imageSources } from '../registry/pull.ts';
 import { definitionJson, marshalDefinition, toDefinition } from '../solver/llb/definition.ts';
 import { imageResolver } from '../solver/ops/source-image.ts';
-import { contextHost } from './context-host.ts';
+import { requestOf } from './build-request.ts';
+import { openLocalEngine } from './engine.ts';
 import { parseBuildFlags } from './flags/build-flags.ts';
-import { registryOptions } from './registry-options.ts';
-import { openSession } from './session.ts';
+import { localSession } from './local-session.ts';
 
 export interface DumpFlags {
   readonly file?: string | undefined;
@@ -33,15 +34,18 @@ export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Arra
     ...(flags.buildArg ?? []).flatMap((arg) => pair('--build-arg', arg)),
   ];
   const { options } = parseBuildFlags(argv, { env: process.env, stdoutIsTerminal: false, cpus: 1 })!;
-  await using session = openSession();
+  await using engine = openLocalEngine();
   await using scope = new AsyncDisposableStack();
   const { signal } = new AbortController();
-  const context = await loadContext(options, { ...contextHost(session, scope, signal, notTold), fetch: notFetched });
+  const request = requestOf(options);
+  const session = localSession(options, engine, signal);
+  const build = { request, engine, session, progress: notTold, signal, scope };
+  const context = await loadContext(request, { ...contextHost(build), fetch: notFetched });
   const sources = scope.use(
-    imageSources({ content: session.content, images: session.images, registry: await registryOptions(process.env) }),
+    imageSources({ content: engine.content, images: engine.images, registry: await engine.settings.registry() }),
   );
-  const { request } = prepareRequest(options, context, imageResolver(sources, signal), signal, notTold);
-  const { targets } = await convertDockerfile(request, parseDockerfile(context.dockerfile));
+  const asked = prepareRequest(request, session, context, imageResolver(sources, signal), signal, notTold).request;
+  const { targets } = await convertDockerfile(asked, parseDockerfile(context.dockerfile));
   const edge = targets[0]?.edge;
   if (flags.format === 'binary') return marshalDefinition(toDefinition(edge));
   return Buffer.from(`${JSON.stringify(redactData(definitionJson(edge)), withoutLogins, 2)}\n`);

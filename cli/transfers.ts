@@ -1,10 +1,10 @@
 import type { Digest } from '../base/digest.ts';
 import { CancelledError } from '../base/errors.ts';
 import type { ProgressSink } from '../base/progress.ts';
+import { bytes } from '../base/units.ts';
 import { internalStep } from '../builder/internal-step.ts';
 import { stderr } from './output.ts';
 import { createView } from './progress/create-view.ts';
-import { bytes } from './progress/model.ts';
 import type { Ending } from './progress/view.ts';
 import { progressMode } from './progress-mode.ts';
 import { wantsColor } from './terminal/terminal-size.ts';

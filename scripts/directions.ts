@@ -11,7 +11,7 @@ const ROOT = join(import.meta.dirname, '..');
 /** Rooms from the top down, and for each the rooms it may import from besides itself. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   cli: ['builder', 'frontend', 'exporter', 'solver', 'executor', 'cache', 'registry', 'snapshotter', 'base'],
-  builder: ['cli', 'frontend', 'exporter', 'solver', 'executor', 'cache', 'registry', 'snapshotter', 'base'],
+  builder: ['frontend', 'exporter', 'solver', 'executor', 'cache', 'registry', 'snapshotter', 'base'],
   frontend: ['solver/llb', 'base'],
   exporter: ['solver', 'cache', 'registry', 'snapshotter', 'base'],
   solver: ['executor', 'cache', 'registry', 'snapshotter', 'base'],

@@ -8,8 +8,6 @@ import { RemoteStack, withImports } from '../../cache/remote/imported.ts';
 import { inlineCache } from '../../cache/remote/inline.ts';
 import { INLINE_FIELD, type RemoteLayer } from '../../cache/remote/record.ts';
 import { type ReadCache, readCache } from '../../cache/remote/source.ts';
-import type { CacheFileSpec, CacheFromSpec } from '../../cli/flags/cache-specs.ts';
-import { registryOptions } from '../../cli/registry-options.ts';
 import { withSoundBlobs } from '../../exporter/again.ts';
 import {
   type Candidate,
@@ -43,10 +41,10 @@ import { type BuildResult, resultCodec } from '../../solver/result.ts';
 import { bringAll } from '../../solver/solve.ts';
 import type { Edge, KeyedVertex, SolverOptions } from '../../solver/solver.ts';
 import type { World } from '../../solver/world.ts';
-import type { BuildOptions } from '../build-options.ts';
+import { type BuildContext, registryOf } from '../build-context.ts';
 import type { Fates } from '../export/fates.ts';
 import { internalStep } from '../internal-step.ts';
-import type { BuildContext } from '../solve-build.ts';
+import type { CacheFileSpec, CacheFromSpec } from '../request.ts';
 import { EarlyBlobs } from './early-blobs.ts';
 
 /** What a target came to: a result here, or layers of an imported cache that stay where they are. */
@@ -70,7 +68,6 @@ interface CachedTarget {
  * `--cache-to` are sent in part while steps run, and written at its end.
  */
 export class BuildCaches implements AsyncDisposable {
-  readonly #options: BuildOptions;
   readonly #context: BuildContext;
   readonly #sources: ImageSources;
   readonly #imports: Promise<readonly ReadCache[]>;
@@ -80,11 +77,10 @@ export class BuildCaches implements AsyncDisposable {
   #keyed: readonly KeyedVertex<BuildResult>[] = [];
   #store: CacheStore | undefined;
 
-  constructor(options: BuildOptions, context: BuildContext, sources: ImageSources) {
-    this.#options = options;
+  constructor(context: BuildContext, sources: ImageSources) {
     this.#context = context;
     this.#sources = sources;
-    this.#imports = Promise.all(options.cacheFrom.map((spec) => this.#import(spec))).then((read) =>
+    this.#imports = Promise.all(context.request.cacheFrom.map((spec) => this.#import(spec))).then((read) =>
       read.flatMap((one) => one ?? []),
     );
     this.#imports.catch(() => {});
@@ -99,9 +95,10 @@ export class BuildCaches implements AsyncDisposable {
     world: World,
     edges: readonly Edge<BuildResult>[],
     targets: readonly TargetResult[],
+    mayLeave: boolean,
   ): Promise<readonly SolvedTarget[]> {
-    const { session, progress, signal, mayLeave } = this.#context;
-    const { snapshotter } = session;
+    const { engine, progress, signal } = this.#context;
+    const { snapshotter } = engine;
     const imports = await this.#imports;
     const cache =
       imports.length > 0
@@ -146,7 +143,7 @@ export class BuildCaches implements AsyncDisposable {
   #adopt(local: CacheStore): void {
     const { imported } = this.#store ?? {};
     if (!imported) return;
-    const hereOf = adopter(this.#context.session.snapshotter);
+    const hereOf = adopter(this.#context.engine.snapshotter);
     for (const { vertex, key, aliases } of this.#keyed) {
       // Also of steps without a record here: that they were seen spares others to take their inputs for new.
       for (const alias of aliases) local.link(alias, key);
@@ -174,17 +171,17 @@ export class BuildCaches implements AsyncDisposable {
 
   /** The value of the config field with the records of `target`, when an inline cache was asked for and there are any. */
   async #inlineField(target: CachedTarget): Promise<Record<string, string>> {
-    if (!this.#options.cacheTo.some(({ type }) => type === 'inline') || !target.output) return {};
-    const { session, signal } = this.#context;
-    const whole = await diffIdsOf(target.output, session.snapshotter, signal);
+    if (!this.#context.request.cacheTo.some(({ type }) => type === 'inline') || !target.output) return {};
+    const { engine, signal } = this.#context;
+    const whole = await diffIdsOf(target.output, engine.snapshotter, signal);
     const candidates = this.#candidates([target]);
-    const steps = finishedSteps(candidates, this.#store!, session.snapshotter);
+    const steps = finishedSteps(candidates, this.#store!, engine.snapshotter);
     const records = await Promise.all(
       steps.map(async ({ candidate, outputs, created }) => ({
         ...candidate,
         created,
         outputs: await Promise.all(
-          outputs.map(async (output) => positionsIn(await diffIdsOf(output, session.snapshotter, signal), whole)),
+          outputs.map(async (output) => positionsIn(await diffIdsOf(output, engine.snapshotter, signal), whole)),
         ),
       })),
     );
@@ -226,11 +223,11 @@ export class BuildCaches implements AsyncDisposable {
   }
 
   async #exportOne(spec: CacheFileSpec, targets: readonly CachedTarget[], failed: boolean): Promise<Descriptor | undefined> {
-    const { session, progress, signal } = this.#context;
+    const { engine, progress, signal } = this.#context;
     const name = spec.type === 'local' ? 'exporting cache to client directory' : 'exporting cache to registry';
     return await reported(name, { progress, signal }, async (report) => {
       const candidates = this.#candidates(targets);
-      const all = finishedSteps(candidates, this.#store!, session.snapshotter);
+      const all = finishedSteps(candidates, this.#store!, engine.snapshotter);
       const steps = spec.mode === 'max' ? all : await this.#ofTheResult(all, targets);
       const packed = await report.task('preparing build cache for export', () => packedRecords(steps, this.#packContext(spec)));
       // A step that failed was not seen with its result.
@@ -245,8 +242,8 @@ export class BuildCaches implements AsyncDisposable {
 
   /** mode=min: the steps whose layers are the result's own, which cost nothing more. After a failure, those of the furthest step. */
   async #ofTheResult(steps: readonly FinishedStep[], targets: readonly CachedTarget[]): Promise<FinishedStep[]> {
-    const { session, signal } = this.#context;
-    const diffIds = (output: StepOutput) => diffIdsOf(output, session.snapshotter, signal);
+    const { engine, signal } = this.#context;
+    const diffIds = (output: StepOutput) => diffIdsOf(output, engine.snapshotter, signal);
     const keys = new Map(this.#keyed.map(({ vertex, key }) => [vertex.digest, key]));
     const wholes = await Promise.all(
       targets.flatMap(({ output, spine }) => {
@@ -284,7 +281,7 @@ export class BuildCaches implements AsyncDisposable {
   }
 
   async #target(spec: CacheFileSpec, origins: ReadonlyMap<Digest, ImageOrigin>): Promise<CacheTarget> {
-    const { session, signal } = this.#context;
+    const { engine, signal } = this.#context;
     const bring = async ({ descriptor }: RemoteLayer) => {
       const origin = origins.get(descriptor.digest);
       if (origin) await this.#sources.fetch({ origin }, descriptor, { signal });
@@ -292,7 +289,7 @@ export class BuildCaches implements AsyncDisposable {
     if (spec.type === 'local') {
       const copy = async (layer: RemoteLayer, to: string) => {
         await bring(layer);
-        await session.content.copy(layer.descriptor.digest, to);
+        await engine.content.copy(layer.descriptor.digest, to);
       };
       return localTarget(spec.dest, spec.tag, copy, signal);
     }
@@ -303,7 +300,7 @@ export class BuildCaches implements AsyncDisposable {
         knownIn: origin?.kind === 'registry' ? [origin.repository] : [],
         async *open(start, end) {
           await bring(layer);
-          yield* session.content.open(layer.descriptor.digest, start, end);
+          yield* engine.content.open(layer.descriptor.digest, start, end);
         },
       };
     };
@@ -311,11 +308,11 @@ export class BuildCaches implements AsyncDisposable {
   }
 
   #packContext(spec: CacheFileSpec): PackContext {
-    const { session, signal } = this.#context;
-    const { epoch } = this.#options;
+    const { engine, signal } = this.#context;
+    const { epoch } = this.#context.request;
     return {
-      packer: session.packer,
-      snapshotter: session.snapshotter,
+      packer: engine.packer,
+      snapshotter: engine.snapshotter,
       wanted: {
         compression: spec.compression,
         level: spec.level,
@@ -329,7 +326,7 @@ export class BuildCaches implements AsyncDisposable {
   }
 
   #files(): CacheFileSpec[] {
-    return this.#options.cacheTo.flatMap((spec) => (spec.type === 'inline' ? [] : [spec]));
+    return this.#context.request.cacheTo.flatMap((spec) => (spec.type === 'inline' ? [] : [spec]));
   }
 
   /** A cache that cannot be had is no reason not to build. */
@@ -354,7 +351,7 @@ export class BuildCaches implements AsyncDisposable {
   #registry(): Promise<RegistryClient> {
     this.#client ??= (async () => {
       const { RegistryClient } = await import('../../registry/client.ts');
-      return new RegistryClient(await registryOptions(process.env));
+      return new RegistryClient(await registryOf(this.#context));
     })();
     return this.#client;
   }

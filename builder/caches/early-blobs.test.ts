@@ -33,7 +33,7 @@ real('a layer is packed and sent as soon as it is told, with nobody waiting', as
   await using shop = openWorkshop();
   const repository = { domain: registry.host, path: 'cache' };
   const early = new EarlyBlobs([{ context: contextOf(shop), repository }], async () => client, {
-    session: shop,
+    engine: shop,
     signal: never(),
   });
   const layers = [await made(shop, 'a'), await made(shop, 'b'), await made(shop, 'c')];
@@ -53,7 +53,7 @@ real('a registry that refuses is asked for one layer only, and nothing fails', a
   await using shop = openWorkshop();
   const repository = { domain: server.host, path: 'cache' };
   const early = new EarlyBlobs([{ context: contextOf(shop), repository }], async () => client, {
-    session: shop,
+    engine: shop,
     signal: never(),
   });
   early.add(await made(shop, 'a'));

@@ -5,7 +5,7 @@ import type { LayerId } from '../../snapshotter/snapshotter.ts';
 
 /** What it needs of the build. */
 interface EarlyBuild {
-  readonly session: { readonly content: Pick<ContentStore, 'open'> };
+  readonly engine: { readonly content: Pick<ContentStore, 'open'> };
   readonly signal: AbortSignal;
 }
 
@@ -57,10 +57,10 @@ export class EarlyBlobs {
   }
 
   async #send(layer: LayerId, { context, repository }: EarlyTarget): Promise<void> {
-    const { signal, session } = this.#build;
+    const { signal, engine } = this.#build;
     const packed = await packedOutput({ layers: [layer] }, context);
     for (const { descriptor } of repository ? packed : []) {
-      const open = (start?: number, end?: number) => session.content.open(descriptor.digest, start, end);
+      const open = (start?: number, end?: number) => engine.content.open(descriptor.digest, start, end);
       await (await this.#client()).pushBlob(repository!, { digest: descriptor.digest, size: descriptor.size, open }, { signal });
     }
   }

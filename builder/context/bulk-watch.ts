@@ -1,8 +1,8 @@
 import type { ProgressSink } from '../../base/progress.ts';
+import { bytes } from '../../base/units.ts';
 import type { SelectionHasher } from '../../cache/contenthash/hasher.ts';
 import type { Entry } from '../../cache/select/entry.ts';
 import type { SelectedSource } from '../../cache/select/select.ts';
-import { bytes } from '../../cli/progress/model.ts';
 import type { IgnoreFile } from '../../frontend/ignore.ts';
 
 /** Directories that get into an image because nobody thought of them: history, installed packages, tools' own caches. */

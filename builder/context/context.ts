@@ -1,11 +1,11 @@
-import { accessSync, constants, realpathSync, statSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
-import { errnoOf, KilnError, type SourceText } from '../../base/errors.ts';
-import { osError, reading } from '../../base/oserror.ts';
+import { KilnError, type SourceText } from '../../base/errors.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import type { IgnoreFile } from '../../frontend/ignore.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
-import type { BuildOptions } from '../build-options.ts';
+import type { BuildRequest } from '../request.ts';
+import type { Session } from '../session.ts';
 import { DOCKERFILE_LIMIT, defaultDockerfile, dockerfileFrom, dockerfileText, tooLarge } from './dockerfile-file.ts';
 import { ignoreOf } from './ignore-file.ts';
 import { type FoundFile, readInTree, readNamed } from './tree-file.ts';
@@ -32,15 +32,9 @@ export interface RemoteContext {
   readonly tree: DraftEdge;
 }
 
-/** Where standard input and temporary directories come from. */
+/** What the caller lends, and temporary directories. */
 export interface ContextHost {
-  /**
-   * All of standard input, asked at most once; undefined when it has more bytes than `max` says on seeing the first of them, which is
-   * found without reading on.
-   */
-  readonly readStdin: (max: number | ((start: Buffer) => number)) => Promise<Buffer | undefined>;
-  /** All that is written to a FIFO, as `<(command)` makes one; undefined when that is more than `max` bytes. */
-  readonly readPipe: (path: string, max: number) => Promise<Buffer | undefined>;
+  readonly session: Pick<Session, 'directory' | 'file' | 'input'>;
   /** A new empty directory that is removed after the build. */
   readonly scratch: (label: string) => string;
   /** Tells what the user should know of the context. */
@@ -63,72 +57,47 @@ export interface FetchedTree extends AsyncDisposable {
 }
 
 /** Finds the context and the Dockerfile as `docker buildx build` does. */
-export async function loadContext(options: BuildOptions, host: FetchingHost): Promise<LoadedContext> {
-  if (options.context === '-') return await fromStdin(options, host);
-  if (isRemote(options.context)) {
+export async function loadContext(request: BuildRequest, host: FetchingHost): Promise<LoadedContext> {
+  const { context } = request;
+  if (context.kind === 'input') return await fromInput(request, host);
+  if (context.kind === 'remote') {
     const { loadRemote } = await import('./remote-context.ts');
-    return await loadRemote(options, host);
+    return await loadRemote(request, context.url, host);
   }
-  const directory = directoryAt(options.context);
-  const from = { kind: 'local', directory, memory: directory } as const;
-  const elsewhere = await dockerfileElsewhere(options, host);
+  const { path: directory, remembered } = host.session.directory(context.name);
+  const from = { kind: 'local', directory, memory: remembered ? directory : undefined } as const;
+  const elsewhere = await dockerfileElsewhere(request, host);
   if (elsewhere) return { from, dockerfile: elsewhere, ignore: ignoreOf(directory, {}, host.warn) };
-  return { from, ...(await localContext(directory, options, host)) };
+  return { from, ...(await localContext(directory, request, host)) };
 }
 
-/** True for a URL or the like, unless a directory has that name. */
-export function isRemote(context: string): boolean {
-  const looksRemote = /^(https?|git|ssh):\/\/|^[\w-]+@[\w.-]+:|^github\.com\//.test(context);
-  return looksRemote && !statSync(context, { throwIfNoEntry: false })?.isDirectory();
-}
-
-/** A Dockerfile that is neither in the context nor a file: on standard input, or at a URL. */
-export async function dockerfileElsewhere({ file }: BuildOptions, host: FetchingHost): Promise<SourceText | undefined> {
-  if (file === '-') return textOnStdin(await host.readStdin(DOCKERFILE_LIMIT));
-  if (file === undefined || !/^https?:\/\//.test(file)) return undefined;
+/** A Dockerfile that is neither in the context nor a file: the session's input, at a URL, or the text itself. */
+export async function dockerfileElsewhere({ dockerfile }: BuildRequest, host: FetchingHost): Promise<SourceText | undefined> {
+  if (dockerfile.kind === 'input') return textOfInput(await host.session.input(DOCKERFILE_LIMIT));
+  if (dockerfile.kind === 'text') return { name: 'Dockerfile', text: dockerfile.text };
+  if (dockerfile.kind !== 'remote') return undefined;
   const { fetchDockerfile } = await import('./remote-context.ts');
-  return await fetchDockerfile(file, host);
-}
-
-/** The absolute path of a context directory; throws KILN_CONTEXT_NOT_FOUND. */
-export function directoryAt(context: string): string {
-  const directory = resolve(context);
-  let isDirectory: boolean;
-  try {
-    isDirectory = statSync(directory).isDirectory();
-    if (isDirectory) accessSync(directory, constants.R_OK | constants.X_OK);
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw osError(error, reading('the build context', directory));
-    throw new KilnError('KILN_CONTEXT_NOT_FOUND', `path ${JSON.stringify(context)} not found`, {
-      hint: 'name an existing directory, or - for standard input',
-      cause: error,
-    });
-  }
-  if (!isDirectory)
-    throw new KilnError('KILN_CONTEXT_NOT_FOUND', `path ${JSON.stringify(context)} is not a directory`, {
-      hint: 'to name the Dockerfile itself use -f FILE and give its directory',
-    });
-  return directory;
+  return await fetchDockerfile(dockerfile.url, host);
 }
 
 /** The file that `-f` names, or the usual one, with the ignore file that belongs to it. */
-async function localContext(directory: string, { file }: BuildOptions, host: FetchingHost) {
-  if (file === undefined) {
+async function localContext(directory: string, { dockerfile: source }: BuildRequest, host: FetchingHost) {
+  if (source.kind !== 'file') {
     const name = defaultDockerfile(directory);
     const dockerfile = dockerfileFrom({ path: join(directory, name), name, directory }, () =>
       readInTree(directory, name, DOCKERFILE_LIMIT),
     );
     return { dockerfile, ignore: ignoreOf(directory, { inContext: name }, host.warn) };
   }
-  const path = resolve(file);
+  const path = resolve(directory, source.path);
   const inContext = within(directory, path);
-  const asked = { path, name: file, directory: dirname(path) };
+  const asked = { path, name: source.name, directory: dirname(path) };
   if (inContext !== undefined) {
     const dockerfile = dockerfileFrom(asked, () => readInTree(directory, inContext, DOCKERFILE_LIMIT));
     return { dockerfile, ignore: ignoreOf(directory, { inContext }, host.warn) };
   }
   const dockerfile = isFifo(path)
-    ? pipedText(await host.readPipe(path, DOCKERFILE_LIMIT), file)
+    ? pipedText(await host.session.file(path, DOCKERFILE_LIMIT), source.name)
     : dockerfileFrom(asked, () => readNamed(path, DOCKERFILE_LIMIT));
   return { dockerfile, ignore: ignoreOf(directory, { elsewhere: path }, host.warn) };
 }
@@ -148,7 +117,7 @@ function pipedText(bytes: Buffer | undefined, name: string): SourceText {
   return { name, text: dockerfileText(bytes, name) };
 }
 
-function textOnStdin(bytes: Buffer | undefined): SourceText {
+function textOfInput(bytes: Buffer | undefined): SourceText {
   return { ...pipedText(bytes, '-'), name: 'Dockerfile' };
 }
 
@@ -166,19 +135,19 @@ function within(directory: string, path: string): string | undefined {
   }
 }
 
-/** Standard input is a tar archive, or else the text of a Dockerfile with an empty context. */
-async function fromStdin(options: BuildOptions, host: ContextHost): Promise<LoadedContext> {
-  if (options.file === '-')
+/** The input is a tar archive, or else the text of a Dockerfile with an empty context. */
+async function fromInput({ dockerfile: source }: BuildRequest, host: ContextHost): Promise<LoadedContext> {
+  if (source.kind === 'input')
     throw new KilnError('KILN_STDIN_TWICE', 'standard input cannot be both the context and the Dockerfile', {
       place: { kind: 'flag', flag: '--file' },
       exitCode: 2,
     });
-  const bytes = await host.readStdin((start) => (looksLikeArchive(start) ? Number.POSITIVE_INFINITY : DOCKERFILE_LIMIT));
+  const bytes = await host.session.input((start) => (looksLikeArchive(start) ? Number.POSITIVE_INFINITY : DOCKERFILE_LIMIT));
   const directory = host.scratch('context');
   const from = { kind: 'local', directory, memory: undefined } as const;
-  if (!bytes || !looksLikeArchive(bytes)) return { from, dockerfile: textOnStdin(bytes), ignore: undefined };
+  if (!bytes || !looksLikeArchive(bytes)) return { from, dockerfile: textOfInput(bytes), ignore: undefined };
   await host.unpackTar(bytes, directory);
-  const name = options.file ?? defaultDockerfile(directory);
+  const name = source.kind === 'file' ? source.name : defaultDockerfile(directory);
   // The archive is a stranger's, too. Whoever made it chose what is in it: as with BuildKit its `.dockerignore` does not count.
   const dockerfile = dockerfileFrom({ path: name, name, hint: 'name the file in the archive with -f' }, () =>
     readInTree(directory, name, DOCKERFILE_LIMIT),

@@ -3,7 +3,7 @@ import { type GitRef, gitRefOf } from '../../frontend/convert/gitref.ts';
 import { parseBool } from '../../frontend/convert/goformat.ts';
 import { gitContext, HTTP_FILE, httpTree, unpacked } from '../../frontend/convert/remote.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
-import type { BuildOptions } from '../build-options.ts';
+import type { BuildRequest } from '../request.ts';
 import { dockerfileElsewhere, type FetchedTree, type FetchingHost, type LoadedContext, looksLikeArchive } from './context.ts';
 import { DOCKERFILE_LIMIT, dockerfileFrom } from './dockerfile-file.ts';
 
@@ -11,27 +11,28 @@ import { DOCKERFILE_LIMIT, dockerfileFrom } from './dockerfile-file.ts';
  * A context that is fetched: a git repository, or a file by http, which is an archive or else a Dockerfile. It is fetched to read its
  * Dockerfile; the build then finds it in the store.
  */
-export async function loadRemote(options: BuildOptions, host: FetchingHost): Promise<LoadedContext> {
-  const git = gitRefOf(options.context);
-  if (git) return await inTree(gitContext(keeping(git, options), options.context), options, host);
-  const tree = httpTree(options.context, '[internal] load remote build context');
+export async function loadRemote(request: BuildRequest, url: string, host: FetchingHost): Promise<LoadedContext> {
+  const git = gitRefOf(url);
+  if (git) return await inTree(gitContext(keeping(git, request), url), request, host);
+  const tree = httpTree(url, '[internal] load remote build context');
   await using fetched = await host.fetch(tree);
-  if (looksLikeArchive(fetched.readStart(HTTP_FILE, 1024))) return await inTree(unpacked(tree), options, host);
-  const dockerfile = (await dockerfileElsewhere(options, host)) ?? read(fetched, HTTP_FILE, 'Dockerfile');
+  if (looksLikeArchive(fetched.readStart(HTTP_FILE, 1024))) return await inTree(unpacked(tree), request, host);
+  const dockerfile = (await dockerfileElsewhere(request, host)) ?? read(fetched, HTTP_FILE, 'Dockerfile');
   return { from: { kind: 'remote', tree }, dockerfile, ignore: undefined };
 }
 
 /** A context keeps its `.git` directory when its URL or this build argument says so. */
-function keeping(git: GitRef, { buildArgs }: BuildOptions): GitRef {
+function keeping(git: GitRef, { buildArgs }: BuildRequest): GitRef {
   const keeps = parseBool(buildArgs.get('BUILDKIT_CONTEXT_KEEP_GIT_DIR') ?? '') || git.keepGitDir;
   return { ...git, keepGitDir: keeps };
 }
 
-async function inTree(tree: DraftEdge, options: BuildOptions, host: FetchingHost): Promise<LoadedContext> {
+async function inTree(tree: DraftEdge, request: BuildRequest, host: FetchingHost): Promise<LoadedContext> {
   await using fetched = await host.fetch(tree);
-  const elsewhere = await dockerfileElsewhere(options, host);
-  const file = elsewhere ? undefined : (options.file ?? defaultName(fetched));
-  const dockerfile = elsewhere ?? read(fetched, file!, options.file ?? file!);
+  const elsewhere = await dockerfileElsewhere(request, host);
+  const { dockerfile: source } = request;
+  const name = source.kind === 'file' ? source.name : defaultName(fetched);
+  const dockerfile = elsewhere ?? read(fetched, name, name);
   // A `.dockerignore` says what is not to be sent to the builder, and nothing is sent here: as with BuildKit it does not count.
   return { from: { kind: 'remote', tree }, dockerfile, ignore: undefined };
 }

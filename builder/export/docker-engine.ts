@@ -1,19 +1,19 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
-import type { Session } from '../../cli/session.ts';
 import type { Exporter } from '../../exporter/exporter.ts';
 import { imageStoreExporter } from '../../exporter/image-store.ts';
 import { dockerExporter } from '../../exporter/oci.ts';
 import type { ImageOptions } from '../../exporter/options.ts';
 import { reported } from '../../exporter/progress.ts';
+import type { Engine } from '../engine.ts';
 
 /**
  * `--load`, or `type=docker` without `dest`: into the local store, and into a running Docker engine when there is one. Without one the
  * local store is all, and that is said.
  */
-export function engineExporter(session: Session, image: ImageOptions): Exporter {
-  const store = imageStoreExporter(session, { image });
+export function engineExporter(engine: Engine, image: ImageOptions): Exporter {
+  const store = imageStoreExporter(engine, { image });
   return {
     name: store.name,
     async export(targets, context) {
@@ -26,9 +26,9 @@ export function engineExporter(session: Session, image: ImageOptions): Exporter 
         });
         return response;
       }
-      const archive = session.store.scratchPath('engine');
+      const archive = engine.store.scratchPath('engine');
       try {
-        await dockerExporter(session, { image, destination: { kind: 'file', path: archive } }).export(targets, context);
+        await dockerExporter(engine, { image, destination: { kind: 'file', path: archive } }).export(targets, context);
         await reported('importing to docker', context, () => dockerLoad(archive, context.signal));
       } finally {
         rmSync(archive, { force: true });

@@ -1,47 +1,20 @@
 import { KilnError } from '../../base/errors.ts';
-import { closedOutput, isClosed } from '../../cli/output.ts';
-import type { Session } from '../../cli/session.ts';
 import { withSoundBlobs } from '../../exporter/again.ts';
+import type { Attestor } from '../../exporter/attest/attestation.ts';
 import { tryDirectory, tryFile } from '../../exporter/destination.ts';
-import type { BuiltTarget, ExportContext, Exporter, ExportResponse } from '../../exporter/exporter.ts';
+import type { BuiltTarget, Exporter, ExportResponse } from '../../exporter/exporter.ts';
 import { imageStoreExporter } from '../../exporter/image-store.ts';
-import { type OutputSpec as ExportSpec, parseOutput } from '../../exporter/options.ts';
+import type { OutputSpec as ExportSpec } from '../../exporter/options.ts';
 import { fullDiskError } from '../../snapshotter/store/errors.ts';
-import type { BuildOptions, OutputSpec } from '../build-options.ts';
-import type { BuildContext } from '../solve-build.ts';
+import type { BuildContext } from '../build-context.ts';
+import type { BuildRequest } from '../request.ts';
+import type { Session } from '../session.ts';
 import type { Fates } from './fates.ts';
-
-/** Every `--output` as the exporters read it. Asked before anything is built: so a wrong attribute costs no build. */
-export function exportSpecs(options: BuildOptions): ExportSpec[] {
-  const outputs: readonly OutputSpec[] =
-    options.outputs.length > 0 ? options.outputs : [{ type: 'image', dest: undefined, attributes: new Map() }];
-  const specs = outputs.filter(({ type }) => type !== 'cacheonly').map((output) => exportSpec(output, options.tags));
-  for (const spec of specs) if (spec.type === 'image' && spec.push) mustHaveName(spec.image.names);
-  return specs;
-}
-
-function mustHaveName(names: readonly string[]): void {
-  if (names.length > 0) return;
-  throw new KilnError('KILN_OUTPUT_INVALID', 'a push needs a name', {
-    place: { kind: 'flag', flag: '--push' },
-    hint: 'name the image with -t',
-    exitCode: 2,
-  });
-}
 
 /** A push of the layers as they are can do with layers that are in some registry already. */
 export function needsNoLayers(spec: ExportSpec): boolean {
   if (spec.type !== 'image' || !spec.push || spec.store) return false;
   return spec.image.compression === undefined && !spec.image.forceCompression;
-}
-
-function exportSpec(output: OutputSpec, tags: readonly string[]): ExportSpec {
-  const attributes = new Map([
-    ['type', output.type],
-    ...(output.dest === undefined ? [] : [['dest', output.dest] as const]),
-    ...output.attributes,
-  ]);
-  return parseOutput(attributes, tags);
 }
 
 /**
@@ -50,21 +23,23 @@ function exportSpec(output: OutputSpec, tags: readonly string[]): ExportSpec {
  */
 export async function exportBuild(
   targets: readonly BuiltTarget[],
-  specs: readonly ExportSpec[],
-  { epoch, attest }: Pick<ExportContext, 'epoch' | 'attest'>,
-  { session, progress, signal }: BuildContext,
+  attest: Attestor | undefined,
+  context: BuildContext,
   fates: Fates,
 ): Promise<ExportResponse> {
+  const { request, engine, session, progress, signal } = context;
+  const { epoch } = request;
   const response: Record<string, unknown> = {};
-  for (const spec of specs) {
+  for (const asked of request.outputs) {
+    const spec = toSession(asked, session);
     try {
-      const exporter = await exporterFor(spec, session);
+      const exporter = await exporterFor(spec, context);
       const work = () => exporter.export(targets, { signal, progress, epoch, attest });
-      Object.assign(response, await (writesStdout(spec) ? work() : withSoundBlobs(work)));
+      Object.assign(response, await (writesOnce(spec) ? work() : withSoundBlobs(work)));
       fates.done(shown(spec));
     } catch (error) {
       if (signal.aborted) throw error;
-      fates.failed(shown(spec), fullDiskError(error, session.store.root));
+      fates.failed(shown(spec), fullDiskError(error, engine.store.root));
     }
   }
   return response;
@@ -78,38 +53,54 @@ function shown(spec: ExportSpec): string {
   return destination?.kind === 'file' ? `type=${spec.type},dest=${destination.path}` : `type=${spec.type}`;
 }
 
-function writesStdout(spec: ExportSpec): boolean {
-  return 'destination' in spec && spec.destination?.kind === 'stdout';
+/** What has been written to a stream cannot be taken back. */
+function writesOnce(spec: ExportSpec): boolean {
+  return 'destination' in spec && spec.destination !== undefined && spec.destination.kind !== 'file';
 }
 
-/** Every file and directory that the build shall write (but those that say what was built: result-files.ts) is tried before it begins: a misspelt one costs no build, and nothing is made. */
-export function tryOutputs(options: BuildOptions, specs: readonly ExportSpec[]): void {
-  for (const spec of specs) {
-    if ('directory' in spec) tryDirectory({ path: spec.directory, flag: '--output' });
-    else if (writesStdout(spec) && isClosed(1)) throw closedOutput();
-    else if ('destination' in spec && spec.destination?.kind === 'file')
-      tryFile({ path: spec.destination.path, flag: '--output' });
+/** An output to standard output goes to the session, where that takes it. */
+function toSession(spec: ExportSpec, { output }: Session): ExportSpec {
+  if (!output || !('destination' in spec) || spec.destination?.kind !== 'stdout') return spec;
+  return { ...spec, destination: { kind: 'stream', write: output } } as ExportSpec;
+}
+
+/** Every file and directory that the build is to write is tried before it begins: a misspelt one costs no build, and nothing is made. */
+export function tryOutputs({ outputs, cacheTo }: BuildRequest): void {
+  for (const output of outputs) {
+    if (output.type === 'image' && output.push) mustHaveName(output.image.names);
+    if ('directory' in output) tryDirectory({ path: output.directory, flag: '--output' });
+    else if ('destination' in output && output.destination?.kind === 'file')
+      tryFile({ path: output.destination.path, flag: '--output' });
   }
-  for (const cache of options.cacheTo)
+  for (const cache of cacheTo)
     if (cache.type === 'local' && !cache.ignoreError) tryDirectory({ path: cache.dest, flag: '--cache-to' });
-  if (options.outputOnError) tryDirectory({ path: options.outputOnError.directory, flag: '--output-on-error' });
+}
+
+function mustHaveName(names: readonly string[]): void {
+  if (names.length > 0) return;
+  throw new KilnError('KILN_OUTPUT_INVALID', 'a push needs a name', {
+    place: { kind: 'flag', flag: '--push' },
+    hint: 'name the image with -t',
+    exitCode: 2,
+  });
 }
 
 /** Each is loaded when it is asked for: what most builds need is the local store alone. */
-async function exporterFor(spec: ExportSpec, session: Session): Promise<Exporter> {
+async function exporterFor(spec: ExportSpec, context: BuildContext): Promise<Exporter> {
+  const { engine } = context;
   switch (spec.type) {
     case 'image':
-      return spec.push ? (await import('./push.ts')).pushExporter(session, spec) : imageStoreExporter(session, spec);
+      return spec.push ? (await import('./push.ts')).pushExporter(context, spec) : imageStoreExporter(engine, spec);
     case 'oci':
-      return (await import('../../exporter/oci.ts')).ociExporter(session, spec);
+      return (await import('../../exporter/oci.ts')).ociExporter(engine, spec);
     case 'docker': {
-      if (!spec.destination) return (await import('./docker-engine.ts')).engineExporter(session, spec.image);
+      if (!spec.destination) return (await import('./docker-engine.ts')).engineExporter(engine, spec.image);
       const { dockerExporter } = await import('../../exporter/oci.ts');
-      return dockerExporter(session, { image: spec.image, destination: spec.destination });
+      return dockerExporter(engine, { image: spec.image, destination: spec.destination });
     }
     case 'tar':
-      return (await import('../../exporter/tar.ts')).tarExporter(session, spec);
+      return (await import('../../exporter/tar.ts')).tarExporter(engine, spec);
     case 'local':
-      return (await import('../../exporter/local.ts')).localExporter(session, spec);
+      return (await import('../../exporter/local.ts')).localExporter(engine, spec);
   }
 }

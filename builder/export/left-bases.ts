@@ -6,7 +6,7 @@ import type { LlbEdge, LlbVertex } from '../../solver/llb/graph.ts';
 import { topological } from '../../solver/llb/walk.ts';
 import { isImageSource, resolveSource } from '../../solver/ops/source-image.ts';
 import type { World } from '../../solver/world.ts';
-import type { BuildContext } from '../solve-build.ts';
+import type { BuildContext } from '../build-context.ts';
 
 /** What a push needs to know of the images that it is built on. */
 type BasesWorld = Pick<World, 'sources' | 'layouts' | 'platform' | 'snapshotter'>;

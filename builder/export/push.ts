@@ -1,8 +1,5 @@
 import type { Descriptor } from '../../base/oci.ts';
 import { parseReference } from '../../base/reference.ts';
-import { blobLocations } from '../../cli/image/push.ts';
-import { registryOptions } from '../../cli/registry-options.ts';
-import type { Session } from '../../cli/session.ts';
 import { imageResponse, packedImage } from '../../exporter/assembling.ts';
 import type { BuiltTarget, Exporter } from '../../exporter/exporter.ts';
 import { putDocuments, storedNames } from '../../exporter/image-store.ts';
@@ -10,13 +7,15 @@ import type { ImageNaming, ImageOptions } from '../../exporter/options.ts';
 import { reported } from '../../exporter/progress.ts';
 import { failMissing, type PushBlob, pushImage, storedImage } from '../../exporter/push.ts';
 import { RegistryClient } from '../../registry/client.ts';
+import { type BuildContext, registryOf } from '../build-context.ts';
+import type { Engine } from '../engine.ts';
 
 /**
  * A blob that is not here is mounted from where its cache or base is. A registry that cannot mount it gets it from there: streamed from
  * registry to registry, from a layout by way of the store.
  */
 function elsewhereBlob(
-  session: Session,
+  engine: Engine,
   client: RegistryClient,
   targets: readonly BuiltTarget[],
   signal: AbortSignal,
@@ -30,11 +29,11 @@ function elsewhereBlob(
     return {
       descriptor,
       async *open(start = 0, end = descriptor.size) {
-        if (origin.kind === 'registry' && session.content.size(descriptor.digest) === undefined) {
+        if (origin.kind === 'registry' && engine.content.size(descriptor.digest) === undefined) {
           return yield* client.openBlob(origin.repository, descriptor, signal, start, end);
         }
         await elsewhere.fetch(descriptor, signal);
-        yield* session.content.open(descriptor.digest, start, end);
+        yield* engine.content.open(descriptor.digest, start, end);
       },
     };
   };
@@ -62,24 +61,25 @@ interface PushSpec extends ImageNaming {
 }
 
 /** `type=image,push=true` and `type=registry`: the image with compressed layers, to every name's registry. */
-export function pushExporter(session: Session, { image: options, store, canonical, byDigest }: PushSpec): Exporter {
+export function pushExporter(build: BuildContext, { image: options, store, canonical, byDigest }: PushSpec): Exporter {
+  const { engine } = build;
   const name = 'exporting to image';
   return {
     name,
     export: (targets, context) =>
       reported(name, context, async (report) => {
-        const image = await packedImage(session, options, targets, context, options.ociTypes ?? true, report);
-        putDocuments(session.content, image);
+        const image = await packedImage(engine, options, targets, context, options.ociTypes ?? true, report);
+        putDocuments(engine.content, image);
         const configs = image.manifests.map(({ config }) => config.digest);
         for (const full of store ? storedNames(options.names, image.target.digest, { canonical, byDigest }) : [])
-          session.images.put({ name: full, target: image.target, configs, created: Date.now() });
-        await using client = new RegistryClient(await registryOptions(process.env));
+          engine.images.put({ name: full, target: image.target, configs, created: Date.now() });
+        await using client = new RegistryClient(await registryOf(build));
         const references = options.names.map(parseReference);
-        const missing = elsewhereBlob(session, client, targets, context.signal);
-        const stored = storedImage(session.content, image.target, missing);
+        const missing = elsewhereBlob(engine, client, targets, context.signal);
+        const stored = storedImage(engine.content, image.target, missing);
         const parts = { ...stored, blobs: locatedBlobs(stored.blobs, targets) };
         await report.task('pushing layers', () =>
-          pushImage(client, parts, references, { signal: context.signal, byDigest, locations: blobLocations(session) }),
+          pushImage(client, parts, references, { signal: context.signal, byDigest, locations: engine.locations() }),
         );
         for (const full of options.names) report.done(`pushing manifest for ${full}@${image.target.digest}`);
         return imageResponse(image, options.names);

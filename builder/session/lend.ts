@@ -1,32 +1,25 @@
 import type { Executor } from '../../executor/executor.ts';
 import type { DirectoryResult } from '../../solver/result.ts';
 import { type StepSession, stepSession } from '../../solver/step-session.ts';
-import type { BuildOptions } from '../build-options.ts';
-import type { BuildContext } from '../solve-build.ts';
-import { openSecrets } from './secrets.ts';
-import type { SshAgents } from './ssh-agents.ts';
+import type { BuildContext } from '../build-context.ts';
+import { secretMarks } from './secret-memory.ts';
 
-/** What the steps of a build may use besides what is lent by options. */
-interface Lent {
-  readonly agents: SshAgents;
+/** What runs steps here, and the directories of the build by the name of their `local://` source. */
+interface Here {
   readonly executor: Executor;
-  /** Directories by the name of their `local://` source. */
   readonly locals: ReadonlyMap<string, DirectoryResult>;
 }
 
-/** What the caller of a build lends to its steps: `--secret`, `--ssh`, its directories, and a look at what failed. */
-export function lendToSteps(
-  options: Pick<BuildOptions, 'secrets'>,
-  { session, host, failure }: BuildContext,
-  { agents, executor, locals }: Lent,
-): StepSession {
-  const secrets = openSecrets(options.secrets, session.store, host);
+/** What the session of a build lends to its steps: secrets, agents, directories, and a look at what failed. */
+export function lendToSteps({ request, engine, session }: BuildContext, { executor, locals }: Here): StepSession {
+  const { secretsInKeys } = request;
+  const { onStepFailed } = session;
   return stepSession({
-    secret: secrets.read,
-    ...(options.secrets.some(({ invalidate }) => invalidate) && { secretMark: secrets.mark }),
-    sshSocket: agents.forStep,
-    gitAgent: agents.forGit,
+    secret: (id) => session.secret(id),
+    ...(secretsInKeys.length > 0 && { secretMark: secretMarks(session, secretsInKeys, engine.store) }),
+    sshSocket: session.ssh.forStep,
+    gitAgent: session.ssh.forGit,
     directory: (name) => locals.get(name),
-    ...(failure && { onStepFailed: (step, signal) => failure.step(step, executor, signal) }),
+    ...(onStepFailed && { onStepFailed: (step, signal) => onStepFailed(step, executor, signal) }),
   });
 }

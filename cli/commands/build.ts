@@ -1,27 +1,31 @@
 import { availableParallelism } from 'node:os';
-import { CancelledError, KilnError, messageOf } from '../../base/errors.ts';
+import { join } from 'node:path';
+import { CancelledError, KilnError } from '../../base/errors.ts';
 import type { ProgressEvent, ProgressSink, WarningEvent } from '../../base/progress.ts';
 import { redactData, redactUrl } from '../../base/redact.ts';
-import type { BuildOptions, CallSpec } from '../../builder/build-options.ts';
-import { exportBuild, exportSpecs, needsNoLayers, tryOutputs } from '../../builder/export/exports.ts';
-import { Fates } from '../../builder/export/fates.ts';
-import { BuildLog } from '../../builder/history/build-log.ts';
-import { solveBuild } from '../../builder/solve-build.ts';
+import { build, withoutLogins } from '../../builder/build.ts';
+import type { BuildContext } from '../../builder/build-context.ts';
+import type { CallSpec } from '../../builder/call.ts';
+import type { Engine } from '../../builder/engine.ts';
+import type { BuildRequest } from '../../builder/request.ts';
+import { tryDirectory } from '../../exporter/destination.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
-import { fullDiskError } from '../../snapshotter/store/errors.ts';
 import type { Command } from '../arguments.ts';
+import type { BuildOptions } from '../build-options.ts';
+import { requestOf } from '../build-request.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { closed } from '../closing.ts';
-import { contextHost } from '../context-host.ts';
+import { isRemote } from '../context-directory.ts';
 import { dockerProxies } from '../docker-proxies.ts';
+import { openLocalEngine } from '../engine.ts';
 import type { OnFailure } from '../failure/on-failure.ts';
 import { declareBuild, parseBuildFlags } from '../flags/build-flags.ts';
-import { stderr, stdout } from '../output.ts';
+import { localSession } from '../local-session.ts';
+import { closedOutput, isClosed, stderr, stdout } from '../output.ts';
 import { createView } from '../progress/create-view.ts';
 import { type LendingView, lending, type ProgressView, type ViewOptions } from '../progress/view.ts';
 import { dockerConfigPath } from '../registry-options.ts';
 import { exitCodeOf, printError, printWarnings } from '../report.ts';
-import { openSession, type Session } from '../session.ts';
 import { wantsColor } from '../terminal/terminal-size.ts';
 
 export function declareCommand(): Command {
@@ -42,43 +46,32 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (options.call) return await answer(options, options.call, told);
   if (options.iidFile !== undefined || options.metadataFile !== undefined)
     (await import('../result-files.ts')).tryResultFiles(options);
-  await using session = openSession();
+  const request = requestOf(options);
+  tryPlaces(options, request.outputs);
+  await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
   const view = lending(await createView(options.progress, stderr, viewOptions()));
   const failure = await openFailure(options, view);
-  using log = new BuildLog(session.store.logs, {
-    started: Date.now(),
-    context: options.context,
-    file: options.file,
-    target: options.target,
-    tags: options.tags,
-  });
   const warnings: WarningEvent[] = [];
   const events: ProgressEvent[] = [];
-  const progress = withoutLogins((event) => {
-    log.event(event);
+  const progress: ProgressSink = (event) => {
     if (event.kind === 'warning') warnings.push(event);
     if (options.explain) events.push(event);
     view.event(event);
     if (event.kind === 'warning' && event.isUrgent) tellNow(event, view, options);
-  });
+  };
   for (const event of told) progress(event);
   try {
-    const response: ExportResponse = {
-      ...(await build(options, session, progress, cancel.signal, log.id, failure)),
-      'buildx.build.ref': `kiln/kiln/${log.id}`,
-    };
-    await afterwards(session);
+    const session = localSession(options, engine, cancel.signal, failure);
+    const { response } = await build(engine, request, session, progress, cancel.signal, resultFiles(options));
+    await afterwards(engine);
     await writeAnswers(options, response);
-    log.end({ digest: response['containerimage.digest'] });
     view.close('done');
     await finish(options, response, warnings);
     if (options.explain) await explain(events);
     return 0;
-  } catch (thrown) {
-    const error = fullDiskError(thrown, session.store.root);
-    if (!cancel.signal.aborted) await afterwards(session);
-    log.end({ error: messageOf(error), ...(error instanceof KilnError && { code: error.code }) });
+  } catch (error) {
+    if (!cancel.signal.aborted) await afterwards(engine);
     const code = await failed(error, view, options, warnings);
     if (options.explain) await explain(events);
     await tellFailure(argv, error, options, failure);
@@ -86,9 +79,19 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** What a build tells, without logins in URLs; the output of steps is theirs, and stays as it is. */
-function withoutLogins(sink: ProgressSink): ProgressSink {
-  return (event) => sink(event.kind === 'log' ? event : redactData(event));
+/** What the build cannot try by itself, because it is this process's: standard output, and where a failed step's files go. */
+function tryPlaces({ outputOnError }: BuildOptions, outputs: BuildRequest['outputs']): void {
+  const toStdout = outputs.some((output) => 'destination' in output && output.destination?.kind === 'stdout');
+  if (toStdout && isClosed(1)) throw closedOutput();
+  if (outputOnError) tryDirectory({ path: outputOnError.directory, flag: '--output-on-error' });
+}
+
+/** The files that say what was built, for whoever is told that something else failed. */
+function resultFiles({ iidFile, metadataFile }: BuildOptions): string[] {
+  return [
+    ...(iidFile === undefined ? [] : [`the image ID file ${iidFile}`]),
+    ...(metadataFile === undefined ? [] : [`the metadata file ${metadataFile}`]),
+  ];
 }
 
 /** In every view, and in none: what is about the steps that come next cannot wait. A rawjson has the event itself by now. */
@@ -138,7 +141,7 @@ async function explain(events: readonly ProgressEvent[]): Promise<void> {
 
 /** `--call`: the answer on standard output, progress and errors on standard error. Needs no root and leaves no log. */
 async function answer(options: BuildOptions, call: CallSpec, told: readonly WarningEvent[]): Promise<number> {
-  await using session = openSession();
+  await using engine = openLocalEngine();
   const scope = new AsyncDisposableStack();
   await using _closing = closingOf(scope);
   using cancel = cancelOnSignals();
@@ -151,8 +154,15 @@ async function answer(options: BuildOptions, call: CallSpec, told: readonly Warn
   for (const event of told) progress(event);
   try {
     const { answerCall } = await import('../../builder/call.ts');
-    const host = contextHost(session, scope, cancel.signal, progress);
-    const found = await answerCall(call, options, { session, progress, signal: cancel.signal, scope, host });
+    const context: BuildContext = {
+      request: requestOf(options),
+      engine,
+      session: localSession(options, engine, cancel.signal),
+      progress,
+      signal: cancel.signal,
+      scope,
+    };
+    const found = await answerCall({ ...call, shownName: shownName(options) }, context);
     view.close('done');
     if (options.progress !== 'quiet' && options.progress !== 'rawjson') await printWarnings(warnings);
     stdout.write(found.text);
@@ -168,36 +178,13 @@ function closingOf(scope: AsyncDisposableStack): AsyncDisposable {
   return { [Symbol.asyncDispose]: () => closed('what the build opened', scope.disposeAsync()) };
 }
 
-async function build(
-  options: BuildOptions,
-  session: Session,
-  progress: ProgressSink,
-  signal: AbortSignal,
-  buildId: string,
-  failure: OnFailure | undefined,
-): Promise<ExportResponse> {
-  const scope = new AsyncDisposableStack();
-  await using _closing = closingOf(scope);
-  const specs = exportSpecs(options);
-  tryOutputs(options, specs);
-  const host = contextHost(session, scope, signal, progress);
-  const mayLeave = specs.every(needsNoLayers) && options.epoch === undefined && !options.attest.sbom && !options.squash;
-  const pushes = specs.some((spec) => spec.type === 'image' && spec.push);
-  const context = { session, progress, signal, scope, host, mayLeave, pushes, buildId, failure };
-  const { targets, attest, exportCaches } = await solveBuild(options, context);
-  const fates = new Fates();
-  const exported = await exportBuild(targets, specs, { epoch: options.epoch, attest }, context, fates);
-  // The steps are done: their cache is written even if their result cannot be.
-  const cached = await exportCaches(fates);
-  fates.settle([
-    ...(options.iidFile === undefined ? [] : [`the image ID file ${options.iidFile}`]),
-    ...(options.metadataFile === undefined ? [] : [`the metadata file ${options.metadataFile}`]),
-  ]);
-  return { ...exported, ...cached };
+/** The Dockerfile as buildx names it in a check: by its path from here. */
+function shownName({ context, file }: BuildOptions): string | undefined {
+  return file === undefined && context !== '-' && !isRemote(context) ? join(context, 'Dockerfile') : undefined;
 }
 
 /** What new layers entail, done by processes that nobody waits for: they are written back, and now and then the store is collected. */
-async function afterwards({ snapshotter, store }: Session): Promise<void> {
+async function afterwards({ snapshotter, store }: Engine): Promise<void> {
   if (!snapshotter.settleLater()) return;
   const { collectLater } = await import('../gc-later.ts');
   collectLater(store);

@@ -1,13 +1,14 @@
 import { join } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { didYouMean } from '../../base/suggest.ts';
+import { bytes } from '../../base/units.ts';
+import type { Engine } from '../../builder/engine.ts';
 import { type CacheMountPlace, cacheMountPlaces } from '../../cache/gc/others.ts';
 import { recordsOf } from '../../cache/records.ts';
 import { type Command, groupUsage, newCommand, newGroup, Option, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { openLocalEngine } from '../engine.ts';
 import { stdout } from '../output.ts';
-import { bytes } from '../progress/model.ts';
-import { openSession, type Session } from '../session.ts';
 import { since, table } from '../table.ts';
 
 const SUBCOMMANDS = { ls: list, inspect, rm: remove, export: save, import: restore } as const;
@@ -68,14 +69,14 @@ async function list(argv: readonly string[]): Promise<number> {
   const command = declareList();
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<{ records?: boolean; format?: string }>();
-  await using session = openSession();
-  const found = flags.records ? records(session) : mounts(session).map(described);
+  await using engine = openLocalEngine();
+  const found = flags.records ? records(engine) : mounts(engine).map(described);
   if (flags.format === 'json') for (const one of found) stdout.write(`${JSON.stringify(one)}\n`);
   else if (flags.records) {
-    const rows = records(session).map((one) => [one.key.slice(0, 24), since(one.created), since(one.used), one.description]);
+    const rows = records(engine).map((one) => [one.key.slice(0, 24), since(one.created), since(one.used), one.description]);
     stdout.write(table([['KEY', 'CREATED', 'LAST USED', 'STEP'], ...rows]));
   } else {
-    const rows = mounts(session).map((place) => [
+    const rows = mounts(engine).map((place) => [
       shownId(place),
       place.item.id,
       bytes(place.item.size),
@@ -90,8 +91,8 @@ async function inspect(argv: readonly string[]): Promise<number> {
   const command = declareInspect();
   if (!parseArguments(command, argv)) return 0;
   const name = command.args[0] ?? '';
-  await using session = openSession();
-  const found = [...findMounts(session, name).map(described), ...findRecords(session, name)];
+  await using engine = openLocalEngine();
+  const found = [...findMounts(engine, name).map(described), ...findRecords(engine, name)];
   if (found.length === 0) throw notFound(name);
   stdout.write(`${JSON.stringify(found, undefined, 2)}\n`);
   return 0;
@@ -100,15 +101,15 @@ async function inspect(argv: readonly string[]): Promise<number> {
 async function remove(argv: readonly string[]): Promise<number> {
   const command = declareRemove();
   if (!parseArguments(command, argv)) return 0;
-  await using session = openSession();
+  await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
   const { removeMount } = await import('../../cache/saved/import.ts');
   for (const name of command.args) {
-    const places = findMounts(session, name);
-    const keys = findRecords(session, name);
+    const places = findMounts(engine, name);
+    const keys = findRecords(engine, name);
     if (places.length + keys.length === 0) throw notFound(name);
     for (const { item } of places) await removeMount(item.content.paths ?? [], item.content.lock ?? '', cancel.signal);
-    for (const { key } of keys) session.store.db.run('DELETE FROM record WHERE key = ?', key);
+    for (const { key } of keys) engine.store.db.run('DELETE FROM record WHERE key = ?', key);
     for (const place of places) stdout.write(`Removed: ${shownId(place)}, ${bytes(place.item.size)}\n`);
     for (const { description } of keys) stdout.write(`Removed the record of ${description}\n`);
   }
@@ -119,10 +120,10 @@ async function save(argv: readonly string[]): Promise<number> {
   const command = declareExport();
   if (!parseArguments(command, argv)) return 0;
   const [directory = '', ...names] = command.args;
-  await using session = openSession();
+  await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
   // The copies of a private mount but the first are nobody's in particular.
-  const all = mounts(session).filter(({ number, mountId }) => number === 0 && mountId !== '');
+  const all = mounts(engine).filter(({ number, mountId }) => number === 0 && mountId !== '');
   const chosen =
     names.length === 0
       ? all
@@ -142,11 +143,11 @@ async function restore(argv: readonly string[]): Promise<number> {
   const command = declareImport();
   if (!parseArguments(command, argv)) return 0;
   const [directory = '', ...names] = command.args;
-  await using session = openSession();
+  await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
   const { importMounts } = await import('../../cache/saved/import.ts');
   const wanted = ({ id }: { readonly id: string }) => names.length === 0 || names.some((name) => sameId(id, name));
-  const restored = await importMounts(session.store, directory, wanted, cancel.signal);
+  const restored = await importMounts(engine.store, directory, wanted, cancel.signal);
   for (const name of names)
     some(
       restored.filter(({ id }) => sameId(id, name)),
@@ -157,12 +158,12 @@ async function restore(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-function mounts({ store }: Session): CacheMountPlace[] {
+function mounts({ store }: Engine): CacheMountPlace[] {
   return cacheMountPlaces(join(store.root, 'caches'));
 }
 
-function findMounts(session: Session, name: string): CacheMountPlace[] {
-  return mounts(session).filter((place) => isCalled(place, name));
+function findMounts(engine: Engine, name: string): CacheMountPlace[] {
+  return mounts(engine).filter((place) => isCalled(place, name));
 }
 
 /** By its id as the Dockerfile has it, or by the ID that ls shows. */
@@ -185,12 +186,12 @@ function described(place: CacheMountPlace): object {
   return { mount: shownId(place), id, base, size, inUse, created, used, directory: data };
 }
 
-function records(session: Session) {
-  return recordsOf(session.store);
+function records(engine: Engine) {
+  return recordsOf(engine.store);
 }
 
-function findRecords(session: Session, name: string) {
-  return /^[0-9a-f]{8,64}$/.test(name) ? records(session).filter(({ key }) => key.startsWith(name)) : [];
+function findRecords(engine: Engine, name: string) {
+  return /^[0-9a-f]{8,64}$/.test(name) ? records(engine).filter(({ key }) => key.startsWith(name)) : [];
 }
 
 function some<T>(found: readonly T[], name: string): readonly T[] {

@@ -1,9 +1,10 @@
+import type { Engine } from '../../builder/engine.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { openLocalEngine } from '../engine.ts';
 import { copyImage, describePlace } from '../image/copy.ts';
 import { parsePlace } from '../image/image-place.ts';
 import { stdout } from '../output.ts';
-import { openSession, type Session } from '../session.ts';
 import { shownTransfer } from '../transfers.ts';
 
 export function declareCommand(): Command {
@@ -23,12 +24,12 @@ export async function run(argv: readonly string[]): Promise<number> {
   const { quiet } = command.opts<{ quiet?: boolean }>();
   const [from, to] = [parsePlace(command.args[0] ?? ''), parsePlace(command.args[1] ?? '')];
   await using scope = new AsyncDisposableStack();
-  let opened: Session | undefined;
-  const session = () => (opened ??= scope.use(openSession()));
+  let opened: Engine | undefined;
+  const engine = () => (opened ??= scope.use(openLocalEngine()));
   using cancel = cancelOnSignals();
   const name = `copying ${describePlace(from)} to ${describePlace(to)}`;
   const digest = await shownTransfer('Copying', name, { quiet }, (report) =>
-    copyImage(from, to, { session, signal: cancel.signal, report }),
+    copyImage(from, to, { engine, signal: cancel.signal, report }),
   );
   stdout.write(`${digest}\n`);
   return 0;

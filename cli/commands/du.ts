@@ -1,11 +1,11 @@
+import { bytes } from '../../base/units.ts';
 import { survey } from '../../cache/gc/collect.ts';
 import { parseFilterFlags } from '../../cache/gc/filter.ts';
 import type { Item } from '../../cache/gc/item.ts';
 import { totalSize } from '../../cache/gc/plan.ts';
 import { type Command, collect, newCommand, Option, parseArguments } from '../arguments.ts';
+import { openLocalEngine } from '../engine.ts';
 import { stdout } from '../output.ts';
-import { bytes } from '../progress/model.ts';
-import { openSession } from '../session.ts';
 import { since, table } from '../table.ts';
 
 export function declareCommand(): Command {
@@ -24,9 +24,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<{ verbose?: boolean; filter?: string[]; format?: string }>();
   const { filter, keepMs } = parseFilterFlags(flags.filter ?? []);
-  await using session = openSession();
+  await using engine = openLocalEngine();
   const now = Date.now();
-  const items = survey(session, now)
+  const items = survey(engine, now)
     // What is used while this reads it is shown too, unless asked for what was not used for some time.
     .filter((item) => filter(item) && (keepMs === 0 || item.used <= now - keepMs))
     .sort((a, b) => b.used - a.used);

@@ -1,8 +1,8 @@
 import { findLog, readLog } from '../../builder/history/build-log.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
+import { openLocalEngine } from '../engine.ts';
 import { renderExplanation } from '../explain.ts';
 import { stdout } from '../output.ts';
-import { openSession } from '../session.ts';
 
 export function declareCommand(): Command {
   return newCommand('explain', 'Say why the steps of a build were not cached').argument(
@@ -15,8 +15,8 @@ export function declareCommand(): Command {
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
-  await using session = openSession();
-  const id = findLog(session.store.logs, command.args[0]);
-  stdout.write(`build ${id}: ${renderExplanation(readLog(session.store.logs, id).events)}`);
+  await using engine = openLocalEngine();
+  const id = findLog(engine.store.logs, command.args[0]);
+  stdout.write(`build ${id}: ${renderExplanation(readLog(engine.store.logs, id).events)}`);
   return 0;
 }

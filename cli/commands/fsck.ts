@@ -2,8 +2,8 @@ import { fsck, repair } from '../../cache/fsck/fsck.ts';
 import { pooledJobs } from '../../snapshotter/overlay/pooled-jobs.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { openLocalEngine } from '../engine.ts';
 import { stdout } from '../output.ts';
-import { openSession } from '../session.ts';
 
 export function declareCommand(): Command {
   return newCommand('fsck', 'Verify the whole store').option(
@@ -17,9 +17,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<{ repair?: boolean }>();
-  await using session = openSession();
+  await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
-  const world = { ...session, jobs: pooledJobs(session.pool), searchPath: process.env['PATH'] };
+  const world = { ...engine, jobs: pooledJobs(engine.pool), searchPath: process.env['PATH'] };
   const { report, left } = flags.repair
     ? await repair(world, cancel.signal)
     : { report: await fsck(world, cancel.signal), left: [] };

@@ -1,9 +1,9 @@
+import { bytes } from '../../base/units.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
+import { openLocalEngine } from '../engine.ts';
 import { findImage } from '../image/find-image.ts';
 import { readImage } from '../image/read.ts';
 import { stdout } from '../output.ts';
-import { bytes } from '../progress/model.ts';
-import { openSession } from '../session.ts';
 import { since, table } from '../table.ts';
 
 const SHOWN = 60;
@@ -19,8 +19,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const { trunc } = command.opts<{ trunc: boolean }>();
-  await using session = openSession();
-  const { manifest, config } = readImage(session.content, findImage(session.images, command.args[0] ?? '').target);
+  await using engine = openLocalEngine();
+  const { manifest, config } = readImage(engine.content, findImage(engine.images, command.args[0] ?? '').target);
   const layers = manifest.layers[Symbol.iterator]();
   const rows = (config.history ?? []).map((entry) => {
     const size = entry.empty_layer ? 0 : (layers.next().value?.size ?? 0);

@@ -1,13 +1,13 @@
+import { bytes } from '../../base/units.ts';
 import { prune } from '../../cache/gc/collect.ts';
 import { parseFilterFlags } from '../../cache/gc/filter.ts';
 import type { Item } from '../../cache/gc/item.ts';
 import { totalSize } from '../../cache/gc/plan.ts';
 import { type Command, collect, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { openLocalEngine } from '../engine.ts';
 import { stdout } from '../output.ts';
-import { bytes } from '../progress/model.ts';
 import { confirmed } from '../prompt.ts';
-import { openSession } from '../session.ts';
 
 export function declareCommand(): Command {
   return newCommand('image prune', 'Remove images without a name')
@@ -21,7 +21,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<{ force?: boolean; filter?: string[] }>();
   const { filter, keepMs } = parseFilterFlags(flags.filter ?? []);
-  await using session = openSession();
+  await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
   if (!flags.force && !(await confirmed('This will remove all images without a name.'))) return 0;
   const images = {
@@ -33,8 +33,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     maxUsed: 0,
     minFree: 0,
   };
-  const removed = await prune(session, [images], cancel.signal);
-  const unused = await prune(session, [], cancel.signal);
+  const removed = await prune(engine, [images], cancel.signal);
+  const unused = await prune(engine, [], cancel.signal);
   for (const { item } of removed) if (item.content.image !== undefined) stdout.write(`Deleted: ${item.content.image}\n`);
   stdout.write(`Freed ${bytes(totalSize([...removed, ...unused].map(({ item }) => item)))}\n`);
   return 0;

@@ -1,12 +1,13 @@
 import { KilnError } from '../../base/errors.ts';
 import { familiarName, parseReference } from '../../base/reference.ts';
+import { bytes } from '../../base/units.ts';
+import type { Engine } from '../../builder/engine.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import { type Command, collect, newCommand, parseArguments } from '../arguments.ts';
+import { openLocalEngine } from '../engine.ts';
 import { isUntagged } from '../image/find-image.ts';
 import { readImage } from '../image/read.ts';
 import { stdout } from '../output.ts';
-import { bytes } from '../progress/model.ts';
-import { openSession, type Session } from '../session.ts';
 import { since, table } from '../table.ts';
 
 export function declareCommand(): Command {
@@ -27,8 +28,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<{ all?: boolean; quiet?: boolean; filter?: string[]; trunc: boolean }>();
   const isShown = shownBy(flags.all === true, flags.filter ?? []);
-  await using session = openSession();
-  const images = [...session.images.list()]
+  await using engine = openLocalEngine();
+  const images = [...engine.images.list()]
     .sort((a, b) => b.created - a.created)
     .filter(isShown)
     .filter((image) => !command.args[0] || split(image.name)[0].startsWith(command.args[0]));
@@ -41,7 +42,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     ...split(image.name),
     shorten(image.configs[0] ?? image.target.digest),
     since(image.created),
-    size(session, image),
+    size(engine, image),
   ]);
   stdout.write(table([['REPOSITORY', 'TAG', 'IMAGE ID', 'CREATED', 'SIZE'], ...rows]));
   return 0;
@@ -67,9 +68,9 @@ function split(name: string): [string, string] {
 }
 
 /** Bytes of the layers as the manifest lists them: uncompressed for layers that were built here. */
-function size(session: Session, image: StoredImage): string {
+function size(engine: Engine, image: StoredImage): string {
   try {
-    return bytes(readImage(session.content, image.target).manifest.layers.reduce((sum, layer) => sum + layer.size, 0));
+    return bytes(readImage(engine.content, image.target).manifest.layers.reduce((sum, layer) => sum + layer.size, 0));
   } catch {
     return 'unknown';
   }

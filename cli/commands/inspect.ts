@@ -1,9 +1,10 @@
+import type { Engine } from '../../builder/engine.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
+import { openLocalEngine } from '../engine.ts';
 import { findImage, isUntagged, shownName } from '../image/find-image.ts';
 import { readAllPlatforms, readImage } from '../image/read.ts';
 import { stdout } from '../output.ts';
-import { openSession, type Session } from '../session.ts';
 
 export function declareCommand(): Command {
   return newCommand('inspect', 'Print the config and descriptors of an image as JSON')
@@ -16,8 +17,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const { format } = command.opts<{ format?: string }>();
-  await using session = openSession();
-  const documents = command.args.map((text) => describe(session, findImage(session.images, text)));
+  await using engine = openLocalEngine();
+  const documents = command.args.map((text) => describe(engine, findImage(engine.images, text)));
   if (format === undefined) stdout.write(`${JSON.stringify(documents, null, 4)}\n`);
   else {
     const { renderTemplate } = await import('../template/evaluate.ts');
@@ -26,9 +27,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-function describe(session: Session, image: StoredImage): unknown {
-  const { descriptor, manifest, config } = readImage(session.content, image.target);
-  const names = session.images.list().filter((other) => other.target.digest === image.target.digest && !isUntagged(other.name));
+function describe(engine: Engine, image: StoredImage): unknown {
+  const { descriptor, manifest, config } = readImage(engine.content, image.target);
+  const names = engine.images.list().filter((other) => other.target.digest === image.target.digest && !isUntagged(other.name));
   return {
     Id: manifest.config.digest,
     RepoTags: names.map((other) => shownName(other.name)),
@@ -43,7 +44,7 @@ function describe(session: Session, image: StoredImage): unknown {
     Descriptor: image.target,
     Manifest: descriptor.digest,
     Layers: manifest.layers,
-    Platforms: readAllPlatforms(session.content, image.target).map((one) =>
+    Platforms: readAllPlatforms(engine.content, image.target).map((one) =>
       [one.config.os, one.config.architecture, one.config.variant].filter(Boolean).join('/'),
     ),
   };

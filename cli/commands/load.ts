@@ -1,13 +1,14 @@
 import { createWriteStream, statSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { KilnError } from '../../base/errors.ts';
+import type { Engine } from '../../builder/engine.ts';
 import { loadArchive } from '../../exporter/load-archive.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { openLocalEngine } from '../engine.ts';
 import { shownName } from '../image/find-image.ts';
 import { readAllPlatforms } from '../image/read.ts';
 import { stdout } from '../output.ts';
-import { openSession, type Session } from '../session.ts';
 import { standardInput } from '../stdin.ts';
 import { shownTransfer } from '../transfers.ts';
 
@@ -27,11 +28,11 @@ export async function run(argv: readonly string[]): Promise<number> {
       hint: 'name the archive with -i FILE',
       exitCode: 2,
     });
-  await using session = openSession();
+  await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
-  const path = input ?? (await spool(session));
+  const path = input ?? (await spool(engine));
   const loaded = await shownTransfer('Loading', `loading ${input ?? 'standard input'}`, { quiet }, (report) =>
-    loadArchive(session, path, {
+    loadArchive(engine, path, {
       signal: cancel.signal,
       progress: (blob, current, total) => report({ id: blob, name: blob, current, total }),
     }),
@@ -39,10 +40,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   for (const image of loaded) {
     for (const name of image.names) stdout.write(`Loaded image: ${shownName(name)}\n`);
     if (image.names.length > 0) continue;
-    session.images.put({
+    engine.images.put({
       name: image.target.digest,
       target: image.target,
-      configs: readAllPlatforms(session.content, image.target).map(({ manifest }) => manifest.config.digest),
+      configs: readAllPlatforms(engine.content, image.target).map(({ manifest }) => manifest.config.digest),
       created: Date.now(),
     });
     stdout.write(`Loaded image ID: ${image.target.digest}\n`);
@@ -51,8 +52,8 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 /** An archive must be read at any place: standard input goes to a file first. */
-async function spool(session: Session): Promise<string> {
-  const path = session.store.scratchPath('load');
+async function spool(engine: Engine): Promise<string> {
+  const path = engine.store.scratchPath('load');
   await pipeline(standardInput(), createWriteStream(path, { mode: 0o600 }));
   if (statSync(path).size === 0)
     throw new KilnError('KILN_ARCHIVE_INVALID', 'standard input is empty: there is no archive', {

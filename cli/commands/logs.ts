@@ -1,12 +1,13 @@
 import { KilnError } from '../../base/errors.ts';
 import type { ProgressEvent } from '../../base/progress.ts';
+import { bytes } from '../../base/units.ts';
 import { findLog, logNames, readLog } from '../../builder/history/build-log.ts';
 import { type Command, goesAlone, newCommand, parseArguments } from '../arguments.ts';
+import { openLocalEngine } from '../engine.ts';
 import { stdout, takenWhole } from '../output.ts';
-import { bytes, seconds } from '../progress/model.ts';
+import { seconds } from '../progress/model.ts';
 import { createPlainView } from '../progress/plain.ts';
 import { createRawJsonView } from '../progress/rawjson.ts';
-import { openSession } from '../session.ts';
 import { since, table } from '../table.ts';
 
 export function declareCommand(): Command {
@@ -29,8 +30,8 @@ export async function run(argv: readonly string[]): Promise<number> {
       exitCode: 2,
     });
   const flags = command.opts<{ list?: boolean; json?: boolean; usage?: boolean }>();
-  await using session = openSession();
-  const directory = session.store.logs;
+  await using engine = openLocalEngine();
+  const directory = engine.store.logs;
   if (flags.list) {
     stdout.write(
       table([

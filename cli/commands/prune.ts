@@ -1,3 +1,5 @@
+import { bytes } from '../../base/units.ts';
+import type { Engine } from '../../builder/engine.ts';
 import { diskOf, prune, survey } from '../../cache/gc/collect.ts';
 import { parseFilterFlags } from '../../cache/gc/filter.ts';
 import { plan, totalSize, type Victim } from '../../cache/gc/plan.ts';
@@ -5,11 +7,10 @@ import type { PrunePolicy } from '../../cache/gc/policy.ts';
 import { type Command, collect, goesAlone, newCommand, parseArguments, parseBytes } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { configPath } from '../config-path.ts';
+import { openLocalEngine } from '../engine.ts';
 import { readGcPolicies } from '../gc-config.ts';
 import { stdout } from '../output.ts';
-import { bytes } from '../progress/model.ts';
 import { confirmed } from '../prompt.ts';
-import { openSession, type Session } from '../session.ts';
 import { itemTable } from './du.ts';
 
 interface Flags {
@@ -48,21 +49,21 @@ export async function run(argv: readonly string[]): Promise<number> {
     ...['--all', '--filter', '--reserved-space', '--keep-storage', '--max-used-space', '--min-free-space'],
   ]);
   const flags = command.opts<Flags>();
-  await using session = openSession();
+  await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
-  const policies = await policiesOf(flags, session);
+  const policies = await policiesOf(flags, engine);
   if (flags.dryRun) {
-    report(plan(survey(session), policies, diskOf(session.store.root), Date.now()), 'Would free');
+    report(plan(survey(engine), policies, diskOf(engine.store.root), Date.now()), 'Would free');
     return 0;
   }
   const what = `This will remove ${flags.all ? 'all' : 'all dangling'} build cache.`;
   if (!flags.force && !flags.auto && !(await confirmed(what))) return 0;
-  report(await prune(session, policies, cancel.signal), 'Freed');
+  report(await prune(engine, policies, cancel.signal), 'Freed');
   return 0;
 }
 
-async function policiesOf(flags: Flags, session: Session): Promise<readonly PrunePolicy[]> {
-  if (flags.auto) return (await readGcPolicies(configPath(process.env), diskOf(session.store.root))) ?? [];
+async function policiesOf(flags: Flags, engine: Engine): Promise<readonly PrunePolicy[]> {
+  if (flags.auto) return (await readGcPolicies(configPath(process.env), diskOf(engine.store.root))) ?? [];
   const size = (text: string | undefined, flag: string) => (text === undefined ? 0 : parseBytes(text, flag));
   return [
     {

@@ -1,10 +1,10 @@
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { openLocalEngine } from '../engine.ts';
 import { fullName, shownName } from '../image/find-image.ts';
 import { pullImage } from '../image/pull.ts';
 import { stdout } from '../output.ts';
 import { platformFlag } from '../platform-flag.ts';
-import { openSession } from '../session.ts';
 import { shownTransfer } from '../transfers.ts';
 
 export function declareCommand(): Command {
@@ -22,10 +22,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   const [name = ''] = command.args;
   const full = fullName(name);
   const platform = platformFlag(flags.platform, process.env);
-  await using session = openSession();
+  await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
   const image = await shownTransfer('Pulling', `pulling ${full}`, flags, (report) =>
-    pullImage(session, name, {
+    pullImage(engine, name, {
       platform,
       signal: cancel.signal,
       report,

@@ -1,9 +1,9 @@
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { openLocalEngine } from '../engine.ts';
 import { findImage, fullName } from '../image/find-image.ts';
 import { pushStored } from '../image/push.ts';
 import { stdout } from '../output.ts';
-import { openSession } from '../session.ts';
 import { shownTransfer } from '../transfers.ts';
 
 export function declareCommand(): Command {
@@ -19,12 +19,12 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (!parseArguments(command, argv)) return 0;
   const { quiet } = command.opts<{ quiet?: boolean }>();
   const [source = '', name = source] = command.args;
-  await using session = openSession();
+  await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
-  const image = findImage(session.images, source);
+  const image = findImage(engine.images, source);
   const target = fullName(name);
   const digest = await shownTransfer('Pushing', `pushing ${target}`, { quiet }, (report) =>
-    pushStored(session, image, target, { signal: cancel.signal, report }),
+    pushStored(engine, image, target, { signal: cancel.signal, report }),
   );
   stdout.write(`${target}@${digest}\n`);
   return 0;

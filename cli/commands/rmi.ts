@@ -1,12 +1,13 @@
 import { KilnError } from '../../base/errors.ts';
+import { bytes } from '../../base/units.ts';
+import type { Engine } from '../../builder/engine.ts';
 import type { Item } from '../../cache/gc/item.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { openLocalEngine } from '../engine.ts';
 import { identifyImage, isUntagged, shownName } from '../image/find-image.ts';
 import { stdout } from '../output.ts';
-import { bytes } from '../progress/model.ts';
 import { printError } from '../report.ts';
-import { openSession, type Session } from '../session.ts';
 
 export function declareCommand(): Command {
   return newCommand('rmi', 'Remove names of images')
@@ -19,16 +20,16 @@ export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const { force } = command.opts<{ force?: boolean }>();
-  await using session = openSession();
+  await using engine = openLocalEngine();
   let code = 0;
   let untagged = 0;
   const nameless = new Set<string>();
   for (const text of command.args) {
     try {
-      const { image, by } = identifyImage(session.images, text);
+      const { image, by } = identifyImage(engine.images, text);
       const names =
         by === 'id'
-          ? session.images
+          ? engine.images
               .list()
               .filter((other) => other.target.digest === image.target.digest)
               .map((other) => other.name)
@@ -36,7 +37,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       for (const name of names) {
         // It has no name to lose: it goes as a whole, with its documents.
         if (isUntagged(name)) nameless.add(name);
-        else session.images.remove(name);
+        else engine.images.remove(name);
         untagged++;
         stdout.write(`Untagged: ${shownName(name)}\n`);
       }
@@ -47,12 +48,12 @@ export async function run(argv: readonly string[]): Promise<number> {
       code = 1;
     }
   }
-  if (untagged > 0) await freeUnused(session, nameless);
+  if (untagged > 0) await freeUnused(engine, nameless);
   return code;
 }
 
 /** Layers that are still build cache stay: 'kiln prune' removes those. */
-async function freeUnused(session: Session, nameless: ReadonlySet<string>): Promise<void> {
+async function freeUnused(engine: Engine, nameless: ReadonlySet<string>): Promise<void> {
   const [{ prune }, { totalSize }] = await Promise.all([import('../../cache/gc/collect.ts'), import('../../cache/gc/plan.ts')]);
   using cancel = cancelOnSignals();
   const images = {
@@ -64,10 +65,10 @@ async function freeUnused(session: Session, nameless: ReadonlySet<string>): Prom
     maxUsed: 0,
     minFree: 0,
   };
-  const removed = nameless.size > 0 ? await prune(session, [images], cancel.signal) : [];
+  const removed = nameless.size > 0 ? await prune(engine, [images], cancel.signal) : [];
   // One that a process uses just now loses its entry only.
-  for (const name of nameless) session.images.remove(name);
-  const victims = [...removed, ...(await prune(session, [], cancel.signal))];
+  for (const name of nameless) engine.images.remove(name);
+  const victims = [...removed, ...(await prune(engine, [], cancel.signal))];
   const freed = totalSize(victims.map(({ item }) => item));
   if (freed > 0) stdout.write(`Freed: ${bytes(freed)}\n`);
 }

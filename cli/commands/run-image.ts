@@ -11,6 +11,7 @@ import { unpackImage } from '../../registry/unpack.ts';
 import { type Command, collect, newCommand, offer, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { configuredEmulation } from '../emulation-options.ts';
+import { openLocalEngine, stateDirectory } from '../engine.ts';
 import { NETWORK_MODES, parseNetwork } from '../flags/hosts.ts';
 import { findImage } from '../image/find-image.ts';
 import { configuredNetwork } from '../network-options.ts';
@@ -18,7 +19,6 @@ import { stderr, stdout } from '../output.ts';
 import { platformFlag } from '../platform-flag.ts';
 import type { Output } from '../progress/view.ts';
 import { registryOptions } from '../registry-options.ts';
-import { openSession, stateDirectory } from '../session.ts';
 import { ownStreams } from '../terminal/lend.ts';
 
 /** As docker: an empty entrypoint is none, an empty user that of the image. */
@@ -58,14 +58,14 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (!parseArguments(command, argv, { passesThrough: true, mayBeEmpty: MAY_BE_EMPTY })) return 0;
   const [name = '', ...args] = command.args;
   const flags = command.opts<Flags>();
-  await using session = openSession();
+  await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
-  const image = findImage(session.images, name);
+  const image = findImage(engine.images, name);
   const asked = platformFlag(flags.platform, process.env);
   const platform = asked ?? hostPlatform();
   await using sources = imageSources({
-    content: session.content,
-    images: session.images,
+    content: engine.content,
+    images: engine.images,
     registry: await registryOptions(process.env),
   });
   const source = await sources.resolve(
@@ -74,8 +74,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     { pull: false, signal: cancel.signal },
   );
   checkPlatform(source, platform, asked !== undefined);
-  const snapshot = await unpackImage({ ...session, sources }, source, cancel.signal);
-  await using active = await session.snapshotter.prepare(snapshot);
+  const snapshot = await unpackImage({ ...engine, sources }, source, cancel.signal);
+  await using active = await engine.snapshotter.prepare(snapshot);
   await using executor = createExecutor({
     stateDir: stateDirectory(),
     emulation: configuredEmulation(process.env),

@@ -4,9 +4,9 @@ import { destinationOf } from '../../exporter/options.ts';
 import { saveImages } from '../../exporter/save.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { openLocalEngine } from '../engine.ts';
 import { findImage } from '../image/find-image.ts';
 import { closedOutput, isClosed, stdout } from '../output.ts';
-import { openSession } from '../session.ts';
 
 export function declareCommand(): Command {
   return newCommand('save', 'Write images to an archive')
@@ -24,9 +24,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   const destination = destinationOf(output ?? '-');
   if (destination.kind === 'file') tryFile({ path: destination.path, flag: '--output' });
   else if (isClosed(1)) throw closedOutput();
-  await using session = openSession();
+  await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
-  const images = command.args.map((text) => findImage(session.images, text));
-  await saveImages(session, images, destination, { signal: cancel.signal });
+  const images = command.args.map((text) => findImage(engine.images, text));
+  await saveImages(engine, images, destination, { signal: cancel.signal });
   return 0;
 }

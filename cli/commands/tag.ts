@@ -1,6 +1,6 @@
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
+import { openLocalEngine } from '../engine.ts';
 import { findImage, fullName } from '../image/find-image.ts';
-import { openSession } from '../session.ts';
 
 export function declareCommand(): Command {
   return newCommand('tag', 'Give an image another name')
@@ -13,7 +13,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const [source = '', target = ''] = command.args;
-  await using session = openSession();
-  session.images.put({ ...findImage(session.images, source), name: fullName(target) });
+  await using engine = openLocalEngine();
+  engine.images.put({ ...findImage(engine.images, source), name: fullName(target) });
   return 0;
 }

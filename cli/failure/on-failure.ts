@@ -1,7 +1,7 @@
 import { messageOf } from '../../base/errors.ts';
-import type { BuildOptions } from '../../builder/build-options.ts';
 import type { Executor } from '../../executor/executor.ts';
 import type { FailedStep } from '../../solver/step-session.ts';
+import type { BuildOptions } from '../build-options.ts';
 
 /** The part of a terminal that a shell needs for itself. */
 export interface Terminal {

@@ -1,12 +1,12 @@
 import { mkdirSync } from 'node:fs';
 import { posix } from 'node:path';
-import type { FailureOutput } from '../../builder/build-options.ts';
 import { type Entry, plainEntry } from '../../cache/select/entry.ts';
 import { outputError } from '../../exporter/destination.ts';
 import { copyEntries } from '../../exporter/local.ts';
 import { walkTree } from '../../exporter/result-tree.ts';
 import { openRoot } from '../../snapshotter/sys/rooted.ts';
 import type { FailedStep } from '../../solver/step-session.ts';
+import type { FailureOutput } from '../build-options.ts';
 
 const SETID = 0o6000;
 

@@ -1,5 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
-import type { OutputSpec } from '../../builder/build-options.ts';
+import type { OutputSpec } from '../build-options.ts';
 
 const TARGET = /^[a-z-]+(?:\[[A-Za-z0-9_/.-]+\])?$/;
 

@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
-import type { BuildOptions } from '../../builder/build-options.ts';
+import type { BuildOptions } from '../build-options.ts';
 import { parseBuildFlags } from './build-flags.ts';
 
 type Parsed = NonNullable<ReturnType<typeof parseBuildFlags>>;

@@ -1,32 +1,9 @@
 import { type Digest, isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { parseReference } from '../../base/reference.ts';
+import type { CacheFromSpec, CacheToSpec } from '../../builder/request.ts';
 import type { Compression } from '../../snapshotter/content.ts';
 import { splitCsv } from '../arguments.ts';
-
-/** One `--cache-from`. */
-export type CacheFromSpec =
-  | { readonly type: 'registry'; readonly ref: string }
-  | { readonly type: 'local'; readonly src: string; readonly tag: string | undefined; readonly digest: Digest | undefined };
-
-/** One `--cache-to`. */
-export type CacheToSpec = { readonly type: 'inline' } | CacheFileSpec;
-
-/** A cache of its own, apart from the image. */
-export interface CacheFileSpec {
-  readonly type: 'registry' | 'local';
-  /** The reference of a registry, or the directory. */
-  readonly dest: string;
-  /** Of a directory; a registry's is in the reference. */
-  readonly tag: string;
-  readonly mode: 'min' | 'max';
-  readonly imageManifest: boolean;
-  readonly ociTypes: boolean;
-  readonly compression: Compression;
-  readonly level: number | undefined;
-  readonly forceCompression: boolean;
-  readonly ignoreError: boolean;
-}
 
 const TYPES = ['registry', 'local', 'inline'] as const;
 const ELSEWHERE = ['gha', 's3', 'azblob', 'gcs', 'oss'];

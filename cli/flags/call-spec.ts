@@ -1,6 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import { nearest } from '../../base/suggest.ts';
-import type { CallSpec } from '../../builder/build-options.ts';
+import type { CallSpec } from '../../builder/call.ts';
 
 export const METHODS = ['build', 'check', 'lint', 'outline', 'targets'] as const;
 

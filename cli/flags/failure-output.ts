@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
-import type { FailureOutput } from '../../builder/build-options.ts';
 import { splitCsv } from '../arguments.ts';
+import type { FailureOutput } from '../build-options.ts';
 
 /** `--output-on-error=DIR,PATH[,PATH…]` */
 export function parseFailureOutput(spec: string | undefined): FailureOutput | undefined {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { KilnError } from '../../base/errors.ts';
-import type { BuildOptions } from '../../builder/build-options.ts';
+import type { BuildOptions } from '../build-options.ts';
 
 type ExtraHost = BuildOptions['extraHosts'][number];
 

@@ -1,8 +1,8 @@
 import { existsSync, statSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import { nearest } from '../../base/suggest.ts';
-import type { OutputSpec } from '../../builder/build-options.ts';
 import { splitCsv } from '../arguments.ts';
+import type { OutputSpec } from '../build-options.ts';
 
 export const OUTPUT_TYPES = ['image', 'registry', 'oci', 'docker', 'tar', 'local', 'cacheonly'] as const;
 

@@ -1,9 +1,9 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import { attempt } from '../../base/oserror.ts';
-import type { SecretSpec, SshSpec } from '../../builder/build-options.ts';
 import { brokenLink } from '../../snapshotter/sys/brokenlink.ts';
 import { keyValues, splitCsv } from '../arguments.ts';
+import type { SecretSpec, SshSpec } from '../build-options.ts';
 import { homeDirectory } from '../caller.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;

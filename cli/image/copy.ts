@@ -1,6 +1,7 @@
 import type { Digest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { formatReference } from '../../base/reference.ts';
+import type { Engine } from '../../builder/engine.ts';
 import { withSoundBlobs } from '../../exporter/again.ts';
 import { type CopySource, readTree } from '../../exporter/copy/copy-source.ts';
 import { layoutSource } from '../../exporter/copy/layout-source.ts';
@@ -13,7 +14,6 @@ import { loadArchive } from '../../exporter/load-archive.ts';
 import { pushImage } from '../../exporter/push.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { registryOptions } from '../registry-options.ts';
-import type { Session } from '../session.ts';
 import type { TransferReport } from '../transfers.ts';
 import { findImage, fullName } from './find-image.ts';
 import type { ImagePlace } from './image-place.ts';
@@ -21,7 +21,7 @@ import { compressed } from './push.ts';
 
 /** What a copy works with; the store is opened only when it is needed. */
 export interface CopyWorld {
-  readonly session: () => Session;
+  readonly engine: () => Engine;
   readonly signal: AbortSignal;
   readonly report: TransferReport;
 }
@@ -47,7 +47,7 @@ async function copyOnce(from: ImagePlace, to: ImagePlace, client: RegistryClient
       break;
     }
     case 'store':
-      await copyToStore(world.session(), image, fullName(to.name), { signal, report });
+      await copyToStore(world.engine(), image, fullName(to.name), { signal, report });
       break;
     default:
       await copyToLayout(image, to, { signal, report });
@@ -60,10 +60,10 @@ async function openSource(from: ImagePlace, to: ImagePlace, client: RegistryClie
     case 'registry':
       return registrySource(client, from.reference, world.signal);
     case 'store': {
-      const { target } = findImage(world.session().images, from.name);
+      const { target } = findImage(world.engine().images, from.name);
       // What was built here is named by uncompressed tars, which a registry is not to be bothered with.
-      const sent = to.kind === 'registry' ? await compressed(world.session(), target, world.signal) : target;
-      return storeSource(world.session(), sent, from.name, world.signal);
+      const sent = to.kind === 'registry' ? await compressed(world.engine(), target, world.signal) : target;
+      return storeSource(world.engine(), sent, from.name, world.signal);
     }
     case 'docker-archive':
       return dockerArchive(from.path, from.name, world);
@@ -79,15 +79,15 @@ async function dockerArchive(path: string, name: string | undefined, world: Copy
   } catch (error) {
     if (!(error instanceof KilnError && error.code === 'KILN_LAYOUT_INVALID')) throw error;
   }
-  const session = world.session();
-  const kept = session.images.list();
-  const loaded = await loadArchive(session, path, { signal: world.signal });
+  const engine = world.engine();
+  const kept = engine.images.list();
+  const loaded = await loadArchive(engine, path, { signal: world.signal });
   // Only its parts are wanted, not its names.
   for (const { names } of loaded)
     for (const full of names) {
       const before = kept.find((image) => image.name === full);
-      if (before) session.images.put(before);
-      else session.images.remove(full);
+      if (before) engine.images.put(before);
+      else engine.images.remove(full);
     }
   const chosen =
     name === undefined && loaded.length === 1
@@ -99,7 +99,7 @@ async function dockerArchive(path: string, name: string | undefined, world: Copy
       hint: `it has ${loaded.flatMap(({ names }) => names).join(', ')}`,
     });
   }
-  return storeSource(session, chosen.target, path, world.signal);
+  return storeSource(engine, chosen.target, path, world.signal);
 }
 
 /** How a place is called in progress and results. */

@@ -1,13 +1,12 @@
 import type { Platform } from '../../base/platform.ts';
 import { formatReference, nameOf, parseReference } from '../../base/reference.ts';
+import type { Engine } from '../../builder/engine.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { imageSources } from '../../registry/pull.ts';
 import { unpackImage } from '../../registry/unpack.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import { registryOptions } from '../registry-options.ts';
-import type { Session } from '../session.ts';
 import type { TransferReport } from '../transfers.ts';
-import { blobLocations } from './push.ts';
 
 interface PullOptions {
   readonly platform: Platform | undefined;
@@ -16,20 +15,20 @@ interface PullOptions {
 }
 
 /** Brings an image and its layers for one platform into the store, under its name. Layers are verified as they come. */
-export async function pullImage(session: Session, text: string, { platform, signal, report }: PullOptions): Promise<StoredImage> {
+export async function pullImage(engine: Engine, text: string, { platform, signal, report }: PullOptions): Promise<StoredImage> {
   await using sources = imageSources({
-    content: session.content,
-    images: session.images,
+    content: engine.content,
+    images: engine.images,
     registry: await registryOptions(process.env),
   });
   const image = await sources.resolve(text, platform ?? hostPlatform(), { pull: true, signal });
   // Unpacked at once: so every layer is verified against the diffID that the config gives it.
-  await unpackImage({ ...session, sources }, image, signal, ({ phase, layer, current, total }) => {
+  await unpackImage({ ...engine, sources }, image, signal, ({ phase, layer, current, total }) => {
     if (phase === 'download') report({ id: layer.digest, name: layer.digest, current, total });
   });
   // A layer that is unpacked already brings no blob; one that was damaged and removed is wanted again when the image leaves the store.
   for (const layer of image.manifest.layers)
-    if (session.content.size(layer.digest) === undefined) await sources.fetch(image, layer, { signal });
+    if (engine.content.size(layer.digest) === undefined) await sources.fetch(image, layer, { signal });
   const reference = parseReference(text);
   const stored: StoredImage = {
     name: reference.digest ? formatReference(reference) : nameOf(reference),
@@ -39,10 +38,10 @@ export async function pullImage(session: Session, text: string, { platform, sign
   };
   if (image.origin.kind === 'registry') {
     // Pushed to another repository of that registry they need not be sent.
-    const locations = blobLocations(session);
+    const locations = engine.locations();
     for (const { digest } of [image.manifest.config, ...image.manifest.layers]) locations.add(image.origin.repository, digest);
     locations.save();
   }
-  session.images.put(stored);
+  engine.images.put(stored);
   return stored;
 }

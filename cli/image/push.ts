@@ -1,35 +1,28 @@
-import { join } from 'node:path';
 import type { Digest } from '../../base/digest.ts';
 import { type Descriptor, type Index, type Manifest, MEDIA } from '../../base/oci.ts';
 import { parseReference } from '../../base/reference.ts';
+import type { Engine } from '../../builder/engine.ts';
 import { withSoundBlobs } from '../../exporter/again.ts';
 import { indexJson, manifestJson } from '../../exporter/image-documents.ts';
 import { pushImage, storedImage } from '../../exporter/push.ts';
 import { RegistryClient } from '../../registry/client.ts';
-import { type BlobLocations, openBlobLocations } from '../../registry/locations.ts';
 import { parseDocument } from '../../registry/parse-document.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import { registryOptions } from '../registry-options.ts';
-import type { Session } from '../session.ts';
 import type { TransferReport } from '../transfers.ts';
-
-/** What this store knows of where blobs are. */
-export function blobLocations({ store }: Session): BlobLocations {
-  return openBlobLocations(join(store.root, 'locations'));
-}
 
 /** Sends an image of the store to `name`'s registry; answers the digest it has there. */
 export async function pushStored(
-  session: Session,
+  engine: Engine,
   image: StoredImage,
   name: string,
   { signal, report }: { signal: AbortSignal; report: TransferReport },
 ): Promise<Digest> {
   await using client = new RegistryClient(await registryOptions(process.env));
-  const locations = blobLocations(session);
+  const locations = engine.locations();
   return await withSoundBlobs(async () => {
-    const target = await compressed(session, image.target, signal);
-    return await pushImage(client, storedImage(session.content, target), [parseReference(name)], { signal, report, locations });
+    const target = await compressed(engine, image.target, signal);
+    return await pushImage(client, storedImage(engine.content, target), [parseReference(name)], { signal, report, locations });
   });
 }
 
@@ -37,42 +30,42 @@ export async function pushStored(
  * The same image with every layer as a blob: layers that were built here are named in the store by their uncompressed tar, and go to a
  * registry as gzip. Documents that change are put into the content store; an image that has blobs for all comes back as it is.
  */
-export async function compressed(session: Session, target: Descriptor, signal: AbortSignal): Promise<Descriptor> {
-  const document = parseDocument(session.content.read(target.digest), target.mediaType, target.digest);
+export async function compressed(engine: Engine, target: Descriptor, signal: AbortSignal): Promise<Descriptor> {
+  const document = parseDocument(engine.content.read(target.digest), target.mediaType, target.digest);
   return document.kind === 'index'
-    ? await compressedIndex(session, target, document.index, signal)
-    : await compressedManifest(session, target, document.manifest, signal);
+    ? await compressedIndex(engine, target, document.index, signal)
+    : await compressedManifest(engine, target, document.manifest, signal);
 }
 
-async function compressedIndex(session: Session, target: Descriptor, index: Index, signal: AbortSignal): Promise<Descriptor> {
+async function compressedIndex(engine: Engine, target: Descriptor, index: Index, signal: AbortSignal): Promise<Descriptor> {
   // Of an image that was pulled for one platform only that one can be sent.
-  const present = index.manifests.filter((entry) => session.content.size(entry.digest) !== undefined);
+  const present = index.manifests.filter((entry) => engine.content.size(entry.digest) !== undefined);
   const manifests: Descriptor[] = [];
-  for (const entry of present) manifests.push({ ...entry, ...(await compressed(session, entry, signal)) });
+  for (const entry of present) manifests.push({ ...entry, ...(await compressed(engine, entry, signal)) });
   if (manifests.length === index.manifests.length && manifests.every((entry, at) => entry.digest === index.manifests[at]?.digest))
     return target;
   const bytes = Buffer.from(indexJson({ ...index, manifests }));
-  return { ...target, digest: session.content.put(bytes), size: bytes.byteLength };
+  return { ...target, digest: engine.content.put(bytes), size: bytes.byteLength };
 }
 
 async function compressedManifest(
-  session: Session,
+  engine: Engine,
   target: Descriptor,
   manifest: Manifest,
   signal: AbortSignal,
 ): Promise<Descriptor> {
-  const layers = await Promise.all(manifest.layers.map((layer) => compressedLayer(session, layer, signal)));
+  const layers = await Promise.all(manifest.layers.map((layer) => compressedLayer(engine, layer, signal)));
   if (layers.every((layer, at) => layer.digest === manifest.layers[at]?.digest)) return target;
   const bytes = Buffer.from(manifestJson({ ...manifest, layers }));
-  return { ...target, digest: session.content.put(bytes), size: bytes.byteLength };
+  return { ...target, digest: engine.content.put(bytes), size: bytes.byteLength };
 }
 
-async function compressedLayer(session: Session, layer: Descriptor, signal: AbortSignal): Promise<Descriptor> {
+async function compressedLayer(engine: Engine, layer: Descriptor, signal: AbortSignal): Promise<Descriptor> {
   const isPlain = layer.mediaType === MEDIA.ociLayer || layer.mediaType === MEDIA.dockerLayer;
-  if (!isPlain && session.content.size(layer.digest) !== undefined) return layer;
-  const id = session.snapshotter.find(layer.digest);
+  if (!isPlain && engine.content.size(layer.digest) !== undefined) return layer;
+  const id = engine.snapshotter.find(layer.digest);
   if (id === undefined) return layer;
-  const form = await session.packer.pack(id, { compression: 'gzip' }, signal);
+  const form = await engine.packer.pack(id, { compression: 'gzip' }, signal);
   return {
     ...layer,
     mediaType: layer.mediaType === MEDIA.dockerLayer ? MEDIA.dockerLayerGzip : MEDIA.ociLayerGzip,

@@ -1,5 +1,6 @@
 import type { Digest } from '../../base/digest.ts';
 import type { LogEvent, ProgressEvent, StatusEvent, VertexEvent } from '../../base/progress.ts';
+import { bytes } from '../../base/units.ts';
 import { cleanLine } from '../terminal/text.ts';
 
 /** Everything known about one vertex so far, folded from its events. */
@@ -99,18 +100,6 @@ export class ProgressModel {
 /** `1.5s`, and with three digits what is short: buildx's way to print a duration. */
 export function seconds(ms: number, digits = 1): string {
   return `${(Math.max(0, ms) / 1000).toFixed(digits)}s`;
-}
-
-/** Bytes as docker's units print them: powers of 1000, four significant digits at most. */
-export function bytes(count: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  let value = count;
-  let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  return `${unit === 0 ? value : Number(value.toPrecision(4)).toString()}${units[unit]}`;
 }
 
 /** `transferring context: 1.2MB / 3MB 0.3s done`, as buildx words a status line. */

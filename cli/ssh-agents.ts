@@ -1,32 +1,24 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { SshAgentSource } from '../../executor/ssh/agent.ts';
-import type { ForwardedAgent, SocketAccess } from '../../executor/ssh/forward.ts';
-import type { Store } from '../../snapshotter/store/root.ts';
-import type { SshAgent } from '../../solver/ops/git/host.ts';
-import type { SshSpec } from '../build-options.ts';
-import { secretDirectory } from './secrets.ts';
-
-/** The ssh agents of a build, for the steps that ask for one and for git. */
-export interface SshAgents {
-  /** Looks at what `--ssh` names, so that what is not there is told before anything is built. */
-  readonly check: () => Promise<void>;
-  readonly forStep: (id: string, access: SocketAccess) => Promise<ForwardedAgent | undefined>;
-  /** The one for git, which is no stranger: the agent itself where it has a socket. Its path is short enough for a socket's address. */
-  readonly forGit: (id: string) => Promise<SshAgent | undefined>;
-}
+import { secretDirectory } from '../builder/session/secret-memory.ts';
+import type { SessionAgents } from '../builder/session.ts';
+import type { SshAgentSource } from '../executor/ssh/agent.ts';
+import type { ForwardedAgent, SocketAccess } from '../executor/ssh/forward.ts';
+import type { Store } from '../snapshotter/store/root.ts';
+import type { SshAgent } from '../solver/ops/git/host.ts';
+import type { SshSpec } from './build-options.ts';
 
 /** The agents that `--ssh` lends. Without the flag nothing is loaded, and the caller's own agent is there for git alone, as with buildx. */
 export function openSshAgents(
   specs: readonly SshSpec[],
   env: Readonly<Record<string, string | undefined>>,
   store: Store,
-): SshAgents {
+): SessionAgents {
   let opened: Promise<ReadonlyMap<string, SshAgentSource>> | undefined;
   const sources = () => (opened ??= import('./ssh-sources.ts').then(({ readSshSources }) => readSshSources(specs, env)));
   const forward = async (source: SshAgentSource, place: { readonly path: string }, access: SocketAccess) =>
-    await (await import('../../executor/ssh/forward.ts')).forwardAgent(source, place.path, access);
+    await (await import('../executor/ssh/forward.ts')).forwardAgent(source, place.path, access);
   return {
     async check() {
       if (specs.length > 0) await sources();

@@ -1,39 +1,41 @@
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
-import { openRooms, type Rooms } from '../snapshotter/overlay/open.ts';
-import { pooledJobs } from '../snapshotter/overlay/pooled-jobs.ts';
-import { openStore } from '../snapshotter/store/root.ts';
+import { type Engine, openEngine } from '../builder/engine.ts';
+import { proxySettings } from '../registry/proxy.ts';
 import { mayMount } from '../snapshotter/sys/namespace.ts';
-import { createPool, type WorkerPool } from '../snapshotter/workers/pool.ts';
-import { dataDirectory, isWritable } from './caller.ts';
+import { dataDirectory, homeDirectory, isWritable } from './caller.ts';
 import { closed } from './closing.ts';
+import { configuredEmulation } from './emulation-options.ts';
+import { gitVariables } from './git-variables.ts';
+import { configuredNetwork } from './network-options.ts';
 import { stderr } from './output.ts';
+import { registryOptions } from './registry-options.ts';
 import { rootlessMap } from './rootless.ts';
 
-/** The store of this command and the rooms over it. Opening costs a few milliseconds and no thread; closes with its scope. */
-export interface Session extends Rooms, AsyncDisposable {
-  /** Threads for work on bytes; none is started before it is needed. */
-  readonly pool: WorkerPool;
-}
-
-/** Opens the store where the environment says it is. */
-export function openSession(): Session {
-  const root = storeRoot(process.env, process.getuid?.() ?? 0);
-  const store = openStore(root);
-  if (hasNoHome(process.env))
-    stderr.write(`WARNING: the home directory cannot be written: the store is ${root} (KILN_ROOT names another)\n`);
-  store.onWarning((warning) => stderr.write(`WARNING: ${warning}\n`));
-  const pool = createPool({ entry: workerEntry(), threads: Math.max(2, availableParallelism()), prepare: enterMountsAsRoot });
-  const rooms = openRooms(store, pooledJobs(pool));
-  return {
-    ...rooms,
-    pool,
-    async [Symbol.asyncDispose]() {
-      await closed('the worker threads', pool[Symbol.asyncDispose]());
-      await closed('the store', rooms.snapshotter[Symbol.asyncDispose]());
-      store.close();
-    },
-  };
+/** The engine of this process: its store is where the environment says, and the environment and kiln.toml decide the rest. */
+export function openLocalEngine(): Engine {
+  const { env } = process;
+  const root = storeRoot(env, process.getuid?.() ?? 0);
+  const warn = (sentence: string) => void stderr.write(`WARNING: ${sentence}\n`);
+  const engine = openEngine({
+    root,
+    worker: workerEntry(),
+    threads: Math.max(2, availableParallelism()),
+    beforeThreads: enterMountsAsRoot,
+    warn,
+    closing: closed,
+    stateDirectory,
+    registry: () => registryOptions(env),
+    proxies: () => proxySettings(env),
+    git: () => ({
+      env: gitVariables(env),
+      knownHosts: [join(homeDirectory(env), '.ssh/known_hosts'), '/etc/ssh/ssh_known_hosts'],
+    }),
+    emulation: configuredEmulation(env),
+    networkFallback: configuredNetwork(env),
+  });
+  if (hasNoHome(env)) warn(`the home directory cannot be written: the store is ${root} (KILN_ROOT names another)`);
+  return engine;
 }
 
 /** Beside the bundle, or this source file. */

@@ -1,13 +1,13 @@
 import { readFileSync, type Stats, statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { errnoOf, KilnError } from '../../base/errors.ts';
-import { osError } from '../../base/oserror.ts';
-import type { SshAgentSource } from '../../executor/ssh/agent.ts';
-import { keyAgent } from '../../executor/ssh/key-agent.ts';
-import { readSigningKey, type SigningKey } from '../../executor/ssh/signing-key.ts';
-import { socketAgent } from '../../executor/ssh/socket-agent.ts';
-import { brokenLink } from '../../snapshotter/sys/brokenlink.ts';
-import type { SshSpec } from '../build-options.ts';
+import { errnoOf, KilnError } from '../base/errors.ts';
+import { osError } from '../base/oserror.ts';
+import type { SshAgentSource } from '../executor/ssh/agent.ts';
+import { keyAgent } from '../executor/ssh/key-agent.ts';
+import { readSigningKey, type SigningKey } from '../executor/ssh/signing-key.ts';
+import { socketAgent } from '../executor/ssh/socket-agent.ts';
+import { brokenLink } from '../snapshotter/sys/brokenlink.ts';
+import type { SshSpec } from './build-options.ts';
 
 /** No file of a key is near this. */
 const KEY_LIMIT = 100 * 1024;

@@ -1,8 +1,9 @@
 import type { Platform } from '../base/platform.ts';
-import type { CacheFromSpec, CacheToSpec } from '../cli/flags/cache-specs.ts';
-import type { ProgressMode } from '../cli/progress/view.ts';
+import type { CallSpec } from '../builder/call.ts';
+import type { CacheFromSpec, CacheToSpec } from '../builder/request.ts';
 import type { ResourceLimits } from '../executor/limits.ts';
 import type { AttestOptions } from '../exporter/attest/attestation.ts';
+import type { ProgressMode } from './progress/view.ts';
 
 /** What `kiln build` was asked to do: flags and environment, parsed once. Nothing below reads a flag or the environment. */
 export interface BuildOptions {
@@ -55,14 +56,6 @@ export interface BuildOptions {
   readonly call?: CallSpec | undefined;
   /** What is to be said about the result, beside it. */
   readonly attest: AttestOptions;
-}
-
-/** `--call`, or `--check`. */
-export interface CallSpec {
-  readonly method: 'check' | 'outline' | 'targets';
-  readonly format: 'text' | 'json';
-  /** Warnings of a check do not count for the exit code. */
-  readonly ignoreStatus: boolean;
 }
 
 /** One `--output`. */

@@ -1,0 +1,21 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import type { BuildContext } from '../build-context.ts';
+import type { ContextHost } from './context.ts';
+
+/** What the context of a build is read with: the session's input and files, and temporary directories of the store. */
+export function contextHost({ engine, session, scope, signal, progress }: BuildContext): ContextHost {
+  return {
+    session,
+    warn: progress,
+    scratch(label) {
+      const path = engine.store.scratchPath(label);
+      mkdirSync(path, { mode: 0o700 });
+      scope.defer(() => rmSync(path, { recursive: true, force: true }));
+      return path;
+    },
+    async unpackTar(archive, into) {
+      const { unpackArchive } = await import('./archive.ts');
+      await unpackArchive(archive, into, signal);
+    },
+  };
+}

@@ -1,0 +1,92 @@
+import { join } from 'node:path';
+import type { EmulationOptions } from '../executor/emulation/emulation.ts';
+import type { NetworkFallback } from '../executor/network/open-network.ts';
+import { createExecutor, type RuntimeExecutor } from '../executor/run.ts';
+import type { RegistryOptions } from '../registry/client.ts';
+import { type BlobLocations, openBlobLocations } from '../registry/locations.ts';
+import type { ProxySettings } from '../registry/proxy.ts';
+import { openRooms, type Rooms } from '../snapshotter/overlay/open.ts';
+import { pooledJobs } from '../snapshotter/overlay/pooled-jobs.ts';
+import { openStore } from '../snapshotter/store/root.ts';
+import { createPool, type WorkerPool } from '../snapshotter/workers/pool.ts';
+
+/**
+ * # What a process has for its builds
+ *
+ * The store with what stands over it, threads, and how the world outside is spoken to. One engine serves many builds, also at once, and
+ * everything of it is a value: it reads no environment. Opening one costs a few milliseconds and no thread, mount or connection.
+ *
+ *     await using engine = openEngine({ root: '/var/lib/app/kiln', stateDirectory: () => '/run/app', … });
+ *
+ * What a caller lends to one build (files, secrets, agents) is its `Session`.
+ */
+export interface Engine extends Rooms, AsyncDisposable {
+  /** Threads for work on bytes; none is started before it is needed. */
+  readonly pool: WorkerPool;
+  readonly settings: EngineSettings;
+  /** What this store knows of where blobs are. */
+  readonly locations: () => BlobLocations;
+  /** Closes a part, `what`, with the scope of what this answers; one that never ends is an error. */
+  readonly closing: (what: string, part: AsyncDisposable) => AsyncDisposable;
+  /** An executor for the steps of one build, whose warnings go to `warn`. */
+  readonly executor: (warn: ExecutorWarning) => RuntimeExecutor;
+}
+
+type ExecutorWarning = NonNullable<Parameters<typeof createExecutor>[0]['warn']>;
+
+/** How an engine speaks to the world outside. Each part is asked for when it is needed. */
+export interface EngineSettings {
+  /** Where sandboxes keep what must not outlive the machine's run. A file system in memory is best. */
+  readonly stateDirectory: () => string;
+  /** How registries are spoken to: mirrors, certificates, proxies, and logins that hold for all builds. */
+  readonly registry: () => Promise<RegistryOptions>;
+  /** Proxies for files by http. */
+  readonly proxies: () => ProxySettings;
+  /** What git is given of the environment, and the files of known hosts besides the store's own. */
+  readonly git: () => { readonly env: Readonly<Record<string, string>>; readonly knownHosts: readonly string[] };
+  readonly emulation: EmulationOptions;
+  /** What a step gets whose network cannot be had. */
+  readonly networkFallback: () => Promise<NetworkFallback>;
+}
+
+export interface EngineOptions extends EngineSettings {
+  /** The directory of the store; it is made when it is not there. */
+  readonly root: string;
+  /** The module that a worker thread begins with. */
+  readonly worker: URL;
+  readonly threads: number;
+  /** Called before the first thread starts, in the main thread. */
+  readonly beforeThreads?: () => void;
+  /** Told what is wrong with the store and was mended. */
+  readonly warn: (sentence: string) => void;
+  /** Waits for the end of a part that is being closed. */
+  readonly closing?: (what: string, closed: PromiseLike<void>) => Promise<void>;
+}
+
+/** Opens the store at `options.root`. Throws KILN_STORE_* when it cannot be used. */
+export function openEngine(options: EngineOptions): Engine {
+  const { root, worker, threads, beforeThreads, warn, closing = async (_what, closed) => await closed, ...settings } = options;
+  const store = openStore(root);
+  store.onWarning(warn);
+  const pool = createPool({ entry: worker, threads, ...(beforeThreads && { prepare: beforeThreads }) });
+  const rooms = openRooms(store, pooledJobs(pool));
+  return {
+    ...rooms,
+    pool,
+    settings,
+    locations: () => openBlobLocations(join(store.root, 'locations')),
+    closing: (what, part) => ({ [Symbol.asyncDispose]: () => closing(what, part[Symbol.asyncDispose]()) }),
+    executor: (tell) =>
+      createExecutor({
+        stateDir: settings.stateDirectory(),
+        emulation: settings.emulation,
+        warn: tell,
+        networkFallback: settings.networkFallback,
+      }),
+    async [Symbol.asyncDispose]() {
+      await closing('the worker threads', pool[Symbol.asyncDispose]());
+      await closing('the store', rooms.snapshotter[Symbol.asyncDispose]());
+      store.close();
+    },
+  };
+}

@@ -1,0 +1,182 @@
+import { mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { digestOfParts, hexOf } from '../base/digest.ts';
+import { createContentHasher } from '../cache/contenthash/hasher.ts';
+import { hashFilesJob } from '../cache/contenthash/jobs.ts';
+import { openMissMemory } from '../cache/explain/memory.ts';
+import { createCacheMounts } from '../cache/mounts.ts';
+import { openRecords } from '../cache/records.ts';
+import { hostPlatform } from '../registry/platforms.ts';
+import { withLockFile } from '../snapshotter/overlay/lockfile.ts';
+import { type DraftEdge, seal } from '../solver/llb/draft.ts';
+import type { LlbEdge } from '../solver/llb/graph.ts';
+import { localWorker } from '../solver/local-worker.ts';
+import { lowerGraphs } from '../solver/lower.ts';
+import { openEarlierCopies } from '../solver/ops/file/earlier.ts';
+import { copyFilesJob, linkFilesJob } from '../solver/ops/file/jobs.ts';
+import { type BuildResult, type DirectoryResult, resultCodec } from '../solver/result.ts';
+import { createSolver } from '../solver/solve.ts';
+import type { Solver, SolverOptions } from '../solver/solver.ts';
+import type { Worker } from '../solver/worker.ts';
+import type { EmulatedStep, World } from '../solver/world.ts';
+import type { BuildContext } from './build-context.ts';
+import type { BuildCaches } from './caches/caches.ts';
+import { type BulkWatch, tellingBulk } from './context/bulk-watch.ts';
+import type { FetchedTree } from './context/context.ts';
+import { explainFailure } from './explain-failure.ts';
+import { provingCodec } from './proving-codec.ts';
+import { openRemotes } from './remotes.ts';
+import type { BuildRequest } from './request.ts';
+import { lendToSteps } from './session/lend.ts';
+import { secretDirectory } from './session/secret-memory.ts';
+import type { Session } from './session.ts';
+
+/** The solver of one build and what its ops run on. */
+export interface Solving {
+  readonly solver: Solver<BuildResult>;
+  readonly settings: SolverOptions<BuildResult>;
+  readonly caches: BuildCaches | undefined;
+  readonly world: World;
+  /** Runs the steps, on `world`. */
+  readonly worker: Worker;
+  readonly memory: ReturnType<typeof openMissMemory>;
+  /** Filled in when the directories of the build are known. */
+  readonly locals: Map<string, DirectoryResult>;
+  /** Steps that an emulator ran, so far. */
+  readonly emulated: readonly EmulatedStep[];
+  /** To be called when no step will run any more. */
+  readonly rest: () => void;
+}
+
+/** Where images come from, caches from elsewhere, and the context to look out for. */
+interface Sources extends Pick<World, 'sources' | 'layouts'> {
+  readonly bulk: BulkWatch;
+  readonly caches: BuildCaches | undefined;
+}
+
+export function openSolving(context: BuildContext, sources: Sources): Solving {
+  const { request, engine, session, progress, scope, signal } = context;
+  const { store } = engine;
+  const locals = new Map<string, DirectoryResult>();
+  const emulated: EmulatedStep[] = [];
+  const executor = scope.use(
+    engine.executor((short, before) => progress({ kind: 'warning', short, detail: [], isUrgent: before === 'steps' })),
+  );
+  const world = {
+    ...openWorld(context, { ...sources, executor }),
+    onEmulated: (step: EmulatedStep) => emulated.push(step),
+  };
+  const parallelism = request.parallelism ?? availableParallelism();
+  const worker = localWorker(world, { process: parallelism, network: 4, cpu: parallelism });
+  const project = projectOf(request, session);
+  const memory = openMissMemory(store, project);
+  const settings: SolverOptions<BuildResult> = {
+    cache: openRecords(store, project),
+    memory,
+    codec: scope.use(provingCodec(resultCodec(engine.snapshotter), engine.snapshotter, signal)),
+    progress,
+    limits: worker.limits,
+    session: lendToSteps(context, { executor, locals }),
+    alone: (key, signal, body) => withLockFile(join(store.tmp, 'locks', `k${hexOf(key)}`), signal, body),
+  };
+  const { caches } = sources;
+  return {
+    solver: createSolver(settings),
+    settings,
+    caches,
+    world,
+    worker,
+    locals,
+    memory,
+    emulated,
+    rest: () => executor.rest(),
+  };
+}
+
+/** A name for what is built: explanations compare a step with its earlier results in the same project. */
+function projectOf({ context, dockerfile, target }: BuildRequest, session: Session): string {
+  const place = context.kind === 'remote' ? context.url : context.kind === 'input' ? '-' : session.directory(context.name).path;
+  const file =
+    dockerfile.kind === 'file'
+      ? dockerfile.name
+      : dockerfile.kind === 'remote'
+        ? dockerfile.url
+        : dockerfile.kind === 'input'
+          ? '-'
+          : '';
+  return digestOfParts([place, file, target ?? '']);
+}
+
+function openWorld(
+  { request, engine, scope, signal, progress }: BuildContext,
+  { executor, sources, layouts, bulk, caches }: Sources & Pick<World, 'executor'>,
+): World {
+  const { pool, store, snapshotter } = engine;
+  const { root } = store;
+  const hasher = createContentHasher({
+    directory: ensured(join(root, 'statcache')),
+    pool: { threads: pool.threads, run: (job, signal) => pool.run(hashFilesJob, job, signal), warm: () => pool.warm() },
+  });
+  scope.defer(() => hasher.save());
+  return {
+    snapshotter,
+    executor,
+    hasher: tellingBulk(hasher, bulk, progress),
+    copyPool: {
+      threads: pool.threads,
+      copy: (job, signal) => pool.run(copyFilesJob, job, signal),
+      link: (job, signal) => pool.run(linkFilesJob, job, signal),
+    },
+    earlierCopies: openEarlierCopies(join(root, 'copies'), snapshotter),
+    sources,
+    platform: hostPlatform(),
+    forms: engine.forms,
+    caches: createCacheMounts(ensured(join(root, 'caches'))),
+    layouts,
+    // Asking for the host's network for all steps allows it.
+    allowed: new Set(request.network === 'host' ? [...request.allow, 'network.host'] : request.allow),
+    limits: request.limits,
+    lentDevices: request.devices.map((name) => ({ name, optional: false })),
+    devices: async (requests) => (await import('../executor/cdi/cdi.ts')).findDevices(requests),
+    secretDirectory: () => secretDirectory(store),
+    remotes: openRemotes(engine, scope),
+    onLayer: (layer) => {
+      // Packed while later steps run; whoever needs the answer asks again and meets this one.
+      if (caches?.layerMade(layer)) return;
+      snapshotter.describe(layer, signal).catch(() => {});
+    },
+  };
+}
+
+function ensured(directory: string): string {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  return directory;
+}
+
+/** Solves a tree alone, so that it can be looked into before the rest of the graph is known. */
+export async function fetchTree(
+  tree: DraftEdge,
+  { solver, world, worker }: Solving,
+  { engine, signal }: BuildContext,
+): Promise<FetchedTree> {
+  const edge = seal(tree, world.platform);
+  const [result] = await explained([edge], () => solver.solve(lowerGraphs([edge], worker), signal), engine.store.root, signal);
+  if (result?.kind !== 'snapshot') throw new Error('a fetched tree is a snapshot');
+  const { openFetched } = await import('./context/fetched-tree.ts');
+  return await openFetched(engine.snapshotter, result.snapshot);
+}
+
+/** Solves; a failure is told with the line that it comes from. */
+export async function explained<T>(
+  edges: readonly LlbEdge[],
+  solve: () => Promise<T>,
+  store: string,
+  signal: AbortSignal,
+): Promise<T> {
+  try {
+    return await solve();
+  } catch (error) {
+    throw explainFailure(error, edges, store, signal);
+  }
+}

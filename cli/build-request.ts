@@ -1,0 +1,87 @@
+import { resolve } from 'node:path';
+import {
+  type BuildRequest,
+  buildRequest,
+  type ContextSource,
+  type DockerfileSource,
+  type NamedContextSource,
+} from '../builder/request.ts';
+import { type OutputSpec, parseOutput } from '../exporter/options.ts';
+import { gitRefOf } from '../frontend/convert/gitref.ts';
+import { type LayoutReference, parseLayoutReference } from '../registry/layout.ts';
+import type { BuildOptions } from './build-options.ts';
+import { isRemote } from './context-directory.ts';
+
+const LAYOUT = 'oci-layout://';
+const IMAGE = 'docker-image://';
+
+/** What the flags of `kiln build` ask for. Whatever is wrong with an output is told here, before anything is opened. */
+export function requestOf(options: BuildOptions): BuildRequest {
+  const { buildContexts, outputs, secrets, maxParallelism, proxies, squash, limits } = options;
+  return buildRequest({
+    context: contextSource(options.context),
+    dockerfile: dockerfileSource(options.file),
+    namedContexts: new Map([...buildContexts].map(([name, value]) => [name, namedContextSource(name, value)])),
+    tags: options.tags,
+    target: options.target,
+    buildArgs: options.buildArgs,
+    proxies: proxies ?? new Map(),
+    labels: options.labels,
+    platforms: options.platforms,
+    noCache: options.noCache,
+    pull: options.pull,
+    network: options.network,
+    extraHosts: options.extraHosts,
+    shmSize: options.shmSize,
+    ulimits: options.ulimits,
+    cgroupParent: options.cgroupParent,
+    limits,
+    allow: options.allow,
+    devices: options.devices,
+    epoch: options.epoch,
+    outputs:
+      outputs.length > 0 ? outputs.flatMap((output) => outputOf(output, options.tags)) : [parseOutput(PLAIN, options.tags)],
+    cacheFrom: options.cacheFrom,
+    cacheTo: options.cacheTo,
+    squash: squash === true,
+    attest: options.attest,
+    secretsInKeys: secrets.flatMap(({ id, invalidate }) => (invalidate ? [id] : [])),
+    parallelism: maxParallelism,
+  });
+}
+
+/** An image in the local store. */
+const PLAIN: ReadonlyMap<string, string> = new Map([['type', 'image']]);
+
+function outputOf({ type, dest, attributes }: BuildOptions['outputs'][number], tags: readonly string[]): OutputSpec[] {
+  if (type === 'cacheonly') return [];
+  return [parseOutput(new Map([['type', type], ...(dest === undefined ? [] : [['dest', dest] as const]), ...attributes]), tags)];
+}
+
+function contextSource(context: string): ContextSource {
+  if (context === '-') return { kind: 'input' };
+  return isRemote(context) ? { kind: 'remote', url: context } : { kind: 'directory', name: 'context' };
+}
+
+function dockerfileSource(file: string | undefined): DockerfileSource {
+  if (file === undefined) return { kind: 'default' };
+  if (file === '-') return { kind: 'input' };
+  if (/^https?:\/\//.test(file)) return { kind: 'remote', url: file };
+  return { kind: 'file', path: resolve(file), name: file };
+}
+
+/** One `--build-context NAME=VALUE`: an image, an OCI layout, a git repository, a file by http, or a directory. */
+function namedContextSource(name: string, value: string): NamedContextSource {
+  if (value.startsWith(IMAGE)) return { kind: 'image', ref: value.slice(IMAGE.length) };
+  if (value.startsWith(LAYOUT)) return { kind: 'oci-layout', name, suffix: layoutSuffix(parseLayoutReference(value)) };
+  if (isRemote(value)) {
+    const git = gitRefOf(value);
+    if (git && !git.looksLocal) return { kind: 'git', url: value };
+    if (/^https?:/.test(value)) return { kind: 'http', url: value };
+  }
+  return { kind: 'directory', name };
+}
+
+function layoutSuffix({ tag, digest }: LayoutReference): string {
+  return `${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
+}
