@@ -28,16 +28,16 @@ interface Flags {
 
 export function declareCommand(): Command {
   return newCommand('prune', 'Remove build cache')
-    .option('-a, --all', 'also internal things, and the records of steps whose layers an image keeps')
+    .option('-a, --all', 'also internal items, and the records of steps whose layers an image keeps')
     .option('--filter <filter>', 'only what matches: type=, id=, until=24h, inuse, mutable, description~=', collect)
-    .option('--reserved-space <size>', 'this much may always stay')
+    .option('--reserved-space <size>', 'keep at least so much')
     .option('--keep-storage <size>', 'the old name of --reserved-space')
-    .option('--max-used-space <size>', 'the most that may stay')
+    .option('--max-used-space <size>', 'keep at most so much')
     .option('--min-free-space <size>', 'remove until this much of the disk is free')
     .option('-f, --force', 'do not ask')
-    .option('--dry-run', 'only say what would go, and why')
-    .option('--auto', 'by the policies of kiln.toml, as it happens after builds')
-    .option('--verbose', 'accepted for compatibility');
+    .option('--dry-run', 'say what would be removed, and why, and remove nothing')
+    .option('--auto', 'apply the policies of kiln.toml, as builds do')
+    .option('--verbose', 'no effect');
 }
 
 /** `kiln prune`: removes build cache, never what a running process uses nor what an image with a name needs. */

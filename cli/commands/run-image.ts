@@ -47,7 +47,7 @@ export function declareCommand(): Command {
     .option('--platform <platform>', 'this platform of the image')
     .option('-i, --interactive', 'lend standard input')
     .option('-t, --tty', 'lend the terminal')
-    .option('--rm', 'taken for compatibility: nothing is ever kept')
+    .option('--rm', 'no effect: nothing is ever kept')
     .passThroughOptions();
   return offer(command, { '--network': NETWORK_MODES });
 }
