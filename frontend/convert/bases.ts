@@ -12,9 +12,10 @@ import { emptyImage, imageOn } from './image.ts';
 import { imageNamed } from './imagename.ts';
 import { triggersOf } from './onbuild.ts';
 import { placedAsync } from './placed.ts';
-import type { StageNode } from './stage.ts';
+import { type FoundContext, type ResolvedBase, readsOf, type StageNode } from './stage.ts';
 import { emptyState } from './stage-state.ts';
-import { addDependencies, reachable, toCommand } from './stages.ts';
+import { workOn } from './stage-work.ts';
+import { link, reachable, toCommand } from './stages.ts';
 import { stepName } from './step-names.ts';
 import { emptyEnv } from './words.ts';
 
@@ -26,9 +27,7 @@ import { emptyEnv } from './words.ts';
 export async function resolveBases(conversion: Conversion, targets: readonly StageNode[]): Promise<Set<StageNode>> {
   for (;;) {
     const needed = reachable(targets);
-    const open = conversion.stages.all.filter(
-      (stage) => needed.has(stage) && !stage.base && !stage.dispatched && !stage.resolved,
-    );
+    const open = conversion.stages.all.filter((stage) => needed.has(stage) && !stage.base && stage.life.kind === 'linked');
     await Promise.all(open.map((stage) => placedAsync(placeOf(stage.errorRange), () => resolveBase(conversion, stage))));
     let more = false;
     for (const stage of needed) more = addTriggers(conversion, stage) || more;
@@ -46,47 +45,49 @@ export async function checkBaseNames(conversion: Conversion): Promise<void> {
 }
 
 async function resolveBase(conversion: Conversion, stage: StageNode): Promise<void> {
-  stage.resolved = true;
-  if (stage.baseName === 'scratch' && !stage.namedContext) {
-    stage.state = emptyState(undefined);
-    stage.image = emptyImage(conversion.target);
-    stage.platform = conversion.target;
-  } else if (stage.namedContext) await replaceStage(conversion, stage);
-  else await resolveImage(conversion, stage);
-  if (!stage.registered) stage.dispatched = true;
+  const base = await baseOf(conversion, stage);
+  const reads = readsOf(stage);
+  // What stands in place of a stage, or of none, is the tree that others read.
+  stage.life =
+    stage.namedContext || !stage.registered
+      ? { kind: 'lowered', work: workOn(stage, base), ...reads }
+      : { kind: 'resolved', base, ...reads };
+}
+
+async function baseOf(conversion: Conversion, stage: StageNode): Promise<ResolvedBase> {
+  if (stage.namedContext) return await replacement(conversion, stage, stage.namedContext);
+  if (stage.baseName !== 'scratch') return await resolveImage(conversion, stage);
+  const { target } = conversion;
+  return { name: stage.baseName, platform: target, state: emptyState(undefined), image: emptyImage(target), config: undefined };
 }
 
 /** A named context in place of a stage: its instructions do not count. */
-async function replaceStage(conversion: Conversion, stage: StageNode): Promise<void> {
-  if (!stage.namedContext) return;
-  const platform = stage.platform ?? conversion.target;
-  const { state, config } = await loadNamedContext(conversion.request, stage.namedContext, platform, () => stage.paths);
-  stage.state = state;
-  stage.dispatched = true;
-  if (!config) return;
-  stage.image = imageOn(config);
-  if (config.architecture && config.os) stage.platform = platformOfImage(config);
+async function replacement({ request, target }: Conversion, stage: StageNode, found: FoundContext): Promise<ResolvedBase> {
+  const { state, config } = await loadNamedContext(request, found, stage.platform ?? target, () => stage.paths);
+  return {
+    name: stage.baseName,
+    platform: config?.architecture && config.os ? platformOfImage(config) : stage.platform,
+    state,
+    image: config ? imageOn(config) : emptyImage(target),
+    config: undefined,
+  };
 }
 
-async function resolveImage(conversion: Conversion, stage: StageNode): Promise<void> {
+async function resolveImage(conversion: Conversion, stage: StageNode): Promise<ResolvedBase> {
   const { request } = conversion;
   const written = stage.baseName;
   const reference = await suggesting(conversion, written, async () => imageNamed(written));
   const platform = stage.platform ?? conversion.target;
-  stage.baseName = formatReference(reference);
-  const context = findContext(request, stage.baseName, platform);
+  const name = formatReference(reference);
+  const context = findContext(request, name, platform);
   if (context) {
     const { state, config } = await loadNamedContext(request, context, platform, () => stage.paths);
-    stage.baseImage = config;
-    stage.image = config ? imageOn(config) : emptyImage(platform);
     if (config) checkPlatform(conversion, stage, written, config, platform);
-    stage.state = { ...state, platform };
-    stage.platform = platform;
-    return;
+    return { name, platform, state: { ...state, platform }, image: config ? imageOn(config) : emptyImage(platform), config };
   }
   const options = { pull: request.pull, ...(stage.name !== undefined && { stageName: stage.name }) };
   const resolved = await suggesting(conversion, written, () => request.resolveImage(written, platform, options));
-  takeImage(conversion, stage, { resolved, reference, platform, written });
+  return takeImage(conversion, stage, { resolved, reference, platform, written });
 }
 
 interface Found {
@@ -96,28 +97,23 @@ interface Found {
   readonly written: string;
 }
 
-function takeImage(conversion: Conversion, stage: StageNode, { resolved, reference, platform, written }: Found): void {
+function takeImage(conversion: Conversion, stage: StageNode, { resolved, reference, platform, written }: Found): ResolvedBase {
   const { config } = resolved;
-  stage.baseImage = config;
-  stage.image = imageOn(config);
   const implicit = stage.platform === undefined && conversion.implicitTarget;
   const chosen = implicit ? detectPlatform(config, platform, conversion.request.buildPlatform) : platform;
-  stage.baseName = formatReference({ ...reference, digest: resolved.digest });
-  stage.platform = chosen;
-  if (hasNoLayers(config)) {
-    stage.state = emptyState(undefined);
-    return;
-  }
-  const name = stepName(stage, `FROM ${stage.baseName}`, conversion.showPlatform, chosen, emptyEnv);
+  const name = formatReference({ ...reference, digest: resolved.digest });
+  const base = { name, platform: chosen, image: imageOn(config), config };
+  if (hasNoLayers(config)) return { ...base, state: emptyState(undefined) };
+  const shown = stepName(stage.steps, `FROM ${name}`, { showPlatform: conversion.showPlatform, platform: chosen, env: emptyEnv });
   const locations = stage.range ? [stage.range] : [];
-  const tree = imageSource(stage.baseName, {
+  const tree = imageSource(name, {
     platform: chosen,
     // As Docker's engine does: what the store has is used, unless asked for otherwise.
     resolve: conversion.request.pull ? 'pull' : 'local',
-    note: { name, command: stage.original, locations },
+    note: { name: shown, command: stage.original, locations },
   });
-  stage.state = emptyState(tree, chosen);
   checkPlatform(conversion, stage, written, config, chosen);
+  return { ...base, state: emptyState(tree, chosen) };
 }
 
 /** An image that is here is taken whatever it is for; that it is for another platform is told. */
@@ -144,7 +140,8 @@ async function suggesting<T>(conversion: Conversion, written: string, work: () =
     return await work();
   } catch (error) {
     if (!(error instanceof KilnError) || !/^KILN_(?:IMAGE|REGISTRY)_/.test(error.code)) throw error;
-    const { registered, label } = nearestStage(conversion, written) ?? {};
+    const { registered, steps } = nearestStage(conversion, written) ?? {};
+    const label = steps?.label;
     if (label === undefined) throw error;
     const { code, message, place, hint, exitCode, notes, cause } = error;
     const meant =
@@ -162,37 +159,46 @@ async function suggesting<T>(conversion: Conversion, written: string, work: () =
 function nearestStage({ stages }: Conversion, written: string): StageNode | undefined {
   const same = stages.all.find(({ name }) => name !== undefined && name === written.toLowerCase());
   const near = same ? undefined : nearest(written.toLowerCase(), stages.names());
-  return same ?? stages.all.find(({ label }) => label !== '' && label === near);
+  return same ?? stages.all.find(({ steps }) => steps.label !== '' && steps.label === near);
 }
 
 /** Each stage has its own of every trigger of its base: their number can grow with the square of the file. */
 const MAX_TRIGGERS = 20_000;
 
-/** True when a trigger reads from a stage or image. */
+/** Puts the triggers of the base in front of the instructions, once. True when one of them reads from a stage or image. */
 function addTriggers(conversion: Conversion, stage: StageNode): boolean {
-  if (stage.dispatched || stage.onBuildDone || (!stage.base && !stage.resolved)) return false;
-  stage.onBuildDone = true;
-  const fromBase =
-    stage.base?.commands.flatMap(({ instruction }) => (instruction.kind === 'onbuild' ? [instruction.expression] : [])) ?? [];
-  const expressions = [...(stage.base ? [] : (stage.image.config.OnBuild ?? [])), ...fromBase];
-  delete stage.image.config.OnBuild;
-  if (expressions.length === 0) return false;
-  conversion.triggers.count += expressions.length;
-  if (conversion.triggers.count > MAX_TRIGGERS) {
-    throw new KilnError(
-      'KILN_DOCKERFILE_TOO_COMPLEX',
-      `the ONBUILDs of all bases together are more than ${MAX_TRIGGERS} instructions`,
-      {
-        place: placeOf(stage.errorRange),
-        hint: 'write what they do into one stage, and build the others on that',
-      },
-    );
-  }
-  const commands = triggersOf(expressions, stage.baseName, stage.errorRange).map((i) =>
-    toCommand(i, conversion.stages, conversion.words, true),
+  const { life } = stage;
+  const base = life.kind === 'resolved' ? life.base : undefined;
+  if (!base && !(life.kind === 'linked' && stage.base)) return false;
+  const { commands: own, deps } = readsOf(stage);
+  const expressions = base ? (base.image.config.OnBuild ?? []) : triggersIn(stage.base);
+  delete base?.image.config.OnBuild;
+  countTriggers(conversion, stage, expressions.length);
+  const triggers = triggersOf(expressions, base?.name ?? stage.baseName, stage.errorRange);
+  const added = link(
+    triggers.map((one) => toCommand(one, conversion.stages, conversion.words, true)),
+    conversion.stages,
   );
-  for (const command of commands) addDependencies(stage, command, conversion.stages);
-  stage.commands = [...commands, ...stage.commands];
-  stage.total += commands.length;
-  return commands.some((command) => command.sources.length > 0);
+  stage.steps.total += added.commands.length;
+  stage.life = { kind: 'ready', base, commands: [...added.commands, ...own], deps: new Map([...deps, ...added.deps]) };
+  return added.deps.size > 0;
+}
+
+/** The ONBUILDs that a stage of the file has. */
+function triggersIn(base: StageNode | undefined): readonly string[] {
+  const commands = base ? readsOf(base).commands : [];
+  return commands.flatMap(({ instruction }) => (instruction.kind === 'onbuild' ? [instruction.expression] : []));
+}
+
+function countTriggers({ triggers }: Conversion, stage: StageNode, more: number): void {
+  triggers.count += more;
+  if (triggers.count <= MAX_TRIGGERS) return;
+  throw new KilnError(
+    'KILN_DOCKERFILE_TOO_COMPLEX',
+    `the ONBUILDs of all bases together are more than ${MAX_TRIGGERS} instructions`,
+    {
+      place: placeOf(stage.errorRange),
+      hint: 'write what they do into one stage, and build the others on that',
+    },
+  );
 }

@@ -12,13 +12,14 @@ import { Findings } from './checks.ts';
 import { platformOfImage } from './contexts.ts';
 import { type Conversion, followPaths } from './conversion.ts';
 import { wordExpansion } from './expansion.ts';
-import { cloneImage, DEFAULT_PATH, finishImage, type Image, setEnv, setLabels } from './image.ts';
+import { DEFAULT_PATH, finishImage, type Image, setEnv, setLabels } from './image.ts';
 import { lowerStep } from './lower-step.ts';
 import { type Outline, outlineOf } from './outline.ts';
 import { placed } from './placed.ts';
 import { setWorkdir } from './settings.ts';
-import type { StageNode } from './stage.ts';
+import type { StageLife, StageNode, StageWork } from './stage.ts';
 import { splitEnv } from './stage-state.ts';
+import { inheritedWork, workOn } from './stage-work.ts';
 import { findTarget, linkStages, listStages } from './stages.ts';
 import { tellDroppedCmd, warnManyLayers, warnOtherPlatform } from './surprises.ts';
 import type { Warn } from './warn.ts';
@@ -78,17 +79,19 @@ async function lowerStages(conversion: Conversion, which: 'target' | 'all'): Pro
   await checkBaseNames(conversion);
   const needed = await resolveBases(conversion, which === 'all' ? stages.all.filter((stage) => stage.registered) : [target]);
   request.signal.throwIfAborted();
-  for (const stage of stages.all) if (needed.has(stage) && !stage.dispatched) lowerStage(conversion, stage);
+  for (const stage of stages.all) if (needed.has(stage) && stage.life.kind === 'ready') lowerStage(conversion, stage, stage.life);
   return target;
 }
 
-function resultOf(conversion: Conversion, target: StageNode): TargetResult {
+function resultOf(conversion: Conversion, { life }: StageNode): TargetResult {
+  if (life.kind !== 'lowered') throw new Error(`the target is not lowered: ${life.kind}`);
+  const target = life.work;
   // The result is read as a whole.
   target.paths.add('/');
   const { tree } = target.state;
   const image = finish(conversion, target.image);
   warnOtherPlatform(conversion, target);
-  warnManyLayers(conversion, target, image);
+  warnManyLayers(conversion, target, life.commands, image);
   return {
     platform: conversion.implicitTarget ? platformOfImage(image) : conversion.target,
     edge: tree && seal(tree, conversion.target, graphScale()),
@@ -165,30 +168,25 @@ function warnInvalidDefaults(dockerfile: Dockerfile, predefined: ReadonlyMap<str
   }
 }
 
-function lowerStage(conversion: Conversion, stage: StageNode): void {
-  if (stage.base) inherit(stage, stage.base);
-  stage.dispatched = true;
-  stage.platform ??= conversion.target;
-  placed(placeOf(stage.errorRange), () => startStage(conversion, stage));
+function lowerStage(conversion: Conversion, stage: StageNode, ready: Extract<StageLife, { kind: 'ready' }>): void {
+  const { base, commands, deps } = ready;
+  const begun = base ? workOn(stage, base) : inheritedWork(stage, loweredWork(stage.base));
+  const work: StageWork = { ...begun, platform: begun.platform ?? conversion.target };
+  placed(placeOf(stage.errorRange), () => startStage(conversion, work));
   if (stage.range) conversion.reached(stage.range);
-  for (const command of stage.commands) lowerStep(conversion, stage, command);
-  tellDroppedCmd(conversion, stage);
+  for (const command of commands) lowerStep(conversion, work, command);
+  tellDroppedCmd(conversion, work);
+  stage.life = { kind: 'lowered', work, commands, deps };
 }
 
-/** FROM a stage: all it has, but its ONBUILD triggers, which have become instructions. */
-function inherit(stage: StageNode, base: StageNode): void {
-  stage.state = base.state;
-  stage.platform = base.platform;
-  stage.image = cloneImage(base.image);
-  delete stage.image.config.OnBuild;
-  stage.baseImage = base.baseImage;
-  stage.paths = base.paths;
-  stage.workdirSet = base.workdirSet;
-  stage.buildArgs = base.buildArgs;
+/** Stages are lowered in their order, and a FROM names one above it. */
+function loweredWork(base: StageNode | undefined): StageWork {
+  if (base?.life.kind !== 'lowered') throw new Error('a stage is lowered before its base');
+  return base.life.work;
 }
 
 /** Environment, directory and user of the base's config. */
-function startStage({ request }: Conversion, stage: StageNode): void {
+function startStage({ request }: Conversion, stage: StageWork): void {
   const { config } = stage.image;
   if (!stage.image.env.has('PATH') && stage.platform?.os !== 'windows') setEnv(stage.image, ...splitEnv(DEFAULT_PATH));
   stage.state = { ...stage.state, env: stage.state.env.over(stage.image.env) };

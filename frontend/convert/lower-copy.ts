@@ -14,7 +14,7 @@ import { chownOf } from './owner.ts';
 import { base, destination, join, sourcePath } from './paths.ts';
 import { gitTree } from './remote.ts';
 import type { Step } from './step.ts';
-import { instructionText, stepName } from './step-names.ts';
+import { instructionText, nameOfStep } from './step-names.ts';
 import { warnChmod, warnExclude, warnLinkedTmp } from './surprises.ts';
 
 /** COPY and ADD with everything expanded. */
@@ -39,13 +39,13 @@ export function lowerCopy(step: Step, instruction: CopyInstruction | AddInstruct
   const { env } = stage.state;
   // The login in a URL is for its server alone: not for progress, logs and records.
   const text = redactUrl(instructionText(instruction.original, conversion.words, env, 'plain'));
-  const name = stepName(stage, text, conversion.showPlatform, stage.platform, env);
+  const name = nameOfStep(step, text);
   const steps = [
     ...plan.sources.map((source) => lowerSource(step, plan, source, name)),
     ...instruction.heredocs.map((h) => lowerHeredoc(step, plan, h)),
   ];
   const owned = plan.chown === '' ? steps : steps.map((one) => ({ ...one, owner: chownOf(plan.chown) }));
-  const note: Note = { name, ignoreCache: stage.ignoreCache, locations: [instruction.range] };
+  const note: Note = { name, ignoreCache: stage.node.ignoreCache, locations: [instruction.range] };
   const tree =
     instruction.flags.link && plan.chmod === '' ? linked(step, owned, note, text) : fileChanges(stage.state.tree, owned, note);
   stage.state = { ...stage.state, tree };
@@ -80,12 +80,16 @@ function planCopy(step: Step, instruction: CopyInstruction | AddInstruction): Co
 function fromTree({ stage, command, conversion }: Step, from: string | undefined): DraftEdge | undefined {
   const [source] = command.sources;
   if (!source) return conversion.context;
-  if (!source.dispatched) {
-    throw new KilnError('KILN_STAGE_ORDER', `stage ${from} comes after stage ${stage.label || '0'}, which copies from it`, {
-      hint: 'move the stage that is copied from above the one that copies',
-    });
+  if (source.life.kind !== 'lowered') {
+    throw new KilnError(
+      'KILN_STAGE_ORDER',
+      `stage ${from} comes after stage ${stage.node.steps.label || '0'}, which copies from it`,
+      {
+        hint: 'move the stage that is copied from above the one that copies',
+      },
+    );
   }
-  return source.state.tree;
+  return source.life.work.state.tree;
 }
 
 function checkChecksum(checksum: string, isAdd: boolean, sources: readonly string[]): void {
@@ -201,12 +205,11 @@ function lowerHeredoc(step: Step, plan: CopyPlan, heredoc: Heredoc): FileChange 
 
 /** The copy as a layer of its own that does not depend on what is below it. */
 function linked(step: Step, steps: readonly FileChange[], note: Note, text: string): DraftEdge | undefined {
-  const { stage, conversion } = step;
-  const { env } = stage.state;
+  const { stage } = step;
   // Both vertices are one step to the user.
   const again = (what: string): string => {
-    stage.shown--;
-    return stepName(stage, what, conversion.showPlatform, stage.platform, env);
+    stage.node.steps.shown--;
+    return nameOfStep(step, what);
   };
   const group = { id: groupId(step), name: again(text) };
   const layer = fileChanges(undefined, steps, { ...note, progressGroup: { ...group, weak: true } });
@@ -218,8 +221,8 @@ function groupId({ stage, conversion, command }: Step): string {
     conversion.target.os,
     conversion.target.architecture,
     conversion.target.variant,
-    stage.label,
-    stage.shown,
+    stage.node.steps.label,
+    stage.node.steps.shown,
     command.instruction.original,
   ];
   return digestOf(JSON.stringify(parts)).slice(7, 32);
@@ -242,6 +245,6 @@ function historyText({ isAdd, instruction, chown, chmod, sources, dest }: CopyPl
 /** Notes what is read of the context, or of the stage that is copied from. */
 function notePaths({ command, conversion }: Step, { isAdd, sources }: CopyPlan): void {
   const [stage] = command.sources;
-  const paths = stage ? stage.paths : conversion.contextPaths;
+  const paths = stage?.life.kind === 'lowered' ? stage.life.work.paths : conversion.contextPaths;
   for (const source of sources) if (!isAdd || !/^https?:\/\//.test(source)) paths.add(join('/', source));
 }

@@ -8,9 +8,9 @@ import { commit } from './image.ts';
 import { lowerMounts } from './mounts.ts';
 import { join } from './paths.ts';
 import { withShell } from './settings.ts';
-import type { StageNode } from './stage.ts';
+import type { StageWork } from './stage.ts';
 import type { Step } from './step.ts';
-import { heredocSummary, instructionText, stepName } from './step-names.ts';
+import { heredocSummary, instructionText, nameOfStep } from './step-names.ts';
 
 /** RUN: one exec on the stage's tree. */
 export function lowerRun(step: Step, instruction: RunInstruction): void {
@@ -41,9 +41,9 @@ export function lowerRun(step: Step, instruction: RunInstruction): void {
     security: securityOf(step, instruction),
     devices: devicesOf(step, instruction),
     note: {
-      name: stepName(stage, text, conversion.showPlatform, state.platform, state.env),
+      name: nameOfStep(step, text, state.platform),
       command: instruction.original,
-      ignoreCache: stage.ignoreCache,
+      ignoreCache: stage.node.ignoreCache,
       locations: [instruction.range],
     },
   });
@@ -60,7 +60,7 @@ interface RunCommand {
 
 const ONLY_HEREDOC = /^\d*<<-?[^<\s]+$/;
 
-function commandOf(stage: StageNode, { command, heredocs }: RunInstruction): RunCommand {
+function commandOf(stage: StageWork, { command, heredocs }: RunInstruction): RunCommand {
   if (command.form === 'exec') return { args: command.args, mounts: [], suffix: '' };
   const [heredoc] = heredocs;
   if (!heredoc) return { args: withShell(stage, command.text), mounts: [], suffix: '' };
@@ -130,7 +130,7 @@ function devicesOf(step: Step, { devices }: RunInstruction) {
 }
 
 /** The command as history shows it: `|2 A=1 B=2 /bin/sh -c make`, with the ARGs declared so far. */
-function historyText({ buildArgs, state }: StageNode, args: readonly string[]): string {
+function historyText({ buildArgs, state }: StageWork, args: readonly string[]): string {
   const shown = buildArgs.entries().map(([key, value]) => `${key}=${state.env.get(key) ?? value ?? ''}`);
   return [...(shown.length > 0 ? [`|${shown.length}`, ...shown] : []), ...args].join(' ');
 }

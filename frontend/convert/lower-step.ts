@@ -7,13 +7,12 @@ import { lowerRun } from './lower-run.ts';
 import { inTrigger } from './onbuild.ts';
 import { placed } from './placed.ts';
 import * as settings from './settings.ts';
-import type { LinkedInstruction, StageNode } from './stage.ts';
+import type { LinkedInstruction, StageWork } from './stage.ts';
 import type { Step } from './step.ts';
 
 /** Lowers one instruction: changes the stage's state and image, and adds its line to the history. */
-export function lowerStep(conversion: Conversion, stage: StageNode, command: LinkedInstruction): void {
+export function lowerStep(conversion: Conversion, stage: StageWork, command: LinkedInstruction): void {
   const { instruction } = command;
-  stage.onBuildStep = command.isOnBuild;
   const step: Step = {
     conversion,
     stage,
@@ -59,7 +58,7 @@ function dispatch<K extends StageInstruction['kind']>(step: Step, instruction: E
 
 function warnUndefined(
   conversion: Conversion,
-  stage: StageNode,
+  stage: StageWork,
   instruction: StageInstruction,
   unmatched: ReadonlySet<string>,
 ): void {

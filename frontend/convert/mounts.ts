@@ -26,7 +26,7 @@ export function lowerMounts(step: Step, { mounts: flags, range }: RunInstruction
   const ssh: ExecSsh[] = [];
   for (const [i, flag] of flags.entries()) {
     const mount = placed(flag.place, () => readMount(flag, step.expand));
-    const { outline } = step.stage;
+    const { outline } = step.stage.node;
     if (mount.type === 'secret') {
       const secret = lowerSecret(mount);
       secrets.push(secret);
@@ -282,15 +282,15 @@ function sourceTree({ conversion }: Step, spec: MountSpec, source: StageNode | u
     return conversion.context;
   }
   if (spec.from === '' || !source) return undefined;
-  if (!source.dispatched) {
+  if (source.life.kind !== 'lowered') {
     throw mountError(
       spec,
       `stage ${spec.from} comes after this instruction`,
       'move the stage that is mounted from above this one',
     );
   }
-  source.paths.add(path);
-  return source.state.tree;
+  source.life.work.paths.add(path);
+  return source.life.work.state.tree;
 }
 
 /** A cache with an owner or mode starts from a directory made so. */

@@ -10,10 +10,10 @@ import { addPorts, addVolumes, commit, setEnv, setLabels } from './image.ts';
 import { chownOf, createdTime } from './owner.ts';
 import { isAbsolute, workingDirectory } from './paths.ts';
 import { signalNumber } from './signals.ts';
-import type { StageNode } from './stage.ts';
+import type { StageWork } from './stage.ts';
 import { withEnv } from './stage-state.ts';
 import type { Step } from './step.ts';
-import { instructionText, stepName } from './step-names.ts';
+import { instructionText, nameOfStep } from './step-names.ts';
 import { warnDroppedCmd } from './surprises.ts';
 
 /* The instructions that set something of the image, and WORKDIR, which also makes its directory. */
@@ -41,9 +41,9 @@ export function lowerArg(step: Step, { args, range }: ins.ArgInstruction): void 
     const found = conversion.request.buildArgs.get(key) ?? (value === undefined ? inherited : step.expand(value));
     if (found !== undefined && !NOT_IN_ENV.has(key)) stage.state = withEnv(stage.state, [[key, found]]);
     stage.buildArgs = stage.buildArgs.with(key, found);
-    stage.outline.used.add(key);
+    stage.node.outline.used.add(key);
     // One that takes its value from before the first FROM is that one.
-    if (inherited === undefined) stage.outline.args.set(key, { value: found ?? '', description: docComment, range });
+    if (inherited === undefined) stage.node.outline.args.set(key, { value: found ?? '', description: docComment, range });
     shown.push(found === undefined ? key : `${key}=${found}`);
   }
   remember(step, `ARG ${shown.join(' ')}`);
@@ -60,7 +60,7 @@ const DEFAULT_SHELL = ['/bin/sh', '-c'];
 const WINDOWS_SHELL = ['cmd', '/S', '/C'];
 
 /** The command line that runs `text`. */
-export function withShell(stage: StageNode, text: string): string[] {
+export function withShell(stage: StageWork, text: string): string[] {
   const own = stage.image.config.Shell ?? [];
   const shell = own.length > 0 ? own : stage.image.os === 'windows' ? WINDOWS_SHELL : DEFAULT_SHELL;
   return [...shell, text];
@@ -183,7 +183,7 @@ export function lowerMaintainer(step: Step, { maintainer }: ins.MaintainerInstru
 }
 
 /** An absolute path of a Windows target: `C:\\app` or `\\app`. */
-function isWindowsPath({ platform }: StageNode, path: string): boolean {
+function isWindowsPath({ platform }: StageWork, path: string): boolean {
   return platform?.os === 'windows' && /^(?:[a-z]:)?[\\/]/i.test(path);
 }
 
@@ -203,7 +203,7 @@ export function lowerWorkdir(step: Step, instruction: ins.WorkdirInstruction): v
     return;
   }
   const text = instructionText(instruction.original, conversion.words, env, 'plain');
-  const name = stepName(stage, text, conversion.showPlatform, stage.platform, env);
+  const name = nameOfStep(step, text);
   const mkdir = { path: cleanPath(dir), mode: 0o755, makeParents: true, timestamp: createdTime(conversion) };
   const owner = stage.image.config.User ? chownOf(stage.image.config.User) : undefined;
   const tree = fileChanges(stage.state.tree, [{ kind: 'mkdir', mkdir, owner }], { name, locations: [instruction.range] });
@@ -214,7 +214,7 @@ export function lowerWorkdir(step: Step, instruction: ins.WorkdirInstruction): v
 /** What the kernel takes for a path, without the NUL at its end. */
 const MAX_PATH = 4095;
 
-export function setWorkdir(stage: StageNode, path: string): void {
+export function setWorkdir(stage: StageWork, path: string): void {
   const dir = workingDirectory(stage.image.config.WorkingDir ?? '', path);
   if (Buffer.byteLength(dir) > MAX_PATH)
     throw new KilnError('KILN_CWD', `the working directory is longer than ${MAX_PATH} bytes, which no process can be in`, {

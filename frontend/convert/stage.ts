@@ -3,10 +3,63 @@ import type { Platform } from '../../base/platform.ts';
 import type { SourceRange } from '../../solver/llb/graph.ts';
 import type { NamedContext } from '../frontend.ts';
 import type { Instruction, StageInstruction } from '../instructions.ts';
-import { emptyImage, type Image } from './image.ts';
+import type { Image } from './image.ts';
 import { newStageOutline, type StageOutline } from './stage-outline.ts';
-import { emptyState, type StageState } from './stage-state.ts';
-import { Versions } from './versions.ts';
+import type { StageState } from './stage-state.ts';
+import type { Versions } from './versions.ts';
+
+/**
+ * # A stage
+ *
+ * It is made for each FROM, and for each image or context that COPY `--from` or a mount's `from` names without there being such a stage
+ * (`registered` false): those have no instructions. What FROM says of it stays as it is; what becomes of it is its `life`.
+ */
+export interface StageNode {
+  /** Lower-case name after AS. */
+  readonly name: string | undefined;
+  /** What FROM says, expanded. */
+  readonly baseName: string;
+  /** The stage that FROM names, if it is one. */
+  readonly base: StageNode | undefined;
+  /** What the caller gives in its place. */
+  readonly namedContext: FoundContext | undefined;
+  /** `--platform`. */
+  readonly platform: Platform | undefined;
+  readonly instructions: readonly StageInstruction[];
+  /** The FROM line as written; empty for an image that has none. */
+  readonly original: string;
+  readonly range: SourceRange | undefined;
+  /** Where an error about its base is shown. */
+  readonly errorRange: SourceRange;
+  readonly registered: boolean;
+  readonly ignoreCache: boolean;
+  readonly steps: StepCount;
+  /** What the caller can give to it, for `--call=outline`. */
+  readonly outline: StageOutline;
+  /** Paths that others read of it; matters when it is a local context. */
+  readonly paths: Set<string>;
+  life: StageLife;
+}
+
+/** The states that a stage goes through, in this order. */
+export type StageLife =
+  /** Its FROM is read. */
+  | { readonly kind: 'listed' }
+  /** It is known which stages its instructions read. */
+  | ({ readonly kind: 'linked' } & Reads)
+  /** It is known what its base is, which may bring triggers. A stage that is built on a stage skips this. */
+  | ({ readonly kind: 'resolved'; readonly base: ResolvedBase } & Reads)
+  /** The triggers of its base are instructions of its own. `base` is undefined for what is built on a stage. */
+  | ({ readonly kind: 'ready'; readonly base: ResolvedBase | undefined } & Reads)
+  /** All its instructions are lowered: others may read it. What has none is so as soon as its base is known. */
+  | ({ readonly kind: 'lowered'; readonly work: StageWork } & Reads);
+
+/** What a stage reads, besides its base. */
+export interface Reads {
+  readonly commands: readonly LinkedInstruction[];
+  /** Stages it copies or mounts from, with the first instruction that says so. */
+  readonly deps: ReadonlyMap<StageNode, Instruction>;
+}
 
 /** One instruction of a stage with the stages it reads from. */
 export interface LinkedInstruction {
@@ -16,57 +69,41 @@ export interface LinkedInstruction {
   readonly isOnBuild: boolean;
 }
 
-/**
- * A stage while it is being lowered. It is made for each FROM, and for each image or context that COPY `--from` or a mount's `from`
- * names without there being such a stage (`registered` false): those have no instructions.
- */
-export interface StageNode {
-  /** Lower-case name after AS. */
-  readonly name: string | undefined;
-  /** What FROM says, expanded. Replaced by the full image name once that is known. */
-  baseName: string;
-  readonly instructions: readonly StageInstruction[];
-  /** The FROM line as written; empty for an image that has none. */
-  readonly original: string;
-  readonly range: SourceRange | undefined;
-  /** Where an error about its base is shown. */
-  readonly errorRange: SourceRange;
-  readonly registered: boolean;
-  /** `--platform`, then the platform that was found for the base. */
-  platform: Platform | undefined;
-  namedContext: FoundContext | undefined;
-  /** The stage that FROM names, if it is one. */
-  base: StageNode | undefined;
-  /** Stages it copies or mounts from, with the first instruction that says so. */
-  readonly deps: Map<StageNode, Instruction>;
-  commands: LinkedInstruction[];
+/** An image, a named context or the empty tree, as a stage begins with it. */
+export interface ResolvedBase {
+  /** The full name with its digest, where it has one. */
+  readonly name: string;
+  readonly platform: Platform | undefined;
+  readonly state: StageState;
+  readonly image: Image;
+  /** The image's own config. */
+  readonly config: ImageConfig | undefined;
+}
 
+/** What the instructions of a stage change, one after the other. */
+export interface StageWork {
+  readonly node: StageNode;
+  /** That of its base, else `--platform`. */
+  readonly platform: Platform | undefined;
+  state: StageState;
+  readonly image: Image;
+  readonly baseImage: ImageConfig | undefined;
+  /** The ARGs declared so far, for the history of RUN. */
+  buildArgs: Versions<string | undefined>;
+  /** Those of the stage at the bottom: what is built on a local context reads the context. */
+  readonly paths: Set<string>;
+  workdirSet: boolean;
+  /** The ENTRYPOINT that took away a CMD which an earlier stage of the file gives, and the line of that CMD. */
+  droppedCmd: { readonly at: SourceRange; readonly given: number } | undefined;
+  readonly seen: Map<'cmd' | 'entrypoint' | 'healthcheck', SourceRange>;
+}
+
+/** Which step of which stage it is. */
+export interface StepCount {
   /** What names show in brackets; empty when there is only one stage. */
   label: string;
   total: number;
   shown: number;
-  /** The step being lowered comes from an ONBUILD. */
-  onBuildStep: boolean;
-  ignoreCache: boolean;
-
-  resolved: boolean;
-  onBuildDone: boolean;
-  /** All its instructions have been lowered: others may read it. */
-  dispatched: boolean;
-
-  state: StageState;
-  image: Image;
-  baseImage: ImageConfig | undefined;
-  /** The ARGs declared so far, for the history of RUN. */
-  buildArgs: Versions<string | undefined>;
-  /** Paths that others read of this stage; matters when it is a local context. Shared with the base stage. */
-  paths: Set<string>;
-  workdirSet: boolean;
-  /** What the caller can give to it, for `--call=outline`. */
-  readonly outline: StageOutline;
-  /** The ENTRYPOINT that took away a CMD which an earlier stage of the file gives, and the line of that CMD. */
-  droppedCmd: { readonly at: SourceRange; readonly given: number } | undefined;
-  readonly seen: Map<'cmd' | 'entrypoint' | 'healthcheck', SourceRange>;
 }
 
 /** A named context under the name it was found by, which may end in `::platform`. */
@@ -75,34 +112,18 @@ export interface FoundContext {
   readonly context: NamedContext;
 }
 
-type Described = Pick<
-  StageNode,
-  'name' | 'baseName' | 'instructions' | 'original' | 'range' | 'errorRange' | 'registered' | 'label'
->;
+type Described = Omit<StageNode, 'steps' | 'outline' | 'paths' | 'life'>;
 
-export function newStage(described: Described, target: Platform): StageNode {
-  return {
-    ...described,
-    platform: undefined,
-    namedContext: undefined,
-    base: undefined,
-    deps: new Map(),
-    commands: [],
-    total: 0,
-    shown: 0,
-    onBuildStep: false,
-    ignoreCache: false,
-    resolved: false,
-    onBuildDone: false,
-    dispatched: false,
-    state: emptyState(undefined),
-    image: emptyImage(target),
-    baseImage: undefined,
-    buildArgs: Versions.of('stays'),
-    paths: new Set(),
-    workdirSet: false,
-    outline: newStageOutline(),
-    droppedCmd: undefined,
-    seen: new Map(),
-  };
+export function newStage(described: Described, label: string, total: number): StageNode {
+  const steps = { label, total, shown: 0 };
+  // What has no instructions reads nothing.
+  const life: StageLife = described.registered ? { kind: 'listed' } : { kind: 'linked', commands: [], deps: new Map() };
+  return { ...described, steps, outline: newStageOutline(), paths: new Set(), life };
 }
+
+/** What a stage reads as far as it is known. */
+export function readsOf({ life }: StageNode): Reads {
+  return life.kind === 'listed' ? NO_READS : { commands: life.commands, deps: life.deps };
+}
+
+const NO_READS: Reads = { commands: [], deps: new Map() };

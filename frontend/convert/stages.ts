@@ -7,8 +7,8 @@ import type { Dockerfile, Instruction, Stage, StageInstruction } from '../instru
 import { placeOf } from '../problem.ts';
 import { findContext } from './contexts.ts';
 import { placed } from './placed.ts';
-import { type LinkedInstruction, newStage, type StageNode } from './stage.ts';
-import { StageList } from './stage-list.ts';
+import { type LinkedInstruction, newStage, type Reads, readsOf, type StageNode } from './stage.ts';
+import { StageList, unregisteredStage } from './stage-list.ts';
 import type { Warn } from './warn.ts';
 import { type ExpandedWord, emptyEnv, type Words } from './words.ts';
 
@@ -22,7 +22,7 @@ export interface FromScope {
 
 /** The stages of the file with their bases found, FROM expanded and steps counted. */
 export function listStages(dockerfile: Dockerfile, scope: FromScope): StageList {
-  const list = new StageList(scope.target);
+  const list = new StageList();
   const declared = new Set([...scope.globals.keys(), ...dockerfile.globalArgs.flatMap((i) => i.args.map((a) => a.key))]);
   for (const [index, stage] of dockerfile.stages.entries())
     placed(placeOf(stage.from.range), () => addStage(list, stage, index, declared, scope));
@@ -43,26 +43,29 @@ function addStage(
       hint: 'declare the ARG before the first FROM and give it a default, or pass it with --build-arg',
     });
   }
-  const described = { name: from.name, baseName: image.result, instructions, original: from.original, registered: true };
-  const node = newStage(
-    { ...described, range: from.range, errorRange: from.range, label: from.name ?? `stage-${index}` },
-    scope.target,
-  );
-  for (const name of image.matched) node.outline.used.add(name);
-  if (from.platform !== undefined) {
-    const platform = stagePlatform(from.platform, from.name ?? '', from.range, declared, scope);
-    node.platform = platform.platform;
-    for (const name of platform.matched) node.outline.used.add(name);
-  }
-  node.namedContext = from.name === undefined ? undefined : findContext(scope.request, from.name, node.platform ?? scope.target);
+  const platform =
+    from.platform === undefined ? undefined : stagePlatform(from.platform, from.name ?? '', from.range, declared, scope);
+  const namedContext =
+    from.name === undefined ? undefined : findContext(scope.request, from.name, platform?.platform ?? scope.target);
+  const base = namedContext ? undefined : list.baseNamed(image.result);
+  const described = {
+    name: from.name,
+    baseName: image.result,
+    base,
+    namedContext,
+    platform: platform?.platform,
+    instructions,
+    original: from.original,
+    range: from.range,
+    errorRange: from.range,
+    registered: true,
+    ignoreCache: !namedContext && isNoCache(scope.request.noCache, from.name),
+  };
+  const ownBase = image.result !== 'scratch' && !base ? 1 : 0;
+  const counted = ownBase + instructions.filter((i) => ['add', 'copy', 'run', 'workdir'].includes(i.kind)).length;
+  const node = newStage(described, from.name ?? `stage-${index}`, namedContext ? 0 : counted);
+  for (const name of [...image.matched, ...(platform?.matched ?? [])]) node.outline.used.add(name);
   list.add(node);
-  if (node.namedContext) {
-    node.base = undefined;
-    return;
-  }
-  const ownBase = node.baseName !== 'scratch' && !node.base ? 1 : 0;
-  node.total = ownBase + instructions.filter((i) => ['add', 'copy', 'run', 'workdir'].includes(i.kind)).length;
-  node.ignoreCache = isNoCache(scope.request.noCache, from.name);
 }
 
 function isNoCache(noCache: FrontendRequest['noCache'], name: string | undefined): boolean {
@@ -137,19 +140,24 @@ export function findTarget(list: StageList, target: string | undefined): StageNo
 /** Finds what each instruction of each stage reads. Throws KILN_STAGE_CYCLE when stages read each other in a circle. */
 export function linkStages(list: StageList, words: Words): void {
   for (const stage of [...list.all]) {
-    stage.commands = stage.instructions.map((instruction) => toCommand(instruction, list, words));
-    for (const command of stage.commands) addDependencies(stage, command, list);
+    const commands = stage.instructions.map((instruction) => toCommand(instruction, list, words));
+    stage.life = { kind: 'linked', ...link(commands, list) };
   }
   refuseCycles(list.all);
   // A name in brackets tells stages apart; with one there is nothing to tell.
-  if (list.all.length === 1) for (const stage of list.all) stage.label = '';
+  if (list.all.length === 1) for (const { steps } of list.all) steps.label = '';
 }
 
-export function addDependencies(stage: StageNode, command: LinkedInstruction, list: StageList): void {
-  for (const source of command.sources) {
-    stage.deps.set(source, command.instruction);
-    if (!source.registered) list.add(source);
+/** What instructions read. Images and contexts among it that are no stages join the list. */
+export function link(commands: readonly LinkedInstruction[], list: StageList): Reads {
+  const deps = new Map<StageNode, Instruction>();
+  for (const { sources, instruction } of commands) {
+    for (const source of sources) {
+      deps.set(source, instruction);
+      if (!source.registered) list.add(source);
+    }
   }
+  return { commands, deps };
 }
 
 export function toCommand(instruction: StageInstruction, list: StageList, words: Words, isOnBuild = false): LinkedInstruction {
@@ -161,13 +169,13 @@ function sourcesOf(instruction: StageInstruction, list: StageList, words: Words)
     return instruction.mounts.map((mount) => {
       const from = mount.fields.find((field) => field.key.toLowerCase() === 'from')?.value || 'scratch';
       if (/\$./.test(from)) throw noVariable("a mount's from");
-      return list.find(from) ?? list.unregistered(from, instruction.range, undefined);
+      return list.find(from) ?? unregisteredStage(from, instruction.range, undefined);
     });
   }
   const from = instruction.kind === 'copy' ? instruction.flags.from : undefined;
   if (!from) return [];
   if (words.word(from, emptyEnv).result !== from) throw noVariable('--from');
-  if (!/^[+-]?\d+$/.test(from)) return [list.find(from) ?? list.unregistered(from, instruction.range, instruction.range)];
+  if (!/^[+-]?\d+$/.test(from)) return [list.find(from) ?? unregisteredStage(from, instruction.range, instruction.range)];
   const stage = list.all[Number(from)];
   if (!stage)
     throw new KilnError('KILN_STAGE_INDEX', `there is no stage number ${from}`, {
@@ -199,7 +207,7 @@ function refuseCycles(stages: readonly StageNode[]): void {
   const enter = (stage: StageNode) => {
     done.add(stage);
     onPath.set(stage, path.length);
-    path.push({ stage, deps: stage.deps.entries(), reads: undefined });
+    path.push({ stage, deps: readsOf(stage).deps.entries(), reads: undefined });
   };
   for (const first of stages) {
     if (!done.has(first)) enter(first);
@@ -221,7 +229,7 @@ function refuseCycles(stages: readonly StageNode[]): void {
 
 function cycleError(circle: readonly { readonly stage: StageNode; readonly reads: Instruction }[]): KilnError {
   const [first] = circle;
-  const names = [...circle, first!].map(({ stage }) => stage.label || '0');
+  const names = [...circle, first!].map(({ stage }) => stage.steps.label || '0');
   return new KilnError('KILN_STAGE_CYCLE', `stage ${names[0]} depends on itself: ${names.join(' reads ')}`, {
     place: placeOf(first!.reads.range),
     hint: 'put what both need into a stage of its own, above them',
@@ -236,7 +244,7 @@ export function reachable(stages: readonly StageNode[]): Set<StageNode> {
     if (found.has(next)) continue;
     found.add(next);
     if (next.base) open.push(next.base);
-    open.push(...next.deps.keys());
+    open.push(...readsOf(next).deps.keys());
   }
   return found;
 }

@@ -1,22 +1,31 @@
 import { formatPlatformInFull, normalisePlatform, type Platform, parsePlatform } from '../../base/platform.ts';
-import type { StageNode } from './stage.ts';
+import type { StepCount } from './stage.ts';
+import type { Step } from './step.ts';
 import type { Env, WordMode, Words } from './words.ts';
 
-/** Puts `[stage 2/3] ` before what a step does, and counts the step. `showPlatform` when several platforms are built. */
-export function stepName(
-  stage: StageNode,
-  what: string,
-  showPlatform: boolean,
-  platform: Platform | undefined,
-  env: Env,
-): string {
-  if (stage.total === 0) return what;
-  stage.shown++;
+export interface NamedStep {
+  /** Several platforms are built. */
+  readonly showPlatform: boolean;
+  readonly platform: Platform | undefined;
+  readonly env: Env;
+  /** It comes from an ONBUILD. */
+  readonly isOnBuild?: boolean;
+}
+
+/** Puts `[stage 2/3] ` before what a step does, and counts the step. */
+export function stepName(count: StepCount, what: string, { showPlatform, platform, env, isOnBuild }: NamedStep): string {
+  if (count.total === 0) return what;
+  count.shown++;
   const shownPlatform = showPlatform && platform ? `${formatPlatformInFull(platform)}${crossTarget(platform, env)} ` : '';
-  const label = stage.label ? `${stage.label} ` : '';
-  const number = String(stage.shown).padStart(String(stage.total).length);
-  const onBuild = stage.onBuildStep ? 'ONBUILD ' : '';
-  return `[${shownPlatform}${label}${number}/${stage.total}] ${onBuild}${what}`;
+  const label = count.label ? `${count.label} ` : '';
+  const number = String(count.shown).padStart(String(count.total).length);
+  return `[${shownPlatform}${label}${number}/${count.total}] ${isOnBuild ? 'ONBUILD ' : ''}${what}`;
+}
+
+/** The name of an instruction's step. */
+export function nameOfStep({ stage, conversion, command }: Step, what: string, platform = stage.platform): string {
+  const { showPlatform } = conversion;
+  return stepName(stage.node.steps, what, { showPlatform, platform, env: stage.state.env, isOnBuild: command.isOnBuild });
 }
 
 /** `->arm64` when the stage's environment says that it builds for another platform than its own. */

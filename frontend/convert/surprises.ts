@@ -2,7 +2,7 @@ import type { ImageConfig } from '../../base/oci.ts';
 import { formatPlatform } from '../../base/platform.ts';
 import type { AddInstruction, CopyInstruction } from '../instructions.ts';
 import type { Conversion } from './conversion.ts';
-import type { StageNode } from './stage.ts';
+import type { LinkedInstruction, StageWork } from './stage.ts';
 import type { Step } from './step.ts';
 
 /* Lines that build as they do with Docker, and surprise whoever uses the image. Each of these says so in a word. */
@@ -12,14 +12,19 @@ const MOST_LAYERS = 127;
 const MAKES_LAYER: ReadonlySet<string> = new Set(['run', 'copy', 'add', 'workdir']);
 
 /** At the instruction of the target that makes one layer too many, or at its FROM. */
-export function warnManyLayers({ warn }: Conversion, target: StageNode, image: ImageConfig): void {
+export function warnManyLayers(
+  { warn }: Conversion,
+  target: StageWork,
+  commands: readonly LinkedInstruction[],
+  image: ImageConfig,
+): void {
   const ofBase = target.baseImage?.rootfs?.diff_ids?.length ?? 0;
   const count = ofBase + layersIn(image) - layersIn(target.baseImage);
   if (count <= MOST_LAYERS) return;
-  const own = target.commands.filter(({ instruction }) => MAKES_LAYER.has(instruction.kind));
+  const own = commands.filter(({ instruction }) => MAKES_LAYER.has(instruction.kind));
   const first = own[own.length - (count - MOST_LAYERS)];
   const message = `The image has ${count} layers, and Docker takes at most ${MOST_LAYERS}: put commands into one RUN, or build with --squash`;
-  warn('TooManyLayers', message, first?.instruction.range ?? target.errorRange);
+  warn('TooManyLayers', message, first?.instruction.range ?? target.node.errorRange);
 }
 
 function layersIn(config: ImageConfig | undefined): number {
@@ -27,11 +32,11 @@ function layersIn(config: ImageConfig | undefined): number {
 }
 
 /** The image says what `--platform` asked for, whatever its last stage is. */
-export function warnOtherPlatform({ warn, implicitTarget, target: wanted }: Conversion, target: StageNode): void {
+export function warnOtherPlatform({ warn, implicitTarget, target: wanted }: Conversion, target: StageWork): void {
   const { platform } = target;
   if (implicitTarget || !platform || (platform.os === wanted.os && platform.architecture === wanted.architecture)) return;
   const message = `The last stage is for ${formatPlatform(platform)}, and its image will say ${formatPlatform(wanted)}`;
-  warn('LastStagePlatform', message, target.errorRange);
+  warn('LastStagePlatform', message, target.node.errorRange);
 }
 
 /** Directories that are there in nearly every base, so that a COPY does not make them. */
@@ -69,12 +74,14 @@ export function warnLinkedTmp({ conversion, command }: Step, { flags }: CopyInst
 /** A CMD that this file gives, and that an ENTRYPOINT further down takes away. */
 export function warnDroppedCmd({ stage, command }: Step): void {
   if (stage.image.config.Cmd === undefined || stage.seen.has('cmd')) return;
-  for (let base = stage.base; base; base = base.base)
-    if (base.seen.has('cmd')) stage.droppedCmd = { at: command.instruction.range, given: base.seen.get('cmd')!.start.line };
+  for (let { base } = stage.node; base; base = base.base) {
+    const given = base.life.kind === 'lowered' ? base.life.work.seen.get('cmd') : undefined;
+    if (given) stage.droppedCmd = { at: command.instruction.range, given: given.start.line };
+  }
 }
 
 /** When the stage is done: a CMD of its own makes it right. */
-export function tellDroppedCmd({ warn }: Conversion, { droppedCmd, seen }: StageNode): void {
+export function tellDroppedCmd({ warn }: Conversion, { droppedCmd, seen }: StageWork): void {
   if (!droppedCmd || seen.has('cmd')) return;
   const message = `ENTRYPOINT drops the CMD of line ${droppedCmd.given}, which the stage inherits: write it again below`;
   warn('EntrypointDropsCmd', message, droppedCmd.at);

@@ -1,0 +1,21 @@
+import { cloneImage } from './image.ts';
+import type { ResolvedBase, StageNode, StageWork } from './stage.ts';
+import { Versions } from './versions.ts';
+
+/** FROM an image, a context or scratch. */
+export function workOn(node: StageNode, { platform, state, image, config }: ResolvedBase): StageWork {
+  const buildArgs = Versions.of<string | undefined>('stays');
+  return { ...nothingYet(node), platform, state, image, baseImage: config, buildArgs, paths: node.paths, workdirSet: false };
+}
+
+/** FROM a stage: all it has, but its ONBUILD triggers, which have become instructions. */
+export function inheritedWork(node: StageNode, base: StageWork): StageWork {
+  const image = cloneImage(base.image);
+  delete image.config.OnBuild;
+  const { platform, state, baseImage, paths, workdirSet, buildArgs } = base;
+  return { ...nothingYet(node), platform, state, image, baseImage, buildArgs, paths, workdirSet };
+}
+
+function nothingYet(node: StageNode): Pick<StageWork, 'node' | 'droppedCmd' | 'seen'> {
+  return { node, droppedCmd: undefined, seen: new Map() };
+}
