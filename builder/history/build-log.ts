@@ -1,7 +1,7 @@
 import { closeSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { KilnError } from '../../base/errors.ts';
-import { attempt, reading, writing } from '../../base/oserror.ts';
+import { errnoOf, KilnError } from '../../base/errors.ts';
+import { attempt, osError, reading, writing } from '../../base/oserror.ts';
 import type { ProgressEvent } from '../../base/progress.ts';
 import { redactData } from '../../base/redact.ts';
 
@@ -22,9 +22,8 @@ export class BuildLog implements Disposable {
 
   constructor(directory: string, header: Readonly<Record<string, unknown>>, now = new Date()) {
     prune(directory);
-    this.id = `${now.toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15)}-${process.pid}`;
-    const path = join(directory, this.id + SUFFIX);
-    this.#fd = attempt(writing('the log of the build', path), () => openSync(path, 'ax', 0o600));
+    const begun = `${now.toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15)}-${process.pid}`;
+    [this.id, this.#fd] = openNew(directory, begun);
     this.#write(JSON.stringify(redactData({ build: this.id, ...header })));
   }
 
@@ -58,6 +57,19 @@ export class BuildLog implements Disposable {
   [Symbol.dispose](): void {
     this.#flush();
     closeSync(this.#fd);
+  }
+}
+
+/** The log of a build that began in this second. Several builds of one process may have: they get a number more. */
+function openNew(directory: string, begun: string): [id: string, fd: number] {
+  for (let count = 1; ; count++) {
+    const id = count === 1 ? begun : `${begun}-${count}`;
+    const path = join(directory, id + SUFFIX);
+    try {
+      return [id, openSync(path, 'ax', 0o600)];
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw osError(error, writing('the log of the build', path));
+    }
   }
 }
 

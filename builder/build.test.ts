@@ -1,0 +1,150 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { CancelledError, KilnError } from '../base/errors.ts';
+import type { ProgressEvent } from '../base/progress.ts';
+import { build, buildRequest, type Engine, memorySession, openKiln, output } from './library.ts';
+
+const BUSYBOX = readFileSync('/bin/busybox');
+const BASE = 'FROM scratch\nCOPY --chmod=755 busybox /bin/busybox\nSHELL ["/bin/busybox", "sh", "-c"]\n';
+const REQUEST = buildRequest({ outputs: [output('type=tar,dest=-')] });
+
+/** An engine over a store of its own, in a directory that goes with it. */
+function testEngine(): { readonly engine: Engine; readonly directory: string } & AsyncDisposable {
+  const directory = mkdtempSync(join(tmpdir(), 'kiln-engine-'));
+  const engine = openKiln({ root: join(directory, 'store') });
+  return {
+    engine,
+    directory,
+    async [Symbol.asyncDispose]() {
+      await engine[Symbol.asyncDispose]();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+interface Ran {
+  /** What the tar of the result holds at this path. */
+  readonly read: (path: string) => string;
+  readonly events: readonly ProgressEvent[];
+  /** The output of all steps. */
+  readonly log: string;
+}
+
+interface Lent {
+  readonly secrets?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+  readonly noCache?: boolean;
+  readonly onEvent?: (event: ProgressEvent) => void;
+}
+
+/** Builds a Dockerfile on busybox from memory, and gives what its tar holds. */
+async function ran(engine: Engine, steps: string, { secrets = {}, signal, noCache, onEvent }: Lent = {}): Promise<Ran> {
+  const chunks: Uint8Array[] = [];
+  const events: ProgressEvent[] = [];
+  using session = memorySession({
+    directories: { context: { Dockerfile: BASE + steps, busybox: BUSYBOX } },
+    secrets,
+    output: async (bytes) => void chunks.push(Buffer.from(bytes)),
+  });
+  const progress = (event: ProgressEvent) => {
+    events.push(event);
+    onEvent?.(event);
+  };
+  await build(
+    engine,
+    { ...REQUEST, noCache: noCache ? 'all' : 'none' },
+    session,
+    progress,
+    signal ?? new AbortController().signal,
+  );
+  const tar = Buffer.concat(chunks);
+  return {
+    read: (path) => execFileSync('tar', ['-xO', path], { input: tar }).toString(),
+    events,
+    log: events.flatMap((event) => (event.kind === 'log' ? [Buffer.from(event.data).toString()] : [])).join(''),
+  };
+}
+
+const SECRET = 'RUN --mount=type=secret,id=s cat /run/secrets/s >/out && echo "mine is $(cat /out)"\n';
+
+test('files, secrets and the place of the output are a program’s, in memory', async () => {
+  await using at = testEngine();
+  const { read, log } = await ran(at.engine, SECRET, { secrets: { s: 'from memory' } });
+  assert.is(read('out'), 'from memory');
+  assert.match(log, 'mine is from memory');
+});
+
+test('two builds at once with the same digests and different secrets: each step gets its own build’s', async () => {
+  await using at = testEngine();
+  const both = ['one', 'two'].map((s) => ran(at.engine, SECRET, { secrets: { s }, noCache: true }));
+  const [one, two] = await Promise.all(both);
+  assert.equal([one!.read('out'), two!.read('out')], ['one', 'two']);
+  assert.equal([/two/.test(one!.log), /one/.test(two!.log)], [false, false]);
+});
+
+test('two builds that come to one key run it once, and both have its result', async () => {
+  await using at = testEngine();
+  const steps = 'RUN sleep 0.5; echo ran; date +%N >/once\n';
+  const [one, two] = await Promise.all([ran(at.engine, steps), ran(at.engine, steps)]);
+  assert.is(one!.read('once'), two!.read('once'));
+  assert.is(`${one!.log}${two!.log}`.split('ran\n').length - 1, 1);
+});
+
+test('cancelling one of two builds that share a step leaves the other whole', async () => {
+  await using at = testEngine();
+  const cancel = new AbortController();
+  const steps = 'RUN echo begun; sleep 1; echo kept >/kept\n';
+  const onEvent = (event: ProgressEvent) => {
+    if (event.kind === 'log' && Buffer.from(event.data).includes('begun')) cancel.abort();
+  };
+  const cancelled = ran(at.engine, steps, { signal: cancel.signal, onEvent }).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  const other = ran(at.engine, steps);
+  assert.instance(await cancelled, CancelledError);
+  assert.is((await other).read('kept'), 'kept\n');
+});
+
+test('fifty builds at once in one process: nothing crosses, and each has its whole log', async () => {
+  await using at = testEngine();
+  const lines = Array.from({ length: 20 }, (_, line) => line);
+  const steps = 'RUN --mount=type=secret,id=s for i in $(seq 20); do echo "$(cat /run/secrets/s) line $i"; done\n';
+  const builds = await Promise.all(
+    Array.from({ length: 50 }, (_, index) => ran(at.engine, steps, { secrets: { s: `build-${index}-` }, noCache: true })),
+  );
+  for (const [index, { log }] of builds.entries())
+    assert.is(log, lines.map((line) => `build-${index}- line ${line + 1}\n`).join(''));
+  assert.is(readdirSync(join(at.directory, 'store', 'logs')).length, 50);
+});
+
+test('a failure is an error with its code and place, and a session lends nothing that it does not have', async () => {
+  await using at = testEngine();
+  const failure = async (work: Promise<unknown>): Promise<KilnError> => {
+    try {
+      await work;
+    } catch (error) {
+      assert.instance(error, KilnError);
+      return error as KilnError;
+    }
+    return assert.unreachable() as never;
+  };
+  const failed = await failure(ran(at.engine, 'RUN exit 3\n'));
+  assert.is(failed.code, 'KILN_STEP_FAILED');
+  assert.is(failed.place?.kind === 'source' && failed.place.start.line, 4);
+  using session = memorySession({});
+  const signal = new AbortController().signal;
+  assert.is((await failure(build(at.engine, buildRequest({}), session, () => {}, signal))).code, 'KILN_CONTEXT_NOT_FOUND');
+});
+
+test('a name of a file that leads out of a lent directory stays in it', () => {
+  using session = memorySession({ directories: { context: { '../../escaped': 'x', '/abs': 'y' } } });
+  const { path } = session.directory('context');
+  assert.equal(readdirSync(path).sort(), ['abs', 'escaped']);
+});
+
+test.run();

@@ -1,0 +1,63 @@
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { NO_PROXIES } from '../registry/proxy.ts';
+import { mayMount } from '../snapshotter/sys/namespace.ts';
+import { type Engine, type EngineOptions, openEngine } from './engine.ts';
+
+export type { KilnErrorCode } from '../base/codes.ts';
+/**
+ * # Kiln as a library
+ *
+ * The package's public entry (`exports` of package.json). What is not exported here may change with any version.
+ *
+ *     await using engine = openKiln({ root: '/var/lib/app/kiln' });
+ *     using session = memorySession({ directories: { context: { Dockerfile: 'FROM scratch\nCOPY . /\n' } } });
+ *     const { response } = await build(engine, buildRequest({ outputs: [output('type=image', ['app'])] }), session, () => {}, signal);
+ *
+ * Nothing here reads the environment, standard streams or the working directory, and nothing ends the process.
+ */
+export { KilnError, type KilnErrorOptions } from '../base/errors.ts';
+export type { Platform } from '../base/platform.ts';
+export type { ProgressEvent, ProgressSink } from '../base/progress.ts';
+export type { OutputSpec } from '../exporter/options.ts';
+export { type BuildOutcome, build } from './build.ts';
+export type { Engine, EngineOptions } from './engine.ts';
+export { output } from './output-text.ts';
+export {
+  type BuildRequest,
+  buildRequest,
+  type ContextSource,
+  type DockerfileSource,
+  type NamedContextSource,
+} from './request.ts';
+export { requestFromJson, requestToJson } from './request-json.ts';
+export { type MemorySessionOptions, memorySession } from './session/memory-session.ts';
+export { type LentDirectory, NO_AGENTS, type Session, type SessionAgents } from './session.ts';
+
+/** What a program says of its engine: where the store is, and what differs from a plain one. */
+export type KilnOptions = Pick<EngineOptions, 'root'> & Partial<EngineOptions>;
+
+/** An engine whose registries are spoken to without logins or proxies, and whose steps share the host's network where they get none. */
+export function openKiln(options: KilnOptions): Engine {
+  return openEngine({
+    worker: workerEntry(),
+    threads: Math.max(2, availableParallelism()),
+    // Threads see the mounts of the thread that starts them: the private namespace comes first.
+    beforeThreads: () => void mayMount(),
+    warn: () => {},
+    stateDirectory: () => join(options.root, 'run'),
+    registry: async () => ({ proxies: NO_PROXIES }),
+    proxies: () => NO_PROXIES,
+    git: () => ({ env: {}, knownHosts: [] }),
+    emulation: {},
+    networkFallback: async () => 'host',
+    ...options,
+  });
+}
+
+/** Beside the bundle, or the source of the worker. */
+function workerEntry(): URL {
+  return import.meta.url.endsWith('.ts')
+    ? new URL('../cli/worker.ts', import.meta.url)
+    : new URL('./worker.cjs', import.meta.url);
+}

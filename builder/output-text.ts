@@ -1,0 +1,10 @@
+import { type OutputSpec, parseOutput } from '../exporter/options.ts';
+
+/** An output from its text, such as `type=oci,dest=app.tar` or `type=image`. `names` name the image. Values hold no comma. */
+export function output(text: string, names: readonly string[] = []): OutputSpec {
+  const attributes = text.split(',').map((field): [string, string] => {
+    const equals = field.indexOf('=');
+    return equals < 0 ? [field, 'true'] : [field.slice(0, equals), field.slice(equals + 1)];
+  });
+  return parseOutput(new Map(attributes), names);
+}

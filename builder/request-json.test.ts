@@ -1,0 +1,81 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { KilnError } from '../base/errors.ts';
+import { output } from './output-text.ts';
+import { buildRequest } from './request.ts';
+import { requestFromJson, requestToJson } from './request-json.ts';
+
+const FULL = buildRequest({
+  context: { kind: 'remote', url: 'https://example.com/app.git#main' },
+  dockerfile: { kind: 'file', path: '/src/D', name: 'D' },
+  namedContexts: new Map([
+    ['base', { kind: 'image', ref: 'alpine:3.22' }],
+    ['1', { kind: 'directory', name: '1' }],
+  ]),
+  tags: ['app:1'],
+  target: 'end',
+  buildArgs: new Map([
+    ['2', 'b'],
+    ['1', 'a'],
+  ]),
+  platforms: [{ os: 'linux', architecture: 'arm', variant: 'v7' }],
+  noCache: ['end'],
+  ulimits: [{ name: 'nofile', soft: 1, hard: -1 }],
+  epoch: 5,
+  outputs: [
+    output('type=oci,dest=a.tar,compression=zstd', ['app:1']),
+    output('type=local,dest=out'),
+    output('type=registry', ['a']),
+  ],
+  cacheFrom: [{ type: 'registry', ref: 'host/cache:1' }],
+  cacheTo: [{ type: 'inline' }],
+  squash: true,
+  secretsInKeys: ['s'],
+  parallelism: 3,
+});
+
+test('a request comes back from its JSON form as it was, in the order that it had', () => {
+  for (const request of [FULL, buildRequest({})]) {
+    const json = requestToJson(request);
+    assert.is(requestToJson(requestFromJson(json)), json);
+  }
+  assert.equal(requestFromJson(requestToJson(FULL)).outputs, JSON.parse(JSON.stringify(FULL.outputs)));
+  assert.equal([...requestFromJson(requestToJson(FULL)).buildArgs.keys()], ['2', '1']);
+});
+
+test('what is left out is as in a plain build', () => {
+  assert.is(requestToJson(requestFromJson('{}')), requestToJson(buildRequest({})));
+});
+
+test('a field that is not known, or not of its form, is named', () => {
+  const refused = (text: string): string => {
+    try {
+      requestFromJson(text);
+    } catch (error) {
+      assert.instance(error, KilnError);
+      assert.is((error as KilnError).code, 'KILN_REQUEST_INVALID');
+      return (error as KilnError).message;
+    }
+    return '';
+  };
+  for (const [text, name] of [
+    ['[]', 'object'],
+    ['{', 'JSON'],
+    ['{"tag":[]}', 'tag'],
+    ['{"tags":"a"}', 'tags'],
+    ['{"context":{"kind":"shell"}}', 'context'],
+    ['{"context":{"kind":"__proto__"}}', 'context'],
+    ['{"buildArgs":[["a"]]}', 'buildArgs'],
+    ['{"shmSize":-1}', 'shmSize'],
+    ['{"outputs":[{"type":"local"}]}', 'outputs'],
+  ])
+    assert.match(refused(text!), name!);
+});
+
+test('a stream of this process has no JSON form', () => {
+  const tar = output('type=tar,dest=x') as Extract<ReturnType<typeof output>, { type: 'tar' }>;
+  const request = buildRequest({ outputs: [{ ...tar, destination: { kind: 'stream', write: async () => {} } }] });
+  assert.throws(() => requestToJson(request), /no JSON form/);
+});
+
+test.run();
