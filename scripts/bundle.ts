@@ -63,10 +63,8 @@ const bundled = {
   logLevel: 'warning',
 } satisfies BuildOptions;
 
-rmSync(join(root, 'dist'), { recursive: true, force: true });
-await build({
+const lazily = {
   ...bundled,
-  entryPoints: { main: 'cli/main.ts', worker: 'cli/worker.ts' },
   external: ['koffi', 'yaml'],
   plugins: [apart, byNow],
   // Modules of Node and what stays outside are required too when they are imported lazily: code that V8 has kept (entry.cts) cannot import.
@@ -78,7 +76,12 @@ await build({
     performance: '__kilnClock',
   },
   banner: { js: `${LAZY_REQUIRE}${CLOCK}const __kilnUrl=require('node:url').pathToFileURL(__filename).href;` },
-});
+} satisfies BuildOptions;
+
+rmSync(join(root, 'dist'), { recursive: true, force: true });
+await build({ ...lazily, entryPoints: { main: 'cli/main.ts', worker: 'cli/worker.ts' } });
+// What the package exports: nothing of the command line is in it.
+await build({ ...lazily, entryPoints: { library: 'builder/library.ts' } });
 await build({ ...bundled, entryPoints: { undici: 'registry/undici.ts' } });
 // A function, as entry.cts wants it: to put 900 KB into one there costs two copies.
 const path = join(root, 'dist/main.cjs');
