@@ -40,4 +40,18 @@ test('the cost grows with the length, whatever the text is', () => {
   }
 });
 
+test('a text that comes with each of many things is looked through once', () => {
+  const text = 'wget https://u:p@h/x\n'.repeat(20_000);
+  const cpu = (count: number) => {
+    const list = Array.from({ length: count }, (_, line) => ({ line, source: { text } }));
+    const before = process.cpuUsage();
+    const told = redactData(list);
+    assert.not.match(told.at(-1)!.source.text, /u:p/);
+    const { user, system } = process.cpuUsage(before);
+    return user + system;
+  };
+  const [few, many] = [Math.max(cpu(5), 5_000), cpu(2_000)];
+  assert.ok(many < 50 * few, `${few} µs, and ${many} µs for 400 times as many`);
+});
+
 test.run();

@@ -14,6 +14,16 @@ import { KilnError } from './errors.ts';
  * Linear in the length, as the text may be a whole RUN.
  */
 export function redactUrl(text: string): string {
+  if (text.length < LONG) return redacted(text);
+  // The same string: the whole Dockerfile comes with each of its warnings.
+  if (lastLong?.text !== text) lastLong = { text, told: redacted(text) };
+  return lastLong.told;
+}
+
+const LONG = 1000;
+let lastLong: { readonly text: string; readonly told: string } | undefined;
+
+function redacted(text: string): string {
   return !text.includes('@') || !text.includes(':/')
     ? text
     : text.replace(LOGIN, (whole: string, slashes: string, login: string, at: number) =>

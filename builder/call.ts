@@ -28,8 +28,8 @@ export async function answerCall(call: CallSpec, context: BuildContext): Promise
   const { request, vertex } = await openFrontend(context);
   // Documents hold the Dockerfile in base64: it is told without the logins in its URLs before.
   const source = redactData(request.dockerfile);
-  const done = (document: unknown, text: string): CallAnswer => ({
-    text: call.format === 'json' ? `${JSON.stringify(document, null, 2)}\n` : text,
+  const done = (document: () => unknown, text: () => string): CallAnswer => ({
+    text: call.format === 'json' ? `${JSON.stringify(document(), null, 2)}\n` : text(),
     exitCode: 0,
     error: undefined,
   });
@@ -37,8 +37,8 @@ export async function answerCall(call: CallSpec, context: BuildContext): Promise
     case 'check': {
       const report = redactData(await checkBuild(request));
       const answer = done(
-        checkDocument(report),
-        checkText(report, (name) => (name === source.name ? (call.shownName ?? name) : name)),
+        () => checkDocument(report),
+        () => checkText(report, (name) => (name === source.name ? (call.shownName ?? name) : name)),
       );
       const exitCode = report.error ? report.error.exitCode : report.warnings.length > 0 && !call.ignoreStatus ? 1 : 0;
       return { ...answer, exitCode, error: report.error };
@@ -49,11 +49,17 @@ export async function answerCall(call: CallSpec, context: BuildContext): Promise
           for (const event of findings.events()) context.progress({ ...event, vertex });
         }),
       );
-      return done(outlineDocument(outline, source), outlineText(outline));
+      return done(
+        () => outlineDocument(outline, source),
+        () => outlineText(outline),
+      );
     }
     case 'targets': {
       const targets = redactData(targetsOf(source));
-      return done(targetsDocument(targets, source), targetsText(targets));
+      return done(
+        () => targetsDocument(targets, source),
+        () => targetsText(targets),
+      );
     }
   }
 }

@@ -106,6 +106,8 @@ test('what grows with each instruction beyond all measure is refused', async () 
   const variables = Array.from({ length: 6000 }, (_, at) => `ENV A${at}=${'v'.repeat(20)}\n`).join('');
   const runs = Array.from({ length: 1000 }, (_, at) => `RUN x${at}\n`).join('');
   assert.is(await convertedTo(`FROM scratch\n${variables}${runs}`), 'KILN_DOCKERFILE_TOO_COMPLEX');
+  const { error } = await checkBuild(requestOf(`FROM scratch\n${variables}${runs}`));
+  assert.is(error?.code, 'KILN_DOCKERFILE_TOO_COMPLEX');
   assert.is(await code('ARG A%=v\nRUN x'), 'KILN_DOCKERFILE_TOO_COMPLEX');
   assert.is(await code('ENV a=${a}xx'), 'KILN_DOCKERFILE_TOO_COMPLEX');
 });

@@ -104,4 +104,27 @@ test('a finding in .dockerignore has that file as its source', async () => {
   );
 });
 
+test('of an instruction of many lines a document names the first and the last', async () => {
+  const lines = (count: number) => Array.from({ length: count }, (_, at) => `$A${at}\n`).join('');
+  const dockerfile = `FROM scratch\nCOPY <<E /a\n${lines(400)}E\nCOPY <<E /b\n${lines(3000)}E\n`;
+  const report = await checkBuild(requestFor({ name: '', dockerfile, calls: [] }));
+  assert.is(report.warnings.length, 1001);
+  const { warnings } = checkDocument(report) as { warnings: { location: { ranges: { start: object; end: object }[] } }[] };
+  assert.is(warnings[0]?.location.ranges.length, 402);
+  assert.equal(warnings.at(-1)?.location.ranges, [{ start: { line: 404 }, end: { line: 3405 } }]);
+});
+
+test('after the first image that cannot be had few others are asked about', async () => {
+  const images = Array.from({ length: 2000 }, (_, at) => `COPY --from=none${at} a b\n`).join('');
+  let asked = 0;
+  const resolveImage = async () => {
+    asked++;
+    throw new KilnError('KILN_REGISTRY_UNREACHABLE', 'nobody is there');
+  };
+  const request = { ...requestFor({ name: '', dockerfile: `FROM scratch\n${images}`, calls: [] }), resolveImage };
+  const { error } = await checkBuild(request);
+  assert.is(error?.code, 'KILN_REGISTRY_UNREACHABLE');
+  assert.ok(asked < 100, `${asked} images were asked about`);
+});
+
 test.run();

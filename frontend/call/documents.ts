@@ -11,9 +11,13 @@ interface Location {
   readonly ranges?: readonly { readonly start: { readonly line: number }; readonly end: { readonly line: number } }[];
 }
 
+/** A document has a range for each line of no more lines than these; of what has more it names the first and the last. */
+const MOST_LINES = 500;
+
 /** One range for each line, as BuildKit tells an instruction of several lines. */
 function lines(start: number, end: number): Location {
   const count = Math.max(1, end - start + 1);
+  if (count > MOST_LINES) return { ranges: [{ start: { line: start }, end: { line: end } }] };
   return {
     ranges: Array.from({ length: count }, (_, index) => ({ start: { line: start + index }, end: { line: start + index } })),
   };

@@ -4,7 +4,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { KilnError } from '../../base/errors.ts';
 import { parseDockerfile } from '../parse.ts';
-import { checkDockerfile, checkOptionsOf, violation, withoutRepeats } from './check.ts';
+import { Collector, checkDockerfile, checkOptionsOf, violation } from './check.ts';
 import { RULES } from './rules.ts';
 
 /** What Docker 28.5 answers to `docker buildx build --call=check,format=json`. */
@@ -66,7 +66,16 @@ test('options given from outside replace those of the file', () => {
 
 test('one finding made twice is told once', () => {
   const found = checkDockerfile(parseDockerfile({ name: 'Dockerfile', text: 'FROM scratch AS Foo\n' }));
-  assert.is(withoutRepeats([...found, ...found]).length, 1);
+  assert.is(new Collector().takeAll([...found, ...found]).length, 1);
+});
+
+test('a thousand findings of a rule are told, and that there are more', () => {
+  const text = `FROM scratch\n${'MAINTAINER x\n'.repeat(1500)}CMD x\n`;
+  const told = new Collector().takeAll(checkDockerfile(parseDockerfile({ name: 'Dockerfile', text })));
+  const maintainers = told.filter(({ rule }) => rule.name === 'MaintainerDeprecated');
+  assert.is(maintainers.length, 1001);
+  assert.match(maintainers.at(-1)!.message, /^More findings of MaintainerDeprecated than 1000/);
+  assert.is(told.filter(({ rule }) => rule.name === 'JSONArgsRecommended').length, 1);
 });
 
 test.run();

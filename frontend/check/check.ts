@@ -36,13 +36,41 @@ export function isEnabled(rule: Rule, options: CheckOptions): boolean {
   return options.skip !== 'all' && !options.skip.has(rule.name);
 }
 
-/** Each finding once: the platforms of a build find the same. */
-export function withoutRepeats(warnings: readonly Warning[]): Warning[] {
-  const seen = new Set<string>();
-  return warnings.filter(({ rule, message, range }) => {
+/** So many findings of one rule are told. Nobody reads more, and a file can have one in every few characters. */
+const MOST_OF_A_RULE = 1000;
+
+/**
+ * Takes each finding once, as the platforms of a build find the same, and of one rule the first thousand: behind those stands that there
+ * are more.
+ */
+export class Collector {
+  readonly #seen = new Set<string>();
+  readonly #counts = new Map<Rule, number>();
+
+  isFull(rule: Rule): boolean {
+    return (this.#counts.get(rule) ?? 0) > MOST_OF_A_RULE;
+  }
+
+  /** What there is to tell of a finding. */
+  take(found: Warning): Warning | undefined {
+    const { rule, message, range } = found;
+    const count = this.#counts.get(rule) ?? 0;
+    if (this.isFull(rule)) return undefined;
     const key = `${rule.name}\n${range.start.line}\n${message}`;
-    return !seen.has(key) && seen.add(key);
-  });
+    if (this.#seen.has(key)) return undefined;
+    this.#seen.add(key);
+    this.#counts.set(rule, count + 1);
+    if (count < MOST_OF_A_RULE) return found;
+    return {
+      rule,
+      range,
+      message: `More findings of ${rule.name} than ${MOST_OF_A_RULE}: this one and those behind it are not told`,
+    };
+  }
+
+  takeAll(found: readonly Warning[]): Warning[] {
+    return found.map((one) => this.take(one)).filter((one) => one !== undefined);
+  }
 }
 
 /**

@@ -1,17 +1,15 @@
 import { tryParseReference } from '../../base/reference.ts';
 import type { SourceRange } from '../../solver/llb/graph.ts';
-import type { AddInstruction, Dockerfile, RunInstruction, Stage, StageInstruction } from '../instructions.ts';
+import type { AddInstruction, Dockerfile, RunInstruction, StageInstruction } from '../instructions.ts';
 import { commandsOf, type SimpleCommand, shellTextOf } from './shellwords.ts';
 import { type Check, type Warning, warning } from './warning.ts';
 
 /* Kiln's own rules: things that Docker builds without a word and that are hardly ever meant. */
 
-function runsOf({ instructions }: Stage): { readonly run: RunInstruction; readonly commands: readonly SimpleCommand[] }[] {
-  return instructions.flatMap((run) => {
-    if (run.kind !== 'run') return [];
-    const text = shellTextOf(run);
-    return text === undefined ? [] : [{ run, commands: commandsOf(text) }];
-  });
+/** The commands of a RUN; none when it hands nothing to a shell. */
+function commandsIn(run: RunInstruction): readonly SimpleCommand[] {
+  const text = shellTextOf(run);
+  return text === undefined ? [] : commandsOf(text);
 }
 
 /** What a command of these leaves behind is gone with its shell; and the instruction that stays. */
@@ -24,15 +22,14 @@ const SHELL_STATE: Readonly<Record<string, string>> = {
   source: 'ENV sets variables for what follows',
 };
 
-const shellStateLost: Check = ({ stages }) =>
-  stages.flatMap(runsOf).flatMap(({ run, commands }) => {
-    const [name = '', argument = ''] = commands.at(-1) ?? [];
-    const state = name === '.' ? 'source' : name;
-    const advice = Object.hasOwn(SHELL_STATE, state) ? SHELL_STATE[state] : undefined;
-    // A sourced script may do anything; some are only ever sourced for their variables.
-    if (advice === undefined || (state === 'source' && !/(?:activate|rc|profile|\.env|nvm\.sh)$/.test(argument))) return [];
-    return [warning('ShellStateLost', `'${name}' at the end of a RUN has no effect on what follows: ${advice}`, run.range)];
-  });
+function shellStateLost({ range }: RunInstruction, commands: readonly SimpleCommand[]): Warning | undefined {
+  const [name = '', argument = ''] = commands.at(-1) ?? [];
+  const state = name === '.' ? 'source' : name;
+  const advice = Object.hasOwn(SHELL_STATE, state) ? SHELL_STATE[state] : undefined;
+  // A sourced script may do anything; some are only ever sourced for their variables.
+  if (advice === undefined || (state === 'source' && !/(?:activate|rc|profile|\.env|nvm\.sh)$/.test(argument))) return undefined;
+  return warning('ShellStateLost', `'${name}' at the end of a RUN has no effect on what follows: ${advice}`, range);
+}
 
 const UPDATE: Readonly<Record<string, RegExp>> = { 'apt-get': /^update$/, apt: /^update$/, apk: /^update$/ };
 
@@ -41,13 +38,25 @@ function updates([name = '', ...rest]: SimpleCommand): boolean {
   return Object.hasOwn(UPDATE, name) && verb !== undefined && UPDATE[name]!.test(verb);
 }
 
-const packageUpdateAlone: Check = ({ stages }) =>
-  stages.flatMap(runsOf).flatMap(({ run, commands }) => {
-    const [first] = commands;
-    if (!first || !commands.every(updates)) return [];
-    const message = `'${first[0]} update' in a RUN of its own: it stays cached, and later installs meet lists that are out of date`;
-    return [warning('PackageUpdateAlone', message, run.range)];
-  });
+function packageUpdateAlone({ range }: RunInstruction, commands: readonly SimpleCommand[]): Warning | undefined {
+  const [first] = commands;
+  if (!first || !commands.every(updates)) return undefined;
+  const message = `'${first[0]} update' in a RUN of its own: it stays cached, and later installs meet lists that are out of date`;
+  return warning('PackageUpdateAlone', message, range);
+}
+
+/** What is in a shell's text; it is read once. */
+const shellPitfalls: Check = ({ stages }) => {
+  const found: Warning[] = [];
+  for (const { instructions } of stages) {
+    for (const run of instructions) {
+      if (run.kind !== 'run') continue;
+      const commands = commandsIn(run);
+      for (const one of [shellStateLost(run, commands), packageUpdateAlone(run, commands)]) if (one) found.push(one);
+    }
+  }
+  return found;
+};
 
 /** What cannot be anything but a secret, by its form. */
 const SECRETS: readonly (readonly [string, RegExp])[] = [
@@ -101,12 +110,12 @@ const INSTALLS: readonly (readonly [RegExp, string])[] = [
 ];
 
 const installAfterCopyAll: Check = ({ stages }) =>
-  stages.flatMap(({ instructions, ...stage }) => {
+  stages.flatMap(({ instructions }) => {
     const at = instructions.findIndex(copiesAll);
     if (at < 0) return [];
     const copy = instructions[at]!;
-    const before = new Set(installsIn({ ...stage, instructions: instructions.slice(0, at) }).map(({ files }) => files));
-    const late = installsIn({ ...stage, instructions: instructions.slice(at + 1) }).find(({ files }) => !before.has(files));
+    const before = new Set(installsIn(instructions.slice(0, at)).map(({ files }) => files));
+    const late = installsIn(instructions.slice(at + 1)).find(({ files }) => !before.has(files));
     if (!late) return [];
     const line = late.range.start.line;
     const message = `${copy.keyword.toUpperCase()} of the whole context before '${late.command}' (line ${line}): every change installs everything again; copy ${late.files} first, install, then copy the rest`;
@@ -125,16 +134,15 @@ interface Install {
 }
 
 /** A RUN with a cache or a secret mounted is left alone: whoever wrote it knows about caches. */
-function installsIn(stage: Stage): Install[] {
-  return runsOf(stage)
-    .filter(({ run }) => run.mounts.length === 0)
-    .flatMap(({ run, commands }) =>
-      commands.flatMap((words) => {
-        const command = words.join(' ');
-        const known = INSTALLS.find(([form]) => form.test(command));
-        return known ? [{ command: words.slice(0, 3).join(' '), files: known[1], range: run.range }] : [];
-      }),
-    );
+function installsIn(instructions: readonly StageInstruction[]): Install[] {
+  return instructions.flatMap((run) => {
+    if (run.kind !== 'run' || run.mounts.length > 0) return [];
+    return commandsIn(run).flatMap((words) => {
+      const command = words.join(' ');
+      const known = INSTALLS.find(([form]) => form.test(command));
+      return known ? [{ command: words.slice(0, 3).join(' '), files: known[1], range: run.range }] : [];
+    });
+  });
 }
 
 const ARCHIVE = /\.(?:tar|tgz|tbz2?|txz|tzst|gz|bz2|xz|zst|lzma)$|\.tar\.\w+$/i;
@@ -165,8 +173,7 @@ const unpinnedBaseImage: Check = (dockerfile) => {
 };
 
 export const pitfallChecks: readonly ((dockerfile: Dockerfile) => Warning[])[] = [
-  shellStateLost,
-  packageUpdateAlone,
+  shellPitfalls,
   secretInText,
   installAfterCopyAll,
   addForPlainFile,

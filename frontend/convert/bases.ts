@@ -28,24 +28,55 @@ export async function resolveBases(conversion: Conversion, targets: readonly Sta
   for (;;) {
     const needed = reachable(targets);
     const open = conversion.stages.all.filter((stage) => needed.has(stage) && !stage.base && stage.life.kind === 'linked');
-    await Promise.all(open.map((stage) => placedAsync(placeOf(stage.errorRange), () => resolveBase(conversion, stage))));
+    await resolveAll(conversion, open);
     let more = false;
     for (const stage of needed) more = addTriggers(conversion, stage) || more;
     if (!more) return needed;
   }
 }
 
+/** So many images are asked about at a time. */
+const AT_ONCE = 64;
+
+/** After the first that fails no further one is asked about: a file can name images by the thousand. */
+async function resolveAll(conversion: Conversion, stages: readonly StageNode[]): Promise<void> {
+  const asked: StageNode[] = [];
+  for (const stage of stages) {
+    // The empty tree has nobody to ask.
+    if (stage.baseName === 'scratch' && !stage.namedContext) settleBase(stage, emptyBase(conversion, stage));
+    else asked.push(stage);
+  }
+  let next = 0;
+  const one = async (): Promise<void> => {
+    for (let stage = asked[next++]; stage; stage = asked[next++]) {
+      const node = stage;
+      try {
+        await placedAsync(placeOf(node.errorRange), () => resolveBase(conversion, node));
+      } catch (error) {
+        next = asked.length;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(AT_ONCE, asked.length) }, one));
+}
+
 /** Refuses names of bases that no image can have, of stages that no target needs, too: a file is sound or not whatever is built of it. */
 export async function checkBaseNames(conversion: Conversion): Promise<void> {
+  const sound = new Set(['scratch']);
   for (const stage of conversion.stages.all) {
     const { base, namedContext, baseName, errorRange } = stage;
-    if (base || namedContext || baseName === 'scratch') continue;
+    if (base || namedContext || sound.has(baseName)) continue;
+    sound.add(baseName);
     await placedAsync(placeOf(errorRange), () => suggesting(conversion, baseName, async () => imageNamed(baseName)));
   }
 }
 
 async function resolveBase(conversion: Conversion, stage: StageNode): Promise<void> {
-  const base = await baseOf(conversion, stage);
+  settleBase(stage, await baseOf(conversion, stage));
+}
+
+function settleBase(stage: StageNode, base: ResolvedBase): void {
   const reads = readsOf(stage);
   // What stands in place of a stage, or of none, is the tree that others read.
   stage.life =
@@ -56,9 +87,11 @@ async function resolveBase(conversion: Conversion, stage: StageNode): Promise<vo
 
 async function baseOf(conversion: Conversion, stage: StageNode): Promise<ResolvedBase> {
   if (stage.namedContext) return await replacement(conversion, stage, stage.namedContext);
-  if (stage.baseName !== 'scratch') return await resolveImage(conversion, stage);
-  const { target } = conversion;
-  return { name: stage.baseName, platform: target, state: emptyState(undefined), image: emptyImage(target), config: undefined };
+  return stage.baseName === 'scratch' ? emptyBase(conversion, stage) : await resolveImage(conversion, stage);
+}
+
+function emptyBase({ target }: Conversion, { baseName }: StageNode): ResolvedBase {
+  return { name: baseName, platform: target, state: emptyState(undefined), image: emptyImage(target), config: undefined };
 }
 
 /** A named context in place of a stage: its instructions do not count. */
@@ -184,10 +217,16 @@ function addTriggers(conversion: Conversion, stage: StageNode): boolean {
   return added.deps.size > 0;
 }
 
-/** The ONBUILDs that a stage of the file has. */
+const ownTriggers = new WeakMap<StageNode, readonly string[]>();
+
+/** The ONBUILDs that a stage of the file has. Thousands of stages may be built on the same one. */
 function triggersIn(base: StageNode | undefined): readonly string[] {
-  const commands = base ? readsOf(base).commands : [];
-  return commands.flatMap(({ instruction }) => (instruction.kind === 'onbuild' ? [instruction.expression] : []));
+  if (!base) return [];
+  const known = ownTriggers.get(base);
+  if (known) return known;
+  const found = base.instructions.flatMap((one) => (one.kind === 'onbuild' ? [one.expression] : []));
+  ownTriggers.set(base, found);
+  return found;
 }
 
 function countTriggers({ triggers }: Conversion, stage: StageNode, more: number): void {

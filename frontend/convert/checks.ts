@@ -1,10 +1,10 @@
 import type { KilnError } from '../../base/errors.ts';
 import type { WarningEvent } from '../../base/progress.ts';
 import type { SourceRange } from '../../solver/llb/graph.ts';
-import { checkDockerfile, checkOptionsOf, isEnabled, violation, withoutRepeats } from '../check/check.ts';
+import { Collector, checkDockerfile, checkOptionsOf, isEnabled, violation } from '../check/check.ts';
 import type { CheckOptions } from '../check/check-options.ts';
 import { inOrder, isFromLowering, isFromParsing } from '../check/phases.ts';
-import type { RuleName } from '../check/rules.ts';
+import { RULES, type Rule, type RuleName } from '../check/rules.ts';
 import { toEvent, type Warning, warning } from '../check/warning.ts';
 import type { FrontendRequest } from '../frontend.ts';
 import type { Dockerfile } from '../instructions.ts';
@@ -23,6 +23,7 @@ export class Findings {
   readonly #options: CheckOptions;
   readonly #ignore: FrontendRequest['mainContext']['ignoreFile'];
   readonly #lowered: Warning[] = [];
+  readonly #collector = new Collector();
   #inText: FromText | undefined;
 
   constructor({ buildArgs, mainContext }: FrontendRequest, dockerfile: Dockerfile) {
@@ -32,18 +33,17 @@ export class Findings {
   }
 
   readonly warn: Warn = (rule, message, range) => {
-    this.#lowered.push(warning(rule, message, range));
+    if (this.#isTold(RULES[rule])) this.#add(warning(rule, typeof message === 'string' ? message : message(), range));
   };
 
   /** The lowering has come past this instruction: what the text shows about it counts. Stages that are not needed are not checked. */
   readonly reached = (range: SourceRange): void => {
-    this.#lowered.push(...(this.#fromText().lowering.get(range.start.line) ?? []));
+    for (const one of this.#fromText().lowering.get(range.start.line) ?? []) this.#add(one);
   };
 
   /** In BuildKit's order, without what the options skip. */
   warnings(): Warning[] {
-    const lowered = this.#lowered.filter(({ rule }) => isEnabled(rule, this.#options));
-    return withoutRepeats(inOrder([...this.#fromText().always, ...lowered]));
+    return new Collector().takeAll(inOrder([...this.#fromText().always, ...this.#lowered]));
   }
 
   /** What was found before an error of the syntax ended the parsing. */
@@ -58,6 +58,15 @@ export class Findings {
   /** The error that the findings are, when the file asks for that. */
   violation(): KilnError | undefined {
     return violation(this.warnings(), this.#options);
+  }
+
+  #add(found: Warning): void {
+    const told = this.#isTold(found.rule) ? this.#collector.take(found) : undefined;
+    if (told) this.#lowered.push(told);
+  }
+
+  #isTold(rule: Rule): boolean {
+    return isEnabled(rule, this.#options) && !this.#collector.isFull(rule);
   }
 
   #fromText(): FromText {

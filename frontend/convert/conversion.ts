@@ -28,6 +28,8 @@ export interface Conversion {
   readonly warn: Warn;
   /** Instructions that came out of ONBUILDs so far. */
   readonly triggers: { count: number };
+  /** No fewer than the bytes of the steps so far that can be more than the Dockerfile has: variables in each RUN, and in heredocs. */
+  readonly described: { bytesAtMost: number };
   /** Tells the checks that an instruction has been lowered. */
   readonly reached: (range: SourceRange) => void;
 }

@@ -1,4 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
+import type { ImageConfig } from '../../base/oci.ts';
 import { normalisePlatform, type Platform } from '../../base/platform.ts';
 import { tryParseReference } from '../../base/reference.ts';
 import { localSource } from '../../solver/llb/builder.ts';
@@ -53,7 +54,11 @@ export async function checkStages(request: FrontendRequest, dockerfile: Dockerfi
   await Promise.all(
     platformsOf(request).map(async (platform) => {
       const conversion = begin(request, dockerfile, platform, findings);
-      resultOf(conversion, await lowerStages(conversion, request.target ? 'target' : 'all'));
+      const target = loweredLife(await lowerStages(conversion, request.target ? 'target' : 'all'));
+      imageOf(conversion, target);
+      // Only to find that the graph is too large: hashing each step is half of the time of a lowering.
+      const { tree } = target.work.state;
+      if (tree && conversion.described.bytesAtMost > MAX_GRAPH) seal(tree, conversion.target, graphScale());
     }),
   );
 }
@@ -83,21 +88,33 @@ async function lowerStages(conversion: Conversion, which: 'target' | 'all'): Pro
   return target;
 }
 
-function resultOf(conversion: Conversion, { life }: StageNode): TargetResult {
+type Lowered = Extract<StageLife, { kind: 'lowered' }>;
+
+function loweredLife({ life }: StageNode): Lowered {
   if (life.kind !== 'lowered') throw new Error(`the target is not lowered: ${life.kind}`);
+  return life;
+}
+
+function resultOf(conversion: Conversion, node: StageNode): TargetResult {
+  const life = loweredLife(node);
   const target = life.work;
   // The result is read as a whole.
   target.paths.add('/');
   const { tree } = target.state;
-  const image = finish(conversion, target.image);
-  warnOtherPlatform(conversion, target);
-  warnManyLayers(conversion, target, life.commands, image);
+  const image = imageOf(conversion, life);
   return {
     platform: conversion.implicitTarget ? platformOfImage(image) : conversion.target,
     edge: tree && seal(tree, conversion.target, graphScale()),
     config: image,
     ...(target.baseImage && { base: target.baseImage }),
   };
+}
+
+function imageOf(conversion: Conversion, { work, commands }: Lowered): ImageConfig {
+  const image = finish(conversion, work.image);
+  warnOtherPlatform(conversion, work);
+  warnManyLayers(conversion, work, commands, image);
+  return image;
 }
 
 /** BuildKit takes definitions of 16 MiB. */
@@ -138,6 +155,7 @@ function begin(request: FrontendRequest, dockerfile: Dockerfile, asked: Platform
     cacheOwners: new Map(),
     warn,
     triggers: { count: 0 },
+    described: { bytesAtMost: 0 },
     reached,
   };
 }

@@ -39,16 +39,24 @@ interface History {
   readonly size: number;
 }
 
+const empty = new WeakMap<Platform, ImageConfig>();
+
 /** The config of an image without a base. */
 export function emptyImage(platform: Platform): Image {
-  return imageOn({
+  const config = empty.get(platform) ?? emptyConfig(platform);
+  empty.set(platform, config);
+  return imageOn(config);
+}
+
+function emptyConfig(platform: Platform): ImageConfig {
+  return {
     architecture: platform.architecture,
     os: platform.os,
     ...(platform.variant && { variant: platform.variant }),
     ...(platform.osVersion && { 'os.version': platform.osVersion }),
     config: { WorkingDir: '/', ...(platform.os !== 'windows' && { Env: [DEFAULT_PATH] }) },
     history: [],
-  });
+  };
 }
 
 const known = new WeakMap<ImageConfig, Image>();

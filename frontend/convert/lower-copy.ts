@@ -197,6 +197,7 @@ function withParents(source: string): { src: string; includePatterns: readonly s
 
 function lowerHeredoc(step: Step, plan: CopyPlan, heredoc: Heredoc): FileChange {
   const text = heredoc.expand ? step.expand(heredoc.content, 'body') : heredoc.content;
+  step.conversion.described.bytesAtMost += 3 * text.length;
   const path = join('/', heredoc.name);
   const mkfile = { path, mode: 0o644, data: Buffer.from(text), timestamp: -1 };
   const from = fileChanges(undefined, [{ kind: 'mkfile', mkfile }], { name: '[internal] preparing inline document' });

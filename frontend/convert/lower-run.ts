@@ -21,6 +21,7 @@ export function lowerRun(step: Step, instruction: RunInstruction): void {
   const { args, mounts: script, suffix } = commandOf(stage, instruction);
   const { mounts, secrets, ssh } = lowerMounts(step, instruction);
   const { state } = stage;
+  conversion.described.bytesAtMost += state.env.bytesAtMost;
   const text = instructionText(instruction.original + suffix, conversion.words, maskSecrets(step, secrets), 'name');
   const tree = exec({
     root: state.tree,

@@ -66,7 +66,7 @@ function warnUndefined(
     if (stage.buildArgs.has(name)) continue;
     conversion.warn(
       'UndefinedVar',
-      `Usage of undefined variable '$${name}'${didYouMean(`$${name}`, prefixed(stage.state.env.keys()))}`,
+      () => `Usage of undefined variable '$${name}'${didYouMean(`$${name}`, prefixed(stage.state.env.keys()))}`,
       instruction.range,
     );
   }

@@ -21,6 +21,10 @@ export function emptyState(tree: DraftEdge | undefined, platform?: Platform): St
   return { tree, env: Environment.empty(), dir: '/', user: '', network: 0, hostname: '', platform };
 }
 
+/** Bytes of UTF-8 for one character of a string. */
+const MOST_BYTES = 3;
+const OF_AN_ENTRY = 8;
+
 /**
  * ENV, and the ARGs that are declared; a variable that is set again moves to the end. A stage begins with setting all variables of its
  * base's config again: that is said by naming them, not done one by one, as stages can follow one another by the thousand.
@@ -39,8 +43,10 @@ export class Environment implements Env, Iterable<readonly [string, string]> {
   }
 
   static empty(): Environment {
-    return new Environment(Versions.of('moves'), undefined, 0);
+    return Environment.#empty;
   }
+
+  static readonly #empty = new Environment(Versions.of('moves'), undefined, 0);
 
   with(entries: Iterable<readonly [string, string]>): Environment {
     return new Environment(this.#sets.withAll(entries), this.#base, this.#begin);
@@ -49,6 +55,12 @@ export class Environment implements Env, Iterable<readonly [string, string]> {
   /** All variables of a config set again. */
   over(base: Versions<string>): Environment {
     return new Environment(this.#sets, base, this.#sets.depth);
+  }
+
+  /** No fewer than the bytes that it takes to describe it. */
+  get bytesAtMost(): number {
+    const base = this.#base ?? { depth: 0, size: 0 };
+    return MOST_BYTES * (this.#sets.size + base.size) + OF_AN_ENTRY * (this.#sets.depth + base.depth);
   }
 
   get(name: string): string | undefined {

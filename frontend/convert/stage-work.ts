@@ -4,9 +4,19 @@ import { Versions } from './versions.ts';
 
 /** FROM an image, a context or scratch. */
 export function workOn(node: StageNode, { platform, state, image, config }: ResolvedBase): StageWork {
-  const buildArgs = Versions.of<string | undefined>('stays');
-  return { ...nothingYet(node), platform, state, image, baseImage: config, buildArgs, paths: node.paths, workdirSet: false };
+  return {
+    ...nothingYet(node),
+    platform,
+    state,
+    image,
+    baseImage: config,
+    buildArgs: NO_ARGS,
+    paths: node.paths,
+    workdirSet: false,
+  };
 }
+
+const NO_ARGS = Versions.of<string | undefined>('stays');
 
 /** FROM a stage: all it has, but its ONBUILD triggers, which have become instructions. */
 export function inheritedWork(node: StageNode, base: StageWork): StageWork {

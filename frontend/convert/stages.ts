@@ -117,7 +117,7 @@ function warnPlatform(written: string, word: ExpandedWord, name: string, range: 
 function warnUndeclared(word: ExpandedWord, declared: ReadonlySet<string>, range: SourceRange, warn: Warn): void {
   for (const name of word.unmatched) {
     if (declared.has(name)) continue;
-    warn('UndefinedArgInFrom', `FROM argument '${name}' is not declared${didYouMean(name, declared)}`, range);
+    warn('UndefinedArgInFrom', () => `FROM argument '${name}' is not declared${didYouMean(name, declared)}`, range);
   }
 }
 

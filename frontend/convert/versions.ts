@@ -35,6 +35,8 @@ export class Versions<V> implements Iterable<readonly [string, V]> {
   #before: Entry<V> | undefined;
   /** How many names have been set on the way to this version. */
   readonly depth: number;
+  /** Characters of all names and texts that have been set on the way: the map has no more. */
+  readonly size: number;
 
   private constructor(shared: Shared<V> | Order, parent?: Versions<V>, key = '', value?: V) {
     this.#shared = typeof shared === 'string' ? { order: shared, map: new Map(), at: this, listed: undefined } : shared;
@@ -42,6 +44,7 @@ export class Versions<V> implements Iterable<readonly [string, V]> {
     this.#key = key;
     this.#value = value;
     this.depth = parent ? parent.depth + 1 : 0;
+    this.size = (parent ? parent.size : 0) + key.length + (typeof value === 'string' ? value.length : 0);
   }
 
   static of<V>(order: Order, entries: Iterable<readonly [string, V]> = []): Versions<V> {
