@@ -173,7 +173,7 @@ export function keyValues(text: string, flag: string): Map<string, string> {
 export function parseBytes(text: string, flag: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?$/i.exec(text.trim());
   if (!match)
-    throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(text)} is no size`, {
+    throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(text)} is not a size`, {
       place: { kind: 'flag', flag },
       hint: 'write it like 64m or 1g',
       exitCode: 2,

@@ -17,9 +17,9 @@ export async function configuredEmulator(path: string, architecture: string): Pr
   try {
     const emulators: unknown = parse(text)['emulators'];
     if (emulators === undefined) return undefined;
-    if (typeof emulators !== 'object' || emulators === null) throw new Error('emulators is no table');
+    if (typeof emulators !== 'object' || emulators === null) throw new Error('emulators is not a table');
     for (const [name, value] of Object.entries(emulators)) {
-      if (typeof value !== 'string' || !value.startsWith('/')) throw new Error(`emulators.${name} is no absolute path`);
+      if (typeof value !== 'string' || !value.startsWith('/')) throw new Error(`emulators.${name} is not an absolute path`);
       if (parsePlatform(`linux/${name}`, LINUX).architecture === architecture) return value;
     }
     return undefined;

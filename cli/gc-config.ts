@@ -82,7 +82,7 @@ function policyOf(policy: Table, name: string, disk: Disk): PrunePolicy {
 function size(value: unknown, disk: Disk): number {
   if (value === undefined) return 0;
   if (typeof value === 'number' || typeof value === 'bigint') return Number(value);
-  if (typeof value !== 'string') throw new Error(`${String(value)} is no size`);
+  if (typeof value !== 'string') throw new Error(`${String(value)} is not a size`);
   const percent = /^(\d+)%$/.exec(value)?.[1];
   return percent === undefined ? parseBytes(value, 'kiln.toml') : Math.floor((disk.total * Number(percent)) / 100);
 }

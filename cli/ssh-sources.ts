@@ -39,7 +39,7 @@ function callersAgent(env: Readonly<Record<string, string | undefined>>): SshAge
       hint: 'start ssh-agent and ssh-add a key (under sudo, keep the variable: sudo --preserve-env=SSH_AUTH_SOCK), or name a key: --ssh default=PATH',
       exitCode: 2,
     });
-  if (!statOf(path).isSocket()) throw noAgent(`${path}, which SSH_AUTH_SOCK names, is no socket`);
+  if (!statOf(path).isSocket()) throw noAgent(`${path}, which SSH_AUTH_SOCK names, is not a socket`);
   return socketAgent(path);
 }
 

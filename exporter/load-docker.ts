@@ -120,7 +120,7 @@ class Archive {
   }
 
   invalid(why: string): KilnError {
-    return new KilnError('KILN_ARCHIVE_INVALID', `${this.path} is no image archive: ${why}`, {
+    return new KilnError('KILN_ARCHIVE_INVALID', `${this.path} is not an image archive: ${why}`, {
       place: { kind: 'path', path: this.path },
     });
   }
@@ -131,7 +131,7 @@ function elementsOf(archive: Archive): Element[] {
   const document = jsonOf(archive.read('manifest.json', MAX_MANIFEST))?.value;
   if (!Array.isArray(document) || document.length > 1000) throw archive.invalid('its manifest.json is not a list of images');
   return document.map((element: unknown) => {
-    if (typeof element !== 'object' || element === null) throw archive.invalid('its manifest.json is no list of images');
+    if (typeof element !== 'object' || element === null) throw archive.invalid('its manifest.json is not a list of images');
     const { Config, Layers, RepoTags } = element as Record<string, unknown>;
     if (typeof Config !== 'string') throw archive.invalid('an image in its manifest.json has no Config');
     return { config: Config, layers: strings(Layers, archive), names: strings(RepoTags, archive) };

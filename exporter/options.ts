@@ -165,7 +165,7 @@ function prefixOf(reader: Attributes): string | undefined {
   const prefix = reader.text('attestation-prefix');
   if (prefix === undefined || /^[^/\0]{0,100}$/.test(prefix)) return prefix;
   throw invalid(
-    `attestation-prefix ${JSON.stringify(prefix)} is no beginning of a file name`,
+    `attestation-prefix ${JSON.stringify(prefix)} cannot begin a file name`,
     'leave slashes out: the files stand beside the tree',
   );
 }

@@ -18,7 +18,7 @@ const MAX_EXTENSION = 1 << 20;
  */
 export function indexArchive(fd: number, path: string): ReadonlyMap<string, Member> {
   const invalid = (why: string) =>
-    new KilnError('KILN_ARCHIVE_INVALID', `${path} is no tar archive: ${why}`, { place: { kind: 'path', path } });
+    new KilnError('KILN_ARCHIVE_INVALID', `${path} is not a tar archive: ${why}`, { place: { kind: 'path', path } });
   const members = new Map<string, Member>();
   let at = 0;
   let longName: string | undefined;

@@ -153,9 +153,9 @@ function tokenUrl(realm: string, endpoint: Endpoint, login: boolean): URL {
   try {
     url = new URL(realm);
   } catch {
-    throw refuse('which is no URL');
+    throw refuse('which is not a URL');
   }
-  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw refuse('which is no http URL');
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw refuse('which is not an http URL');
   if (login && url.protocol === 'http:' && !(endpoint.origin.startsWith('http:') && isSameHost(url, new URL(endpoint.origin))))
     throw refuse('which would send the login unencrypted');
   url.username = '';

@@ -170,7 +170,7 @@ export function redirectTarget(response: HttpResponse): URL {
   } catch {
     throw new KilnError(
       'KILN_REGISTRY_ERROR',
-      `registry ${response.url.host} redirects to ${JSON.stringify(location)}, which is no URL`,
+      `registry ${response.url.host} redirects to ${JSON.stringify(location)}, which is not a URL`,
     );
   }
   const secure = target.protocol === 'https:' || (target.protocol === 'http:' && response.url.protocol === 'http:');

@@ -328,7 +328,7 @@ async function describe(target: Descriptor, platform: Platform, documents: Docum
   if (!CONFIG_TYPES.includes(manifest.config.mediaType)) {
     throw new KilnError(
       'KILN_IMAGE_NOT_FOUND',
-      `${naming.where} is no container image: its config is ${JSON.stringify(manifest.config.mediaType)}`,
+      `${naming.where} is not a container image: its config is ${JSON.stringify(manifest.config.mediaType)}`,
     );
   }
   const config = parseConfig(await documents.config(manifest.config), `config of ${naming.where}`);

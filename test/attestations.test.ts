@@ -267,7 +267,7 @@ test('in a directory the statements stand beside the files that they are about',
   const told = await run(['tar', 'xOf', rig.path('out.tar'), 'x-provenance.json'], { expect: 0 });
   assert.equal(subjectsOf(told.stdout), SUBJECTS);
   const refused = await rig.kiln(['build', '-o', 'type=tar,dest=x.tar,attestation-prefix=../x-', 'c'], { expect: 2 });
-  assert.match(refused.stderr, /no beginning of a file name/);
+  assert.match(refused.stderr, /cannot begin a file name/);
 });
 
 test('of several platforms each has its statements, in its directory or by its name', async () => {
@@ -302,7 +302,7 @@ test('attestations that cannot be are refused before anything is built', async (
   assert.match(await refused('--attest', 'type=signature'), /unknown attestation type/);
   assert.match(await refused('--attest', 'type=sbom', '--sbom=true'), /asked for twice/);
   assert.match(await refused('--sbom=generator=docker/scout-sbom-indexer'), /generators are images/);
-  assert.match(await refused('--attest', 'type=provenance,mod=max'), /"mod" is no attribute of provenance/);
+  assert.match(await refused('--attest', 'type=provenance,mod=max'), /"mod" is not an attribute of provenance/);
 });
 
 test('an attested image of two platforms is pushed, pulled and unpacked by others, and kept sound here', async () => {

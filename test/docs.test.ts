@@ -95,7 +95,7 @@ function complaint(words: readonly string[]): string | undefined {
     }
     const names = word.startsWith('--') ? [word.split('=', 1)[0]!] : shortNames(word, command);
     const unknown = names.find((name) => name !== '--help' && !known.has(name));
-    if (unknown !== undefined) return `${unknown} is no flag of it`;
+    if (unknown !== undefined) return `${unknown} is not a flag of it`;
     const flag = command.flags.find(({ long, short }) => long === names.at(-1) || short === names.at(-1));
     if (flag?.value !== undefined && !word.includes('=') && word.length <= Math.max(2, flag.long.length)) at++;
   }
@@ -129,9 +129,9 @@ test('what shell blocks call is there, with these flags', () => {
 
 test('a wrong call in a shell block is noticed', () => {
   const wrong = (line: string) => complaint(wordsOfKiln(commandLines(line)[0]!)!);
-  assert.is(wrong('sudo kiln build -t app --platfrom linux/arm64 .'), '--platfrom is no flag of it');
+  assert.is(wrong('sudo kiln build -t app --platfrom linux/arm64 .'), '--platfrom is not a flag of it');
   assert.is(wrong('kiln bake'), 'there is no such command');
-  assert.is(wrong('kiln run -iz app sh -c x'), '-z is no flag of it');
+  assert.is(wrong('kiln run -iz app sh -c x'), '-z is not a flag of it');
   assert.is(wrong('A=b kiln cache ls --records'), undefined);
   assert.is(wrong('kiln run -it app ls --no-such'), undefined);
 });

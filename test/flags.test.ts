@@ -88,9 +88,9 @@ test('BUILDKIT_PROGRESS holds for every command that shows progress, and a wrong
 /** Words of other commands that would have no effect, or mean nothing: each is refused before anything is done. */
 const REFUSED: readonly (readonly [string, RegExp])[] = [
   ['du --format foo', /Allowed choices are json/],
-  ['du --filter nosuch=1', /no filter/],
+  ['du --filter nosuch=1', /not a filter/],
   ['cache ls --format foo', /Allowed choices are json/],
-  ['prune -f --reserved-space foo', /no size/],
+  ['prune -f --reserved-space foo', /not a size/],
   ['prune -f --reserved-space 1g --keep-storage 2g', /--keep-storage and --reserved-space cannot be used together/],
   ['prune --auto --all', /--auto and --all cannot be used together/],
   ['prune --auto --filter type=regular', /--auto and --filter cannot be used together/],

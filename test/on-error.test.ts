@@ -73,7 +73,7 @@ real('without a terminal no shell is opened, and that is told', async () => {
   rig.write('c', { Dockerfile: FAILING });
   const ran = await rig.kiln(['build', '--progress=plain', '--on-error=shell', 'c']);
   assert.is(ran.code, 1);
-  assert.match(ran.stderr, /no shell is opened: standard input and output are no terminal/);
+  assert.match(ran.stderr, /no shell is opened: standard input and output are not terminals/);
 });
 
 real('--output-on-error keeps files of the failed step: no links out, no setuid, nothing of mounts', async () => {

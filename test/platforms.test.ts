@@ -99,7 +99,7 @@ test('an emulator named in kiln.toml is the one that runs', async () => {
   assert.match(ran.stderr, /ran emulated by my-qemu/);
   writeFileSync(rig.path('etc/kiln.toml'), '[emulators]\narm64 = 7\n');
   const refused = await rig.kiln([...args, '--no-cache'], { expect: 1, env });
-  assert.match(refused.stderr, /emulators\.arm64 is no absolute path \[KILN_EMULATORS_INVALID\]/);
+  assert.match(refused.stderr, /emulators\.arm64 is not an absolute path \[KILN_EMULATORS_INVALID\]/);
 });
 
 test('a step that nothing here can run says so, with the way out', async () => {
@@ -145,7 +145,7 @@ test('platforms are normalised: aliases and variants mean what they mean everywh
   assert.equal(labels, ['linux/amd64', 'linux/arm64', 'linux/arm/v7 v7', 'linux/arm/v6 v6', 'linux/amd64/v2 v2', 'linux/386']);
 });
 
-test('a name that is no platform is refused with a suggestion', async () => {
+test('a name that is not a platform is refused with a suggestion', async () => {
   await using rig = await Rig.create();
   rig.write('c', { Dockerfile: 'FROM scratch\n' });
   const ran = await rig.kiln(['build', '--platform=linux/arm64,amd46', 'c'], { expect: 2 });

@@ -90,7 +90,7 @@ function regexp(text: string, value: string): RegExp {
 }
 
 function invalid(text: string, hint: string): KilnError {
-  return new KilnError('KILN_FILTER_INVALID', `${JSON.stringify(text)} is no filter`, { hint, exitCode: 2 });
+  return new KilnError('KILN_FILTER_INVALID', `${JSON.stringify(text)} is not a filter`, { hint, exitCode: 2 });
 }
 
 const UNITS: Readonly<Record<string, number>> = {
@@ -109,7 +109,7 @@ export function parseDuration(text: string, what: string): number {
   if (/^\d+$/.test(text)) return Number(text) * 1000;
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)/g)];
   if (parts.length === 0 || parts.map(([part]) => part).join('') !== text)
-    throw new KilnError('KILN_FILTER_INVALID', `${what}: ${JSON.stringify(text)} is no duration`, {
+    throw new KilnError('KILN_FILTER_INVALID', `${what}: ${JSON.stringify(text)} is not a duration`, {
       hint: 'write it like 48h or 7d',
       exitCode: 2,
     });

@@ -124,7 +124,7 @@ function layerTable(config: Json, blobs: ReadonlyMap<Digest, Descriptor>, check:
   const wires = check.list(config['layers'], 'layers').map((layer) => check.object(layer, 'a layer'));
   const parents = wires.map(({ parent = 0 }) => {
     if (typeof parent === 'number' && Number.isInteger(parent) && parent >= -1 && parent < wires.length) return parent;
-    throw check.fail(`${JSON.stringify(parent)} is no layer of it`);
+    throw check.fail(`${JSON.stringify(parent)} is not one of its layers`);
   });
   checkDepth(parents, check);
   return new LayerTable(
@@ -185,7 +185,7 @@ function readRecord(value: unknown, layers: LayerTable, check: Checks): ParsedRe
     ...check.list(record['layers'], 'layers of a record').map((value) => {
       const result = check.object(value, 'a result');
       const index = check.index(result['layer'], Number.MAX_SAFE_INTEGER);
-      if (!layers.has(index)) throw check.fail(`${index} is no layer of it`);
+      if (!layers.has(index)) throw check.fail(`${index} is not one of its layers`);
       return { stack: () => layers.chain(index), created: timeOf(result['createdAt']) };
     }),
     ...check.list(record['chains'], 'chains').map((value) => {
@@ -222,7 +222,7 @@ function checkLinks(records: readonly ParsedRecord[], check: Checks): void {
   const readers: number[][] = records.map(() => []);
   records.forEach(({ links }, index) => {
     for (const link of links) {
-      if (!readers[link]) throw check.fail(`${link} is no record of it`);
+      if (!readers[link]) throw check.fail(`${link} is not one of its records`);
       readers[link].push(index);
       waiting[index]!++;
     }
@@ -316,24 +316,24 @@ class Checks {
 
   object(value: unknown, what: string): Json {
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json;
-    throw this.fail(`${what} is no object`);
+    throw this.fail(`${what} is not an object`);
   }
 
   /** Absent and null are empty lists, as Go writes them. */
   list(value: unknown, what: string): readonly unknown[] {
     if (value === undefined || value === null) return [];
     if (Array.isArray(value)) return value;
-    throw this.fail(`${what} is no list`);
+    throw this.fail(`${what} is not a list`);
   }
 
   digest(value: unknown): Digest {
     if (typeof value === 'string' && isDigest(value)) return value;
-    throw this.fail(`${JSON.stringify(value)?.slice(0, 100)} is no sha256 digest`);
+    throw this.fail(`${JSON.stringify(value)?.slice(0, 100)} is not a sha256 digest`);
   }
 
   index(value: unknown, limit: number): number {
     if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < limit) return value;
-    throw this.fail(`${JSON.stringify(value)?.slice(0, 100)} is no index`);
+    throw this.fail(`${JSON.stringify(value)?.slice(0, 100)} is not an index`);
   }
 }
 

@@ -33,7 +33,7 @@ export function onFailure(
     }
     if (onError === undefined) return;
     if (!terminal.interactive) {
-      notes.push('no shell is opened: standard input and output are no terminal');
+      notes.push('no shell is opened: standard input and output are not terminals');
       return;
     }
     const { openFailureShell } = await import('./shell.ts');

@@ -352,7 +352,7 @@ function ulimit(spec: string): { name: string; soft: number; hard: number } {
 function epoch(value: string | undefined): number | undefined {
   if (value === undefined || value === '') return undefined;
   if (!/^\d{1,12}$/.test(value))
-    throw new KilnError('KILN_EPOCH_INVALID', `SOURCE_DATE_EPOCH is no number of seconds: ${JSON.stringify(value)}`, {
+    throw new KilnError('KILN_EPOCH_INVALID', `SOURCE_DATE_EPOCH is not a number of seconds: ${JSON.stringify(value)}`, {
       hint: 'set it like SOURCE_DATE_EPOCH=$(git log -1 --pretty=%ct)',
       exitCode: 2,
     });
@@ -364,7 +364,7 @@ function parallelism(value: string | undefined, cpus: number): number {
   if (value === undefined) return Math.max(8, cpus * 4);
   const count = Number(value);
   if (!Number.isInteger(count) || count < 1)
-    throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(value)} is no number of steps`, {
+    throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(value)} is not a number of steps`, {
       place: { kind: 'flag', flag: '--max-parallelism' },
       exitCode: 2,
     });

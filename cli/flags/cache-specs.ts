@@ -139,7 +139,7 @@ class Reader {
   digest(name: string): Digest | undefined {
     const value = this.text(name);
     if (value === undefined || isDigest(value)) return value;
-    throw this.fail(`${name}=${value} is no sha256 digest`, undefined);
+    throw this.fail(`${name}=${value} is not a sha256 digest`, undefined);
   }
 
   flag(name: string): boolean | undefined {

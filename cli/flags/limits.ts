@@ -62,7 +62,7 @@ function checkMemory(memory: number | undefined, memorySwap: number | undefined)
 function parseCpus(text: string): number {
   const count = Number(text);
   if (!/^\d*\.?\d+$/.test(text) || count < 0.01)
-    throw wrong('--cpus', `${JSON.stringify(text)} is no number of processors`, 'write it like 1.5');
+    throw wrong('--cpus', `${JSON.stringify(text)} is not a number of processors`, 'write it like 1.5');
   return count;
 }
 
@@ -74,7 +74,7 @@ function whole(text: string, flag: string, least: number): number {
 
 function list(text: string, flag: string): string {
   if (!/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(text))
-    throw wrong(flag, `${JSON.stringify(text)} is no list of numbers`, 'write it like 0-2,4');
+    throw wrong(flag, `${JSON.stringify(text)} is not a list of numbers`, 'write it like 0-2,4');
   return text;
 }
 

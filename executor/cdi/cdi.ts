@@ -41,7 +41,7 @@ export async function findDevices(
 /** `vendor.com/class`, also with `=name` or `=*`. */
 export function checkName(name: string): void {
   if (NAME.test(name)) return;
-  throw new KilnError('KILN_DEVICE_NAME', `${JSON.stringify(name)} is no name of a device`, {
+  throw new KilnError('KILN_DEVICE_NAME', `${JSON.stringify(name)} is not the name of a device`, {
     hint: 'write it like vendor.com/class=name',
   });
 }

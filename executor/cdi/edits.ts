@@ -89,7 +89,7 @@ function statNode(path: string, reader: Reader): Pick<DeviceNode, 'type' | 'majo
     throw reader.wrong(`its device ${path} cannot be found: ${reasonOf(error)}`);
   }
   const kind = stat.mode & S_IFMT;
-  if (kind !== S_IFCHR && kind !== S_IFBLK) throw reader.wrong(`${path} is no device`);
+  if (kind !== S_IFCHR && kind !== S_IFBLK) throw reader.wrong(`${path} is not a device`);
   const rdev = BigInt(stat.rdev);
   return {
     type: kind === S_IFCHR ? 'c' : 'b',
@@ -142,7 +142,7 @@ export class Reader {
   }
 
   object(value: unknown, name: string, known: readonly string[]): Readonly<Record<string, unknown>> {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw this.wrong(`${name} is no object`);
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw this.wrong(`${name} is not an object`);
     const other = Object.keys(value).find((key) => !known.includes(key));
     if (other !== undefined) throw this.wrong(`${name} has the unknown field ${other}`);
     return value as Readonly<Record<string, unknown>>;
@@ -150,7 +150,7 @@ export class Reader {
 
   list(value: unknown, name: string): readonly unknown[] {
     if (value === undefined || value === null) return [];
-    if (!Array.isArray(value)) throw this.wrong(`${name} is no list`);
+    if (!Array.isArray(value)) throw this.wrong(`${name} is not a list`);
     return value;
   }
 

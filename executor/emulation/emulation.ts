@@ -129,7 +129,7 @@ async function emulatorFor(platform: Platform, machine: Machine, options: Emulat
   const named = await options.emulator?.(platform.architecture);
   if (named === undefined) return findEmulator(machine, options.searchPath);
   if (isEmulator(named)) return named;
-  throw new KilnError('KILN_NO_EMULATION', `${named} is no emulator that a sandbox could use`, {
+  throw new KilnError('KILN_NO_EMULATION', `${named} is not an emulator that a sandbox could use`, {
     hint: 'name an executable that is statically linked, by a path without blanks and colons',
   });
 }

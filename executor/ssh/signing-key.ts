@@ -86,7 +86,7 @@ function noKey(text: string): KilnError {
   if (/^(ssh-|ecdsa-|sk-)|-----BEGIN [A-Z0-9 ]*PUBLIC KEY-----/.test(text))
     return keyError('is a public key', 'name the file of the private key, without .pub');
   if (text.startsWith('PuTTY-')) return keyError('is in the form of PuTTY', 'convert it: puttygen KEY -O private-openssh -o NEW');
-  return keyError('is no private key', 'name an agent socket, or the file of a private key');
+  return keyError('is not a private key', 'name an agent socket, or the file of a private key');
 }
 
 function encrypted(): KilnError {

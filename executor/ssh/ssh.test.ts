@@ -158,7 +158,7 @@ real('a public key, a damaged one and any other file are told apart', async () =
   using bench = new Bench();
   const path = bench.key('key', '-t', 'ed25519');
   assert.match(thrown(() => readSigningKey(readFileSync(`${path}.pub`), 'k')).message, /is a public key/);
-  assert.match(thrown(() => readSigningKey(Buffer.from('hello'), 'k')).message, /no private key/);
+  assert.match(thrown(() => readSigningKey(Buffer.from('hello'), 'k')).message, /not a private key/);
   const text = readFileSync(path, 'utf8');
   const lines = text.split('\n');
   for (const damaged of [text.replace(lines[2] ?? '', ''), text.replace(/^b3Blb/m, 'c3Blb'), text.replace(/-----END.*/, '')])

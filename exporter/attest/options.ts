@@ -28,7 +28,11 @@ export function parseAttestations(flags: readonly AttestFlag[]): AttestOptions {
     seen.add(type);
     const unknown = [...fields.keys()].find((name) => !FIELDS[type].includes(name));
     if (unknown !== undefined)
-      throw invalid(flag, `${JSON.stringify(unknown)} is no attribute of ${type}`, `it has ${FIELDS[type].slice(1).join(', ')}`);
+      throw invalid(
+        flag,
+        `${JSON.stringify(unknown)} is not an attribute of ${type}`,
+        `it has ${FIELDS[type].slice(1).join(', ')}`,
+      );
     if (isTrue(flag, fields, 'disabled')) continue;
     if (type === 'provenance') provenance = provenanceOf(flag, fields);
     else sbom = sbomOf(flag, fields);

@@ -79,7 +79,7 @@ export async function loadNamedContext(
 function namedRemote(name: string, { kind, url }: Extract<NamedContext, { kind: 'git' | 'http' }>): DraftEdge {
   if (kind === 'http') return httpTree(url, `[context ${name}] ${url}`);
   const ref = gitRefOf(url);
-  if (!ref) throw new KilnError('KILN_CONTEXT_NAME', `the context ${name} is no git repository: ${JSON.stringify(url)}`);
+  if (!ref) throw new KilnError('KILN_CONTEXT_NAME', `the context ${name} is not a git repository: ${JSON.stringify(url)}`);
   return gitContext(ref, url);
 }
 

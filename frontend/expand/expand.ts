@@ -69,7 +69,7 @@ function hintFor({ message }: Fault): string {
   if (message.includes('looking for matching')) return 'close the quote, or put the escape character before it';
   if (message.includes('(\ufffd)')) return 'close the { with a }';
   if (message.includes('modifier')) return 'behind the name may stand one of :- :+ :? - + ? # ## % %% / and //';
-  return 'write ${NAME}, and a dollar that is no variable with the escape character before it';
+  return 'write ${NAME}, and a dollar that is not a variable with the escape character before it';
 }
 
 /** A map made of `NAME=value` lines, as in an image config; a line without `=` sets its name to nothing; the last one wins. */

@@ -89,7 +89,7 @@ class FrameWalk {
       case 'magic':
         if (value === MAGIC) return this.#expect('descriptor', 1);
         if (value - (value % 16) === SKIPPABLE) return this.#expect('size', 4);
-        throw malformed('its compressed bytes are no zstd');
+        throw malformed('its compressed bytes are not zstd');
       case 'descriptor':
         this.#checksum = (value & 4) !== 0;
         return this.#expect('fields', fieldBytes(value));
@@ -97,7 +97,7 @@ class FrameWalk {
         return this.#expect('block', 3);
       case 'block': {
         const type = (value >> 1) & 3;
-        if (type === RESERVED) throw malformed('its compressed bytes are no zstd');
+        if (type === RESERVED) throw malformed('its compressed bytes are not zstd');
         this.#lastBlock = (value & 1) !== 0;
         return this.#expect('content', type === RLE ? 1 : value >> 3);
       }

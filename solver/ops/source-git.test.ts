@@ -230,7 +230,7 @@ const SUBDIRS: readonly (readonly [string, RegExp])[] = [
   ['link', /"link" .* is, or lies behind, a symlink/],
   ['link/e', /"link\/e" .* does not exist|lies behind, a symlink/],
   ['outside', /symlink/],
-  ['a', /is no directory/],
+  ['a', /is not a directory/],
   ['nope', /does not exist/],
   ['../../etc', /"etc" .* does not exist/],
   ['d/../../outside', /symlink/],

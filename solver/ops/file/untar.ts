@@ -100,7 +100,7 @@ export class ArchiveWriter implements TarHandler, Disposable {
       const target = insidePath(entry.linkPath);
       const there = target === '' ? undefined : this.#to.stat(target, { follow: false });
       if (!there || isDirectoryMode(there.mode))
-        throw malformed(`a hard link to ${JSON.stringify(entry.linkPath)}, which is no file in it`);
+        throw malformed(`a hard link to ${JSON.stringify(entry.linkPath)}, which is not a file in it`);
       this.#to.link(target, path);
       return;
     }

@@ -148,7 +148,7 @@ function makeDirectory(root: Root, path: string): number {
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'does not exist',
-  ENOTDIR: 'is no directory',
+  ENOTDIR: 'is not a directory',
   ELOOP: 'is, or lies behind, a symlink',
 };
 

@@ -32,7 +32,7 @@ export function readGitSource({ identifier, attrs }: SourceOp): GitSource {
   const ref = colon < 0 ? fragment : fragment.slice(0, colon);
   const checksum = attrs['git.checksum']?.toLowerCase() || undefined;
   if (checksum !== undefined && !/^[0-9a-f]+$/.test(checksum))
-    throw new KilnError('KILN_GIT_CHECKSUM', `${JSON.stringify(checksum)} is no commit`, {
+    throw new KilnError('KILN_GIT_CHECKSUM', `${JSON.stringify(checksum)} is not a commit`, {
       hint: 'write the hexadecimal id of the commit',
     });
   return {
@@ -73,7 +73,7 @@ export function remoteOf(url: string): Pick<GitSource, 'remote' | 'login'> {
   if (/[\0-\x20\x7f]/.test(url)) throw bad('has a character that no URL has');
   if (SCP.test(url)) return { remote: url, login: undefined };
   if (!TRANSPORT.test(url)) throw bad('is not reached by http, https, git or ssh');
-  if (!URL.canParse(url)) throw bad('is no URL');
+  if (!URL.canParse(url)) throw bad('is not a URL');
   const parsed = new URL(url);
   // A host or user that begins with a dash would be an option of ssh; a path that does, one of the program at the other side.
   if (/^-/.test(parsed.hostname) || /^(-|%2d)/i.test(parsed.username) || parsed.hostname === '') throw bad('names no host');
@@ -93,7 +93,7 @@ export function withoutUserinfo(url: string): string {
 function checkedRef(ref: string): string {
   const bad = /^[-/.]|\.\.|\/\/|\/\.|@\{|[\0-\x20\x7f~^:?*[\\]|[/.]$|\.lock(\/|$)|^@$/.test(ref);
   if (bad)
-    throw new KilnError('KILN_GIT_REF', `${JSON.stringify(ref)} is no name of a branch, tag or commit`, {
+    throw new KilnError('KILN_GIT_REF', `${JSON.stringify(ref)} is not the name of a branch, tag or commit`, {
       hint: 'write #NAME or #NAME:DIRECTORY after the URL',
     });
   return ref;

@@ -24,7 +24,7 @@ const HEADERS: ReadonlySet<string> = new Set(['accept', 'user-agent']);
 /** Throws KILN_GRAPH_INVALID, or KILN_HTTP_URL for a URL that is none. */
 export function readHttpSource({ identifier, attrs }: SourceOp): HttpSource {
   if (!URL.canParse(identifier))
-    throw new KilnError('KILN_HTTP_URL', `${JSON.stringify(identifier)} is no URL`, { hint: 'check its spelling' });
+    throw new KilnError('KILN_HTTP_URL', `${JSON.stringify(identifier)} is not a URL`, { hint: 'check its spelling' });
   const checksum = attrs['http.checksum'];
   if (checksum !== undefined && !isDigest(checksum)) throw badAttribute('http.checksum', checksum);
   const headers = Object.entries(attrs).flatMap(([key, value]) => {
