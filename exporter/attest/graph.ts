@@ -21,7 +21,7 @@ export function graphSteps(edge: LlbEdge | undefined): GraphSteps {
     op: opJson(vertex),
     inputs: nonEmpty(vertex.inputs.map(id)),
   }));
-  const last = edge ? [{ id: `step${vertices.length}`, op: { LlbOp: {} }, inputs: [id(edge)] }] : [];
+  const last = edge ? [{ id: `step${vertices.length}`, op: { Op: {} }, inputs: [id(edge)] }] : [];
   return {
     llbDefinition: [...steps, ...last],
     locations: Object.fromEntries(vertices.map(({ metadata }, index) => [`step${index}`, locationsJson(metadata.locations)])),
@@ -37,7 +37,7 @@ function locationsJson(ranges: readonly SourceRange[]): object {
 function opJson({ op }: LlbVertex): object {
   const { platform } = op;
   return {
-    LlbOp: kindJson(op),
+    Op: kindJson(op),
     platform: platform && { Architecture: platform.architecture, OS: platform.os, Variant: platform.variant },
     constraints: {},
   };
