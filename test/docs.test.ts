@@ -19,6 +19,7 @@ const GUIDES = [
   'errors',
   'getting-started',
   'glossary',
+  'library',
   'rootless-and-containers',
   'saved-caches',
   'troubleshooting',

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -49,6 +49,10 @@ test('the package brings its types: a program that uses it well compiles, and on
       `import { buildRequest, type BuildRequest } from 'kiln';\nexport const request: BuildRequest = buildRequest({ tags: [${tag}] });\n`;
     assert.is(compiled(use("'app'")), '');
     assert.match(compiled(use('5')), /TS2322/);
+    const page = readFileSync(join(ROOT, 'docs/library.md'), 'utf8');
+    const programs = [...page.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, program = '']) => program);
+    assert.ok(programs.length > 2);
+    for (const program of programs) assert.is(compiled(program), '', program);
   } finally {
     rmSync(place, { recursive: true, force: true });
   }
