@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Chunker } from '../cache/saved/chunker.ts';
 import { KILN, type Ran, Rig, run } from './rig.ts';
 
 /**
@@ -40,11 +41,21 @@ const PIPED: Readonly<Record<string, string>> = {
 /** An image whose layers have more bytes than the small disks here, a cache mount that has, too, and a long log. */
 async function rigged(): Promise<Rig> {
   const rig = await Rig.create('busybox');
-  const cached = 'RUN --mount=type=cache,id=m,target=/m head -c 3000000 /dev/urandom > /m/f && seq 20000';
-  rig.write('c', { Dockerfile: `FROM busybox\nCOPY big /big\n${cached}\n`, big: randomBytes(3_000_000) });
+  const cached = 'RUN --mount=type=cache,id=m,target=/m cp /big /m/f && seq 20000';
+  rig.write('c', { Dockerfile: `FROM busybox\nCOPY big /big\n${cached}\n`, big: hardlyCut() });
   await rig.build('c', '-t', 'img');
   mkdirSync(rig.path('sink'));
   return rig;
+}
+
+/** Bytes that a saved cache keeps with at least one chunk beyond the limit of file sizes here: chunks are cut where the content says so. */
+function hardlyCut(): Buffer {
+  for (;;) {
+    const bytes = randomBytes(3_000_000);
+    const chunker = new Chunker();
+    const sizes = [...chunker.push(bytes), ...chunker.finish()].map((chunk) => chunk.byteLength);
+    if (sizes.some((size) => size > 1500 * 1024)) return bytes;
+  }
 }
 
 /** `command` is `kiln …` with whatever the shell puts around it; its exit code is that of kiln. */
