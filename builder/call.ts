@@ -3,6 +3,7 @@ import { redactData } from '../base/redact.ts';
 import { checkBuild, outlineBuild, targetsOf } from '../frontend/call/call.ts';
 import { checkDocument, outlineDocument, targetsDocument } from '../frontend/call/documents.ts';
 import { checkText, outlineText, targetsText } from '../frontend/call/texts.ts';
+import { requestOver } from '../frontend/gateway.ts';
 import type { BuildContext } from './build-context.ts';
 import { openFrontend } from './opened-frontend.ts';
 
@@ -25,7 +26,8 @@ export interface CallAnswer {
 
 /** Answers a question about the Dockerfile. Nothing is built. */
 export async function answerCall(call: CallSpec, context: BuildContext): Promise<CallAnswer> {
-  const { request, vertex } = await openFrontend(context);
+  const { gateway, inputs } = await openFrontend(context);
+  const request = requestOver(gateway, inputs);
   // Documents hold the Dockerfile in base64: it is told without the logins in its URLs before.
   const source = redactData(request.dockerfile);
   const done = (document: () => unknown, text: () => string): CallAnswer => ({
@@ -46,7 +48,7 @@ export async function answerCall(call: CallSpec, context: BuildContext): Promise
     case 'outline': {
       const outline = redactData(
         await outlineBuild(request, (findings) => {
-          for (const event of findings.events()) context.progress({ ...event, vertex });
+          for (const event of findings.events()) gateway.warn(event);
         }),
       );
       return done(

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { EmulationOptions } from '../executor/emulation/emulation.ts';
 import type { NetworkFallback } from '../executor/network/open-network.ts';
 import { createExecutor, type RuntimeExecutor } from '../executor/run.ts';
+import type { Frontend } from '../frontend/gateway.ts';
 import type { RegistryOptions } from '../registry/client.ts';
 import { type BlobLocations, openBlobLocations } from '../registry/locations.ts';
 import type { ProxySettings } from '../registry/proxy.ts';
@@ -45,6 +46,8 @@ export interface EngineSettings {
   /** What git is given of the environment, and the files of known hosts besides the store's own. */
   readonly git: () => { readonly env: Readonly<Record<string, string>>; readonly knownHosts: readonly string[] };
   readonly emulation: EmulationOptions;
+  /** Frontends besides the one for Dockerfiles, by the name that a request asks for. */
+  readonly frontends?: Readonly<Record<string, Frontend>> | undefined;
   /** What a step gets whose network cannot be had. */
   readonly networkFallback: () => Promise<NetworkFallback>;
 }

@@ -2,14 +2,15 @@ import { randomBytes } from 'node:crypto';
 import type { ProgressSink } from '../base/progress.ts';
 import { formatReference, parseReference } from '../base/reference.ts';
 import { unknownRules } from '../frontend/check/unknown.ts';
-import type { FrontendRequest, ImageResolver, NamedContext } from '../frontend/frontend.ts';
+import type { ImageResolver, NamedContext } from '../frontend/frontend.ts';
+import type { FrontendInputs } from '../frontend/gateway.ts';
 import { ignoreFilter } from '../frontend/ignore.ts';
 import { checkSyntax } from '../frontend/syntax.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import type { LoadedContext } from './context/context.ts';
 import { ignoreOf } from './context/ignore-file.ts';
 import { internalStep } from './internal-step.ts';
-import type { BuildRequest, NamedContextSource } from './request.ts';
+import { type BuildRequest, DOCKERFILE_FRONTEND, type NamedContextSource } from './request.ts';
 import type { Session } from './session.ts';
 
 /** A directory that the graph names as `local://NAME`, and what of it is there as far as the build is concerned. */
@@ -22,7 +23,7 @@ export interface LocalSource {
 
 /** What the frontend is asked, and the directories that its answer will name. */
 export interface PreparedRequest {
-  readonly request: FrontendRequest;
+  readonly inputs: FrontendInputs;
   readonly locals: ReadonlyMap<string, LocalSource>;
 }
 
@@ -38,14 +39,15 @@ export function prepareRequest(
   options: BuildRequest,
   session: Session,
   context: LoadedContext,
-  resolveImage: ImageResolver,
-  signal: AbortSignal,
   warn: ProgressSink,
 ): PreparedRequest {
-  for (const told of [
-    ...checkSyntax(context.dockerfile, options.buildArgs.get('BUILDKIT_SYNTAX')),
-    ...unknownRules(context.dockerfile, options.buildArgs.get('BUILDKIT_DOCKERFILE_CHECK')),
-  ])
+  const isDockerfile = options.frontend === DOCKERFILE_FRONTEND;
+  for (const told of isDockerfile
+    ? [
+        ...checkSyntax(context.dockerfile, options.buildArgs.get('BUILDKIT_SYNTAX')),
+        ...unknownRules(context.dockerfile, options.buildArgs.get('BUILDKIT_DOCKERFILE_CHECK')),
+      ]
+    : [])
     warn(told);
   const locals = new Map<string, LocalSource>();
   const { from, ignore } = context;
@@ -54,7 +56,7 @@ export function prepareRequest(
   const namedContexts = new Map<string, NamedContext>();
   for (const [name, source] of options.namedContexts)
     namedContexts.set(name, namedContext(name, source, { session, locals, warn }));
-  const request: FrontendRequest = {
+  const inputs: FrontendInputs = {
     dockerfile: context.dockerfile,
     target: options.target,
     buildArgs: new Map([...options.proxies, ...options.buildArgs]),
@@ -75,11 +77,9 @@ export function prepareRequest(
       ignore: ignore?.patterns.map((pattern) => pattern.text) ?? [],
       ignoreFile: ignore,
     },
-    resolveImage,
     epoch: options.epoch,
-    signal,
   };
-  return { request, locals };
+  return { inputs, locals };
 }
 
 /** What the directories of named contexts are found and told with. */

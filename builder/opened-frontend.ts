@@ -1,26 +1,29 @@
 import { join } from 'node:path';
 import type { Digest } from '../base/digest.ts';
-import type { ProgressSink } from '../base/progress.ts';
-import { Findings } from '../frontend/convert/checks.ts';
-import { convertDockerfile } from '../frontend/convert/convert.ts';
-import { unusedBuildArgs, unusedContexts, unusedFilters } from '../frontend/convert/unused.ts';
+import { KilnError } from '../base/errors.ts';
+import type { TreeFilter } from '../cache/contenthash.ts';
+import { dockerfileFrontend } from '../frontend/dockerfile-frontend.ts';
 import type { TargetResult } from '../frontend/frontend.ts';
-import { parseDockerfile } from '../frontend/parse.ts';
+import type { Gateway } from '../frontend/gateway.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import { imageSources } from '../registry/pull.ts';
 import { openTagMemory } from '../registry/tags.ts';
 import { type DraftEdge, seal } from '../solver/llb/draft.ts';
 import { imageResolver } from '../solver/ops/source-image.ts';
+import type { DirectoryResult } from '../solver/result.ts';
 import { type BuildContext, registryOf } from './build-context.ts';
 import type { BulkWatch } from './context/bulk-watch.ts';
 import { type FetchingHost, type LoadedContext, loadContext } from './context/context.ts';
 import { contextHost } from './context/context-host.ts';
-import { announcedResolver, layoutsOf, type PreparedRequest, prepareRequest } from './frontend-request.ts';
+import { announcedResolver, type LocalSource, layoutsOf, type PreparedRequest, prepareRequest } from './frontend-request.ts';
+import { openGateway, solveTree } from './gateway.ts';
 import { internalStep } from './internal-step.ts';
-import { fetchTree, openSolving, type Solving } from './solving.ts';
+import { DOCKERFILE_FRONTEND } from './request.ts';
+import { openSolving, type Solving } from './solving.ts';
 
 /** What the frontend is asked, with what the graph that it answers will need. */
 export interface OpenedFrontend extends PreparedRequest {
+  readonly gateway: Gateway;
   /** The step that read the Dockerfile: warnings about its text are shown there. */
   readonly vertex: Digest;
   /** What solves graphs, made when there is one: asked again it is the same. */
@@ -44,11 +47,17 @@ export async function openFrontend(context: BuildContext): Promise<OpenedFronten
   let opened: Solving | undefined;
   const bulk: BulkWatch = { context: undefined };
   const solving = () => (opened ??= openSolving(context, { sources, layouts, bulk, caches }));
-  const fetch = (tree: DraftEdge) => fetchTree(tree, solving(), context);
+  const fetch = (tree: DraftEdge) => solveTree(tree, solving(), context);
   const { loaded, vertex } = await loadAnnounced(context, fetch);
   if (loaded.from.kind === 'local') bulk.context = { directory: loaded.from.directory, ignore: loaded.ignore };
   const resolve = announcedResolver(imageResolver(sources, signal, layouts), progress);
-  return { ...prepareRequest(request, session, loaded, resolve, signal, progress), vertex, solving };
+  const prepared = prepareRequest(request, session, loaded, progress);
+  const withLocals = () => {
+    const { locals } = solving();
+    for (const [name, source] of prepared.locals) locals.set(name, directoryOf(source));
+    return solving();
+  };
+  return { ...prepared, gateway: openGateway(context, resolve, withLocals, vertex), vertex, solving: withLocals };
 }
 
 /** Loaded only when a cache is to be read or written. Reading begins at once. */
@@ -79,21 +88,36 @@ async function loadAnnounced(
   });
 }
 
-/** Parses and lowers the Dockerfile; what its checks find is told at once, and also when the lowering fails. */
-export async function lowered({ request, vertex }: OpenedFrontend, progress: ProgressSink): Promise<readonly TargetResult[]> {
-  const dockerfile = parseDockerfile(request.dockerfile);
-  const findings = new Findings(request, dockerfile);
-  try {
-    const { targets } = await convertDockerfile(request, dockerfile, findings);
-    const triggers = targets.flatMap(({ base }) => base?.config?.OnBuild ?? []);
-    for (const unused of [
-      unusedBuildArgs(dockerfile, request.buildArgs, triggers),
-      unusedFilters(dockerfile, request.noCache),
-      unusedContexts(request, triggers),
-    ])
-      if (unused) progress(unused);
-    return targets;
-  } finally {
-    for (const event of findings.events()) progress({ ...event, vertex });
-  }
+/** Asks the frontend of the request for the graph. Throws KILN_REQUEST_INVALID when the engine has no such frontend. */
+export async function targetsOf({ engine, request }: BuildContext, opened: OpenedFrontend): Promise<readonly TargetResult[]> {
+  const { frontends = {} } = engine.settings;
+  const name = request.frontend;
+  const frontend =
+    name === DOCKERFILE_FRONTEND ? dockerfileFrontend : Object.hasOwn(frontends, name) ? frontends[name] : undefined;
+  if (!frontend)
+    throw new KilnError('KILN_REQUEST_INVALID', `there is no frontend ${JSON.stringify(name)}`, {
+      hint: `the frontends are: ${[DOCKERFILE_FRONTEND, ...Object.keys(frontends)].join(', ')}`,
+    });
+  return (await frontend.solve(opened.gateway, opened.inputs)).targets;
+}
+
+function directoryOf({ directory, filter, memory }: LocalSource): DirectoryResult {
+  return {
+    kind: 'directory',
+    root: directory,
+    ...(filter && { filter: withReasons(filter) }),
+    ...(memory !== undefined && { memory }),
+  };
+}
+
+/** The walker's filter, with reasons in the user's words. */
+function withReasons(filter: NonNullable<LocalSource['filter']>): TreeFilter {
+  return {
+    ...filter,
+    explain(path) {
+      const reason = filter.explain(path);
+      if (reason?.place?.kind !== 'source') return reason?.pattern;
+      return `line ${reason.place.start.line} of ${reason.place.source.name}: ${reason.pattern}`;
+    },
+  };
 }

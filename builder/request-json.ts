@@ -83,6 +83,7 @@ const CACHE_FILE = {
 
 /** What each field of a request has to be. */
 const CHECKS: { readonly [name in keyof BuildRequest]: Check } = {
+  frontend: isText,
   context: kinds({ directory: { name: isText }, input: {}, remote: { url: isText } }),
   dockerfile: kinds({
     default: {},

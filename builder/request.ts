@@ -13,6 +13,8 @@ import type { Compression } from '../snapshotter/content.ts';
  * (`request-json.ts`).
  */
 export interface BuildRequest {
+  /** What makes a graph of the build file: a frontend that the engine has. */
+  readonly frontend: string;
   readonly context: ContextSource;
   readonly dockerfile: DockerfileSource;
   /** `--build-context`, by name. */
@@ -109,7 +111,11 @@ export interface CacheFileSpec {
   readonly ignoreError: boolean;
 }
 
+/** The frontend that is built in. */
+export const DOCKERFILE_FRONTEND = 'dockerfile.v0';
+
 const NOTHING: BuildRequest = {
+  frontend: DOCKERFILE_FRONTEND,
   context: { kind: 'directory', name: 'context' },
   dockerfile: { kind: 'default' },
   namedContexts: new Map(),

@@ -1,5 +1,4 @@
 import type { ImageConfig } from '../base/oci.ts';
-import type { TreeFilter } from '../cache/contenthash.ts';
 import type { RemoteStack } from '../cache/remote/imported.ts';
 import { INLINE_FIELD } from '../cache/remote/record.ts';
 import type { Attestor } from '../exporter/attest/attestation.ts';
@@ -8,14 +7,12 @@ import type { TargetResult } from '../frontend/frontend.ts';
 import { SCRATCH } from '../snapshotter/snapshotter.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
 import { lowerGraphs } from '../solver/lower.ts';
-import type { DirectoryResult } from '../solver/result.ts';
 import type { World } from '../solver/world.ts';
 import type { AttestedBuild } from './attest.ts';
 import type { BuildContext } from './build-context.ts';
 import type { SolvedTarget } from './caches/caches.ts';
 import type { Fates } from './export/fates.ts';
-import type { LocalSource } from './frontend-request.ts';
-import { lowered, openFrontend } from './opened-frontend.ts';
+import { openFrontend, targetsOf } from './opened-frontend.ts';
 import { explained, type Solving } from './solving.ts';
 import { squashed, squashedHistory } from './squash.ts';
 import { refuseWindows } from './windows.ts';
@@ -42,11 +39,10 @@ export async function solveBuild(context: BuildContext, wanted: Wanted): Promise
   const { request, session, signal } = context;
   await session.ssh.check();
   const opened = await openFrontend(context);
-  const targets = await lowered(opened, context.progress);
+  const targets = await targetsOf(context, opened);
   refuseWindows(targets);
   const solving = opened.solving();
   const started = Date.now();
-  for (const [name, source] of opened.locals) solving.locals.set(name, directoryOf(source));
   const results = await solveTargets(context, targets, solving, wanted.mayLeave);
   solving.rest();
   const knownIn = async ({ edge }: TargetResult) =>
@@ -66,7 +62,7 @@ export async function solveBuild(context: BuildContext, wanted: Wanted): Promise
   const facts = {
     world: solving.world,
     session: solving.settings.session,
-    dockerfile: opened.request.dockerfile,
+    dockerfile: opened.inputs.dockerfile,
     started,
     finished: Date.now(),
   };
@@ -84,27 +80,6 @@ async function attestorFor(build: AttestedBuild, context: BuildContext): Promise
   if (!attest.provenance && !attest.sbom) return undefined;
   const { openAttestor } = await import('./attest.ts');
   return openAttestor(build, context);
-}
-
-function directoryOf({ directory, filter, memory }: LocalSource): DirectoryResult {
-  return {
-    kind: 'directory',
-    root: directory,
-    ...(filter && { filter: withReasons(filter) }),
-    ...(memory !== undefined && { memory }),
-  };
-}
-
-/** The walker's filter, with reasons in the user's words. */
-function withReasons(filter: NonNullable<LocalSource['filter']>): TreeFilter {
-  return {
-    ...filter,
-    explain(path) {
-      const reason = filter.explain(path);
-      if (reason?.place?.kind !== 'source') return reason?.pattern;
-      return `line ${reason.place.start.line} of ${reason.place.source.name}: ${reason.pattern}`;
-    },
-  };
 }
 
 /** One result per target; undefined for an empty image. */

@@ -9,10 +9,8 @@ import { createCacheMounts } from '../cache/mounts.ts';
 import { openRecords } from '../cache/records.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import { withLockFile } from '../snapshotter/overlay/lockfile.ts';
-import { type DraftEdge, seal } from '../solver/llb/draft.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
 import { localWorker } from '../solver/local-worker.ts';
-import { lowerGraphs } from '../solver/lower.ts';
 import { openEarlierCopies } from '../solver/ops/file/earlier.ts';
 import { copyFilesJob, linkFilesJob } from '../solver/ops/file/jobs.ts';
 import { type BuildResult, type DirectoryResult, resultCodec } from '../solver/result.ts';
@@ -23,7 +21,6 @@ import type { EmulatedStep, World } from '../solver/world.ts';
 import type { BuildContext } from './build-context.ts';
 import type { BuildCaches } from './caches/caches.ts';
 import { type BulkWatch, tellingBulk } from './context/bulk-watch.ts';
-import type { FetchedTree } from './context/context.ts';
 import { explainFailure } from './explain-failure.ts';
 import { provingCodec } from './proving-codec.ts';
 import { openRemotes } from './remotes.ts';
@@ -152,19 +149,6 @@ function openWorld(
 function ensured(directory: string): string {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   return directory;
-}
-
-/** Solves a tree alone, so that it can be looked into before the rest of the graph is known. */
-export async function fetchTree(
-  tree: DraftEdge,
-  { solver, world, worker }: Solving,
-  { engine, signal }: BuildContext,
-): Promise<FetchedTree> {
-  const edge = seal(tree, world.platform);
-  const [result] = await explained([edge], () => solver.solve(lowerGraphs([edge], worker), signal), engine.store.root, signal);
-  if (result?.kind !== 'snapshot') throw new Error('a fetched tree is a snapshot');
-  const { openFetched } = await import('./context/fetched-tree.ts');
-  return await openFetched(engine.snapshotter, result.snapshot);
 }
 
 /** Solves; a failure is told with the line that it comes from. */

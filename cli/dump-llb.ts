@@ -44,7 +44,8 @@ export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Arra
   const sources = scope.use(
     imageSources({ content: engine.content, images: engine.images, registry: await engine.settings.registry() }),
   );
-  const asked = prepareRequest(request, session, context, imageResolver(sources, signal), signal, notTold).request;
+  const { inputs } = prepareRequest(request, session, context, notTold);
+  const asked = { ...inputs, resolveImage: imageResolver(sources, signal), signal };
   const { targets } = await convertDockerfile(asked, parseDockerfile(context.dockerfile));
   const edge = targets[0]?.edge;
   if (flags.format === 'binary') return marshalDefinition(toDefinition(edge));

@@ -2,13 +2,14 @@ import { realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { KilnError, type SourceText } from '../../base/errors.ts';
 import type { ProgressSink } from '../../base/progress.ts';
+import type { SolvedTree } from '../../frontend/gateway.ts';
 import type { IgnoreFile } from '../../frontend/ignore.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { BuildRequest } from '../request.ts';
 import type { Session } from '../session.ts';
 import { DOCKERFILE_LIMIT, defaultDockerfile, dockerfileFrom, dockerfileText, tooLarge } from './dockerfile-file.ts';
 import { ignoreOf } from './ignore-file.ts';
-import { type FoundFile, readInTree, readNamed } from './tree-file.ts';
+import { readInTree, readNamed } from './tree-file.ts';
 
 /** What a build reads from: where its files are, the Dockerfile's text and the `.dockerignore` in force. */
 export interface LoadedContext {
@@ -46,14 +47,7 @@ export interface ContextHost {
 /** The same, once there is something to fetch with. */
 export interface FetchingHost extends ContextHost {
   /** Fetches a tree to look into it. */
-  readonly fetch: (tree: DraftEdge) => Promise<FetchedTree>;
-}
-
-export interface FetchedTree extends AsyncDisposable {
-  /** What is at a path, links followed inside the tree. */
-  readonly find: (path: string, max: number) => FoundFile;
-  /** The first `length` bytes of a regular file that is there. */
-  readonly readStart: (path: string, length: number) => Buffer;
+  readonly fetch: (tree: DraftEdge) => Promise<SolvedTree>;
 }
 
 /** Finds the context and the Dockerfile as `docker buildx build` does. */

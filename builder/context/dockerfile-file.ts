@@ -3,7 +3,8 @@ import { basename, dirname, join } from 'node:path';
 import { KilnError, type SourceText } from '../../base/errors.ts';
 import { attempt } from '../../base/oserror.ts';
 import { nearest } from '../../base/suggest.ts';
-import type { FoundFile } from './tree-file.ts';
+import type { FoundFile } from '../../frontend/gateway.ts';
+
 import { whyNotRead } from './tree-file.ts';
 
 /** A Dockerfile larger than this is no Dockerfile. */

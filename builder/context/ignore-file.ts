@@ -2,8 +2,9 @@ import { basename, resolve } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { attempt, reading } from '../../base/oserror.ts';
 import type { ProgressSink } from '../../base/progress.ts';
+import type { FoundFile } from '../../frontend/gateway.ts';
 import { type IgnoreFile, parseIgnore } from '../../frontend/ignore.ts';
-import { type FoundFile, readInTree, readNamed, whyNotRead } from './tree-file.ts';
+import { readInTree, readNamed, whyNotRead } from './tree-file.ts';
 
 /** No list of patterns is near this. */
 const LIMIT = 4 * 1024 * 1024;

@@ -2,9 +2,10 @@ import type { SourceText } from '../../base/errors.ts';
 import { type GitRef, gitRefOf } from '../../frontend/convert/gitref.ts';
 import { parseBool } from '../../frontend/convert/goformat.ts';
 import { gitContext, HTTP_FILE, httpTree, unpacked } from '../../frontend/convert/remote.ts';
+import type { SolvedTree } from '../../frontend/gateway.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { BuildRequest } from '../request.ts';
-import { dockerfileElsewhere, type FetchedTree, type FetchingHost, type LoadedContext, looksLikeArchive } from './context.ts';
+import { dockerfileElsewhere, type FetchingHost, type LoadedContext, looksLikeArchive } from './context.ts';
 import { DOCKERFILE_LIMIT, dockerfileFrom } from './dockerfile-file.ts';
 
 /**
@@ -37,12 +38,12 @@ async function inTree(tree: DraftEdge, request: BuildRequest, host: FetchingHost
   return { from: { kind: 'remote', tree }, dockerfile, ignore: undefined };
 }
 
-function defaultName(tree: FetchedTree): string {
+function defaultName(tree: SolvedTree): string {
   const has = (name: string) => tree.find(name, DOCKERFILE_LIMIT).kind !== 'absent';
   return !has('Dockerfile') && has('dockerfile') ? 'dockerfile' : 'Dockerfile';
 }
 
-function read(tree: FetchedTree, path: string, name: string): SourceText {
+function read(tree: SolvedTree, path: string, name: string): SourceText {
   const hint = 'name the file in the context with -f, or its directory with #REF:DIRECTORY';
   return dockerfileFrom({ path, name, hint }, () => tree.find(path, DOCKERFILE_LIMIT));
 }

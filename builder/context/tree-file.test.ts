@@ -6,9 +6,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
 import type { WarningEvent } from '../../base/progress.ts';
+import type { FoundFile } from '../../frontend/gateway.ts';
 import { openRoot } from '../../snapshotter/sys/rooted.ts';
 import { type DockerfilePlace, ignoreOf } from './ignore-file.ts';
-import { type FoundFile, readInRoot, readInTree, readNamed } from './tree-file.ts';
+import { readInRoot, readInTree, readNamed } from './tree-file.ts';
 
 const test = suite('files of a tree');
 let directory: string;

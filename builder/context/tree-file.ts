@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../../base/errors.ts';
+import type { FoundFile } from '../../frontend/gateway.ts';
 import { brokenLink } from '../../snapshotter/sys/brokenlink.ts';
 import { fstat } from '../../snapshotter/sys/calls.ts';
 import { S } from '../../snapshotter/sys/constants.ts';
@@ -24,15 +25,6 @@ import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
  * FIFO or a device, which would be read for ever. Such a file is found inside the tree, as a step would find it, and only a regular one
  * of sensible size is opened. What else is there is said, not thrown: only the caller knows what it means.
  */
-export type FoundFile =
-  | { readonly kind: 'file'; readonly bytes: Buffer }
-  | { readonly kind: 'absent' }
-  /** A link, on the way or at the end, that leads to nothing in the tree. */
-  | { readonly kind: 'dangling'; readonly link: string; readonly target: string }
-  /** Neither a file nor a link to one: `a FIFO`. */
-  | { readonly kind: 'other'; readonly what: string }
-  | { readonly kind: 'large'; readonly max: number };
-
 type Special = Exclude<FoundFile, { kind: 'file' | 'absent' }>;
 
 /** What is at `path` in the directory `tree`, a path of ours. Throws errors of the system. */

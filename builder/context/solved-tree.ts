@@ -1,14 +1,22 @@
 import { closeSync, readSync } from 'node:fs';
+import type { SolvedTree } from '../../frontend/gateway.ts';
 import type { Snapshot, Snapshotter } from '../../snapshotter/snapshotter.ts';
 import { O } from '../../snapshotter/sys/constants.ts';
-import { openRoot } from '../../snapshotter/sys/rooted.ts';
-import type { FetchedTree } from './context.ts';
+import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
 import { readInRoot } from './tree-file.ts';
 
 /** A look into a snapshot. Its files are a stranger's: every path is resolved inside it. */
-export async function openFetched(snapshotter: Snapshotter, snapshot: Snapshot): Promise<FetchedTree> {
+export async function openSnapshotTree(snapshotter: Snapshotter, snapshot: Snapshot): Promise<SolvedTree> {
   const view = await snapshotter.view(snapshot);
-  const root = openRoot(view.root);
+  return overRoot(openRoot(view.root), () => view[Symbol.asyncDispose]());
+}
+
+/** A look into a directory that the session lends. */
+export function openDirectoryTree(directory: string): SolvedTree {
+  return overRoot(openRoot(directory), async () => {});
+}
+
+function overRoot(root: Root, close: () => PromiseLike<void>): SolvedTree {
   return {
     find: (path, max) => readInRoot(root, path, max),
     readStart(path, length) {
@@ -22,7 +30,7 @@ export async function openFetched(snapshotter: Snapshotter, snapshot: Snapshot):
     },
     async [Symbol.asyncDispose]() {
       root[Symbol.dispose]();
-      await view[Symbol.asyncDispose]();
+      await close();
     },
   };
 }
