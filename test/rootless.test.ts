@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { ROOT } from './rig.ts';
 import { hostPrograms, SshSetting, whyNoSsh } from './sshd.ts';
-import { asUser, done, prepared, UID } from './user.ts';
+import { asUser, commandAsUser, done, prepared, UID } from './user.ts';
 
 const DOCKERFILE = `FROM busybox
 RUN id -u > /id && touch /owned && chown 1234:99 /owned
@@ -28,6 +30,18 @@ test('an ordinary user builds the same image, bit for bit, as root, and runs it'
   assert.match(ran.stdout, /7 +8 .*\/copied/);
   assert.match(ran.stdout, /5 +6 .*\/unpacked\/x/);
   assert.ok(existsSync(rig.path('home/.local/share/kiln/kiln.db')));
+});
+
+test('the store of an ordinary user goes by the commands of docs/uninstalling.md', async () => {
+  await using rig = await prepared(DOCKERFILE);
+  await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
+  await done(asUser(rig, 'with ids', 'build', '-t', 'x', 'c'));
+  const page = readFileSync(join(ROOT, 'docs/uninstalling.md'), 'utf8');
+  const [, commands = ''] = /^```sh\n(unshare .*?)^```$/ms.exec(page) ?? [];
+  assert.match(commands, /^unshare .*\nrm .*\n$/);
+  assert.ok(existsSync(rig.path('home/.local/share/kiln/kiln.db')));
+  await done(commandAsUser(rig, 'with ids', 'sh', '-ec', commands));
+  assert.equal(readdirSync(rig.path('home/.local/share')), []);
 });
 
 test('what a build writes for the user belongs to the user', async () => {

@@ -33,12 +33,17 @@ export async function prepared(dockerfile: string, image = 'busybox'): Promise<R
 
 /** Runs Kiln as the user, who has subordinate ids or not. */
 export function asUser(rig: Rig, ids: 'with ids' | 'without ids', ...args: string[]): Promise<Ran> {
+  return commandAsUser(rig, ids, rig.path('bin/kiln'), ...args);
+}
+
+/** Runs any command as the user. */
+export function commandAsUser(rig: Rig, ids: 'with ids' | 'without ids', ...command: string[]): Promise<Ran> {
   const subids = ids === 'with ids' ? rig.path('subids') : '/dev/null';
   // Most hosts let everybody open it.
   const tun = existsSync(rig.path('tun')) ? `mount --bind ${rig.path('tun')} /dev/net/tun &&` : '';
   const script = `${tun} mount --bind ${subids} /etc/subuid && mount --bind ${subids} /etc/subgid && mount --bind ${rig.path('passwd')} /etc/passwd &&
     exec setpriv --reuid=${UID} --regid=${UID} --clear-groups --inh-caps=-all "$@"`;
-  return run(['unshare', '--mount', 'sh', '-c', script, 'sh', rig.path('bin/kiln'), ...args], {
+  return run(['unshare', '--mount', 'sh', '-c', script, 'sh', ...command], {
     cwd: rig.directory,
     env: {
       KILN_ROOT: '',
