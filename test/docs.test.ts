@@ -15,6 +15,7 @@ const GUIDES = [
   'ci',
   'coming-from-docker',
   'coming-from-kaniko-and-buildah',
+  'differences',
   'dockerfile',
   'errors',
   'getting-started',
