@@ -61,7 +61,7 @@ async function built(given: Omit<BuildContext, 'scope'>, leftover: readonly stri
   const context: BuildContext = { ...given, scope };
   const { request } = context;
   const { outputs } = request;
-  tryOutputs(request);
+  tryOutputs(request, context.session);
   const { targets, attest, exportCaches } = await solveBuild(context, {
     mayLeave: outputs.every(needsNoLayers) && request.epoch === undefined && !request.attest.sbom && !request.squash,
     pushes: outputs.some((output) => output.type === 'image' && output.push),

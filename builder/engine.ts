@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { EmulationOptions } from '../executor/emulation/emulation.ts';
+import { programsOn } from '../executor/find-program.ts';
 import type { NetworkFallback } from '../executor/network/open-network.ts';
 import { createExecutor, type RuntimeExecutor } from '../executor/run.ts';
 import type { Frontend } from '../frontend/gateway.ts';
@@ -45,6 +46,8 @@ export interface EngineSettings {
   readonly proxies: () => ProxySettings;
   /** What git is given of the environment, and the files of known hosts besides the store's own. */
   readonly git: () => { readonly env: Readonly<Record<string, string>>; readonly knownHosts: readonly string[] };
+  /** The PATH on which programs of this host are looked for when they are not where they usually are. */
+  readonly searchPath?: string | undefined;
   readonly emulation: EmulationOptions;
   /** Frontends besides the one for Dockerfiles, by the name that a request asks for. */
   readonly frontends?: Readonly<Record<string, Frontend>> | undefined;
@@ -82,6 +85,7 @@ export function openEngine(options: EngineOptions): Engine {
     executor: (tell) =>
       createExecutor({
         stateDir: settings.stateDirectory(),
+        findProgram: programsOn(settings.searchPath),
         emulation: settings.emulation,
         warn: tell,
         networkFallback: settings.networkFallback,

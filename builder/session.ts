@@ -29,7 +29,7 @@ export interface Session {
   /** Logins for registries that go before the engine's own. */
   readonly credentials?: RegistryOptions['credentials'] | undefined;
   /** Where an output that goes to the caller itself is written. */
-  readonly output?: ((bytes: Uint8Array) => Promise<void>) | undefined;
+  readonly output?: ((bytes: Uint8Array, signal: AbortSignal) => Promise<void>) | undefined;
   /** Looks at a step that failed, while its tree and mounts are there. */
   readonly onStepFailed?: ((step: FailedStep, executor: Executor, signal: AbortSignal) => Promise<void>) | undefined;
 }

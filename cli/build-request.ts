@@ -41,8 +41,8 @@ export function requestOf(options: BuildOptions): BuildRequest {
     epoch: options.epoch,
     outputs:
       outputs.length > 0 ? outputs.flatMap((output) => outputOf(output, options.tags)) : [parseOutput(PLAIN, options.tags)],
-    cacheFrom: options.cacheFrom,
-    cacheTo: options.cacheTo,
+    cacheFrom: options.cacheFrom.map((spec) => (spec.type === 'local' ? { ...spec, src: resolve(spec.src) } : spec)),
+    cacheTo: options.cacheTo.map((spec) => (spec.type === 'local' ? { ...spec, dest: resolve(spec.dest) } : spec)),
     squash: squash === true,
     attest: options.attest,
     secretsInKeys: secrets.flatMap(({ id, invalidate }) => (invalidate ? [id] : [])),
@@ -55,7 +55,15 @@ const PLAIN: ReadonlyMap<string, string> = new Map([['type', 'image']]);
 
 function outputOf({ type, dest, attributes }: BuildOptions['outputs'][number], tags: readonly string[]): OutputSpec[] {
   if (type === 'cacheonly') return [];
-  return [parseOutput(new Map([['type', type], ...(dest === undefined ? [] : [['dest', dest] as const]), ...attributes]), tags)];
+  const place = dest === undefined ? [] : [['dest', dest] as const];
+  return [absolute(parseOutput(new Map([['type', type], ...place, ...attributes]), tags))];
+}
+
+/** A request means the same wherever it is read: its paths are absolute. */
+function absolute(spec: OutputSpec): OutputSpec {
+  if ('directory' in spec) return { ...spec, directory: resolve(spec.directory) };
+  if (!('destination' in spec) || spec.destination?.kind !== 'file') return spec;
+  return { ...spec, destination: { kind: 'file', path: resolve(spec.destination.path) } };
 }
 
 function contextSource(context: string): ContextSource {

@@ -15,7 +15,7 @@ import { rootlessMap } from './rootless.ts';
 /** The engine of this process: its store is where the environment says, and the environment and kiln.toml decide the rest. */
 export function openLocalEngine(): Engine {
   const { env } = process;
-  const root = storeRoot(env, process.getuid?.() ?? 0);
+  const root = resolve(storeRoot(env, process.getuid?.() ?? 0));
   const warn = (sentence: string) => void stderr.write(`WARNING: ${sentence}\n`);
   const engine = openEngine({
     root,
@@ -31,6 +31,7 @@ export function openLocalEngine(): Engine {
       env: gitVariables(env),
       knownHosts: [join(homeDirectory(env), '.ssh/known_hosts'), '/etc/ssh/ssh_known_hosts'],
     }),
+    searchPath: env['PATH'],
     emulation: configuredEmulation(env),
     networkFallback: configuredNetwork(env),
   });

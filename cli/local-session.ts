@@ -6,6 +6,7 @@ import { parseLayoutReference } from '../registry/layout.ts';
 import type { BuildOptions } from './build-options.ts';
 import { directoryAt } from './context-directory.ts';
 import type { OnFailure } from './failure/on-failure.ts';
+import { standardOutput } from './lent-output.ts';
 import { localSecrets } from './local-secrets.ts';
 import { readFifo, readUpTo } from './read-stream.ts';
 import { openSshAgents } from './ssh-agents.ts';
@@ -31,6 +32,7 @@ export function localSession(
     },
     file,
     input,
+    output: standardOutput(),
     secret: localSecrets(options.secrets, { env, readStdin: input, readPipe: file }),
     ssh: openSshAgents(options.ssh, env, engine.store),
     onStepFailed: failure && ((step, executor, stepSignal) => failure.step(step, executor, stepSignal)),

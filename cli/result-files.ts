@@ -1,5 +1,5 @@
 import { accessSync, constants, lstatSync, rmSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { errnoOf } from '../base/errors.ts';
 import { attempt, osError, writing } from '../base/oserror.ts';
 import { writeFile } from '../exporter/destination.ts';
@@ -24,11 +24,11 @@ export function tryResultFiles({ iidFile, metadataFile }: ResultFiles): void {
 }
 
 export function writeIidFile(path: string, id: string): Promise<void> {
-  return writeFile(path, id, iidAt(path));
+  return writeFile(resolve(path), id, iidAt(path));
 }
 
 export function writeMetadataFile(path: string, text: string): Promise<void> {
-  return writeFile(path, text, metadataAt(path));
+  return writeFile(resolve(path), text, metadataAt(path));
 }
 
 const iidAt = (path: string) => writing('the image ID file', path);

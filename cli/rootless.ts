@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
-import { findProgram } from '../executor/find-program.ts';
+import { programsOn } from '../executor/find-program.ts';
 import { installCommand } from '../executor/probe.ts';
 import { homeDirectory, userName } from './caller.ts';
 import { stderr } from './output.ts';
@@ -164,7 +164,7 @@ export function thisUser(): UserHost {
   return {
     user: userName(),
     uid: process.getuid?.() ?? -1,
-    find: (program) => findProgram(program),
+    find: programsOn(process.env['PATH']),
     read(path) {
       try {
         return readFileSync(path, 'utf8');

@@ -1,15 +1,20 @@
 import { accessSync, constants } from 'node:fs';
 
-/** Administration programs live in sbin, which is in the PATH of no ordinary user, cron job or systemd unit. */
-const DIRECTORIES = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+/** The path of a program of the host, or undefined: the one way in which Kiln looks for a program, and in which `kiln doctor` does. */
+export type FindProgram = (name: string) => string | undefined;
 
-/**
- * The path of a program of the host, or undefined: the one way in which Kiln looks for a program, and in which `kiln doctor` does. Where programs
- * usually are comes before `searchPath`, which is the caller's PATH.
- */
-export function findProgram(name: string, searchPath: string | undefined = process.env['PATH']): string | undefined {
-  const more = (searchPath ?? '').split(':').filter((directory) => directory.startsWith('/'));
-  return [...DIRECTORIES, ...more].map((directory) => `${directory}/${name}`).find(isExecutable);
+/** Administration programs live in sbin, which is in the PATH of no ordinary user, cron job or systemd unit. */
+const USUAL = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Where programs usually are, then on `searchPath`, which is the caller's PATH. */
+export function programsOn(searchPath: string | undefined): FindProgram {
+  return programsIn(`${USUAL}:${searchPath ?? ''}`);
+}
+
+/** Only in the directories of `searchPath`. */
+export function programsIn(searchPath: string): FindProgram {
+  const directories = searchPath.split(':').filter((directory) => directory.startsWith('/'));
+  return (name) => directories.map((directory) => `${directory}/${name}`).find(isExecutable);
 }
 
 export function isExecutable(path: string): boolean {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../base/errors.ts';
+import { programsIn } from './find-program.ts';
 import { findRuntime, installCommand, knownVulnerabilities, probeRuntime } from './probe.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'kiln-probe-'));
@@ -18,7 +19,7 @@ function program(name: string, says: string): string {
 
 test('without a runtime the error says what to install', () => {
   try {
-    findRuntime({ searchPath: directory });
+    findRuntime(programsIn(directory));
     assert.unreachable();
   } catch (error) {
     assert.instance(error, KilnError);
@@ -29,11 +30,11 @@ test('without a runtime the error says what to install', () => {
 
 test('crun is preferred to runc, and an override to both', () => {
   const runc = program('runc', 'runc version 1.3.3');
-  assert.equal(findRuntime({ searchPath: directory }), { name: 'runc', path: runc });
+  assert.equal(findRuntime(programsIn(directory)), { name: 'runc', path: runc });
   const crun = program('crun', 'crun version 1.20');
-  assert.equal(findRuntime({ searchPath: `relative:${directory}` }), { name: 'crun', path: crun });
-  assert.equal(findRuntime({ searchPath: directory, override: 'runc' }), { name: 'runc', path: runc });
-  assert.equal(findRuntime({ searchPath: '', override: crun }), { name: 'crun', path: crun });
+  assert.equal(findRuntime(programsIn(`relative:${directory}`)), { name: 'crun', path: crun });
+  assert.equal(findRuntime(programsIn(directory), 'runc'), { name: 'runc', path: runc });
+  assert.equal(findRuntime(programsIn(''), crun), { name: 'crun', path: crun });
 });
 
 test('the version is asked for once', () => {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
 import { cgroupMode } from './enter-cgroups.ts';
 import type { RuntimeInfo } from './executor.ts';
-import { findProgram, isExecutable } from './find-program.ts';
+import { type FindProgram, isExecutable } from './find-program.ts';
 
 /** Where a runtime is; its version costs a process, so it is asked for apart. */
 export interface FoundRuntime {
@@ -13,23 +13,14 @@ export interface FoundRuntime {
 
 const TOOLS_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** Only in these directories, where they are given; else as any program is found. */
-function find(name: string, searchPath: string | undefined): string | undefined {
-  if (searchPath === undefined) return findProgram(name);
-  const directories = searchPath.split(':').filter((directory) => directory.startsWith('/'));
-  return directories.map((directory) => `${directory}/${name}`).find(isExecutable);
-}
-
 /**
- * The runtime to use: the one at `override` (a path, or a name to be found), else crun, else runc, on `searchPath` or where programs are.
+ * The runtime to use: the one at `override` (a path, or a name to be found), else crun, else runc.
  * Throws KILN_NO_RUNTIME with the command that installs one.
  */
-export function findRuntime(
-  options: { readonly override?: string | undefined; readonly searchPath?: string | undefined } = {},
-): FoundRuntime {
-  const wanted = options.override === undefined ? ['crun', 'runc'] : [options.override];
+export function findRuntime(find: FindProgram, override?: string | undefined): FoundRuntime {
+  const wanted = override === undefined ? ['crun', 'runc'] : [override];
   for (const name of wanted) {
-    const path = name.includes('/') ? [name].find(isExecutable) : find(name, options.searchPath);
+    const path = name.includes('/') ? [name].find(isExecutable) : find(name);
     if (path !== undefined) return { name: /runc[^/]*$/.test(path) ? 'runc' : 'crun', path };
   }
   throw new KilnError('KILN_NO_RUNTIME', `no container runtime was found: looked for ${wanted.join(' and ')}`, {

@@ -11,6 +11,7 @@ import type { Emulation, EmulationOptions, EmulationPlan } from './emulation/emu
 import { isNative } from './emulation/find-emulator.ts';
 import { hostOomKills } from './enter-cgroups.ts';
 import type { Executor, ProcessIO, ProcessResult, ProcessSpec } from './executor.ts';
+import { type FindProgram, programsOn } from './find-program.ts';
 import { killSandbox } from './kill.ts';
 import { within } from './network/namespace.ts';
 import type { NetworkKind } from './network/network.ts';
@@ -40,8 +41,8 @@ export interface ExecutorOptions {
   readonly stateDir: string;
   /** A runtime's path or name; crun, else runc, when absent. */
   readonly runtime?: string | undefined;
-  /** Where to look for it: a PATH. */
-  readonly searchPath?: string | undefined;
+  /** How programs of the host are found: only where they usually are when absent. */
+  readonly findProgram?: FindProgram | undefined;
   /** `none` uses no control groups even where there are some; for tests. */
   readonly cgroups?: 'auto' | 'none' | undefined;
   /** The kinds of network for `default`, best first; all that there are when absent. */
@@ -66,7 +67,8 @@ export interface RuntimeExecutor extends Executor, AsyncDisposable {
  */
 export function createExecutor(options: ExecutorOptions): RuntimeExecutor {
   let host: SandboxHost | undefined;
-  const open = () => (host ??= openSandboxHost(options as SandboxHostOptions));
+  const findProgram = options.findProgram ?? programsOn(undefined);
+  const open = () => (host ??= openSandboxHost({ ...options, findProgram }));
   if (hasStaleDirectories(options.stateDir)) open();
   let emulation: Promise<Emulation> | undefined;
   const plan = async ({ platform }: ProcessSpec): Promise<EmulationPlan> => {
@@ -93,7 +95,7 @@ export function createExecutor(options: ExecutorOptions): RuntimeExecutor {
       opened.network().catch(() => {});
       opened.join().catch(() => {});
     },
-    probe: async () => probeRuntime(findRuntime({ override: options.runtime, searchPath: options.searchPath })),
+    probe: async () => probeRuntime(findRuntime(findProgram, options.runtime)),
     rest() {
       // Whoever disposes of it is told of a failure.
       closeNext().catch(() => {});

@@ -20,6 +20,7 @@ import type { Cgroups } from './cgroups.ts';
 import { cgroupMode, enterCgroups, suitCrun } from './enter-cgroups.ts';
 import type { ProcessSpec } from './executor.ts';
 import { compileSeccomp } from './filter.ts';
+import type { FindProgram } from './find-program.ts';
 import { hostsText, resolvText } from './netfiles.ts';
 import { type Network, type NetworkKind, NetworkUnavailable } from './network/network.ts';
 import { type NetworkOptions, openNetwork, type WarnUser } from './network/open-network.ts';
@@ -68,7 +69,7 @@ export interface JoinedSandboxHost extends SandboxHost {
 export interface SandboxHostOptions {
   readonly stateDir: string;
   readonly runtime?: string | undefined;
-  readonly searchPath?: string | undefined;
+  readonly findProgram: FindProgram;
   readonly cgroups?: 'auto' | 'none' | undefined;
   readonly networks?: readonly NetworkKind[] | undefined;
   readonly warn?: WarnUser | undefined;
@@ -80,7 +81,7 @@ export interface SandboxHostOptions {
 export function openSandboxHost(options: SandboxHostOptions): SandboxHost {
   requireMounts('a sandbox needs mounts of its own');
   requireCapabilities();
-  const runtime = findRuntime({ override: options.runtime, searchPath: options.searchPath });
+  const runtime = findRuntime(options.findProgram, options.runtime);
   if (runtime.name === 'crun') suitCrun();
   const stateDir = ownDirectory(options.stateDir);
   const runtimeRoot = `${stateDir}/runtime`;
@@ -156,7 +157,7 @@ function networkOptions(
   directory: string,
   outside: NetworkOptions['outside'],
   watchdog: Watchdog,
-  { networks: kinds, networkFallback: fallback }: SandboxHostOptions,
+  { networks: kinds, networkFallback: fallback, findProgram }: SandboxHostOptions,
   warn: WarnUser,
 ): NetworkOptions {
   return {
@@ -169,6 +170,7 @@ function networkOptions(
     },
     warn,
     outside,
+    findProgram,
     kinds,
     fallback,
   };

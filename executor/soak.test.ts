@@ -1,7 +1,7 @@
 import { globSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { findProgram } from './find-program.ts';
+import { programsOn } from './find-program.ts';
 import { makeTree, processesWith, shell, specFor, until, whyNot } from './fixture.ts';
 import type { NetworkKind } from './network/network.ts';
 import { createExecutor } from './run.ts';
@@ -13,6 +13,7 @@ if (reason) console.log(`SKIP soak: ${reason}`);
 const test = suite('soak');
 const ROUNDS = process.env['KILN_SOAK'] ? 500 : 25;
 const AT_ONCE = 32;
+const findProgram = programsOn(process.env['PATH']);
 const KINDS: readonly NetworkKind[] = findProgram('nft') && findProgram('ip') ? ['nat'] : ['host'];
 
 /** What this process holds, and what on this host has the mark of its directory. Names may be others each time, so they are counted. */

@@ -2,7 +2,6 @@ import {
   accessSync,
   closeSync,
   constants,
-  fstatSync,
   lstatSync,
   openSync,
   readlinkSync,
@@ -15,7 +14,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CancelledError, errnoOf, KilnError } from '../base/errors.ts';
-import { type Attempt, isOsError, osError } from '../base/oserror.ts';
+import { type Attempt, osError } from '../base/oserror.ts';
 import type { Destination } from './options.ts';
 
 /** How much is written to a file before other work, and the signal, get their turn. */
@@ -35,15 +34,14 @@ export interface ByteSink {
  * one of the destination.
  */
 export async function writeTo(destination: Destination, signal: AbortSignal, body: Body): Promise<void> {
-  if (destination.kind === 'stdout') return body(standardOutput(signal));
+  if (destination.kind === 'stdout') throw new Error('the output of the caller is for the caller to lend');
   if (destination.kind === 'stream') return body(destination);
   await writeAt(destination.path, signal, body, outputFile(destination.path));
 }
 
 type Body = (sink: ByteSink) => Promise<void>;
 
-async function writeAt(given: string, signal: AbortSignal, body: Body, about: About): Promise<void> {
-  const path = resolve(given);
+async function writeAt(path: string, signal: AbortSignal, body: Body, about: About): Promise<void> {
   const stat = statOf(path, about);
   if (stat?.isDirectory()) throw isDirectory(path, '--output');
   if (stat?.isFIFO()) return await writeOpened(await openFifo(path, about, signal), signal, body, about);
@@ -56,12 +54,12 @@ async function writeAt(given: string, signal: AbortSignal, body: Body, about: Ab
 export async function writeFile(path: string, content: string | Uint8Array, about: About): Promise<void> {
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
   // A file that may be written, in a directory that may not: one made for us by somebody else.
-  if (statOf(path, about)?.isFile() && !mayWrite(dirname(followed(resolve(path)))))
+  if (statOf(path, about)?.isFile() && !mayWrite(dirname(followed(path))))
     return sinking(about, () => writeFileSync(path, bytes));
   await writeAt(path, new AbortController().signal, (sink) => sink.write(bytes), about);
 }
 
-/** Whether a file can be written: what it is to the user, its path, and the flag that named it. */
+/** A file or directory that is to be written: its absolute path, and the flag that named it. */
 export interface WantedFile {
   readonly path: string;
   readonly flag: string;
@@ -71,12 +69,11 @@ export interface WantedFile {
  * Throws what would keep a file from being written at `path`, as far as that can be known before there is anything to write; leaves nothing
  * there. The directory has to be there: a misspelt one would be made where nobody looks.
  */
-export function tryFile({ path: given, flag }: WantedFile): void {
-  const path = resolve(given);
+export function tryFile({ path, flag }: WantedFile): void {
   const place = { kind: 'flag', flag } as const;
-  const about = { ...outputFile(given), place };
+  const about = { ...outputFile(path), place };
   const stat = statOf(path, about);
-  if (stat?.isDirectory()) throw isDirectory(given, flag);
+  if (stat?.isDirectory()) throw isDirectory(path, flag);
   try {
     if (stat && !stat.isFile()) return accessSync(path, constants.W_OK);
     const temporary = temporaryName(followed(path));
@@ -85,7 +82,7 @@ export function tryFile({ path: given, flag }: WantedFile): void {
     rmSync(temporary);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT')
-      throw new KilnError('KILN_OUTPUT_INVALID', `the directory ${dirname(path)} for the output ${given} is not there`, {
+      throw new KilnError('KILN_OUTPUT_INVALID', `the directory ${dirname(path)} for the output ${path} is not there`, {
         place,
         hint: `correct the path, or make the directory: mkdir -p ${dirname(path)}`,
         exitCode: 2,
@@ -96,8 +93,8 @@ export function tryFile({ path: given, flag }: WantedFile): void {
 
 /** As `tryFile`, for a directory, which is made with all that is above it when there is something to write. */
 export function tryDirectory({ path: given, flag }: WantedFile): void {
-  const about = { what: `the output ${given} cannot be written`, path: resolve(given), place: { kind: 'flag', flag } as const };
-  for (let path = resolve(given); ; path = dirname(path)) {
+  const about = { ...outputFile(given), place: { kind: 'flag', flag } as const };
+  for (let path = given; ; path = dirname(path)) {
     const stat = statOf(path, about);
     if (!stat && path !== dirname(path)) continue;
     if (stat && !stat.isDirectory())
@@ -211,7 +208,8 @@ async function writeOpened(fd: number, signal: AbortSignal, body: Body, about: A
   }
 }
 
-function descriptorSink(fd: number, about: About, signal: AbortSignal): ByteSink {
+/** Bytes into an open descriptor. */
+export function descriptorSink(fd: number, about: About, signal: AbortSignal): ByteSink {
   let sinceYield = 0;
   return {
     async write(bytes) {
@@ -259,52 +257,6 @@ async function openFifo(path: string, about: About, signal: AbortSignal): Promis
   }
 }
 
-const STDOUT: About = {
-  what: 'standard output cannot be written',
-  hint: {
-    ENOSPC: 'make room where it is redirected to, or redirect it elsewhere',
-    EDQUOT: 'make room within the quota where it is redirected to, or redirect it elsewhere',
-    EPIPE: 'the program that reads it has to read to the end: look at how that one ended',
-  },
-};
-
-let listening = false;
-
-function standardOutput(signal: AbortSignal): ByteSink {
-  if (process.stdout.isTTY) {
-    throw new KilnError('KILN_OUTPUT_TERMINAL', 'an archive is not written to a terminal', {
-      place: { kind: 'flag', flag: '--output' },
-      hint: 'redirect standard output, or name a file with dest=',
-    });
-  }
-  const stat = fstatSync(1);
-  // Node's stream for a file takes a write that was cut short (a disk that is almost full) for a whole one.
-  if (!stat.isFIFO() && !stat.isSocket()) return descriptorSink(1, STDOUT, signal);
-  // Each failure comes to its write; as an event it would end the process.
-  if (!listening) process.stdout.on('error', () => undefined);
-  listening = true;
-  return {
-    write(bytes) {
-      if (signal.aborted) throw new CancelledError(signal.reason);
-      return new Promise((done, fail) => {
-        // A reader that stands still must not hold us.
-        const abort = () => fail(new CancelledError(signal.reason));
-        signal.addEventListener('abort', abort, { once: true });
-        process.stdout.write(bytes, (error) => {
-          signal.removeEventListener('abort', abort);
-          if (error) fail(outputFailure(pipeError(error), STDOUT));
-          else done();
-        });
-      });
-    },
-  };
-}
-
-/** A stream that has failed before says only that it is destroyed. */
-function pipeError(error: Error): unknown {
-  return isOsError(error) ? error : Object.assign(new Error(error.message, { cause: error }), { code: 'EPIPE' });
-}
-
 /** What is being written, for whoever reads that it failed. */
 export type About = Omit<Attempt, 'code'> & Partial<Pick<Attempt, 'code'>>;
 
@@ -321,7 +273,7 @@ function sinking<T>(about: About, body: () => T): T {
 }
 
 /** A full disk or quota has a code of its own, and it is not the store's. */
-function outputFailure(error: unknown, about: About): unknown {
+export function outputFailure(error: unknown, about: About): unknown {
   const full = errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT';
   return osError(error, { code: full ? 'KILN_DISK_FULL' : 'KILN_OUTPUT_UNWRITABLE', doing: 'write', ...about });
 }

@@ -1,5 +1,5 @@
 import { closeSync, constants, lstatSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { asDigest, type Digest } from '../base/digest.ts';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import type { Descriptor } from '../base/oci.ts';
@@ -20,17 +20,16 @@ export interface BlobCopier {
 }
 
 /**
- * Writes a layout into `directory`. A layout that is there already keeps its other images: a name moves, blobs are only added, and
+ * Writes a layout into the directory `root`. A layout that is there already keeps its other images: a name moves, blobs are only added, and
  * `index.json` changes last.
  */
 export async function writeLayoutDirectory(
-  directory: string,
+  root: string,
   entries: readonly ArchiveEntry[],
   index: readonly Descriptor[],
   blobs: BlobCopier,
   signal: AbortSignal,
 ): Promise<void> {
-  const root = resolve(directory);
   try {
     mkdirSync(root, { recursive: true });
     const merged = mergedIndex(indexedManifests(root), index);

@@ -1,5 +1,4 @@
 import { closeSync, futimesSync, mkdirSync, writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import { makeContents } from '../cache/contenthash/statcache.ts';
 import type { Entry } from '../cache/select/entry.ts';
@@ -30,7 +29,7 @@ export function localExporter(
   },
 ): Exporter {
   const name = 'exporting to client directory';
-  const root = resolve(spec.directory);
+  const root = spec.directory;
   return {
     name,
     export: (targets, context) =>

@@ -20,7 +20,10 @@ export interface ImageOptions {
   readonly rewriteTimestamp: boolean;
 }
 
-/** Where bytes go. A stream is somebody else's: standard input of `docker load`, a connection. */
+/**
+ * Where bytes go. `stdout` is the output of the caller, who lends it as a stream before an exporter writes to it. Other streams are
+ * somebody else's: standard input of `docker load`, a connection. The path of a file is absolute.
+ */
 export type Destination =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'stdout' }

@@ -1,5 +1,4 @@
 import { closeSync, constants, existsSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { type Digest, hexOf, isDigest } from '../base/digest.ts';
 import { errnoOf, KilnError } from '../base/errors.ts';
 import type { Descriptor, Index } from '../base/oci.ts';
@@ -74,7 +73,7 @@ function isThere(path: string): boolean {
 
 /** What the index of the layout directory `path` lists, to be added to; nothing when it has none yet. Throws KILN_LAYOUT_INVALID. */
 export function indexedManifests(path: string): readonly Descriptor[] {
-  using files = directoryFiles(resolve(path));
+  using files = directoryFiles(path);
   const bytes = files.small('index.json', MAX_MANIFEST);
   if (!bytes) return [];
   const document = parseDocument(bytes, MEDIA.ociIndex, `index.json of ${path}`);
@@ -82,17 +81,16 @@ export function indexedManifests(path: string): readonly Descriptor[] {
   throw invalidLayout(path, 'its index.json is not an index');
 }
 
-/** Opens the layout at `path`, a directory or a tar archive. Throws KILN_LAYOUT_INVALID that says what is wrong. */
+/** Opens the layout at the absolute `path`, a directory or a tar archive. Throws KILN_LAYOUT_INVALID that says what is wrong. */
 export function openLayout(path: string): Layout {
-  const absolute = resolve(path);
-  const files = layoutFiles(absolute);
+  const files = layoutFiles(path);
   try {
-    checkVersion(files, absolute);
+    checkVersion(files, path);
     const bytes = files.small('index.json', MAX_MANIFEST);
-    if (!bytes) throw invalidLayout(absolute, 'it has no index.json');
-    const parsed = parseDocument(bytes, MEDIA.ociIndex, `index.json of ${absolute}`);
-    if (parsed.kind !== 'index') throw invalidLayout(absolute, 'its index.json is not an index');
-    return layoutOver(absolute, files, parsed.index);
+    if (!bytes) throw invalidLayout(path, 'it has no index.json');
+    const parsed = parseDocument(bytes, MEDIA.ociIndex, `index.json of ${path}`);
+    if (parsed.kind !== 'index') throw invalidLayout(path, 'its index.json is not an index');
+    return layoutOver(path, files, parsed.index);
   } catch (error) {
     files[Symbol.dispose]();
     throw error;

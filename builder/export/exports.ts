@@ -31,7 +31,7 @@ export async function exportBuild(
   const { epoch } = request;
   const response: Record<string, unknown> = {};
   for (const asked of request.outputs) {
-    const spec = toSession(asked, session);
+    const spec = toSession(asked, session, signal);
     try {
       const exporter = await exporterFor(spec, context);
       const work = () => exporter.export(targets, { signal, progress, epoch, attest });
@@ -58,22 +58,31 @@ function writesOnce(spec: ExportSpec): boolean {
   return 'destination' in spec && spec.destination !== undefined && spec.destination.kind !== 'file';
 }
 
-/** An output to standard output goes to the session, where that takes it. */
-function toSession(spec: ExportSpec, { output }: Session): ExportSpec {
+/** What goes to the caller goes where its session says. */
+function toSession(spec: ExportSpec, { output }: Session, signal: AbortSignal): ExportSpec {
   if (!output || !('destination' in spec) || spec.destination?.kind !== 'stdout') return spec;
-  return { ...spec, destination: { kind: 'stream', write: output } } as ExportSpec;
+  return { ...spec, destination: { kind: 'stream', write: (bytes) => output(bytes, signal) } } as ExportSpec;
 }
 
 /** Every file and directory that the build is to write is tried before it begins: a misspelt one costs no build, and nothing is made. */
-export function tryOutputs({ outputs, cacheTo }: BuildRequest): void {
+export function tryOutputs({ outputs, cacheTo }: BuildRequest, session: Session): void {
   for (const output of outputs) {
     if (output.type === 'image' && output.push) mustHaveName(output.image.names);
     if ('directory' in output) tryDirectory({ path: output.directory, flag: '--output' });
     else if ('destination' in output && output.destination?.kind === 'file')
       tryFile({ path: output.destination.path, flag: '--output' });
+    else if ('destination' in output && output.destination?.kind === 'stdout' && !session.output) throw nowhere(output.type);
   }
   for (const cache of cacheTo)
     if (cache.type === 'local' && !cache.ignoreError) tryDirectory({ path: cache.dest, flag: '--cache-to' });
+}
+
+function nowhere(type: string): KilnError {
+  return new KilnError('KILN_OUTPUT_INVALID', `the output of type ${type} goes to the caller, who takes none`, {
+    place: { kind: 'flag', flag: '--output' },
+    hint: 'name a file with dest=, or lend an output with the session',
+    exitCode: 2,
+  });
 }
 
 function mustHaveName(names: readonly string[]): void {

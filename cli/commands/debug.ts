@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { writing } from '../../base/oserror.ts';
 import { writeFile } from '../../exporter/destination.ts';
@@ -54,7 +55,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     });
   const bytes = await dumpLlb(command.processedArgs[0] as string, { ...flags, format: flags.format });
   const { output } = flags;
-  if (output !== undefined) await writeFile(output, bytes, writing('the graph', output));
+  if (output !== undefined) await writeFile(resolve(output), bytes, writing('the graph', output));
   else {
     stdout.write(bytes);
     takenWhole();

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
+import { programsIn } from '../../executor/find-program.ts';
 import { findRuntime } from '../../executor/probe.ts';
 import type { UserHost } from '../rootless.ts';
 import { type DoctorHost, doctor, doctorTable, type Finding, isHealthy } from './doctor.ts';
@@ -22,7 +23,7 @@ function host(changes: Partial<DoctorHost> = {}, files: Readonly<Record<string, 
     hasLibrary: () => true,
     libdeflate: '/usr/lib/libdeflate.so.0',
     emulators: () => ({ registered: ['aarch64', 'arm'], installed: [], isTableMounted: true }),
-    runtime: (name) => findRuntime({ override: name, searchPath: directory }),
+    runtime: (name) => findRuntime(programsIn(directory), name),
     mayMount: () => true,
     missingCapabilities: () => [],
     trees: () => ({ kind: 'overlay', marks: 'overlay' }),
@@ -157,7 +158,7 @@ test('a runtime that is there and not used is no reason to install anything', ()
   const version = (text: string) => `#!/bin/sh\necho "${text}"\n`;
   writeFileSync(join(here, 'crun'), version('crun version 1.30'), { mode: 0o755 });
   writeFileSync(join(here, 'runc'), version('runc version 1.0.0'), { mode: 0o755 });
-  const findings = doctor(directory, host({ runtime: (name) => findRuntime({ override: name, searchPath: here }) }));
+  const findings = doctor(directory, host({ runtime: (name) => findRuntime(programsIn(here), name) }));
   assert.match(finding(findings, 'runc').value, /not used$/);
   assert.is(
     findings.find(({ name }) => name === 'runc warning'),

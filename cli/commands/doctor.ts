@@ -7,6 +7,7 @@ import { ARCHITECTURES, machineOf } from '../../executor/emulation/elf.ts';
 import { findEmulator, isNative } from '../../executor/emulation/find-emulator.ts';
 import { cgroupMode } from '../../executor/enter-cgroups.ts';
 import { LIBSECCOMP } from '../../executor/filter.ts';
+import { programsOn } from '../../executor/find-program.ts';
 import { diagnoseNetwork, type NetworkDiagnosis, thisNetworkHost } from '../../executor/network/diagnose.ts';
 import { type FoundRuntime, findRuntime, installCommand, type PackageNames, probeRuntime } from '../../executor/probe.ts';
 import { missingCapabilities } from '../../executor/sandbox-host.ts';
@@ -122,14 +123,14 @@ export function thisHost(): DoctorHost {
       return libdeflatePath();
     },
     emulators: emulatorsHere,
-    runtime: (name) => findRuntime({ override: name }),
+    runtime: (name) => findRuntime(programsOn(process.env['PATH']), name),
     mayMount,
     missingCapabilities,
     trees: (path) => (process.getuid?.() === 0 ? foreseeTrees(path, () => probeDirectory(path)) : remembered(path)),
     kernel: release(),
     uid: process.getuid?.() ?? -1,
     ordinaryUser: thisUser,
-    network: () => diagnoseNetwork(thisNetworkHost(process.getuid?.() ?? -1)),
+    network: () => diagnoseNetwork(thisNetworkHost(process.getuid?.() ?? -1, programsOn(process.env['PATH']))),
     nodeVersion: process.versions.node,
   };
 }

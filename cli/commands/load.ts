@@ -1,4 +1,5 @@
 import { createWriteStream, statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { KilnError } from '../../base/errors.ts';
 import type { Engine } from '../../builder/engine.ts';
@@ -30,7 +31,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     });
   await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
-  const path = input ?? (await spool(engine));
+  const path = input === undefined ? await spool(engine) : resolve(input);
   const loaded = await shownTransfer('Loading', `loading ${input ?? 'standard input'}`, { quiet }, (report) =>
     loadArchive(engine, path, {
       signal: cancel.signal,

@@ -3,6 +3,7 @@ import type { ImageConfig } from '../../base/oci.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { runsOn } from '../../base/platformmatch.ts';
 import type { ProcessSpec } from '../../executor/executor.ts';
+import { programsOn } from '../../executor/find-program.ts';
 import { createExecutor } from '../../executor/run.ts';
 import { printable } from '../../registry/failures.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
@@ -78,6 +79,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   await using active = await engine.snapshotter.prepare(snapshot);
   await using executor = createExecutor({
     stateDir: stateDirectory(),
+    findProgram: programsOn(process.env['PATH']),
     emulation: configuredEmulation(process.env),
     warn: (sentence) => stderr.write(`WARNING: ${sentence}\n`),
     networkFallback: configuredNetwork(process.env),

@@ -1,11 +1,13 @@
+import { resolve } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { tryFile } from '../../exporter/destination.ts';
-import { destinationOf } from '../../exporter/options.ts';
+import { type Destination, destinationOf } from '../../exporter/options.ts';
 import { saveImages } from '../../exporter/save.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { openLocalEngine } from '../engine.ts';
 import { findImage } from '../image/find-image.ts';
+import { standardOutput } from '../lent-output.ts';
 import { closedOutput, isClosed, stdout } from '../output.ts';
 
 export function declareCommand(): Command {
@@ -21,12 +23,22 @@ export async function run(argv: readonly string[]): Promise<number> {
   const { output } = command.opts<{ output?: string }>();
   if (output === undefined && stdout.isTTY)
     throw new KilnError('KILN_USAGE', 'cowardly refusing to save to a terminal', { hint: 'name a file with -o', exitCode: 2 });
-  const destination = destinationOf(output ?? '-');
-  if (destination.kind === 'file') tryFile({ path: destination.path, flag: '--output' });
-  else if (isClosed(1)) throw closedOutput();
-  await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
+  const destination = destinationFor(output ?? '-', cancel.signal);
+  await using engine = openLocalEngine();
   const images = command.args.map((text) => findImage(engine.images, text));
   await saveImages(engine, images, destination, { signal: cancel.signal });
   return 0;
+}
+
+function destinationFor(output: string, signal: AbortSignal): Destination {
+  const destination = destinationOf(output);
+  if (destination.kind === 'file') {
+    const path = resolve(destination.path);
+    tryFile({ path, flag: '--output' });
+    return { kind: 'file', path };
+  }
+  if (isClosed(1)) throw closedOutput();
+  const write = standardOutput();
+  return { kind: 'stream', write: (bytes) => write(bytes, signal) };
 }

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Digest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { formatReference } from '../../base/reference.ts';
@@ -27,11 +28,16 @@ export interface CopyWorld {
 }
 
 /** Copies an image with all its platforms, byte for byte; answers its digest. */
-export async function copyImage(from: ImagePlace, to: ImagePlace, world: CopyWorld): Promise<Digest> {
+export async function copyImage(source: ImagePlace, destination: ImagePlace, world: CopyWorld): Promise<Digest> {
+  const [from, to] = [absolute(source), absolute(destination)];
   await using client = new RegistryClient(await registryOptions(process.env));
   if ('path' in to && to.kind !== 'oci') tryFile({ path: to.path, flag: 'DESTINATION' });
   else if (to.kind === 'oci') tryDirectory({ path: to.path, flag: 'DESTINATION' });
   return await withSoundBlobs(() => copyOnce(from, to, client, world));
+}
+
+function absolute(place: ImagePlace): ImagePlace {
+  return 'path' in place ? { ...place, path: resolve(place.path) } : place;
 }
 
 async function copyOnce(from: ImagePlace, to: ImagePlace, client: RegistryClient, world: CopyWorld): Promise<Digest> {

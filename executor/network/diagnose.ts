@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, readFileSync } from 'node:fs';
-import { findProgram } from '../find-program.ts';
+import type { FindProgram } from '../find-program.ts';
 import { forwardObstacle } from './firewall.ts';
 import { legacyRules, natTools } from './nat.ts';
 import type { NetworkKind } from './network.ts';
@@ -60,10 +60,10 @@ function slirpObstacle({ find, isWritable }: NetworkHost): string | undefined {
 }
 
 /** This host, as `uid` sees it. */
-export function thisNetworkHost(uid: number): NetworkHost {
+export function thisNetworkHost(uid: number, find: FindProgram): NetworkHost {
   return {
     root: uid === 0,
-    find: findProgram,
+    find,
     read(path) {
       try {
         return readFileSync(path, 'latin1');
@@ -79,7 +79,7 @@ export function thisNetworkHost(uid: number): NetworkHost {
         return false;
       }
     },
-    legacy: legacyRules,
+    legacy: () => legacyRules(find),
     chains(nft) {
       const { status, stdout } = spawnSync(nft, ['list', 'chains'], { encoding: 'utf8' });
       return status === 0 ? stdout : undefined;

@@ -3,7 +3,7 @@ import { CLONE } from '../../snapshotter/sys/constants.ts';
 import { launch } from '../../snapshotter/sys/launch.ts';
 import { setns, unshare } from '../../snapshotter/sys/mount.ts';
 import { inUserNamespace } from '../../snapshotter/sys/usernamespace.ts';
-import { findProgram } from '../find-program.ts';
+import type { FindProgram } from '../find-program.ts';
 import { closeAll, drain, makePipe } from '../pipes.ts';
 import { reap } from '../spawn.ts';
 import { NetworkUnavailable } from './network.ts';
@@ -24,8 +24,8 @@ export interface Namespace {
 }
 
 /** A new, empty one. Throws NetworkUnavailable where none can be made. */
-export async function makeNamespace(): Promise<Namespace> {
-  return inUserNamespace() ? await heldNamespace() : ownNamespace();
+export async function makeNamespace(find: FindProgram): Promise<Namespace> {
+  return inUserNamespace() ? await heldNamespace(find) : ownNamespace();
 }
 
 const OWN = '/proc/thread-self/ns/net';
@@ -77,8 +77,8 @@ export function turnOffIpv6(name: string): void {
  * Who is root of a user namespace only could not come back to the network that belongs to the machine, so there a process stays in
  * the new one, until the pipe to us closes.
  */
-async function heldNamespace(): Promise<Namespace> {
-  const unshareTool = findProgram('unshare');
+async function heldNamespace(find: FindProgram): Promise<Namespace> {
+  const unshareTool = find('unshare');
   if (unshareTool === undefined) throw new NetworkUnavailable('the program unshare is not installed (package util-linux)');
   const [input, output] = [makePipe(), makePipe()];
   const nothing = openSync('/dev/null', 'r+');

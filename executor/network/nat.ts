@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { inUserNamespace } from '../../snapshotter/sys/usernamespace.ts';
-import { findProgram } from '../find-program.ts';
+import type { FindProgram } from '../find-program.ts';
 import { forwardObstacle, legacyObstacle, tableCommands } from './firewall.ts';
 import { makeNamespace, type Namespace, turnOffIpv6, within } from './namespace.ts';
 import { type Network, NetworkUnavailable } from './network.ts';
@@ -25,14 +25,13 @@ export interface NatOptions {
   readonly own: (table: string) => void;
   /** Told what was changed on the host for good. */
   readonly note: (sentence: string) => void;
+  readonly findProgram: FindProgram;
 }
 
 const FORWARDING = '/proc/sys/net/ipv4/ip_forward';
 
 /** The programs that are needed, or why they are not there. */
-export function natTools(
-  find: (name: string) => string | undefined = findProgram,
-): { readonly ip: string; readonly nft: string } | string {
+export function natTools(find: FindProgram): { readonly ip: string; readonly nft: string } | string {
   const [ip, nft] = [find('ip'), find('nft')];
   if (ip === undefined) return 'the program ip is not installed (package iproute2)';
   if (nft === undefined) return 'the program nft is not installed (package nftables)';
@@ -40,7 +39,7 @@ export function natTools(
 }
 
 /** What the rules of iptables-legacy have against forwarding; on most hosts there are none, and no process is started. */
-export function legacyRules(): string | undefined {
+export function legacyRules(find: FindProgram): string | undefined {
   let tables: string;
   try {
     tables = readFileSync('/proc/net/ip_tables_names', 'latin1');
@@ -48,7 +47,7 @@ export function legacyRules(): string | undefined {
     return undefined;
   }
   return legacyObstacle(tables, () => {
-    const program = findProgram('iptables-legacy') ?? findProgram('iptables');
+    const program = find('iptables-legacy') ?? find('iptables');
     if (program === undefined) return undefined;
     const { status, stdout } = spawnSync(program, ['-S', 'FORWARD'], { encoding: 'utf8' });
     return status === 0 ? stdout : undefined;
@@ -58,15 +57,16 @@ export function legacyRules(): string | undefined {
 /** Throws NetworkUnavailable when this host does not let packets through. */
 export async function openNat(options: NatOptions): Promise<Network> {
   if (inUserNamespace()) throw new NetworkUnavailable('an ordinary user may not change the network of the host');
-  const tools = natTools();
+  const { findProgram } = options;
+  const tools = natTools(findProgram);
   if (typeof tools === 'string') throw new NetworkUnavailable(tools);
-  const legacy = legacyRules();
+  const legacy = legacyRules(findProgram);
   if (legacy !== undefined) throw new NetworkUnavailable(legacy);
   const interfaces = `kiln${options.mark}`;
   const { block, table } = await reserve(tools.nft, interfaces, options);
   const mtu = outgoingMtu();
   const free = Array.from({ length: PAIRS }, (_, at) => at);
-  const pool = createNamespacePool(() => makePair({ ip: tools.ip, interfaces, block, free, mtu }));
+  const pool = createNamespacePool(() => makePair({ ip: tools.ip, findProgram, interfaces, block, free, mtu }));
   try {
     forward(options.note);
     // The first one shows whether it works at all, and waits for the first sandbox.
@@ -151,6 +151,7 @@ const ETHERNET_MTU = 1500;
 
 interface Pairs {
   readonly ip: string;
+  readonly findProgram: FindProgram;
   /** The beginning of the names of the host's ends. */
   readonly interfaces: string;
   readonly block: Block;
@@ -163,10 +164,10 @@ interface Pairs {
 }
 
 /** One namespace with the pair of addresses of the next free number. */
-async function makePair({ ip, interfaces, block, free, mtu }: Pairs): Promise<Namespace> {
+async function makePair({ ip, findProgram, interfaces, block, free, mtu }: Pairs): Promise<Namespace> {
   const number = free.shift();
   if (number === undefined) throw new NetworkUnavailable(`all ${PAIRS} networks of this process are in use`);
-  const namespace = await makeNamespace();
+  const namespace = await makeNamespace(findProgram);
   const { fd } = namespace;
   const close = async () => {
     free.push(number);

@@ -6,7 +6,7 @@ import { networkInterfaces } from 'node:os';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
-import { findProgram } from '../find-program.ts';
+import { programsOn } from '../find-program.ts';
 import { makeTree, processesWith, shell, specFor, type TestTree, until, whyNot } from '../fixture.ts';
 import { createExecutor } from '../run.ts';
 import { type NetworkKind, NetworkUnavailable } from './network.ts';
@@ -68,6 +68,7 @@ function outerAddress(): string | undefined {
 /** Why a kind cannot be tried here. */
 function missing(kind: NetworkKind): string | undefined {
   const tools = kind === 'nat' ? ['ip', 'nft'] : ['slirp4netns'];
+  const findProgram = programsOn(process.env['PATH']);
   const absent = tools.filter((tool) => findProgram(tool) === undefined);
   return absent.length > 0 ? `needs ${absent.join(' and ')}` : undefined;
 }
@@ -219,7 +220,8 @@ test("behind a firewall that forwards nothing the kernel's way is not taken", ()
 /** Opens the network of a host that gives none, with what is to happen then. */
 async function openWithout(fallback?: NetworkFallback) {
   const told: unknown[][] = [];
-  const options = { mark: '0abc12', own: () => {}, warn: (...said: unknown[]) => void told.push(said) };
+  const warn = (...said: unknown[]) => void told.push(said);
+  const options = { mark: '0abc12', own: () => {}, warn, findProgram: programsOn(undefined) };
   const none = (kind: string) => Promise.reject(new NetworkUnavailable(`no ${kind} today`));
   const network = await openNetwork(fallback ? { ...options, fallback: async () => fallback } : options, none);
   return { network, told };
@@ -249,7 +251,7 @@ test('they do not run when that is wanted', async () => {
 });
 
 test('what is not a want of means is not hidden', async () => {
-  const options = { mark: '0abc12', own: () => {}, warn: () => {} };
+  const options = { mark: '0abc12', own: () => {}, warn: () => {}, findProgram: programsOn(undefined) };
   const failure = new Error('a bug');
   const thrown = await openNetwork(options, () => Promise.reject(failure)).catch((error: unknown) => error);
   assert.is(thrown, failure);

@@ -1,4 +1,5 @@
 import { errnoOf, KilnError, messageOf } from '../../base/errors.ts';
+import type { FindProgram } from '../find-program.ts';
 import { type Network, type NetworkKind, NetworkUnavailable } from './network.ts';
 import type { Enter } from './tool.ts';
 
@@ -14,6 +15,7 @@ export interface NetworkOptions {
   readonly fallback?: (() => Promise<NetworkFallback>) | undefined;
   /** What runs an action where every device of the host may be opened. */
   readonly outside?: (() => Promise<Enter>) | undefined;
+  readonly findProgram: FindProgram;
   /** Only these, in this order. */
   readonly kinds?: readonly NetworkKind[] | undefined;
 }
@@ -63,10 +65,13 @@ async function fallBack(reasons: string, { warn, fallback }: NetworkOptions): Pr
   return without(wanted);
 }
 
-async function openKind(kind: 'nat' | 'slirp', { mark, own, warn, outside }: NetworkOptions): Promise<Network> {
-  if (kind === 'slirp') return await (await import('./slirp.ts')).openSlirp(outside ? await outside() : (action) => action());
+async function openKind(kind: 'nat' | 'slirp', { mark, own, warn, outside, findProgram }: NetworkOptions): Promise<Network> {
+  if (kind === 'slirp') {
+    const { openSlirp } = await import('./slirp.ts');
+    return await openSlirp(outside ? await outside() : (action) => action(), findProgram);
+  }
   const { openNat } = await import('./nat.ts');
-  return await openNat({ mark, start: Number.parseInt(mark, 16), own, note: warn });
+  return await openNat({ mark, start: Number.parseInt(mark, 16), own, note: warn, findProgram });
 }
 
 function without(kind: 'host' | 'none'): Network {

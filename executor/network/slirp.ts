@@ -1,6 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import { launch } from '../../snapshotter/sys/launch.ts';
-import { findProgram } from '../find-program.ts';
+import type { FindProgram } from '../find-program.ts';
 import { closeAll, drain, makePipe } from '../pipes.ts';
 import { reap } from '../spawn.ts';
 import { makeNamespace, type Namespace } from './namespace.ts';
@@ -17,7 +17,7 @@ const RESOLVER = '10.0.2.3';
 const TUN = '/dev/net/tun';
 
 /** The program, or why it cannot work. */
-export function slirpTool(find: (name: string) => string | undefined = findProgram): { readonly path: string } | string {
+export function slirpTool(find: FindProgram): { readonly path: string } | string {
   const path = find('slirp4netns');
   return path === undefined ? 'slirp4netns is not installed' : { path };
 }
@@ -26,10 +26,10 @@ export function slirpTool(find: (name: string) => string | undefined = findProgr
  * `outside` starts it where /dev/net/tun may be opened: the control group of the sandboxes forbids it. Throws NetworkUnavailable when
  * the program is missing or does not start.
  */
-export async function openSlirp(outside: Enter): Promise<Network> {
-  const tool = slirpTool();
+export async function openSlirp(outside: Enter, find: FindProgram): Promise<Network> {
+  const tool = slirpTool(find);
   if (typeof tool === 'string') throw new NetworkUnavailable(tool);
-  const pool = createNamespacePool(() => makeServed(tool.path, outside));
+  const pool = createNamespacePool(() => makeServed(tool.path, outside, find));
   // The first one shows whether it works at all, and waits for the first sandbox.
   (await pool.lease()).release(false);
   return {
@@ -40,8 +40,8 @@ export async function openSlirp(outside: Enter): Promise<Network> {
   };
 }
 
-async function makeServed(program: string, outside: Enter): Promise<Namespace> {
-  const namespace = await makeNamespace();
+async function makeServed(program: string, outside: Enter, find: FindProgram): Promise<Namespace> {
+  const namespace = await makeNamespace(find);
   const { fd } = namespace;
   try {
     const [ready, exit, err] = [makePipe(), makePipe(), makePipe()];

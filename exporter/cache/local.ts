@@ -1,5 +1,5 @@
 import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Digest, hexOf } from '../../base/digest.ts';
 import { CancelledError, KilnError } from '../../base/errors.ts';
 import { type Descriptor, type Index, MEDIA } from '../../base/oci.ts';
@@ -17,15 +17,14 @@ const REF_NAME = 'org.opencontainers.image.ref.name';
  * a layer's bytes, verified, to a new file.
  */
 export function localTarget(
-  dest: string,
+  root: string,
   tag: string,
   copy: (layer: RemoteLayer, to: string) => Promise<void>,
   signal: AbortSignal,
 ): CacheTarget {
-  const root = resolve(dest);
   const noRegistry = () => Promise.reject(new Error('a directory needs no registry'));
   return {
-    name: dest,
+    name: root,
     old: () => oldCache(() => readCache({ type: 'local', src: root, tag, digest: undefined }, noRegistry, signal)),
     async write({ config, manifest }, layers, _old, report) {
       try {

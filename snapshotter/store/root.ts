@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { osError } from '../../base/oserror.ts';
 import { makeDirectory } from '../sys/makedirectory.ts';
@@ -67,11 +67,10 @@ export interface Store extends Disposable {
 }
 
 /**
- * Opens the store at `root`, creating it when the directory is absent or empty. About 2 ms for an existing one.
+ * Opens the store at the absolute `path`, creating it when the directory is absent or empty. About 2 ms for an existing one.
  * Throws KILN_STORE_NEWER, KILN_STORE_NOT_A_STORE, KILN_STORE_UNWRITABLE or KILN_DISK_FULL.
  */
-export function openStore(root: string): Store {
-  const path = resolve(root);
+export function openStore(path: string): Store {
   const lost = lostVersion(path);
   if (lost) writeVersion(path);
   const { db, warning } = isStore(path) ? openDatabase(path) : createStore(path);
