@@ -1,0 +1,285 @@
+import { type Digest, digestOf } from '../../base/digest.ts';
+import type { ProgressEvent, VertexEvent } from '../../base/progress.ts';
+import type { KeyPart } from '../../cache/cache.ts';
+import type { View } from '../../snapshotter/snapshotter.ts';
+import { unmarshalOp } from '../llb/unmarshal.ts';
+import { copySubtree } from '../ops/exec/copied.ts';
+import { sourceLocalOp } from '../ops/source-local.ts';
+import type { BuildResult, DirectoryResult } from '../result.ts';
+import type { InputKey, Op, RunContext } from '../solver.ts';
+import { type StepSession, sessionOf, stepSession } from '../step-session.ts';
+import type { Worker, WorkerVertex } from '../worker.ts';
+import type { TestHost } from './host.ts';
+import { LayerExchange, type WireLayer } from './layer-exchange.ts';
+import { type Handlers, line, type Peer, peer } from './peer.ts';
+
+/**
+ * A worker that could be on another machine: its ops run on a host of its own, with a store of its own, and all that passes between that
+ * host and the one that solves is bytes. What a real one adds is a socket, the end of sessions, and trust.
+ */
+
+/** A result as bytes name it: the layers of a snapshot, or the files of a local directory as one. */
+interface WireResult {
+  readonly kind: BuildResult['kind'];
+  readonly diffIds: readonly Digest[];
+}
+
+/** An op on the far host, and who asks. `marks`: whether secrets count in keys. */
+interface WireOp {
+  readonly op: number;
+  readonly bytes: Uint8Array;
+  readonly ignoreCache: boolean;
+  readonly session: number;
+  readonly marks: boolean;
+}
+
+type Told =
+  | { readonly kind: 'progress'; readonly event: ProgressEvent }
+  | { readonly kind: 'started' }
+  | { readonly kind: 'usage'; readonly usage: NonNullable<VertexEvent['usage']> };
+
+interface WireMap {
+  readonly parts: readonly KeyPart[];
+  readonly volatile: boolean;
+  readonly inputs: readonly { readonly by: InputKey<BuildResult>['by']; readonly selector: string | undefined }[];
+}
+
+interface WireContent {
+  readonly digest: Digest;
+  readonly parts: readonly KeyPart[] | undefined;
+  readonly index: Uint8Array | undefined;
+}
+
+/** What the far host is asked. */
+type FarMethods = {
+  readonly map: { readonly ask: WireOp; readonly answer: WireMap; readonly event: Told };
+  readonly content: {
+    readonly ask: { readonly op: number; readonly input: number; readonly result: WireResult };
+    readonly answer: WireContent;
+  };
+  readonly run: {
+    readonly ask: WireOp & { readonly inputs: readonly WireResult[] };
+    readonly answer: readonly WireResult[];
+    readonly event: Told;
+  };
+  readonly layer: { readonly ask: Digest; readonly answer: WireLayer };
+};
+
+/** What the far host asks back. */
+type NearMethods = {
+  readonly secret: { readonly ask: { readonly session: number; readonly id: string }; readonly answer: Uint8Array | undefined };
+  readonly secretMark: { readonly ask: { readonly session: number; readonly id: string }; readonly answer: string | undefined };
+  readonly layer: { readonly ask: Digest; readonly answer: WireLayer };
+};
+
+/** `behind` runs the ops, on `far`; who solves is on `near`. */
+export function loopbackWorker(near: TestHost, far: TestHost, behind: Worker): Worker & AsyncDisposable {
+  const [there, back] = [line(), line()];
+  const farSide = new FarSide(far, behind, (handlers) => peer<FarMethods, NearMethods>(handlers, back.send));
+  there.connect(farSide.receive);
+  const nearSide = new NearSide(near, (handlers) => peer<NearMethods, FarMethods>(handlers, there.send));
+  back.connect(nearSide.receive);
+  return {
+    platforms: structuredClone(behind.platforms),
+    limits: structuredClone(behind.limits),
+    opOf: (vertex) => nearSide.opOf(vertex),
+    [Symbol.asyncDispose]: () => farSide[Symbol.asyncDispose](),
+  };
+}
+
+type Connected<Theirs extends FarMethods | NearMethods> = Peer<Theirs> & { readonly receive: (bytes: Uint8Array) => void };
+
+const RESOURCES = { source: 'network', exec: 'process', file: 'cpu', merge: 'none', diff: 'none', build: 'none' } as const;
+
+/** The host that solves: gives vertices away, and serves what the caller lends. */
+class NearSide {
+  readonly #host: TestHost;
+  readonly #layers: LayerExchange;
+  readonly #far: Connected<FarMethods>;
+  readonly #sessions = new Map<number, StepSession>();
+  readonly #numbers = new WeakMap<StepSession, number>();
+  readonly #directories = new WeakMap<DirectoryResult, Promise<WireResult>>();
+  #ops = 0;
+
+  constructor(host: TestHost, connect: (handlers: Handlers<NearMethods>) => Connected<FarMethods>) {
+    this.#host = host;
+    this.#layers = new LayerExchange(host);
+    this.#far = connect({
+      secret: async ({ session, id }) => await this.#sessions.get(session)!.secret(id),
+      secretMark: async ({ session, id }) => await this.#sessions.get(session)!.secretMark?.(id),
+      layer: async (diffId) => await this.#layers.give(diffId),
+    });
+  }
+
+  get receive() {
+    return this.#far.receive;
+  }
+
+  opOf({ op, bytes, metadata }: WorkerVertex): Op<BuildResult> {
+    // A directory of the caller is on this host, whoever reads it: its files are sent with the ops that do.
+    if (op.kind === 'source' && op.source.identifier.startsWith('local://')) return sourceLocalOp(op.source.identifier);
+    const number = ++this.#ops;
+    const wire = (context: Parameters<typeof sessionOf>[0]): WireOp => {
+      const session = sessionOf(context);
+      const marks = session.secretMark !== undefined;
+      return { op: number, bytes, ignoreCache: metadata.ignoreCache === true, session: this.#numberOf(session), marks };
+    };
+    return {
+      resource: RESOURCES[op.kind],
+      cacheMap: async (signal, report) => {
+        const onEvent = (told: Told) => {
+          if (told.kind === 'progress') report?.progress(told.event);
+          if (told.kind === 'started') report?.started();
+        };
+        const map = await this.#far.ask('map', wire(report), { signal, onEvent });
+        return { ...map, inputs: map.inputs.map((input, index) => this.#inputKey(number, index, input)) };
+      },
+      run: async (inputs, context) => {
+        const asked = { ...wire(context), inputs: await Promise.all(inputs.map((input) => this.#send(input))) };
+        const onEvent = (told: Told) => tell(told, context);
+        const results = await this.#far.ask('run', asked, { signal: context.signal, onEvent });
+        return await Promise.all(results.map(async ({ diffIds }) => await this.#take(diffIds)));
+      },
+    };
+  }
+
+  #inputKey(op: number, input: number, { by, selector }: WireMap['inputs'][number]): InputKey<BuildResult> {
+    if (by === 'definition') return { by, ...(selector !== undefined && { selector }) };
+    return {
+      by,
+      selector: selector ?? '',
+      digest: async (result, signal) => {
+        const { digest, parts, index } = await this.#far.ask(
+          'content',
+          { op, input, result: await this.#send(result) },
+          { signal },
+        );
+        return { digest, ...(parts && { parts }), ...(index && { index: () => Buffer.from(index) }) };
+      },
+    };
+  }
+
+  async #send(result: BuildResult): Promise<WireResult> {
+    if (result.kind === 'snapshot') return { kind: 'snapshot', diffIds: await this.#layers.offer(result.snapshot) };
+    let sent = this.#directories.get(result);
+    if (!sent) this.#directories.set(result, (sent = this.#sendDirectory(result)));
+    return await sent;
+  }
+
+  /** Without what is ignored. */
+  async #sendDirectory(directory: DirectoryResult): Promise<WireResult> {
+    const { snapshotter, world } = this.#host;
+    await using active = await snapshotter.prepare({ layers: [] });
+    await copySubtree(directory, '/', active.root, world, new AbortController().signal);
+    return { kind: 'directory', diffIds: await this.#layers.offer(await active.commit()) };
+  }
+
+  async #take(diffIds: readonly Digest[]): Promise<BuildResult> {
+    const snapshot = await this.#layers.take(diffIds, (diffId) => this.#far.ask('layer', diffId));
+    return { kind: 'snapshot', snapshot };
+  }
+
+  #numberOf(session: StepSession): number {
+    const number = this.#numbers.get(session) ?? this.#sessions.size + 1;
+    this.#numbers.set(session, number);
+    this.#sessions.set(number, session);
+    return number;
+  }
+}
+
+function tell(told: Told, context: RunContext): void {
+  if (told.kind === 'progress') context.progress(told.event);
+  if (told.kind === 'usage') context.usage?.(told.usage);
+}
+
+/** The host that runs: makes ops of bytes, on a worker of its own. */
+class FarSide implements AsyncDisposable {
+  readonly #host: TestHost;
+  readonly #worker: Worker;
+  readonly #layers: LayerExchange;
+  readonly #near: Connected<NearMethods>;
+  readonly #ops = new Map<number, Op<BuildResult>>();
+  readonly #reads = new Map<number, readonly InputKey<BuildResult>[]>();
+  readonly #sessions = new Map<number, StepSession>();
+  readonly #directories = new Map<string, Promise<View>>();
+
+  constructor(host: TestHost, worker: Worker, connect: (handlers: Handlers<FarMethods>) => Connected<NearMethods>) {
+    this.#host = host;
+    this.#worker = worker;
+    this.#layers = new LayerExchange(host);
+    this.#near = connect({
+      map: async (asked, { signal, emit }) => {
+        const map = await this.#op(asked).cacheMap(signal, {
+          progress: (event) => emit({ kind: 'progress', event }),
+          started: () => emit({ kind: 'started' }),
+          vertex: digestOf(asked.bytes),
+          session: this.#session(asked),
+        });
+        this.#reads.set(asked.op, map.inputs);
+        return { ...map, inputs: map.inputs.map(({ by, selector }) => ({ by, selector })) };
+      },
+      content: async ({ op, input, result }, { signal }) => {
+        const read = this.#reads.get(op)?.[input];
+        if (read?.by !== 'content') throw new TypeError(`input ${input} is not read by content`);
+        const { digest, parts, index } = await read.digest(await this.#take(result), signal);
+        return { digest, parts, index: index?.() };
+      },
+      run: async (asked, { signal, emit }) => {
+        const inputs = await Promise.all(asked.inputs.map((input) => this.#take(input)));
+        const results = await this.#op(asked).run(inputs, {
+          signal,
+          progress: (event) => emit({ kind: 'progress', event }),
+          usage: (usage) => emit({ kind: 'usage', usage }),
+          vertex: digestOf(asked.bytes),
+          session: this.#session(asked),
+        });
+        return await Promise.all(results.map((result) => this.#send(result)));
+      },
+      layer: async (diffId) => await this.#layers.give(diffId),
+    });
+  }
+
+  get receive() {
+    return this.#near.receive;
+  }
+
+  #op({ op: number, bytes, ignoreCache }: WireOp): Op<BuildResult> {
+    const known = this.#ops.get(number);
+    if (known) return known;
+    const { op, inputs } = unmarshalOp(bytes);
+    if (!op) throw new TypeError('bytes of no op');
+    const made = this.#worker.opOf({ digest: digestOf(bytes), bytes, op, inputs, metadata: { ignoreCache } });
+    this.#ops.set(number, made);
+    return made;
+  }
+
+  /** What the caller lends, by questions to the near host. */
+  #session({ session, marks }: WireOp): StepSession {
+    const known = this.#sessions.get(session);
+    if (known) return known;
+    const made = stepSession({
+      secret: async (id) => await this.#near.ask('secret', { session, id }),
+      ...(marks && { secretMark: async (id: string) => await this.#near.ask('secretMark', { session, id }) }),
+    });
+    this.#sessions.set(session, made);
+    return made;
+  }
+
+  async #send(result: BuildResult): Promise<WireResult> {
+    if (result.kind === 'directory') throw new TypeError('a directory of this host means nothing to another');
+    return { kind: 'snapshot', diffIds: await this.#layers.offer(result.snapshot) };
+  }
+
+  async #take({ kind, diffIds }: WireResult): Promise<BuildResult> {
+    const snapshot = await this.#layers.take(diffIds, (diffId) => this.#near.ask('layer', diffId));
+    if (kind === 'snapshot') return { kind, snapshot };
+    const name = diffIds.join(' ');
+    const view = this.#directories.get(name) ?? this.#host.snapshotter.view(snapshot);
+    this.#directories.set(name, view);
+    return { kind, root: (await view).root };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const view of this.#directories.values()) await (await view)[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,297 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { CancelledError, KilnError } from '../base/errors.ts';
+import type { ProgressEvent, VertexEvent } from '../base/progress.ts';
+import { failure } from '../base/testing/failure.ts';
+import type { Fetcher } from '../registry/fetch.ts';
+import type { LlbEdge } from './llb/graph.ts';
+import type { Mount } from './llb/ops.ts';
+import { localWorker } from './local-worker.ts';
+import { lowerGraphs } from './lower.ts';
+import { type BuildResult, resultCodec } from './result.ts';
+import { createSolver } from './solve.ts';
+import type { CacheMap, MapReport, Op, RunContext } from './solver.ts';
+import { type StepSession, stepSession } from './step-session.ts';
+import { copy, exec, llb, merge, source } from './testing/graph.ts';
+import type { Command, TestHost } from './testing/host.ts';
+import { gate, memoryCache } from './testing.ts';
+import type { Worker } from './worker.ts';
+import type { World } from './world.ts';
+
+/** A worker, and the host of whoever solves: its results are in that host's store. */
+export interface WorkerUnderTest extends AsyncDisposable {
+  readonly worker: Worker;
+  readonly host: TestHost;
+}
+
+/** Makes a worker whose processes understand `commands`, too, and whose host has `more`. */
+export type MakeWorker = (commands: Readonly<Record<string, Command>>, more: Partial<World>) => Promise<WorkerUnderTest>;
+
+const LIMITS = { process: 2, network: 2, cpu: 2 };
+const never = () => new AbortController().signal;
+
+/** What every worker has to do. */
+export function workerContract(name: string, make: MakeWorker): void {
+  const test = suite(`worker: ${name}`);
+
+  test('it says what it runs, and how much at once', async () => {
+    await using at = await setting(make);
+    assert.ok(at.worker.platforms.length > 0);
+    for (const limit of Object.values(at.worker.limits)) assert.ok(limit > 0);
+  });
+
+  test('a process over nothing makes one layer, and what it says and costs is told', async () => {
+    await using at = await setting(make);
+    const step = exec(['print one', 'write /f text', 'print two']);
+    const [result] = await at.run(step);
+    assert.equal(await at.host.files(result), { f: 'text' });
+    assert.is(layers(result), 1);
+    assert.is(at.log(), 'one\ntwo\n');
+    assert.ok(at.events.every((event) => event.vertex === step.vertex.digest));
+    assert.equal(at.usage, { cpuMs: 7 });
+  });
+
+  test('a process sees its input, and what it changes becomes a layer on top', async () => {
+    await using at = await setting(make);
+    const base = await at.host.tree((root) => writeFileSync(join(root, 'f'), 'base'));
+    const step = exec(['cat /f', 'append /f +more', 'write /g new'], source('docker-image://base'));
+    const [result] = await at.run(step, [base]);
+    assert.is(at.log(), 'base');
+    assert.is(layers(result), 2);
+    assert.equal(await at.host.files(result), { f: 'base+more', g: 'new' });
+    assert.equal(await at.host.files(base), { f: 'base' });
+  });
+
+  test('what is only read counts by its bytes, what is built on by its key', async () => {
+    await using at = await setting(make);
+    const from = source('docker-image://from');
+    const bind: Mount = { input: 1, dest: '/from', output: -1, readonly: true, selector: '/d' };
+    const top: Mount = { input: 0, dest: '/', output: 0 };
+    const step = llb(
+      { kind: 'exec', exec: { meta: { args: ['print x'], env: [], cwd: '/' }, mounts: [top, bind], network: 0, security: 0 } },
+      [source('docker-image://base'), from],
+    );
+    const map = await at.map(step);
+    assert.equal(
+      map.inputs.map(({ by }) => by),
+      ['definition', 'content'],
+    );
+    const tree = async (read: string, other: string) =>
+      await at.host.tree((root) => {
+        mkdirSync(join(root, 'd'));
+        writeFileSync(join(root, 'd/f'), read);
+        writeFileSync(join(root, 'other'), other);
+      });
+    const digest = async (result: BuildResult) => {
+      const read = map.inputs[1]!;
+      assert.is(read.by, 'content');
+      return read.by === 'content' ? (await read.digest(result, never())).digest : undefined;
+    };
+    const one = await digest(await tree('same', 'a'));
+    assert.is(await digest(await tree('same', 'b')), one);
+    assert.is.not(await digest(await tree('else', 'a')), one);
+  });
+
+  test('files are copied from a directory that the caller lends', async () => {
+    await using at = await setting(make);
+    const directory = local(at.host, { f: 'text', 'sub/g': 'deeper' });
+    const session = stepSession({ directory: (name) => (name === 'context' ? directory : undefined) });
+    const context = source('local://context');
+    const read = await at.run(context, [], session);
+    assert.equal(read, [directory]);
+    assert.is((await at.map(context)).volatile, true);
+    const [copied] = await at.run(copy(context, '/sub', '/to'), read, session);
+    assert.equal(await at.host.files(copied), { 'to/g': 'deeper' });
+    assert.is((await failure(at.run(context, [], stepSession()))).code, 'KILN_CONTEXT_NOT_FOUND');
+  });
+
+  test('stacks are merged, and told apart again', async () => {
+    await using at = await setting(make);
+    const [one, two] = [await at.run(exec(['write /a 1'])), await at.run(exec(['write /b 2']))];
+    const inputs = [...one, ...two];
+    const [both] = await at.run(merge(source('local://a'), source('local://b')), inputs);
+    assert.equal(await at.host.files(both), { a: '1', b: '2' });
+    const diff = llb({ kind: 'diff', diff: { lower: { input: 0 }, upper: { input: 1 } } }, [
+      source('local://a'),
+      source('local://b'),
+    ]);
+    const [upper] = await at.run(diff, [one[0]!, both!]);
+    assert.equal(await at.host.files(upper), { b: '2' });
+  });
+
+  test('a file by http is fetched with the login that the caller lends', async () => {
+    const get: Fetcher['get'] = async ({ headers, url }, consume) => {
+      const bytes = Buffer.from(`for ${headers['authorization']}`);
+      const body = {
+        async *[Symbol.asyncIterator]() {
+          yield bytes;
+        },
+        dump: async () => {},
+      };
+      return await consume({ status: 200, headers: {}, body, url });
+    };
+    const http = async () => ({
+      fetcher: { get, [Symbol.asyncDispose]: async () => {} },
+      fetched: { find: () => undefined, save: () => {} },
+    });
+    await using at = await setting(make, {}, { remotes: { http, git: () => Promise.reject(new Error('no git here')) } });
+    const file = source('https://files.example/f');
+    const session = stepSession({ secret: async (id) => (id.startsWith('HTTP_AUTH_TOKEN') ? Buffer.from('me') : undefined) });
+    assert.ok((await at.map(file, session)).parts.some(({ name: part }) => part === 'downloaded file'));
+    assert.is(at.started, 1);
+    const [result] = await at.run(file, [], session);
+    assert.equal(await at.host.files(result), { f: 'for Bearer me' });
+    assert.ok(at.events.some(({ kind }) => kind === 'status'));
+  });
+
+  test('each run has the secrets of its own caller, and only a mark of them is in the key', async () => {
+    await using at = await setting(make);
+    const secretenv = [{ id: 'token', name: 'TOKEN', optional: false }];
+    const op = at.op(exec(['variable TOKEN /v'], undefined, { secretenv }));
+    const lent = (value: string) =>
+      stepSession({ secret: async () => Buffer.from(value), secretMark: async () => `mark of ${value}` });
+    const [a, b] = await Promise.all(['a', 'b'].map(async (value) => await op.run([], at.context(lent(value)))));
+    assert.equal([await at.host.files(a![0]), await at.host.files(b![0])], [{ v: 'a' }, { v: 'b' }]);
+    const parts = (await op.cacheMap(never(), at.context(lent('a')))).parts;
+    assert.ok(parts.some(({ value }) => value === 'mark of a'));
+    const unmarked = await op.cacheMap(never(), at.context(stepSession({ secret: async () => Buffer.from('a') })));
+    assert.is(
+      unmarked.parts.some(({ value }) => value.startsWith('mark')),
+      false,
+    );
+    assert.is((await failure(op.run([], at.context(stepSession())))).code, 'KILN_SECRET_NOT_FOUND');
+  });
+
+  test('a step that fails is told with its code, its hint and the end of its output', async () => {
+    await using at = await setting(make);
+    const error = await failure(at.run(exec(['print last words', 'exit 127'])));
+    assert.is(error.code, 'KILN_STEP_FAILED');
+    assert.match(error.message, /exit code: 127/);
+    assert.match(error.hint ?? '', /not found/);
+    assert.equal(error.notes, ['last words']);
+    assert.is(at.log(), 'last words\n');
+  });
+
+  test('what it cannot run is refused, before anything runs or in its place', async () => {
+    await using at = await setting(make);
+    for (const [edge, code] of [
+      [source('ftp://x'), 'KILN_SOURCE_UNSUPPORTED'],
+      [exec(['print x'], undefined, { network: 1 }), 'KILN_NOT_ALLOWED'],
+    ] as const)
+      assert.is((await failure((async () => await at.map(edge))())).code, code);
+    assert.is(at.log(), '');
+  });
+
+  test('a mistake of its own is no error of the user', async () => {
+    await using at = await setting(make);
+    const error = await at.run(exec(['unheard-of'])).catch((thrown: unknown) => thrown);
+    assert.instance(error, Error);
+    assert.not.instance(error, KilnError);
+    assert.match(String(error), /no such command: unheard-of/);
+  });
+
+  test('a step that is cancelled is over when that is told', async () => {
+    const held = gate();
+    const over: string[] = [];
+    const slow: Command = async (_words, { signal }) => {
+      await held.pass(signal).catch(() => {});
+      await new Promise(setImmediate);
+      over.push('over');
+      signal.throwIfAborted();
+    };
+    await using at = await setting(make, { slow });
+    const abort = new AbortController();
+    const running = at.run(exec(['slow']), [], undefined, abort.signal).catch((thrown: unknown) => thrown);
+    await held.reached;
+    abort.abort(new CancelledError());
+    assert.instance(await running, CancelledError);
+    assert.equal(over, ['over']);
+  });
+
+  test('its results go into records and come back, and its keys are those of every other worker', async () => {
+    await using at = await setting(make);
+    const directory = local(at.host, { f: 'text' });
+    const session = stepSession({ directory: () => directory });
+    const base = exec(['write /base b']);
+    const graph = merge(exec(['cat /base', 'write /g 1'], base), copy(source('local://context'), '/f', '/copied'));
+    const cache = memoryCache();
+    const solve = async (worker: Worker) => {
+      const events: VertexEvent[] = [];
+      const solver = createSolver<BuildResult>({
+        cache,
+        codec: resultCodec(at.host.snapshotter),
+        progress: (event) => void (event.kind === 'vertex' && event.completed && events.push(event)),
+        limits: worker.limits,
+        session,
+      });
+      const [result] = await solver.solve(lowerGraphs([graph], worker), never());
+      const ran = events.filter(({ cached, name: step }) => !cached && !step.startsWith('local://'));
+      return { files: await at.host.files(result), ran: ran.length };
+    };
+    const files = { base: 'b', g: '1', copied: 'text' };
+    assert.equal(await solve(at.worker), { files, ran: 4 });
+    assert.equal(await solve(at.worker), { files, ran: 0 });
+    assert.equal(await solve(localWorker(at.host.world, LIMITS)), { files, ran: 0 });
+  });
+
+  test.run();
+}
+
+function layers(result: BuildResult | undefined): number {
+  return result?.kind === 'snapshot' ? result.snapshot.layers.length : -1;
+}
+
+function local({ scratch }: TestHost, files: Readonly<Record<string, string>>): BuildResult & { kind: 'directory' } {
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(join(scratch, path, '..'), { recursive: true });
+    writeFileSync(join(scratch, path), text);
+  }
+  return { kind: 'directory', root: scratch };
+}
+
+interface Setting extends WorkerUnderTest {
+  readonly events: ProgressEvent[];
+  usage: VertexEvent['usage'];
+  started: number;
+  op(edge: LlbEdge): Op<BuildResult>;
+  context(session?: StepSession, signal?: AbortSignal, vertex?: LlbEdge): RunContext & MapReport;
+  map(edge: LlbEdge, session?: StepSession): Promise<CacheMap<BuildResult>>;
+  run(
+    edge: LlbEdge,
+    inputs?: readonly BuildResult[],
+    session?: StepSession,
+    signal?: AbortSignal,
+  ): Promise<readonly BuildResult[]>;
+  log(): string;
+}
+
+async function setting(
+  make: MakeWorker,
+  commands: Readonly<Record<string, Command>> = {},
+  more: Partial<World> = {},
+): Promise<Setting> {
+  const under = await make(commands, more);
+  const self: Setting = {
+    worker: under.worker,
+    host: under.host,
+    events: [],
+    usage: undefined,
+    started: 0,
+    op: ({ vertex }) => under.worker.opOf(vertex),
+    context: (session = stepSession(), signal = never(), edge = source('local://none')) => ({
+      signal,
+      session,
+      progress: (event) => self.events.push(event),
+      vertex: edge.vertex.digest,
+      usage: (usage) => (self.usage = usage),
+      started: () => self.started++,
+    }),
+    map: async (edge, session) => await self.op(edge).cacheMap(never(), self.context(session, never(), edge)),
+    run: async (edge, inputs = [], session, signal) => await self.op(edge).run(inputs, self.context(session, signal, edge)),
+    log: () => self.events.map((event) => (event.kind === 'log' ? Buffer.from(event.data).toString() : '')).join(''),
+    [Symbol.asyncDispose]: async () => await under[Symbol.asyncDispose](),
+  };
+  return self;
+}
