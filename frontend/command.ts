@@ -2,8 +2,9 @@ import { ARGUMENT_SPACE, trimLeft } from './gotext.ts';
 import { failure, type Reading } from './reading.ts';
 
 /**
- * The strings of a JSON array, or undefined when `body` is none: Docker then takes the text as it stands, however close to JSON it came.
- * Only an array with something else than strings in it is an error (KILN_DOCKERFILE_JSON).
+ * The strings of a JSON array, or undefined when `body` is none: Docker then takes the text as it
+ * stands, however close to JSON it came. Only an array with something else than strings in it is an
+ * error (KILN_DOCKERFILE_JSON).
  */
 export function readJsonArray(reading: Reading, body: string): string[] | undefined {
   const text = trimLeft(body);

@@ -14,7 +14,8 @@ import type { KilnError, Place, SourcePlace, SourceText } from '../base/errors.t
  * ERROR: unknown instruction: COPPY (did you mean COPY?) [KILN_DOCKERFILE_UNKNOWN_INSTRUCTION]
  * hint: write COPY
  * ```
- * The excerpt looks as buildx prints it, with one line more when the columns are known. The end of a failed step's output comes first.
+ * The excerpt looks as buildx prints it, with one line more when the columns are known. The end of
+ * a failed step's output comes first.
  */
 export function renderError({ notes, place, message, code, hint }: KilnError): string {
   const lines: string[] = [];
@@ -47,7 +48,10 @@ function linesOf({ text }: SourceText): readonly string[] {
   return split.lines;
 }
 
-/** The lines of a place and a few around it: four when one line is marked, two otherwise. Empty when the source has no such line. */
+/**
+ * The lines of a place and a few around it: four when one line is marked, two otherwise. Empty when
+ * the source has no such line.
+ */
 export function excerpt(place: SourcePlace): string[] {
   const lines = linesOf(place.source);
   const from = place.start.line;

@@ -18,7 +18,10 @@ const MAX = (1n << 63n) - 1n;
 /** Why a duration is none; the text is Go's. */
 export class DurationError extends Error {}
 
-/** `1h30m`, `1.5s`, `-300ms` in nanoseconds, rounded towards zero; `0` needs no unit. Throws DurationError. */
+/**
+ * `1h30m`, `1.5s`, `-300ms` in nanoseconds, rounded towards zero; `0` needs no unit. Throws
+ * DurationError.
+ */
 export function parseGoDuration(text: string): bigint {
   const invalid = () => new DurationError(`time: invalid duration ${quote(text)}`);
   const sign = /^[+-]/.exec(text)?.[0] ?? '';

@@ -10,8 +10,9 @@ import type { IgnoreFile } from './ignore.ts';
 /**
  * # The Dockerfile frontend
  *
- * In: a Dockerfile's text, the options of the build, and two questions it may ask the world (what is this image, what does this
- * context hold). Out: for each target platform one LLB edge and the image config that belongs to it. It runs nothing, reads no file.
+ * In: a Dockerfile's text, the options of the build, and two questions it may ask the world (what
+ * is this image, what does this context hold). Out: for each target platform one LLB edge and the
+ * image config that belongs to it. It runs nothing, reads no file.
  */
 export interface FrontendRequest {
   readonly dockerfile: SourceText;
@@ -41,7 +42,10 @@ export interface FrontendRequest {
   readonly signal: AbortSignal;
 }
 
-/** The build context as the graph names it: a directory (or an unpacked tar) of the caller, or a tree of `convert/remote.ts`. */
+/**
+ * The build context as the graph names it: a directory (or an unpacked tar) of the caller, or a
+ * tree of `convert/remote.ts`.
+ */
 export type MainContext = {
   /** Unique per build: keeps a local source from being equal to that of another build. */
   readonly sessionId: string;
@@ -58,7 +62,10 @@ export type NamedContext =
   | { readonly kind: 'image'; readonly ref: string }
   | { readonly kind: 'oci-layout'; readonly ref: string; readonly store: string };
 
-/** Answers what an image reference is, for one platform: `ref` comes as written in FROM, expanded. Throws KILN_IMAGE_NOT_FOUND and the like. */
+/**
+ * Answers what an image reference is, for one platform: `ref` comes as written in FROM, expanded.
+ * Throws KILN_IMAGE_NOT_FOUND and the like.
+ */
 export type ImageResolver = (
   ref: string,
   platform: Platform,
@@ -85,8 +92,9 @@ export interface TargetResult {
   /** Undefined for an empty image (`FROM scratch` and nothing else). */
   readonly edge: LlbEdge | undefined;
   /**
-   * The image config with history, without `rootfs.diff_ids` and `created`: the exporter knows those. History entries of layers
-   * are in order, with `created` left out where the exporter sets it.
+   * The image config with history, without `rootfs.diff_ids` and `created`: the exporter knows
+   * those. History entries of layers are in order, with `created` left out where the exporter sets
+   * it.
    */
   readonly config: ImageConfig;
   /** The base image's config (its history stays untouched), when there is one. */

@@ -17,7 +17,10 @@ import { printDockerfile } from './testing/print.ts';
 import { requestOf } from './testing/request.ts';
 import { splitMount } from './tokens.ts';
 
-/** Mutations of every Dockerfile that the tests have. Short in the test suite; KILN_SOAK=1 tries 200,000, KILN_SEED repeats a run. */
+/**
+ * Mutations of every Dockerfile that the tests have. Short in the test suite; KILN_SOAK=1 tries
+ * 200,000, KILN_SEED repeats a run.
+ */
 const SOAK = process.env['KILN_SOAK'] === '1';
 const seed = Number(process.env['KILN_SEED'] ?? (SOAK ? Date.now() % 1_000_000 : 1));
 const random = randomOf(seed);

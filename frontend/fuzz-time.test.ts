@@ -11,9 +11,10 @@ import { TOKENS } from './testing/corpus.ts';
 import { splitMount } from './tokens.ts';
 
 /**
- * Time grows with the length of the text and not faster: texts made of one piece over and over, and the same twice as long. Times are
- * measured, so this is for KILN_SOAK=1 alone; it is coarse: a text is doubled until it takes a while, and only a ratio far from 2 that is
- * measured three times counts.
+ * Time grows with the length of the text and not faster: texts made of one piece over and over, and
+ * the same twice as long. Times are measured, so this is for KILN_SOAK=1 alone; it is coarse: a
+ * text is doubled until it takes a while, and only a ratio far from 2 that is measured three times
+ * counts.
  */
 const SLOW_MS = 15;
 const LONGEST = 1 << 17;

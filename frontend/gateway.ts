@@ -6,9 +6,11 @@ import type { FrontendRequest, FrontendResult, ImageResolver } from './frontend.
 /**
  * # Frontends and what they may ask
  *
- * A frontend turns what a build was given into a graph. It runs nothing and reads no file by itself: all that it wants to know of the
- * world it asks the gateway of its build. One interface serves three kinds of frontends: the Dockerfile frontend, which is built in; one
- * that runs in a container; and a client that speaks BuildKit's LLBBridge. The questions are those of that service.
+ * A frontend turns what a build was given into a graph. It runs nothing and reads no file by
+ * itself: all that it wants to know of the world it asks the gateway of its build. One interface
+ * serves three kinds of frontends: the Dockerfile frontend, which is built in; one that runs in a
+ * container; and a client that speaks BuildKit's LLBBridge. The questions are those of that
+ * service.
  */
 export interface Gateway {
   /** What the builder runs on. */
@@ -16,7 +18,10 @@ export interface Gateway {
   readonly signal: AbortSignal;
   /** What an image reference is, for one platform (ResolveImageConfig). */
   readonly resolveImage: ImageResolver;
-  /** Solves a tree, so that it can be looked into (Solve, ReadFile, StatFile). What it comes to is cached like any step. */
+  /**
+   * Solves a tree, so that it can be looked into (Solve, ReadFile, StatFile). What it comes to is
+   * cached like any step.
+   */
   readonly solve: (tree: DraftEdge) => Promise<SolvedTree>;
   /** Tells the user something (Warn). */
   readonly warn: (warning: WarningEvent) => void;
@@ -40,7 +45,10 @@ export type FoundFile =
   | { readonly kind: 'other'; readonly what: string }
   | { readonly kind: 'large'; readonly max: number };
 
-/** What a frontend is given: the build file, the contexts as the graph names them, and the options of the build. */
+/**
+ * What a frontend is given: the build file, the contexts as the graph names them, and the options
+ * of the build.
+ */
 export type FrontendInputs = Omit<FrontendRequest, 'resolveImage' | 'signal'>;
 
 /** Answers for each target platform one edge and the image config that belongs to it. */

@@ -12,7 +12,10 @@ export interface HeredocHead {
 
 const NO_ENVIRONMENT = new Map<string, string>();
 
-/** What `word` opens, if it is a heredoc; the word still has its quotes and escapes. Heredocs always escape by `\`. */
+/**
+ * What `word` opens, if it is a heredoc; the word still has its quotes and escapes. Heredocs always
+ * escape by `\`.
+ */
 export function parseHeredocWord(word: string): HeredocHead | undefined {
   const head = /^(\d*)<<(-?)/.exec(word);
   if (!head) return undefined;
@@ -29,7 +32,10 @@ function quotesIn(text: string): number {
   return text.match(/['"]/g)?.length ?? 0;
 }
 
-/** The heredocs that an instruction's line opens, in order. A line whose quotes do not close opens none. */
+/**
+ * The heredocs that an instruction's line opens, in order. A line whose quotes do not close opens
+ * none.
+ */
 export function heredocsIn(line: string): HeredocHead[] {
   if (!line.includes('<<')) return [];
   const words = wordsOf(line);

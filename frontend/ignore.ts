@@ -7,9 +7,10 @@ import { trimSpace } from './gotext.ts';
 /**
  * # .dockerignore
  *
- * Which paths of a context are not there as far as the build is concerned. Lines are patterns in order, the last one that matches a path or
- * one of its parents decides, `!` brings back. Dockerfile reference, ".dockerignore files"; the details are those of moby/patternmatcher
- * walked from the root, which is how Docker reads a context.
+ * Which paths of a context are not there as far as the build is concerned. Lines are patterns in
+ * order, the last one that matches a path or one of its parents decides, `!` brings back.
+ * Dockerfile reference, ".dockerignore files"; the details are those of moby/patternmatcher walked
+ * from the root, which is how Docker reads a context.
  */
 export interface IgnoreFile {
   readonly source: SourceText;
@@ -17,7 +18,9 @@ export interface IgnoreFile {
 }
 
 export interface IgnorePattern {
-  /** Cleaned, with `!` in front when it brings back; what BuildKit hands on as an exclude pattern. */
+  /**
+   * Cleaned, with `!` in front when it brings back; what BuildKit hands on as an exclude pattern.
+   */
   readonly text: string;
   /** Its line in the file, from 1. */
   readonly line: number;
@@ -107,7 +110,9 @@ export function ignoreFilter(from: IgnoreFile | readonly string[]): IgnoreFilter
   };
 }
 
-/** Without `!`, a path is excluded when any pattern matches it or a parent: order does not matter. */
+/**
+ * Without `!`, a path is excluded when any pattern matches it or a parent: order does not matter.
+ */
 function simpleWalk(rules: readonly Rule[]): { excludes(path: string): boolean } {
   const exact = new Set(rules.flatMap(({ test }) => test.exact ?? []));
   const tests = rules.filter(({ test }) => test.exact === undefined).map(({ test }) => test);
@@ -130,15 +135,19 @@ function simpleWalk(rules: readonly Rule[]): { excludes(path: string): boolean }
   return { excludes: (path) => path !== '.' && path !== '' && excludes(path) };
 }
 
-/** What a directory tells its children: which rules matched it or a parent, where they were asked at all. */
+/**
+ * What a directory tells its children: which rules matched it or a parent, where they were asked at
+ * all.
+ */
 interface Verdict {
   readonly matched: Uint8Array;
   readonly excludedBy: Rule | undefined;
 }
 
 /**
- * With `!`, rules are asked in order, and a rule that could not change the verdict so far is not asked; what it would have said is then not
- * known for the children either. That last part is an accident of the implementation that Docker's users depend on.
+ * With `!`, rules are asked in order, and a rule that could not change the verdict so far is not
+ * asked; what it would have said is then not known for the children either. That last part is an
+ * accident of the implementation that Docker's users depend on.
  */
 function orderedWalk(rules: readonly Rule[]): { excludes(path: string): boolean; decider(path: string): Rule | undefined } {
   const directories = new Map<string, Verdict>();
@@ -177,7 +186,9 @@ export interface SuspiciousPattern {
   readonly why: string;
 }
 
-/** Patterns that cannot do what whoever wrote them seems to want. Docker takes them without a word. */
+/**
+ * Patterns that cannot do what whoever wrote them seems to want. Docker takes them without a word.
+ */
 export function suspiciousPatterns(file: IgnoreFile): readonly SuspiciousPattern[] {
   return file.patterns.flatMap((pattern, index) => {
     const why = suspicion(pattern.text, index === 0);

@@ -4,8 +4,9 @@ import type { SourceRange } from '../solver/llb/graph.ts';
 /**
  * # Typed instructions: what the parser answers
  *
- * Text is as written, unexpanded, after line continuation and comments inside it are removed. Expansion is the converter's, since it
- * depends on the stage's environment. `range` covers the instruction's lines including heredoc bodies.
+ * Text is as written, unexpanded, after line continuation and comments inside it are removed.
+ * Expansion is the converter's, since it depends on the stage's environment. `range` covers the
+ * instruction's lines including heredoc bodies.
  */
 export interface Dockerfile {
   readonly source: SourceText;
@@ -29,7 +30,10 @@ export type ParserNote = { readonly kind: 'empty-continuation'; readonly range: 
 export interface Stage {
   readonly from: FromInstruction;
   readonly instructions: readonly StageInstruction[];
-  /** What a comment line `# <name> …` right above FROM says of the stage: its description in `--call=targets`. */
+  /**
+   * What a comment line `# <name> …` right above FROM says of the stage: its description in
+   * `--call=targets`.
+   */
   readonly docComment: string;
 }
 
@@ -58,7 +62,10 @@ interface Base {
   readonly range: SourceRange;
   /** The keyword as written, for casing checks. */
   readonly keyword: string;
-  /** The instruction as Docker keeps it in names and history: keyword upper-cased is the printer's job; inner line breaks are joined. */
+  /**
+   * The instruction as Docker keeps it in names and history: keyword upper-cased is the printer's
+   * job; inner line breaks are joined.
+   */
   readonly original: string;
   /** The comment lines right above, without `#`, joined by line breaks. */
   readonly docComment: string;
@@ -108,7 +115,10 @@ export interface Heredoc {
   readonly name: string;
   /** The body with tabs already removed for `<<-`; ends with a line break unless empty. */
   readonly content: string;
-  /** The body as written: what a RUN with more than the heredoc hands on to its shell, and what ONBUILD stores. */
+  /**
+   * The body as written: what a RUN with more than the heredoc hands on to its shell, and what
+   * ONBUILD stores.
+   */
   readonly raw: string;
   /** False for a quoted delimiter. */
   readonly expand: boolean;
@@ -126,7 +136,10 @@ export interface RunInstruction extends Base {
   readonly devices: readonly string[];
 }
 
-/** One `--mount`, its values unexpanded; `raw` is the text after `--mount=`. The converter expands, validates and gives defaults. */
+/**
+ * One `--mount`, its values unexpanded; `raw` is the text after `--mount=`. The converter expands,
+ * validates and gives defaults.
+ */
 export interface MountFlag {
   readonly raw: string;
   readonly fields: readonly { readonly key: string; readonly value: string | undefined }[];
@@ -207,7 +220,10 @@ export interface MaintainerInstruction extends Base {
   readonly kind: 'maintainer';
   readonly maintainer: string;
 }
-/** `expression` is the text that the child build parses; heredoc bodies are appended to it, as Docker stores them. */
+/**
+ * `expression` is the text that the child build parses; heredoc bodies are appended to it, as
+ * Docker stores them.
+ */
 export interface OnbuildInstruction extends Base {
   readonly kind: 'onbuild';
   readonly expression: string;

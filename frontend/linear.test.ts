@@ -9,8 +9,9 @@ import { parseDockerfile } from './parse.ts';
 import { requestOf } from './testing/request.ts';
 
 /**
- * A Dockerfile of twice as many lines takes twice the time: made of one line over and over (`%` is its number, `%-` the one before). What
- * is compared is CPU time, of the best of a few tries, and only a ratio far from 2 that is seen each time counts.
+ * A Dockerfile of twice as many lines takes twice the time: made of one line over and over (`%` is
+ * its number, `%-` the one before). What is compared is CPU time, of the best of a few tries, and
+ * only a ratio far from 2 that is seen each time counts.
  */
 const LINES: readonly string[] = [
   'LABEL A%=v',

@@ -7,9 +7,10 @@ import { linesOf, problem } from './problem.ts';
 /**
  * # Physical lines to logical lines
  *
- * Joins continued lines, drops comments and blank lines between them, reads the directives at the top of the file and, on request, the
- * bodies of heredocs. Every character of a logical line knows where it came from. Dockerfile reference, "Format", "Parser
- * directives", "Here-Documents". Time is linear in the text.
+ * Joins continued lines, drops comments and blank lines between them, reads the directives at the
+ * top of the file and, on request, the bodies of heredocs. Every character of a logical line knows
+ * where it came from. Dockerfile reference, "Format", "Parser directives", "Here-Documents". Time
+ * is linear in the text.
  */
 export interface LogicalLine {
   /** The joined text: white space at its front is gone, that of continuation lines is kept. */
@@ -60,7 +61,10 @@ export class LineReader {
     return this.#line;
   }
 
-  /** The next instruction's line, or undefined at the end of the file. Throws KILN_DOCKERFILE_DIRECTIVE. */
+  /**
+   * The next instruction's line, or undefined at the end of the file. Throws
+   * KILN_DOCKERFILE_DIRECTIVE.
+   */
   next(): LogicalLine | undefined {
     for (let physical = this.#read(); physical !== undefined; physical = this.#read()) {
       const text = trimLeft(trimNewline(physical));
@@ -74,7 +78,10 @@ export class LineReader {
     return undefined;
   }
 
-  /** Reads the bodies that belong to the heads, which end with the line `NAME`. Throws KILN_DOCKERFILE_HEREDOC at the end of the file. */
+  /**
+   * Reads the bodies that belong to the heads, which end with the line `NAME`. Throws
+   * KILN_DOCKERFILE_HEREDOC at the end of the file.
+   */
   readHeredocs(heads: readonly HeredocHead[], startLine: number): Heredoc[] {
     return heads.map((head) => {
       const body: string[] = [];
@@ -137,7 +144,10 @@ export class LineReader {
     return logicalLine(this.source, { text: chunks.join(''), startLine, endLine, comments, emptyContinuation }, pieces);
   }
 
-  /** Where the text ends before a line continuation, or -1: the escape, not itself escaped, with nothing but blanks behind it. */
+  /**
+   * Where the text ends before a line continuation, or -1: the escape, not itself escaped, with
+   * nothing but blanks behind it.
+   */
   #continuation(text: string): number {
     let end = text.length - 1;
     while (end >= 0 && (text[end] === ' ' || text[end] === '\t')) end--;
@@ -213,7 +223,10 @@ function logicalLine(source: SourceText, facts: LineFacts, pieces: readonly Piec
   return { ...facts, positionOf, placeOf };
 }
 
-/** The last line of the instruction that begins at `line`, without the bodies of its heredocs; `line` itself when none begins there. */
+/**
+ * The last line of the instruction that begins at `line`, without the bodies of its heredocs;
+ * `line` itself when none begins there.
+ */
 export function lastLineOf(source: SourceText, line: number): number {
   const reader = new LineReader(source);
   try {

@@ -30,12 +30,18 @@ interface Golden {
 /** What Docker 28.5 makes of each file: the error of the build, or the image's config. */
 const GOLDENS: Golden[] = JSON.parse(readFileSync(join(import.meta.dirname, 'testdata/parse.json'), 'utf8'));
 
-/** Docker's words that are not the parser's business: they come when the graph is made or run, or are limits that we do not have. */
+/**
+ * Docker's words that are not the parser's business: they come when the graph is made or run, or
+ * are limits that we do not have.
+ */
 const LATER =
   /^failed to process|not found|^process "|arguments are required|unsupported mount type|^invalid field|check options|^invalid containerPort|max allowed size|checksum|digest|^device feature|unknown flag: --(security|exclude|parents|unpack)/;
 /** A flag that this Docker does not have yet. */
 const NEWER = /--security=/;
-/** Docker says it as the first thing about the whole file; we say which instruction stands too early. */
+/**
+ * Docker says it as the first thing about the whole file; we say which instruction stands too
+ * early.
+ */
 const LONGER = ['no build stage in current context', 'unterminated heredoc'];
 /** Docker says `only one` where there is none. */
 const honest = (words: string, file: string) =>
@@ -60,7 +66,9 @@ for (const { dockerfile, error, config } of GOLDENS.filter((golden) => !NEWER.te
   }
 }
 
-/** The parts of an image config that follow from one instruction alone, made in the simplest way. */
+/**
+ * The parts of an image config that follow from one instruction alone, made in the simplest way.
+ */
 function configOf(instructions: readonly Instruction[]): Record<string, unknown> {
   const config: Record<string, unknown> = {};
   const shell = instructions.find((instruction) => instruction.kind === 'shell')?.shell ?? ['/bin/sh', '-c'];
@@ -103,7 +111,10 @@ function relevant(config: Record<string, unknown>): Record<string, unknown> {
 }
 
 const SEEDS = join(import.meta.dirname, 'testdata/seeds');
-/** As their documents print them, these are no Dockerfiles: an elision, a shell prompt, a line broken off. */
+/**
+ * As their documents print them, these are no Dockerfiles: an elision, a shell prompt, a line
+ * broken off.
+ */
 const BROKEN: Record<string, string> = { A12: '...', A19: '...', A46: '$', D1: 'apt/sources.list' };
 
 for (const file of readdirSync(SEEDS).filter((name) => name.endsWith('.Dockerfile'))) {

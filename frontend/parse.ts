@@ -20,8 +20,9 @@ import { splitStatement } from './tokens.ts';
 /**
  * # Text to typed instructions
  *
- * Reads a whole Dockerfile. Throws a KilnError with a KILN_DOCKERFILE_* code, the place and a hint for the first thing that is wrong, from
- * the top; nothing else, whatever the text. Time is linear in the text.
+ * Reads a whole Dockerfile. Throws a KilnError with a KILN_DOCKERFILE_* code, the place and a hint
+ * for the first thing that is wrong, from the top; nothing else, whatever the text. Time is linear
+ * in the text.
  */
 export function parseDockerfile(source: SourceText): Dockerfile {
   if (source.text === '')
@@ -62,8 +63,9 @@ function checkNotBare(reader: LineReader, stages: readonly Stage[], globalArgs: 
 }
 
 /**
- * Reads one instruction by itself, heredocs included: an ONBUILD trigger out of an image's config. `name` is what errors call the text.
- * FROM, MAINTAINER and ONBUILD cannot be triggers. The escape character is `\`, whatever the Dockerfile's was.
+ * Reads one instruction by itself, heredocs included: an ONBUILD trigger out of an image's config.
+ * `name` is what errors call the text. FROM, MAINTAINER and ONBUILD cannot be triggers. The escape
+ * character is `\`, whatever the Dockerfile's was.
  */
 export function parseInstruction(text: string, name = 'ONBUILD'): StageInstruction {
   const source: SourceText = { name, text };

@@ -247,7 +247,10 @@ function oneOf(flags: FlagValues, flag: string, what: string, allowed: readonly 
   throw problem('KILN_DOCKERFILE_FLAG', `invalid ${what} ${quote(value)}`, flags.placeOf(flag), hint);
 }
 
-/** Splits one --mount. Values are checked when they are expanded; only `from` must be known before the graph is. */
+/**
+ * Splits one --mount. Values are checked when they are expanded; only `from` must be known before
+ * the graph is.
+ */
 function readMount(reading: Reading, raw: string, place: Place | undefined): MountFlag {
   const fields = fieldsOf(reading, raw, place).map((field) => {
     const at = field.indexOf('=');
@@ -297,7 +300,10 @@ function readVolume(reading: Reading): Instruction {
 
 const NO_TRIGGER = 'a trigger is any instruction but FROM, MAINTAINER and ONBUILD';
 
-/** The trigger's own flags and arguments are read when it fires; here it need only be a line that can be split. */
+/**
+ * The trigger's own flags and arguments are read when it fires; here it need only be a line that
+ * can be split.
+ */
 function readOnbuild(reading: Reading): OnbuildInstruction {
   const { statement, line } = reading;
   if (statement.body === '') throw needsArgument(reading, 'ONBUILD', 'write ONBUILD followed by the instruction to run');

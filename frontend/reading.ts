@@ -31,7 +31,10 @@ export interface FlagValues {
   placeOf(name: string, index?: number): Place | undefined;
 }
 
-/** Checks an instruction's flags against those it knows. Throws KILN_DOCKERFILE_UNKNOWN_FLAG and KILN_DOCKERFILE_FLAG. */
+/**
+ * Checks an instruction's flags against those it knows. Throws KILN_DOCKERFILE_UNKNOWN_FLAG and
+ * KILN_DOCKERFILE_FLAG.
+ */
 export function readFlags(reading: Reading, known: Readonly<Record<string, FlagKind>>): FlagValues {
   const found = new Map<string, { readonly values: string[]; readonly tokens: FlagToken[] }>();
   for (const token of reading.statement.flags) {

@@ -6,10 +6,11 @@ import { linesOf, placeOf } from './problem.ts';
 /**
  * # Which frontend a file asks for
  *
- * `# syntax=IMAGE` in the first lines names the image of the program that is to read the file; the build argument BUILDKIT_SYNTAX goes
- * before it. Kiln reads Dockerfiles itself and runs no frontend out of an image. Docker's own images (`docker/dockerfile` and
- * `docker/dockerfile-upstream`, wherever they are mirrored) are what it stands for. Any other file is in a language of its own, or a
- * dialect: read as a Dockerfile it would become another thing than was meant.
+ * `# syntax=IMAGE` in the first lines names the image of the program that is to read the file; the
+ * build argument BUILDKIT_SYNTAX goes before it. Kiln reads Dockerfiles itself and runs no frontend
+ * out of an image. Docker's own images (`docker/dockerfile` and `docker/dockerfile-upstream`,
+ * wherever they are mirrored) are what it stands for. Any other file is in a language of its own,
+ * or a dialect: read as a Dockerfile it would become another thing than was meant.
  */
 
 /** The language that Kiln reads: that of the BuildKit in Docker 28.5. */
@@ -17,7 +18,10 @@ export const LANGUAGE = '1.19';
 
 const DOCKERS = /(?:^|\/)docker\/dockerfile(?:-upstream)?$/;
 
-/** What the user should know about the frontend that is asked for. Throws KILN_FRONTEND_UNSUPPORTED for one that is not Docker's. */
+/**
+ * What the user should know about the frontend that is asked for. Throws KILN_FRONTEND_UNSUPPORTED
+ * for one that is not Docker's.
+ */
 export function checkSyntax(source: SourceText, override: string | undefined): readonly WarningEvent[] {
   const line = override ? undefined : syntaxLine(source.text);
   // What follows the name are arguments for the frontend.
@@ -61,7 +65,10 @@ interface Line {
   readonly number: number;
 }
 
-/** As BuildKit looks for it (parser.DetectSyntax): directives behind `#`, else behind `//`, else a file that is one JSON object. */
+/**
+ * As BuildKit looks for it (parser.DetectSyntax): directives behind `#`, else behind `//`, else a
+ * file that is one JSON object.
+ */
 function syntaxLine(text: string): Line | undefined {
   return directiveOf(text, 'syntax') ?? directiveOf(text, 'syntax', '//') ?? inJson(text);
 }

@@ -9,8 +9,9 @@ import { problem } from './problem.ts';
 /**
  * # Tokens of a logical line
  *
- * `KEYWORD --flag=value … body`: the flags are taken apart, the body stays one token whatever its length, and each instruction then reads
- * its body in its own way. Lexers are built when first needed and are stateful: one line is read to its end before the next.
+ * `KEYWORD --flag=value … body`: the flags are taken apart, the body stays one token whatever its
+ * length, and each instruction then reads its body in its own way. Lexers are built when first
+ * needed and are stateful: one line is read to its end before the next.
  */
 export interface Statement {
   readonly keyword: string;
@@ -135,7 +136,10 @@ function wordsLexer(esc: string): moo.Lexer {
   );
 }
 
-/** The words of ENV, LABEL and ARG: split at white space outside quotes, with quotes and escapes still in them. */
+/**
+ * The words of ENV, LABEL and ARG: split at white space outside quotes, with quotes and escapes
+ * still in them.
+ */
 export function splitWords(body: string, escapeChar: Escape): string[] {
   const tokens = lexer('words', escapeChar, wordsLexer);
   tokens.reset(body);
@@ -184,7 +188,10 @@ function entryTokens(word: string): GrammarToken[] {
   return [token('key', word.slice(0, at)), EQUALS_TOKEN, token('value', word.slice(at + 1))];
 }
 
-/** The rest of the line behind its first word, or undefined when there is none: the legacy `ENV key value`. */
+/**
+ * The rest of the line behind its first word, or undefined when there is none: the legacy `ENV key
+ * value`.
+ */
 export function splitLegacy(body: string): readonly [string, string] | undefined {
   const space = ARGUMENT_SPACE.exec(body);
   return space ? [body.slice(0, space.index), body.slice(space.index + space[0].length)] : undefined;
@@ -207,8 +214,9 @@ function mountLexer(): moo.Lexer {
 }
 
 /**
- * The comma-separated fields of `--mount`. Quoting as in Go's encoding/csv: a field that begins with `"` ends with one, `""` inside stands
- * for one; a quote anywhere else is an error. Throws KILN_DOCKERFILE_FLAG without a place.
+ * The comma-separated fields of `--mount`. Quoting as in Go's encoding/csv: a field that begins
+ * with `"` ends with one, `""` inside stands for one; a quote anywhere else is an error. Throws
+ * KILN_DOCKERFILE_FLAG without a place.
  */
 export function splitMount(value: string): string[] {
   const text = value.replace(/\r$/, '');

@@ -60,7 +60,8 @@ test('Kiln takes what Docker takes and refuses what Docker refuses, but for what
 test('Kiln points at a line that Docker points at, or at a part of the instruction', () => {
   const elsewhere = CASES.filter(({ dockerLines, lines, dockerfile }) => {
     if (!dockerLines || !lines || dockerLines[0] === lines[0]) return false;
-    // Of a file with comments only Docker shows the last line, of a continued instruction the first.
+    // Of a file with comments only Docker shows the last line, of a continued instruction the
+    // first.
     return !(/^(?:#.*\n)+$/.test(dockerfile) || /\\\n/.test(dockerfile) || dockerfile.startsWith('# escape'));
   });
   assert.equal(

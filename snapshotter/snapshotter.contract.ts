@@ -30,15 +30,19 @@ export interface SnapshotterUnderTest extends AsyncDisposable {
   readonly root: string;
   /** Another snapshotter on the same store, as another process would have it. */
   reopen(): Promise<SnapshotterUnderTest>;
-  /** Names in the space for work in progress, without what is kept for the life of the process or is just being removed. */
+  /**
+   * Names in the space for work in progress, without what is kept for the life of the process or is
+   * just being removed.
+   */
   scratch(): string[];
 }
 
 export interface ContractOptions {
   readonly make: () => Promise<SnapshotterUnderTest>;
   /**
-   * A module that, run as `node CHILD ROOT`, commits layers on the store at ROOT until it is killed, each holding the file `data`
-   * with its number 5,000 times, one per line; prints each layer's id and number when `commit` has answered.
+   * A module that, run as `node CHILD ROOT`, commits layers on the store at ROOT until it is
+   * killed, each holding the file `data` with its number 5,000 times, one per line; prints each
+   * layer's id and number when `commit` has answered.
    */
   readonly crashChild: string;
 }
@@ -519,7 +523,10 @@ function crashTests(test: Test, child: string): void {
   });
 }
 
-/** Starts the child and kills it as soon as it has told of `count` commits, which is somewhere in the next one. */
+/**
+ * Starts the child and kills it as soon as it has told of `count` commits, which is somewhere in
+ * the next one.
+ */
 async function killAfter(child: string, root: string, count: number): Promise<{ id: LayerId; number: string }[]> {
   const running = spawn(process.execPath, [child, root], { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';

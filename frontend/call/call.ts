@@ -9,18 +9,25 @@ import { parseDockerfile } from '../parse.ts';
 /**
  * # Questions about a Dockerfile
  *
- * What `--call` asks instead of building: is anything wrong with it (`check`), what can be given to a target (`outline`), which targets
- * are there (`targets`). Images that are named are looked up, nothing is run. Answers as documents and texts: documents.ts, texts.ts.
+ * What `--call` asks instead of building: is anything wrong with it (`check`), what can be given to
+ * a target (`outline`), which targets are there (`targets`). Images that are named are looked up,
+ * nothing is run. Answers as documents and texts: documents.ts, texts.ts.
  */
 export interface CheckReport {
   readonly source: SourceText;
   /** In BuildKit's order, those that the file skips left out. */
   readonly warnings: readonly Warning[];
-  /** What would fail the build: the first thing that is wrong, or the findings themselves where the file asks for that. */
+  /**
+   * What would fail the build: the first thing that is wrong, or the findings themselves where the
+   * file asks for that.
+   */
   readonly error: KilnError | undefined;
 }
 
-/** Checks what the target needs; all stages when no target is named. Throws what is no fault of the Dockerfile, such as a cancelled build. */
+/**
+ * Checks what the target needs; all stages when no target is named. Throws what is no fault of the
+ * Dockerfile, such as a cancelled build.
+ */
 export async function checkBuild(request: FrontendRequest): Promise<CheckReport> {
   const { dockerfile: source } = request;
   let findings: Findings | undefined;

@@ -4,14 +4,20 @@ import type { Outline } from '../convert/outline.ts';
 import { lastLineOf } from '../lines.ts';
 import type { CheckReport, Target } from './call.ts';
 
-/* The answers as JSON documents, with the fields that buildx prints (frontend/subrequests of BuildKit): what is empty is left out. */
+/*
+ * The answers as JSON documents, with the fields that buildx prints (frontend/subrequests of
+ * BuildKit): what is empty is left out.
+ */
 
 interface Location {
   readonly sourceIndex?: number;
   readonly ranges?: readonly { readonly start: { readonly line: number }; readonly end: { readonly line: number } }[];
 }
 
-/** A document has a range for each line of no more lines than these; of what has more it names the first and the last. */
+/**
+ * A document has a range for each line of no more lines than these; of what has more it names the
+ * first and the last.
+ */
 const MOST_LINES = 500;
 
 /** One range for each line, as BuildKit tells an instruction of several lines. */

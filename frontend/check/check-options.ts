@@ -13,7 +13,10 @@ export interface CheckOptions {
 
 export const DEFAULT_OPTIONS: CheckOptions = { skip: new Set(), experimental: new Set(), error: false };
 
-/** Reads `skip=A,B;error=true;experimental=all`. Throws KILN_DOCKERFILE_CHECK. As in Docker, the text ends at the first space. */
+/**
+ * Reads `skip=A,B;error=true;experimental=all`. Throws KILN_DOCKERFILE_CHECK. As in Docker, the
+ * text ends at the first space.
+ */
 export function parseCheckOptions(directive: Directive): CheckOptions {
   const options = { ...DEFAULT_OPTIONS };
   const [text = ''] = directive.value.split(' ');

@@ -13,10 +13,15 @@ import type { Check, Warning } from './warning.ts';
 
 export type { Check, Warning } from './warning.ts';
 
-/** All checks that the text alone can answer. The converter has those that need to know what variables and images turn out to be. */
+/**
+ * All checks that the text alone can answer. The converter has those that need to know what
+ * variables and images turn out to be.
+ */
 export const CHECKS: readonly Check[] = [...namingChecks, ...usageChecks, ...pitfallChecks];
 
-/** The options in force: those of the file unless `override` (BUILDKIT_DOCKERFILE_CHECK) is given. */
+/**
+ * The options in force: those of the file unless `override` (BUILDKIT_DOCKERFILE_CHECK) is given.
+ */
 export function checkOptionsOf(dockerfile: Dockerfile, override?: string): CheckOptions {
   const range = dockerfile.directives.check?.range ?? { source: dockerfile.source, start: FIRST, end: FIRST };
   if (override !== undefined) return parseCheckOptions({ value: override, range });
@@ -25,7 +30,10 @@ export function checkOptionsOf(dockerfile: Dockerfile, override?: string): Check
 
 const FIRST = { line: 1, character: 0 };
 
-/** What the checks find, in BuildKit's order, without what `options` skip; `ignore` is the `.dockerignore` in force. */
+/**
+ * What the checks find, in BuildKit's order, without what `options` skip; `ignore` is the
+ * `.dockerignore` in force.
+ */
 export function checkDockerfile(dockerfile: Dockerfile, options = checkOptionsOf(dockerfile), ignore?: IgnoreFile): Warning[] {
   const found = [...CHECKS.flatMap((check) => check(dockerfile)), ...(ignore ? ignoreFileCheck(ignore) : [])];
   return inOrder(found.filter(({ rule }) => isEnabled(rule, options)));
@@ -36,12 +44,15 @@ export function isEnabled(rule: Rule, options: CheckOptions): boolean {
   return options.skip !== 'all' && !options.skip.has(rule.name);
 }
 
-/** So many findings of one rule are told. Nobody reads more, and a file can have one in every few characters. */
+/**
+ * So many findings of one rule are told. Nobody reads more, and a file can have one in every few
+ * characters.
+ */
 const MOST_OF_A_RULE = 1000;
 
 /**
- * Takes each finding once, as the platforms of a build find the same, and of one rule the first thousand: behind those stands that there
- * are more.
+ * Takes each finding once, as the platforms of a build find the same, and of one rule the first
+ * thousand: behind those stands that there are more.
  */
 export class Collector {
   readonly #seen = new Set<string>();
@@ -74,8 +85,8 @@ export class Collector {
 }
 
 /**
- * With `error=true` findings fail the build: the error to throw, if there is one. Those of Kiln's own rules do so only where the file asks
- * for the rule by name: what Docker builds, Kiln builds.
+ * With `error=true` findings fail the build: the error to throw, if there is one. Those of Kiln's
+ * own rules do so only where the file asks for the rule by name: what Docker builds, Kiln builds.
  */
 export function violation(warnings: readonly Warning[], options: CheckOptions): KilnError | undefined {
   const named = (rule: Rule) => options.experimental !== 'all' && options.experimental.has(rule.name);

@@ -1,8 +1,9 @@
 import type { RuleName } from './rules.ts';
 
 /**
- * What a rule's page in docs/rules/ says beside its description: why, and a file that breaks the rule and one that keeps it. The test
- * beside this file holds each rule to its examples. Never loaded by a build.
+ * What a rule's page in docs/rules/ says beside its description: why, and a file that breaks the
+ * rule and one that keeps it. The test beside this file holds each rule to its examples. Never
+ * loaded by a build.
  */
 export interface RulePage {
   readonly why: string;

@@ -55,7 +55,10 @@ const reservedStageName: Check = ({ stages }) =>
     return [warning('ReservedStageName', `Stage name should not use the same name as reserved stage ${quote(name)}`, range)];
   });
 
-/** The comment right above a named stage or an ARG is taken for its description, so it should begin with the name. */
+/**
+ * The comment right above a named stage or an ARG is taken for its description, so it should begin
+ * with the name.
+ */
 const definitionDescription: Check = ({ globalArgs, stages }) => {
   const describe = (instruction: string, names: readonly string[], comment: string, range: SourceRange): Warning[] => {
     const first = comment.split('\n').at(-1)?.split(' ')[0];

@@ -4,8 +4,8 @@ import type { Warning } from './warning.ts';
 /**
  * # When a finding is made
  *
- * BuildKit lists findings in the order in which its frontend meets them, and stops where an error stops it. Kiln's answers are in the
- * same order: tools keep them as golden files.
+ * BuildKit lists findings in the order in which its frontend meets them, and stops where an error
+ * stops it. Kiln's answers are in the same order: tools keep them as golden files.
  */
 const PARSER = 0;
 const INSTRUCTIONS = 1;
@@ -14,7 +14,10 @@ const CASING = 3;
 const DEFAULTS = 4;
 const FROMS = 5;
 const BASES = 6;
-/** What the lowering of a stage finds, instruction by instruction; of Kiln's own rules also what the text shows. */
+/**
+ * What the lowering of a stage finds, instruction by instruction; of Kiln's own rules also what the
+ * text shows.
+ */
 const STEPS = 7;
 /** What is not about the Dockerfile. */
 const REST = 8;
@@ -52,7 +55,9 @@ export function isFromLowering(warning: Warning): boolean {
   return phaseOf(warning) === STEPS;
 }
 
-/** Those of the text in BuildKit's order. Findings of the lowering keep the order that they come in. */
+/**
+ * Those of the text in BuildKit's order. Findings of the lowering keep the order that they come in.
+ */
 export function inOrder(warnings: readonly Warning[]): Warning[] {
   return [...warnings].sort((a, b) => {
     const phase = phaseOf(a) - phaseOf(b);

@@ -7,7 +7,9 @@ import { requestOf } from '../testing/request.ts';
 import { type Example, PAGES } from './examples.ts';
 import { RULES, type RuleName } from './rules.ts';
 
-/** The rules that a check of an example names; bases are empty images for linux/amd64, but for one. */
+/**
+ * The rules that a check of an example names; bases are empty images for linux/amd64, but for one.
+ */
 async function rulesIn(example: Example, options = ''): Promise<RuleName[]> {
   const { dockerfile, ignore } = typeof example === 'string' ? { dockerfile: example, ignore: undefined } : example;
   const platform = /--platform=linux\/(\w+)$/m.exec(dockerfile.split('\n')[0]!)?.[1];

@@ -1,13 +1,16 @@
 /**
  * # The build checks
  *
- * One value per rule: BuildKit's, with the names and addresses that Docker's users know, and Kiln's own, for what people trip over.
- * Output and the pages in docs/rules/ are made from this list (examples.ts has the rest of a page).
- * https://docs.docker.com/reference/build-checks/
+ * One value per rule: BuildKit's, with the names and addresses that Docker's users know, and Kiln's
+ * own, for what people trip over. Output and the pages in docs/rules/ are made from this list
+ * (examples.ts has the rest of a page). https://docs.docker.com/reference/build-checks/
  */
 export interface Rule {
   readonly name: RuleName;
-  /** Findings of Kiln's own rules never fail a build that Docker would let pass, unless `experimental=` names the rule. */
+  /**
+   * Findings of Kiln's own rules never fail a build that Docker would let pass, unless
+   * `experimental=` names the rule.
+   */
   readonly by: 'buildkit' | 'kiln';
   /** The name of its page in docs/rules/. */
   readonly slug: string;

@@ -6,7 +6,10 @@ export type SimpleCommand = readonly string[];
 /** No check looks further into a script than this many characters. */
 const LIMIT = 16 * 1024;
 
-/** What a RUN hands to a shell; undefined for JSON form, and for a script that names its own interpreter. */
+/**
+ * What a RUN hands to a shell; undefined for JSON form, and for a script that names its own
+ * interpreter.
+ */
 export function shellTextOf({ command, heredocs }: RunInstruction): string | undefined {
   if (command.form === 'exec') return undefined;
   const [script] = heredocs;
@@ -16,8 +19,9 @@ export function shellTextOf({ command, heredocs }: RunInstruction): string | und
 }
 
 /**
- * The commands of a shell text in order, as far as can be told without a shell: split at `;`, `&&`, `||`, `|`, `&` and line breaks outside
- * quotes. What is nested (subshells, loops) comes out as commands whose first word is no command name; that is enough for a check.
+ * The commands of a shell text in order, as far as can be told without a shell: split at `;`, `&&`,
+ * `||`, `|`, `&` and line breaks outside quotes. What is nested (subshells, loops) comes out as
+ * commands whose first word is no command name; that is enough for a check.
  */
 export function commandsOf(text: string): SimpleCommand[] {
   const commands: SimpleCommand[] = [];

@@ -6,7 +6,10 @@ import { directiveOf } from '../syntax.ts';
 import { type CheckOptions, parseCheckOptions } from './check-options.ts';
 import { RULES } from './rules.ts';
 
-/** Rules that `# check=` or `override` (BUILDKIT_DOCKERFILE_CHECK) names and that there are not: told, as they switch nothing on or off. */
+/**
+ * Rules that `# check=` or `override` (BUILDKIT_DOCKERFILE_CHECK) names and that there are not:
+ * told, as they switch nothing on or off.
+ */
 export function unknownRules(source: SourceText, override: string | undefined): readonly WarningEvent[] {
   const line = override === undefined ? directiveOf(source.text, 'check') : undefined;
   const value = override ?? line?.value;

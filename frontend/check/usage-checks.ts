@@ -91,7 +91,10 @@ const jsonArgs: Check = (dockerfile) =>
     return [warning('JSONArgsRecommended', message, instruction.range)];
   });
 
-/** Once a WORKDIR has been given, in this stage or one it is built on, a relative one follows from it. Variables are the converter's. */
+/**
+ * Once a WORKDIR has been given, in this stage or one it is built on, a relative one follows from
+ * it. Variables are the converter's.
+ */
 const workdirRelative: Check = (dockerfile) =>
   walkStages(dockerfile, 'workdir', (instruction) => {
     if (instruction.kind !== 'workdir' || /^\/|[$'"\\`]/.test(instruction.path)) return [];
@@ -99,7 +102,10 @@ const workdirRelative: Check = (dockerfile) =>
     return [warning('WorkdirRelativePath', message, instruction.range)];
   });
 
-/** Asks about each instruction that no instruction of `kind` comes before, in the stage or in those it is built on. */
+/**
+ * Asks about each instruction that no instruction of `kind` comes before, in the stage or in those
+ * it is built on.
+ */
 function walkStages(
   dockerfile: Dockerfile,
   kind: 'shell' | 'workdir',

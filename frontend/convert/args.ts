@@ -5,7 +5,10 @@ import { placeOf } from '../problem.ts';
 import { placed } from './placed.ts';
 import type { Env, Words } from './words.ts';
 
-/** The ARGs that are there without being declared, in the global scope: what is built, where, and which stage. */
+/**
+ * The ARGs that are there without being declared, in the global scope: what is built, where, and
+ * which stage.
+ */
 export function platformArgs(
   build: Platform,
   target: Platform,
@@ -23,7 +26,10 @@ export function platformArgs(
   return new Map(defaults.map(([key, value]) => [key, overrides.get(key) ?? value]));
 }
 
-/** Adds the ARGs before the first FROM to `args`, each expanded by those before it; `--build-arg` wins over a default. */
+/**
+ * Adds the ARGs before the first FROM to `args`, each expanded by those before it; `--build-arg`
+ * wins over a default.
+ */
 export function globalArgs(
   args: ReadonlyMap<string, string>,
   declared: readonly ArgInstruction[],
@@ -44,7 +50,10 @@ export function globalArgs(
   return scope;
 }
 
-/** The proxies that `--build-arg` names, in any case: they reach RUN without being part of any cache key. */
+/**
+ * The proxies that `--build-arg` names, in any case: they reach RUN without being part of any cache
+ * key.
+ */
 export function proxyEnv(buildArgs: ReadonlyMap<string, string>): ProxyEnv | undefined {
   const found: { -readonly [K in keyof ProxyEnv]: ProxyEnv[K] } = {};
   for (const key of [...buildArgs.keys()].sort()) {

@@ -20,9 +20,10 @@ import { stepName } from './step-names.ts';
 import { emptyEnv } from './words.ts';
 
 /**
- * Asks what the images are on which the targets are built, all at once, and puts the ONBUILD triggers they carry in front of the
- * instructions of their stage. A trigger may copy from a further image, so this goes on until nothing new is needed. Stages
- * that no target needs are not asked about.
+ * Asks what the images are on which the targets are built, all at once, and puts the ONBUILD
+ * triggers they carry in front of the instructions of their stage. A trigger may copy from a
+ * further image, so this goes on until nothing new is needed. Stages that no target needs are not
+ * asked about.
  */
 export async function resolveBases(conversion: Conversion, targets: readonly StageNode[]): Promise<Set<StageNode>> {
   for (;;) {
@@ -38,7 +39,9 @@ export async function resolveBases(conversion: Conversion, targets: readonly Sta
 /** So many images are asked about at a time. */
 const AT_ONCE = 64;
 
-/** After the first that fails no further one is asked about: a file can name images by the thousand. */
+/**
+ * After the first that fails no further one is asked about: a file can name images by the thousand.
+ */
 async function resolveAll(conversion: Conversion, stages: readonly StageNode[]): Promise<void> {
   const asked: StageNode[] = [];
   for (const stage of stages) {
@@ -61,7 +64,10 @@ async function resolveAll(conversion: Conversion, stages: readonly StageNode[]):
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, asked.length) }, one));
 }
 
-/** Refuses names of bases that no image can have, of stages that no target needs, too: a file is sound or not whatever is built of it. */
+/**
+ * Refuses names of bases that no image can have, of stages that no target needs, too: a file is
+ * sound or not whatever is built of it.
+ */
 export async function checkBaseNames(conversion: Conversion): Promise<void> {
   const sound = new Set(['scratch']);
   for (const stage of conversion.stages.all) {
@@ -195,10 +201,16 @@ function nearestStage({ stages }: Conversion, written: string): StageNode | unde
   return same ?? stages.all.find(({ steps }) => steps.label !== '' && steps.label === near);
 }
 
-/** Each stage has its own of every trigger of its base: their number can grow with the square of the file. */
+/**
+ * Each stage has its own of every trigger of its base: their number can grow with the square of the
+ * file.
+ */
 const MAX_TRIGGERS = 20_000;
 
-/** Puts the triggers of the base in front of the instructions, once. True when one of them reads from a stage or image. */
+/**
+ * Puts the triggers of the base in front of the instructions, once. True when one of them reads
+ * from a stage or image.
+ */
 function addTriggers(conversion: Conversion, stage: StageNode): boolean {
   const { life } = stage;
   const base = life.kind === 'resolved' ? life.base : undefined;

@@ -10,13 +10,16 @@ import type { FrontendRequest } from '../frontend.ts';
 import type { Dockerfile } from '../instructions.ts';
 import type { Warn } from './warn.ts';
 
-/** Checks that the lowering makes more exactly than the text alone can: a base may have a SHELL, a stage may not be needed. */
+/**
+ * Checks that the lowering makes more exactly than the text alone can: a base may have a SHELL, a
+ * stage may not be needed.
+ */
 const OURS: ReadonlySet<RuleName> = new Set(['JSONArgsRecommended', 'WorkdirRelativePath', 'MultipleInstructionsDisallowed']);
 
 /**
- * What the checks of one build find: those that the text alone answers, and what the lowering adds while it runs, for all platforms
- * together. May be asked at any time, also after a lowering that failed. Making one throws KILN_DOCKERFILE_CHECK for options that
- * make no sense.
+ * What the checks of one build find: those that the text alone answers, and what the lowering adds
+ * while it runs, for all platforms together. May be asked at any time, also after a lowering that
+ * failed. Making one throws KILN_DOCKERFILE_CHECK for options that make no sense.
  */
 export class Findings {
   readonly #dockerfile: Dockerfile;
@@ -36,7 +39,10 @@ export class Findings {
     if (this.#isTold(RULES[rule])) this.#add(warning(rule, typeof message === 'string' ? message : message(), range));
   };
 
-  /** The lowering has come past this instruction: what the text shows about it counts. Stages that are not needed are not checked. */
+  /**
+   * The lowering has come past this instruction: what the text shows about it counts. Stages that
+   * are not needed are not checked.
+   */
   readonly reached = (range: SourceRange): void => {
     for (const one of this.#fromText().lowering.get(range.start.line) ?? []) this.#add(one);
   };
@@ -80,7 +86,10 @@ export class Findings {
   }
 }
 
-/** What the text alone shows: about the file, and by its first line about each instruction that may be lowered. */
+/**
+ * What the text alone shows: about the file, and by its first line about each instruction that may
+ * be lowered.
+ */
 interface FromText {
   readonly always: readonly Warning[];
   readonly lowering: ReadonlyMap<number, readonly Warning[]>;

@@ -12,7 +12,10 @@ import { gitContext, httpTree } from './remote.ts';
 import type { FoundContext } from './stage.ts';
 import { emptyState, type StageState, splitEnv, withEnv } from './stage-state.ts';
 
-/** The `--build-context` that stands for `name`: one for just this platform (`name::linux/arm64`) goes before one for all. */
+/**
+ * The `--build-context` that stands for `name`: one for just this platform (`name::linux/arm64`)
+ * goes before one for all.
+ */
 export function findContext(request: FrontendRequest, name: string, platform: Platform): FoundContext | undefined {
   if (request.namedContexts.size === 0 || /^(?:scratch|context)$/i.test(name)) return undefined;
   const short = shortName(name);
@@ -42,7 +45,10 @@ export interface LoadedNamedContext {
   readonly config: ImageConfig | undefined;
 }
 
-/** The file tree of a named context, and its config when it is an image. `paths` is what the build will read of it. */
+/**
+ * The file tree of a named context, and its config when it is an image. `paths` is what the build
+ * will read of it.
+ */
 export async function loadNamedContext(
   request: FrontendRequest,
   found: FoundContext,
@@ -75,7 +81,10 @@ export async function loadNamedContext(
   }
 }
 
-/** As with Docker, a file by http is not unpacked: it is the file `context` in an otherwise empty tree. */
+/**
+ * As with Docker, a file by http is not unpacked: it is the file `context` in an otherwise empty
+ * tree.
+ */
 function namedRemote(name: string, { kind, url }: Extract<NamedContext, { kind: 'git' | 'http' }>): DraftEdge {
   if (kind === 'http') return httpTree(url, `[context ${name}] ${url}`);
   const ref = gitRefOf(url);

@@ -28,13 +28,19 @@ export interface Conversion {
   readonly warn: Warn;
   /** Instructions that came out of ONBUILDs so far. */
   readonly triggers: { count: number };
-  /** No fewer than the bytes of the steps so far that can be more than the Dockerfile has: variables in each RUN, and in heredocs. */
+  /**
+   * No fewer than the bytes of the steps so far that can be more than the Dockerfile has: variables
+   * in each RUN, and in heredocs.
+   */
   readonly described: { bytesAtMost: number };
   /** Tells the checks that an instruction has been lowered. */
   readonly reached: (range: SourceRange) => void;
 }
 
-/** The paths a context must send, for `local.followpaths`: none means everything. In: absolute paths. */
+/**
+ * The paths a context must send, for `local.followpaths`: none means everything. In: absolute
+ * paths.
+ */
 export function followPaths(paths: ReadonlySet<string>): readonly string[] {
   if (paths.has('/')) return [];
   return [...paths].map((path) => path.slice(1)).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));

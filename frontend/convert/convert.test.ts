@@ -11,7 +11,10 @@ import { parseDockerfile } from '../parse.ts';
 import { requestOf } from '../testing/request.ts';
 import { convertDockerfile } from './convert.ts';
 
-/* What the oracle cannot be asked: which images are looked at, what goes wrong and how, and what Docker 28 does not have. */
+/*
+ * What the oracle cannot be asked: which images are looked at, what goes wrong and how, and what
+ * Docker 28 does not have.
+ */
 
 const AMD64 = { os: 'linux', architecture: 'amd64' };
 const LAYER = { type: 'layers' as const, diff_ids: [digestOf('layer')] };

@@ -27,8 +27,9 @@ import type { Warn } from './warn.ts';
 import type { Words } from './words.ts';
 
 /**
- * Lowers a Dockerfile to LLB: for each platform one edge and the image config that goes with it, as BuildKit's Dockerfile frontend does.
- * Asks `request.resolveImage` for the images that the target needs and for no others. Throws KilnErrors with their place.
+ * Lowers a Dockerfile to LLB: for each platform one edge and the image config that goes with it, as
+ * BuildKit's Dockerfile frontend does. Asks `request.resolveImage` for the images that the target
+ * needs and for no others. Throws KilnErrors with their place.
  */
 export async function convertDockerfile(
   request: FrontendRequest,
@@ -47,8 +48,8 @@ export async function convertDockerfile(
 }
 
 /**
- * Lowers what the target needs, or every stage when no target is named, for what `findings` gather on the way. Throws what is wrong with
- * any of them.
+ * Lowers what the target needs, or every stage when no target is named, for what `findings` gather
+ * on the way. Throws what is wrong with any of them.
  */
 export async function checkStages(request: FrontendRequest, dockerfile: Dockerfile, findings: Findings): Promise<void> {
   await Promise.all(
@@ -56,7 +57,8 @@ export async function checkStages(request: FrontendRequest, dockerfile: Dockerfi
       const conversion = begin(request, dockerfile, platform, findings);
       const target = loweredLife(await lowerStages(conversion, request.target ? 'target' : 'all'));
       imageOf(conversion, target);
-      // Only to find that the graph is too large: hashing each step is half of the time of a lowering.
+      // Only to find that the graph is too large: hashing each step is half of the time of a
+      // lowering.
       const { tree } = target.work.state;
       if (tree && conversion.described.bytesAtMost > MAX_GRAPH) seal(tree, conversion.target, graphScale());
     }),
@@ -160,7 +162,10 @@ function begin(request: FrontendRequest, dockerfile: Dockerfile, asked: Platform
   };
 }
 
-/** Where COPY and ADD find their sources. `paths` is what they read, complete when the graph is sealed. */
+/**
+ * Where COPY and ADD find their sources. `paths` is what they read, complete when the graph is
+ * sealed.
+ */
 function mainTree(context: MainContext, paths: ReadonlySet<string>): DraftEdge {
   const { sessionId, ignore } = context;
   if (context.kind === 'remote') return context.tree;

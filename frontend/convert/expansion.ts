@@ -1,7 +1,10 @@
 import { type ExpandedText, type ExpandOptions, expandWord } from '../expand/expand.ts';
 import type { WordMode, Words } from './words.ts';
 
-/** Word expansion for a Dockerfile with this escape character. In the body of a heredoc the escape is always `\`. */
+/**
+ * Word expansion for a Dockerfile with this escape character. In the body of a heredoc the escape
+ * is always `\`.
+ */
 export function wordExpansion(escapeWith: '\\' | '`'): Words {
   const modes: Readonly<Record<WordMode, ExpandOptions>> = {
     plain: { escape: escapeWith },

@@ -1,7 +1,9 @@
 import { isIP } from 'node:net';
 import { KilnError } from '../../base/errors.ts';
 
-/** `[ip:][host:]port[-port][/protocol]` as Docker takes it: the ports with their protocol, `80/tcp`. */
+/**
+ * `[ip:][host:]port[-port][/protocol]` as Docker takes it: the ports with their protocol, `80/tcp`.
+ */
 export function parsePorts(spec: string): string[] {
   const parts = spec.split(':');
   const container = parts.pop() ?? '';

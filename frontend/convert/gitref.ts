@@ -2,7 +2,10 @@ import { KilnError } from '../../base/errors.ts';
 import { parseBool } from './goformat.ts';
 import { join } from './paths.ts';
 
-/** A source of ADD that is a git repository: `https://host/repo.git#ref:subdir`, `git@host:repo`, `…?tag=v1&subdir=x`. */
+/**
+ * A source of ADD that is a git repository: `https://host/repo.git#ref:subdir`, `git@host:repo`,
+ * `…?tag=v1&subdir=x`.
+ */
 export interface GitRef {
   /** Host and path: the same repository has the same id by any protocol. */
   readonly id: string;
@@ -27,7 +30,10 @@ interface Url {
   readonly remote: string;
 }
 
-/** Undefined for what is no git repository. Throws KILN_ADD_GIT for one with a query that makes no sense. */
+/**
+ * Undefined for what is no git repository. Throws KILN_ADD_GIT for one with a query that makes no
+ * sense.
+ */
 export function gitRefOf(source: string): GitRef | undefined {
   if (source.startsWith('./') || source.startsWith('../')) return undefined;
   const looksLocal = source.startsWith('github.com/');

@@ -4,8 +4,9 @@ import { type IgnoreFilter, ignoreFilter } from '../ignore.ts';
 import type { Step } from './step.ts';
 
 /**
- * Warns of a source that `.dockerignore` keeps out of the context. The last pattern that matches decides. Nothing is said when an
- * exception (`!`) may let something below the source in again: whether there is such a file cannot be told without looking.
+ * Warns of a source that `.dockerignore` keeps out of the context. The last pattern that matches
+ * decides. Nothing is said when an exception (`!`) may let something below the source in again:
+ * whether there is such a file cannot be told without looking.
  */
 export function warnIgnored({ conversion, command }: Step, isAdd: boolean, source: string): void {
   const { ignore } = conversion.request.mainContext;
@@ -19,7 +20,10 @@ export function warnIgnored({ conversion, command }: Step, isAdd: boolean, sourc
   conversion.warn('CopyIgnoredFile', message, command.instruction.range);
 }
 
-/** Patterns that are held against a source, all together. Beyond that nothing is said: no file comes near it whose author reads warnings. */
+/**
+ * Patterns that are held against a source, all together. Beyond that nothing is said: no file comes
+ * near it whose author reads warnings.
+ */
 const MOST_WORK = 2_000_000;
 
 interface Known {

@@ -12,8 +12,8 @@ export const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/
 const COMMENT = 'buildkit.dockerfile.v0';
 
 /**
- * An image config in the making. What grows with each instruction is kept beside the config and put into it at the end: lists and maps that
- * never change (versions.ts), so that stages share them.
+ * An image config in the making. What grows with each instruction is kept beside the config and put
+ * into it at the end: lists and maps that never change (versions.ts), so that stages share them.
  */
 export interface Image {
   architecture: string;
@@ -62,8 +62,8 @@ function emptyConfig(platform: Platform): ImageConfig {
 const known = new WeakMap<ImageConfig, Image>();
 
 /**
- * A base's config to build on: with all it says, known or not, but its time and its layers, which the exporter gives. Thousands of stages
- * may be built on the same one.
+ * A base's config to build on: with all it says, known or not, but its time and its layers, which
+ * the exporter gives. Thousands of stages may be built on the same one.
  */
 export function imageOn(base: ImageConfig): Image {
   const before = known.get(base);
@@ -91,8 +91,9 @@ export function cloneImage(image: Image): Image {
 const MAX_HISTORY = 8 << 20;
 
 /**
- * Adds a line to the history, without the logins of URLs. `epoch` (seconds) when all times are pinned. Throws
- * KILN_DOCKERFILE_TOO_COMPLEX when the lines grow beyond all measure, as those of variables do that are made of themselves.
+ * Adds a line to the history, without the logins of URLs. `epoch` (seconds) when all times are
+ * pinned. Throws KILN_DOCKERFILE_TOO_COMPLEX when the lines grow beyond all measure, as those of
+ * variables do that are made of themselves.
  */
 export function commit(image: Image, createdBy: string, layer: boolean, epoch: number | undefined): void {
   const entry: HistoryEntry = {
@@ -132,7 +133,10 @@ export function addVolumes(image: Image, paths: readonly string[]): void {
   image.config.Volumes ??= {};
 }
 
-/** The config as it is given out: lists and maps that are empty are left out, as Docker leaves them out. */
+/**
+ * The config as it is given out: lists and maps that are empty are left out, as Docker leaves them
+ * out.
+ */
 export function finishImage(image: Image): ImageConfig {
   const { env, labels, ports, volumes, history, config, ...rest } = image;
   const grown: Readonly<Record<string, unknown>> = {

@@ -32,7 +32,10 @@ interface CopyPlan {
   readonly from: DraftEdge | undefined;
 }
 
-/** One file op, with one action per source; with `--link` on an empty tree that is then laid over the stage's. */
+/**
+ * One file op, with one action per source; with `--link` on an empty tree that is then laid over
+ * the stage's.
+ */
 export function lowerCopy(step: Step, instruction: CopyInstruction | AddInstruction): void {
   const { stage, conversion } = step;
   const plan = planCopy(step, instruction);
@@ -186,7 +189,9 @@ function lowerPath(step: Step, plan: CopyPlan, source: string): FileChange {
   return { kind: 'copy', from: plan.from, copy };
 }
 
-/** `--parents`: the source is a pattern below the context's root, or below what stands before `/./`. */
+/**
+ * `--parents`: the source is a pattern below the context's root, or below what stands before `/./`.
+ */
 function withParents(source: string): { src: string; includePatterns: readonly string[]; requiredPaths?: readonly string[] } {
   const pivot = source.indexOf('/./');
   const src = pivot < 0 ? '/' : source.slice(0, pivot);

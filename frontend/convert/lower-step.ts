@@ -10,7 +10,9 @@ import * as settings from './settings.ts';
 import type { LinkedInstruction, StageWork } from './stage.ts';
 import type { Step } from './step.ts';
 
-/** Lowers one instruction: changes the stage's state and image, and adds its line to the history. */
+/**
+ * Lowers one instruction: changes the stage's state and image, and adds its line to the history.
+ */
 export function lowerStep(conversion: Conversion, stage: StageWork, command: LinkedInstruction): void {
   const { instruction } = command;
   const step: Step = {

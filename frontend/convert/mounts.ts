@@ -274,7 +274,10 @@ function lowerMount(step: Step, spec: MountSpec, source: StageNode | undefined):
   return { ...common, type: 'cache', readonly: spec.readonly ?? false, id, sharing };
 }
 
-/** What is mounted: the build context for a bind that names nothing else, an empty tree for such a cache. Notes what is read. */
+/**
+ * What is mounted: the build context for a bind that names nothing else, an empty tree for such a
+ * cache. Notes what is read.
+ */
 function sourceTree({ conversion }: Step, spec: MountSpec, source: StageNode | undefined): DraftEdge | undefined {
   const path = join('/', spec.source);
   if (spec.from === '' && spec.type === 'bind') {

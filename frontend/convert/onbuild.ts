@@ -4,8 +4,10 @@ import type { StageInstruction } from '../instructions.ts';
 import { parseInstruction } from '../parse.ts';
 import { placeOf } from '../problem.ts';
 
-/** The instructions that a base's ONBUILD triggers stand for. They, and what is wrong with them, are at the place of the FROM that
- * brought them; errors quote the trigger. */
+/**
+ * The instructions that a base's ONBUILD triggers stand for. They, and what is wrong with them, are
+ * at the place of the FROM that brought them; errors quote the trigger.
+ */
 export function triggersOf(expressions: readonly string[], base: string, range: SourceRange): StageInstruction[] {
   return expressions.map((expression) =>
     inTrigger(expression, range, () => ({ ...parseInstruction(expression, `ONBUILD of ${base}`), range })),

@@ -15,7 +15,10 @@ import { gitRefOf } from './gitref.ts';
 import { parseSize } from './parse-size.ts';
 import type { OracleOptions } from './testdata/cases.ts';
 
-/* What Docker 28.5's BuildKit made of each case, frozen by scripts/oracle-llb.ts: every op with its digest, and the image config. */
+/*
+ * What Docker 28.5's BuildKit made of each case, frozen by scripts/oracle-llb.ts: every op with its
+ * digest, and the image config.
+ */
 
 interface Golden {
   readonly name: string;
@@ -75,7 +78,10 @@ function request({ dockerfile, options, images, session }: Golden): FrontendRequ
   };
 }
 
-/** Random in BuildKit: the ids of progress groups. They are numbered by the order in which they come. */
+/**
+ * Random in BuildKit: the ids of progress groups. They are numbered by the order in which they
+ * come.
+ */
 function withoutChance(ops: readonly JsonVertex[]): readonly JsonVertex[] {
   const ids: string[] = [];
   return ops.map((op) => {

@@ -7,8 +7,9 @@ import type { ArgInfo, MountInfo } from './stage-outline.ts';
 /**
  * # What can be given to a target
  *
- * The build arguments that the target and the stages it needs use, and the secrets, ssh sockets and caches that they mount: what
- * `--call=outline` answers. The lowering notes them in each stage on its way.
+ * The build arguments that the target and the stages it needs use, and the secrets, ssh sockets and
+ * caches that they mount: what `--call=outline` answers. The lowering notes them in each stage on
+ * its way.
  */
 export interface Outline {
   /** The target's name; undefined when it has none. */
@@ -28,7 +29,10 @@ export interface OutlineMount extends MountInfo {
   readonly name: string;
 }
 
-/** The outline of a target whose stages are lowered. A name is told once: for the stage nearest to the target. */
+/**
+ * The outline of a target whose stages are lowered. A name is told once: for the stage nearest to
+ * the target.
+ */
 export function outlineOf(target: StageNode, dockerfile: Dockerfile, conversion: Conversion): Outline {
   const globals = globalInfos(dockerfile, conversion);
   const stages = outward(target);
@@ -69,7 +73,8 @@ function globalInfos({ globalArgs }: Dockerfile, { globals, words, request }: Co
     for (const { key, value, docComment } of args) {
       const isDefault = value !== undefined && !request.buildArgs.has(key);
       const dependencies: ReadonlySet<string> = isDefault ? words.word(value, globals).matched : new Set();
-      // An ARG of the platform has the machine's value without anybody having given it: an outline is the same everywhere.
+      // An ARG of the platform has the machine's value without anybody having given it: an outline
+      // is the same everywhere.
       const isGiven = value !== undefined || request.buildArgs.has(key);
       infos.set(key, { value: (isGiven && globals.get(key)) || '', description: docComment, range, dependencies });
     }

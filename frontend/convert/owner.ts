@@ -1,7 +1,10 @@
 import type { Owner, OwnerId } from '../../solver/llb/builder.ts';
 import type { Conversion } from './conversion.ts';
 
-/** `--chown` and USER: `user`, `user:group`, names or numbers. Only `root` needs no look into the image's passwd file. */
+/**
+ * `--chown` and USER: `user`, `user:group`, names or numbers. Only `root` needs no look into the
+ * image's passwd file.
+ */
 export function chownOf(text: string): Owner {
   const colon = text.indexOf(':');
   const user = ownerId(colon < 0 ? text : text.slice(0, colon));
@@ -18,7 +21,10 @@ function ownerId(text: string): OwnerId {
   return text === '' ? { id: 0 } : { name: text };
 }
 
-/** The time that new files get, in nanoseconds; -1 when the time of the build or of the source is right. */
+/**
+ * The time that new files get, in nanoseconds; -1 when the time of the build or of the source is
+ * right.
+ */
 export function createdTime({ request }: Conversion): number | bigint {
   return request.epoch === undefined ? -1 : BigInt(request.epoch) * 1_000_000_000n;
 }

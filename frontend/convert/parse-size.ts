@@ -1,6 +1,9 @@
 const UNITS = 'kmgtp';
 
-/** A size as Docker's flags take it: `64m`, `1.5g`, `100`, `2KiB`; units count in powers of 1024. Bytes, or undefined. */
+/**
+ * A size as Docker's flags take it: `64m`, `1.5g`, `100`, `2KiB`; units count in powers of 1024.
+ * Bytes, or undefined.
+ */
 export function parseSize(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?) ?([kmgtp])?i?b?$/i.exec(text);
   if (!match) return undefined;

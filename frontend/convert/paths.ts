@@ -1,6 +1,9 @@
 import { cleanPath } from '../../base/gopath.ts';
 
-/* Paths inside an image, by the rules of Go's package path: always with `/`, and cleaned of `.`, `..` and doubled slashes. */
+/*
+ * Paths inside an image, by the rules of Go's package path: always with `/`, and cleaned of `.`,
+ * `..` and doubled slashes.
+ */
 
 /** Go's path.Join: empty parts do not count, the result is clean, and empty when all parts are. */
 export function join(...parts: readonly string[]): string {
@@ -19,7 +22,10 @@ export function isAbsolute(path: string): boolean {
   return path.startsWith('/');
 }
 
-/** What WORKDIR `next` means where `current` is in force. An absolute path stays as written, not cleaned, as Docker keeps it. */
+/**
+ * What WORKDIR `next` means where `current` is in force. An absolute path stays as written, not
+ * cleaned, as Docker keeps it.
+ */
 export function workingDirectory(current: string, next: string): string {
   const parent = isAbsolute(current) ? current : join('/', current);
   if (next === '') return parent;
@@ -27,8 +33,8 @@ export function workingDirectory(current: string, next: string): string {
 }
 
 /**
- * A destination as COPY, ADD and the file ops write it: absolute, relative ones under `directory`, and a trailing `/` or `/.` kept,
- * since it says that the destination is a directory.
+ * A destination as COPY, ADD and the file ops write it: absolute, relative ones under `directory`,
+ * and a trailing `/` or `/.` kept, since it says that the destination is a directory.
  */
 export function destination(directory: string, path: string): string {
   const written = path === '' || path === '.' ? './' : path;

@@ -20,7 +20,9 @@ export function gitTree(git: GitRef, name: string): DraftEdge {
   );
 }
 
-/** A git repository as a build context; `url` as the user wrote it, for its name in the progress. */
+/**
+ * A git repository as a build context; `url` as the user wrote it, for its name in the progress.
+ */
 export function gitContext(git: GitRef, url: string): DraftEdge {
   return gitTree(git, `[internal] load git source ${withoutLogin(url)}`);
 }

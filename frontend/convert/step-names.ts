@@ -55,7 +55,9 @@ function targetOf(env: Env, platform: Platform): Platform | undefined {
   });
 }
 
-/** The instruction as written, its keyword in upper case, its variables replaced where that works. */
+/**
+ * The instruction as written, its keyword in upper case, its variables replaced where that works.
+ */
 export function instructionText(original: string, words: Words, env: Env, mode: WordMode): string {
   let text = original;
   try {

@@ -5,7 +5,10 @@ import type { Conversion } from './conversion.ts';
 import type { LinkedInstruction, StageWork } from './stage.ts';
 import type { Step } from './step.ts';
 
-/* Lines that build as they do with Docker, and surprise whoever uses the image. Each of these says so in a word. */
+/*
+ * Lines that build as they do with Docker, and surprise whoever uses the image. Each of these says
+ * so in a word.
+ */
 
 /** Docker's engine and containerd's overlay take no image with more layers. */
 const MOST_LAYERS = 127;
@@ -42,7 +45,10 @@ export function warnOtherPlatform({ warn, implicitTarget, target: wanted }: Conv
 /** Directories that are there in nearly every base, so that a COPY does not make them. */
 const USUAL = /^\/(?:(?:bin|etc|home|lib|lib64|media|mnt|opt|root|run|sbin|srv|tmp|usr|var)(?:\/|$)|$)/;
 
-/** A mode without x is for files; a directory that the COPY makes gets it, too, and nobody can enter it. */
+/**
+ * A mode without x is for files; a directory that the COPY makes gets it, too, and nobody can enter
+ * it.
+ */
 export function warnChmod({ conversion, command }: Step, mode: number, sources: readonly string[], dest: string): void {
   if (mode < 0 || mode & 0o111) return;
   const makesDirectory = dest.endsWith('/') ? !USUAL.test(dest) : sources.some((source) => /(?:^|\/)\.?$/.test(source));

@@ -8,8 +8,8 @@ const PREDEFINED =
   /^(?:(?:https?|ftp|no|all)_proxy|source_date_epoch|buildkit_\w+|(?:build|target)(?:platform|os|osversion|arch|variant)|targetstage)$/i;
 
 /**
- * A warning about `--build-arg` names that no ARG of the file declares, as Docker's older builder gave it. `triggers` are the ONBUILDs of
- * the bases, which may declare some too.
+ * A warning about `--build-arg` names that no ARG of the file declares, as Docker's older builder
+ * gave it. `triggers` are the ONBUILDs of the bases, which may declare some too.
  */
 export function unusedBuildArgs(
   { globalArgs, stages }: Dockerfile,
@@ -48,8 +48,9 @@ export function unusedFilters({ stages }: Dockerfile, noCache: FrontendRequest['
 }
 
 /**
- * A warning about `--build-context` names that are nowhere in the text of the file or of its ONBUILD `triggers`. Where a name may come out
- * of a variable nothing is said: a stage that is not built may have it.
+ * A warning about `--build-context` names that are nowhere in the text of the file or of its
+ * ONBUILD `triggers`. Where a name may come out of a variable nothing is said: a stage that is not
+ * built may have it.
  */
 export function unusedContexts(
   { dockerfile, namedContexts }: FrontendRequest,

@@ -1,4 +1,7 @@
-/** Where a name stands among others when it is set again: where it stood (`stays`), or behind them all (`moves`). */
+/**
+ * Where a name stands among others when it is set again: where it stood (`stays`), or behind them
+ * all (`moves`).
+ */
 export type Order = 'stays' | 'moves';
 
 interface Entry<V> {
@@ -14,17 +17,21 @@ interface Shared<V> {
   readonly order: Order;
   readonly map: Map<string, Entry<V>>;
   at: Versions<V>;
-  /** The entries of one version in order, as the same version is often listed several times in a row. */
+  /**
+   * The entries of one version in order, as the same version is often listed several times in a
+   * row.
+   */
   listed: { readonly version: Versions<V>; readonly entries: readonly (readonly [string, V])[] } | undefined;
 }
 
 /**
- * A map that never changes: `with` gives another version, which shares all with this one. Thousands of instructions each add a name to what
- * those before them have set, and stages go on from any of them, so that a copy for each would take a time that grows with the square of
- * the file.
+ * A map that never changes: `with` gives another version, which shares all with this one. Thousands
+ * of instructions each add a name to what those before them have set, and stages go on from any of
+ * them, so that a copy for each would take a time that grows with the square of the file.
  *
- * There is one map, as it is at one version; asking another version moves it there, along what was changed between the two (Baker's
- * rerooting). Whoever goes through a file from top to bottom asks neighbours: each step costs what it changes.
+ * There is one map, as it is at one version; asking another version moves it there, along what was
+ * changed between the two (Baker's rerooting). Whoever goes through a file from top to bottom asks
+ * neighbours: each step costs what it changes.
  */
 export class Versions<V> implements Iterable<readonly [string, V]> {
   readonly #shared: Shared<V>;

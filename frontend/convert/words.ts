@@ -12,8 +12,9 @@ export interface ExpandedWord {
 }
 
 /**
- * How a word is read. `plain`: quotes are taken off, an unknown variable is empty. `name`: for showing an instruction: quotes stay and
- * so does an unknown variable. `body`: the body of a heredoc, where quotes are ordinary characters.
+ * How a word is read. `plain`: quotes are taken off, an unknown variable is empty. `name`: for
+ * showing an instruction: quotes stay and so does an unknown variable. `body`: the body of a
+ * heredoc, where quotes are ordinary characters.
  */
 export type WordMode = 'plain' | 'name' | 'body';
 

@@ -12,12 +12,18 @@ interface Table {
   readonly cases: readonly { readonly word: string; readonly text?: string; readonly error?: string }[];
 }
 
-/** Docker 28.5's answers: each word stood in a USER instruction, the text is from the history, the error from the build. */
+/**
+ * Docker 28.5's answers: each word stood in a USER instruction, the text is from the history, the
+ * error from the build.
+ */
 const tables: readonly Table[] = ['backslash', 'backtick'].map((name) =>
   JSON.parse(readFileSync(join(import.meta.dirname, `cases.${name}.json`), 'utf8')),
 );
 
-/** Docker turns the pattern of `%` round before it looks at it, and shows it like that; we show what was written. */
+/**
+ * Docker turns the pattern of `%` round before it looks at it, and shows it like that; we show what
+ * was written.
+ */
 const SAID_DIFFERENTLY = new Set(['${p%a\\bc}']);
 
 for (const { escape: escapeChar, environment, cases } of tables) {

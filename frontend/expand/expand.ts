@@ -10,8 +10,9 @@ import { WordList } from './words.ts';
 /**
  * # Word expansion
  *
- * What `$x`, `${x}`, `${x:-w}` and their relations, quotes and escapes in an argument stand for. Dockerfile reference, "Environment
- * replacement"; where it is silent, BuildKit's behaviour. A word is expanded once, by whoever knows the environment.
+ * What `$x`, `${x}`, `${x:-w}` and their relations, quotes and escapes in an argument stand for.
+ * Dockerfile reference, "Environment replacement"; where it is silent, BuildKit's behaviour. A word
+ * is expanded once, by whoever knows the environment.
  */
 export interface ExpandOptions {
   /** The file's escape character; `\` unless told. */
@@ -46,8 +47,10 @@ export interface Variables {
 const SPECIAL = { '\\': /[$'"\\]/, '`': /[$'"`]/ };
 
 /**
- * Expands `word`. Throws KILN_DOCKERFILE_EXPANSION for a malformed word, KILN_DOCKERFILE_VARIABLE_REQUIRED for `${x:?message}`, both
- * without a place, which the caller knows. Linear in the word; a single `${…}` of more than 4,000 parts is KILN_DOCKERFILE_TOO_COMPLEX.
+ * Expands `word`. Throws KILN_DOCKERFILE_EXPANSION for a malformed word,
+ * KILN_DOCKERFILE_VARIABLE_REQUIRED for `${x:?message}`, both without a place, which the caller
+ * knows. Linear in the word; a single `${…}` of more than 4,000 parts is
+ * KILN_DOCKERFILE_TOO_COMPLEX.
  */
 export function expandWord(word: string, environment: Variables, options: ExpandOptions = {}): ExpandedText {
   const escapeChar = options.escape ?? '\\';
@@ -72,7 +75,10 @@ function hintFor({ message }: Fault): string {
   return 'write ${NAME}, and a dollar that is not a variable with the escape character before it';
 }
 
-/** A map made of `NAME=value` lines, as in an image config; a line without `=` sets its name to nothing; the last one wins. */
+/**
+ * A map made of `NAME=value` lines, as in an image config; a line without `=` sets its name to
+ * nothing; the last one wins.
+ */
 export function environmentOf(lines: Iterable<string>): Map<string, string> {
   const environment = new Map<string, string>();
   for (const line of lines) {
@@ -130,7 +136,10 @@ class Expander {
     this.#lexer = wordLexer({ escape: options.escape, quotes: !options.plainQuotes, unicode: NOT_ASCII.test(word) });
   }
 
-  /** The top level of the word is walked token by token; only what stands inside `${…}` needs the grammar. */
+  /**
+   * The top level of the word is walked token by token; only what stands inside `${…}` needs the
+   * grammar.
+   */
   run(): ExpandedText {
     const { rawQuotes = false, rawEscapes = false, heredocWords = false } = this.#options;
     const text: string[] = [];
@@ -182,7 +191,10 @@ class Expander {
     throw new Fault('unexpected end of statement while looking for matching double-quote');
   }
 
-  /** Inside double quotes only the quote, `$` and the escape itself can be escaped; kept raw, any other escape is doubled. */
+  /**
+   * Inside double quotes only the quote, `$` and the escape itself can be escaped; kept raw, any
+   * other escape is doubled.
+   */
   #quotedEscape(text: string, rawEscapes: boolean): string {
     if (text.length > 1) return rawEscapes ? text : text.slice(1);
     return rawEscapes ? text + text : text;

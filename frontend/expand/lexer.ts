@@ -1,11 +1,12 @@
 import moo from 'moo';
 
 /**
- * The tokens of a word with `$`, quotes and escapes. Types:
- * `text`; `escape` (the escape and the character it protects; the escape alone at the end); `single` (a whole single-quoted piece);
- * `quote` … `unquote` around a double-quoted piece, in which `quotedEscape`; `variable` (`$name` or `${name}`, value is the name);
- * `dollar` (one that names nothing); `open` `name`? then `operator` or `slash` … `separator` …, and `close`, for any other `${`;
- * and `bad…` for what cannot stand where it stands.
+ * The tokens of a word with `$`, quotes and escapes. Types: `text`; `escape` (the escape and the
+ * character it protects; the escape alone at the end); `single` (a whole single-quoted piece);
+ * `quote` … `unquote` around a double-quoted piece, in which `quotedEscape`; `variable` (`$name` or
+ * `${name}`, value is the name); `dollar` (one that names nothing); `open` `name`? then `operator`
+ * or `slash` … `separator` …, and `close`, for any other `${`; and `bad…` for what cannot stand
+ * where it stands.
  */
 export type WordLexer = moo.Lexer;
 
@@ -19,7 +20,10 @@ export interface WordSyntax {
 
 const lexers = new Map<string, moo.Lexer>();
 
-/** One lexer per syntax, built when first asked for (half a millisecond). It is stateful: finish one word before the next. */
+/**
+ * One lexer per syntax, built when first asked for (half a millisecond). It is stateful: finish one
+ * word before the next.
+ */
 export function wordLexer(syntax: WordSyntax): moo.Lexer {
   const key = `${syntax.escape}${syntax.quotes}${syntax.unicode}`;
   let lexer = lexers.get(key);

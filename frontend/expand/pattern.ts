@@ -1,7 +1,8 @@
 /**
- * The patterns of `${x#p}`, `${x%p}` and `${x/p/r}`: `*` any text, `?` one character, `\*`, `\?`, `\\` themselves, and `\}`, `\/` for the
- * characters that would end the pattern. No bracket expressions. As in Go's regular expressions, by which Docker matches, neither
- * wildcard matches a line break.
+ * The patterns of `${x#p}`, `${x%p}` and `${x/p/r}`: `*` any text, `?` one character, `\*`, `\?`,
+ * `\\` themselves, and `\}`, `\/` for the characters that would end the pattern. No bracket
+ * expressions. As in Go's regular expressions, by which Docker matches, neither wildcard matches a
+ * line break.
  */
 type Piece = { readonly kind: 'char'; readonly char: string } | { readonly kind: 'one' } | { readonly kind: 'star' };
 
@@ -30,8 +31,9 @@ function piecesOf(pattern: readonly string[]): Piece[] {
 const MAX_WORK = 50_000_000;
 
 /**
- * For each start in `value` (including its end) where a match ends that begins there, or -1. A star prefers the longest text when
- * `greedy` and else the shortest, which is what a backtracking engine finds first, in time |pattern| × |value| instead of exponential.
+ * For each start in `value` (including its end) where a match ends that begins there, or -1. A star
+ * prefers the longest text when `greedy` and else the shortest, which is what a backtracking engine
+ * finds first, in time |pattern| × |value| instead of exponential.
  */
 function matchEnds(pattern: readonly string[], value: readonly string[], greedy: boolean): Int32Array {
   const pieces = piecesOf(pattern);
@@ -119,8 +121,8 @@ function replaceAll(chars: readonly string[], ends: Int32Array, replacement: str
 }
 
 /**
- * With `//`, Docker's replacement is a template: `$0` stands for the match, `$$` for a dollar, and any other `$name` for nothing. (A
- * dollar gets here only escaped or out of a variable's value.)
+ * With `//`, Docker's replacement is a template: `$0` stands for the match, `$$` for a dollar, and
+ * any other `$name` for nothing. (A dollar gets here only escaped or out of a variable's value.)
  */
 function expandTemplate(template: string, chars: readonly string[], start: number, end: number): string {
   if (!template.includes('$')) return template;

@@ -2,7 +2,10 @@ import { SPACE_CLASS } from '../gotext.ts';
 
 const SPACES = new RegExp(`[${SPACE_CLASS}]+`, 'g');
 
-/** Collects words out of pieces: unquoted text is split at white space, anything else is taken whole. */
+/**
+ * Collects words out of pieces: unquoted text is split at white space, anything else is taken
+ * whole.
+ */
 export class WordList {
   readonly #words: string[] = [];
   #word = '';

@@ -2,7 +2,10 @@ import type { CompiledRules, Grammar } from 'nearley';
 import nearley from 'nearley';
 import { problem } from '../problem.ts';
 
-/** What a grammar reads: the type that its rules name, the value that its actions use, and the text as written. */
+/**
+ * What a grammar reads: the type that its rules name, the value that its actions use, and the text
+ * as written.
+ */
 export interface GrammarToken {
   readonly type: string;
   readonly value: string;
@@ -10,8 +13,9 @@ export interface GrammarToken {
 }
 
 /**
- * No text of a person comes near this many tokens in one flag, mount or substitution, and it bounds the time and memory of the Earley
- * parser (about 5 µs and 1 KB a token), which must not be at the mercy of a hostile file.
+ * No text of a person comes near this many tokens in one flag, mount or substitution, and it bounds
+ * the time and memory of the Earley parser (about 5 µs and 1 KB a token), which must not be at the
+ * mercy of a hostile file.
  */
 const MAX_TOKENS = 4000;
 
@@ -29,8 +33,9 @@ function grammarOf(rules: CompiledRules): Grammar {
 }
 
 /**
- * The one parse of `tokens`. Undefined when they are no sentence of the grammar; throws KILN_DOCKERFILE_TOO_COMPLEX for more than
- * 4,000 tokens. Two parses would be a bug of the grammar, and are reported as one.
+ * The one parse of `tokens`. Undefined when they are no sentence of the grammar; throws
+ * KILN_DOCKERFILE_TOO_COMPLEX for more than 4,000 tokens. Two parses would be a bug of the grammar,
+ * and are reported as one.
  */
 export function parseExactlyOne<T>(rules: CompiledRules, tokens: readonly GrammarToken[]): T | undefined {
   if (tokens.length > MAX_TOKENS) {
@@ -45,7 +50,8 @@ export function parseExactlyOne<T>(rules: CompiledRules, tokens: readonly Gramma
     next: () => tokens[next++],
     reset: () => undefined,
     save: () => ({}),
-    // Called when a token fits no rule. Leaving here spares nearley's report, which retells its parse table.
+    // Called when a token fits no rule. Leaving here spares nearley's report, which retells its
+    // parse table.
     formatError: () => {
       throw NO_PARSE;
     },

@@ -3,7 +3,10 @@ import { join } from 'node:path';
 
 const ROOM = join(import.meta.dirname, '..');
 
-/** Every Dockerfile that the tests have, and the inputs that once found something out (testdata/fuzz.json). */
+/**
+ * Every Dockerfile that the tests have, and the inputs that once found something out
+ * (testdata/fuzz.json).
+ */
 export function dockerfiles(): readonly string[] {
   const seeds = join(ROOM, 'testdata/seeds');
   const graphs = join(ROOM, 'convert/testdata');

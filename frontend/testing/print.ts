@@ -9,8 +9,9 @@ import type {
 } from '../instructions.ts';
 
 /**
- * A Dockerfile as text again, out of its typed values alone: parsing it must give the same values. Undefined for what cannot be written that
- * way (heredocs of odd names, blanks that are not ASCII at the end of a line).
+ * A Dockerfile as text again, out of its typed values alone: parsing it must give the same values.
+ * Undefined for what cannot be written that way (heredocs of odd names, blanks that are not ASCII
+ * at the end of a line).
  */
 export function printDockerfile({ escape: esc, directives, globalArgs, stages }: Dockerfile): string | undefined {
   const head = [
@@ -111,7 +112,10 @@ function withBodies(line: string | undefined, heredocs: readonly Heredoc[]): str
   return [line, ...heredocs.map(({ raw, name }) => `${raw}${name}`)].join('\n');
 }
 
-/** Flags, then the body, behind `--` where it would be taken for one or the last flag would lose a blank at its end. */
+/**
+ * Flags, then the body, behind `--` where it would be taken for one or the last flag would lose a
+ * blank at its end.
+ */
 function joined(esc: string, head: readonly string[], body: string): string | undefined {
   // A rare blank splits no words, but is taken off at the end of a line.
   if (body !== body.trim()) return undefined;
@@ -119,7 +123,10 @@ function joined(esc: string, head: readonly string[], body: string): string | un
   return `${head.join(' ')} ${/^--/.test(body) ? '-- ' : ''}${ended(body, esc)}`;
 }
 
-/** One escape character (not two) at the end of a line would go on with the next; only the last line of a file can end in one, before another. */
+/**
+ * One escape character (not two) at the end of a line would go on with the next; only the last line
+ * of a file can end in one, before another.
+ */
 function ended(text: string, esc: string): string {
   return text.endsWith(esc) && !text.endsWith(esc + esc) ? `${text} ${esc}` : text;
 }

@@ -3,7 +3,10 @@ import { KilnError } from '../../base/errors.ts';
 import type { FrontendRequest } from '../frontend.ts';
 import { parseIgnore } from '../ignore.ts';
 
-/** A build for linux/amd64 with nothing special about it, and no image but those that `images` names. For tests. */
+/**
+ * A build for linux/amd64 with nothing special about it, and no image but those that `images`
+ * names. For tests.
+ */
 export function requestOf(
   dockerfile: string,
   { ignore, images = () => false, ...request }: Partial<FrontendRequest> & RequestExtras = {},

@@ -14,13 +14,17 @@ export interface AssembleInput {
   /** An empty directory, which becomes the tree. */
   readonly root: string;
   /**
-   * `link`: the files are further names of the layers' own, so nobody may write to them. `copy`: they belong to the tree. A hard link of a
-   * layer is then two files, as it is for a writer on overlay, where writing to one name leaves the other as it was.
+   * `link`: the files are further names of the layers' own, so nobody may write to them. `copy`:
+   * they belong to the tree. A hard link of a layer is then two files, as it is for a writer on
+   * overlay, where writing to one name leaves the other as it was.
    */
   readonly files: FilesAre;
   /** Where to write what the tree is like when it is done (identity.ts). */
   readonly record?: string | undefined;
-  /** The marks of opaque directories cannot be read by this process: where one would matter the tree cannot be made. */
+  /**
+   * The marks of opaque directories cannot be read by this process: where one would matter the tree
+   * cannot be made.
+   */
   readonly blind?: boolean | undefined;
 }
 
@@ -29,8 +33,9 @@ export function assembleTree({ layers, root, files, record, blind }: AssembleInp
   const top = openat(AT.FDCWD, root, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
   try {
     const tree = new Tree(top, files === 'link' ? linkEntry : copyEntry, check, blind ?? false);
-    // From the top: what is there already hides what comes later, so that nothing is copied in vain.
-    // The topmost layer gives the root its owner and mode; where a new one is to come above it, that one does.
+    // From the top: what is there already hides what comes later, so that nothing is copied in
+    // vain. The topmost layer gives the root its owner and mode; where a new one is to come above
+    // it, that one does.
     for (const [at, layer] of layers.toReversed().entries()) tree.add(layer, at === 0 && record === undefined);
     tree.finish();
     if (record !== undefined) writeRecord(top, record, files, check);
@@ -56,7 +61,9 @@ class Tree {
     this.#blind = blind;
   }
 
-  /** Puts a layer below what is there. `asRoot`: its directory gives the root its owner and mode. */
+  /**
+   * Puts a layer below what is there. `asRoot`: its directory gives the root its owner and mode.
+   */
   add(layer: string, asRoot: boolean): void {
     const from = openat(AT.FDCWD, layer, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
     try {

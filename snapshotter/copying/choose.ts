@@ -15,7 +15,8 @@ import { CopyingTrees } from './trees.ts';
 /**
  * # Which way of making trees
  *
- * Found out when a store is first worked in, and kept in its file `snapshotter`, as the layers in it are written in the form that it needs:
+ * Found out when a store is first worked in, and kept in its file `snapshotter`, as the layers in
+ * it are written in the form that it needs:
  *
  *     overlay                    mounts; a process that may make none copies, and reads what it can
  *     copy MARKS why it copies   directories of copies
@@ -31,7 +32,10 @@ export interface TreeChoice {
 
 const MEMORY = 'snapshotter';
 
-/** The trees of a store, as the store and this process allow. Throws KILN_STORE_FILE_SYSTEM when the store cannot hold layers at all. */
+/**
+ * The trees of a store, as the store and this process allow. Throws KILN_STORE_FILE_SYSTEM when the
+ * store cannot hold layers at all.
+ */
 export function chooseTrees(store: Store, jobs: LayerJobs): Trees {
   const choice =
     remembered(store.root) ??
@@ -45,7 +49,10 @@ export function chooseTrees(store: Store, jobs: LayerJobs): Trees {
     : new CopyingTrees(jobs, marks, marks === 'overlay' && !readsMarks());
 }
 
-/** What a build in the store at `root` will use; `scratch` makes directories on the file system where the store is or would be. */
+/**
+ * What a build in the store at `root` will use; `scratch` makes directories on the file system
+ * where the store is or would be.
+ */
 export function foreseeTrees(root: string, scratch: () => ScratchDir): TreeChoice {
   return usable(remembered(root) ?? explore(scratch));
 }
@@ -101,7 +108,10 @@ function withScratch<T>(scratch: () => ScratchDir, use: (path: string) => T): T 
   return use(directory.path);
 }
 
-/** A store for overlay, in a process that may not mount: its layers are read as far as that process can. */
+/**
+ * A store for overlay, in a process that may not mount: its layers are read as far as that process
+ * can.
+ */
 function usable(choice: TreeChoice): TreeChoice {
   if (choice.kind === 'copy' || mayMount()) return choice;
   return { kind: 'copy', marks: choice.marks, reason: NO_MOUNTS };

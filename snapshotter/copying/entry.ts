@@ -22,16 +22,25 @@ import { decodeName } from '../sys/name-bytes.ts';
 import { ERRNO, SysError } from '../sys/native.ts';
 import { fdPath, getXattr, listXattrs, setXattr } from '../sys/xattr.ts';
 
-/** Makes the file `name` of `from`, which is not a directory, in `to`: a second name of the same file, where the file system gives one. */
+/**
+ * Makes the file `name` of `from`, which is not a directory, in `to`: a second name of the same
+ * file, where the file system gives one.
+ */
 export function linkEntry(from: number, to: number, name: string, stat: Stat): void {
-  // Too many names, no hard links here, or none across whatever lies between: any reason is answered by a copy.
+  // Too many names, no hard links here, or none across whatever lies between: any reason is
+  // answered by a copy.
   if (tryLinkat(from, name, to, name) !== 0) copyEntry(from, to, name, stat);
 }
 
-/** What a file system says that gives a file no further name: it has no hard links, or the file has too many. */
+/**
+ * What a file system says that gives a file no further name: it has no hard links, or the file has
+ * too many.
+ */
 const NO_LINK = new Set(['EPERM', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].map((code) => -(ERRNO[code] ?? 0)));
 
-/** Makes `as` another name of the file `name`, or, where there can be none, another file like it. */
+/**
+ * Makes `as` another name of the file `name`, or, where there can be none, another file like it.
+ */
 export function linkOrCopy(from: number, name: string, to: number, as: string): void {
   const failed = tryLinkat(from, name, to, as);
   if (failed === 0) return;
@@ -82,7 +91,10 @@ const CANNOT = new Set(['EXDEV', 'EINVAL', 'EOPNOTSUPP', 'ENOSYS', 'EPERM', 'EBA
 const CHUNK = 1 << 20;
 let chunk: Buffer | undefined;
 
-/** In the kernel, which shares the blocks where the file system can; by hand where it cannot copy at all. */
+/**
+ * In the kernel, which shares the blocks where the file system can; by hand where it cannot copy at
+ * all.
+ */
 function copyBytes(from: number, to: number, size: number): void {
   let done = 0;
   try {
@@ -95,13 +107,17 @@ function copyBytes(from: number, to: number, size: number): void {
     if (!CANNOT.has(errnoOf(error) ?? '')) throw error;
   }
   chunk ??= Buffer.allocUnsafeSlow(CHUNK);
-  // Both positions are where the kernel's copy ended; what it did not do is done here, to the very end of the file.
+  // Both positions are where the kernel's copy ended; what it did not do is done here, to the very
+  // end of the file.
   for (let count = readSync(from, chunk); count > 0; count = readSync(from, chunk)) {
     for (let at = 0; at < count; ) at += writeSync(to, chunk, at, count - at);
   }
 }
 
-/** Overlay's own marks are those of a layer, not of a tree. What a file system refuses to hold, a copy goes without. */
+/**
+ * Overlay's own marks are those of a layer, not of a tree. What a file system refuses to hold, a
+ * copy goes without.
+ */
 function copyXattrs(from: string, to: string, follow: boolean): void {
   for (const name of listXattrs(from, { follow })) {
     if (/^(trusted|user)\.overlay\./.test(name)) continue;

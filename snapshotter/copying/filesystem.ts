@@ -48,7 +48,10 @@ export function fileSystemName(path: string): string {
   return NAMES.get(type) ?? `a file system of type 0x${type.toString(16)}`;
 }
 
-/** Why overlay cannot be had with its upper directory in the empty directory `directory`; undefined when it works. Mounts must be allowed. */
+/**
+ * Why overlay cannot be had with its upper directory in the empty directory `directory`; undefined
+ * when it works. Mounts must be allowed.
+ */
 export function overlayObstacle(directory: string): string | undefined {
   const at = (name: string) => join(directory, name);
   for (const name of ['lower', 'upper', 'work', 'tree', 'lower/d']) mkdirSync(at(name));
@@ -84,7 +87,10 @@ export function overlayObstacle(directory: string): string | undefined {
 const MODE = 0o4751;
 export const OWNERS = 'the owners of files';
 
-/** CAP_CHOWN, the first of all capabilities. A file system can only be blamed for what the process may do. */
+/**
+ * CAP_CHOWN, the first of all capabilities. A file system can only be blamed for what the process
+ * may do.
+ */
 export function mayChown(): boolean {
   const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
   return (BigInt(`0x${effective}`) & 1n) === 1n;
@@ -101,7 +107,10 @@ const NEEDS: ReadonlyMap<string, (directory: string) => boolean> = new Map([
   ['special files', holdsSockets],
 ]);
 
-/** What the file system of the empty directory `directory` cannot hold of an image, as the end of a sentence; undefined when it holds all. */
+/**
+ * What the file system of the empty directory `directory` cannot hold of an image, as the end of a
+ * sentence; undefined when it holds all.
+ */
 export function unholdable(directory: string): string | undefined {
   for (const [what, holds] of NEEDS) if (!succeeds(() => holds(directory))) return what;
   return undefined;

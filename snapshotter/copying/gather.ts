@@ -21,9 +21,10 @@ export interface GatherInput {
 }
 
 /**
- * Makes the layer that overlay would have gathered in its upper directory: what is new or changed, whole; what is gone, as whiteouts; and the
- * directories that lead there. It may say more than differs (a file that was written with what it held, a directory in which something
- * was for a while): the same `normalise` that tidies overlay's layers takes that away.
+ * Makes the layer that overlay would have gathered in its upper directory: what is new or changed,
+ * whole; what is gone, as whiteouts; and the directories that lead there. It may say more than
+ * differs (a file that was written with what it held, a directory in which something was for a
+ * while): the same `normalise` that tidies overlay's layers takes that away.
  */
 export function gather({ root, record, files, filesAre, marks }: GatherInput, { check }: JobContext): void {
   const { trusted, top } = readIdentities(record);
@@ -34,7 +35,9 @@ export function gather({ root, record, files, filesAre, marks }: GatherInput, { 
   /** Whether it may have been changed in the very instant in which it was recorded. */
   const isDoubtful = (stat: Stat) => !isAfter(trusted, stat.ctime) && (filesAre === 'copy' || isDirectory(stat));
 
-  /** Moves what differs in one directory to the same directory of the layer, which `upper` makes. */
+  /**
+   * Moves what differs in one directory to the same directory of the layer, which `upper` makes.
+   */
   const visit = (dir: number, before: ReadonlyMap<string, Recorded>, upper: () => number) => {
     const names = listDirectory(dir);
     for (const name of names) {

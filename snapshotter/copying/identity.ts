@@ -6,8 +6,9 @@ import { decodeName, nameBytes } from '../sys/name-bytes.ts';
 /**
  * # What a tree was like when it was handed out
  *
- * For each entry its *identity*: kind, mode, owner, size, times and inode number. Any change to a file changes its ctime, which nobody can
- * set; so an entry of the same identity is the same, without a look at its bytes. The record is a file beside the tree:
+ * For each entry its *identity*: kind, mode, owner, size, times and inode number. Any change to a
+ * file changes its ctime, which nobody can set; so an entry of the same identity is the same,
+ * without a look at its bytes. The record is a file beside the tree:
  *
  *     ctime before which identities can be trusted NUL, then for each entry: path NUL identity NUL
  */
@@ -21,20 +22,24 @@ export interface Recorded {
 export type FilesAre = 'link' | 'copy';
 
 export interface RecordedTree {
-  /** An entry whose ctime is not before this may have been written to at the very instant at which it was recorded. */
+  /**
+   * An entry whose ctime is not before this may have been written to at the very instant at which
+   * it was recorded.
+   */
   readonly trusted: Timespec;
   readonly top: Map<string, Recorded>;
 }
 
 /**
- * Of a directory the size and the mtime are left out, and its birth tells it from another that got its inode number. The ctime comes last: of a
- * directory it changes with what is in it.
+ * Of a directory the size and the mtime are left out, and its birth tells it from another that got
+ * its inode number. The ctime comes last: of a directory it changes with what is in it.
  */
 export function identityText(dir: number, name: string, stat: Stat, files: FilesAre): string {
   const isDirectory = (stat.mode & S.IFMT) === S.IFDIR;
   const { mode, uid, gid, ino, rdevMajor, rdevMinor, size, mtime, ctime } = stat;
   const own = isDirectory ? birthOf(dir, name) : `${size},${mtime.sec}.${mtime.nsec}`;
-  // Another tree may have made or removed a further name of the same file meanwhile, which changes its ctime.
+  // Another tree may have made or removed a further name of the same file meanwhile, which changes
+  // its ctime.
   const change = files === 'link' && !isDirectory ? '' : `${ctime.sec}.${ctime.nsec}`;
   return `${mode} ${uid} ${gid} ${ino},${rdevMajor},${rdevMinor},${own} ${change}`;
 }
@@ -54,7 +59,10 @@ export class IdentityRecorder {
     this.#parts.push(nameBytes(path), NUL, Buffer.from(identityText(dir, name, stat, this.#files)), NUL);
   }
 
-  /** Writes the record to the new file `file`, once the clock of its file system has moved on from the last change, if that is soon. */
+  /**
+   * Writes the record to the new file `file`, once the clock of its file system has moved on from
+   * the last change, if that is soon.
+   */
   write(file: string): void {
     writeFileSync(file, '', { mode: 0o600 });
     const now = tick(file, this.#latest);
@@ -63,11 +71,17 @@ export class IdentityRecorder {
 }
 
 const NUL = Buffer.of(0);
-/** The coarsest clock that is waited for: HZ=100 gives 10 ms. Where it ticks in seconds, bytes are compared instead. */
+/**
+ * The coarsest clock that is waited for: HZ=100 gives 10 ms. Where it ticks in seconds, bytes are
+ * compared instead.
+ */
 const PATIENCE_MS = 50;
 const nap = new Int32Array(new SharedArrayBuffer(4));
 
-/** A ctime of the file system that is later than `latest`; or `latest`, when its clock does not move in time. */
+/**
+ * A ctime of the file system that is later than `latest`; or `latest`, when its clock does not move
+ * in time.
+ */
 function tick(file: string, latest: Timespec): Timespec {
   const end = Date.now() + PATIENCE_MS;
   do {

@@ -38,7 +38,10 @@ function directory(name: string): string {
   return path;
 }
 
-/** A layer above `lower` in which a file is gone, a directory was replaced, and a file became a directory. */
+/**
+ * A layer above `lower` in which a file is gone, a directory was replaced, and a file became a
+ * directory.
+ */
 function changed(lower: string, marks: 'overlay' | 'socket'): string {
   const root = directory(`${marks}/root`);
   const files = directory(`${marks}/fs`);

@@ -9,9 +9,11 @@ import { changeMount, cloneMount, unmount } from '../sys/mount.ts';
 import { mayMount } from '../sys/namespace.ts';
 
 /**
- * Trees as plain directories, for where the kernel gives no overlay: as BuildKit's native snapshotter and buildah's vfs do it. A tree that
- * a step writes to is a copy, of shared blocks where the file system can (btrfs, xfs): a hard link would let it write into a layer. A tree that
- * is only read, or in which files are replaced and never changed, has hard links. What a step changed is found by the identities of files (identity.ts).
+ * Trees as plain directories, for where the kernel gives no overlay: as BuildKit's native
+ * snapshotter and buildah's vfs do it. A tree that a step writes to is a copy, of shared blocks
+ * where the file system can (btrfs, xfs): a hard link would let it write into a layer. A tree that
+ * is only read, or in which files are replaced and never changed, has hard links. What a step
+ * changed is found by the identities of files (identity.ts).
  */
 export class CopyingTrees implements Trees {
   readonly kind = 'copy';
@@ -19,7 +21,9 @@ export class CopyingTrees implements Trees {
   readonly #jobs: LayerJobs;
   readonly #blind: boolean;
 
-  /** `blind`: this process cannot read what other layers of the store say about opaque directories. */
+  /**
+   * `blind`: this process cannot read what other layers of the store say about opaque directories.
+   */
   constructor(jobs: LayerJobs, marks: MarkForm, blind: boolean) {
     this.#jobs = jobs;
     this.marks = marks;

@@ -55,7 +55,10 @@ export function readAll(tar: Buffer, step = tar.length || 1): Read[] {
   return found;
 }
 
-/** Layers as Docker 28.5 (BuildKit) made them of testdata/Dockerfile: `base` of its first stage, `delta` of its second. */
+/**
+ * Layers as Docker 28.5 (BuildKit) made them of testdata/Dockerfile: `base` of its first stage,
+ * `delta` of its second.
+ */
 export function golden(name: 'base' | 'delta'): Buffer {
   return gunzipSync(readFileSync(new URL(`testdata/${name}.tar.gz`, import.meta.url)));
 }

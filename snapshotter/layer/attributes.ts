@@ -9,7 +9,10 @@ function xattrAllowed(name: string): boolean {
   return name === 'security.capability' || (name.startsWith('user.') && !name.startsWith('user.overlay.'));
 }
 
-/** Owner, mode, attributes and times of an open file. Owner first: changing it clears setuid and capabilities. */
+/**
+ * Owner, mode, attributes and times of an open file. Owner first: changing it clears setuid and
+ * capabilities.
+ */
 export function applyEntryToFd(fd: number, entry: TarEntry, withTimes: boolean): void {
   fchown(fd, entry.uid, entry.gid);
   fchmod(fd, entry.mode);
@@ -33,7 +36,8 @@ function setXattrs(path: string, { xattrs }: TarEntry, follow: boolean): void {
     try {
       setXattr(path, name, value, { follow });
     } catch (error) {
-      // A file system without attributes: the file is still the file, and the layer's blob still has them.
+      // A file system without attributes: the file is still the file, and the layer's blob still
+      // has them.
       if (errnoOf(error) !== 'EOPNOTSUPP' && !(name.startsWith('user.') && errnoOf(error) === 'EPERM')) throw error;
     }
   }

@@ -2,7 +2,10 @@ import type { Member } from './archive.fixture.ts';
 
 const dir = (path: string): Member => ({ path: `${path}/`, type: 'directory' });
 
-/** The tar breakout family: each either is refused or stays inside. `CANARY` stands for a directory outside. */
+/**
+ * The tar breakout family: each either is refused or stays inside. `CANARY` stands for a directory
+ * outside.
+ */
 export const BREAKOUTS: Readonly<Record<string, readonly Member[]>> = {
   'dots first': [{ path: '../canary/new', content: 'x' }],
   'dots inside': [dir('a'), { path: 'a/../../canary/new', content: 'x' }],

@@ -4,13 +4,15 @@ import type { WantedForm } from '../packer.ts';
 import { libdeflatePath, openDeflater } from './libdeflate.ts';
 
 /**
- * Compresses a stream piece by piece; pieces are encoded on the threads of the libuv pool, several at once, and written in order.
- * The same pieces always give the same bytes.
+ * Compresses a stream piece by piece; pieces are encoded on the threads of the libuv pool, several
+ * at once, and written in order. The same pieces always give the same bytes.
  */
 export interface Encoder {
   /** Bytes in one piece. */
   readonly piece: number;
-  /** Encodes piece number `index`. The answer stays valid until the piece `index + slots` is begun. */
+  /**
+   * Encodes piece number `index`. The answer stays valid until the piece `index + slots` is begun.
+   */
   encode(piece: Buffer, index: number): Promise<Uint8Array>;
   /** What ends the stream. */
   finish(): Uint8Array;
@@ -23,8 +25,9 @@ const MIB = 1 << 20;
 const SLOTS = 4;
 const GZIP_LEVEL = 6;
 /**
- * Of libdeflate: on a tree of headers, manuals and Python 0.1 % smaller than `gzip -6`, 20 % faster than its level 6 (which gives
- * 0.6 % smaller blobs); level 4 is half as fast again and 1.5 % larger (2-core VM, November 2026).
+ * Of libdeflate: on a tree of headers, manuals and Python 0.1 % smaller than `gzip -6`, 20 % faster
+ * than its level 6 (which gives 0.6 % smaller blobs); level 4 is half as fast again and 1.5 %
+ * larger (2-core VM, November 2026).
  */
 const LIBDEFLATE_LEVEL = 5;
 const ZSTD_LEVEL = 3;
@@ -44,7 +47,9 @@ export function variantOf(wanted: WantedForm): string {
   }
 }
 
-/** Reproducible bytes come from the zlib that Kiln ships with, whatever the machine has installed. */
+/**
+ * Reproducible bytes come from the zlib that Kiln ships with, whatever the machine has installed.
+ */
 function usesLibdeflate(wanted: WantedForm): boolean {
   return wanted.compression === 'gzip' && !wanted.reproducible && wanted.level !== 0 && libdeflatePath() !== undefined;
 }
@@ -64,7 +69,10 @@ export function createEncoder(wanted: WantedForm): Encoder {
   }
 }
 
-/** Each piece is a gzip member of its own (RFC 1952, section 2.2: members simply follow one another). */
+/**
+ * Each piece is a gzip member of its own (RFC 1952, section 2.2: members simply follow one
+ * another).
+ */
 function libdeflateEncoder(path: string, level: number): Encoder {
   const open = openDeflater(path, level);
   const slots = Array.from({ length: SLOTS }, () => {
@@ -83,7 +91,10 @@ function libdeflateEncoder(path: string, level: number): Encoder {
 }
 
 const WINDOW = 32768;
-/** Room for what a piece can become at worst, so that it is one errand of the pool and not one for every 16 KB. */
+/**
+ * Room for what a piece can become at worst, so that it is one errand of the pool and not one for
+ * every 16 KB.
+ */
 const ROOM = MIB + (MIB >> 8);
 const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
 /** The last deflate block, empty (RFC 1951, section 3.2.6). */
@@ -92,7 +103,10 @@ const LAST_BLOCK = Buffer.from([3, 0]);
 const deflate = (bytes: Uint8Array, options: object) => promisify<Uint8Array, object, Buffer>(deflateRaw)(bytes, options);
 const zstd = (bytes: Uint8Array, options: object) => promisify<Uint8Array, object, Buffer>(zstdCompress)(bytes, options);
 
-/** One gzip member: every piece is deflated with the 32 KB before it as dictionary, and ends at a byte boundary. */
+/**
+ * One gzip member: every piece is deflated with the 32 KB before it as dictionary, and ends at a
+ * byte boundary.
+ */
 function zlibEncoder(level: number): Encoder {
   let window: Buffer | undefined;
   let sum = 0;
@@ -117,7 +131,9 @@ function zlibEncoder(level: number): Encoder {
   };
 }
 
-/** Frames follow one another (RFC 8878, section 3). Pieces of 2 MiB, which is the window of level 3. */
+/**
+ * Frames follow one another (RFC 8878, section 3). Pieces of 2 MiB, which is the window of level 3.
+ */
 function zstdEncoder(level: number): Encoder {
   const options = { params: { [constants.ZSTD_c_compressionLevel]: level }, chunkSize: MIB };
   return { piece: 2 * MIB, slots: SLOTS, encode: (piece) => zstd(piece, options), finish: () => NOTHING };

@@ -3,7 +3,9 @@ import { malformed } from './refusal.ts';
 
 const MAX_NAME = 255;
 
-/** Where an entry goes. `names` are the components below the layer's root: none for the root itself. */
+/**
+ * Where an entry goes. `names` are the components below the layer's root: none for the root itself.
+ */
 export interface EntryPath {
   readonly names: readonly string[];
   readonly parent: string;
@@ -11,8 +13,8 @@ export interface EntryPath {
 }
 
 /**
- * The path of an entry, as components. Leading `/` and `./` mean nothing; `..` is refused rather than resolved, and so is what the file
- * system could not name.
+ * The path of an entry, as components. Leading `/` and `./` mean nothing; `..` is refused rather
+ * than resolved, and so is what the file system could not name.
  */
 export function entryPath(path: string): EntryPath {
   const names: string[] = [];
@@ -30,7 +32,10 @@ export function entryPath(path: string): EntryPath {
 const PREFIX = '.wh.';
 const OPAQUE = '.wh..wh..opq';
 
-/** What a name in a layer means (image-spec layer.md#whiteouts). `.wh..wh.` names other than the opaque one are AUFS's own and mean nothing. */
+/**
+ * What a name in a layer means (image-spec layer.md#whiteouts). `.wh..wh.` names other than the
+ * opaque one are AUFS's own and mean nothing.
+ */
 export function whiteoutOf(
   name: string,
 ):

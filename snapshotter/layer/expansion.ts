@@ -3,12 +3,16 @@ import { KilnError } from '../../base/errors.ts';
 /** What nothing honest exceeds: unpacked bytes for each packed one, beyond a first gigabyte. */
 export const MAX_RATIO = 1100;
 const FREE_BYTES = 2 ** 30;
-/** What an entry takes of a disk at least, for an inode and a name, however small its header was once packed. */
+/**
+ * What an entry takes of a disk at least, for an inode and a name, however small its header was
+ * once packed.
+ */
 const ENTRY_BYTES = 2048;
 
 /**
- * Weighs what comes out of a decompressor against what goes in. Every door through which packed bytes come has one: layers, archives for
- * ADD and as contexts, bodies of HTTP answers. `what` is packed, as the beginning of a sentence: `the archive a.tar`.
+ * Weighs what comes out of a decompressor against what goes in. Every door through which packed
+ * bytes come has one: layers, archives for ADD and as contexts, bodies of HTTP answers. `what` is
+ * packed, as the beginning of a sentence: `the archive a.tar`.
  */
 export class Expansion {
   readonly #what: string;

@@ -4,12 +4,13 @@ import { openResumable } from './resumable.ts';
 import type { StreamHash } from './streamhash.ts';
 
 /**
- * The sha256 of a stream, computed on a thread of the libuv pool, so that the reader and the hash keep two cores busy: node:crypto hashes
- * a stream on the calling thread only, but Node exports the functions of the OpenSSL that it is built with (resumable.ts). Where they are not to be
- * had (a Node built otherwise), and for a stream of one short piece, node:crypto does it.
+ * The sha256 of a stream, computed on a thread of the libuv pool, so that the reader and the hash
+ * keep two cores busy: node:crypto hashes a stream on the calling thread only, but Node exports the
+ * functions of the OpenSSL that it is built with (resumable.ts). Where they are not to be had (a
+ * Node built otherwise), and for a stream of one short piece, node:crypto does it.
  *
- * One piece is hashed while the next is read. `free` is told how many of the first pieces may be overwritten. `by`: another
- * hash than that of the whole.
+ * One piece is hashed while the next is read. `free` is told how many of the first pieces may be
+ * overwritten. `by`: another hash than that of the whole.
  */
 export async function hashPieces(pieces: Iterable<Buffer>, free: (count: number) => void, by?: StreamHash): Promise<Digest> {
   let hash = by;
@@ -34,7 +35,10 @@ export async function hashPieces(pieces: Iterable<Buffer>, free: (count: number)
 /** Bytes in a piece from which a visit to another thread pays. */
 const WORTH = 256 << 10;
 
-/** A sha256 for pieces of about this many bytes: on a thread of the pool where that pays and can be had. */
+/**
+ * A sha256 for pieces of about this many bytes: on a thread of the pool where that pays and can be
+ * had.
+ */
 export function openHash(pieceSize: number): StreamHash {
   return (pieceSize >= WORTH && openResumable()) || nodeHash();
 }

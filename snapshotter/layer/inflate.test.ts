@@ -9,7 +9,10 @@ import { inflate, magicOf } from './inflate.ts';
 
 const MIB = 1 << 20;
 
-/** Unpacks a blob without keeping anything; answers how many bytes came, and the code with which it ended. */
+/**
+ * Unpacks a blob without keeping anything; answers how many bytes came, and the code with which it
+ * ended.
+ */
 async function unpacked(blob: string): Promise<readonly [number, string | undefined]> {
   let bytes = 0;
   try {

@@ -8,12 +8,15 @@ import { unzstd } from './zstd-frames.ts';
 
 /** Bytes in the pieces that inflating gives, the last of them shorter. */
 export const INFLATED_PIECE = 1 << 20;
-/** Pieces inflated ahead of who takes them: with less than one, nothing is inflated while a piece is unpacked. */
+/**
+ * Pieces inflated ahead of who takes them: with less than one, nothing is inflated while a piece is
+ * unpacked.
+ */
 const AHEAD = 4;
 
 /**
- * The bytes of the tar in a blob: gzip, zstd or plain, told by the first bytes. In pieces of 1 MiB: with Node's usual 16 KB gunzip
- * takes more than twice as long.
+ * The bytes of the tar in a blob: gzip, zstd or plain, told by the first bytes. In pieces of 1 MiB:
+ * with Node's usual 16 KB gunzip takes more than twice as long.
  */
 export async function* inflate(
   blob: string,
@@ -39,7 +42,10 @@ export async function* inflate(
   }
 }
 
-/** The compression of a blob, as `inflate` takes it: what its first bytes say, whatever its media type. */
+/**
+ * The compression of a blob, as `inflate` takes it: what its first bytes say, whatever its media
+ * type.
+ */
 export function compressionIn(blob: string): Compression {
   return compressionBy(magicOf(blob));
 }

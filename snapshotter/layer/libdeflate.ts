@@ -18,7 +18,10 @@ export function libdeflatePath(): string | undefined {
 
 /** One compressor: not to be used by two calls at once. */
 export interface Deflater {
-  /** Compresses `input` to a whole gzip member in `output`, on a thread of the libuv pool; answers its length. */
+  /**
+   * Compresses `input` to a whole gzip member in `output`, on a thread of the libuv pool; answers
+   * its length.
+   */
   member(input: Uint8Array, output: Uint8Array): Promise<number>;
   /** Bytes that `output` must have for `size` bytes of input. */
   bound(size: number): number;

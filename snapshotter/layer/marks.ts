@@ -7,13 +7,16 @@ import { fdPath, getFdXattr, removeXattr, setXattr } from '../sys/xattr.ts';
 /**
  * # How a layer directory says what it hides
  *
- * A *whiteout* hides one name of the layers below, and an *opaque* directory all that they have under its name. There are two forms:
+ * A *whiteout* hides one name of the layers below, and an *opaque* directory all that they have
+ * under its name. There are two forms:
  *
  *     overlay   a 0:0 character device, and the attribute that overlayfs itself reads
- *     socket    a socket without permissions at the hidden name, and one called `.kiln-opaque` in the directory: for a file system that
- *               holds no such device or attribute. No tar can hold a socket, so that no image can forge one.
+ *     socket    a socket without permissions at the hidden name, and one called `.kiln-opaque` in the
+ *               directory, for a file system that cannot hold such a device or attribute. A tar
+ *               cannot hold a socket, so an image cannot forge one.
  *
- * Both are read everywhere. A store writes one form, which is decided when it is first opened (../copying/choose.ts).
+ * Both are read everywhere. A store writes one form, which is decided when it is first opened
+ * (../copying/choose.ts).
  */
 export type MarkForm = 'overlay' | 'socket';
 
@@ -21,8 +24,9 @@ export type MarkForm = 'overlay' | 'socket';
 export const OPAQUE_NAME = '.kiln-opaque';
 
 /**
- * Overlay's mark on a directory that hides what lower layers have under its name. Only the one that our mounts heed counts
- * (`userxattr`, see sys/overlay.ts): as root of the machine `user.overlay.opaque` is an attribute that any step may set.
+ * Overlay's mark on a directory that hides what lower layers have under its name. Only the one that
+ * our mounts heed counts (`userxattr`, see sys/overlay.ts): as root of the machine
+ * `user.overlay.opaque` is an attribute that any step may set.
  */
 function attributeName(): string {
   return inUserNamespace() ? 'user.overlay.opaque' : 'trusted.overlay.opaque';
@@ -69,7 +73,8 @@ export function makeOpaque(fd: number, form: MarkForm): void {
 }
 
 export function clearOpaque(fd: number): void {
-  // Asked first: a process that cannot see the attribute may not remove it either, and has not made it.
+  // Asked first: a process that cannot see the attribute may not remove it either, and has not made
+  // it.
   if (getFdXattr(fd, attributeName())) removeXattr(fdPath(fd), attributeName(), { follow: true });
   if (isOpaqueMark(fd, OPAQUE_NAME)) tryUnlinkat(fd, OPAQUE_NAME);
 }

@@ -14,8 +14,9 @@ const DIRECTORY = 0o040000;
 const DEVICE = { char: 0o020000, block: 0o060000, fifo: 0o010000 } as const;
 
 /**
- * Writes the entries of a layer over a mount of the layers below it, as ordinary changes to that tree: for the rare layer that cannot
- * stand alone. Symlinks among the parents are followed inside the root, as other engines do; whiteouts remove.
+ * Writes the entries of a layer over a mount of the layers below it, as ordinary changes to that
+ * tree: for the rare layer that cannot stand alone. Symlinks among the parents are followed inside
+ * the root, as other engines do; whiteouts remove.
  */
 export class MountWriter implements TarHandler, Disposable {
   readonly #root: Root;

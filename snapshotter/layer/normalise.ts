@@ -11,11 +11,12 @@ const DIRECTORY = 0o040000;
 const REGULAR = 0o100000;
 
 /**
- * Makes the upper directory of an unmounted overlay say only what differs from `base` (a mount of the layers below): takes away what
- * was copied up and is as it was (a directory in which a file was made and removed again, a file opened for writing), and overlay's
- * "opaque" mark on directories that hide nothing. So the layer packs to what BuildKit's differ gives (which names what an opaque
- * directory hides, where ours has `.wh..wh..opq`), and can be put on other layers. Only directories that are in both trees are
- * entered: what is new is not looked at.
+ * Makes the upper directory of an unmounted overlay say only what differs from `base` (a mount of
+ * the layers below): takes away what was copied up and is as it was (a directory in which a file
+ * was made and removed again, a file opened for writing), and overlay's "opaque" mark on
+ * directories that hide nothing. So the layer packs to what BuildKit's differ gives (which names
+ * what an opaque directory hides, where ours has `.wh..wh..opq`), and can be put on other layers.
+ * Only directories that are in both trees are entered: what is new is not looked at.
  */
 export function normalise(upper: string, base: string): void {
   const dir = openat(AT.FDCWD, upper, O.RDONLY | O.DIRECTORY);
@@ -55,7 +56,10 @@ function pair(dir: number, below: number, name: string): Pair {
   return { dir, below, name, before: fstat(dir), names: listDirectory(dir), next: 0, differs: false, removed: false };
 }
 
-/** From the top down and up again. Not recursive: a tree may be deeper than the stack of a thread is. */
+/**
+ * From the top down and up again. Not recursive: a tree may be deeper than the stack of a thread
+ * is.
+ */
 function visit(dir: number, below: number): void {
   const open = [pair(dir, below, '')];
   try {
@@ -93,7 +97,10 @@ function saysMore({ dir, below }: Pair): boolean {
   return !sameOwner(fstat(dir), fstat(below)) || !sameCapability(dir, below);
 }
 
-/** False when the entry said nothing and was taken away; a pair when it is a directory of both trees, to be looked through. */
+/**
+ * False when the entry said nothing and was taken away; a pair when it is a directory of both
+ * trees, to be looked through.
+ */
 function look({ dir, below }: Pair, name: string): boolean | Pair {
   const ours = statAt(dir, name);
   const theirs = statAt(below, name);
@@ -119,7 +126,8 @@ function enter(dir: number, below: number, name: string): true | Pair {
   try {
     childBelow = openat(below, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
     if (isOpaque(child)) {
-      // Kept as a mark, not spelt out as whiteouts: overlay lists those by name in a directory that only one layer has.
+      // Kept as a mark, not spelt out as whiteouts: overlay lists those by name in a directory that
+      // only one layer has.
       if (listDirectory(childBelow).length === 0) unmark(dir, name);
       else {
         closeSync(child);
@@ -158,8 +166,8 @@ function sameOwner(a: Stat, b: Stat): boolean {
 }
 
 /**
- * As BuildKit's differ: of a directory the time does not count, for it changes whenever something in it comes and goes; of a file the
- * number of its names does not.
+ * As BuildKit's differ: of a directory the time does not count, for it changes whenever something
+ * in it comes and goes; of a file the number of its names does not.
  */
 function sameMetadata(a: Stat, b: Stat): boolean {
   const same = sameOwner(a, b) && a.rdevMajor === b.rdevMajor && a.rdevMinor === b.rdevMinor;

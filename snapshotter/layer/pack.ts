@@ -13,7 +13,10 @@ import { Trail, type TrailFiles } from './trail.ts';
 export interface DescribeInput {
   readonly files: string;
   readonly clamp?: number | undefined;
-  /** For a layer that is made again now and then: goes along its older version's trail, and leaves one. */
+  /**
+   * For a layer that is made again now and then: goes along its older version's trail, and leaves
+   * one.
+   */
   readonly trail?: TrailFiles | undefined;
 }
 
@@ -29,7 +32,10 @@ export interface Packed {
   readonly size: number;
 }
 
-/** What the tar of a layer directory is: one walk, no byte written. A piece is hashed while the next is read. Numbers: README.md. */
+/**
+ * What the tar of a layer directory is: one walk, no byte written. A piece is hashed while the next
+ * is read. Numbers: README.md.
+ */
 export async function describeLayer({ files, clamp, trail: left }: DescribeInput, { check }: JobContext): Promise<LayerInfo> {
   const ring = new Ring(2, PIECE);
   const stats: TarStats = { entries: 0, size: 0 };
@@ -40,7 +46,10 @@ export async function describeLayer({ files, clamp, trail: left }: DescribeInput
   return { diffId, tarSize: stats.size, empty: stats.entries === 0 };
 }
 
-/** Writes the tar of a layer directory in the wanted form to a new file, hashing tar and blob on the way. */
+/**
+ * Writes the tar of a layer directory in the wanted form to a new file, hashing tar and blob on the
+ * way.
+ */
 async function hashAlong(trail: Trail, pieces: Iterable<Buffer>, free: (count: number) => void): Promise<Digest> {
   let hash: ResumableHash | undefined;
   const whole = (piece: Buffer) => {

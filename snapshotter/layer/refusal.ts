@@ -12,7 +12,10 @@ export function tooMuch(what: string): KilnError {
   return new KilnError('KILN_LAYER_LIMIT', `the archive is refused: ${what}`);
 }
 
-/** What the kernel says when entries contradict one another, or say what no file can have: a file in the place of a directory, a link to itself. */
+/**
+ * What the kernel says when entries contradict one another, or say what no file can have: a file in
+ * the place of a directory, a link to itself.
+ */
 const IMPOSSIBLE = new Set([
   'ENOTDIR',
   'EISDIR',
@@ -26,13 +29,17 @@ const IMPOSSIBLE = new Set([
   'ERANGE',
   'EOVERFLOW',
 ]);
-/** What it says of a value that no attribute, or none of this file system, can have. A full disk looks like a large value. */
+/**
+ * What it says of a value that no attribute, or none of this file system, can have. A full disk
+ * looks like a large value.
+ */
 const UNFIT = new Set(['EINVAL', 'E2BIG', 'ERANGE', 'EOPNOTSUPP', 'EPERM', 'ENAMETOOLONG']);
 const LARGE_VALUE = 1024;
 
 /**
- * An error met while `entry` was made, told as a fault of the archive when it is one: values of its own that the kernel refuses. Any other
- * error (a full disk, one of the device) comes back as it is.
+ * An error met while `entry` was made, told as a fault of the archive when it is one: values of its
+ * own that the kernel refuses. Any other error (a full disk, one of the device) comes back as it
+ * is.
  */
 export function refusal(entry: TarEntry, error: unknown): unknown {
   if (!(error instanceof SysError)) return error;

@@ -11,8 +11,8 @@ export interface ReplayInput {
 }
 
 /**
- * Does to a tree, one after the other, what layers say: adds, replaces and removes. What was written by one layer and removed by a later
- * one is gone. Times are whole seconds, as in an image.
+ * Does to a tree, one after the other, what layers say: adds, replaces and removes. What was
+ * written by one layer and removed by a later one is gone. Times are whole seconds, as in an image.
  */
 export async function replayLayers({ layers, root }: ReplayInput, { check }: JobContext): Promise<void> {
   const buffer = Buffer.allocUnsafeSlow(PIECE);

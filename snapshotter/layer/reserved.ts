@@ -16,7 +16,10 @@ export function isReserved(path: string): boolean {
   return path.startsWith(PREFIX, path.lastIndexOf('/') + 1);
 }
 
-/** Throws KILN_LAYER_NAME for a path in the image that no layer can carry. Only its last component is looked at. */
+/**
+ * Throws KILN_LAYER_NAME for a path in the image that no layer can carry. Only its last component
+ * is looked at.
+ */
 export function refuseReserved(path: string): void {
   if (isReserved(path)) throw reserved(path);
 }
@@ -43,13 +46,17 @@ export function whiteoutDevice(path: string): KilnError {
   );
 }
 
-/** Readdir by one path as long as that is short enough for the kernel; below, by the descriptor of a directory on the way. */
+/**
+ * Readdir by one path as long as that is short enough for the kernel; below, by the descriptor of a
+ * directory on the way.
+ */
 const LONG_PATH = 3000;
 
 /**
- * Looks through what a process has written to a layer, names only, for what would mean something else once it is packed or lies on other
- * layers. `isPlain`: the process wrote without an overlay, which would have refused devices with the number 0:0
- * and marks of its own; such marks are taken away, as they hide nothing. Throws KILN_LAYER_NAME.
+ * Looks through what a process has written to a layer, names only, for what would mean something
+ * else once it is packed or lies on other layers. `isPlain`: the process wrote without an overlay,
+ * which would have refused devices with the number 0:0 and marks of its own; such marks are taken
+ * away, as they hide nothing. Throws KILN_LAYER_NAME.
  */
 export function checkWritten(upper: string, isPlain: boolean): void {
   const top = openat(AT.FDCWD, upper, O.RDONLY | O.DIRECTORY);

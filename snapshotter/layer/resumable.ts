@@ -3,9 +3,15 @@ import { inFlight } from '../sys/gate.ts';
 import { openLibrary } from '../sys/native.ts';
 import type { StreamHash } from './streamhash.ts';
 
-/** A sha256 on a thread of the libuv pool that can be stopped after whole blocks of 64 bytes, kept, and gone on with by another process. */
+/**
+ * A sha256 on a thread of the libuv pool that can be stopped after whole blocks of 64 bytes, kept,
+ * and gone on with by another process.
+ */
 export interface ResumableHash extends StreamHash {
-  /** The eight words of FIPS 180-4 (section 6.2), in this machine's byte order. To be asked between updates, after whole blocks. */
+  /**
+   * The eight words of FIPS 180-4 (section 6.2), in this machine's byte order. To be asked between
+   * updates, after whole blocks.
+   */
   state(): Buffer;
 }
 
@@ -24,7 +30,10 @@ interface Sha256 {
 
 let bound: Sha256 | null | undefined;
 
-/** A hash that has seen `bytes` bytes already, which left `state`; undefined where Node was built with another OpenSSL. */
+/**
+ * A hash that has seen `bytes` bytes already, which left `state`; undefined where Node was built
+ * with another OpenSSL.
+ */
 export function openResumable(seen?: { readonly bytes: number; readonly state: Buffer }): ResumableHash | undefined {
   bound ??= bind();
   if (bound === null) return undefined;
@@ -33,7 +42,8 @@ export function openResumable(seen?: { readonly bytes: number; readonly state: B
   init(context);
   if (seen) {
     seen.state.copy(context, 0, 0, STATE);
-    // In bits: low word, high word. All the machines that Node's build for Linux runs on are little-endian here (x64, arm64).
+    // In bits: low word, high word. All the machines that Node's build for Linux runs on are
+    // little-endian here (x64, arm64).
     context.writeBigUInt64LE(BigInt(seen.bytes) * 8n, COUNT);
   }
   return {

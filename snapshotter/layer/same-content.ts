@@ -13,7 +13,9 @@ interface Place {
   readonly stat: Stat;
 }
 
-/** Whether two files of one name, equal in metadata, are equal in capability, link target and bytes. */
+/**
+ * Whether two files of one name, equal in metadata, are equal in capability, link target and bytes.
+ */
 export function sameContent(a: Place, b: Place, name: string): boolean {
   const type = a.stat.mode & TYPE;
   if (type === SYMLINK) return readlinkat(a.dir, name).equals(readlinkat(b.dir, name));

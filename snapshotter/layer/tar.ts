@@ -1,12 +1,18 @@
 import type { Timespec } from '../sys/calls.ts';
 import { nameBytes } from '../sys/name-bytes.ts';
 
-/** The words of the tar format that writer and reader share: POSIX.1-2024 pax, "ustar Interchange Format" and "pax Header Block". */
+/**
+ * The words of the tar format that writer and reader share: POSIX.1-2024 pax, "ustar Interchange
+ * Format" and "pax Header Block".
+ */
 export const BLOCK = 512;
 
 export type EntryType = 'file' | 'directory' | 'symlink' | 'hardlink' | 'char' | 'block' | 'fifo';
 
-/** One member of an archive. Paths are text as names.ts makes it, so that names that are not UTF-8 survive. */
+/**
+ * One member of an archive. Paths are text as names.ts makes it, so that names that are not UTF-8
+ * survive.
+ */
 export interface TarEntry {
   readonly type: EntryType;
   readonly path: string;
@@ -48,9 +54,10 @@ export function padding(size: number): number {
 export const END_OF_ARCHIVE = Buffer.alloc(2 * BLOCK);
 
 /**
- * The header blocks of one entry: plain ustar wherever that can say it, else a pax header with only the records that are needed,
- * sorted by key. Byte for byte what Go's archive/tar writes when asked for PAX (and so BuildKit and containerd): no user or group
- * names, times in whole seconds. A directory's path ends in `/`. Golden: testdata, made by Docker 28.5.
+ * The header blocks of one entry: plain ustar wherever that can say it, else a pax header with only
+ * the records that are needed, sorted by key. Byte for byte what Go's archive/tar writes when asked
+ * for PAX (and so BuildKit and containerd): no user or group names, times in whole seconds. A
+ * directory's path ends in `/`. Golden: testdata, made by Docker 28.5.
  */
 export function encodeHeader(entry: TarEntry): Buffer {
   return plainHeader(entry) ?? extendedHeader(entry);
@@ -72,7 +79,9 @@ const TEMPLATE = plainTemplate();
 /** The bytes of the template and of a checksum field of spaces, summed. */
 const TEMPLATE_SUM = TEMPLATE.reduce((sum, byte) => sum + byte, 8 * 0x20);
 
-/** What all plain headers have in common: all numbers zero, so that only digits need to be put in. */
+/**
+ * What all plain headers have in common: all numbers zero, so that only digits need to be put in.
+ */
 function plainTemplate(): Buffer {
   const block = Buffer.alloc(BLOCK);
   for (const at of [100, 108, 116, 329, 337]) putOctal(block, at, 8, 0);
@@ -82,8 +91,9 @@ function plainTemplate(): Buffer {
 }
 
 /**
- * The header of nearly every entry there is, in one go: a short ASCII path, no link, numbers that fit, no attributes. Undefined for any
- * other. A twentieth of the time that the general way takes, which was a quarter of that of hashing a layer of small files.
+ * The header of nearly every entry there is, in one go: a short ASCII path, no link, numbers that
+ * fit, no attributes. Undefined for any other. A twentieth of the time that the general way takes,
+ * which was a quarter of that of hashing a layer of small files.
  */
 function plainHeader(entry: TarEntry): Buffer | undefined {
   const { path, mode, uid, gid, size, mtime } = entry;
@@ -108,7 +118,9 @@ function plainHeader(entry: TarEntry): Buffer | undefined {
   return block;
 }
 
-/** Octal digits over zeros, the last at `end`. Answers by how much that raises the sum of the bytes. */
+/**
+ * Octal digits over zeros, the last at `end`. Answers by how much that raises the sum of the bytes.
+ */
 function putDigits(block: Buffer, end: number, value: number): number {
   let sum = 0;
   for (let at = end, rest = value; rest > 0; at--) {

@@ -22,23 +22,36 @@ const TYPES: ReadonlyMap<number, EntryType> = new Map([
 ]);
 const TYPE = 0o170000;
 const REGULAR = 0o100000;
-/** Bytes in one piece of the stream. Large enough that a call per piece costs nothing, and a unit for the compressors. Trails count in it: trail.ts has a new magic when it changes. */
+/**
+ * Bytes in one piece of the stream. Large enough that a call per piece costs nothing, and a unit
+ * for the compressors. Trails count in it: trail.ts has a new magic when it changes.
+ */
 export const PIECE = 1 << 20;
-/** Bytes of a path in a layer: a longer one is unpacked by nobody, ourselves included (TAR_LIMITS). */
+/**
+ * Bytes of a path in a layer: a longer one is unpacked by nobody, ourselves included (TAR_LIMITS).
+ */
 const LONGEST_PATH = 4095;
 const CAPABILITY = 'security.capability';
 const EPOCH = { sec: 0, nsec: 0 };
 
 export interface TarOptions {
-  /** Times after this many seconds since 1970 become it (SOURCE_DATE_EPOCH with rewrite-timestamp). */
+  /**
+   * Times after this many seconds since 1970 become it (SOURCE_DATE_EPOCH with rewrite-timestamp).
+   */
   readonly clamp?: number | undefined;
   /** A tree as it is, not a layer: names mean nothing, times are exact. */
   readonly plain?: boolean | undefined;
   /** Called every few entries; throws to stop. */
   readonly check: () => void;
-  /** Where the next piece is put; asked again for each. A piece belongs to the consumer until it gives the buffer back. */
+  /**
+   * Where the next piece is put; asked again for each. A piece belongs to the consumer until it
+   * gives the buffer back.
+   */
   readonly buffer: () => Buffer;
-  /** Pieces that an older layer had too are left out at the beginning, as far as the trail tells (trail.ts); they count in the stats. */
+  /**
+   * Pieces that an older layer had too are left out at the beginning, as far as the trail tells
+   * (trail.ts); they count in the stats.
+   */
   readonly trail?: Trail | undefined;
 }
 
@@ -49,9 +62,10 @@ export interface TarStats {
 }
 
 /**
- * The tar of a layer directory, as BuildKit and containerd write it (image-spec layer.md): names sorted by bytes, pax headers where
- * needed, whole seconds, hard links by inode, `.wh.NAME` for a whiteout and `.wh..wh..opq` in a directory that hides what is below;
- * sockets are left out. The last piece may be short.
+ * The tar of a layer directory, as BuildKit and containerd write it (image-spec layer.md): names
+ * sorted by bytes, pax headers where needed, whole seconds, hard links by inode, `.wh.NAME` for a
+ * whiteout and `.wh..wh..opq` in a directory that hides what is below; sockets are left out. The
+ * last piece may be short.
  */
 export function* tarStream(files: string, options: TarOptions, stats: TarStats): Generator<Buffer, void> {
   const out = new Pieces(options.buffer);

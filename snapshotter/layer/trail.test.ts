@@ -79,7 +79,9 @@ function filesOf(root: string): string[] {
     .sort();
 }
 
-/** A change to a tree of links, as a copy makes it: never to an inode that the other tree has too. */
+/**
+ * A change to a tree of links, as a copy makes it: never to an inode that the other tree has too.
+ */
 function change(root: string, rng: Random): string {
   const file = rng.pick(filesOf(root));
   const bytes = readFileSync(file);

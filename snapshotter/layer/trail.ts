@@ -7,18 +7,22 @@ import type { TarEntry } from './tar.ts';
 /**
  * # Describing a layer from where it differs
  *
- * A copy of many files made again is a layer of hard links into the layer that the copy made before (solver/ops/file/earlier.ts), but for what
- * has changed. The tar of both is the same up to the first change. So describing such a layer leaves a trail beside it: a line for
- * each entry of the tar, and what sha256 had come to after each piece. Describing the next one compares lines, reads nothing while
- * they are the same, and goes on hashing from the last piece before they differ.
+ * A copy of many files made again is a layer of hard links into the layer that the copy made before
+ * (solver/ops/file/earlier.ts), but for what has changed. The tar of both is the same up to the
+ * first change. So describing such a layer leaves a trail beside it: a line for each entry of the
+ * tar, and what sha256 had come to after each piece. Describing the next one compares lines, reads
+ * nothing while they are the same, and goes on hashing from the last piece before they differ.
  *
- * A line holds all that the entry's bytes depend on, the content of a file by its inode number: a layer is never written to, and one inode in
- * two layers is one file. Numbers are not used twice meanwhile, as the files of the older layer have been there ever since: `from` must be
- * the trail of a layer that was there when the files of this one were linked.
+ * A line holds all that the entry's bytes depend on, the content of a file by its inode number: a
+ * layer is never written to, and one inode in two layers is one file. Numbers are not used twice
+ * meanwhile, as the files of the older layer have been there ever since: `from` must be the trail
+ * of a layer that was there when the files of this one were linked.
  *
- * A trail names its own file, by inode and time of birth: in a copy of the store inode numbers mean other files, and it counts for nothing.
+ * A trail names its own file, by inode and time of birth: in a copy of the store inode numbers mean
+ * other files, and it counts for nothing.
  *
- *     "KILNTR1\n" | crc32 of the rest u32 | states u32 | inode u64 | born u64 ns | sha256 after each PIECE: STATE bytes each | lines, UTF-16
+ *     "KILNTR1\n" | crc32 of the rest u32 | states u32 | inode u64 | born u64 ns
+ *     | sha256 after each PIECE: STATE bytes each | lines, UTF-16
  */
 export interface TrailFiles {
   /** Where to leave the trail. */
@@ -51,7 +55,10 @@ export class Trail {
     this.#old = read(from);
   }
 
-  /** How many bytes of tar the next entry takes, when it is the very one that came at this place before. */
+  /**
+   * How many bytes of tar the next entry takes, when it is the very one that came at this place
+   * before.
+   */
   follow(line: string): number | undefined {
     const { lines } = this.#old;
     const space = lines.indexOf(' ', this.#at);
@@ -67,7 +74,10 @@ export class Trail {
     return this.#old.states.length / STATE;
   }
 
-  /** Whole pieces of the followed part that need not be hashed again, of `pieces`; to be asked when following has ended. */
+  /**
+   * Whole pieces of the followed part that need not be hashed again, of `pieces`; to be asked when
+   * following has ended.
+   */
   known(pieces: number): number {
     const known = Math.min(pieces, this.pieces);
     for (let piece = 0; piece < known; piece++) this.#states.push(this.#old.states.subarray(piece * STATE, (piece + 1) * STATE));
@@ -110,7 +120,10 @@ export class Trail {
   }
 }
 
-/** All that the bytes of an entry depend on; `more`: what only an open file tells. Paths and links hold no NUL, so no line begins another. */
+/**
+ * All that the bytes of an entry depend on; `more`: what only an open file tells. Paths and links
+ * hold no NUL, so no line begins another.
+ */
 export function lineOf(entry: TarEntry, stat: Stat, more: string): string {
   const { type, path, linkPath, mode, uid, gid, size, mtime, devMajor, devMinor } = entry;
   // The other kinds hold nothing that their inode stands for.

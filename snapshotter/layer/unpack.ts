@@ -16,16 +16,20 @@ export interface UnpackInput {
   readonly diffId: Digest;
   /** The empty directory of the new layer. */
   readonly files: string;
-  /** A mount of the layers below with `files` on top: entries are written there, with whiteouts as removals. */
+  /**
+   * A mount of the layers below with `files` on top: entries are written there, with whiteouts as
+   * removals.
+   */
   readonly root?: string | undefined;
   /** How the layer says what it hides; as overlay reads it unless told. */
   readonly marks?: MarkForm | undefined;
 }
 
 /**
- * Unpacks a layer's blob into a directory in the form that overlay reads, and verifies the tar against `diffId`. Undefined when the
- * layer cannot stand alone and there is no `root`; what was written until then is the caller's to remove.
- * Throws KILN_DIGEST_MISMATCH, KILN_LAYER_MALFORMED, KILN_LAYER_LIMIT.
+ * Unpacks a layer's blob into a directory in the form that overlay reads, and verifies the tar
+ * against `diffId`. Undefined when the layer cannot stand alone and there is no `root`; what was
+ * written until then is the caller's to remove. Throws KILN_DIGEST_MISMATCH, KILN_LAYER_MALFORMED,
+ * KILN_LAYER_LIMIT.
  */
 export async function unpackLayer(
   { blob, diffId, files, root, marks }: UnpackInput,

@@ -5,8 +5,9 @@ import { malformed, refusal, tooMuch } from './refusal.ts';
 import { BLOCK, type EntryType, NO_XATTRS, padding, type TarEntry } from './tar.ts';
 
 /**
- * Receives what a TarReader finds. `data` is called any number of times between `entry` of a file and `end`. What the kernel refuses to
- * `entry` and `end` because of what the archive says is told as a fault of the archive (refusal.ts).
+ * Receives what a TarReader finds. `data` is called any number of times between `entry` of a file
+ * and `end`. What the kernel refuses to `entry` and `end` because of what the archive says is told
+ * as a fault of the archive (refusal.ts).
  */
 export interface TarHandler {
   entry(entry: TarEntry): void;
@@ -32,8 +33,9 @@ export const TAR_LIMITS: TarLimits = { entries: 4_000_000, path: 4096, meta: 1 <
 type Records = Map<string, Buffer>;
 
 /**
- * A strict streaming reader for ustar, pax, GNU long names and base-256 numbers: `push` bytes as they come, then `finish`.
- * Refuses what it cannot read exactly (sparse files, unknown types, numbers that are none) instead of guessing.
+ * A strict streaming reader for ustar, pax, GNU long names and base-256 numbers: `push` bytes as
+ * they come, then `finish`. Refuses what it cannot read exactly (sparse files, unknown types,
+ * numbers that are none) instead of guessing.
  */
 export class TarReader {
   readonly #handler: TarHandler;
@@ -154,7 +156,8 @@ export class TarReader {
     if (this.#metaType === 'x') for (const [key, value] of parsePax(body)) this.#records.set(key, value);
     else if (this.#metaType === 'L') this.#longName = untilNul(body);
     else if (this.#metaType === 'K') this.#longLink = untilNul(body);
-    // A global pax header ('g') is checked for its size only: no builder writes one that matters to a layer.
+    // A global pax header ('g') is checked for its size only: no builder writes one that matters to
+    // a layer.
   }
 
   #beginEntry(block: Buffer, flag: string): void {

@@ -24,7 +24,10 @@ import { malformed } from './refusal.ts';
 import type { TarEntry } from './tar.ts';
 import type { TarHandler } from './untar.ts';
 
-/** The layer refers to what is below it: a parent it does not list, a hard link into a lower layer, a path through a symlink. */
+/**
+ * The layer refers to what is below it: a parent it does not list, a hard link into a lower layer,
+ * a path through a symlink.
+ */
 export class NeedsBelow extends Error {}
 
 const TYPE = 0o170000;
@@ -32,12 +35,15 @@ const DIRECTORY = 0o040000;
 const S_IFCHR = 0o020000;
 const S_IFBLK = 0o060000;
 const S_IFIFO = 0o010000;
-/** Open directories kept for the entries that follow: archives are written directory by directory. */
+/**
+ * Open directories kept for the entries that follow: archives are written directory by directory.
+ */
 const OPEN_DIRECTORIES = 64;
 
 /**
- * Writes the entries of a layer into a directory of its own, in overlay's form. Every parent must be a real directory that the layer has
- * made itself, opened component by component without following anything; so no entry can lead outside, whatever came before it.
+ * Writes the entries of a layer into a directory of its own, in overlay's form. Every parent must
+ * be a real directory that the layer has made itself, opened component by component without
+ * following anything; so no entry can lead outside, whatever came before it.
  */
 export class LayerWriter implements TarHandler, Disposable {
   readonly #top: number;
@@ -49,7 +55,10 @@ export class LayerWriter implements TarHandler, Disposable {
   readonly #plain: boolean;
   readonly #form: MarkForm;
 
-  /** `plain`: an archive of a tree, in which names mean nothing more than they say and devices have no place. */
+  /**
+   * `plain`: an archive of a tree, in which names mean nothing more than they say and devices have
+   * no place.
+   */
   constructor(files: string, names: 'layer' | 'plain' = 'layer', form: MarkForm = 'overlay') {
     this.#form = form;
     this.#plain = names === 'plain';
@@ -99,7 +108,9 @@ export class LayerWriter implements TarHandler, Disposable {
     closeSync(this.#top);
   }
 
-  /** The root's entry gives it owner, mode and time; as anything but a directory it is an attack. */
+  /**
+   * The root's entry gives it owner, mode and time; as anything but a directory it is an attack.
+   */
   #root(entry: TarEntry): void {
     if (entry.type !== 'directory') throw malformed(`the root is a ${entry.type}`);
     applyEntryToFd(this.#top, entry, false);
@@ -123,8 +134,8 @@ export class LayerWriter implements TarHandler, Disposable {
   }
 
   /**
-   * Closes the directories used longest ago. Only between entries: in the middle of one, a number that an entry's code still holds could
-   * come to mean another directory, of another thread even.
+   * Closes the directories used longest ago. Only between entries: in the middle of one, a number
+   * that an entry's code still holds could come to mean another directory, of another thread even.
    */
   #trim(): void {
     while (this.#open.size > OPEN_DIRECTORIES) this.#close(this.#open.keys().next().value!);
@@ -168,7 +179,8 @@ export class LayerWriter implements TarHandler, Disposable {
         if (entry.type === 'char' && entry.devMajor === 0 && entry.devMinor === 0)
           throw malformed('a device with the number 0:0');
         this.#clear(dir, name, full);
-        // The kernel makes none in a user namespace; sandboxes have a /dev of their own, and the layer's blob stays what it is.
+        // The kernel makes none in a user namespace; sandboxes have a /dev of their own, and the
+        // layer's blob stays what it is.
         if (inUserNamespace()) return;
         mknodat(dir, name, (entry.type === 'char' ? S_IFCHR : S_IFBLK) | 0o600, makedev(entry.devMajor, entry.devMinor));
         break;
@@ -176,7 +188,10 @@ export class LayerWriter implements TarHandler, Disposable {
     applyEntryToName(dir, name, entry);
   }
 
-  /** A directory in the place of a whiteout (or of a file) hides what lower layers have under its name. */
+  /**
+   * A directory in the place of a whiteout (or of a file) hides what lower layers have under its
+   * name.
+   */
   #makeDirectory(dir: number, name: string, full: string, entry: TarEntry): void {
     let replaced = false;
     if (!tryMkdirat(dir, name, 0o700)) {
@@ -207,7 +222,10 @@ export class LayerWriter implements TarHandler, Disposable {
     removeAt(dir, name);
   }
 
-  /** To a file of this layer, by a path without symlinks; the target is a path in the archive, not on this host. */
+  /**
+   * To a file of this layer, by a path without symlinks; the target is a path in the archive, not
+   * on this host.
+   */
   #hardlink(dir: number, name: string, full: string, entry: TarEntry): void {
     const target = entryPath(entry.linkPath);
     if (target.names.length === 0) throw malformed('a hard link to the root');
@@ -223,8 +241,9 @@ export class LayerWriter implements TarHandler, Disposable {
 }
 
 /**
- * Hides what is below. What the layer itself has put there stays, as a whiteout is about lower layers only (image-spec
- * layer.md#whiteouts): a directory then hides what it would have been merged with.
+ * Hides what is below. What the layer itself has put there stays, as a whiteout is about lower
+ * layers only (image-spec layer.md#whiteouts): a directory then hides what it would have been
+ * merged with.
  */
 function whiteout(dir: number, name: string, form: MarkForm): void {
   const there = tryStat(dir, name);

@@ -15,8 +15,9 @@ interface Piece {
 }
 
 /**
- * Decompresses zstd frames that follow one another (RFC 8878, section 3), as Kiln and other parallel compressors write them: Node's own
- * decoder ends after the first. Frames are told apart by their headers and those of their blocks, without decoding anything.
+ * Decompresses zstd frames that follow one another (RFC 8878, section 3), as Kiln and other
+ * parallel compressors write them: Node's own decoder ends after the first. Frames are told apart
+ * by their headers and those of their blocks, without decoding anything.
  */
 export async function* unzstd(chunks: AsyncIterable<Buffer>, chunkSize: number): AsyncGenerator<Buffer> {
   const pieces = framePieces(chunks);
@@ -62,7 +63,10 @@ class FrameWalk {
   #state: Part = 'magic';
   /** Bytes of the current part still to come. */
   #left = 4;
-  /** The first bytes of the part, as a little-endian number: no part that is looked at has more than four. */
+  /**
+   * The first bytes of the part, as a little-endian number: no part that is looked at has more than
+   * four.
+   */
   #value = 0;
   #taken = 0;
   #checksum = false;
@@ -121,7 +125,10 @@ class FrameWalk {
   }
 }
 
-/** Window descriptor, dictionary id and content size, as the frame header descriptor announces them (section 3.1.1.1.1). */
+/**
+ * Window descriptor, dictionary id and content size, as the frame header descriptor announces them
+ * (section 3.1.1.1.1).
+ */
 function fieldBytes(descriptor: number): number {
   const single = (descriptor & 0x20) !== 0;
   const dictionary = [0, 1, 2, 4][descriptor & 3]!;

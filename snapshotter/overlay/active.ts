@@ -33,7 +33,8 @@ export class ActiveLayer implements Disposable {
     this.files = join(this.directory, 'fs');
     guarded(this.directory, () => {
       mkdirSync(this.directory, { mode: 0o700 });
-      // The topmost layer's directory gives the root of the tree its mode: as every engine, 0755 and root's.
+      // The topmost layer's directory gives the root of the tree its mode: as every engine, 0755
+      // and root's.
       for (const path of [this.files, this.#work, this.root]) mkdirSync(path, { mode: 0o755 });
     });
   }
@@ -53,7 +54,10 @@ export class ActiveLayer implements Disposable {
     return this.#tree?.isPlain ?? true;
   }
 
-  /** Takes away all but the layer, in which all changes are. What is not empty goes in the background, which spares 0.6 of 1.3 ms. */
+  /**
+   * Takes away all but the layer, in which all changes are. What is not empty goes in the
+   * background, which spares 0.6 of 1.3 ms.
+   */
   async strip(): Promise<void> {
     await this.#tree?.gather();
     this.#discard(this.#work);

@@ -11,7 +11,10 @@ import { layerHold, unsoundRows } from './layers.ts';
 import { withLockFile } from './lockfile.ts';
 import { originalOf } from './sidecar.ts';
 
-/** A layer as a collector sees it. Several ids may share a directory: those with clamped times are left out. */
+/**
+ * A layer as a collector sees it. Several ids may share a directory: those with clamped times are
+ * left out.
+ */
 export interface LayerUse {
   readonly id: LayerId;
   readonly diffId: Digest | undefined;
@@ -54,9 +57,10 @@ export function layersInUse(store: Store, sizes: ReadonlyMap<LayerId, number> = 
 const LINKED = -1;
 
 /**
- * Bytes on disk of each layer's directory. Measured once and kept in the row, but for layers that share files (a large copy that was made
- * again has hard links into the earlier one): there a file counts for the layer that was used last, which is collected last, so that what a
- * layer is said to take is what its removal frees.
+ * Bytes on disk of each layer's directory. Measured once and kept in the row, but for layers that
+ * share files (a large copy that was made again has hard links into the earlier one): there a file
+ * counts for the layer that was used last, which is collected last, so that what a layer is said to
+ * take is what its removal frees.
  */
 export function layerSizes(store: Store): Map<LayerId, number> {
   const { db } = store;
@@ -84,9 +88,10 @@ export function layerSizes(store: Store): Map<LayerId, number> {
 }
 
 /**
- * One collection, after any other that is going on. `decide` runs inside a write transaction while the gate is up (see leases.ts): it
- * reads what is there, removes its own rows and answers what goes. Layers and blobs that it names are then moved out of sight, each in a
- * transaction in which a process that wants it back may come first, and removed when nobody looks for them any more.
+ * One collection, after any other that is going on. `decide` runs inside a write transaction while
+ * the gate is up (see leases.ts): it reads what is there, removes its own rows and answers what
+ * goes. Layers and blobs that it names are then moved out of sight, each in a transaction in which
+ * a process that wants it back may come first, and removed when nobody looks for them any more.
  */
 export async function collectGarbage(
   store: Store,
@@ -104,7 +109,8 @@ export async function collectGarbage(
       });
       trash.push(...reclaim(store));
     }
-    // What cannot be removed now is left to the sweep of a later start, and keeps nothing else from going.
+    // What cannot be removed now is left to the sweep of a later start, and keeps nothing else from
+    // going.
     for (const path of trash) await removeTreeSoon(path);
   });
 }
@@ -129,7 +135,10 @@ function condemn({ db }: Store, { layers, blobs }: Condemned): void {
   }
 }
 
-/** Moves what is condemned into our scratch space. A killed process leaves it to the sweep of the next open. */
+/**
+ * Moves what is condemned into our scratch space. A killed process leaves it to the sweep of the
+ * next open.
+ */
 function reclaim(store: Store): string[] {
   const { db } = store;
   return db.all<{ name: string }>('SELECT name FROM condemned').flatMap(({ name }) =>

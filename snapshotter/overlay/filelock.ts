@@ -6,17 +6,23 @@ import { tryLock } from '../sys/lock.ts';
 
 export type LockMode = 'shared' | 'exclusive';
 
-/** Where flock(1) of util-linux is missing, whoever waits looks again after this long, in milliseconds. */
+/**
+ * Where flock(1) of util-linux is missing, whoever waits looks again after this long, in
+ * milliseconds.
+ */
 const LOOK_AGAIN_MS = 200;
 
-/** A lock on a file that stays when the lock goes; disposing lets the next one in. The kernel frees what a dead process held. */
+/**
+ * A lock on a file that stays when the lock goes; disposing lets the next one in. The kernel frees
+ * what a dead process held.
+ */
 export interface HeldLock extends Disposable {
   readonly path: string;
 }
 
 /**
- * The lock, or undefined when somebody holds one that excludes it. Its directory must be there, else ENOENT. `unused`: whoever only looks
- * leaves the time of last use as it was.
+ * The lock, or undefined when somebody holds one that excludes it. Its directory must be there,
+ * else ENOENT. `unused`: whoever only looks leaves the time of last use as it was.
  */
 export function tryLockFile(path: string, mode: LockMode, use: 'used' | 'unused' = 'used'): HeldLock | undefined {
   for (;;) {
@@ -31,8 +37,9 @@ export function tryLockFile(path: string, mode: LockMode, use: 'used' | 'unused'
 }
 
 /**
- * Waits for the lock in the kernel's queue, which knows at once when a holder lets go or dies. The wait is flock(1)'s, in a child that
- * shares our open file: a waiting call of our own could not be cancelled.
+ * Waits for the lock in the kernel's queue, which knows at once when a holder lets go or dies. The
+ * wait is flock(1)'s, in a child that shares our open file: a waiting call of our own could not be
+ * cancelled.
  */
 export async function lockFile(path: string, mode: LockMode, signal: AbortSignal): Promise<HeldLock> {
   for (;;) {

@@ -7,8 +7,8 @@ interface Flight<V> {
 }
 
 /**
- * Work that is done once however many ask for it at the same time. Somebody who gives up leaves the others waiting; the work is
- * aborted when nobody is left.
+ * Work that is done once however many ask for it at the same time. Somebody who gives up leaves the
+ * others waiting; the work is aborted when nobody is left.
  */
 export class Flights<V> {
   readonly #flights = new Map<string, Flight<V>>();
@@ -22,7 +22,8 @@ export class Flights<V> {
     } finally {
       if (--flight.waiting === 0) {
         flight.abort.abort();
-        // Who asks now starts anew. Who was the last to give up waits until the work has let go of everything.
+        // Who asks now starts anew. Who was the last to give up waits until the work has let go of
+        // everything.
         if (this.#flights.get(key) === flight) this.#flights.delete(key);
         await flight.result.catch(() => undefined);
       }

@@ -4,16 +4,20 @@ import type { ScratchDir } from '../store/scratch.ts';
 import type { LayerJobs } from './jobs.ts';
 
 /**
- * Overlay takes 500 lower layers, and before Linux 6.7 as many as their names fit into a page: some 230. A stack of more is folded: its lowest
- * layers become one directory, of hard links, which shows what they show together. Images never have so many but for the strangest.
+ * Overlay takes 500 lower layers, and before Linux 6.7 as many as their names fit into a page: some
+ * 230. A stack of more is folded: its lowest layers become one directory, of hard links, which
+ * shows what they show together. Images never have so many but for the strangest.
  */
 const MOST = 200;
-/** Layers are folded by so many, so that the stacks of one step after the other have the same ones folded. */
+/**
+ * Layers are folded by so many, so that the stacks of one step after the other have the same ones
+ * folded.
+ */
 const STEP = 128;
 
 /**
- * Folded stacks, in the scratch space of this process: no image, record or layer knows of them. Each is made once, out of the one of
- * fewer layers, and stays until the store is closed.
+ * Folded stacks, in the scratch space of this process: no image, record or layer knows of them.
+ * Each is made once, out of the one of fewer layers, and stays until the store is closed.
  */
 export class Folds {
   readonly #store: Pick<Store, 'scratch'>;

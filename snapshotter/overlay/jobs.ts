@@ -11,12 +11,16 @@ export interface LayerJobs {
   /** Walks the layer directory and answers what its tar is. */
   describe(layer: LayerFiles, signal: AbortSignal): Promise<LayerInfo>;
   /**
-   * Unpacks the blob into the empty directory `files` and verifies it against `diffId`, KILN_DIGEST_MISMATCH when it is another.
-   * With `root`, a mount of the layers below with `files` on top, the entries are written there. Answers undefined, and leaves
-   * whatever it has written, when the layer needs a `root` and has none.
+   * Unpacks the blob into the empty directory `files` and verifies it against `diffId`,
+   * KILN_DIGEST_MISMATCH when it is another. With `root`, a mount of the layers below with `files`
+   * on top, the entries are written there. Answers undefined, and leaves whatever it has written,
+   * when the layer needs a `root` and has none.
    */
   unpack(request: UnpackRequest, signal: AbortSignal): Promise<LayerInfo | undefined>;
-  /** Writes the tar of the layer directory, in the form that is wanted, to the new file `to`, and syncs it. */
+  /**
+   * Writes the tar of the layer directory, in the form that is wanted, to the new file `to`, and
+   * syncs it.
+   */
   pack(layer: LayerFiles, to: string, wanted: WantedForm, signal: AbortSignal): Promise<PackedBlob>;
   /** The same from the blob of a layer, whose tar stays as it is. */
   convert(blob: string, mediaType: string, to: string, wanted: WantedForm, signal: AbortSignal): Promise<PackedBlob>;
@@ -30,11 +34,17 @@ export interface LayerJobs {
   variant(wanted: WantedForm): string;
 }
 
-/** A layer's tree, and the second after which its times are cut to it, when they are (SOURCE_DATE_EPOCH). */
+/**
+ * A layer's tree, and the second after which its times are cut to it, when they are
+ * (SOURCE_DATE_EPOCH).
+ */
 export interface LayerFiles {
   readonly files: string;
   readonly clamp?: number | undefined;
-  /** Of a layer of many copied files: where describing it leaves its trail, and that of the layer it shares files with. */
+  /**
+   * Of a layer of many copied files: where describing it leaves its trail, and that of the layer it
+   * shares files with.
+   */
   readonly trail?: TrailFiles | undefined;
 }
 

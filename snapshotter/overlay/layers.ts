@@ -29,7 +29,10 @@ const TABLES = [
 
 const UNREADABLE = 'the index held rows of layers that could not be read: they were made again or removed';
 
-/** An empty file in the directory of a layer that is known to be on disk: the row's `settled`, should the row be lost. */
+/**
+ * An empty file in the directory of a layer that is known to be on disk: the row's `settled`,
+ * should the row be lost.
+ */
 const SETTLED = 'settled';
 
 interface Row {
@@ -43,9 +46,10 @@ interface Row {
 }
 
 /**
- * The committed layers of a store. A layer is visible when its row is there; the row is written after the directory was renamed
- * into place, so a row never names a directory that is not there. The files of a new layer are not yet on disk (no step waits for
- * that): the row says in which boot it was made, and after a boot that ended before `settled` was called the layer is dropped,
+ * The committed layers of a store. A layer is visible when its row is there; the row is written
+ * after the directory was renamed into place, so a row never names a directory that is not there.
+ * The files of a new layer are not yet on disk (no step waits for that): the row says in which boot
+ * it was made, and after a boot that ended before `settled` was called the layer is dropped,
  * because a power cut may have left holes in it.
  */
 export class LayerTable {
@@ -93,7 +97,10 @@ export class LayerTable {
     return { files: this.files(id), clamp: originalOf(id).clamp, trail: this.#trails.get(id) };
   }
 
-  /** Says of a layer made in this process that it holds many files copied, some of them links into `like`. */
+  /**
+   * Says of a layer made in this process that it holds many files copied, some of them links into
+   * `like`.
+   */
   copied(id: LayerId, like: LayerId | undefined): void {
     const trailOf = (layer: LayerId) => join(this.directory(layer), 'trail');
     this.#trails.set(id, { to: trailOf(id), from: like && trailOf(like) });
@@ -105,8 +112,8 @@ export class LayerTable {
   }
 
   /**
-   * Makes `directory` (holding `fs/`, in our scratch space) the layer `record.id`. When the layer is there already, which is
-   * success, `directory` is left to the caller.
+   * Makes `directory` (holding `fs/`, in our scratch space) the layer `record.id`. When the layer
+   * is there already, which is success, `directory` is left to the caller.
    */
   add(record: LayerRecord, directory: string): void {
     guarded(directory, () => {
@@ -164,8 +171,8 @@ export class LayerTable {
   }
 
   /**
-   * The directory of a layer is gone, whoever took it: the row goes, too, so that no step counts as made any more. Undefined while it is
-   * there.
+   * The directory of a layer is gone, whoever took it: the row goes, too, so that no step counts as
+   * made any more. Undefined while it is there.
    */
   lost(id: LayerId): KilnError | undefined {
     if (existsSync(this.files(id))) return undefined;
@@ -175,7 +182,10 @@ export class LayerTable {
     return missingLayer(id);
   }
 
-  /** Runs `body`, which reads the directories of `ids`; when it fails because one of them is gone, that is what is told. */
+  /**
+   * Runs `body`, which reads the directories of `ids`; when it fails because one of them is gone,
+   * that is what is told.
+   */
   async reading<T>(ids: readonly LayerId[], body: () => Promise<T>): Promise<T> {
     try {
       return await body();
@@ -198,7 +208,10 @@ export class LayerTable {
     return this.#mendAll() ? this.find(diffId) : undefined;
   }
 
-  /** Once, when something is missed: true when there were rows that could not be read, which have been made again or removed. */
+  /**
+   * Once, when something is missed: true when there were rows that could not be read, which have
+   * been made again or removed.
+   */
   #mendAll(): boolean {
     if (this.#looked) return false;
     this.#looked = true;
@@ -210,8 +223,9 @@ export class LayerTable {
   }
 
   /**
-   * The first of `ids` that is not there; if none, all of them stay while this process uses the store. 20 µs for each at first, then a
-   * look-up in a map while no other process writes to the store.
+   * The first of `ids` that is not there; if none, all of them stay while this process uses the
+   * store. 20 µs for each at first, then a look-up in a map while no other process writes to the
+   * store.
    */
   missing(ids: readonly LayerId[]): LayerId | undefined {
     const version = this.#store.db.version();
@@ -245,7 +259,10 @@ export class LayerTable {
     if (this.#ours.has(id)) this.#ours.set(id, { ...record, info });
   }
 
-  /** For when the row is lost: beside the layer is what its tars are, with its own times and with those that were cut. */
+  /**
+   * For when the row is lost: beside the layer is what its tars are, with its own times and with
+   * those that were cut.
+   */
   #keepBeside(id: LayerId, info: LayerInfo): void {
     const { clamp } = originalOf(id);
     const record = this.#beside(id);
@@ -292,7 +309,10 @@ export class LayerTable {
     });
   }
 
-  /** Has a layer that is not what it was count as gone; its files stay until the next collection, as something may be mounted of it. */
+  /**
+   * Has a layer that is not what it was count as gone; its files stay until the next collection, as
+   * something may be mounted of it.
+   */
   drop(id: LayerId): void {
     const { db } = this.#store;
     const { id: original } = originalOf(id);
@@ -347,9 +367,10 @@ export class LayerTable {
   }
 
   /**
-   * After a process died in its work: a layer directory without a row gets its row again, one without a readable `layer.json` is
-   * removed, and so is a row without a directory. A live process that has renamed a layer and not yet written its row is helped,
-   * not hurt: both write the same row. Answers what got its row again.
+   * After a process died in its work: a layer directory without a row gets its row again, one
+   * without a readable `layer.json` is removed, and so is a row without a directory. A live process
+   * that has renamed a layer and not yet written its row is helped, not hurt: both write the same
+   * row. Answers what got its row again.
    */
   #recover(): readonly LayerRecord[] {
     const { db } = this.#store;
@@ -384,7 +405,10 @@ export class LayerTable {
   }
 }
 
-/** A row as every reader of the table may take it. SQLite keeps what it is given, whatever the column is called. */
+/**
+ * A row as every reader of the table may take it. SQLite keeps what it is given, whatever the
+ * column is called.
+ */
 function isSound(row: Row): boolean {
   return (
     isLayerId(originalOf(row.id as LayerId).id) &&
@@ -407,7 +431,10 @@ export function unsoundRows({ db }: Pick<Store, 'db'>): string[] {
     .map(({ id }) => id);
 }
 
-/** Removes rows that cannot be read. Their layers are taken back, or removed, as those without a row. */
+/**
+ * Removes rows that cannot be read. Their layers are taken back, or removed, as those without a
+ * row.
+ */
 export function removeUnsound(store: Pick<Store, 'db'>): void {
   for (const id of unsoundRows(store)) {
     const original = originalOf(String(id) as LayerId).id;

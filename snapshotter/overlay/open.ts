@@ -12,7 +12,10 @@ import { OverlayPacker } from './packer.ts';
 import { pooledJobs } from './pooled-jobs.ts';
 import { OverlaySnapshotter } from './snapshotter.ts';
 
-/** The rooms over one store. Opening them reads a few rows; nothing is mounted and no worker started before it is needed. */
+/**
+ * The rooms over one store. Opening them reads a few rows; nothing is mounted and no worker started
+ * before it is needed.
+ */
 export interface Rooms {
   readonly store: Store;
   readonly content: ContentStore;
@@ -23,8 +26,9 @@ export interface Rooms {
 }
 
 /**
- * Opens every room of `store`. Dispose the snapshotter before the store is closed. `jobs`: `pooledJobs(pool)` for anything that is
- * more than a look; without it the work on bytes is done on this thread.
+ * Opens every room of `store`. Dispose the snapshotter before the store is closed. `jobs`:
+ * `pooledJobs(pool)` for anything that is more than a look; without it the work on bytes is done on
+ * this thread.
  */
 export function openRooms(store: Store, jobs: LayerJobs = inlineJobs()): Rooms {
   const content = openContent(store);

@@ -75,7 +75,8 @@ export class OverlayPacker implements LayerPacker {
       ? await this.#convert(record, source, writer.path, wanted, signal)
       : await this.#table.reading([record.id], () => this.#jobs.pack(this.#table.source(record.id), writer.path, wanted, signal));
     if (record.info && packed.info.diffId !== record.info.diffId) {
-      // Whatever has the layer below it has other files than it is recorded with: the next build makes it again.
+      // Whatever has the layer below it has other files than it is recorded with: the next build
+      // makes it again.
       if (!isUnpacked(record.id)) this.#table.drop(record.id);
       throw changed(record, packed);
     }
@@ -93,7 +94,10 @@ export class OverlayPacker implements LayerPacker {
     return form;
   }
 
-  /** From the blob in which it came. Where that is damaged it is removed, and the layer's own files are tried, which may give the same tar. */
+  /**
+   * From the blob in which it came. Where that is damaged it is removed, and the layer's own files
+   * are tried, which may give the same tar.
+   */
   async #convert(
     record: LayerRecord,
     source: BlobForm,
@@ -114,7 +118,10 @@ export class OverlayPacker implements LayerPacker {
   }
 }
 
-/** A layer whose directory does not give the tar it is known by: for one that came as a blob that is no damage. */
+/**
+ * A layer whose directory does not give the tar it is known by: for one that came as a blob that is
+ * no damage.
+ */
 function changed(record: LayerRecord, packed: PackedBlob): KilnError {
   if (isUnpacked(record.id)) {
     return new KilnError(

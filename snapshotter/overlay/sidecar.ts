@@ -3,7 +3,10 @@ import { isDigest } from '../../base/digest.ts';
 import type { BlobForm } from '../content.ts';
 import type { LayerId, LayerInfo } from '../snapshotter.ts';
 
-/** What is known of a committed layer: a row of the table, and `layer.json` beside the layer's files. */
+/**
+ * What is known of a committed layer: a row of the table, and `layer.json` beside the layer's
+ * files.
+ */
 export interface LayerRecord {
   readonly id: LayerId;
   /** Known from the start for an unpacked layer, after `describe` for one that a step made. */
@@ -14,7 +17,10 @@ export interface LayerRecord {
   readonly created: number;
   /** The boot in which the layer was made: see LayerTable. */
   readonly boot: string;
-  /** What the tars of a layer of a step are whose times are cut to a second, by that second. Only beside the layer. */
+  /**
+   * What the tars of a layer of a step are whose times are cut to a second, by that second. Only
+   * beside the layer.
+   */
   readonly clamped?: Readonly<Record<string, LayerInfo>> | undefined;
   /** What a layer that does not stand alone was unpacked above. Only beside the layer. */
   readonly below?: readonly LayerId[] | undefined;
@@ -57,14 +63,16 @@ function isIdList(value: unknown): boolean {
   return Array.isArray(value) && value.every((id) => typeof id === 'string' && isLayerId(id));
 }
 
-/** Layer ids come back from cache records and from disk, and become paths: this form and no other. */
+/**
+ * Layer ids come back from cache records and from disk, and become paths: this form and no other.
+ */
 export function isLayerId(text: string): text is LayerId {
   return /^[a-z0-9]{8,80}$/.test(text);
 }
 
 /**
- * A layer of a step with its times clamped to a second since 1970: the same directory under another id, with a tar of its own. Such an
- * id is the layer's, the letter t and the second.
+ * A layer of a step with its times clamped to a second since 1970: the same directory under another
+ * id, with a tar of its own. Such an id is the layer's, the letter t and the second.
  */
 export function clampedId(id: LayerId, second: number): LayerId {
   return isUnpacked(id) ? id : (`${originalOf(id).id}t${second}` as LayerId);
@@ -76,7 +84,10 @@ export function originalOf(id: LayerId): { readonly id: LayerId; readonly clamp?
   return match?.[1] ? { id: match[1] as LayerId, clamp: Number(match[2]) } : { id };
 }
 
-/** Whether the layer came as a blob: its id then has a letter and a sha256 (see snapshotter.ts); one of a step has 32 hex digits. */
+/**
+ * Whether the layer came as a blob: its id then has a letter and a sha256 (see snapshotter.ts); one
+ * of a step has 32 hex digits.
+ */
 export function isUnpacked(id: LayerId): boolean {
   return id.length > 64;
 }

@@ -24,7 +24,10 @@ import { writeBackLater } from './write-back.ts';
 /** Layers that are unpacked at once; an image may have a thousand. */
 const UNPACKING = 16;
 
-/** Snapshots over `store.layers`, as trees that `choose` knows how to make. Nothing is chosen, mounted or copied before it is needed. */
+/**
+ * Snapshots over `store.layers`, as trees that `choose` knows how to make. Nothing is chosen,
+ * mounted or copied before it is needed.
+ */
 export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   readonly #store: Store;
   readonly #content: ContentStore;
@@ -122,8 +125,9 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   /**
-   * Has the layers made so far written back to disk, so that they outlive a power cut, by a process of its own that nobody waits for: that
-   * takes as long as the disk does. A layer for which it has not happened is dropped, not trusted, after a reboot. False when there is none.
+   * Has the layers made so far written back to disk, so that they outlive a power cut, by a process
+   * of its own that nobody waits for: that takes as long as the disk does. A layer for which it has
+   * not happened is dropped, not trusted, after a reboot. False when there is none.
    */
   settleLater(): boolean {
     if (this.#table.unsettled().length === 0) return false;
@@ -169,7 +173,10 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     });
   }
 
-  /** When it fails because the blob is damaged on our own disk, the blob is removed, so that it is fetched again. */
+  /**
+   * When it fails because the blob is damaged on our own disk, the blob is removed, so that it is
+   * fetched again.
+   */
   async #unpackBlob({ blob }: ImageLayer, request: UnpackRequest, signal: AbortSignal): Promise<LayerInfo | undefined> {
     try {
       return await this.#jobs.unpack(request, signal);
@@ -183,7 +190,10 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     }
   }
 
-  /** One process at a time unpacks a layer, and this one no more at once than it has descriptors and threads for. */
+  /**
+   * One process at a time unpacks a layer, and this one no more at once than it has descriptors and
+   * threads for.
+   */
   #locked<V>(layer: ImageLayer, signal: AbortSignal, body: () => Promise<V>): Promise<V> {
     const lock = join(this.#store.tmp, 'locks', hexOf(layer.diffId));
     return this.#gate.through(() => withLockFile(lock, signal, body));
@@ -210,8 +220,9 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   /**
-   * Records that the blob holds the layer, so that an exporter names it by the very bytes it came in. Called for what was unpacked just now
-   * and for nothing else: what an image merely says of a blob is not proven. Compression and type are what the bytes are.
+   * Records that the blob holds the layer, so that an exporter names it by the very bytes it came
+   * in. Called for what was unpacked just now and for nothing else: what an image merely says of a
+   * blob is not proven. Compression and type are what the bytes are.
    */
   #remember({ diffId, blob, mediaType }: ImageLayer): BlobForm | undefined {
     const size = this.#content.size(blob);

@@ -10,10 +10,13 @@ import type { Folds } from './folds.ts';
 /**
  * # How a stack of layers becomes a tree
  *
- * All else of a snapshotter (names, records, unpacking, views that are shared) is the same whatever makes the trees:
+ * All else of a snapshotter (names, records, unpacking, views that are shared) is the same whatever
+ * makes the trees:
  *
- *     overlay   a mount by the kernel, at once and without a copy: wherever it can be had (`OverlayTrees`)
- *     copy      a directory of copies, compared with what it was when the step is over: everywhere else (../copying/trees.ts)
+ *     overlay   a mount by the kernel, at once and without a copy, wherever the kernel allows it
+ *               (`OverlayTrees`)
+ *     copy      a directory of copies, compared after the step with what it was before:
+ *               everywhere else (../copying/trees.ts)
  *
  * Both make the same layers of the same steps, byte for byte; ../copying/choose.ts decides which.
  */
@@ -23,7 +26,10 @@ export interface Trees {
   readonly marks: MarkForm;
   /** The tree of `lower` (directories of layers, bottom first) with room for changes. */
   open(place: ActivePlace, lower: readonly string[], writer: Writer): Promise<OpenTree>;
-  /** The tree of `lower` to be read, at the empty directory `root`. The directory is left empty by disposal or goes with it. `empty`: an empty directory. */
+  /**
+   * The tree of `lower` to be read, at the empty directory `root`. The directory is left empty by
+   * disposal or goes with it. `empty`: an empty directory.
+   */
   view(root: string, lower: readonly string[], empty: string): Promise<Disposable>;
 }
 
@@ -45,7 +51,10 @@ export interface OpenTree {
   readonly direct: string;
   /** As in ActiveSnapshot. */
   readonly isPlain: boolean;
-  /** Has all changes in `files`, and takes the tree away; `root` and `work` stay, for the caller to remove. */
+  /**
+   * Has all changes in `files`, and takes the tree away; `root` and `work` stay, for the caller to
+   * remove.
+   */
   gather(): Promise<void>;
   /** Takes the tree away; may be called again, and after `gather`. */
   close(): void;
@@ -89,10 +98,15 @@ export class OverlayTrees implements Trees {
   }
 }
 
-/** What the kernel says where it gives no overlay: for this file system, to this process, or at all. */
+/**
+ * What the kernel says where it gives no overlay: for this file system, to this process, or at all.
+ */
 const REFUSALS = new Set(['EINVAL', 'ENODEV', 'ENOSYS', 'EOPNOTSUPP', 'EPERM', 'EACCES', 'EBUSY']);
 
-/** Such a refusal was not foreseen: the store or the process is elsewhere than when the store was first opened. */
+/**
+ * Such a refusal was not foreseen: the store or the process is elsewhere than when the store was
+ * first opened.
+ */
 function mounted(path: string, mount: () => void): void {
   try {
     mount();

@@ -18,8 +18,9 @@ interface Shared {
 }
 
 /**
- * Mounts that nobody uses just now and that stay for who comes next: fifty times COPY --from of one stage mount it once. Taking a mount away
- * costs 0.7 ms, and half a dozen do no harm: the layers below are held by this process until its end anyhow.
+ * Mounts that nobody uses just now and that stay for who comes next: fifty times COPY --from of one
+ * stage mount it once. Taking a mount away costs 0.7 ms, and half a dozen do no harm: the layers
+ * below are held by this process until its end anyhow.
  */
 const IDLE = 6;
 

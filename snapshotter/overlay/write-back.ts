@@ -6,10 +6,16 @@ import { launch } from '../sys/launch.ts';
 /** Holds the time, in milliseconds since 1970, before which everything in the store is on disk. */
 const MARK = 'written-back';
 
-/** $1 is the store, $2 the time: the mark is made only when the file system has said that all is written, and the store is still one. */
+/**
+ * $1 is the store, $2 the time: the mark is made only when the file system has said that all is
+ * written, and the store is still one.
+ */
 const SCRIPT = 'cd / && sync -f "$1" && [ -f "$1/VERSION" ] && printf %s "$2" >"$1/$3.$$" && mv "$1/$3.$$" "$1/$3"';
 
-/** Starts writing the store's file system back to disk, and leaves a mark when that is done. Answers at once and is not waited for. */
+/**
+ * Starts writing the store's file system back to disk, and leaves a mark when that is done. Answers
+ * at once and is not waited for.
+ */
 export function writeBackLater(root: string): void {
   const nothing = openSync('/dev/null', 'r+');
   try {
@@ -20,7 +26,8 @@ export function writeBackLater(root: string): void {
       stdio: [nothing, nothing, nothing],
     });
   } catch {
-    // Without a shell or sync(1) the layers stay unsettled, which costs no more than the cache after a reboot.
+    // Without a shell or sync(1) the layers stay unsettled, which costs no more than the cache
+    // after a reboot.
   } finally {
     closeSync(nothing);
   }

@@ -24,7 +24,10 @@ import { guarded, storeError } from './errors.ts';
 import { blobHold } from './leases.ts';
 import type { Store } from './root.ts';
 
-/** A document (manifest, index, config) that is read whole may be this large; image-spec asks for 4 MiB, some are larger. */
+/**
+ * A document (manifest, index, config) that is read whole may be this large; image-spec asks for 4
+ * MiB, some are larger.
+ */
 const MAX_DOCUMENT = 64 << 20;
 /** How much of a blob is read at once on its way out. */
 const PIECE = 1 << 20;
@@ -136,7 +139,8 @@ class BlobDirectory implements ContentStore {
   }
 
   #file(digest: Digest): string {
-    // A digest is typed, but it once came from a manifest: test the form again where it becomes a path.
+    // A digest is typed, but it once came from a manifest: test the form again where it becomes a
+    // path.
     return join(this.#store.blobs, hexOf(asDigest(digest)));
   }
 }

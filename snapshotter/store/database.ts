@@ -3,16 +3,20 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import { errnoOf, KilnError, messageOf } from '../../base/errors.ts';
 import { damaged, diskFull, isFull, unwritable } from './errors.ts';
 
-/** How long a writer waits for another process's transaction, in milliseconds. Transactions here take well under one. */
+/**
+ * How long a writer waits for another process's transaction, in milliseconds. Transactions here
+ * take well under one.
+ */
 const BUSY_MS = 10_000;
 
 /** Primary SQLite result codes (sqlite.org/rescode.html). */
 const SQLITE = { error: 1, busy: 5, locked: 6, readonly: 8, ioerr: 10, corrupt: 11, full: 13, cantopen: 14, notadb: 26 } as const;
 
 /**
- * The store's SQLite file. Statements are prepared once per text. Failures come out as KilnErrors: a full disk, a store that may
- * not be written, a busy one, and damage. Damage may show in any statement, late too: when `healWith` was called, the file is then
- * begun anew, and the statement, or the whole transaction that it is part of, runs once more.
+ * The store's SQLite file. Statements are prepared once per text. Failures come out as KilnErrors:
+ * a full disk, a store that may not be written, a busy one, and damage. Damage may show in any
+ * statement, late too: when `healWith` was called, the file is then begun anew, and the statement,
+ * or the whole transaction that it is part of, runs once more.
  */
 export class Database {
   readonly path: string;
@@ -27,7 +31,9 @@ export class Database {
   #healing = false;
   readonly #damages = new WeakSet<object>();
 
-  /** Opens or creates `path`. Throws when it is not a database; see root.ts for what happens then. */
+  /**
+   * Opens or creates `path`. Throws when it is not a database; see root.ts for what happens then.
+   */
   constructor(path: string, create: boolean) {
     this.path = path;
     this.#db = this.#connect(create);
@@ -35,15 +41,19 @@ export class Database {
   }
 
   /**
-   * `heal` makes a sound file at `path`, calls `reopen`, and fills the tables. It is told of the damage, or of nothing when another
-   * process has put a new file there. `tables`: those that must be there once they were made.
+   * `heal` makes a sound file at `path`, calls `reopen`, and fills the tables. It is told of the
+   * damage, or of nothing when another process has put a new file there. `tables`: those that must
+   * be there once they were made.
    */
   healWith(heal: (damage: KilnError | undefined) => void, tables: ReadonlySet<string>): void {
     this.#heal = heal;
     this.#tables = tables;
   }
 
-  /** Leaves the file that is open for the one that is now at `path`, which is made when there is none. */
+  /**
+   * Leaves the file that is open for the one that is now at `path`, which is made when there is
+   * none.
+   */
   reopen(): void {
     this.close();
     this.#renewals++;
@@ -64,7 +74,8 @@ export class Database {
   #connect(create: boolean): DatabaseSync {
     this.#db = this.#translated(() => new DatabaseSync(this.path, { timeout: BUSY_MS }));
     try {
-      // WAL is a property of the file, so it is set once; asking again would cost a millisecond at each start.
+      // WAL is a property of the file, so it is set once; asking again would cost a millisecond at
+      // each start.
       if (create) {
         // Counts only while the file is empty; see vacuum.ts.
         this.exec('PRAGMA auto_vacuum=INCREMENTAL');
@@ -78,7 +89,10 @@ export class Database {
     }
   }
 
-  /** SQLite does not wait for the lock that this takes: two processes that make the same store at once take turns. */
+  /**
+   * SQLite does not wait for the lock that this takes: two processes that make the same store at
+   * once take turns.
+   */
   #useWal(): void {
     const deadline = Date.now() + BUSY_MS;
     for (;;) {
@@ -110,7 +124,10 @@ export class Database {
     return Number(this.#guard(() => this.#prepare(sql).run(...values)).changes);
   }
 
-  /** Runs `body` in one transaction, which takes the write lock at once; a nested call joins the outer one. */
+  /**
+   * Runs `body` in one transaction, which takes the write lock at once; a nested call joins the
+   * outer one.
+   */
   transaction<T>(body: () => T): T {
     if (this.#depth > 0) return body();
     this.#stayInPlace();
@@ -147,7 +164,10 @@ export class Database {
     }
   }
 
-  /** Changes when another connection has written since the last call, or when the file was begun anew. */
+  /**
+   * Changes when another connection has written since the last call, or when the file was begun
+   * anew.
+   */
   version(): string {
     return `${this.#renewals} ${this.pragma('data_version')}`;
   }
@@ -162,7 +182,8 @@ export class Database {
     try {
       if (this.#db.isOpen) this.#db.close();
     } catch (error) {
-      // The last one to close writes back the log, and may find that the file is damaged: the next open finds it, too.
+      // The last one to close writes back the log, and may find that the file is damaged: the next
+      // open finds it, too.
       if (!this.#damages.has(Object(this.#translate(error)))) throw error;
     }
   }
@@ -208,7 +229,10 @@ export class Database {
     }
   }
 
-  /** Another process may have found damage and begun the file anew: rows that we put into the old one would be lost. */
+  /**
+   * Another process may have found damage and begun the file anew: rows that we put into the old
+   * one would be lost.
+   */
   #stayInPlace(): void {
     if (this.#heal && !this.#healing && this.#depth === 0 && !this.isInPlace) this.#healNow(undefined);
   }
@@ -240,7 +264,10 @@ export class Database {
     }
   }
 
-  /** A file that is sound for SQLite and is not as it was left: one of 0 bytes, or that of another program. */
+  /**
+   * A file that is sound for SQLite and is not as it was left: one of 0 bytes, or that of another
+   * program.
+   */
   #lacksTable(message: string): boolean {
     const name = /^no such table: (?:main\.)?(\w+)$/.exec(message)?.[1];
     return name === undefined ? /^(table|index) \w+ already exists/.test(message) : this.#tables.has(name);
@@ -273,7 +300,10 @@ function inodeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.ino ?? 0;
 }
 
-/** The file whose presence makes the next open rebuild the database: an earlier Kiln leaves it when it finds damage. */
+/**
+ * The file whose presence makes the next open rebuild the database: an earlier Kiln leaves it when
+ * it finds damage.
+ */
 export function damageMarker(database: string): string {
   return `${database}.damaged`;
 }

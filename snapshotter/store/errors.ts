@@ -4,8 +4,9 @@ import { errnoOf, KilnError, messageOf } from '../../base/errors.ts';
 import { osError } from '../../base/oserror.ts';
 
 /**
- * The error a user should see for `error`, which was met while writing at `path`: a full disk, a disk quota and a store that may
- * not be written have codes of their own; anything else comes back as it was.
+ * The error a user should see for `error`, which was met while writing at `path`: a full disk, a
+ * disk quota and a store that may not be written have codes of their own; anything else comes back
+ * as it was.
  */
 export function storeError(error: unknown, path: string): unknown {
   switch (errnoOf(error)) {

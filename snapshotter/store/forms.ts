@@ -20,7 +20,9 @@ export interface FormRow {
   readonly variant: string;
 }
 
-/** The forms of layers whose blobs are in `content`. A form whose blob has gone comes back with it. */
+/**
+ * The forms of layers whose blobs are in `content`. A form whose blob has gone comes back with it.
+ */
 export function openBlobForms(store: Store, content: ContentStore): BlobForms {
   store.migrate('forms', TABLES);
   const { db } = store;
@@ -29,7 +31,8 @@ export function openBlobForms(store: Store, content: ContentStore): BlobForms {
     if (isSoundForm(row)) {
       const size = content.size(asDigest(row.digest));
       if (size === row.size) return fromRow(row);
-      // That these bytes are the layer's was proven, and is true when they come back: a damaged blob is removed, and pulled again.
+      // That these bytes are the layer's was proven, and is true when they come back: a damaged
+      // blob is removed, and pulled again.
       if (size === undefined) return undefined;
     }
     db.run('DELETE FROM forms WHERE diff_id = ? AND digest = ?', row.diff_id, row.digest);
@@ -80,7 +83,9 @@ export function isSoundForm({ diff_id, digest, size, media_type, compression, va
   );
 }
 
-/** The compression that a layer's media type tells, or undefined for one that is no layer we know. */
+/**
+ * The compression that a layer's media type tells, or undefined for one that is no layer we know.
+ */
 export function knownCompression(mediaType: string): Compression | undefined {
   switch (mediaType) {
     case MEDIA.ociLayer:

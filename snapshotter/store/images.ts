@@ -21,8 +21,8 @@ interface Row {
 }
 
 /**
- * The names of images. The table is mirrored in `images.json`, because names, unlike layers and blobs, cannot be found again on
- * disk when the database is lost.
+ * The names of images. The table is mirrored in `images.json`, because names, unlike layers and
+ * blobs, cannot be found again on disk when the database is lost.
  */
 export function openImages(store: Store): MirroredImages {
   store.migrate('images', TABLES);
@@ -75,7 +75,8 @@ class ImageTable implements MirroredImages {
   }
 
   put(image: StoredImage): void {
-    // A build that found everything cached writes nothing: its transaction, the mirror and their syncs take longer than the rest of its export.
+    // A build that found everything cached writes nothing: its transaction, the mirror and their
+    // syncs take longer than the rest of its export.
     const before = this.get(image.name);
     if (before && isSame(before, image)) return;
     this.#store.db.transaction(() => {

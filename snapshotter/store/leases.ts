@@ -9,11 +9,13 @@ import { isAlive, thisOwner } from './owner.ts';
 /**
  * # Leases: what nobody may take away
  *
- * A process writes the name of a layer or blob into its lease file *before* it looks whether the thing is there. A collector puts up the
- * *gate* before it reads the leases, and decides within one write transaction. So of a user and a collector at the same time, one sees
- * the other: either the gate was not up yet, then the collector reads a lease with the name in it; or it was, then the user looks inside
- * a transaction of its own, which is before the decision (the collector reads the lease after) or after it (the thing counts as gone).
- * A file goes with its owner: that of a dead process means nothing (owner.ts). See docs/decisions/008.
+ * A process writes the name of a layer or blob into its lease file *before* it looks whether the
+ * thing is there. A collector puts up the *gate* before it reads the leases, and decides within one
+ * write transaction. So of a user and a collector at the same time, one sees the other: either the
+ * gate was not up yet, then the collector reads a lease with the name in it; or it was, then the
+ * user looks inside a transaction of its own, which is before the decision (the collector reads the
+ * lease after) or after it (the thing counts as gone). A file goes with its owner: that of a dead
+ * process means nothing (owner.ts). See docs/decisions/008.
  *
  *     leases/OWNER-N     a line for each name: `l` and a layer's id, `b` and a blob's 64 hex digits
  *     leases/gate        there while a collection decides
@@ -35,7 +37,10 @@ export function condemnedNames(db: Database): string[] {
 /** Two stores opened in one process have a lease each. */
 let counter = 0;
 
-/** What this process uses. The file is made with the first name; a name costs some 5 µs, and nothing when it is held already. */
+/**
+ * What this process uses. The file is made with the first name; a name costs some 5 µs, and nothing
+ * when it is held already.
+ */
 export class Lease {
   readonly #directory: string;
   readonly #db: Database;
@@ -49,8 +54,9 @@ export class Lease {
   }
 
   /**
-   * Runs `body`, which looks for the things called `names` or puts them there; what it finds stays while the lease is open. `restore`: a
-   * thing that is condemned is as good as any, and is kept; `look`: it is gone. `body` may run inside a transaction.
+   * Runs `body`, which looks for the things called `names` or puts them there; what it finds stays
+   * while the lease is open. `restore`: a thing that is condemned is as good as any, and is kept;
+   * `look`: it is gone. `body` may run inside a transaction.
    */
   claim<T>(names: readonly string[], purpose: 'look' | 'restore', body: () => T): T {
     const fresh = names.filter((name) => !this.#held.has(name));
@@ -93,8 +99,8 @@ export class Lease {
 }
 
 /**
- * Puts up the gate until disposed. One collector at a time: the caller holds the collector's lock. One that was left behind by a killed
- * collector makes look-ups a little dearer, no more.
+ * Puts up the gate until disposed. One collector at a time: the caller holds the collector's lock.
+ * One that was left behind by a killed collector makes look-ups a little dearer, no more.
  */
 export function raiseGate(root: string): Disposable {
   const gate = join(root, 'leases', GATE);

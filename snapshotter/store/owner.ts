@@ -2,14 +2,16 @@ import { readFileSync, readlinkSync, statSync } from 'node:fs';
 import { errnoOf } from '../../base/errors.ts';
 
 /**
- * Who owns a temporary directory: one process of one boot. The start time tells a process from a later one with the same pid,
- * and the pid namespace says whether the pid means anything to us.
+ * Who owns a temporary directory: one process of one boot. The start time tells a process from a
+ * later one with the same pid, and the pid namespace says whether the pid means anything to us.
  *
  *     <boot id, 32 hex>-<pid namespace>-<pid>-<start time in clock ticks since boot>
  */
 export type ScratchOwner = string;
 
-/** After this long an owner we cannot look at (another container on the same store) counts as dead. */
+/**
+ * After this long an owner we cannot look at (another container on the same store) counts as dead.
+ */
 const FOREIGN_AGE_MS = 7 * 24 * 3600 * 1000;
 
 let self: { boot: string; namespace: string; owner: ScratchOwner } | undefined;
@@ -24,8 +26,8 @@ export function thisOwner(): ScratchOwner {
 }
 
 /**
- * Whether the process that made `directory`, which is called `name`, is still there. A name that is no owner's is reported alive,
- * because nobody but its maker knows what it is for.
+ * Whether the process that made `directory`, which is called `name`, is still there. A name that is
+ * no owner's is reported alive, because nobody but its maker knows what it is for.
  */
 export function isAlive(name: string, directory: string): boolean {
   const match = /^([0-9a-f]{32})-(\d+)-(\d+)-(\d+)$/.exec(name);
@@ -44,7 +46,10 @@ function identity(): { boot: string; namespace: string; owner: ScratchOwner } {
   return self;
 }
 
-/** Field 22 of /proc/PID/stat (proc(5)), counted after the command name, which may hold spaces and parentheses. */
+/**
+ * Field 22 of /proc/PID/stat (proc(5)), counted after the command name, which may hold spaces and
+ * parentheses.
+ */
 function startTime(pid: string): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');

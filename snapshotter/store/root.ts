@@ -9,7 +9,10 @@ import { CONDEMNED_TABLES, Lease } from './leases.ts';
 import { thisOwner } from './owner.ts';
 import { leftovers, Scratch, type ScratchDir, sweep } from './scratch.ts';
 
-/** The format this code reads and writes. It goes up when an older Kiln could misread the directory, not for a new table. */
+/**
+ * The format this code reads and writes. It goes up when an older Kiln could misread the directory,
+ * not for a new table.
+ */
 const FORMAT = 1;
 
 const DATABASE = 'kiln.db';
@@ -20,12 +23,15 @@ const DATABASE = 'kiln.db';
  *     VERSION          the format's number
  *     kiln.db          SQLite (WAL): the tables of every room
  *     blobs/sha256/    blobs by digest (content.ts)
- *     layers/ID/       committed layers: fs/, layer.json (../overlay/), and trail of some (../layer/trail.ts)
- *     tmp/OWNER/       what a live process is working on; a dead owner's is removed at the next open
+ *     layers/ID/       committed layers: fs/, layer.json (../overlay/), and for some
+ *                      a trail (../layer/trail.ts)
+ *     tmp/OWNER/       what a live process works on; that of a dead owner is removed when
+ *                      a store is opened next
  *     logs/            one file for each build
  *     leases/          what each live process uses (leases.ts)
  *
- * Truth is what lies in blobs/ and layers/, which becomes visible only by rename. The database can be rebuilt from it.
+ * Truth is what lies in blobs/ and layers/, which becomes visible only by rename. The database can
+ * be rebuilt from it.
  */
 export interface Store extends Disposable {
   /** Absolute. */
@@ -37,22 +43,30 @@ export interface Store extends Disposable {
   readonly db: Database;
   /** What this process uses, so that no other takes it away. */
   readonly lease: Lease;
-  /** Sentences for the user about what had to be mended, in opening and later, until somebody listens. */
+  /**
+   * Sentences for the user about what had to be mended, in opening and later, until somebody
+   * listens.
+   */
   readonly warnings: readonly string[];
   /** Tells the user, each sentence once. Needs no `this`. */
   readonly warn: (sentence: string) => void;
   /** Hands over the warnings so far, and each later one as it comes. */
   onWarning(listener: (sentence: string) => void): void;
-  /** Settles when the leftovers of dead processes, if there were any, are gone. Nothing has to wait for it. */
+  /**
+   * Settles when the leftovers of dead processes, if there were any, are gone. Nothing has to wait
+   * for it.
+   */
   readonly swept: Promise<void>;
   /**
-   * Brings the tables of one room up to date: `statements` is the room's whole history, append-only; those not yet applied are
-   * applied in one transaction. Throws KILN_STORE_NEWER when the store knows more of them.
+   * Brings the tables of one room up to date: `statements` is the room's whole history,
+   * append-only; those not yet applied are applied in one transaction. Throws KILN_STORE_NEWER when
+   * the store knows more of them.
    */
   migrate(room: string, statements: readonly string[]): void;
   /**
-   * Compares what a room has on disk with its table, by `recover`: now, when a process died in the middle of its work or the index was
-   * made anew and this room has not done it yet, and again whenever the index is made anew while it is open.
+   * Compares what a room has on disk with its table, by `recover`: now, when a process died in the
+   * middle of its work or the index was made anew and this room has not done it yet, and again
+   * whenever the index is made anew while it is open.
    */
   recovering(room: string, recover: () => void): void;
   /** Has every room that is open compare its directory with its table once more. */
@@ -67,8 +81,9 @@ export interface Store extends Disposable {
 }
 
 /**
- * Opens the store at the absolute `path`, creating it when the directory is absent or empty. About 2 ms for an existing one.
- * Throws KILN_STORE_NEWER, KILN_STORE_NOT_A_STORE, KILN_STORE_UNWRITABLE or KILN_DISK_FULL.
+ * Opens the store at the absolute `path`, creating it when the directory is absent or empty. About
+ * 2 ms for an existing one. Throws KILN_STORE_NEWER, KILN_STORE_NOT_A_STORE, KILN_STORE_UNWRITABLE
+ * or KILN_DISK_FULL.
  */
 export function openStore(path: string): Store {
   const lost = lostVersion(path);
@@ -103,7 +118,10 @@ class OpenStore implements Store {
   #rooms = new Map<string, number>();
   /** Tables of rooms that are open. */
   readonly #known = new Set(['rooms', 'recovery']);
-  /** Tables and indices that there are, by their names. Read once: whatever is missing was missing before. */
+  /**
+   * Tables and indices that there are, by their names. Read once: whatever is missing was missing
+   * before.
+   */
   #objects = new Set<string>();
   #recovery: { generation: number; done: Map<string, number> } = { generation: 0, done: new Map() };
 
@@ -118,7 +136,8 @@ class OpenStore implements Store {
     this.#scratch = new Scratch(this.tmp);
     const dead = leftovers(this.tmp);
     db.healWith((damage) => this.#heal(damage), this.#known);
-    // Written before anything is swept: if we die too, the rooms still learn that there is something to look at.
+    // Written before anything is swept: if we die too, the rooms still learn that there is
+    // something to look at.
     if (dead.length > 0 || warning !== undefined) countRecovery(db);
     this.#readRooms();
     this.swept = dead.length > 0 ? sweep(dead) : Promise.resolve();
@@ -232,7 +251,10 @@ function countRecovery(db: Database): void {
   db.run('UPDATE recovery SET generation = generation + 1 WHERE room = ?', '');
 }
 
-/** The row of the room '' counts the events that rooms have to recover from; a room's own row says up to which it has. */
+/**
+ * The row of the room '' counts the events that rooms have to recover from; a room's own row says
+ * up to which it has.
+ */
 function readRecovery(db: Database): { generation: number; done: Map<string, number> } {
   const done = new Map(
     db
@@ -249,7 +271,9 @@ function isStore(root: string): boolean {
   return version !== undefined;
 }
 
-/** Two processes may do this at once. VERSION comes last: a directory that has it has everything. */
+/**
+ * Two processes may do this at once. VERSION comes last: a directory that has it has everything.
+ */
 function createStore(root: string): { db: Database; warning: undefined } {
   refuseForeign(root);
   guarded(root, () => {
@@ -270,8 +294,9 @@ function writeVersion(root: string): void {
 }
 
 /**
- * What befell the VERSION file of a directory that is a store by all else, such as a power cut that left it empty. A number in it is
- * believed. A store that another process is just making has only what it begins with.
+ * What befell the VERSION file of a directory that is a store by all else, such as a power cut that
+ * left it empty. A number in it is believed. A store that another process is just making has only
+ * what it begins with.
  */
 function lostVersion(root: string): string | undefined {
   let text: string | undefined;
@@ -311,7 +336,10 @@ function unusable(root: string, error: unknown): unknown {
   return osError(error, { code: 'KILN_STORE_UNWRITABLE', what: 'the store cannot be opened', path: root });
 }
 
-/** What a store may hold before its VERSION is there (another process is just making it), and what a fresh file system holds. */
+/**
+ * What a store may hold before its VERSION is there (another process is just making it), and what a
+ * fresh file system holds.
+ */
 const HARMLESS = /^(VERSION\..*|blobs|layers|tmp|logs|leases|kiln\.db.*|lost\+found)$/;
 
 function refuseForeign(root: string): void {
@@ -327,8 +355,9 @@ function refuseForeign(root: string): void {
 }
 
 /**
- * Opens the database; one that is damaged or gone is begun anew, for the rooms to fill from what is on disk. Nothing is lost that
- * the disk does not tell again, except cache records: the steps they stand for run once more.
+ * Opens the database; one that is damaged or gone is begun anew, for the rooms to fill from what is
+ * on disk. Nothing is lost that the disk does not tell again, except cache records: the steps they
+ * stand for run once more.
  */
 function openDatabase(root: string): { db: Database; warning: string | undefined } {
   const gone = guarded(root, () => makeDirectories(root));
@@ -358,8 +387,8 @@ function rebuilt(what: string, aside?: string): string {
 const PAGE = 4096;
 
 /**
- * True for a file that lost a part of its last page, which SQLite reads as zeros, and for what is not a file at all. A write-back that was
- * cut short can be finished: no damage.
+ * True for a file that lost a part of its last page, which SQLite reads as zeros, and for what is
+ * not a file at all. A write-back that was cut short can be finished: no damage.
  */
 function isCut(path: string): boolean {
   const stat = statSync(path, { throwIfNoEntry: false });
@@ -389,7 +418,10 @@ function createTables(db: Database): void {
   });
 }
 
-/** Moves a damaged index out of the way, its log first, so that the log is never taken for that of a new file. Answers where to. */
+/**
+ * Moves a damaged index out of the way, its log first, so that the log is never taken for that of a
+ * new file. Answers where to.
+ */
 function setAside(path: string): string {
   const aside = `${path}.damaged-${Date.now().toString(36)}`;
   for (const suffix of ['-wal', '-shm', '']) {

@@ -5,8 +5,8 @@ import { guarded } from './errors.ts';
 import { isAlive, thisOwner } from './owner.ts';
 
 /**
- * A directory of our own below `tmp/`, removed with everything in it on disposal; harmless when it is gone already. What cannot be removed
- * is left to the sweep of a later start.
+ * A directory of our own below `tmp/`, removed with everything in it on disposal; harmless when it
+ * is gone already. What cannot be removed is left to the sweep of a later start.
  */
 export interface ScratchDir extends Disposable {
   readonly path: string;
@@ -22,7 +22,10 @@ export class Scratch {
     this.#directory = join(tmp, thisOwner());
   }
 
-  /** A path that nothing has yet, in a directory that exists. The caller makes a file there and removes or renames it. */
+  /**
+   * A path that nothing has yet, in a directory that exists. The caller makes a file there and
+   * removes or renames it.
+   */
   path(label: string): string {
     if (!this.#made) {
       guarded(this.#directory, () => mkdirSync(this.#directory, { recursive: true, mode: 0o700 }));
@@ -46,7 +49,10 @@ export class Scratch {
   }
 }
 
-/** Counts for the whole process, because two stores opened on one directory share the owner's directory. */
+/**
+ * Counts for the whole process, because two stores opened on one directory share the owner's
+ * directory.
+ */
 let counter = 0;
 
 /** The directories below `tmp` whose owners are dead. One readdir when there are none. */
@@ -57,8 +63,8 @@ export function leftovers(tmp: string): string[] {
 }
 
 /**
- * Removes `directories` in the background. Another process may be doing the same; what cannot be removed now (files of a user
- * namespace) stays for the next start.
+ * Removes `directories` in the background. Another process may be doing the same; what cannot be
+ * removed now (files of a user namespace) stays for the next start.
  */
 export async function sweep(directories: readonly string[]): Promise<void> {
   for (const directory of directories) await removeTreeSoon(directory);

@@ -10,9 +10,10 @@ export interface Usage {
 }
 
 /**
- * Bytes on disk below `path`, itself included: allocated blocks, a file with several names once, as du(1) counts. `seen` carries inodes
- * over several calls. Only names and metadata are read and no link is followed; 100,000 files take about half a second. What cannot be
- * looked at counts as nothing: one tree must not keep the size of all others from being told.
+ * Bytes on disk below `path`, itself included: allocated blocks, a file with several names once, as
+ * du(1) counts. `seen` carries inodes over several calls. Only names and metadata are read and no
+ * link is followed; 100,000 files take about half a second. What cannot be looked at counts as
+ * nothing: one tree must not keep the size of all others from being told.
  */
 export function diskUsage(path: string, seen: Set<string> = new Set()): Usage {
   const names = new Map<string, number>();

@@ -8,7 +8,10 @@ const STEP = 256;
 const PAUSE_MS = 10;
 /** A file with fewer free pages is left as it is: they will be needed again. */
 const WORTH = 64;
-/** Of a file that cannot be shrunk step by step, this much may be written anew at once, in pages: others wait for that. */
+/**
+ * Of a file that cannot be shrunk step by step, this much may be written anew at once, in pages:
+ * others wait for that.
+ */
 const AT_ONCE = 4096;
 
 const INCREMENTAL = 2;
@@ -22,9 +25,9 @@ interface Pages {
 }
 
 /**
- * Gives the free pages of the index back to the disk when they are more than half of it: after a collection. Nobody has to be
- * kept out, since it is done in small transactions; a file of before there was `auto_vacuum` in it is written anew when it is small.
- * Answers how many pages went.
+ * Gives the free pages of the index back to the disk when they are more than half of it: after a
+ * collection. Nobody has to be kept out, since it is done in small transactions; a file of before
+ * there was `auto_vacuum` in it is written anew when it is small. Answers how many pages went.
  */
 export async function giveBackPages(db: Database, signal: AbortSignal): Promise<number> {
   const { all, free } = pagesOf(db);

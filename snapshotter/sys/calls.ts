@@ -4,8 +4,9 @@ import { bind, check, ERRNO, lastErrno, SysError } from './native.ts';
 import { mappedIds } from './usernamespace.ts';
 
 /**
- * File system calls relative to directory descriptors. Each throws a SysError. A `path` is text as `decodeName` makes it; none of
- * these resolves inside a root by itself (except `openat2` when told): for trees that are not ours use rooted.ts.
+ * File system calls relative to directory descriptors. Each throws a SysError. A `path` is text as
+ * `decodeName` makes it; none of these resolves inside a root by itself (except `openat2` when
+ * told): for trees that are not ours use rooted.ts.
  */
 
 const c = {
@@ -35,14 +36,20 @@ export function openat(dir: number, path: string, flags: number, mode = 0): numb
   return check(c.openat(dir, cName(path), flags | O.CLOEXEC, mode), 'openat', path);
 }
 
-/** As `openat`, but a negative errno instead of an exception: for callers that expect ENOENT or EEXIST often. */
+/**
+ * As `openat`, but a negative errno instead of an exception: for callers that expect ENOENT or
+ * EEXIST often.
+ */
 export function tryOpenat(dir: number, path: string, flags: number, mode = 0): number {
   const fd = c.openat(dir, cName(path), flags | O.CLOEXEC, mode);
   return fd < 0 ? -lastErrno() : fd;
 }
 
 const how = Buffer.alloc(24);
-/** openat2 answers EAGAIN when a rename raced with a `..`; so often in a row means that someone does it on purpose. */
+/**
+ * openat2 answers EAGAIN when a rename raced with a `..`; so often in a row means that someone does
+ * it on purpose.
+ */
 const RETRIES = 4096;
 
 /** openat2(2); a negative errno instead of an exception. */
@@ -89,7 +96,10 @@ export function makedev(major: number, minor: number): bigint {
   return ((a & 0xfffff000n) << 32n) | ((a & 0xfffn) << 8n) | ((b & 0xffffff00n) << 12n) | (b & 0xffn);
 }
 
-/** With AT.EMPTY_PATH and an empty `from`, links the file that `fromDir` is open on. Never follows a final symlink. */
+/**
+ * With AT.EMPTY_PATH and an empty `from`, links the file that `fromDir` is open on. Never follows a
+ * final symlink.
+ */
 export function linkat(fromDir: number, from: string, toDir: number, to: string, flags = 0): void {
   check(c.linkat(fromDir, cName(from), toDir, cName(to), flags), 'linkat', to);
 }
@@ -127,7 +137,10 @@ function owned(result: number, syscall: string, path?: string): void {
   check(result, syscall, path);
 }
 
-/** Follows a final symlink (Linux has no mode of a symlink): only for names known to be something else. */
+/**
+ * Follows a final symlink (Linux has no mode of a symlink): only for names known to be something
+ * else.
+ */
 export function fchmodat(dir: number, path: string, mode: number): void {
   check(c.fchmodat(dir, cName(path), mode, 0), 'fchmodat', path);
 }
@@ -181,7 +194,10 @@ export function futimens(fd: number, atime: Timespec, mtime: Timespec): void {
 
 const linkBuffer = Buffer.alloc(4096);
 
-/** The target of a symlink, as bytes. An empty `path` reads the symlink that `dir` is open on (O_PATH). */
+/**
+ * The target of a symlink, as bytes. An empty `path` reads the symlink that `dir` is open on
+ * (O_PATH).
+ */
 export function readlinkat(dir: number, path: string): Buffer {
   const length = check(c.readlinkat(dir, cName(path), linkBuffer, linkBuffer.length), 'readlinkat', path);
   return Buffer.from(linkBuffer.subarray(0, length));
@@ -205,7 +221,10 @@ export interface Stat {
 
 const stx = Buffer.alloc(256);
 
-/** statx(2). By default a final symlink is not followed. An empty `path` with AT.EMPTY_PATH means `dir` itself. */
+/**
+ * statx(2). By default a final symlink is not followed. An empty `path` with AT.EMPTY_PATH means
+ * `dir` itself.
+ */
 export function stat(dir: number, path: string, flags: number = AT.SYMLINK_NOFOLLOW): Stat {
   const found = tryStat(dir, path, flags);
   if (typeof found === 'number') throw new SysError('statx', found, path);
@@ -231,7 +250,10 @@ export function tryStat(dir: number, path: string, flags: number = AT.SYMLINK_NO
   };
 }
 
-/** When an entry was made, as text; empty where the file system does not know. Tells a directory from another that got its inode number. */
+/**
+ * When an entry was made, as text; empty where the file system does not know. Tells a directory
+ * from another that got its inode number.
+ */
 export function birthOf(dir: number, name: string): string {
   if (c.statx(SYS.statx, dir, cName(name), AT.SYMLINK_NOFOLLOW, STATX_BTIME, stx) < 0) return '';
   return (stx.readUInt32LE(0) & STATX_BTIME) === 0 ? '' : `${getInt64(80)}.${stx.readUInt32LE(88)}`;
@@ -252,7 +274,10 @@ function getInt64(at: number): number {
   return stx.readInt32LE(at + 4) * 2 ** 32 + stx.readUInt32LE(at);
 }
 
-/** Copies up to `length` bytes from one file's position to the other's, in the kernel; returns how many (0 at the end). */
+/**
+ * Copies up to `length` bytes from one file's position to the other's, in the kernel; returns how
+ * many (0 at the end).
+ */
 export function copyFileRange(from: number, to: number, length: number): number {
   return check(c.copyFileRange(SYS.copy_file_range, from, null, to, null, length, 0), 'copy_file_range');
 }
@@ -272,7 +297,10 @@ const SET_FLAGS = 0x40086602n;
 const APPEND_ONLY = 0x20;
 const IMMUTABLE = 0x10;
 
-/** Takes "immutable" and "append only" (chattr(1)) off an open file. False when it has neither, or when we may not. */
+/**
+ * Takes "immutable" and "append only" (chattr(1)) off an open file. False when it has neither, or
+ * when we may not.
+ */
 export function clearMarks(fd: number): boolean {
   const flags = Buffer.alloc(8);
   if (c.ioctl(fd, GET_FLAGS, flags) < 0) return false;

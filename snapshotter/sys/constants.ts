@@ -1,6 +1,9 @@
 import { constants } from 'node:fs';
 
-/** Open flags. Those that differ between architectures come from Node; the rest are the same on x86_64 and arm64. */
+/**
+ * Open flags. Those that differ between architectures come from Node; the rest are the same on
+ * x86_64 and arm64.
+ */
 export const O = {
   RDONLY: constants.O_RDONLY,
   WRONLY: constants.O_WRONLY,

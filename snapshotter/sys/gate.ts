@@ -20,10 +20,16 @@ export class Gate {
   }
 }
 
-/** koffi refuses more than 64 calls in flight from one thread ("Too many asynchronous calls"); the pool of libuv has four threads. */
+/**
+ * koffi refuses more than 64 calls in flight from one thread ("Too many asynchronous calls"); the
+ * pool of libuv has four threads.
+ */
 const calls = new Gate(32);
 
-/** Makes a native call on a thread of the libuv pool. The one door for all such calls: `start` begins it and is told of its end. */
+/**
+ * Makes a native call on a thread of the libuv pool. The one door for all such calls: `start`
+ * begins it and is told of its end.
+ */
 export function inFlight<R>(start: (done: (error: Error | null, result: R) => void) => void): Promise<R> {
   return calls.through(
     () =>

@@ -7,9 +7,10 @@ export interface Koffi<Bound> {
 }
 
 /**
- * koffi's native part, which is all that it has to offer, from the package for this platform. koffi itself looks for that in several places, and
- * into the header of Node's own file to see for which libc it was made: 14 ms instead of 2 (2-core VM, 2026-11), in every thread. It
- * does that here only where the package for glibc cannot be loaded.
+ * koffi's native part, which is all that it has to offer, from the package for this platform. koffi
+ * itself looks for that in several places, and into the header of Node's own file to see for which
+ * libc it was made: 14 ms instead of 2 (2-core VM, 2026-11), in every thread. It does that here
+ * only where the package for glibc cannot be loaded.
  */
 export function loadKoffi<Bound>(): Koffi<Bound> {
   const load = createRequire(import.meta.url);

@@ -8,7 +8,10 @@ const UNLOCK = 8;
 const flock = bind('int flock(int, int)');
 const flockAsync = bindAsync('flock', 'int flock(int, int)');
 
-/** Takes an advisory lock on the open file `fd` at once; false when another open file holds it. Closing `fd` frees it. */
+/**
+ * Takes an advisory lock on the open file `fd` at once; false when another open file holds it.
+ * Closing `fd` frees it.
+ */
 export function tryLock(fd: number, mode: 'shared' | 'exclusive'): boolean {
   if (flock(fd, (mode === 'shared' ? SHARED : EXCLUSIVE) | NONBLOCK) === 0) return true;
   const errno = lastErrno();
@@ -17,8 +20,9 @@ export function tryLock(fd: number, mode: 'shared' | 'exclusive'): boolean {
 }
 
 /**
- * As `tryLock`, waiting without polling for as long as it takes. The wait occupies one thread of the libuv pool (there are four
- * unless UV_THREADPOOL_SIZE says otherwise), so only wait for what another *process* holds.
+ * As `tryLock`, waiting without polling for as long as it takes. The wait occupies one thread of
+ * the libuv pool (there are four unless UV_THREADPOOL_SIZE says otherwise), so only wait for what
+ * another *process* holds.
  */
 export async function lock(fd: number, mode: 'shared' | 'exclusive'): Promise<void> {
   if (tryLock(fd, mode)) return;

@@ -40,7 +40,10 @@ export function mount(
   check(c.mount(text(source), cName(target), text(type), flags, text(data)), 'mount', target);
 }
 
-/** Takes a mount away at once, even while it is in use; what still has files open there keeps them. Follows no symlink. */
+/**
+ * Takes a mount away at once, even while it is in use; what still has files open there keeps them.
+ * Follows no symlink.
+ */
 export function unmount(target: string, flags: number = MNT_DETACH): void {
   check(c.umount2(cName(target), flags | UMOUNT_NOFOLLOW), 'umount2', target);
 }
@@ -48,7 +51,10 @@ export function unmount(target: string, flags: number = MNT_DETACH): void {
 /** An open mount that is attached nowhere yet; disposing it unattached takes it away. */
 export interface DetachedMount extends Disposable {
   readonly fd: number;
-  /** Attaches it at a path of ours, or on what the descriptor `at` is open on (O_PATH: how to mount inside a hostile tree). */
+  /**
+   * Attaches it at a path of ours, or on what the descriptor `at` is open on (O_PATH: how to mount
+   * inside a hostile tree).
+   */
   attach(at: string | number): void;
 }
 
@@ -68,10 +74,15 @@ function detached(fd: number): DetachedMount {
   };
 }
 
-/** One file system option: a flag, or a key with a value of at most 255 bytes (the kernel's limit). */
+/**
+ * One file system option: a flag, or a key with a value of at most 255 bytes (the kernel's limit).
+ */
 export type FsOption = string | readonly [key: string, value: string];
 
-/** fsopen + fsconfig + fsmount: a new instance of file system `type`, not attached yet. `attributes`: MOUNT_ATTR bits. */
+/**
+ * fsopen + fsconfig + fsmount: a new instance of file system `type`, not attached yet.
+ * `attributes`: MOUNT_ATTR bits.
+ */
 export function createMount(type: string, options: readonly FsOption[], attributes = 0): DetachedMount {
   const fs = check(c.fsopen(SYS.fsopen, type, FSOPEN_CLOEXEC), 'fsopen', type);
   try {
@@ -87,8 +98,8 @@ export function createMount(type: string, options: readonly FsOption[], attribut
 }
 
 /**
- * A copy of the mount at `source` (a path of ours, or what an O_PATH descriptor is open on) as a detached mount: a bind mount
- * whose source cannot be swapped any more.
+ * A copy of the mount at `source` (a path of ours, or what an O_PATH descriptor is open on) as a
+ * detached mount: a bind mount whose source cannot be swapped any more.
  */
 export function cloneMount(source: string | number, options: { readonly recursive?: boolean } = {}): DetachedMount {
   const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (options.recursive ? AT.RECURSIVE : 0);

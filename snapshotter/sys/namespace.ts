@@ -6,12 +6,14 @@ import { mount, unshare } from './mount.ts';
 let entered = false;
 
 /**
- * Gives this process a mount namespace of its own, once, so that no mount of ours outlives it or is seen by others; mounts made
- * outside (an unlocked disk, an automount) still arrive. Needs CAP_SYS_ADMIN: throws a SysError with code EPERM without it.
+ * Gives this process a mount namespace of its own, once, so that no mount of ours outlives it or is
+ * seen by others; mounts made outside (an unlocked disk, an automount) still arrive. Needs
+ * CAP_SYS_ADMIN: throws a SysError with code EPERM without it.
  *
- * A namespace belongs to a thread. What inherits ours: the main thread, worker threads started *after* this call, and children
- * that the main thread spawns. What may not: the libuv pool, whose threads start with the first asynchronous file operation.
- * So reach into a mount of ours with synchronous calls or through a descriptor, never with fs.promises on a path.
+ * A namespace belongs to a thread. What inherits ours: the main thread, worker threads started
+ * *after* this call, and children that the main thread spawns. What may not: the libuv pool, whose
+ * threads start with the first asynchronous file operation. So reach into a mount of ours with
+ * synchronous calls or through a descriptor, never with fs.promises on a path.
  */
 export function enterPrivateMounts(): void {
   if (entered) return;
@@ -21,7 +23,10 @@ export function enterPrivateMounts(): void {
   entered = true;
 }
 
-/** As `enterPrivateMounts`, for what cannot be done without: throws KILN_NO_PRIVILEGE. `what` needs it, as the start of a sentence. */
+/**
+ * As `enterPrivateMounts`, for what cannot be done without: throws KILN_NO_PRIVILEGE. `what` needs
+ * it, as the start of a sentence.
+ */
 export function requireMounts(what: string): void {
   if (!mayMount()) throw noMounts(what);
 }
@@ -37,7 +42,10 @@ function noMounts(what: string): KilnError {
   });
 }
 
-/** Enters it, and says whether that can be done: not without CAP_SYS_ADMIN, nor where seccomp or AppArmor refuses mounts. */
+/**
+ * Enters it, and says whether that can be done: not without CAP_SYS_ADMIN, nor where seccomp or
+ * AppArmor refuses mounts.
+ */
 export function mayMount(): boolean {
   try {
     enterPrivateMounts();

@@ -4,10 +4,13 @@ import { type Koffi, loadKoffi } from './koffi.ts';
 
 /**
  * The bridge to libc. koffi is loaded at the first call of any bound function, never at import, so
- * that commands which touch no tree do not pay for it. Every thread that uses a binding loads its own.
+ * that commands which touch no tree do not pay for it. Every thread that uses a binding loads its
+ * own.
  */
 
-/** What koffi may hand over: numbers, pointers (buffers), C strings (text, or NUL-terminated bytes). */
+/**
+ * What koffi may hand over: numbers, pointers (buffers), C strings (text, or NUL-terminated bytes).
+ */
 export type Arg = number | bigint | string | Buffer | Uint8Array | null;
 
 interface Bound {
@@ -27,7 +30,10 @@ function load(): Koffi<Bound> {
   return koffi;
 }
 
-/** A shared library by path or soname, or undefined when the system has none such. null: what this process has loaded already. */
+/**
+ * A shared library by path or soname, or undefined when the system has none such. null: what this
+ * process has loaded already.
+ */
 export function openLibrary(name: string | null): Library | undefined {
   try {
     return load().load(name);
@@ -77,9 +83,10 @@ export function lastErrno(): number {
 const REPEATS = 4;
 
 /**
- * Calls, and finds out why when the call fails. Between libc's return and our look at errno the engine may run (a collection, a finished
- * compilation) and change it: seen once in some 10,000 failing calls under load, as EAGAIN. A failed call has changed nothing, so
- * it is simply made again until it says the same twice.
+ * Calls, and finds out why when the call fails. Between libc's return and our look at errno the
+ * engine may run (a collection, a finished compilation) and change it: seen once in some 10,000
+ * failing calls under load, as EAGAIN. A failed call has changed nothing, so it is simply made
+ * again until it says the same twice.
  */
 function settled(bound: Bound, args: Arg[]): number {
   const result = Number(bound(...args));
@@ -95,7 +102,10 @@ function settled(bound: Bound, args: Arg[]): number {
   return result;
 }
 
-/** A libc function by its C prototype; the symbol is looked up at the first call. The raw result comes back as a number. */
+/**
+ * A libc function by its C prototype; the symbol is looked up at the first call. The raw result
+ * comes back as a number.
+ */
 export function bind(prototype: string): (...args: Arg[]) => number {
   let bound: Bound | undefined;
   return (...args) => {
@@ -104,7 +114,10 @@ export function bind(prototype: string): (...args: Arg[]) => number {
   };
 }
 
-/** As `bind`, run on a thread of the libuv pool. Rejects with a SysError when the result is negative. */
+/**
+ * As `bind`, run on a thread of the libuv pool. Rejects with a SysError when the result is
+ * negative.
+ */
 export function bindAsync(name: string, prototype: string): (...args: Arg[]) => Promise<number> {
   let bound: Bound | undefined;
   return (...args) => {
@@ -119,7 +132,8 @@ export function bindAsync(name: string, prototype: string): (...args: Arg[]) => 
 }
 
 function symbol(prototype: string): Bound {
-  // null: the symbols of this process, so libc has no name here (glibc and musl call theirs differently).
+  // null: the symbols of this process, so libc has no name here (glibc and musl call theirs
+  // differently).
   self ??= load().load(null);
   return self.func(prototype);
 }

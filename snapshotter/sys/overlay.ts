@@ -7,30 +7,44 @@ import { inUserNamespace } from './usernamespace.ts';
 import { fdPath } from './xattr.ts';
 
 export interface OverlaySpec {
-  /** Layer directories, **bottom first**, as in Snapshot.layers. At most 500 (the kernel's limit). May be empty. */
+  /**
+   * Layer directories, **bottom first**, as in Snapshot.layers. At most 500 (the kernel's limit).
+   * May be empty.
+   */
   readonly lower: readonly string[];
-  /** The writable layer and its scratch directory on the same file system; both or neither. Without them the mount is read-only. */
+  /**
+   * The writable layer and its scratch directory on the same file system; both or neither. Without
+   * them the mount is read-only.
+   */
   readonly upper?: string;
   readonly work?: string;
   readonly target: string;
   readonly readonly?: boolean;
-  /** Keep overlay's marks in `user.overlay.*`, as a mount in a user namespace must; there it is so unless told otherwise. */
+  /**
+   * Keep overlay's marks in `user.overlay.*`, as a mount in a user namespace must; there it is so
+   * unless told otherwise.
+   */
   readonly userxattr?: boolean;
-  /** Do not write the upper layer back on fsync or unmount; after a crash it is garbage. `work` cannot be used twice then. */
+  /**
+   * Do not write the upper layer back on fsync or unmount; after a crash it is garbage. `work`
+   * cannot be used twice then.
+   */
   readonly volatile?: boolean;
   /**
-   * An empty directory of ours. Given, a view of a single layer is an overlay above it, which hides the layer's whiteouts; absent,
-   * it is a bind mount, which is quicker but shows them as devices.
+   * An empty directory of ours. Given, a view of a single layer is an overlay above it, which hides
+   * the layer's whiteouts; absent, it is a bind mount, which is quicker but shows them as devices.
    */
   readonly empty?: string;
 }
 
 /**
- * Mounts a stack of layers at `target`, in the mount namespace of the calling thread. The caller unmounts (`unmount(target)`).
+ * Mounts a stack of layers at `target`, in the mount namespace of the calling thread. The caller
+ * unmounts (`unmount(target)`).
  *
- * `index`, `metacopy` and `redirect_dir` are off whatever the kernel's defaults are: with them the upper directory would refer to
- * the lower ones (a renamed directory as a redirect, a changed mode as a file without bytes) and could not be read as a diff.
- * With `redirect_dir` off, rename(2) of a lower directory gives EXDEV, and mv(1) and its like copy.
+ * `index`, `metacopy` and `redirect_dir` are off whatever the kernel's defaults are: with them the
+ * upper directory would refer to the lower ones (a renamed directory as a redirect, a changed mode
+ * as a file without bytes) and could not be read as a diff. With `redirect_dir` off, rename(2) of a
+ * lower directory gives EXDEV, and mv(1) and its like copy.
  *
  * 500 layers: 3 ms (2-core VM, kernel 6.18, 2026-11).
  */
@@ -88,8 +102,9 @@ function overlayOf(spec: OverlaySpec, paths: ShortPaths): DetachedMount {
 }
 
 /**
- * For kernels without `lowerdir+`: one option string of at most a page. Layers are named by descriptor (17 bytes each), which
- * leaves room for about 230 of them. The mount is made at the target, as mount(2) must, and picked up again from there.
+ * For kernels without `lowerdir+`: one option string of at most a page. Layers are named by
+ * descriptor (17 bytes each), which leaves room for about 230 of them. The mount is made at the
+ * target, as mount(2) must, and picked up again from there.
  */
 export function legacyOverlay(spec: OverlaySpec, paths: ShortPaths): DetachedMount {
   const data = plainOptions(spec)
@@ -113,11 +128,16 @@ export function legacyOverlay(spec: OverlaySpec, paths: ShortPaths): DetachedMou
   };
 }
 
-/** Names directories shortly and without characters that overlay's option parser would interpret. */
+/**
+ * Names directories shortly and without characters that overlay's option parser would interpret.
+ */
 export class ShortPaths implements Disposable {
   readonly #fds: number[] = [];
 
-  /** The path itself where it can be used: a fsconfig value is at most 255 bytes, and `\`, `:` and `,` have a meaning. */
+  /**
+   * The path itself where it can be used: a fsconfig value is at most 255 bytes, and `\`, `:` and
+   * `,` have a meaning.
+   */
   short(path: string): string {
     return Buffer.byteLength(path) < 256 && !/[\\:,]/.test(path) ? path : this.byDescriptor(path);
   }

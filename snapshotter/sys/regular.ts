@@ -9,13 +9,16 @@ export interface RegularFile {
   readonly size: number;
 }
 
-/** In the place of a regular file is something that is never opened: a FIFO would block, a device answer, a link lead out. */
+/**
+ * In the place of a regular file is something that is never opened: a FIFO would block, a device
+ * answer, a link lead out.
+ */
 export class NotRegular extends Error {}
 
 /**
- * A file of a directory that somebody else made and that is read as a whole: an OCI layout, a saved cache. Links are followed inside the
- * directory only, and nothing but a regular file is opened. Undefined when there is nothing. Throws NotRegular, which says what is there,
- * and SysError.
+ * A file of a directory that somebody else made and that is read as a whole: an OCI layout, a saved
+ * cache. Links are followed inside the directory only, and nothing but a regular file is opened.
+ * Undefined when there is nothing. Throws NotRegular, which says what is there, and SysError.
  */
 export function openRegular(root: Root, path: string): RegularFile | undefined {
   const found = root.find(path);

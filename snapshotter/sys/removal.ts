@@ -10,12 +10,14 @@ import { removing } from './rooted.ts';
 /**
  * # Removing what is ours, with all that others left in it
  *
- * A layer, a cache mount or the scratch of a killed build may hold anything: paths longer than the system takes, files marked immutable,
- * a mount that somebody forgot. None of it may keep the rest from being removed, or lead the removal out of the tree. Answers the first
- * error of what stayed, undefined when nothing did; an error of the system is never thrown, because housekeeping goes on with the next.
+ * A layer, a cache mount or the scratch of a killed build may hold anything: paths longer than the
+ * system takes, files marked immutable, a mount that somebody forgot. None of it may keep the rest
+ * from being removed, or lead the removal out of the tree. Answers the first error of what stayed,
+ * undefined when nothing did; an error of the system is never thrown, because housekeeping goes on
+ * with the next.
  *
- * Node's own removal is quick (and, where it is asynchronous, on another thread). Where that fails, or would walk into a mount, the
- * removal goes by descriptor, one name at a time.
+ * Node's own removal is quick (and, where it is asynchronous, on another thread). Where that fails,
+ * or would walk into a mount, the removal goes by descriptor, one name at a time.
  */
 export function removeTree(path: string): unknown {
   if (!hasMounts(path)) {
@@ -31,7 +33,10 @@ export function removeTree(path: string): unknown {
   return removal.failure;
 }
 
-/** As `removeTree`, leaving the thread free meanwhile. `unmounted`: nothing can be mounted in it, so that need not be looked up. */
+/**
+ * As `removeTree`, leaving the thread free meanwhile. `unmounted`: nothing can be mounted in it, so
+ * that need not be looked up.
+ */
 export async function removeTreeSoon(path: string, { unmounted = false } = {}): Promise<unknown> {
   if (unmounted || !hasMounts(path)) {
     try {

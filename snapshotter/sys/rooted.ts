@@ -24,44 +24,77 @@ import { fdPath } from './xattr.ts';
 /**
  * # Paths inside a hostile tree
  *
- * A tree that came from an image, an archive, a context or a process in a RUN may hold any symlink, and may be changed by someone
- * else while we look. A `Root` is an open descriptor of the tree's top; each path is resolved by the kernel in one step, with the
- * top as its `/`: `..` stops there, absolute symlinks start there, `/proc` magic links are refused. What comes back is a
- * descriptor, which no later renaming can turn into something else. No other code joins a path onto such a tree.
+ * A tree that came from an image, an archive, a context or a process in a RUN may hold any symlink,
+ * and may be changed by someone else while we look. A `Root` is an open descriptor of the tree's
+ * top; each path is resolved by the kernel in one step, with the top as its `/`: `..` stops there,
+ * absolute symlinks start there, `/proc` magic links are refused. What comes back is a descriptor,
+ * which no later renaming can turn into something else. No other code joins a path onto such a
+ * tree.
  *
  *     using root = openRoot(view.root);
  *     const passwd = root.readFile('/etc/passwd', { max: 10 << 20 });
  *
- * Paths are `/`-separated, absolute or relative (the same here), in the text form of names.ts. Errors are SysErrors: ENOENT,
- * ELOOP (a chain of links too long, or a magic link), ENOTDIR, EAGAIN (someone renames directories without pause).
+ * Paths are `/`-separated, absolute or relative (the same here), in the text form of names.ts.
+ * Errors are SysErrors: ENOENT, ELOOP (a chain of links too long, or a magic link), ENOTDIR, EAGAIN
+ * (someone renames directories without pause).
  */
 export interface Root extends Disposable {
   /** O_PATH descriptor of the top. */
   readonly fd: number;
-  /** A descriptor for `path` with open(2) `flags`; the caller closes it. Never blocks on a FIFO unless `flags` ask to. */
+  /**
+   * A descriptor for `path` with open(2) `flags`; the caller closes it. Never blocks on a FIFO
+   * unless `flags` ask to.
+   */
   open(path: string, flags: number, options?: OpenOptions): number;
-  /** As `open` with O_PATH: the file itself, not its content; no driver is woken. Undefined when there is nothing. */
+  /**
+   * As `open` with O_PATH: the file itself, not its content; no driver is woken. Undefined when
+   * there is nothing.
+   */
   find(path: string, options?: FollowOptions): number | undefined;
-  /** Metadata, or undefined when there is nothing (ENOENT, ENOTDIR). Follows a final symlink unless told not to. */
+  /**
+   * Metadata, or undefined when there is nothing (ENOENT, ENOTDIR). Follows a final symlink unless
+   * told not to.
+   */
   stat(path: string, options?: FollowOptions): Stat | undefined;
   readlink(path: string): string;
   /** Names in a directory, sorted by bytes. */
   readdir(path: string): string[];
-  /** The bytes of a regular file; undefined when there is nothing. Throws EFBIG above `max` bytes, EINVAL for any other file type. */
+  /**
+   * The bytes of a regular file; undefined when there is nothing. Throws EFBIG above `max` bytes,
+   * EINVAL for any other file type.
+   */
   readFile(path: string, options: { readonly max: number } & FollowOptions): Buffer | undefined;
-  /** The directory that holds the last component of `path`, and that component. The caller closes `dir`. */
+  /**
+   * The directory that holds the last component of `path`, and that component. The caller closes
+   * `dir`.
+   */
   parent(path: string): { readonly dir: number; readonly name: string };
-  /** A new empty regular file, never through a symlink; EEXIST when the name is taken. Returns a descriptor for writing. */
+  /**
+   * A new empty regular file, never through a symlink; EEXIST when the name is taken. Returns a
+   * descriptor for writing.
+   */
   create(path: string, mode: number): number;
-  /** `mkdir -p` with exactly `mode`. Existing symlinks to directories are followed inside the root, dangling ones to where they point. */
+  /**
+   * `mkdir -p` with exactly `mode`. Existing symlinks to directories are followed inside the root,
+   * dangling ones to where they point.
+   */
   mkdirAll(path: string, mode: number, onMade?: (made: MadeDirectory) => void): string;
   symlink(target: string, path: string): void;
-  /** A second name for a file that is not a directory. Neither name is followed when it is a symlink. */
+  /**
+   * A second name for a file that is not a directory. Neither name is followed when it is a
+   * symlink.
+   */
   link(from: string, to: string): void;
   mknod(path: string, mode: number, dev?: bigint): void;
-  /** `rm -rf`, following nothing and crossing no mount. False when there was nothing. The root itself stays. */
+  /**
+   * `rm -rf`, following nothing and crossing no mount. False when there was nothing. The root
+   * itself stays.
+   */
   remove(path: string): boolean;
-  /** `path` with every symlink resolved, without leading `/`; components that do not exist are kept as they are. */
+  /**
+   * `path` with every symlink resolved, without leading `/`; components that do not exist are kept
+   * as they are.
+   */
   resolve(path: string): string;
 }
 
@@ -79,7 +112,10 @@ export interface OpenOptions extends FollowOptions {
   readonly sameMount?: boolean;
 }
 
-/** A directory that mkdirAll made: its root-relative path, and its parent's descriptor while the callback runs. */
+/**
+ * A directory that mkdirAll made: its root-relative path, and its parent's descriptor while the
+ * callback runs.
+ */
 export interface MadeDirectory {
   readonly path: string;
   readonly dir: number;
@@ -158,8 +194,9 @@ function tryOpenIn(root: number, path: string, flags: number, options: OpenOptio
 const PATH_BYTES = 4095;
 
 /**
- * Opens what a longer path leads to, a piece at a time. A piece is opened in the one before it, where `..` and a link would mean something
- * else than in the whole: so what has any on the way is resolved first, and then opened without.
+ * Opens what a longer path leads to, a piece at a time. A piece is opened in the one before it,
+ * where `..` and a link would mean something else than in the whole: so what has any on the way is
+ * resolved first, and then opened without.
  */
 function tryOpenFar(root: number, path: string, how: number, options: OpenOptions, resolve: number): number {
   const parts = components(path);
@@ -208,7 +245,8 @@ function findIn(root: number, path: string, options: FollowOptions = {}): number
 }
 
 /**
- * Opens what `fd` (O_PATH) is on, for real. The type was checked on the very same inode, so no device can take its place.
+ * Opens what `fd` (O_PATH) is on, for real. The type was checked on the very same inode, so no
+ * device can take its place.
  */
 export function reopen(fd: number, flags: number): number {
   return openat(AT.FDCWD, fdPath(fd), flags);
@@ -258,8 +296,8 @@ function inParent<T>(root: number, path: string, use: (dir: number, name: string
 const MAX_LINKS = 40;
 
 /**
- * Resolves links one component at a time, without trusting the outcome: it is only ever opened through the kernel's own
- * resolution again.
+ * Resolves links one component at a time, without trusting the outcome: it is only ever opened
+ * through the kernel's own resolution again.
  */
 function resolveIn(root: number, path: string): string {
   const parts = components(path);
@@ -326,8 +364,9 @@ function mkdirAll(root: number, path: string, mode: number, onMade?: (made: Made
 }
 
 /**
- * The common case: no link on the way. What is there already is found in a few looks, so that the entries of a deep archive do not cost a look
- * at each directory above them. False when there is a link, or anything else that is to be looked at more closely.
+ * The common case: no link on the way. What is there already is found in a few looks, so that the
+ * entries of a deep archive do not cost a look at each directory above them. False when there is a
+ * link, or anything else that is to be looked at more closely.
  */
 function makeBelow(root: number, parts: readonly string[], mode: number, onMade?: (made: MadeDirectory) => void): boolean {
   if (parts.includes('..')) return false;
@@ -370,7 +409,10 @@ function makeOne(dir: number, name: string, path: string, mode: number, onMade?:
   onMade?.({ path, dir, name });
 }
 
-/** The mode that was asked for, whatever the umask of this process. What has taken the directory's place since keeps its own. */
+/**
+ * The mode that was asked for, whatever the umask of this process. What has taken the directory's
+ * place since keeps its own.
+ */
 function setMode(dir: number, name: string, mode: number): void {
   const fd = tryOpenat(dir, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
   if (fd >= 0) using(fd, (made) => fchmod(made, mode));
@@ -388,7 +430,10 @@ function removeIn(root: number, path: string): boolean {
   return using(dir, (at) => removeAt(at, name)) ?? false;
 }
 
-/** Removes one name and all below it, by descriptor, following nothing. A mount in the tree gives EXDEV. False when absent. */
+/**
+ * Removes one name and all below it, by descriptor, following nothing. A mount in the tree gives
+ * EXDEV. False when absent.
+ */
 export function removeAt(dir: number, name: string): boolean {
   return finished(removing(dir, name));
 }
@@ -405,9 +450,15 @@ function finished<T>(steps: Generator<void, T>): T {
 }
 
 export interface Removal {
-  /** Told of what cannot be removed; the rest goes all the same. Without it that is thrown, and the rest stays. */
+  /**
+   * Told of what cannot be removed; the rest goes all the same. Without it that is thrown, and the
+   * rest stays.
+   */
   readonly failed?: (error: unknown) => void;
-  /** The tree is ours whatever is in it: marks that forbid changes are taken off, and what is mounted in it is detached. */
+  /**
+   * The tree is ours whatever is in it: marks that forbid changes are taken off, and what is
+   * mounted in it is detached.
+   */
   readonly stubborn?: boolean;
 }
 
@@ -437,7 +488,10 @@ interface Level {
   failed: boolean;
 }
 
-/** Of the directories of one path so many are held open; those above are found again by `..`, and known by their numbers. */
+/**
+ * Of the directories of one path so many are held open; those above are found again by `..`, and
+ * known by their numbers.
+ */
 const HELD = 64;
 
 function levelAt(fd: number, name: string, above: number): Level {
@@ -521,7 +575,10 @@ function openParent(fd: number, { ino, dev, name }: Level): number {
   throw new SysError('openat', ERRNO['EAGAIN']!, name);
 }
 
-/** True when it is gone, false when it was not there; a descriptor when it is a directory with something in it. */
+/**
+ * True when it is gone, false when it was not there; a descriptor when it is a directory with
+ * something in it.
+ */
 function removeOne(dir: number, name: string, { stubborn }: Removal): boolean | number {
   const errno = -tryUnlinkat(dir, name);
   if (errno === 0) return true;
@@ -556,7 +613,10 @@ function isDetached(dir: number, name: string): boolean {
   }
 }
 
-/** Takes "immutable" and "append only" off a name and off the directory that it is in, where there are such marks and we may. */
+/**
+ * Takes "immutable" and "append only" off a name and off the directory that it is in, where there
+ * are such marks and we may.
+ */
 function unlocked(dir: number, name: string): boolean {
   const fd = tryOpenat(dir, name, O.RDONLY | O.NOFOLLOW | O.NONBLOCK | O.NOCTTY);
   try {
@@ -567,7 +627,10 @@ function unlocked(dir: number, name: string): boolean {
   }
 }
 
-/** Opens the directory `name` in `dir`, refusing a symlink; undefined when it is not there or no directory. */
+/**
+ * Opens the directory `name` in `dir`, refusing a symlink; undefined when it is not there or no
+ * directory.
+ */
 export function openDirectoryAt(dir: number, name: string): number | undefined {
   const fd = tryOpenat(dir, name, O.PATH | O.DIRECTORY | O.NOFOLLOW);
   if (fd >= 0) return fd;

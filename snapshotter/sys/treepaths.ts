@@ -5,24 +5,29 @@ import { compareNames, decodeName, fsName, nameBytes } from './name-bytes.ts';
 /**
  * # Trees that are deeper than a path is long
  *
- * The kernel takes paths of at most 4,095 bytes, and a tree may be deeper: `mkdir` and `cd` in a loop is enough, and the store's own
- * directory stands before all that a step has made. So whoever walks a tree that is not ours with node:fs takes its paths from here:
+ * The kernel takes paths of at most 4,095 bytes, and a tree may be deeper: `mkdir` and `cd` in a
+ * loop is enough, and the store's own directory stands before all that a step has made. So whoever
+ * walks a tree that is not ours with node:fs takes its paths from here:
  *
  *     using paths = new TreePaths(root);
  *     const stat = lstatSync(paths.at('a/b'));
  *
- * A short path is `root/a/b`, as fast as ever. For a long one, directories on the way are held open, and the path begins at the last of
- * them (`/proc/self/fd/N/…`). It is made for walks: paths of one region, one after the other. Errors are
- * those that a short path gives.
+ * A short path is `root/a/b`, as fast as ever. For a long one, directories on the way are held
+ * open, and the path begins at the last of them (`/proc/self/fd/N/…`). It is made for walks: paths
+ * of one region, one after the other. Errors are those that a short path gives.
  *
- * As with any path, links on the way are followed, out of the tree too: good for the names and the metadata of a walk, which steps through
- * none. Whoever reads or removes goes by descriptor (rooted.ts, removal.ts).
+ * As with any path, links on the way are followed, out of the tree too: good for the names and the
+ * metadata of a walk, which steps through none. Whoever reads or removes goes by descriptor
+ * (rooted.ts, removal.ts).
  */
 export class TreePaths implements Disposable {
   readonly #top: string;
   /** So many UTF-16 units are short in any case: each takes at most three bytes. */
   readonly #short: number;
-  /** Open directories on the way to the last long path; `prefix` ends in a slash, and is '' for the top. */
+  /**
+   * Open directories on the way to the last long path; `prefix` ends in a slash, and is '' for the
+   * top.
+   */
   readonly #held: { readonly prefix: string; readonly fd: number }[] = [];
 
   constructor(top: string) {
@@ -30,7 +35,10 @@ export class TreePaths implements Disposable {
     this.#short = Math.floor((REACH - Buffer.byteLength(top)) / 3);
   }
 
-  /** What node:fs finds `path` of the tree at, until the next call; '' is the top. In the text form of names.ts, as is `path`. */
+  /**
+   * What node:fs finds `path` of the tree at, until the next call; '' is the top. In the text form
+   * of names.ts, as is `path`.
+   */
   at(path: string): string | Buffer {
     if (path.length <= this.#short) return path === '' ? this.#top : fsName(`${this.#top}/${path}`);
     return fsName(this.#far(path));
@@ -65,13 +73,17 @@ export class TreePaths implements Disposable {
 
 /** Bytes of a path that are used at most; the kernel takes 4,095. */
 const REACH = 3800;
-/** Bytes from one held directory to the next: a path is looked up anew for each file, so a shorter one is quicker. */
+/**
+ * Bytes from one held directory to the next: a path is looked up anew for each file, so a shorter
+ * one is quicker.
+ */
 const STEP = 1200;
 const O_PATH = 0o10000000;
 
 /**
- * Directories within directories that are read into a list of paths, or an archive. Deeper ones are refused: the paths of all entries grow
- * with the square of the depth. Removing, and counting bytes, know no such bound.
+ * Directories within directories that are read into a list of paths, or an archive. Deeper ones are
+ * refused: the paths of all entries grow with the square of the depth. Removing, and counting
+ * bytes, know no such bound.
  */
 export const DEEPEST = 2048;
 
@@ -91,10 +103,14 @@ export function tooDeep(path: string): KilnError {
   });
 }
 
-/** The names in a directory in the text form of names.ts, in no order. `at` is what `TreePaths.at` gave. */
+/**
+ * The names in a directory in the text form of names.ts, in no order. `at` is what `TreePaths.at`
+ * gave.
+ */
 export function namesAt(at: string | Buffer): string[] {
   const found = readdirSync(at);
-  // U+FFFD stands for bytes that are not UTF-8 (or for itself): only then is the slower, lossless way worth taking.
+  // U+FFFD stands for bytes that are not UTF-8 (or for itself): only then is the slower, lossless
+  // way worth taking.
   return found.join('/').includes('\ufffd') ? readdirSync(at, 'buffer').map(decodeName) : found;
 }
 
@@ -109,9 +125,9 @@ export function sortedNamesAt(at: string | Buffer): string[] {
 export type Unread = (error: unknown) => void;
 
 /**
- * Everything at and below `top`, the metadata of each, a directory before what is in it; no link is followed and no file opened. What
- * goes away meanwhile is left out. What cannot be looked at is told to `unread`, and the walk goes on with the rest. Ending the loop
- * early is well.
+ * Everything at and below `top`, the metadata of each, a directory before what is in it; no link is
+ * followed and no file opened. What goes away meanwhile is left out. What cannot be looked at is
+ * told to `unread`, and the walk goes on with the rest. Ending the loop early is well.
  */
 export function* statsBelow(top: string, unread: Unread): Generator<Stats, void> {
   using paths = new TreePaths(top);

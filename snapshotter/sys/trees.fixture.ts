@@ -1,7 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { TreePaths } from './treepaths.ts';
 
-/** Directories within directories, each with a file `here` of one byte in it: `name` so many times. Answers the path of the deepest. */
+/**
+ * Directories within directories, each with a file `here` of one byte in it: `name` so many times.
+ * Answers the path of the deepest.
+ */
 export function makeDeep(top: string, depth: number, name: string): string {
   using paths = new TreePaths(top);
   let path = '';

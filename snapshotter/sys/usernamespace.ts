@@ -4,8 +4,8 @@ let known: boolean | undefined;
 let ids: number | undefined;
 
 /**
- * True when this process is root of a user namespace only, not of the machine: device numbers, `trusted.*` attributes and ids outside the
- * map are then out of reach (user_namespaces(7)).
+ * True when this process is root of a user namespace only, not of the machine: device numbers,
+ * `trusted.*` attributes and ids outside the map are then out of reach (user_namespaces(7)).
  */
 export function inUserNamespace(): boolean {
   known ??= !/^\s*0\s+0\s+4294967295\s*$/.test(uidMap());
@@ -21,7 +21,10 @@ export function mappedIds(): number {
   return ids;
 }
 
-/** One line a range: first id inside, first outside, count. A kernel without user namespaces has no such file. */
+/**
+ * One line a range: first id inside, first outside, count. A kernel without user namespaces has no
+ * such file.
+ */
 function uidMap(): string {
   try {
     return readFileSync('/proc/self/uid_map', 'utf8');

@@ -2,8 +2,8 @@ import { cName, decodeName } from './name-bytes.ts';
 import { bind, ERRNO, lastErrno, SysError } from './native.ts';
 
 /**
- * Extended attributes of a path, never following a final symlink. A descriptor is named by `fdPath(fd)`, whose final magic link
- * has to be followed: hence the second set of calls.
+ * Extended attributes of a path, never following a final symlink. A descriptor is named by
+ * `fdPath(fd)`, whose final magic link has to be followed: hence the second set of calls.
  */
 
 const c = {
@@ -19,7 +19,10 @@ const c = {
   flist: bind('int64_t flistxattr(int, void *, uint64_t)'),
 };
 
-/** The path that names an open descriptor of this process. Works for O_PATH descriptors, of symlinks too when joined with a name. */
+/**
+ * The path that names an open descriptor of this process. Works for O_PATH descriptors, of symlinks
+ * too when joined with a name.
+ */
 export function fdPath(fd: number): string {
   return `/proc/self/fd/${fd}`;
 }
@@ -78,8 +81,9 @@ export function listXattrs(path: string, options: XattrOptions = {}): string[] {
 }
 
 /**
- * The value of an attribute of an open file (not O_PATH), or undefined. Asks for the list first: most files have no attribute at all,
- * and a call that succeeds is several times as fast as one that fails.
+ * The value of an attribute of an open file (not O_PATH), or undefined. Asks for the list first:
+ * most files have no attribute at all, and a call that succeeds is several times as fast as one
+ * that fails.
  */
 export function getFdXattr(fd: number, name: string): Buffer | undefined {
   scratch ??= Buffer.alloc(LIMIT);

@@ -6,7 +6,10 @@ import { fromFailure, type JobReply, type JobRequest } from './wire.ts';
 /** Worker threads that do jobs, one each at a time, the rest in the order they came. */
 export interface WorkerPool extends AsyncDisposable {
   readonly threads: number;
-  /** Runs `job` on a thread. An aborted job rejects with CancelledError as soon as the job has noticed. */
+  /**
+   * Runs `job` on a thread. An aborted job rejects with CancelledError as soon as the job has
+   * noticed.
+   */
   run<I, O>(job: Job<I, O>, input: I, signal?: AbortSignal): Promise<O>;
   /** Starts all threads now: for who knows that there will be work for them soon. */
   warm(): void;
@@ -16,7 +19,10 @@ export interface PoolOptions {
   /** The module that calls `serveJobs`. */
   readonly entry: URL;
   readonly threads: number;
-  /** Called before each thread starts: what threads inherit from this one must be in place (a mount namespace). */
+  /**
+   * Called before each thread starts: what threads inherit from this one must be in place (a mount
+   * namespace).
+   */
   readonly prepare?: () => void;
 }
 
@@ -29,7 +35,10 @@ export async function runInline<I, O>(job: Job<I, O>, input: I, signal?: AbortSi
   return await job.run(input, { check });
 }
 
-/** A pool whose threads start with the first job that needs them. Idle threads do not keep the process alive. */
+/**
+ * A pool whose threads start with the first job that needs them. Idle threads do not keep the
+ * process alive.
+ */
 export function createPool(options: PoolOptions): WorkerPool {
   return new Pool(options);
 }

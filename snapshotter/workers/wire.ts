@@ -1,7 +1,9 @@
 import type { KilnErrorCode } from '../../base/codes.ts';
 import { CancelledError, KilnError, type KilnErrorOptions, messageOf } from '../../base/errors.ts';
 
-/** What goes to a worker: which job, its input, and a flag that turns 1 when the caller has aborted. */
+/**
+ * What goes to a worker: which job, its input, and a flag that turns 1 when the caller has aborted.
+ */
 export interface JobRequest {
   readonly id: number;
   readonly job: string;

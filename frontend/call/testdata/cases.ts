@@ -1,4 +1,7 @@
-/** What Docker was asked about, and the test asks Kiln: `scripts/oracle-calls.ts` freezes the answers in answers.json. */
+/**
+ * What Docker was asked about, and the test asks Kiln: `scripts/oracle-calls.ts` freezes the
+ * answers in answers.json.
+ */
 export interface CallCase {
   readonly name: string;
   readonly dockerfile: string;

@@ -1,4 +1,7 @@
-/** A build that is put to BuildKit. `scripts/oracle-llb.ts` runs it and freezes the answer as `NAME.golden` beside this file. */
+/**
+ * A build that is put to BuildKit. `scripts/oracle-llb.ts` runs it and freezes the answer as
+ * `NAME.golden` beside this file.
+ */
 export interface OracleCase {
   readonly name: string;
   readonly dockerfile: string;
