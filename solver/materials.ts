@@ -1,5 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 import type { Platform } from '../base/platform.ts';
+import { NET_MODE } from './llb/enums.ts';
 import type { LlbEdge, LlbVertex } from './llb/graph.ts';
 import { topological } from './llb/walk.ts';
 import type { StepSession } from './step-session.ts';
@@ -64,6 +65,5 @@ async function materialOf({ op }: LlbVertex, own: Platform, { found }: StepSessi
 
 /** True when a step could reach a network, so that more may have come in than the graph names. */
 export function reachesNetwork(edge: LlbEdge | undefined): boolean {
-  const NONE = 2;
-  return (edge ? topological(edge) : []).some(({ op }) => op.kind === 'exec' && op.exec.network !== NONE);
+  return (edge ? topological(edge) : []).some(({ op }) => op.kind === 'exec' && op.exec.network !== NET_MODE.none);
 }

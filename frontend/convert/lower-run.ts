@@ -1,6 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import { type ExecMount, exec, fileChanges } from '../../solver/llb/builder.ts';
-import type { NetMode, SecurityMode } from '../../solver/llb/ops.ts';
+import { NET_MODE, type NetMode, SECURITY_MODE, type SecurityMode } from '../../solver/llb/enums.ts';
 import { compareUtf8 } from '../../solver/llb/wire.ts';
 import type { RunInstruction } from '../instructions.ts';
 import { overlay } from './args.ts';
@@ -97,9 +97,9 @@ function networkOf(step: Step, { network }: RunInstruction): NetMode {
     case 'default':
       return step.stage.state.network;
     case 'host':
-      return 1;
+      return NET_MODE.host;
     case 'none':
-      return 2;
+      return NET_MODE.none;
     default:
       throw new KilnError('KILN_RUN_NETWORK', `RUN --network=${network} is not known`, {
         hint: 'the networks are default, none and host',
@@ -112,9 +112,9 @@ function securityOf(step: Step, { security }: RunInstruction): SecurityMode {
     case undefined:
     case '':
     case 'sandbox':
-      return 0;
+      return SECURITY_MODE.sandbox;
     case 'insecure':
-      return 1;
+      return SECURITY_MODE.insecure;
     default:
       throw new KilnError('KILN_RUN_SECURITY', `RUN --security=${security} is not known`, {
         hint: 'the modes are sandbox and insecure',

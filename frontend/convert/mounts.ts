@@ -3,6 +3,7 @@ import { cleanPath } from '../../base/gopath.ts';
 import { didYouMean } from '../../base/suggest.ts';
 import { type ExecMount, type ExecSecret, type ExecSsh, fileChanges } from '../../solver/llb/builder.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
+import { CACHE_SHARING } from '../../solver/llb/enums.ts';
 import type { MountFlag, RunInstruction } from '../instructions.ts';
 import { parseBool, parseUint32 } from './goformat.ts';
 import { parseSize } from './parse-size.ts';
@@ -270,7 +271,7 @@ function lowerMount(step: Step, spec: MountSpec, source: StageNode | undefined):
   if (spec.type === 'bind') return { ...common, type: 'bind', readonly: spec.readonly ?? true };
   const id = `${step.conversion.request.buildArgs.get('BUILDKIT_CACHE_MOUNT_NS') ?? ''}/${spec.id || cleanPath(spec.target)}`;
   warnCacheOwners(step, spec.id || cleanPath(spec.target), spec);
-  const sharing = SHARING.indexOf(spec.sharing ?? 'shared') as 0 | 1 | 2;
+  const sharing = CACHE_SHARING[spec.sharing ?? 'shared'];
   return { ...common, type: 'cache', readonly: spec.readonly ?? false, id, sharing };
 }
 

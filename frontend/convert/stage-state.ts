@@ -1,6 +1,6 @@
 import type { Platform } from '../../base/platform.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
-import type { NetMode } from '../../solver/llb/ops.ts';
+import { NET_MODE, type NetMode } from '../../solver/llb/enums.ts';
 import { Versions } from './versions.ts';
 import type { Env } from './words.ts';
 
@@ -18,7 +18,7 @@ export interface StageState {
 }
 
 export function emptyState(tree: DraftEdge | undefined, platform?: Platform): StageState {
-  return { tree, env: Environment.empty(), dir: '/', user: '', network: 0, hostname: '', platform };
+  return { tree, env: Environment.empty(), dir: '/', user: '', network: NET_MODE.default, hostname: '', platform };
 }
 
 /** Bytes of UTF-8 for one character of a string. */

@@ -1,5 +1,6 @@
 import type { Platform } from '../../base/platform.ts';
 import type { Draft, DraftEdge, Made } from './draft.ts';
+import { type CacheSharingNumber, MOUNT_TYPE, NET_MODE, type NetMode, SECURITY_MODE, type SecurityMode } from './enums.ts';
 import type { LlbEdge, OpMetadata, SourceRange } from './graph.ts';
 import type * as ops from './ops.ts';
 import { compareUtf8 } from './wire.ts';
@@ -174,7 +175,7 @@ export type ExecMount =
       readonly selector?: string;
       readonly readonly: boolean;
       readonly id: string;
-      readonly sharing: 0 | 1 | 2;
+      readonly sharing: CacheSharingNumber;
     }
   | {
       readonly type: 'tmpfs';
@@ -222,8 +223,8 @@ export interface ExecSpec {
   readonly mounts: readonly ExecMount[];
   readonly secrets: readonly ExecSecret[];
   readonly ssh: readonly ExecSsh[];
-  readonly network: ops.NetMode;
-  readonly security: ops.SecurityMode;
+  readonly network: NetMode;
+  readonly security: SecurityMode;
   readonly devices?: ExecDevices;
   readonly note: Note;
 }
@@ -287,16 +288,18 @@ function lowerMount(mount: RootMount | ExecMount, input: number): ops.Mount {
     ...(mount.readonly && { readonly: true }),
   };
   if (mount.type === 'bind') return common;
-  if (mount.type === 'cache') return { ...common, mountType: 3, cache: { id: mount.id, sharing: mount.sharing } };
-  return { ...common, mountType: 4, tmpfs: { size: mount.size } };
+  if (mount.type === 'cache') return { ...common, mountType: MOUNT_TYPE.cache, cache: { id: mount.id, sharing: mount.sharing } };
+  return { ...common, mountType: MOUNT_TYPE.tmpfs, tmpfs: { size: mount.size } };
 }
 
 function lowerSecret({ id, dest, uid, gid, mode, optional }: ExecSecret): ops.Mount[] {
-  return dest === undefined ? [] : [{ input: -1, dest, output: 0, mountType: 1, secret: { id, uid, gid, mode, optional } }];
+  return dest === undefined
+    ? []
+    : [{ input: -1, dest, output: 0, mountType: MOUNT_TYPE.secret, secret: { id, uid, gid, mode, optional } }];
 }
 
 function lowerSsh({ id, dest, uid, gid, mode, optional }: ExecSsh & { dest: string }): ops.Mount {
-  return { input: -1, dest, output: 0, mountType: 2, ssh: { id, uid, gid, mode, optional } };
+  return { input: -1, dest, output: 0, mountType: MOUNT_TYPE.ssh, ssh: { id, uid, gid, mode, optional } };
 }
 
 function lowerMeta(spec: ExecSpec, sshSocket: string | undefined): ops.ExecMeta {
@@ -320,8 +323,8 @@ function* execCaps(spec: ExecSpec, mounts: readonly (RootMount | ExecMount)[]): 
   yield 'exec.meta.base';
   yield 'exec.meta.setsdefaultpath';
   if (spec.ulimits && spec.ulimits.length > 0) yield 'exec.meta.ulimit';
-  if (spec.network !== 0) yield 'exec.meta.network';
-  if (spec.security !== 0) yield 'exec.meta.security';
+  if (spec.network !== NET_MODE.default) yield 'exec.meta.network';
+  if (spec.security !== SECURITY_MODE.sandbox) yield 'exec.meta.security';
   if (spec.proxyEnv) yield 'exec.meta.proxyenv';
   if (spec.devices && spec.devices.length > 0) yield 'exec.meta.cdi';
   for (const mount of mounts) {

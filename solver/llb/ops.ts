@@ -1,4 +1,5 @@
 import type { Platform } from '../../base/platform.ts';
+import type { CacheSharingNumber, ContentCache, MountType, NetMode, SecurityMode } from './enums.ts';
 
 /**
  * The LLB op messages (BuildKit solver/pb/ops.proto) as TypeScript values. Only what is set goes on the wire; an absent field and a
@@ -31,11 +32,6 @@ export interface ExecOp {
   readonly cdiDevices?: readonly { readonly name: string; readonly optional: boolean }[];
 }
 
-/** pb.NetMode: UNSET (sandbox) 0, HOST 1, NONE 2. */
-export type NetMode = 0 | 1 | 2;
-/** pb.SecurityMode: SANDBOX 0, INSECURE 1. */
-export type SecurityMode = 0 | 1;
-
 export interface ExecMeta {
   readonly args: readonly string[];
   readonly env: readonly string[];
@@ -58,9 +54,6 @@ export interface ProxyEnv {
   readonly allProxy?: string;
 }
 
-/** pb.MountType: BIND 0, SECRET 1, SSH 2, CACHE 3, TMPFS 4. */
-export type MountType = 0 | 1 | 2 | 3 | 4;
-
 export interface Mount {
   /** Index into the op's inputs; -1 for none. */
   readonly input: number;
@@ -71,7 +64,7 @@ export interface Mount {
   readonly readonly?: boolean;
   readonly mountType?: MountType;
   readonly tmpfs?: { readonly size: number };
-  readonly cache?: { readonly id: string; readonly sharing: 0 | 1 | 2 };
+  readonly cache?: { readonly id: string; readonly sharing: CacheSharingNumber };
   readonly secret?: {
     readonly id: string;
     readonly uid: number;
@@ -86,8 +79,7 @@ export interface Mount {
     readonly mode: number;
     readonly optional: boolean;
   };
-  /** pb.MountContentCache: DEFAULT 0, ON 1, OFF 2. */
-  readonly contentCache?: 0 | 1 | 2;
+  readonly contentCache?: ContentCache;
 }
 
 export interface FileOp {

@@ -1,5 +1,6 @@
 import { isDigest } from '../../base/digest.ts';
 import type { Platform } from '../../base/platform.ts';
+import { CACHE_SHARING, CONTENT_CACHE, MOUNT_TYPE, NET_MODE, SECURITY_MODE } from './enums.ts';
 import type { OpInput } from './marshal.ts';
 import type * as ops from './ops.ts';
 import * as fields from './proto-fields.ts';
@@ -81,10 +82,11 @@ function time(field: WireField | undefined): number | bigint {
   return value <= BigInt(Number.MAX_SAFE_INTEGER) && value >= BigInt(Number.MIN_SAFE_INTEGER) ? Number(value) : value;
 }
 
-function choice<T extends number>(field: WireField | undefined, last: T): T {
+function choice<T extends number>(field: WireField | undefined, numbers: Readonly<Record<string, T>>): T {
   const value = int(field);
-  if (value < 0 || value > last) throw malformedGraph(`${value} is not one of its choices`);
-  return value as T;
+  const known = Object.values(numbers).find((number) => number === value);
+  if (known === undefined) throw malformedGraph(`${value} is not one of its choices`);
+  return known;
 }
 
 export function readTextMap(fields: readonly WireField[]): Record<string, string> {
@@ -149,8 +151,8 @@ function readExec(bytes: Uint8Array): ops.ExecOp {
   return {
     meta: readMeta(meta ? asBytes(meta) : new Uint8Array()),
     mounts: all(fields.EXEC_OP.mounts).map((field) => readMount(asBytes(field))),
-    network: choice<ops.NetMode>(one(fields.EXEC_OP.network), 2),
-    security: choice<ops.SecurityMode>(one(fields.EXEC_OP.security), 1),
+    network: choice(one(fields.EXEC_OP.network), NET_MODE),
+    security: choice(one(fields.EXEC_OP.security), SECURITY_MODE),
     ...(secretenv.length > 0 && { secretenv }),
     ...(cdiDevices.length > 0 && { cdiDevices }),
   };
@@ -229,8 +231,8 @@ const OPTIONS = [fields.MOUNT.tmpfs, fields.MOUNT.cache, fields.MOUNT.secret, fi
 function readMount(bytes: Uint8Array): ops.Mount {
   const { one } = collect(bytes);
   const selector = text(one(fields.MOUNT.selector));
-  const mountType = choice<ops.MountType>(one(fields.MOUNT.mountType), 4);
-  const contentCache = choice<0 | 1 | 2>(one(fields.MOUNT.contentCache), 2);
+  const mountType = choice(one(fields.MOUNT.mountType), MOUNT_TYPE);
+  const contentCache = choice(one(fields.MOUNT.contentCache), CONTENT_CACHE);
   const [tmpfs, cache, secret, ssh] = OPTIONS.map((n) => {
     const field = one(n);
     return field && collect(asBytes(field));
@@ -244,7 +246,7 @@ function readMount(bytes: Uint8Array): ops.Mount {
     ...(mountType && { mountType }),
     ...(tmpfs && { tmpfs: { size: int(tmpfs.one(fields.TMPFS_OPT.size)) } }),
     ...(cache && {
-      cache: { id: text(cache.one(fields.CACHE_OPT.id)), sharing: choice<0 | 1 | 2>(cache.one(fields.CACHE_OPT.sharing), 2) },
+      cache: { id: text(cache.one(fields.CACHE_OPT.id)), sharing: choice(cache.one(fields.CACHE_OPT.sharing), CACHE_SHARING) },
     }),
     ...(secret && { secret: readOwned(secret.one) }),
     ...(ssh && { ssh: readOwned(ssh.one) }),

@@ -1,15 +1,11 @@
 import { KilnError } from '../../../base/errors.ts';
+import { CACHE_SHARING, MOUNT_TYPE, NET_MODE, nameOf, SECURITY_MODE } from '../../llb/enums.ts';
 import type { ExecOp } from '../../llb/ops.ts';
 import { allowedDevices } from './devices.ts';
 import { outputOf } from './mounts.ts';
 
 /** What a build may do beyond the sandbox: BuildKit's names. */
 export type Entitlement = 'network.host' | 'security.insecure';
-
-const NETWORK = { sandbox: 0, host: 1, none: 2 };
-const SECURITY = { sandbox: 0, insecure: 1 };
-const MOUNT_KINDS = 5;
-const SHARINGS = 3;
 
 /**
  * The one gate that every process of a graph passes. A graph may come from outside: every index and every number that stands for a
@@ -18,7 +14,7 @@ const SHARINGS = 3;
 export function checkExec(op: ExecOp, inputCount: number, allowed: ReadonlySet<string>): void {
   if (!isWhole(op, inputCount))
     throw new KilnError('KILN_GRAPH_INVALID', 'the build graph has a process with mounts that cannot be');
-  if (!Object.values(NETWORK).includes(op.network) || !Object.values(SECURITY).includes(op.security)) {
+  if (!isOneOf(NET_MODE, op.network) || !isOneOf(SECURITY_MODE, op.security)) {
     throw new KilnError(
       'KILN_GRAPH_INVALID',
       `the build graph has a process with network ${op.network} and security ${op.security}`,
@@ -28,8 +24,8 @@ export function checkExec(op: ExecOp, inputCount: number, allowed: ReadonlySet<s
     );
   }
   allowedDevices(op, allowed);
-  if (op.network === NETWORK.host) mustAllow('network.host', allowed);
-  if (op.security === SECURITY.insecure) mustAllow('security.insecure', allowed);
+  if (op.network === NET_MODE.host) mustAllow('network.host', allowed);
+  if (op.security === SECURITY_MODE.insecure) mustAllow('security.insecure', allowed);
 }
 
 function mustAllow(entitlement: Entitlement, allowed: ReadonlySet<string>): void {
@@ -43,12 +39,19 @@ function isWhole(op: ExecOp, inputCount: number): boolean {
   const outputs = op.mounts.map(outputOf).filter((output) => output !== -1);
   return (
     op.mounts.every(({ input }) => isIndex(input, inputCount) || input === -1) &&
-    op.mounts.every(({ mountType = 0, cache }) => isIndex(mountType, MOUNT_KINDS) && isIndex(cache?.sharing ?? 0, SHARINGS)) &&
+    op.mounts.every(
+      ({ mountType = MOUNT_TYPE.bind, cache }) =>
+        isOneOf(MOUNT_TYPE, mountType) && isOneOf(CACHE_SHARING, cache?.sharing ?? CACHE_SHARING.shared),
+    ) &&
     outputs.every((output) => isIndex(output, outputs.length)) &&
     new Set(outputs).size === outputs.length &&
     op.mounts.filter(({ dest }) => dest === '/').length === 1 &&
-    op.mounts.every(({ dest, mountType = 0 }) => dest !== '/' || mountType === 0)
+    op.mounts.every(({ dest, mountType = MOUNT_TYPE.bind }) => dest !== '/' || mountType === MOUNT_TYPE.bind)
   );
+}
+
+function isOneOf(numbers: Readonly<Record<string, number>>, number: number): boolean {
+  return nameOf(numbers, number) !== undefined;
 }
 
 function isIndex(value: number, count: number): boolean {

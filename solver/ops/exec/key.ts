@@ -1,6 +1,7 @@
 import type { Platform } from '../../../base/platform.ts';
 import type { KeyPart } from '../../../cache/cache.ts';
 import { contentIndex } from '../../../cache/explain/contentindex.ts';
+import { MOUNT_TYPE, nameOf } from '../../llb/enums.ts';
 import type { ExecOp, Mount } from '../../llb/ops.ts';
 import type { BuildResult } from '../../result.ts';
 import type { InputKey } from '../../solver.ts';
@@ -8,9 +9,6 @@ import type { StepSession } from '../../step-session.ts';
 import type { World } from '../../world.ts';
 import { treeOf } from '../file/run-actions.ts';
 import { outputOf } from './mounts.ts';
-
-const MOUNT_KINDS = ['bind', 'secret', 'ssh', 'cache', 'tmpfs'] as const;
-const CACHE = 3;
 
 /**
  * What a process is, for its key. Left out on purpose: proxies (they must not change a result), the bytes of secrets and keys of ssh
@@ -48,7 +46,7 @@ export function keyParts(op: ExecOp, platform: Platform | undefined): KeyPart[] 
 
 function mountIdentity(mount: Mount): unknown {
   return [
-    MOUNT_KINDS[mount.mountType ?? 0],
+    nameOf(MOUNT_TYPE, mount.mountType ?? MOUNT_TYPE.bind),
     mount.input,
     mount.dest,
     outputOf(mount),
@@ -77,7 +75,7 @@ export function inputKeys(op: ExecOp, inputCount: number, world: World): InputKe
     const mounts = op.mounts.filter((mount) => mount.input === input);
     const byContent =
       mounts.length > 0 &&
-      mounts.every((mount) => mount.dest !== '/' && outputOf(mount) === -1 && (mount.mountType ?? 0) !== CACHE);
+      mounts.every((mount) => mount.dest !== '/' && outputOf(mount) === -1 && mount.mountType !== MOUNT_TYPE.cache);
     if (!byContent) return { by: 'definition' };
     const sources = [...new Set(mounts.map((mount) => mount.selector || '/'))].sort();
     return {

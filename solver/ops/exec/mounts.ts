@@ -8,6 +8,7 @@ import { type ActiveSnapshot, SCRATCH, type Snapshot } from '../../../snapshotte
 import { fchownat } from '../../../snapshotter/sys/calls.ts';
 import { AT } from '../../../snapshotter/sys/constants.ts';
 import { openRoot } from '../../../snapshotter/sys/rooted.ts';
+import { CACHE_SHARING, MOUNT_TYPE, nameOf } from '../../llb/enums.ts';
 import type { ExecOp, Mount } from '../../llb/ops.ts';
 import type { BuildResult, DirectoryResult } from '../../result.ts';
 import type { StepSession } from '../../step-session.ts';
@@ -27,18 +28,12 @@ export interface OpenMounts extends AsyncDisposable {
   readonly outputs: readonly ActiveSnapshot[];
 }
 
-const BIND = 0;
-const SECRET = 1;
-const SSH = 2;
-const CACHE = 3;
-const TMPFS = 4;
-const SHARING: readonly CacheSharing[] = ['shared', 'private', 'locked'];
 /** The later, the fewer at once. */
 const STRICT: readonly CacheSharing[] = ['shared', 'locked', 'private'];
 
 /** The output that a mount becomes; -1 for none. Only a bind mount becomes one: others leave the field unset, which reads as 0. */
 export function outputOf(mount: Mount): number {
-  return (mount.mountType ?? BIND) === BIND ? mount.output : -1;
+  return (mount.mountType ?? MOUNT_TYPE.bind) === MOUNT_TYPE.bind ? mount.output : -1;
 }
 
 /** What mounts are opened with. */
@@ -67,7 +62,7 @@ export async function openMounts(op: ExecOp, inputs: readonly BuildResult[], con
   const specs: MountSpec[] = [];
   for (const mount of op.mounts) {
     if (mount === top) continue;
-    if (mount.mountType === TMPFS && mount.dest === '/dev/shm') shmSize = mount.tmpfs?.size ?? 0;
+    if (mount.mountType === MOUNT_TYPE.tmpfs && mount.dest === '/dev/shm') shmSize = mount.tmpfs?.size ?? 0;
     else {
       const opened = await opener.open(mount, user);
       if (opened) specs.push(opened.spec);
@@ -131,16 +126,16 @@ class Opener {
 
   /** A mount other than the root; undefined when it is optional and there is nothing to mount. */
   async open(mount: Mount, user: StepUser): Promise<Opened | undefined> {
-    switch (mount.mountType ?? BIND) {
-      case TMPFS:
+    switch (mount.mountType ?? MOUNT_TYPE.bind) {
+      case MOUNT_TYPE.tmpfs:
         return { spec: { kind: 'tmpfs', target: mount.dest, size: mount.tmpfs?.size ?? 0 } };
-      case SECRET:
+      case MOUNT_TYPE.secret:
         return await this.#secret(mount, user);
-      case SSH:
+      case MOUNT_TYPE.ssh:
         return await this.#ssh(mount, user);
-      case CACHE:
+      case MOUNT_TYPE.cache:
         return await this.#cache(mount);
-      default:
+      case MOUNT_TYPE.bind:
         return await this.#bind(mount);
     }
   }
@@ -191,7 +186,7 @@ class Opener {
   async leaseCaches(mounts: readonly Mount[]): Promise<void> {
     const requests = await Promise.all(
       mounts
-        .filter(({ mountType }) => mountType === CACHE)
+        .filter(({ mountType }) => mountType === MOUNT_TYPE.cache)
         .map(async (mount) => {
           const request = await this.#cacheRequest(mount);
           return { mount, request, name: cacheName(request) };
@@ -212,7 +207,7 @@ class Opener {
     const base = mount.input === -1 ? undefined : this.#inputs[mount.input];
     return {
       id: mount.cache?.id ?? mount.dest,
-      sharing: SHARING[mount.cache?.sharing ?? 0] ?? 'shared',
+      sharing: nameOf(CACHE_SHARING, mount.cache?.sharing ?? CACHE_SHARING.shared) ?? 'shared',
       base: base === undefined ? '' : await cacheBase(base, this.#world, this.#signal),
       fresh: this.#fresh,
       fill: async (directory) => {

@@ -1,5 +1,6 @@
 import type { Platform } from '../../../base/platform.ts';
 import type { ProcessSpec } from '../../../executor/executor.ts';
+import { NET_MODE, nameOf, SECURITY_MODE } from '../../llb/enums.ts';
 import type { ExecOp, ProxyEnv } from '../../llb/ops.ts';
 import type { StepSession } from '../../step-session.ts';
 import type { World } from '../../world.ts';
@@ -7,11 +8,10 @@ import { allowedDevices } from './devices.ts';
 import type { OpenMounts } from './mounts.ts';
 import { secretMissing } from './secret-missing.ts';
 
-const NETWORKS = ['default', 'host', 'none'] as const;
 const DEFAULT_HOSTNAME = 'buildkitsandbox';
 
 export function networkOf(op: ExecOp): ProcessSpec['network'] {
-  return NETWORKS[op.network];
+  return nameOf(NET_MODE, op.network) ?? 'default';
 }
 
 /** The process of an exec op, over mounts that are open. */
@@ -33,7 +33,7 @@ export async function processSpec(
     user: meta.user ?? '',
     hostname: meta.hostname || DEFAULT_HOSTNAME,
     network: networkOf(op),
-    security: op.security === 1 ? 'insecure' : 'sandbox',
+    security: op.security === SECURITY_MODE.insecure ? 'insecure' : 'sandbox',
     mounts: mounts.specs,
     extraHosts: meta.extraHosts ?? [],
     ulimits: limitsOf(op),
