@@ -9,6 +9,8 @@ import { redactData } from '../../base/redact.ts';
 const KEPT = 100;
 const FLUSH_BYTES = 64 * 1024;
 const SUFFIX = '.jsonl';
+/** Stands in the source of a warning whose text is that of the warning before it. */
+const SAME_TEXT = 'sameText';
 
 /**
  * The full log of one build: each event as a line of JSON, nothing clipped, under `logs/` of the store. The first line says what was
@@ -19,6 +21,7 @@ export class BuildLog implements Disposable {
   readonly #fd: number;
   #buffer: string[] = [];
   #size = 0;
+  #lastText: string | undefined;
 
   constructor(directory: string, header: Readonly<Record<string, unknown>>, now = new Date()) {
     prune(directory);
@@ -28,7 +31,19 @@ export class BuildLog implements Disposable {
   }
 
   event(event: ProgressEvent): void {
-    this.#write(JSON.stringify(event.kind === 'log' ? { ...event, data: Buffer.from(event.data).toString('base64') } : event));
+    this.#write(JSON.stringify(this.#document(event)));
+  }
+
+  /** A warning has the whole Dockerfile with it, which is written with the first one. */
+  #document(event: ProgressEvent): unknown {
+    if (event.kind === 'log') return { ...event, data: Buffer.from(event.data).toString('base64') };
+    if (event.kind !== 'warning' || !event.source) return event;
+    const { text } = event.source;
+    if (text !== this.#lastText) {
+      this.#lastText = text;
+      return event;
+    }
+    return { ...event, source: { ...event.source, text: '', [SAME_TEXT]: true } };
   }
 
   /** The last line. */
@@ -117,13 +132,17 @@ export function readLog(
       // The last line of a killed build may be cut.
     }
   }
+  let lastText = '';
   const events = documents
     .filter((document) => 'kind' in document)
-    .map(
-      (document) =>
-        (document['kind'] === 'log'
-          ? { ...document, data: Buffer.from(String(document['data']), 'base64') }
-          : document) as unknown as ProgressEvent,
-    );
+    .map((document): unknown => {
+      if (document['kind'] === 'log') return { ...document, data: Buffer.from(String(document['data']), 'base64') };
+      const source = document['kind'] === 'warning' ? (document['source'] as Record<string, unknown> | undefined) : undefined;
+      if (!source) return document;
+      const { [SAME_TEXT]: same, ...place } = source;
+      if (same === true) return { ...document, source: { ...place, text: lastText } };
+      lastText = String(source['text']);
+      return document;
+    }) as ProgressEvent[];
   return { header: documents[0] ?? {}, events, ended: documents.find((document) => 'ended' in document) };
 }

@@ -20,12 +20,23 @@ export function findContext(request: FrontendRequest, name: string, platform: Pl
   if (request.namedContexts.size === 0 || /^(?:scratch|context)$/i.test(name)) return undefined;
   const short = shortName(name);
   if (short === undefined) return undefined;
-  const contexts = new Map([...request.namedContexts].map(([key, context]) => [contextKey(key), context]));
+  const contexts = contextsByKey(request.namedContexts);
   for (const key of [`${short}::${formatPlatformInFull(normalisePlatform(platform))}`, short]) {
     const context = contexts.get(key);
     if (context) return { name: key, context };
   }
   return undefined;
+}
+
+const byKey = new WeakMap<FrontendRequest['namedContexts'], ReadonlyMap<string, NamedContext>>();
+
+/** Each stage asks. */
+function contextsByKey(named: FrontendRequest['namedContexts']): ReadonlyMap<string, NamedContext> {
+  const known = byKey.get(named);
+  if (known) return known;
+  const contexts = new Map([...named].map(([key, context]) => [contextKey(key), context]));
+  byKey.set(named, contexts);
+  return contexts;
 }
 
 function shortName(name: string): string | undefined {

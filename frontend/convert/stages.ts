@@ -24,8 +24,9 @@ export interface FromScope {
 export function listStages(dockerfile: Dockerfile, scope: FromScope): StageList {
   const list = new StageList();
   const declared = new Set([...scope.globals.keys(), ...dockerfile.globalArgs.flatMap((i) => i.args.map((a) => a.key))]);
+  const isNoCache = noCacheTest(scope.request.noCache);
   for (const [index, stage] of dockerfile.stages.entries())
-    placed(placeOf(stage.from.range), () => addStage(list, stage, index, declared, scope));
+    placed(placeOf(stage.from.range), () => addStage(list, stage, index, { ...scope, declared, isNoCache }));
   return list;
 }
 
@@ -33,9 +34,9 @@ function addStage(
   list: StageList,
   { from, instructions }: Stage,
   index: number,
-  declared: ReadonlySet<string>,
-  scope: FromScope,
+  scope: FromScope & { readonly declared: ReadonlySet<string>; readonly isNoCache: (stage: string | undefined) => boolean },
 ): void {
+  const { declared } = scope;
   const image = scope.words.word(from.image, scope.globals);
   warnUndeclared(image, declared, from.range, scope.warn);
   if (image.result === '') {
@@ -59,7 +60,7 @@ function addStage(
     range: from.range,
     errorRange: from.range,
     registered: true,
-    ignoreCache: !namedContext && isNoCache(scope.request.noCache, from.name),
+    ignoreCache: !namedContext && scope.isNoCache(from.name),
   };
   const ownBase = image.result !== 'scratch' && !base ? 1 : 0;
   const counted = ownBase + instructions.filter((i) => ['add', 'copy', 'run', 'workdir'].includes(i.kind)).length;
@@ -68,9 +69,10 @@ function addStage(
   list.add(node);
 }
 
-function isNoCache(noCache: FrontendRequest['noCache'], name: string | undefined): boolean {
-  if (typeof noCache === 'string') return noCache === 'all';
-  return name !== undefined && noCache.some((stage) => stage.toLowerCase() === name.toLowerCase());
+function noCacheTest(noCache: FrontendRequest['noCache']): (stage: string | undefined) => boolean {
+  if (typeof noCache === 'string') return () => noCache === 'all';
+  const names = new Set(noCache.map((name) => name.toLowerCase()));
+  return (stage) => stage !== undefined && names.has(stage.toLowerCase());
 }
 
 function stagePlatform(
