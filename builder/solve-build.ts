@@ -10,7 +10,7 @@ import { lowerGraphs } from '../solver/lower.ts';
 import type { World } from '../solver/world.ts';
 import type { AttestedBuild } from './attest.ts';
 import type { BuildContext } from './build-context.ts';
-import type { SolvedTarget } from './caches/caches.ts';
+import type { SolvedTarget } from './caches/cached-target.ts';
 import type { Fates } from './export/fates.ts';
 import { openFrontend, targetsOf } from './opened-frontend.ts';
 import { explained, type Solving } from './solving.ts';
@@ -70,7 +70,7 @@ export async function solveBuild(context: BuildContext, wanted: Wanted): Promise
   return {
     targets: built,
     attest: await attestorFor({ ...facts, results: graphs }, context),
-    exportCaches: async (fates) => (await solving.caches?.export(targets, results, false, fates)) ?? {},
+    exportCaches: async (fates) => (await solving.caches?.export(targets, results, fates)) ?? {},
   };
 }
 
@@ -101,7 +101,7 @@ async function solveTargets(
   const solve = async (): Promise<readonly SolvedTarget[]> => {
     const asked = lowerGraphs(edges, worker);
     const vertices = request.squash ? asked.map((edge, index) => squashed(edge, solvedTargets[index]!, world)) : asked;
-    if (caches) return await caches.solve(settings, world, vertices, targets, mayLeave);
+    if (caches) return await caches.solve({ settings, world, edges: vertices, mayLeave }, targets);
     return (await solver.solve(vertices, signal)).map((result) => ({ result }));
   };
   const results = await explained(edges, solve, engine.store.root, signal).finally(() => memory.settle());

@@ -1,0 +1,45 @@
+import { CancelledError, errnoOf, KilnError, messageOf } from '../../base/errors.ts';
+import { type ReadCache, readCache } from '../../cache/remote/source.ts';
+import type { BuildContext } from '../build-context.ts';
+import { internalStep } from '../internal-step.ts';
+import type { CacheFromSpec } from '../request.ts';
+import type { LazyRegistry } from './lazy-registry.ts';
+
+/** The caches of `--cache-from`. Reading them begins at once, while the Dockerfile is read. */
+export class Imports implements AsyncDisposable {
+  readonly read: Promise<readonly ReadCache[]>;
+  readonly #ended = new AbortController();
+
+  constructor(context: BuildContext, registry: LazyRegistry) {
+    // A build that ends before (its Dockerfile is wrong) waits for no registry.
+    const signal = AbortSignal.any([context.signal, this.#ended.signal]);
+    const all = context.request.cacheFrom.map((spec) => readOne(spec, { ...context, signal }, registry));
+    this.read = Promise.all(all).then((read) => read.flatMap((one) => one ?? []));
+    this.read.catch(() => {});
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended.abort(new CancelledError());
+    await this.read.catch(() => {});
+  }
+}
+
+/** A cache that cannot be had is no reason not to build. */
+async function readOne(
+  spec: CacheFromSpec,
+  { progress, signal }: Pick<BuildContext, 'progress' | 'signal'>,
+  registry: LazyRegistry,
+): Promise<ReadCache | undefined> {
+  const name = spec.type === 'registry' ? spec.ref : spec.src;
+  try {
+    return await internalStep(progress, `importing cache manifest from ${name}`, async (step) => {
+      const cache = await readCache(spec, () => registry.client(), signal);
+      step.done(`${cache.records.filter(({ outputs }) => outputs.length > 0).length} records`);
+      return cache;
+    });
+  } catch (error) {
+    if (signal.aborted || !(error instanceof KilnError || errnoOf(error))) throw error;
+    progress({ kind: 'warning', short: `the cache of ${name} is not used: ${messageOf(error)}`, detail: [] });
+    return undefined;
+  }
+}

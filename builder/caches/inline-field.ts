@@ -1,0 +1,36 @@
+import { inlineCache } from '../../cache/remote/inline.ts';
+import { INLINE_FIELD } from '../../cache/remote/record.ts';
+import { diffIdsOf, finishedSteps, positionsIn, type StepOutput, seenRecords } from '../../exporter/cache/collect.ts';
+import type { BuildContext } from '../build-context.ts';
+import { type CachedTarget, candidatesOf, type KeyedSteps } from './cached-target.ts';
+
+/**
+ * The field of an image's config that holds the records of `target`, with its value; nothing when no
+ * step has all its layers in the image.
+ */
+export async function inlineField(
+  target: CachedTarget,
+  keyed: KeyedSteps,
+  { engine: { snapshotter }, signal }: BuildContext,
+): Promise<Record<string, string>> {
+  if (!target.output) return {};
+  const whole = await diffIdsOf(target.output, snapshotter, signal);
+  const positions = async (output: StepOutput) => positionsIn(await diffIdsOf(output, snapshotter, signal), whole);
+  const candidates = candidatesOf(keyed, [target]);
+  const steps = finishedSteps(candidates, keyed.cache, snapshotter);
+  const records = await Promise.all(
+    steps.map(async ({ candidate, outputs, created }) => ({
+      ...candidate,
+      created,
+      outputs: await Promise.all(outputs.map(positions)),
+    })),
+  );
+  const inside = records.flatMap((record) =>
+    record.outputs.every((found) => found !== undefined) ? [{ ...record, outputs: record.outputs }] : [],
+  );
+  if (inside.length === 0) return {};
+  const keys = new Set(inside.map(({ key }) => key));
+  const exported = steps.filter(({ candidate }) => keys.has(candidate.key));
+  const seen = seenRecords(candidates, exported).map((record) => ({ ...record, outputs: [] }));
+  return { [INLINE_FIELD]: inlineCache([...inside, ...seen]) };
+}

@@ -1,0 +1,51 @@
+import type { Digest } from '../../base/digest.ts';
+import { parseReference } from '../../base/reference.ts';
+import type { RemoteLayer } from '../../cache/remote/record.ts';
+import { localTarget } from '../../exporter/cache/local.ts';
+import { registryTarget } from '../../exporter/cache/registry.ts';
+import type { CacheTarget } from '../../exporter/cache/target.ts';
+import type { PushBlob } from '../../exporter/push.ts';
+import type { ImageOrigin, ImageSources } from '../../registry/pull.ts';
+import type { BuildContext } from '../build-context.ts';
+import type { CacheFileSpec } from '../request.ts';
+import type { LazyRegistry } from './lazy-registry.ts';
+
+/** Where blobs that are not in the store come from. */
+export interface BlobSources {
+  readonly sources: ImageSources;
+  readonly registry: LazyRegistry;
+  /** Of blobs that an imported cache has and the store may not have. */
+  readonly origins: ReadonlyMap<Digest, ImageOrigin>;
+}
+
+/** Opens what the cache `spec` is written to: a directory or a repository. */
+export async function openTarget(
+  spec: CacheFileSpec,
+  { sources, registry, origins }: BlobSources,
+  { engine: { content }, signal }: BuildContext,
+): Promise<CacheTarget> {
+  const bring = async ({ descriptor }: RemoteLayer) => {
+    const origin = origins.get(descriptor.digest);
+    if (origin) await sources.fetch({ origin }, descriptor, { signal });
+  };
+  if (spec.type === 'local') {
+    const copy = async (layer: RemoteLayer, to: string) => {
+      await bring(layer);
+      await content.copy(layer.descriptor.digest, to);
+    };
+    return localTarget(spec.dest, spec.tag, copy, signal);
+  }
+  const blob = (layer: RemoteLayer): PushBlob => {
+    const { digest } = layer.descriptor;
+    const origin = origins.get(digest);
+    return {
+      descriptor: layer.descriptor,
+      knownIn: origin?.kind === 'registry' ? [origin.repository] : [],
+      async *open(start, end) {
+        await bring(layer);
+        yield* content.open(digest, start, end);
+      },
+    };
+  };
+  return registryTarget(await registry.client(), parseReference(spec.dest), blob, signal);
+}

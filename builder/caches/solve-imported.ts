@@ -1,0 +1,56 @@
+import { messageOf } from '../../base/errors.ts';
+import type { CacheStore } from '../../cache/cache.ts';
+import { RemoteStack, withImports } from '../../cache/remote/imported.ts';
+import type { ReadCache } from '../../cache/remote/source.ts';
+import { solveAgain } from '../../solver/again.ts';
+import { bringStack } from '../../solver/bring.ts';
+import { Deferred, type Held } from '../../solver/deferred.ts';
+import { type BuildResult, resultCodec } from '../../solver/result.ts';
+import { bringAll } from '../../solver/solve.ts';
+import type { Edge, SolverOptions } from '../../solver/solver.ts';
+import type { World } from '../../solver/world.ts';
+import type { BuildContext } from '../build-context.ts';
+import type { KeyedSteps, SolvedTarget } from './cached-target.ts';
+
+/** What is to be solved. */
+export interface CachedSolve {
+  readonly settings: SolverOptions<BuildResult>;
+  readonly world: World;
+  readonly edges: readonly Edge<BuildResult>[];
+  /** Results that are elsewhere may stay there. */
+  readonly mayLeave: boolean;
+}
+
+/** Solves with imported records behind the store's own. `onSteps` is told the steps as they get keys. */
+export async function solveImported(
+  { settings, world, edges, mayLeave }: CachedSolve,
+  imports: readonly ReadCache[],
+  { engine, progress, signal }: BuildContext,
+  onSteps: (steps: KeyedSteps) => void,
+): Promise<readonly SolvedTarget[]> {
+  const { snapshotter } = engine;
+  const cache: CacheStore =
+    imports.length > 0
+      ? withImports(settings.cache, imports, (diffId) => snapshotter.find(diffId) !== undefined)
+      : settings.cache;
+  onSteps({ cache, keyed: [] });
+  const { decode } = resultCodec(snapshotter, (stack, context) => bringStack(world, stack, context));
+  const options: SolverOptions<BuildResult> = {
+    ...settings,
+    cache,
+    codec: { ...settings.codec, decode },
+    onKeyed: (keyed) => onSteps({ cache, keyed }),
+  };
+  const use = async (held: readonly Held<BuildResult>[]) =>
+    mayLeave && held.every(isElsewhere)
+      ? held.map(({ about }) => ({ elsewhere: about }))
+      : (await bringAll(held, edges, signal, progress)).map((result) => ({ result }));
+  return await solveAgain(options, edges, signal, use, ({ message, cause }) => {
+    const short = `${message}, its step is run instead: ${messageOf(cause)}`;
+    progress({ kind: 'warning', short, detail: [] });
+  });
+}
+
+function isElsewhere(held: Held<BuildResult>): held is Deferred<BuildResult> & { readonly about: RemoteStack } {
+  return held instanceof Deferred && held.about instanceof RemoteStack;
+}

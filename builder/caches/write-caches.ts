@@ -1,0 +1,72 @@
+import { messageOf } from '../../base/errors.ts';
+import type { Descriptor } from '../../base/oci.ts';
+import { formatPlatform } from '../../base/platform.ts';
+import { withSoundBlobs } from '../../exporter/again.ts';
+import { finishedSteps, originsOf, packedRecords, seenRecords } from '../../exporter/cache/collect.ts';
+import { cacheDocuments } from '../../exporter/cache/documents.ts';
+import { exportCache } from '../../exporter/cache/target.ts';
+import type { ExportResponse } from '../../exporter/exporter.ts';
+import { reported } from '../../exporter/progress.ts';
+import type { BuildContext } from '../build-context.ts';
+import type { Fates } from '../export/fates.ts';
+import type { CacheFileSpec } from '../request.ts';
+import { type CachedTarget, candidatesOf, type KeyedSteps } from './cached-target.ts';
+import { type BlobSources, openTarget } from './open-target.ts';
+import { packContext } from './pack-context.ts';
+import { stepsOfResult } from './result-steps.ts';
+
+/** What there is to write when the steps of a build are over. */
+export interface CacheExport extends Omit<BlobSources, 'origins'> {
+  readonly steps: KeyedSteps;
+  readonly targets: readonly CachedTarget[];
+  /** The build failed. Its failure is the news: a cache that cannot be written is a warning. */
+  readonly failed: boolean;
+  readonly fates: Fates | undefined;
+}
+
+/** Writes each cache of `specs`, one after the other. Answers the manifest of the last. */
+export async function writeCaches(
+  specs: readonly CacheFileSpec[],
+  written: CacheExport,
+  context: BuildContext,
+): Promise<ExportResponse> {
+  const { failed, fates } = written;
+  const response: Record<string, unknown> = {};
+  for (const spec of specs) {
+    try {
+      const manifest = await withSoundBlobs(() => writeCache(spec, written, context));
+      if (manifest) response['cache.manifest'] = manifest;
+      fates?.done(`cache to ${spec.dest}`);
+    } catch (error) {
+      if (context.signal.aborted) throw error;
+      if (!failed && !spec.ignoreError) fates?.failed(`cache to ${spec.dest}`, error);
+      else warn(context, `the cache was not exported to ${spec.dest}: ${messageOf(error)}`);
+    }
+  }
+  return response;
+}
+
+async function writeCache(
+  spec: CacheFileSpec,
+  { steps: keyed, targets, failed, ...blobs }: CacheExport,
+  context: BuildContext,
+): Promise<Descriptor | undefined> {
+  const { mode, imageManifest, ociTypes } = spec;
+  const name = spec.type === 'local' ? 'exporting cache to client directory' : 'exporting cache to registry';
+  return await reported(name, context, async (report) => {
+    const candidates = candidatesOf(keyed, targets);
+    const all = finishedSteps(candidates, keyed.cache, context.engine.snapshotter);
+    const steps = mode === 'max' ? all : await stepsOfResult(all, keyed, targets, context);
+    const packed = await report.task('preparing build cache for export', () => packedRecords(steps, packContext(spec, context)));
+    // A step that failed was not seen with its result.
+    const records = failed ? packed : [...packed, ...seenRecords(candidates, steps)];
+    const target = await openTarget(spec, { ...blobs, origins: originsOf(all) }, context);
+    const platforms = targets.map(({ platform }) => formatPlatform(platform));
+    const wanted = { records, platforms, failed, form: { imageManifest, ociTypes } };
+    return await exportCache(target, wanted, cacheDocuments, report, (text) => warn(context, text));
+  });
+}
+
+function warn({ progress }: BuildContext, short: string): void {
+  progress({ kind: 'warning', short, detail: [] });
+}
