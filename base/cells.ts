@@ -1,16 +1,22 @@
 import stringWidth from 'string-width';
 
-/** Printable ASCII: one cell each. */
+/** Printable ASCII: each character takes one cell. */
 const PLAIN = /^[\u0020-\u007e]*$/;
 
 let segmenter: Intl.Segmenter | undefined;
 
-/** How many cells of a terminal the text takes: two for East Asian wide characters and emoji, none for combining marks. */
+/**
+ * The number of terminal cells that the text takes: two for East Asian wide characters and emoji,
+ * none for combining marks.
+ */
 export function cellsOf(text: string): number {
   return PLAIN.test(text) ? text.length : stringWidth(text);
 }
 
-/** The beginning of the text that fits into `cells`, cut between whole characters (grapheme clusters, UAX #29). */
+/**
+ * The longest beginning of the text that fits into `cells`. The cut is between whole characters
+ * (grapheme clusters, UAX #29).
+ */
 export function cutToCells(text: string, cells: number): string {
   if (text.length <= cells && PLAIN.test(text)) return text;
   if (PLAIN.test(text)) return text.slice(0, cells);
@@ -25,7 +31,7 @@ export function cutToCells(text: string, cells: number): string {
   return text.slice(0, end);
 }
 
-/** The text with spaces behind it up to `cells`. */
+/** The text, padded with spaces at its end to a width of `cells`. */
 export function padToCells(text: string, cells: number): string {
   return text + ' '.repeat(Math.max(0, cells - cellsOf(text)));
 }

@@ -1,6 +1,8 @@
 /**
- * Every code that a KilnError may have: a misspelt or unlisted one does not compile. docs/errors.md explains each under the lowest room
- * that throws it, in the same order (`base/errors.test.ts` holds the two to each other). Codes are stable: one is never renamed or reused.
+ * Every code that a KilnError may have: a misspelt or unlisted code does not compile.
+ * docs/errors.md explains each code, in the same order, under the lowest folder that throws it.
+ * `base/errors.test.ts` compares the two lists. Codes are stable: a code is never renamed or
+ * reused.
  */
 export type KilnErrorCode =
   // base

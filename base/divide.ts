@@ -1,5 +1,6 @@
 /**
- * Runs of like weight, some `parts` of them (never more than one over); neighbours stay together. Nothing gives no run.
+ * Splits the items into about `parts` runs of similar weight, never more than one run over. The
+ * order is kept. An empty list gives no run.
  */
 export function divide<T>(items: readonly T[], parts: number, weight: (item: T) => number): T[][] {
   if (items.length === 0) return [];

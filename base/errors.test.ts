@@ -6,7 +6,7 @@ import { CancelledError, KilnError, type Place } from './errors.ts';
 const sources = codesInSources();
 const documented = codesInDocument();
 
-test('docs/errors.md explains every code of the sources', () => {
+test('docs/errors.md explains every code in the sources', () => {
   const known = new Set(documented.map(({ code }) => code));
   assert.equal(
     [...sources.keys()].filter((code) => !known.has(code)),
@@ -14,7 +14,7 @@ test('docs/errors.md explains every code of the sources', () => {
   );
 });
 
-test('docs/errors.md explains no code that the sources do not have, and none twice', () => {
+test('docs/errors.md explains only codes that the sources have, each once', () => {
   const codes = documented.map(({ code }) => code);
   assert.equal(
     codes.filter((code, at) => !sources.has(code) || codes.indexOf(code) !== at),
@@ -26,16 +26,16 @@ test('the union of codes is what docs/errors.md explains', () => {
   assert.equal(codesInUnion().sort(), documented.map(({ code }) => code).sort());
 });
 
-test('a code is explained under the lowest room that names it', () => {
+test('a code is explained under the lowest folder that names it', () => {
   const misplaced = documented.filter(({ code, room }) => ROOMS.find((name) => sources.get(code)?.has(name)) !== room);
   assert.equal(misplaced, []);
 });
 
-test('a code in a list counts as one, the name of an environment variable does not', () => {
+test('a code in a list counts as a code, the name of an environment variable does not', () => {
   assert.equal(codesIn(`new Set(['KILN_A', "KILN_B2"]); env['KILN_ROOT']; // KILN_C, 'use KILN_D'`), ['KILN_A', 'KILN_B2']);
 });
 
-test('an error takes the first place it is given and keeps all else', () => {
+test('an error keeps the first place it is given and all its other fields', () => {
   const first: Place = { kind: 'flag', flag: '--tag' };
   const bare = new KilnError('KILN_USAGE', 'wrong', { hint: 'mend it', exitCode: 2, notes: ['a'], cause: 'why' });
   const placed = bare.at(first).at({ kind: 'path', path: '/x' });

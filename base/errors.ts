@@ -9,7 +9,9 @@ export type Place =
 /** A place in a text. */
 export type SourcePlace = Extract<Place, { readonly kind: 'source' }>;
 
-/** `line` and `column` count from 1; a column counts UTF-16 units. `column` 0 means the whole line. */
+/**
+ * `line` and `column` count from 1; a column counts UTF-16 units. `column` 0 means the whole line.
+ */
 export interface Position {
   readonly line: number;
   readonly column: number;
@@ -22,11 +24,11 @@ export interface SourceText {
 }
 
 export interface KilnErrorOptions {
-  /** Where it went wrong, when there is such a place. */
+  /** Where the error happened, if that is known. */
   readonly place?: Place | undefined;
-  /** What the user can do now: a full sentence or a command, without a trailing period when it is a command. */
+  /** What the user can do now: a full sentence or a command. A command has no period at its end. */
   readonly hint?: string | undefined;
-  /** The process exit code when this error ends the command; 1 unless told. */
+  /** The exit code of the process when this error ends the command. The default is 1. */
   readonly exitCode?: number;
   /** More lines that belong to the error, such as the end of a failed step's output. */
   readonly notes?: readonly string[];
@@ -34,16 +36,20 @@ export interface KilnErrorOptions {
 }
 
 /**
- * A failure that a user can cause or meet. `code` is stable (`KILN_` + upper-case words) and listed in docs/errors.md;
- * `message` says what is wrong in one sentence, lower-case first word, no trailing period.
- * Anything else that is thrown is a bug in Kiln and is reported as one.
+ * A failure that a user can cause or meet. `code` is stable (`KILN_` and upper-case words) and
+ * listed in docs/errors.md. `message` says what is wrong in one sentence, with a lower-case first
+ * word and no period at its end. Anything else that is thrown is a bug in Kiln and is reported as a
+ * bug.
  */
 export class KilnError extends Error {
   readonly code: KilnErrorCode;
   readonly place: Place | undefined;
   readonly hint: string | undefined;
   readonly exitCode: number;
-  /** Not called `details`: the test runner takes that for a string of its own and then drops the failure without a word. */
+  /**
+   * The field is not called `details`: the test runner has a string of that name on errors and
+   * would silently drop the failure.
+   */
   readonly notes: readonly string[];
 
   constructor(code: KilnErrorCode, message: string, options: KilnErrorOptions = {}) {
@@ -56,7 +62,7 @@ export class KilnError extends Error {
     this.notes = options.notes ?? [];
   }
 
-  /** The same error with a place, unless it has one already. */
+  /** The same error with a place. An error that already has a place keeps it. */
   at(place: Place | undefined): KilnError {
     if (this.place || !place) return this;
     return new KilnError(this.code, this.message, {
@@ -69,7 +75,10 @@ export class KilnError extends Error {
   }
 }
 
-/** The build was cancelled by the user (Ctrl-C) or by its caller. Exit code 130 as shells expect. */
+/**
+ * The build was cancelled by the user (Ctrl-C) or by its caller. The exit code is 130, as shells
+ * expect.
+ */
 export class CancelledError extends KilnError {
   constructor(cause?: unknown) {
     super('KILN_CANCELLED', 'the build was cancelled', { exitCode: 130, cause });
@@ -83,7 +92,7 @@ export function errnoOf(error: unknown): string | undefined {
   return undefined;
 }
 
-/** The message of anything that was thrown. */
+/** The message of any thrown value. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

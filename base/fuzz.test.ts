@@ -7,7 +7,10 @@ import { formatReference, parseReference } from './reference.ts';
 import { mutateText } from './testing/mutate.ts';
 import { randomOf } from './testing/random.ts';
 
-/** Mutated names. Short in the test suite; KILN_SOAK=1 tries 200,000, KILN_SEED repeats a run. */
+/**
+ * Parsers are tried on mutated names. A normal run is short. KILN_SOAK=1 tries 200,000 inputs, and
+ * KILN_SEED repeats a run.
+ */
 const SOAK = process.env['KILN_SOAK'] === '1';
 const random = randomOf(Number(process.env['KILN_SEED'] ?? (SOAK ? Date.now() % 1_000_000 : 1)));
 const count = SOAK ? 200_000 : 3_000;
@@ -61,7 +64,7 @@ function readOrRefuse<T>(text: string, read: (text: string) => T): T | undefined
   }
 }
 
-test('mutated references are refused, or written in full they mean the same', () => {
+test('a mutated reference is refused, or its full form means the same', () => {
   for (let run = 0; run < count; run++) {
     const text = mutateText(random, REFERENCES, TOKENS);
     const reference = readOrRefuse(text, parseReference);
@@ -69,7 +72,7 @@ test('mutated references are refused, or written in full they mean the same', ()
   }
 });
 
-test('mutated platforms are refused, or written they mean the same', () => {
+test('a mutated platform is refused, or its written form means the same', () => {
   for (let run = 0; run < count; run++) {
     const text = mutateText(random, PLATFORMS, TOKENS);
     const platform = readOrRefuse(text, (value) => parsePlatform(value, HOST));
@@ -77,7 +80,7 @@ test('mutated platforms are refused, or written they mean the same', () => {
   }
 });
 
-test('mutated wildcards are refused or match', () => {
+test('a mutated wildcard pattern is refused, or can be matched', () => {
   for (let run = 0; run < count; run++) {
     const text = mutateText(random, PATTERNS, TOKENS);
     const match = readOrRefuse(text, compileMatch);

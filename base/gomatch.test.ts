@@ -4,7 +4,9 @@ import * as assert from 'uvu/assert';
 import type { KilnError } from './errors.ts';
 import { compileMatch, hasWildcard } from './gomatch.ts';
 
-/** pattern, name, matches: the semantics that path/filepath documents. */
+/**
+ * Pattern, name, and whether the pattern matches: the semantics documented by Go's path/filepath.
+ */
 const CASES: readonly (readonly [string, string, boolean])[] = [
   ['abc', 'abc', true],
   ['abc', 'abd', false],
@@ -66,7 +68,7 @@ for (const [pattern, name, wanted] of CASES) {
 }
 
 for (const pattern of ['[]a]', '[-]', '[x-]', '[-x]', '[a-b-c]', '[', '[^', '[^bc', 'a[', '\\', 'a\\', '[a', '[a\\']) {
-  test(`${JSON.stringify(pattern)} is no pattern`, () => {
+  test(`${JSON.stringify(pattern)} is not a valid pattern`, () => {
     assert.throws(
       () => compileMatch(pattern),
       (error: KilnError) => error.code === 'KILN_BAD_PATTERN',
@@ -74,23 +76,23 @@ for (const pattern of ['[]a]', '[-]', '[x-]', '[-x]', '[a-b-c]', '[', '[^', '[^b
   });
 }
 
-test('many stars and a long name that does not match take no time', () => {
+test('a pattern with many stars is fast on a long name that does not match', () => {
   assert.is(compileMatch(`${'*a'.repeat(100)}b`)('a'.repeat(4000)), false);
 });
 
-test('a wildcard counts unless it is escaped', () => {
+test('an escaped wildcard does not count as a wildcard', () => {
   for (const text of ['*', 'a*', 'a?', 'x?', 'b[', '[a]', 'x[y]', 'a\\\\*']) assert.ok(hasWildcard(text), text);
   for (const text of ['', 'a', 'plain', '\\a', 'a\\*', '\\[x', 'a\\\\']) assert.not(hasWildcard(text), text);
 });
 
-test('a byte that is no UTF-8, kept as half a surrogate pair, is a character of its own and no part of another', () => {
+test('a byte that is not valid UTF-8, kept as a lone surrogate, is a character of its own and never part of another', () => {
   assert.is(compileMatch('a?')('a\udc80'), true);
   assert.is(compileMatch('*\udc80')('a\udc80'), true);
   assert.is(compileMatch('*\udc80*')('a\ud83d\udc80'), false);
   assert.is(compileMatch('[\udc80-\udcff]')('\udcc3'), true);
 });
 
-test('what matches is what a regular expression that may backtrack matches', () => {
+test('a pattern matches the same names as a backtracking regular expression', () => {
   const piece = fc.constantFrom(...'*?/ab[]^-\\☺.'.split(''), '😀', '[a-b]', '[^b]', '\\*', 'ab');
   const word = (maxLength: number) => fc.array(piece, { maxLength }).map((pieces) => pieces.join(''));
   const name = fc.array(fc.constantFrom(...'ab/*☺.'.split(''), '😀', 'ab'), { maxLength: 8 }).map((chars) => chars.join(''));
@@ -109,7 +111,7 @@ test('what matches is what a regular expression that may backtrack matches', () 
   );
 });
 
-/** The expression of a well-formed pattern. */
+/** The regular expression that means the same as a well-formed pattern. */
 function naive(pattern: string): RegExp {
   const body = pattern.replace(/\[\^?(?:\\.|[^\]\\])+\]|\\.|./gsu, (piece) => {
     if (piece === '*') return '[^/]*';

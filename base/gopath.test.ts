@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cleanPath } from './gopath.ts';
 
-test('paths are cleaned as by path.Clean', () => {
+test('paths are cleaned as path.Clean of Go does it', () => {
   const cases: Record<string, string> = {
     '': '.',
     '.': '.',

@@ -1,6 +1,7 @@
 /**
- * Go's path.Clean: the shortest path that means the same by its text alone. No `.`, no `//`, no `..` but at the front of a relative
- * path; `.` for nothing.
+ * Go's path.Clean: the shortest path with the same meaning, judged by its text alone. The result
+ * has no `.`, no `//`, and no `..` except at the front of a relative path. The empty path becomes
+ * `.`.
  */
 export function cleanPath(path: string): string {
   const rooted = path.startsWith('/');

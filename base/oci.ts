@@ -62,7 +62,10 @@ export interface Healthcheck {
   Retries?: number;
 }
 
-/** The `config` object of an image (image-spec config.md plus Docker's extensions). Unknown fields of a base survive. */
+/**
+ * The `config` object of an image (image-spec config.md and Docker's extensions). Unknown fields of
+ * a base image are kept.
+ */
 export interface ContainerConfig {
   User?: string;
   ExposedPorts?: Record<string, Record<string, never>>;
@@ -80,7 +83,7 @@ export interface ContainerConfig {
   [unknown: string]: unknown;
 }
 
-/** An image config document (image-spec config.md). Unknown fields of a base survive. */
+/** An image config document (image-spec config.md). Unknown fields of a base image are kept. */
 export interface ImageConfig {
   architecture: string;
   os: string;

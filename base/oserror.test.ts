@@ -9,7 +9,7 @@ const failure = (code: string, more: object = {}) =>
 const told = (code: string, doing: 'read' | 'write' = 'read') =>
   osError(failure(code), { code: 'KILN_SYSTEM', what: 'the file cannot be used', path: '/a/b', doing }) as KilnError;
 
-/** What a user meets at a path, a disk or a peer. */
+/** Errors that a user meets at a path, a disk or a peer. */
 const MET = [
   ['EACCES', /permission denied$/, /chmod|rights|may/],
   ['EPERM', /not permitted$/, /lsattr/],
@@ -29,7 +29,7 @@ const MET = [
 ] as const;
 
 for (const [code, reason, hint] of MET) {
-  test(`${code} is told by its reason, with the path and a next step`, () => {
+  test(`${code} is reported with its reason, the path and a next step`, () => {
     for (const doing of ['read', 'write'] as const) {
       const error = told(code, doing);
       assert.instance(error, KilnError);
@@ -42,19 +42,19 @@ for (const [code, reason, hint] of MET) {
   });
 }
 
-test('EFBIG of a write names the limit, EPIPE the reader that has gone', () => {
+test('EFBIG of a write names the limit, EPIPE names the reader that has gone', () => {
   assert.match(told('EFBIG', 'write').hint ?? '', /ulimit -f/);
   assert.match(told('EFBIG').message, /too large$/);
   assert.match(told('EPIPE', 'write').message, /the reader has gone$/);
 });
 
-test('an errno without words of its own is named', () => {
+test('an errno without a description is reported by its name', () => {
   const without = Object.keys(constants.errno).filter((code) => reasonOf(failure(code)) === code);
   assert.ok(without.includes('ECHILD'));
   assert.match(told('ECHILD').message, /ECHILD$/);
 });
 
-test('a hint by errno goes before the usual advice, a hint for all goes behind it', () => {
+test('a hint for one errno comes before the usual advice, a general hint comes after it', () => {
   const about = { code: 'KILN_SYSTEM', what: 'it failed' } as const;
   const hint = (code: string, given: string | Record<string, string>) =>
     (osError(failure(code), { ...about, hint: given }) as KilnError).hint;
@@ -64,7 +64,7 @@ test('a hint by errno goes before the usual advice, a hint for all goes behind i
   assert.is.not(hint('EIO', 'mine'), 'mine');
 });
 
-test('what is not an error of the system comes back as it was', () => {
+test('an error that is not from the operating system is returned unchanged', () => {
   const others = [
     new KilnError('KILN_USAGE', 'wrong'),
     new TypeError('a bug'),
@@ -78,7 +78,7 @@ test('what is not an error of the system comes back as it was', () => {
   }
 });
 
-test('an error that nobody told says the call and the path; one that only a mistake of ours brings stays a bug', () => {
+test('an unhandled system error names the call and the path; an errno that only a mistake in Kiln causes stays a bug', () => {
   const error = untoldOsError(failure('EIO', { syscall: 'open', path: '/d/f' }), 'COPY a b') as KilnError;
   assert.is(error.code, 'KILN_SYSTEM');
   assert.is(error.message, 'COPY a b: open /d/f: input/output error');
@@ -88,7 +88,7 @@ test('an error that nobody told says the call and the path; one that only a mist
   assert.is(untoldOsError(bug), bug);
 });
 
-test('a file that the user named: what it is, its path, the reason', () => {
+test('an error about a file that the user named says what it is, its path and the reason', () => {
   const read = osError(failure('EACCES'), reading('the environment file', '/e')) as KilnError;
   assert.is(read.message, 'the environment file /e cannot be read: permission denied');
   const write = osError(failure('EISDIR'), writing('the metadata file', '/m')) as KilnError;
@@ -96,7 +96,7 @@ test('a file that the user named: what it is, its path, the reason', () => {
   assert.equal([read.code, write.code], ['KILN_FILE_UNREADABLE', 'KILN_FILE_UNWRITABLE']);
 });
 
-test('attempt answers what the body does, and tells what it throws', () => {
+test('attempt returns the result of the body, and converts the system error that it throws', () => {
   assert.is(
     attempt({ code: 'KILN_SYSTEM', what: 'x' }, () => 7),
     7,

@@ -2,33 +2,44 @@ import type { KilnErrorCode } from './codes.ts';
 import { errnoOf, KilnError, type Place } from './errors.ts';
 
 /**
- * # Errors of the operating system, told as what they are
+ * # Errors of the operating system
  *
- * Whoever touches a path of the user, a disk or a peer knows what was being done; the system knows why it failed. `osError` joins the
- * two into one KilnError: `the context file a/b cannot be read: permission denied`, with the path as its place and a next step that fits
- * the reason. What is not an error of the system comes back as it was, so a bug stays a bug.
+ * The caller that touches a path, a disk or a peer knows what it was doing; the operating system
+ * knows why that failed. `osError` joins the two into one KilnError, for example `the context file
+ * a/b cannot be read: permission denied`. The path is its place, and its hint is a next step that
+ * fits the reason. An error that is not from the operating system is returned unchanged, so a bug
+ * stays a bug.
  *
  * ```
  * const text = attempt(reading('the environment file', path), () => readFileSync(path, 'utf8'));
  * ```
  */
 export interface Attempt {
-  /** The code of the seam. */
+  /** The code that the caller reports. */
   readonly code: KilnErrorCode;
-  /** What could not be done: the start of the sentence that the reason ends. */
+  /** What could not be done: the beginning of a sentence that the reason completes. */
   readonly what: string;
-  /** The file or directory it was done to. The place of the error, unless `place` says another. */
+  /**
+   * The file or directory that the call was about. It is the place of the error, unless `place`
+   * says another.
+   */
   readonly path?: string | undefined;
-  /** `later`: whoever catches the error knows a better place, such as a line of the Dockerfile. */
+  /** `later` when a caller further up knows a better place, such as a line of the Dockerfile. */
   readonly place?: Place | 'later' | undefined;
-  /** What was being done to the path: the advice differs. `read` unless told. */
+  /** What was being done to the path, because the advice differs. The default is `read`. */
   readonly doing?: 'read' | 'write';
-  /** What helps where neither the reason nor the path says so, or, by errno, where something better than the usual advice is known. */
+  /**
+   * As a string: advice for errors that have no advice of their own. As a map by errno: advice that
+   * replaces the usual one.
+   */
   readonly hint?: string | Readonly<Record<string, string>>;
   readonly exitCode?: number;
 }
 
-/** Reading a file or directory that the user named. `what` it is: `the environment file`. */
+/**
+ * Reading a file or directory that the user named. `what` says what it is, such as `the environment
+ * file`.
+ */
 export function reading(what: string, path: string): Attempt {
   return { code: 'KILN_FILE_UNREADABLE', what: `${what} ${path} cannot be read`, path };
 }
@@ -38,7 +49,10 @@ export function writing(what: string, path: string): Attempt {
   return { code: 'KILN_FILE_UNWRITABLE', what: `${what} ${path} cannot be written`, path, doing: 'write' };
 }
 
-/** `error` as the KilnError that says what failed, where and why; anything but an error of the system as it is. */
+/**
+ * Converts a system error to the KilnError that says what failed, where and why. Any other error is
+ * returned unchanged.
+ */
 export function osError(error: unknown, about: Attempt): unknown {
   if (!isOsError(error)) return error;
   const { code, what, path, place, exitCode, hint } = about;
@@ -52,7 +66,7 @@ export function osError(error: unknown, about: Attempt): unknown {
   });
 }
 
-/** Runs `body`; an error of the system met in it is thrown as `osError` tells it. */
+/** Runs `body`. A system error that it throws is converted by `osError`. */
 export function attempt<T>(about: Attempt, body: () => T): T {
   try {
     return body();
@@ -61,12 +75,12 @@ export function attempt<T>(about: Attempt, body: () => T): T {
   }
 }
 
-/** Errors of the system that only a mistake of ours brings about. */
+/** System errors that only a mistake in Kiln can cause. */
 const OURS = new Set(['EBADF', 'EFAULT', 'ENOTSOCK']);
 
 /**
- * The last line of defence: an error of the system that no seam has told in its own words is not a bug either. `what` was being done,
- * when that is known. Anything else comes back as it was.
+ * The last line of defence: a system error that no caller has converted is not a bug either. `what`
+ * says what was being done, when that is known. Anything else is returned unchanged.
  */
 export function untoldOsError(error: unknown, what?: string): unknown {
   if (!isOsError(error) || OURS.has(error.code)) return error;
@@ -87,12 +101,15 @@ export function untoldOsError(error: unknown, what?: string): unknown {
   });
 }
 
-/** Whether the operating system said no. Node's own errors (`ERR_…`), SQLite's and Kiln's are none of these. */
+/**
+ * True for an error of the operating system. Node's own errors (`ERR_…`), SQLite's errors and
+ * Kiln's errors are not system errors.
+ */
 export function isOsError(error: unknown): error is Error & { readonly code: string } {
   return !(error instanceof KilnError) && /^E[A-Z0-9]+$/.test(errnoOf(error) ?? '');
 }
 
-/** Why the system said no, in words; the name of the error where there are none. */
+/** The reason of a system error in words, or the name of the error when there is no description. */
 export function reasonOf(error: unknown): string {
   const code = errnoOf(error) ?? 'unknown error';
   return REASONS[code] ?? code;

@@ -1,25 +1,29 @@
 import { compileMatch } from './gomatch.ts';
 
 /**
- * The common patterns, matched name by name: `*` within names, `**` only as a whole name. Some 0.1 µs a path where a regular
- * expression that tries every `/` takes 0.5 (2 cores, November 2026), and no input makes it backtrack.
+ * Matches the common patterns name by name: `*` within names, and `**` only as a whole name. It
+ * takes about 0.1 µs for a path, where a regular expression that tries every `/` takes 0.5 µs (2
+ * cores, November 2026). No input makes it backtrack.
  */
 type NameTest = (name: string) => boolean;
 type NamesTest = (names: readonly string[]) => boolean;
 
-/** A class of letters and digits: it means the same to patternmatcher as to compileMatch, and takes no slash. */
+/**
+ * A class of letters and digits only. patternmatcher and compileMatch agree on its meaning, and it
+ * never matches a slash.
+ */
 const PLAIN_CLASS = /\[(?:\w-\w|\w)+\]/g;
 
 /**
- * False for a pattern with escapes, with `**` inside a name, with classes other than of letters and digits, or with the `^` that
- * patternmatcher forgets to escape.
+ * False for a pattern with escapes, with `**` inside a name, with classes other than of letters and
+ * digits, or with `^`, which patternmatcher forgets to escape.
  */
 export function isPlain(pattern: string): boolean {
   if (/[[\]\\^]/.test(pattern.replace(PLAIN_CLASS, ''))) return false;
   return pattern.split('/').every((name) => name === '**' || !name.includes('**'));
 }
 
-/** The test of a pattern that `isPlain`. */
+/** Compiles a pattern for which `isPlain` is true. */
 export function compileNames(pattern: string): NamesTest {
   const groups: NameTest[][] = [[]];
   const parts = pattern.split('/');
@@ -32,8 +36,8 @@ export function compileNames(pattern: string): NamesTest {
 }
 
 /**
- * Between two groups of names stands a `**`: any number of names, none included. `open`: the pattern ends with `**`, which is one name and
- * anything below it.
+ * Between two groups of names stands a `**`, which matches any number of names, also none. `open`
+ * is true when the pattern ends with `**`, which then matches one name and everything below it.
  */
 function groupsTest(groups: readonly (readonly NameTest[])[], open: boolean): NamesTest {
   const [first, ...rest] = groups as readonly [readonly NameTest[], ...(readonly NameTest[])[]];

@@ -4,7 +4,7 @@ import { compilePattern, SplitPath } from './pathpattern.ts';
 
 const matches = (pattern: string, path: string) => compilePattern(pattern)?.matches(new SplitPath(path));
 
-/** Where moby/patternmatcher is not what one would think. */
+/** Cases where moby/patternmatcher behaves in a surprising way. */
 const ODD: readonly (readonly [string, string, boolean | undefined])[] = [
   ['**.txt', 'a.txt', true],
   ['**.txt', 'dir/a.txt', true],
@@ -27,16 +27,16 @@ const ODD: readonly (readonly [string, string, boolean | undefined])[] = [
   ['*[z-a]', 'm', undefined],
 ];
 
-test('patterns mean what patternmatcher makes of them', () => {
+test('patterns match the same paths as in patternmatcher', () => {
   for (const [pattern, path, wanted] of ODD) assert.is(matches(pattern, path), wanted, `${pattern} against ${path}`);
 });
 
-test('many wildcards and a long path that does not match take no time', () => {
+test('a pattern with many wildcards is fast on a long path that does not match', () => {
   assert.is(matches(`${'**/a?'.repeat(30)}b`, 'aa/'.repeat(2000)), false);
   assert.is(matches(`${'*a'.repeat(50)}b`, 'a'.repeat(4000)), false);
 });
 
-test('a directory that nothing below can match is known, and one that might is kept', () => {
+test('a directory is skipped only when nothing below it can match', () => {
   const reaches = (pattern: string, directory: string) => compilePattern(pattern)!.reachesBelow(directory);
   for (const [pattern, directory] of [
     ['a/b', 'a'],
@@ -58,7 +58,7 @@ test('a directory that nothing below can match is known, and one that might is k
     assert.is(reaches(pattern, directory), false, `${pattern} below ${directory}`);
 });
 
-test('a pattern of any length can be asked', () => {
+test('a pattern may have any length', () => {
   for (const piece of ['\\\\', '"]', '\\a', 'a?', '[ab]'])
     assert.not(compilePattern(piece.repeat(20_000))?.matches(new SplitPath('a/b')), piece);
   assert.ok(compilePattern('a?'.repeat(5000))?.matches(new SplitPath('ab'.repeat(5000))));

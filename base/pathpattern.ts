@@ -1,7 +1,9 @@
 import { compileMatch } from './gomatch.ts';
 import { compileNames, isPlain } from './pathnames.ts';
 
-/** A path relative to the root, split at `/` once and only if a pattern asks. */
+/**
+ * A path relative to the root. It is split at `/` only when a pattern needs that, and only once.
+ */
 export class SplitPath {
   readonly text: string;
   #names: readonly string[] | undefined;
@@ -16,19 +18,23 @@ export class SplitPath {
   }
 }
 
-/** One pattern of a .dockerignore, of `COPY --exclude` or of an include list, compiled. */
+/** One compiled pattern of a .dockerignore, of `COPY --exclude` or of an include list. */
 export interface PathTest {
-  /** Set when the pattern matches this one path and no other. */
+  /** Set when the pattern matches exactly this path and no other. */
   readonly exact?: string;
   matches(path: SplitPath): boolean;
-  /** False when the pattern can match nothing below the directory `path`. May be true when it cannot either. */
+  /**
+   * False when the pattern cannot match anything below the directory `path`. True does not promise
+   * that it can.
+   */
   reachesBelow(path: string): boolean;
 }
 
 /**
- * Compiles a cleaned pattern: `*` and `?` stay within a name, `**` crosses them, `[…]` is a class, `\` escapes. Undefined when it is
- * malformed. The steps follow moby/patternmatcher, which turns a pattern into a Go regular expression piece by piece; patterns
- * with no wildcard, or only a `**` at one end, are compared as text.
+ * Compiles a cleaned pattern: `*` and `?` stay within a name, `**` crosses names, `[…]` is a class,
+ * and `\` escapes. The result is undefined when the pattern is malformed. The steps follow
+ * moby/patternmatcher, which turns a pattern into a Go regular expression piece by piece. Patterns
+ * without a wildcard, or with only a `**` at one end, are compared as text.
  */
 export function compilePattern(pattern: string): PathTest | undefined {
   if (!isWellFormed(pattern)) return undefined;
@@ -44,14 +50,18 @@ export function compilePattern(pattern: string): PathTest | undefined {
     const bare = suffix.startsWith('/') ? suffix.slice(1) : undefined;
     return { matches: ({ text }) => text.endsWith(suffix) || text === bare, reachesBelow };
   }
-  // A class whose range runs backwards is well-formed and yet no expression.
+  // A class with a reversed range is well-formed to the parser, but is not a valid regular
+  // expression.
   const plain = isPlain(pattern) && (!pattern.includes('[') || tryRegExp(expression, 'u') !== undefined);
   if (plain) return { matches: plainTest(pattern), reachesBelow };
   const expressionTest = compileExpression(expression, quantifiers);
   return expressionTest && { matches: ({ text }) => expressionTest(text), reachesBelow };
 }
 
-/** The quickest test of a pattern that `isPlain`. Splitting a path costs more than most tests. */
+/**
+ * The quickest test of a pattern for which `isPlain` is true. Splitting a path costs more than most
+ * tests.
+ */
 function plainTest(pattern: string): PathTest['matches'] {
   const rest = pattern.startsWith('**/') ? pattern.slice(3) : pattern;
   if (!rest.includes('**')) {
@@ -64,11 +74,11 @@ function plainTest(pattern: string): PathTest['matches'] {
   return (path) => path.text.startsWith(head) && path.text.endsWith(tail) && byNames(path.names);
 }
 
-/** What every path that matches begins and ends with. */
+/** The text that every matching path begins with, and the text that it ends with. */
 function fixedEnds(pattern: string): readonly [string, string] {
   const head = /^[^*?[]*/.exec(pattern)![0];
   const tail = /[^*?\]]*$/.exec(pattern)![0];
-  // The slash behind `**` belongs to it.
+  // The slash after `**` belongs to `**`.
   return [head, tail.startsWith('/') && pattern.endsWith(`**${tail}`) ? tail.slice(1) : tail];
 }
 
@@ -83,7 +93,10 @@ function isWellFormed(pattern: string): boolean {
 
 type Kind = 'exact' | 'prefix' | 'suffix' | 'expression';
 
-/** The expression's text, the cheapest way to test it, and how many wildcards it has that can take any number of characters. */
+/**
+ * The text of the regular expression, the cheapest way to test it, and the number of its wildcards
+ * that match any number of characters.
+ */
 function translate(pattern: string): { kind: Kind; expression: string; quantifiers: number } {
   let kind: Kind = 'exact';
   let expression = '^';
@@ -127,7 +140,10 @@ function translate(pattern: string): { kind: Kind; expression: string; quantifie
   return { kind, expression: `${expression}$`, quantifiers };
 }
 
-/** Escapes that mean a class or a control character to Go's engine and the same to JavaScript's; any other letter is an error there. */
+/**
+ * These escapes mean a class or a control character to Go's engine and mean the same to
+ * JavaScript's. Any other escaped letter is an error in Go.
+ */
 const KNOWN_ESCAPES = /^[dDsSwWbBftnrvx]$/;
 
 function compileExpression(expression: string, quantifiers: number): ((path: string) => boolean) | undefined {
@@ -139,9 +155,9 @@ function compileExpression(expression: string, quantifiers: number): ((path: str
   return linearTest(expression);
 }
 
-/** A backtracking engine takes up to |path|^n steps for n wildcards that fail. */
+/** A backtracking engine takes up to |path|^n steps when n wildcards fail. */
 const MAX_QUANTIFIERS = 1;
-/** The engine refuses much longer ones, and only when they are first used. */
+/** The engine refuses expressions that are much longer, and only when they are first used. */
 const LONGEST_EXPRESSION = 8192;
 
 function tryRegExp(expression: string, flags: string): RegExp | undefined {
@@ -152,14 +168,17 @@ function tryRegExp(expression: string, flags: string): RegExp | undefined {
   }
 }
 
-/** One step of an expression made by `translate`: what it takes, and how often. */
+/** One step of an expression made by `translate`: what it matches, and how often. */
 interface Step {
   readonly take: RegExp;
   /** `many` for `[^/]*` and `.*`; `folder` for an optional run that ends with `/`. */
   readonly repeat: 'once' | 'many' | 'folder';
 }
 
-/** Tests without backtracking: follows all possibilities at once, |steps| for each character. */
+/**
+ * A test without backtracking. It follows all possibilities at once and takes |steps| for each
+ * character.
+ */
 function linearTest(expression: string): ((path: string) => boolean) | undefined {
   const steps: Step[] = [];
   const body = expression.slice(1, -1);
@@ -174,7 +193,7 @@ function linearTest(expression: string): ((path: string) => boolean) | undefined
 }
 
 function runSteps(steps: readonly Step[], path: string): boolean {
-  /** `inside[s]`: in the middle of folder step s, somewhere before its final slash. */
+  /** `inside[s]` is set in the middle of folder step s, before its final slash. */
   let at = new Uint8Array(steps.length + 1);
   let inside = new Uint8Array(steps.length + 1);
   const close = (states: Uint8Array) => {
@@ -200,9 +219,12 @@ function runSteps(steps: readonly Step[], path: string): boolean {
   return at[steps.length] === 1;
 }
 
-/** Compares the pattern's names with a directory's, and gives up (true) at the first that could be several. */
+/**
+ * Compares the names of the pattern with those of a directory. At the first name that could match
+ * several it gives up and returns true.
+ */
 function belowTest(pattern: string): (directory: string) => boolean {
-  // A class can take a slash, also one that splits it here.
+  // A class can match a slash, and the pattern may be split at one inside a class.
   if (pattern.includes('[')) return () => true;
   const names = pattern.split('/');
   const open = names.findIndex((name) => /\*\*|[\\^]/.test(name));

@@ -41,7 +41,7 @@ for (const text of ['', 'nonsense', 'foo', 'a/b/c/d', 'linux/amd64/v1/x', 'linux
   });
 }
 
-test('a platform is written as it is read', () => {
+test('a platform is written in the form that is parsed', () => {
   const full = (text: string) => formatPlatformInFull(parsePlatform(text, HOST));
   for (const text of [
     'linux/arm64',

@@ -1,7 +1,10 @@
 import { KilnError } from './errors.ts';
 import { didYouMean } from './suggest.ts';
 
-/** An OCI platform (image-spec, image-index.md), normalised: `arm64` without variant `v8`, `arm` with one. */
+/**
+ * An OCI platform (image-spec, image-index.md) in normal form: `arm64` has no variant `v8`, and
+ * `arm` always has a variant.
+ */
 export interface Platform {
   readonly os: string;
   readonly architecture: string;
@@ -10,9 +13,10 @@ export interface Platform {
   readonly osFeatures?: readonly string[];
 }
 
-/*
- * Platforms as text, with the rules of containerd/platforms: `os`, `arch`, `os/arch` or `os/arch/variant`, an optional
- * `(osversion+feature)` after the os, and aliases such as x86_64 and aarch64.
+/**
+ * Reads and writes platforms as text, with the rules of containerd/platforms: `os`, `arch`,
+ * `os/arch` or `os/arch/variant`, an optional `(osversion+feature)` after the os, and aliases such
+ * as x86_64 and aarch64.
  */
 
 const KNOWN_OS = new Set(
@@ -27,7 +31,10 @@ const KNOWN_ARCH = new Set(
 const PART = /^[A-Za-z0-9_.-]+$/;
 const OS_PART = /^([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)*)\))?$/;
 
-/** Parses and normalises. A missing half of `os` or `arch` is that of `host`. Throws KILN_PLATFORM_INVALID. */
+/**
+ * Parses and normalises a platform. When the text names only the os or only the architecture, the
+ * other one is that of `host`. Throws KILN_PLATFORM_INVALID.
+ */
 export function parsePlatform(text: string, host: Platform): Platform {
   const fail = (why: string): never => {
     throw new KilnError('KILN_PLATFORM_INVALID', `${JSON.stringify(text)} is not a platform: ${why}`, {
@@ -56,18 +63,24 @@ export function parsePlatform(text: string, host: Platform): Platform {
   return asArch;
 }
 
-/** `linux/arm/v7`; without os version and features. */
+/** The platform as `linux/arm/v7`, without os version and features. */
 export function formatPlatform(platform: Platform): string {
   return [platform.os, platform.architecture, platform.variant].filter(Boolean).join('/');
 }
 
-/** With os version and features, as `parsePlatform` reads them: `windows(10.0.17763+win32k)/amd64`. */
+/**
+ * The platform with os version and features, in the form that `parsePlatform` reads:
+ * `windows(10.0.17763+win32k)/amd64`.
+ */
 export function formatPlatformInFull(platform: Platform): string {
   const details = [platform.osVersion ?? '', ...(platform.osFeatures ?? [])].join('+');
   return formatPlatform(details === '' ? platform : { ...platform, os: `${platform.os}(${details})` });
 }
 
-/** Canonical names: `x86_64` is amd64, `aarch64` arm64; amd64/v1 and arm64/v8 lose their variant, arm without one is v7. */
+/**
+ * Makes names canonical: `x86_64` becomes amd64 and `aarch64` becomes arm64. amd64/v1 and arm64/v8
+ * lose their variant, and arm without a variant becomes v7.
+ */
 export function normalisePlatform(platform: Platform): Platform {
   const os = platform.os.toLowerCase();
   const { architecture, variant } = normaliseArch(platform.architecture.toLowerCase(), (platform.variant ?? '').toLowerCase());

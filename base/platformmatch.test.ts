@@ -31,7 +31,7 @@ test('the exact platform wins over a compatible one, wherever it stands', () => 
   assert.is(choice('linux/amd64', 'linux/386', 'linux/amd64'), 'linux/amd64');
 });
 
-test('an older variant does when the exact one is missing, the newest first', () => {
+test('an older variant is taken when the exact one is missing, the newest first', () => {
   assert.is(choice('linux/arm/v7', 'linux/arm/v5', 'linux/arm/v6'), 'linux/arm/v6');
   assert.is(choice('linux/arm/v5', 'linux/arm/v6'), undefined);
   assert.is(choice('linux/amd64/v3', 'linux/amd64', 'linux/amd64/v2'), 'linux/amd64/v2');

@@ -1,9 +1,12 @@
 import type { Descriptor, Index } from './oci.ts';
 import { formatPlatform, normalisePlatform, type Platform } from './platform.ts';
 
-/* Which image of several runs on a platform, with the rules of containerd/platforms. */
+/** Chooses which of several images runs on a platform, with the rules of containerd/platforms. */
 
-/** True when `candidate` is exactly `wanted` after normalising (os features of the candidate may be a subset). */
+/**
+ * True when `candidate` is exactly `wanted` after normalising. The candidate's os features may be a
+ * subset of those wanted.
+ */
 export function samePlatform(wanted: Platform, candidate: Platform): boolean {
   const a = normalisePlatform(wanted);
   const b = normalisePlatform(candidate);
@@ -16,14 +19,20 @@ export function samePlatform(wanted: Platform, candidate: Platform): boolean {
   );
 }
 
-/** Windows containers need the build number of their host: the first three numbers of the version. */
+/**
+ * Windows containers need the build number of their host, which is the first three numbers of the
+ * version.
+ */
 function sameWindows(wanted: string | undefined, candidate: string | undefined): boolean {
   if (!wanted || !candidate) return true;
   const head = (version: string) => version.split('.').slice(0, 3).join('.');
   return head(wanted) === head(candidate);
 }
 
-/** What runs on `platform`, best first: arm64 also runs arm/v8 … v5, amd64 also 386, arm/v7 also v6 and v5. */
+/**
+ * The platforms that run on `platform`, best first: arm64 also runs arm/v8 … v5, amd64 also runs
+ * 386, and arm/v7 also runs v6 and v5.
+ */
 export function compatiblePlatforms(platform: Platform): readonly Platform[] {
   const wanted = normalisePlatform(platform);
   const like = (architecture: string, variant?: string): Platform => {
@@ -47,7 +56,10 @@ export function compatiblePlatforms(platform: Platform): readonly Platform[] {
   return list.map(normalisePlatform);
 }
 
-/** arm64 v9.x contains every v9 below it and v8.(x+5), which contains every v8 below it. */
+/**
+ * arm64 v9.x includes every v9 version below it and v8.(x+5), which includes every v8 version below
+ * it.
+ */
 function arm64Down(variant: string): string[] {
   const parsed = /^v([89])(?:\.(\d))?$/.exec(variant);
   if (!parsed) return [];
@@ -64,8 +76,9 @@ function arm64Down(variant: string): string[] {
 }
 
 /**
- * The manifest of an index that fits `platform` best; the first one among equals. Attestation manifests (platform
- * unknown/unknown) never match. An entry without a platform counts as the last resort when it is the only manifest.
+ * The manifest of an index that fits `platform` best; the first one among equals. Attestation
+ * manifests (platform unknown/unknown) never match. An entry without a platform is taken as a last
+ * resort when it is the only manifest.
  */
 export function bestManifest(index: Index, platform: Platform): Descriptor | undefined {
   for (const accepted of compatiblePlatforms(platform)) {
@@ -76,13 +89,16 @@ export function bestManifest(index: Index, platform: Platform): Descriptor | und
   return only && more.length === 0 && !only.platform ? only : undefined;
 }
 
-/** True when an image of platform `own` runs on `wanted`. One of a newer amd64 level is taken for plain amd64, as Docker does. */
+/**
+ * True when an image of platform `own` runs on `wanted`. An image for a newer amd64 level is
+ * accepted as plain amd64, as in Docker.
+ */
 export function runsOn(own: Platform, wanted: Platform): boolean {
   if (own.os === wanted.os && own.architecture === 'amd64' && wanted.architecture === 'amd64') return true;
   return compatiblePlatforms(wanted).some((accepted) => samePlatform(accepted, own));
 }
 
-/** The platforms an index offers, for error messages. */
+/** The platforms that an index offers, for error messages. */
 export function offeredPlatforms(index: Index): readonly string[] {
   return index.manifests.flatMap((entry) =>
     entry.platform && entry.platform.os !== 'unknown' ? [formatPlatform(entry.platform)] : [],

@@ -1,15 +1,17 @@
 import { type Digest, digestOf } from './digest.ts';
 
-/** What somebody asked for by digest. `size` where a descriptor says it. */
+/** The content that was asked for, by digest. `size` is set when a descriptor states it. */
 export interface Asked {
   readonly digest: Digest;
   readonly size?: number | undefined;
 }
 
 /**
- * The one decision about a digest: why what came is not what was asked for, or undefined when it is. Every door through which named
- * bytes come in or go out asks here: registries and mirrors, layouts, archives, streams, the content store. `came` is
- * what the bytes hash to; a digest that the sender merely states can refuse an answer, and never makes one right.
+ * Compares the content that arrived with the content that was asked for. The result is undefined
+ * when they agree, and otherwise the difference. All content that is named by digest is checked
+ * here wherever it comes in or goes out: registries and mirrors, layouts, archives, streams, the
+ * content store. `came` is computed from the bytes. A digest that the sender only states may be a
+ * reason to refuse an answer, but never to accept one.
  */
 export function brokenPromise(asked: Asked, came: Asked): string | undefined {
   if (came.digest !== asked.digest) return `the digest is ${came.digest} instead of ${asked.digest}`;
@@ -18,9 +20,9 @@ export function brokenPromise(asked: Asked, came: Asked): string | undefined {
   return undefined;
 }
 
-/** The same for bytes at hand. */
+/** The same check for bytes in memory. */
 export function brokenBytes(asked: Asked, bytes: Uint8Array): string | undefined {
-  // The length is compared first: nothing is hashed that is wrong already.
+  // The length is compared first, so that bytes of the wrong length are never hashed.
   if (asked.size !== undefined && asked.size !== bytes.byteLength)
     return `${asked.digest} has ${bytes.byteLength} bytes instead of ${asked.size}`;
   return brokenPromise(asked, { digest: digestOf(bytes) });

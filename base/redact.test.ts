@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { redactData, redactUrl } from './redact.ts';
 
-test('logins are taken out of URLs, and nothing else is', () => {
+test('logins are removed from URLs, and nothing else is', () => {
   assert.is(redactUrl('https://user:pass@host/x@y'), 'https://xxxxx@host/x@y');
   assert.is(redactUrl('https://token@host'), 'https://xxxxx@host');
   assert.is(redactUrl('a=https://u:p@ss@host b=http://v:w@h'), 'a=https://xxxxx@host b=http://xxxxx@h');
@@ -16,7 +16,7 @@ test('logins are taken out of URLs, and nothing else is', () => {
   assert.is(redactUrl('docker-image://docker.io/a@sha256:1'), 'docker-image://docker.io/a@sha256:1');
 });
 
-test('in plain data each text is told without logins; what holds none is the same', () => {
+test('every text in plain data loses its logins; data without logins is returned as the same object', () => {
   const bytes = Buffer.from('https://u:p@h');
   const data = { a: ['x', { url: 'RUN wget https://u:p@h/x' }], bytes, n: 1, none: null, missing: undefined };
   assert.equal(redactData(data), { ...data, a: ['x', { url: 'RUN wget https://xxxxx@h/x' }] });
@@ -25,7 +25,7 @@ test('in plain data each text is told without logins; what holds none is the sam
   assert.is(redactData(plain), plain);
 });
 
-test('the cost grows with the length, whatever the text is', () => {
+test('the cost is linear in the length, whatever the text is', () => {
   for (const part of ['a://', '://@', 'x@', 'a://b:c', '@', 'a://b@c@']) {
     const cpu = (count: number) => {
       const text = part.repeat(count);
@@ -40,7 +40,7 @@ test('the cost grows with the length, whatever the text is', () => {
   }
 });
 
-test('a text that comes with each of many things is looked through once', () => {
+test('a text that comes with many values is searched once', () => {
   const text = 'wget https://u:p@h/x\n'.repeat(20_000);
   const cpu = (count: number) => {
     const list = Array.from({ length: count }, (_, line) => ({ line, source: { text } }));

@@ -3,19 +3,21 @@ import { KilnError } from './errors.ts';
 /**
  * # Logins in URLs
  *
- * A login in a URL is for the step or the server that gets the URL, and for nobody else. It may stand anywhere in what a build works with:
- * a build argument in an instruction, an address of git, a line of the Dockerfile. So nobody below removes it: the values are real, digests and
- * keys are made of them, and where text leaves (the progress of a build and its log, errors, records, attestations, answers of `--call`, printed
- * graphs) it goes through here.
+ * A login in a URL is meant only for the step or the server that gets the URL. It may stand
+ * anywhere in the values of a build: in a build argument of an instruction, in a git address, in a
+ * line of the Dockerfile. The code below does not remove it there, because the values are used and
+ * hashed into digests and keys. Instead, every text that leaves the build is redacted here:
+ * progress, log, errors, records, attestations, answers of `--call` and printed graphs.
  */
 
 /**
- * The text with logins taken out of the URLs in it: `https://user:password@host` becomes `https://xxxxx@host`. Ssh's plain user stays.
- * Linear in the length, as the text may be a whole RUN.
+ * The text without the logins of its URLs: `https://user:password@host` becomes
+ * `https://xxxxx@host`. A plain ssh user is kept. The time is linear in the length, because the
+ * text may be a whole RUN instruction.
  */
 export function redactUrl(text: string): string {
   if (text.length < LONG) return redacted(text);
-  // The same string: the whole Dockerfile comes with each of its warnings.
+  // The last text is remembered: the same whole Dockerfile comes with each of its warnings.
   if (lastLong?.text !== text) lastLong = { text, told: redacted(text) };
   return lastLong.told;
 }
@@ -31,13 +33,19 @@ function redacted(text: string): string {
       );
 }
 
-/** Behind `scheme:`. With one slash it is a URL that somebody cleaned as a path. */
+/**
+ * A login stands after `scheme:`. A URL with a single slash is one that was cleaned as if it were a
+ * path.
+ */
 const LOGIN = /((?<=[a-z0-9+.-]):\/\/|(?<=\b(?:https?|ftp|git|ssh)):\/)([^/?#\s@]*(?:@[^/?#\s@]*)*)@/gi;
 
-/** The end of what stands before `://` when that is ssh. */
+/** Matches the text before `://` when the scheme is ssh. */
 const PLAIN_SSH = /(?:^|[^a-z0-9+.-])(?:git\+)?ssh$/i;
 
-/** Plain data with `redactUrl` done to each text in it, names of fields aside. Bytes are left alone; what holds no login is not copied. */
+/**
+ * Plain data with `redactUrl` applied to each string in it, except to field names. Bytes are left
+ * alone, and data without a login is not copied.
+ */
 export function redactData<T>(value: T): T {
   if (typeof value === 'string') return redactUrl(value) as T;
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value;
@@ -54,12 +62,18 @@ export function redactData<T>(value: T): T {
   return Object.keys(changed).length === 0 ? value : { ...value, ...changed };
 }
 
-/** Messages quote what was run and where it is from; the excerpt of the place quotes the Dockerfile. */
+/**
+ * Messages quote commands and their sources; the excerpt at the place of an error quotes the
+ * Dockerfile.
+ */
 export function redactError({ code, message, place, hint, exitCode, notes, cause }: KilnError): KilnError {
   return new KilnError(code, redactUrl(message), { ...redactData({ place, hint, exitCode, notes }), cause });
 }
 
-/** Bytes that may be a text, such as the lines of a heredoc, before they become base64, where no URL is seen any more. */
+/**
+ * Redacts bytes that may be text, such as the lines of a heredoc, before they become base64, where
+ * a URL is no longer visible.
+ */
 export function redactBytes(bytes: Uint8Array): Uint8Array {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
   const told = redactUrl(text);

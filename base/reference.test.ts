@@ -93,19 +93,19 @@ test('the short form names the same image', () => {
   }
 });
 
-test('a reference is pinned by giving it a digest', () => {
+test('adding a digest pins a reference', () => {
   const pinned = (text: string) => formatReference({ ...parseReference(text), digest: asDigest(D) });
   assert.is(pinned('a'), `docker.io/library/a:latest@${D}`);
   assert.is(pinned(`a@sha256:${'0'.repeat(64)}`), `docker.io/library/a@${D}`);
 });
 
-test('what is no reference is undefined for those who ask first', () => {
+test('tryParseReference returns undefined for text that is not a reference', () => {
   assert.is(tryParseReference('busybox')?.path, 'library/busybox');
   for (const wrong of ['', 'A', 'a b', 'a:', 'a/', '-a', `a@sha256:1`, '0'.repeat(64)])
     assert.is(tryParseReference(wrong), undefined, wrong);
 });
 
-test('the tag latest can be left out where no digest stands behind it', () => {
+test('the tag latest can be left out when no digest follows it', () => {
   const short = (text: string) => familiarName(withoutLatest(parseReference(text)));
   assert.equal(['docker.io/library/a:latest', 'a', 'docker.io/me/a:2', `a:latest@${D}`, `a@${D}`].map(short), [
     'a',
@@ -121,7 +121,7 @@ test('a stored name has no digest', () => {
   assert.is(nameOf(parseReference(`busybox@${D}`)), 'docker.io/library/busybox');
 });
 
-test('whatever is accepted is a fixed point of parsing and formatting', () => {
+test('an accepted reference is a fixed point of parsing and formatting', () => {
   const char = fc.constantFrom(...'aB0.:/@_-[]$ '.split(''), 'docker.io/', 'localhost', 'library/', D);
   fc.assert(
     fc.property(fc.array(char, { maxLength: 12 }), (parts) => {

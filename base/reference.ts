@@ -2,14 +2,14 @@ import { type Digest, isDigest } from './digest.ts';
 import { KilnError } from './errors.ts';
 
 /**
- * An image reference in full form. The grammar and the Docker Hub rules are those of distribution/reference: a first component
- * is a host when it has a dot, a port, an upper-case letter or is `localhost`; everything else lives on docker.io, a single word
- * under `library/`.
+ * An image reference in full form. The grammar and the Docker Hub rules are those of
+ * distribution/reference. A first component is a host when it has a dot, a port or an upper-case
+ * letter, or is `localhost`. Every other name lives on docker.io, a single word under `library/`.
  */
 export interface Reference {
-  /** Host with port, as written: `docker.io`, `localhost:5000`, `[::1]:5000`. */
+  /** The host with port, as written: `docker.io`, `localhost:5000`, `[::1]:5000`. */
   readonly domain: string;
-  /** `library/busybox` */
+  /** The repository path, such as `library/busybox`. */
   readonly path: string;
   readonly tag?: string;
   readonly digest?: Digest;
@@ -21,14 +21,14 @@ const MAX_PATH = 255;
 
 const LABEL = '(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])';
 const DOMAIN = new RegExp(`^(?:${LABEL}(?:\\.${LABEL})*|\\[[a-fA-F0-9:]+\\])(?::[0-9]+)?$`);
-/** One path component: separators are one dot, one or two underscores, or any number of dashes. */
+/** One path component. A separator is one dot, one or two underscores, or any number of dashes. */
 const COMPONENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
 const TAG = /^\w[\w.-]{0,127}$/;
 const ALGORITHM = /^[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*$/;
 
 /**
- * Parses what a user writes after FROM or -t. The tag `latest` is added when there is neither tag nor digest.
- * Throws KILN_REFERENCE_INVALID that says which part is wrong.
+ * Parses the name that a user writes after FROM or -t. The tag `latest` is added when there is
+ * neither tag nor digest. Throws KILN_REFERENCE_INVALID, which says which part is wrong.
  */
 export function parseReference(text: string): Reference {
   const fail = (why: string, hint?: string): never => {
@@ -53,7 +53,7 @@ export function parseReference(text: string): Reference {
   if (tag !== undefined && !TAG.test(tag)) {
     fail(
       `${JSON.stringify(tag)} is not a tag`,
-      'a tag has up to 128 letters, digits, dots, dashes and underscores, and starts with no dot or dash',
+      'a tag has up to 128 letters, digits, dots, dashes and underscores, and does not start with a dot or dash',
     );
   }
   const path = domain === DEFAULT_DOMAIN && !remainder.includes('/') ? `library/${remainder}` : remainder;
@@ -62,7 +62,7 @@ export function parseReference(text: string): Reference {
   return { domain, path, ...(effectiveTag === undefined ? {} : { tag: effectiveTag }), ...(digest ? { digest } : {}) };
 }
 
-/** As `parseReference`; undefined for what is no reference. */
+/** Like `parseReference`, but returns undefined for text that is not a reference. */
 export function tryParseReference(text: string): Reference | undefined {
   try {
     return parseReference(text);
@@ -108,22 +108,28 @@ function parseDigest(text: string, fail: (why: string, hint?: string) => never):
   return fail(`a sha256 digest has 64 lower-case hex digits, not ${JSON.stringify(text.slice(colon + 1))}`);
 }
 
-/** The full form: `docker.io/library/busybox:latest`, with `@sha256:…` when the reference has a digest. */
+/**
+ * The full form: `docker.io/library/busybox:latest`, with `@sha256:…` when the reference has a
+ * digest.
+ */
 export function formatReference(reference: Reference): string {
   return nameOf(reference) + (reference.digest ? `@${reference.digest}` : '');
 }
 
-/** The full name with tag (when there is one) and without digest: the key of the local image store. */
+/** The full name with its tag, if any, and without its digest: the key of the local image store. */
 export function nameOf(reference: Reference): string {
   return repositoryOf(reference) + (reference.tag === undefined ? '' : `:${reference.tag}`);
 }
 
-/** `docker.io/library/busybox` */
+/** The full repository name, such as `docker.io/library/busybox`. */
 export function repositoryOf(reference: Reference): string {
   return `${reference.domain}/${reference.path}`;
 }
 
-/** Without the tag `latest`, which nobody has to write, unless a digest stands behind it. */
+/**
+ * The reference without the tag `latest`, which nobody has to write. The tag stays when a digest
+ * follows it.
+ */
 export function withoutLatest(reference: Reference): Reference {
   const { tag, ...named } = reference;
   return tag === DEFAULT_TAG && !reference.digest ? named : reference;
@@ -140,8 +146,8 @@ function shortRepository(reference: Reference): string {
   if (domain !== DEFAULT_DOMAIN) return repositoryOf(reference);
   const [first, second, ...more] = path.split('/') as [string, ...string[]];
   if (second === undefined) return path;
-  // Without docker.io the first component would be taken for a host.
+  // Without docker.io the first component would be mistaken for a host.
   if (looksLikeHost(first)) return repositoryOf(reference);
-  // `library/a/b` must keep its prefix: without it the name would be docker.io/a/b.
+  // `library/a/b` keeps its prefix: without it the name would mean docker.io/a/b.
   return first === 'library' && more.length === 0 ? second : path;
 }

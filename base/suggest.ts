@@ -1,8 +1,9 @@
 const MAX_CANDIDATES = 100;
 
 /**
- * The known word nearest to `word`, if it is near enough to be a typing error: fewer than three edits. The answer follows the case
- * of `word`. Undefined when `word` itself is known: then the error was about something else.
+ * The known word nearest to `word`, if fewer than three edits away, so that it may be a typing
+ * error. The answer follows the case of `word`. The result is undefined when `word` itself is
+ * known: the error was then about something else.
  */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   const wanted = word.toLowerCase();
@@ -10,7 +11,8 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
   let bestDistance = 3;
   let looked = 0;
   for (const candidate of known) {
-    // A suggestion is worth no more: thousands of unknown words may each be held against thousands of known ones.
+    // The work is limited: thousands of unknown words may each be compared with thousands of known
+    // ones.
     if (++looked > MAX_CANDIDATES) break;
     const lower = candidate.toLowerCase();
     if (lower === wanted) return undefined;
@@ -23,7 +25,7 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
   return best === undefined ? undefined : inCaseOf(word, best);
 }
 
-/** ` (did you mean X?)`, or nothing. */
+/** ` (did you mean X?)`, or the empty string when no known word is near. */
 export function didYouMean(word: string, known: Iterable<string>): string {
   const found = nearest(word, known);
   return found === undefined ? '' : ` (did you mean ${found}?)`;
@@ -34,7 +36,10 @@ function inCaseOf(model: string, word: string): string {
   return model === model.toUpperCase() ? word.toUpperCase() : word;
 }
 
-/** Levenshtein distance, or any number of at least `limit` when it is not below `limit`. */
+/**
+ * The Levenshtein distance of two words. When it is not below `limit`, the result is any number of
+ * at least `limit`.
+ */
 export function editDistance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) >= limit) return limit;
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
@@ -44,7 +49,7 @@ export function editDistance(a: string, b: string, limit: number): number {
       const change = a[i - 1] === b[j - 1] ? 0 : 1;
       next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + change));
     }
-    // No later row has a smaller number than this one's smallest.
+    // No later row has a smaller number than the smallest of this row.
     if (Math.min(...next) >= limit) return limit;
     row = next;
   }

@@ -1,4 +1,4 @@
-/** Bytes as docker's units print them: powers of 1000, four significant digits at most. */
+/** A number of bytes in Docker's units: powers of 1000, and at most four significant digits. */
 export function bytes(count: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
   let value = count;

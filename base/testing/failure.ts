@@ -1,6 +1,9 @@
 import { KilnError } from '../errors.ts';
 
-/** The error that `work` ends with, which must be one with a code: anything else that it throws, or nothing, is thrown here. */
+/**
+ * The KilnError that `work` rejects with. When it throws anything else or succeeds, this function
+ * throws.
+ */
 export async function failure(work: Promise<unknown>): Promise<KilnError> {
   try {
     await work;

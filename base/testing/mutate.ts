@@ -1,6 +1,9 @@
 import type { Random } from './random.ts';
 
-/** A few random edits of one of `corpus`: pieces cut out, doubled, swapped, brought in from another, replaced by one of `tokens`. */
+/**
+ * A few random edits to one text of `corpus`: pieces are cut out, doubled, swapped, copied from
+ * another text, or replaced by one of `tokens`.
+ */
 export function mutateText(random: Random, corpus: readonly string[], tokens: readonly string[]): string {
   let text = random.pick(corpus);
   for (let edits = 1 + random.int(4); edits > 0; edits--) {
@@ -33,11 +36,11 @@ export function mutateText(random: Random, corpus: readonly string[], tokens: re
         text = before + random.pick(tokens) + (random.one(2) ? piece : '') + after;
     }
   }
-  // Text comes out of a file as UTF-8: there are no halves of characters in it.
+  // Text read from a file is UTF-8 and never contains a lone surrogate.
   return text.toWellFormed();
 }
 
-/** The same for bytes, with numbers that are at the edge of what a field can hold. */
+/** The same for bytes, with numbers at the limits of what a field can hold. */
 export function mutateBytes(random: Random, corpus: readonly Uint8Array[]): Uint8Array {
   let bytes = Buffer.from(random.pick(corpus));
   for (let edits = 1 + random.int(4); edits > 0; edits--) {

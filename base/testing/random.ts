@@ -1,17 +1,20 @@
-/** Random choices that a seed repeats. */
+/** Random choices that are repeatable by their seed. */
 export interface Random {
-  /** A whole number from 0 up to `below`, which is left out. */
+  /** A whole number from 0 up to, but not including, `below`. */
   int(below: number): number;
-  /** True in one case of `of`. */
+  /** True in one of `of` cases. */
   one(of: number): boolean;
   pick<T>(list: readonly T[]): T;
-  /** One of `good`, in a few cases one of `bad`, which is likely to be refused: a build that is refused shows nothing else. */
+  /**
+   * One of `good`, and in a few cases one of `bad`. A bad choice is likely to be refused, and a
+   * refused build tests nothing else.
+   */
   mostly<T>(good: readonly T[], bad: readonly T[]): T;
-  /** From `least` to `most` results of `make`. */
+  /** Between `least` and `most` results of `make`. */
   some<T>(least: number, most: number, make: () => T): T[];
 }
 
-/** mulberry32. */
+/** The mulberry32 generator. */
 export function randomOf(seed: number): Random {
   let state = seed >>> 0;
   const next = () => {

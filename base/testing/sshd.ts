@@ -5,14 +5,17 @@ import type { Readable } from 'node:stream';
 
 const SSHD = '/usr/sbin/sshd';
 /**
- * sshd needs this directory for every connection, and its package makes it only where there is an init.
- * It stays when a test has ended: another test file may have a server running at that moment.
+ * sshd needs this directory for every connection, and its package makes it only where an init
+ * system runs. The directory is not removed after a test: another test file may run a server at
+ * that moment.
  */
 const PRIVILEGES = '/run/sshd';
-/** Another process may take the port between its choice and its use; then another one is chosen. */
+/** Another process may take the chosen port before it is used. Then another port is chosen. */
 const ATTEMPTS = 5;
 
-/** Why no server can run here, or undefined. `programs` are needed besides it. */
+/**
+ * The reason why no server can run here, or undefined. `programs` are needed in addition to sshd.
+ */
 export function whyNoSshd(...programs: string[]): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root';
   const missing = [SSHD, ...programs].filter((path) => !existsSync(path));
@@ -20,8 +23,8 @@ export function whyNoSshd(...programs: string[]): string | undefined {
 }
 
 /**
- * Starts an sshd on a loopback port of its own, or on `port`. The limits on connections and on the time of
- * a login are wide: on a busy machine a client may need seconds for its first message.
+ * Starts an sshd on a free loopback port, or on `port`. The limits on connections and on login time
+ * are wide: on a busy machine a client may need seconds for its first message.
  */
 export async function startSshd(files: {
   readonly hostKey: string;
@@ -50,7 +53,10 @@ export async function startSshd(files: {
   }
 }
 
-/** Starts a program and waits until it has printed `words`; rejects with what it printed when it ends before. */
+/**
+ * Starts a program and waits until it has printed `words`. Rejects with its output when it ends
+ * before that.
+ */
 export async function startServer(command: string, args: readonly string[], words: RegExp, uid = 0): Promise<ChildProcess> {
   const child = spawn(command, args, { uid, stdio: ['ignore', 'pipe', 'pipe'] });
   await Promise.race([printed(child.stdout, words), printed(child.stderr, words)]);
@@ -65,7 +71,10 @@ async function freePort(): Promise<number> {
   return typeof address === 'object' && address ? address.port : 0;
 }
 
-/** Resolves when the stream has shown `words`; what it shows later is read, so that the program never waits for its reader. */
+/**
+ * Resolves when the stream has shown `words`. Later output is read as well, so that the program
+ * never waits for its reader.
+ */
 function printed(stream: Readable, words: RegExp): Promise<void> {
   return new Promise((done, fail) => {
     let text = '';
