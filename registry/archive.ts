@@ -2,7 +2,7 @@ import { readSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
 import { attempt, reading } from '../base/oserror.ts';
 
-/** Where a regular file of a tar archive lies: bytes from the start of the archive. */
+/** The place of a regular file in a tar archive, in bytes from the start of the archive. */
 export interface Member {
   readonly offset: number;
   readonly size: number;
@@ -13,8 +13,9 @@ const MAX_MEMBERS = 100_000;
 const MAX_EXTENSION = 1 << 20;
 
 /**
- * The regular files of an uncompressed tar archive by name (without a leading `./`), found by reading its headers only. Understands
- * ustar prefixes, base-256 sizes, and the long names of PAX (path, size) and GNU. Throws KILN_ARCHIVE_INVALID.
+ * The regular files of an uncompressed tar archive by name (without a leading `./`). Only headers
+ * are read. ustar prefixes, base-256 sizes, and the long names of PAX (path, size) and GNU are
+ * understood. Throws KILN_ARCHIVE_INVALID.
  */
 export function indexArchive(fd: number, path: string): ReadonlyMap<string, Member> {
   const invalid = (why: string) =>
@@ -25,17 +26,17 @@ export function indexArchive(fd: number, path: string): ReadonlyMap<string, Memb
   let longSize: number | undefined;
   for (;;) {
     const header = readAt(fd, path, at, BLOCK);
-    // Some writers leave out the two zero blocks at the end.
+    // Some programs do not write the two zero blocks at the end.
     if (header.length === 0 || header.every((byte) => byte === 0)) return members;
     if (header.length < BLOCK) throw invalid('it ends in the middle of a header');
     if (at === 0 && header[0] === 0x1f && header[1] === 0x8b) throw invalid('it is compressed; unpack it with gunzip first');
-    if (!checksumFits(header)) throw invalid(`no header at byte ${at}`);
+    if (!checksumFits(header)) throw invalid(`there is no header at byte ${at}`);
     const type = String.fromCharCode(header[156] ?? 0);
     const size = longSize ?? numberOf(header.subarray(124, 136));
-    if (size === undefined) throw invalid(`a size at byte ${at} cannot be read`);
+    if (size === undefined) throw invalid(`the size at byte ${at} cannot be read`);
     const offset = at + BLOCK;
     if (type === 'x' || type === 'L') {
-      if (size > MAX_EXTENSION) throw invalid(`an extended header of ${size} bytes`);
+      if (size > MAX_EXTENSION) throw invalid(`it has an extended header of ${size} bytes`);
       const data = readAt(fd, path, offset, size);
       if (type === 'L') longName = textOf(data);
       else ({ name: longName, size: longSize } = paxOf(data, longName));
@@ -60,7 +61,7 @@ function checksumFits(header: Buffer): boolean {
   return sum === numberOf(header.subarray(148, 156));
 }
 
-/** An octal number, or with the high bit set a base-256 one (GNU). */
+/** An octal number, or a base-256 number (GNU) when the high bit is set. */
 function numberOf(field: Buffer): number | undefined {
   if (((field[0] ?? 0) & 0x80) !== 0) {
     let value = 0;
@@ -82,7 +83,7 @@ function nameOf(header: Buffer): string {
   return prefix === '' ? name : `${prefix}/${name}`;
 }
 
-/** `LENGTH KEY=VALUE\n` records (POSIX pax). */
+/** Reads `LENGTH KEY=VALUE\n` records (POSIX pax). */
 function paxOf(data: Buffer, before: string | undefined): { name: string | undefined; size: number | undefined } {
   let name = before;
   let size: number | undefined;

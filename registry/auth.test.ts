@@ -30,7 +30,10 @@ test('challenges: several, quoted commas, no parameters', () => {
   assert.equal(parseChallenges('"'), []);
 });
 
-/** A registry that wants bearer tokens from `/token` on a second server; tokens are numbered. */
+/**
+ * Starts a registry that wants bearer tokens, and a second server that issues numbered tokens at
+ * `/token`.
+ */
 async function tokenWorld(lifetime: number, accepts: (token: string) => boolean = () => true) {
   let count = 0;
   const tokens = await faultServer(
@@ -67,7 +70,7 @@ test('a token is asked for once, with scope and login, and used until it expires
   );
 });
 
-test('a token that lives too short is not kept', async () => {
+test('a token with too short a lifetime is not kept', async () => {
   await using world = await tokenWorld(5);
   await using client = quickClient();
   await client.manifest(world.repository, 'latest', never());
@@ -75,7 +78,7 @@ test('a token that lives too short is not kept', async () => {
   assert.is(world.tokens.seen.length, 2);
 });
 
-test('a token that the registry no longer takes is replaced', async () => {
+test('a token that the registry no longer accepts is replaced', async () => {
   let revoked = '';
   await using world = await tokenWorld(300, (token) => token !== revoked);
   await using client = quickClient();
@@ -85,7 +88,7 @@ test('a token that the registry no longer takes is replaced', async () => {
   assert.is(world.registry.seen.at(-1)?.headers.authorization, 'Bearer t2');
 });
 
-test('a registry that takes no token at all denies, and is not asked for ever', async () => {
+test('a registry that accepts no token denies access, and is not asked forever', async () => {
   await using world = await tokenWorld(300, () => false);
   await using client = quickClient({ credentials: login });
   try {
@@ -178,7 +181,7 @@ test(
 );
 
 test(
-  'credential helpers are asked for their hosts; one that has none leaves us anonymous, one that is missing is named',
+  'credential helpers are asked for their hosts; without a login access is anonymous, a missing helper is named',
   inDirectory(async (directory) => {
     const helper = join(directory, 'docker-credential-fake');
     writeFileSync(
@@ -203,7 +206,7 @@ test(
 );
 
 test(
-  'no config file is anonymous, a broken one is an error',
+  'without a config file access is anonymous, a broken config file is an error',
   inDirectory(async (directory) => {
     assert.is(await dockerCredentials(join(directory, 'none.json'), {})('a', never()), undefined);
     const path = join(directory, 'config.json');

@@ -7,32 +7,41 @@ import { type Endpoint, isLoopback, tlsTowards } from './hosts.ts';
 import { type RetryPolicy, retrying } from './retry.ts';
 import { type HttpResponse, header, readLimited, type Transport } from './transport.ts';
 
-/** `repository:library/busybox:pull` (distribution-spec token scope). */
+/** A scope such as `repository:library/busybox:pull` (distribution-spec token scope). */
 export type Scope = string;
 
 export function repositoryScope(path: string, actions: 'pull' | 'pull,push'): Scope {
   return `repository:${path}:${actions}`;
 }
 
-/** Seconds a token lives when the server does not say (distribution token spec). */
+/**
+ * The lifetime of a token in seconds when the server does not state one (distribution token spec).
+ */
 const DEFAULT_LIFETIME = 60;
-/** No token is kept longer, whatever its server says. */
+/** No token is kept longer than this, whatever its server says. */
 const MAX_LIFETIME = 86_400;
-/** A token is not used in its last seconds: the transfer it starts must not meet its end. */
+/**
+ * A token is not used in its last seconds, so that it does not expire during the transfer that it
+ * starts.
+ */
 const MARGIN = 10;
 const CLIENT_ID = 'kiln';
 
 /**
- * Gives requests their Authorization header. The first request to a host goes without; its 401 says what is wanted (Basic, or
- * Bearer from a token server), which is remembered for the host. Tokens are kept in memory until they expire, one per host and
- * set of scopes. A login is only ever looked up by the endpoint's own `credentialHost`.
+ * Gives requests their Authorization header. The first request to a host is sent without one. A 401
+ * answer says what the host wants: Basic, or Bearer with a token server. That is remembered for the
+ * host. Tokens are kept in memory until they expire, one per host and set of scopes. Logins are
+ * looked up only by the `credentialHost` of the endpoint.
  */
 export class Authorizer {
   readonly #transport: Transport;
   readonly #credentials: CredentialSource;
   readonly #retry: RetryPolicy;
   readonly #challenges = new Map<string, Challenge>();
-  /** What a host asked for besides, by what was asked of it: the scope of one repository is not to be asked for with another's. */
+  /**
+   * Additional scopes that a host asked for, by the scopes of the request. They are kept apart
+   * because the scope of one repository must not be requested together with another's.
+   */
   readonly #extra = new LRUCache<string, string>({ max: 200 });
   readonly #tokens = new LRUCache<string, string>({ max: 200 });
   readonly #pending = new Map<string, Promise<string>>();
@@ -43,15 +52,15 @@ export class Authorizer {
     this.#retry = retry;
   }
 
-  /** The header for a request, as far as is known what the host wants. */
+  /** The header for a request, as far as it is known what the host wants. */
   async header(endpoint: Endpoint, scopes: readonly Scope[], signal: AbortSignal): Promise<string | undefined> {
     const challenge = this.#challenges.get(endpoint.origin);
     return challenge ? this.#answer(endpoint, challenge, scopes, signal) : undefined;
   }
 
   /**
-   * Learns from a 401. True when another attempt makes sense: the host wants something that was not sent with `used`, or the token
-   * that was sent is stale.
+   * Learns from a 401 answer. Returns true when another attempt makes sense: the host wants
+   * something that `used` did not contain, or the token in `used` is stale.
    */
   learn(endpoint: Endpoint, scopes: readonly Scope[], response: HttpResponse, used: string | undefined): boolean {
     const raw = response.headers['www-authenticate'];
@@ -65,7 +74,7 @@ export class Authorizer {
     return used.startsWith('Bearer ');
   }
 
-  /** Gives up a token that was sent and not taken: the next request gets another. */
+  /** Forgets a token that was sent and not accepted. The next request gets a new one. */
   forget(used: string): void {
     for (const [key, token] of this.#tokens.entries()) if (`Bearer ${token}` === used) this.#tokens.delete(key);
   }
@@ -88,7 +97,8 @@ export class Authorizer {
     if (cached) return `Bearer ${cached}`;
     const shared = this.#pending.get(key);
     if (shared) {
-      // The request belongs to another caller; when that one is cancelled we ask ourselves.
+      // The token request belongs to another caller. When that caller is cancelled, this one makes
+      // a request of its own.
       const token = await shared.catch(() => undefined);
       if (token !== undefined) return `Bearer ${token}`;
     }
@@ -134,15 +144,18 @@ function basic(username: string, password: string): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }
 
-/** Our own scopes and those the host asked for, each once, in a fixed order. */
+/** The scopes of the request and those that the host asked for, each once, in a fixed order. */
 function mergeScopes(own: readonly Scope[], asked: string): readonly Scope[] {
   const all = new Set([...own, ...asked.split(' ').filter((scope) => scope !== '')]);
-  // pull,push covers what a challenge for pull alone asks.
+  // pull,push includes the scope of a challenge for pull alone.
   for (const scope of own) if (scope.endsWith(':pull,push')) all.delete(scope.replace(/,push$/, ''));
   return [...all].sort();
 }
 
-/** A login never leaves over plain http, unless the registry itself is plain http and asks for it on its own host. */
+/**
+ * A login is never sent over plain http, except when the registry itself speaks plain http and asks
+ * for the login on its own host.
+ */
 function tokenUrl(realm: string, endpoint: Endpoint, login: boolean): URL {
   const refuse = (why: string) =>
     new KilnError(
@@ -163,7 +176,7 @@ function tokenUrl(realm: string, endpoint: Endpoint, login: boolean): URL {
   return url;
 }
 
-/** All loopback addresses are this machine. */
+/** All loopback addresses mean this machine. */
 function isSameHost(url: URL, own: URL): boolean {
   return url.hostname === own.hostname || (isLoopback(url.hostname) && isLoopback(own.hostname));
 }
@@ -197,17 +210,19 @@ function tokenRequest(url: URL, service: string | undefined, scopes: readonly Sc
   } as const;
 }
 
-/** The token server's answer: `token` or `access_token`, `expires_in` in seconds. */
+/**
+ * Parses the answer of the token server: `token` or `access_token`, and `expires_in` in seconds.
+ */
 function parseToken(body: Buffer | undefined, url: URL): { token: string; lifetime: number } {
   let json: { token?: unknown; access_token?: unknown; expires_in?: unknown } | null = null;
   try {
     json = JSON.parse(body?.toString() ?? '');
   } catch {
-    // Reported below.
+    // A token that cannot be parsed is reported below.
   }
-  // A string or a list has no such fields, and is reported below, too.
+  // A string or a list has no such fields and is reported below, too.
   const token = json?.token || json?.access_token;
-  // A line break in a header would let the server write headers of ours.
+  // A line break in the token would let the server add headers to Kiln's requests.
   if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token)) {
     throw new KilnError('KILN_REGISTRY_ERROR', `token server ${url.host} answered without a token`);
   }

@@ -4,7 +4,7 @@ import { errnoOf } from '../base/errors.ts';
 import { reasonOf } from '../base/oserror.ts';
 import type { Keypair } from './hosts.ts';
 
-/** What a directory of certificates says of one host. */
+/** The certificates that a directory holds for one host. */
 export interface Certificates {
   readonly ca: readonly string[];
   readonly keypairs: readonly Keypair[];
@@ -14,8 +14,9 @@ export interface Certificates {
 export type Complaint = (why: string, cause?: unknown) => Error;
 
 /**
- * A directory as docker's `certs.d/HOST`: every `*.crt` is a CA, every `NAME.cert` a client certificate with its key in `NAME.key`.
- * Answers undefined when there is no such directory. Throws what `complain` makes when a file cannot be used or lacks its partner.
+ * Reads a directory like docker's `certs.d/HOST`: every `*.crt` is a CA, every `NAME.cert` is a
+ * client certificate with its key in `NAME.key`. Returns undefined when the directory does not
+ * exist. Throws the error made by `complain` when a file cannot be used or its partner is missing.
  */
 export function readCertificates(directory: string, complain: Complaint): Certificates | undefined {
   let names: string[];
@@ -54,7 +55,7 @@ export function readPem(file: string, kind: 'CERTIFICATE' | 'PRIVATE KEY', compl
   } catch (cause) {
     throw complain(`${file} cannot be read: ${reasonOf(cause)}`, cause);
   }
-  // A key may be of a named kind: EC PRIVATE KEY.
+  // The header of a key may name its kind, such as EC PRIVATE KEY.
   if (!new RegExp(`-----BEGIN (?:[A-Z]+ )?${kind}-----`).test(text)) {
     throw complain(`${file} holds no ${kind === 'CERTIFICATE' ? 'certificate' : 'private key'} in PEM form`);
   }

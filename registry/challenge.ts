@@ -7,7 +7,10 @@ export interface Challenge {
 const TOKEN = /[!#$%&'*+\-.^_`|~0-9A-Za-z]+/y;
 const QUOTED = /"((?:[^"\\]|\\.)*)"/y;
 
-/** Parses all challenges of a header; stops quietly at what it cannot read. */
+/**
+ * Parses all challenges of a header. It stops without an error at the first part that it cannot
+ * read.
+ */
 export function parseChallenges(header: string): readonly Challenge[] {
   const challenges: { scheme: string; parameters: Map<string, string> }[] = [];
   let at = 0;

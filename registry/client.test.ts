@@ -14,7 +14,7 @@ const BLOB = randomBytes(900_000);
 const LAYER: Descriptor = { mediaType: MEDIA.ociLayerGzip, digest: digestOf(BLOB), size: BLOB.length };
 const IMAGE = makeImage([{ name: 'hello', text: 'hi' }]);
 
-/** Fetches LAYER from a server with these answers. */
+/** Fetches LAYER from a server that gives these answers. */
 async function fetchFrom(answer: Answer) {
   const server = await faultServer(answer);
   const client = quickClient();
@@ -47,7 +47,7 @@ test('a blob arrives whole, with progress up to its size', async () => {
   assert.is(progress.at(-1), LAYER.size);
 });
 
-test('a broken transfer goes on where it broke', async () => {
+test('a broken transfer is resumed where it broke', async () => {
   const { error, whole, seen } = await fetchFrom((request, response, count) => {
     if (count === 1) {
       response.writeHead(200, { 'content-length': BLOB.length });
@@ -64,7 +64,7 @@ test('a broken transfer goes on where it broke', async () => {
   assert.ok(Number(/bytes=(\d+)-/.exec(String(seen[1]?.headers.range))?.[1]) > 0, 'the second request asks for the rest only');
 });
 
-test('a server without ranges sends all again, and the blob is whole', async () => {
+test('a server without ranges sends everything again, and the blob is whole', async () => {
   const { error, whole } = await fetchFrom((_, response, count) => {
     response.writeHead(200, { 'content-length': BLOB.length });
     if (count === 1) response.write(BLOB.subarray(0, 300_000), () => response.destroy());
@@ -88,7 +88,7 @@ test('a wrong range is refused', async () => {
   assert.not.ok(whole);
 });
 
-test('a resumed transfer that gives the wrong digest is tried once from the start', async () => {
+test('a resumed transfer with the wrong digest is tried once more from the start', async () => {
   const { error, whole } = await fetchFrom((request, response, count) => {
     const from = Number(/bytes=(\d+)-/.exec(String(request.headers.range))?.[1] ?? 0);
     response.writeHead(
@@ -119,7 +119,7 @@ test('a blob announced with another size is refused before a byte is read', asyn
   assert.equal(progress, []);
 });
 
-test('a blob that does not end is cut off at its size', async () => {
+test('a blob with endless bytes is cut off at its size', async () => {
   const { error, whole } = await fetchFrom((_, response) => {
     response.writeHead(200);
     const more = () => response.write(BLOB, () => !response.destroyed && more());
@@ -130,7 +130,7 @@ test('a blob that does not end is cut off at its size', async () => {
   assert.not.ok(whole);
 });
 
-test('a blob that always ends early fails after the attempts, without progress', async () => {
+test('a blob that always ends early fails when the attempts without progress are used up', async () => {
   const { error, seen } = await fetchFrom((request, response) => {
     if (request.headers.range) response.writeHead(206, { 'content-range': `bytes 1000-${BLOB.length - 1}/${BLOB.length}` }).end();
     else response.write(BLOB.subarray(0, 1000), () => response.end());
@@ -140,7 +140,7 @@ test('a blob that always ends early fails after the attempts, without progress',
   assert.ok(seen.length > 1 && seen.length < 10);
 });
 
-test('429 is waited out for as long as the server says', async () => {
+test('after 429 the client waits for as long as the server says', async () => {
   const { error, whole, waits } = await fetchFrom((_, response, count) => {
     if (count === 1)
       response.writeHead(429, { 'retry-after': '7' }).end('{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}');
@@ -151,7 +151,7 @@ test('429 is waited out for as long as the server says', async () => {
   assert.equal(waits, [7000]);
 });
 
-test('a server that wants us to come back in hours is given up on, with its words', async () => {
+test('a server that asks for a wait of hours is given up, and its message is reported', async () => {
   const { error, waits } = await fetchFrom((_, response) => {
     response
       .writeHead(429, { 'retry-after': '21600' })
@@ -186,7 +186,7 @@ test('a redirect to another host is followed without the credentials', async () 
   assert.is(cdn.seen[0]?.path, '/signed?x=1');
 });
 
-test('a redirect to something that is not http, and one in circles, are refused', async () => {
+test('a redirect to something that is not http, and a circle of redirects, are refused', async () => {
   const { error } = await fetchFrom((_, response) => void response.writeHead(302, { location: 'file:///etc/passwd' }).end());
   assert.match(error?.message ?? '', 'not safe');
   const circle = await fetchFrom((request, response) => void response.writeHead(302, { location: request.path }).end());
@@ -201,7 +201,7 @@ test('a missing blob says that the image is incomplete', async () => {
   assert.is(seen.length, 1);
 });
 
-test('an abort ends a transfer that hangs, and keeps nothing', async () => {
+test('an abort ends a hanging transfer and keeps nothing', async () => {
   const abort = new AbortController();
   await using server = await faultServer((_, response) => {
     response.writeHead(200, { 'content-length': BLOB.length });
@@ -233,7 +233,7 @@ test('no answer at all is a timeout', async () => {
   assert.match(error.message, 'did not answer');
 });
 
-test('a port where nobody listens is unreachable, at once', async () => {
+test('a port without a listener is reported as unreachable at once', async () => {
   const server = await faultServer(() => {});
   const { host } = server;
   await server[Symbol.asyncDispose]();
@@ -243,7 +243,7 @@ test('a port where nobody listens is unreachable, at once', async () => {
   assert.equal(client.waits, []);
 });
 
-/** Asks a server with this answer for the manifest `reference`. */
+/** Asks a server that gives this answer for the manifest `reference`. */
 async function manifestFrom(answer: Answer, reference = 'latest') {
   await using server = await faultServer(answer);
   await using client = quickClient();
@@ -254,7 +254,7 @@ const sending = (document: unknown, type: string, headers: Record<string, string
   return (_, response) => void response.writeHead(200, { 'content-type': type, ...headers }).end(bytes);
 };
 
-test('a manifest comes with its digest, type and content', async () => {
+test('a manifest is returned with its digest, type and content', async () => {
   const fetched = await manifestFrom(sending(IMAGE.bytes, `${MEDIA.ociManifest}; charset=utf-8`));
   assert.is(fetched.digest, IMAGE.target.digest);
   assert.equal(fetched.document, { kind: 'manifest', manifest: IMAGE.manifest });
@@ -321,7 +321,7 @@ test('a manifest asked for by digest must have that digest', async () => {
   assert.is(error.code, 'KILN_DIGEST_MISMATCH');
 });
 
-test('an unknown image, one behind a login and a forbidden one are three errors', async () => {
+test('an unknown image, an image that needs a login and a forbidden image are three different errors', async () => {
   const status =
     (code: number): Answer =>
     (_, response) =>
@@ -331,7 +331,7 @@ test('an unknown image, one behind a login and a forbidden one are three errors'
   assert.is((await failure(manifestFrom(status(403)))).code, 'KILN_REGISTRY_DENIED');
 });
 
-test('a mirror is asked first; one that fails or lies is passed over', async () => {
+test('mirrors are asked first; a mirror that fails or sends wrong content is skipped', async () => {
   const good: Answer = (request, response) => {
     const bytes = request.path.includes('/blobs/') ? BLOB : IMAGE.bytes;
     response.writeHead(200, request.path.includes('/blobs/') ? {} : { 'content-type': MEDIA.ociManifest }).end(bytes);

@@ -18,7 +18,10 @@ import { streamBlob } from './stream.ts';
 import { DEFAULT_TIMEOUTS, discard, type HttpResponse, header, readLimited, type Timeouts } from './transport.ts';
 import { type UploadOptions, type UploadOutcome, type UploadSource, uploadBlob } from './upload.ts';
 
-/** A repository of a registry: `{ domain: 'docker.io', path: 'library/busybox' }`. A Reference is one. */
+/**
+ * A repository of a registry: `{ domain: 'docker.io', path: 'library/busybox' }`. Every Reference
+ * is also a Repository.
+ */
 export interface Repository {
   readonly domain: string;
   readonly path: string;
@@ -32,7 +35,7 @@ export interface RegistryOptions {
   readonly retry?: Partial<RetryPolicy>;
 }
 
-/** A manifest or index as it lies in the registry: its exact bytes and what they say. */
+/** A manifest or index as the registry stores it: its exact bytes and their parsed content. */
 export interface FetchedDocument {
   readonly digest: Digest;
   readonly mediaType: string;
@@ -41,18 +44,19 @@ export interface FetchedDocument {
 }
 
 const ACCEPT = [...INDEX_TYPES, ...MANIFEST_TYPES].join(', ');
-/** What a domain and its mirrors may answer before the next one is asked. */
+/** Failures of an endpoint after which the next one is asked. */
 const NEXT_MIRROR = /^KILN_(REGISTRY_|IMAGE_NOT_FOUND|BLOB_NOT_FOUND|MANIFEST_|DIGEST_MISMATCH)/;
 
 /**
- * A client of OCI registries (distribution-spec 1.1). One per process: it holds the connections and tokens. Everything that it
- * hands out is verified; every failure is a KilnError with the registry's own words; every call ends soon after its signal aborts.
+ * A client of OCI registries (distribution-spec 1.1). It holds the connections and tokens; one
+ * client serves a process. All content that it returns is verified. Every failure is a KilnError
+ * with the registry's own message. Every call ends soon after its signal aborts.
  */
 export class RegistryClient implements AsyncDisposable {
   readonly #exchange: Exchange;
   readonly #hosts: HostsConfig;
   readonly #retry: RetryPolicy;
-  /** Who sent wrong bytes for which blob. */
+  /** The origins that sent wrong bytes for a blob. */
   readonly #liars = new Set<string>();
 
   constructor(options: RegistryOptions = {}) {
@@ -66,7 +70,10 @@ export class RegistryClient implements AsyncDisposable {
     });
   }
 
-  /** Whether the registry itself answers, and takes our login if it wants one. Throws KILN_REGISTRY_UNAUTHORIZED and KILN_REGISTRY_DENIED. */
+  /**
+   * Checks that the registry answers, and that it accepts our login if it wants one. Throws
+   * KILN_REGISTRY_UNAUTHORIZED and KILN_REGISTRY_DENIED.
+   */
   async ping(domain: string, signal: AbortSignal): Promise<void> {
     await retrying(this.#retry, signal, async () => {
       const response = await this.#exchange.send({
@@ -83,8 +90,8 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   /**
-   * What a tag or digest stands for, by HEAD; undefined when the registry does not know it. `size` is that of the document. `attempts`
-   * for who can do without the answer.
+   * Looks up a tag or digest by HEAD. Returns undefined when the registry does not know it. `size`
+   * is the size of the document. `attempts` is for callers that can do without the answer.
    */
   async head(
     repository: Repository,
@@ -117,8 +124,9 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   /**
-   * A manifest or index by tag or digest. Refused when the bytes differ from the digest asked for (or the one the registry names),
-   * or the Content-Type from the document. Throws KILN_IMAGE_NOT_FOUND, KILN_DIGEST_MISMATCH, KILN_MANIFEST_INVALID.
+   * A manifest or index by tag or digest. It is refused when its bytes differ from the digest asked
+   * for (or, for a tag, from the digest that the registry states), or when its Content-Type differs
+   * from the document. Throws KILN_IMAGE_NOT_FOUND, KILN_DIGEST_MISMATCH, KILN_MANIFEST_INVALID.
    */
   async manifest(repository: Repository, reference: string, signal: AbortSignal): Promise<FetchedDocument> {
     return this.#eachEndpoint(repository, (endpoint, last) =>
@@ -138,7 +146,8 @@ export class RegistryClient implements AsyncDisposable {
     });
     if (!bytes) throw new KilnError('KILN_MANIFEST_INVALID', `${where} is larger than ${MAX_MANIFEST >> 20} MiB`);
     const digest = digestOf(bytes);
-    // What a tag's answer is called must be true, too; bytes that were asked for by digest speak for themselves.
+    // For a tag the Content-Type must be true as well. Bytes that were asked for by digest need no
+    // such check.
     const asked = isDigest(reference) ? reference : (promisedDigest(response, repository, reference) ?? digest);
     const wrong = brokenPromise({ digest: asked }, { digest });
     if (wrong !== undefined) throw liedAbout(response, where, wrong);
@@ -158,8 +167,9 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   /**
-   * Downloads a blob into the store, unless it is there. It becomes visible only when size and digest are right; a transfer that
-   * breaks goes on where it broke. `onProgress` gets the bytes received so far.
+   * Downloads a blob into the store, unless it is already there. The blob becomes visible only when
+   * its size and digest are right. A broken transfer is resumed where it broke. `onProgress` gets
+   * the bytes received so far.
    */
   async fetchBlob(
     repository: Repository,
@@ -184,7 +194,10 @@ export class RegistryClient implements AsyncDisposable {
     );
   }
 
-  /** A small blob such as a config, verified. Throws KILN_CONFIG_INVALID when it is larger than `limit` bytes. */
+  /**
+   * A small blob, such as a config, verified. Throws KILN_CONFIG_INVALID when it is larger than
+   * `limit` bytes.
+   */
   async readBlob(repository: Repository, descriptor: Descriptor, limit: number, signal: AbortSignal): Promise<Buffer> {
     if (descriptor.size > limit) {
       throw new KilnError(
@@ -211,9 +224,10 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   /**
-   * The bytes of a blob from `start` up to, not including, `end`, as they come: to be sent on. A transfer that breaks goes on where it
-   * broke, at the next mirror if need be. The whole of a blob that is not what its digest says ends in KILN_DIGEST_MISMATCH, and the next call
-   * asks another mirror, if there is one; a part is not verified.
+   * The bytes of a blob from `start` up to, but not including, `end`, as they arrive, to be passed
+   * on. A broken transfer is resumed where it broke, at the next mirror if necessary. When a whole
+   * blob does not match its digest, the stream ends in KILN_DIGEST_MISMATCH, and the next call asks
+   * another mirror, if there is one. A part of a blob is not verified.
    */
   async *openBlob(
     repository: Repository,
@@ -249,21 +263,24 @@ export class RegistryClient implements AsyncDisposable {
     for (const { origin } of asked) this.#liars.add(`${origin} ${digest}`);
     throw new KilnError(
       'KILN_DIGEST_MISMATCH',
-      `blob ${digest} of ${repository.domain}/${repository.path} came with other bytes: ${wrong}`,
+      `blob ${digest} of ${repository.domain}/${repository.path} arrived with wrong bytes: ${wrong}`,
       {
         hint: 'the registry, or something between, damages what it sends',
       },
     );
   }
 
-  /** What names the manifest `digest` as its subject: attestations, signatures. None when the registry keeps no list. */
+  /**
+   * The manifests and indexes that have the manifest `digest` as their subject: attestations,
+   * signatures. The list is empty when the registry keeps none.
+   */
   async referrers(repository: Repository, digest: Digest, signal: AbortSignal): Promise<readonly Descriptor[]> {
     return listReferrers(this.#listing(repository, signal), digest);
   }
 
   /**
-   * True when the repository has the blob. An answer that states another digest, or another size than the one that is known, is about
-   * something else.
+   * True when the repository has the blob. An answer with another digest, or with another size than
+   * the known one, does not describe this blob and counts as false.
    */
   async hasBlob(repository: Repository, digest: Digest, signal: AbortSignal, size?: number): Promise<boolean> {
     return retrying(this.#retry, signal, async () => {
@@ -288,7 +305,10 @@ export class RegistryClient implements AsyncDisposable {
     });
   }
 
-  /** Puts a blob into the repository: by finding it there, by mounting it from another repository, or by sending its bytes. */
+  /**
+   * Puts a blob into the repository. It may be there already, it may be mounted from another
+   * repository, or else its bytes are sent.
+   */
   async pushBlob(repository: Repository, source: UploadSource, options: UploadOptions): Promise<UploadOutcome> {
     if (await this.hasBlob(repository, source.digest, options.signal, source.size)) return 'present';
     return uploadBlob(
@@ -299,8 +319,9 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   /**
-   * Stores a manifest or index under a tag or its digest. Its blobs (and manifests) must be there already. One with a subject is listed
-   * as its referrer, by the registry or, when that does not know how, by a tag.
+   * Stores a manifest or index under a tag or its digest. Its blobs (and manifests) must be there
+   * already. A document with a subject is added to the referrers of that subject: by the registry,
+   * or under a tag when the registry does not support referrers.
    */
   async putManifest(
     repository: Repository,
@@ -333,7 +354,8 @@ export class RegistryClient implements AsyncDisposable {
         `registry ${response.url.host} stored ${nameFor(repository, reference)} as something else: ${wrong}`,
       );
     }
-    // The specification has 201. Who answers otherwise, and does not say what was stored, may be no registry at all.
+    // The specification demands 201. A server that answers 200 and does not state a digest may not
+    // be a registry at all.
     if (response.status === 200 && stored === undefined) await this.#checkStored(repository, reference, digest, signal);
     const subject = subjectOf(bytes);
     if (subject !== undefined && header(response, 'oci-subject') === undefined)
@@ -348,7 +370,10 @@ export class RegistryClient implements AsyncDisposable {
     const wrong = brokenPromise({ digest }, stored);
     if (wrong === undefined) return;
     const what = nameFor(repository, reference);
-    throw new KilnError('KILN_DIGEST_MISMATCH', `registry ${repository.domain} took ${what} and has something else: ${wrong}`);
+    throw new KilnError(
+      'KILN_DIGEST_MISMATCH',
+      `registry ${repository.domain} accepted ${what} and has something else: ${wrong}`,
+    );
   }
 
   async #listReferrer(repository: Repository, subject: Digest, referrer: Descriptor, signal: AbortSignal): Promise<void> {
@@ -365,7 +390,8 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   /**
-   * The first answer that is not undefined; the registry's own, or its failure, when no mirror has one. A mirror that lies is passed over.
+   * The first result that is not undefined. When no mirror has one, it is the result or failure of
+   * the registry itself. A mirror that sends wrong content is skipped.
    */
   async #eachEndpoint<T>(repository: Repository, ask: (endpoint: Endpoint, last: boolean) => Promise<T>): Promise<T> {
     const endpoints = endpointsOf(repository.domain, 'pull', this.#hosts);
@@ -386,7 +412,7 @@ export class RegistryClient implements AsyncDisposable {
   }
 }
 
-/** Wrong bytes are asked for once more where there is no other mirror: the network between may have damaged them. */
+/** Asks again for wrong bytes when there is no other mirror: the network may have damaged them. */
 async function onceMore<T>(last: boolean, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
@@ -397,8 +423,8 @@ async function onceMore<T>(last: boolean, ask: () => Promise<T>): Promise<T> {
 }
 
 /**
- * The digest that an answer must have: the one asked for, or for a tag the one that the registry states. One that is stated where
- * another was asked for is refused.
+ * The digest that an answer must have: the one asked for, or for a tag the one that the registry
+ * states. An answer that states another digest than the one asked for is refused.
  */
 function promisedDigest(response: HttpResponse, repository: Repository, reference: string): Digest | undefined {
   const stated = header(response, 'docker-content-digest');

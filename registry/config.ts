@@ -18,8 +18,9 @@ import { textIfThere } from './textfile.ts';
  *         key = "/etc/ssl/me.key"
  *         cert = "/etc/ssl/me.pem"
  *
- * A missing file is no configuration. Other tables are left alone, so that a buildkitd.toml can be used as it is. On top come the
- * certificates in `certificates/HOST[:PORT]` (docker's certs.d), which are read when the host is first asked for.
+ * A missing file means that nothing is configured. Other tables are ignored, so that a
+ * buildkitd.toml can be used as it is. The certificates in `certificates/HOST[:PORT]` (docker's
+ * certs.d) are added; they are read when the host is first asked.
  */
 export async function readHostsConfig(path: string, certificates: string): Promise<HostsConfig> {
   return withCertificates(await parsedFile(path), certificates);
@@ -30,7 +31,7 @@ async function parsedFile(path: string): Promise<HostsConfig> {
   return text === undefined ? new Map() : parseHostsConfig(text, path);
 }
 
-/** A directory of one host that cannot be used is that host's trouble alone. */
+/** An unusable directory of one host causes an error for that host only. */
 function withCertificates(hosts: HostsConfig, root: string): HostsConfig {
   const known = new Map<string, HostConfig | undefined>();
   return {
@@ -61,7 +62,10 @@ function merged(own: HostConfig | undefined, certificates: readonly Certificates
   };
 }
 
-/** Parses the text of a configuration; `path` is for messages. CA files are read at once. Throws KILN_REGISTRY_CONFIG_INVALID. */
+/**
+ * Parses the text of a configuration; `path` is for messages. CA files are read immediately. Throws
+ * KILN_REGISTRY_CONFIG_INVALID.
+ */
 export async function parseHostsConfig(text: string, path: string): Promise<ReadonlyMap<string, HostConfig>> {
   const invalid: Complaint = (why, cause) =>
     new KilnError('KILN_REGISTRY_CONFIG_INVALID', `${path} is not valid: ${why}`, { place: { kind: 'path', path }, cause });
@@ -77,7 +81,7 @@ export async function parseHostsConfig(text: string, path: string): Promise<Read
   return new Map(Object.entries(tables).map(([host, table]) => [host, hostConfig(host, table, invalid)]));
 }
 
-/** What a table `[registry."HOST"]` may say. */
+/** The keys that a table `[registry."HOST"]` may have. */
 export const REGISTRY_KEYS: ReadonlySet<string> = new Set(['mirrors', 'http', 'insecure', 'ca', 'tlsconfigdir', 'keypair']);
 
 function hostConfig(host: string, table: unknown, invalid: Complaint): HostConfig {
@@ -110,12 +114,12 @@ function hostConfig(host: string, table: unknown, invalid: Complaint): HostConfi
 }
 
 function ownKeypairs(host: string, value: unknown, invalid: Complaint): Keypair[] {
-  // BuildKit takes one table as well as a list of them.
+  // BuildKit accepts a single table as well as a list of tables.
   const tables = value === undefined ? [] : Array.isArray(value) ? value : [value];
   return tables.map((table) => {
     const { key, cert, ...rest } = isTable(table) ? table : {};
     if (typeof key !== 'string' || typeof cert !== 'string' || Object.keys(rest).length > 0)
-      throw invalid(`registry."${host}".keypair has to say key and cert, each the path of a file`);
+      throw invalid(`registry."${host}".keypair needs key and cert, each the path of a file`);
     return readKeypair({ key, cert }, invalid);
   });
 }

@@ -3,7 +3,10 @@ import { printable } from './failures.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A login as a helper keeps it. The user name `<token>` says that the secret is an identity token. */
+/**
+ * A login as a helper stores it. The user name `<token>` means that the secret is an identity
+ * token.
+ */
 export interface HelperLogin {
   readonly username: string;
   readonly secret: string;
@@ -12,14 +15,15 @@ export interface HelperLogin {
 const OUTPUT_LIMIT = 64 << 10;
 
 /**
- * The programs of docker-credential-helpers: `docker-credential-NAME get|store|erase`, found on `env.PATH`. What is asked goes in by
- * standard input, and a secret never into a message. Each throws KILN_CREDENTIAL_HELPER.
+ * The programs of docker-credential-helpers: `docker-credential-NAME get|store|erase`, found on
+ * `env.PATH`. Input is passed by standard input, and a secret never appears in a message. Each
+ * method throws KILN_CREDENTIAL_HELPER.
  */
 export interface CredentialHelper {
-  /** The login for `server`, or undefined. */
+  /** The login for `server`, or undefined when the helper has none. */
   get(server: string, signal: AbortSignal): Promise<HelperLogin | undefined>;
   store(server: string, login: HelperLogin, signal: AbortSignal): Promise<void>;
-  /** Forgetting what is not known is no error. */
+  /** Erasing a login that does not exist is not an error. */
   erase(server: string, signal: AbortSignal): Promise<void>;
 }
 
@@ -30,10 +34,10 @@ export function credentialHelper(name: string, env: Environment): CredentialHelp
       hint: `install ${program}, or remove it from credsStore and credHelpers`,
       cause,
     });
-  /** Answers what it printed, or undefined when it does not know the server. */
+  /** Returns the output of the helper, or undefined when it does not know the server. */
   const ask = async (verb: string, input: string, signal: AbortSignal): Promise<string | undefined> => {
-    // A name with a slash would run a program from anywhere.
-    if (!/^[\w.-]+$/.test(name)) throw failed('has no valid name');
+    // A name with a slash could run a program from any directory.
+    if (!/^[\w.-]+$/.test(name)) throw failed('does not have a valid name');
     const { code, stdout } = await runHelper(program, verb, input, env, signal).catch((error: unknown) => {
       throw failed(errnoOf(error) === 'ENOENT' ? 'is not on PATH' : `cannot be run: ${messageOf(error)}`, error);
     });
@@ -61,10 +65,9 @@ function parseAnswer(stdout: string, failed: (why: string) => KilnError): Helper
   try {
     answer = JSON.parse(stdout);
   } catch {
-    throw failed('answered no JSON document');
+    throw failed('did not print a JSON document');
   }
-  if (typeof answer?.Username !== 'string' || typeof answer.Secret !== 'string')
-    throw failed('answered without Username and Secret');
+  if (typeof answer?.Username !== 'string' || typeof answer.Secret !== 'string') throw failed('printed no Username and Secret');
   return { username: answer.Username, secret: answer.Secret };
 }
 
@@ -84,7 +87,7 @@ async function runHelper(
       if (stdout.length < OUTPUT_LIMIT) stdout += text;
     });
     child.on('close', (code) => resolve({ code, stdout }));
-    // A helper that does not read its input is no failure of ours.
+    // A helper that does not read its input is not a failure.
     child.stdin.on('error', () => {});
     child.stdin.end(input);
   });

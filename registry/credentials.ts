@@ -6,10 +6,10 @@ import { type AuthEntry, byHost, type DockerConfig, readDockerConfig, serverKey 
 export type Credential =
   | { readonly kind: 'basic'; readonly username: string; readonly password: string }
   | { readonly kind: 'identity'; readonly token: string }
-  /** A ready bearer token. */
+  /** A bearer token that is sent as it is. */
   | { readonly kind: 'registry'; readonly token: string };
 
-/** Answers the login for exactly this host (with port), or undefined for anonymous access. */
+/** Returns the login for exactly this host (with port), or undefined for anonymous access. */
 export type CredentialSource = (host: string, signal: AbortSignal) => Promise<Credential | undefined>;
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -17,8 +17,10 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export const anonymous: CredentialSource = async () => undefined;
 
 /**
- * Logins from docker's `config.json` at `path` (none when there is no such file): `credHelpers` for the host, then `credsStore`,
- * then `auths`. Helpers are `docker-credential-<name>` programs found on `env.PATH`. The file is read at the first question.
+ * Logins from docker's `config.json` at `path`. There are none when the file does not exist.
+ * `credHelpers` for the host come first, then `credsStore`, then `auths`. Helpers are
+ * `docker-credential-<name>` programs found on `env.PATH`. The file is read when the first login is
+ * looked up.
  */
 export function dockerCredentials(path: string, env: Environment): CredentialSource {
   let config: DockerConfig | undefined;

@@ -15,20 +15,23 @@ export interface AuthEntry {
   readonly registrytoken?: string;
 }
 
-/** What Kiln reads of docker's config.json; fields that are not named here are kept. */
+/**
+ * The parts of docker's config.json that Kiln reads. Other fields are kept when the file is
+ * written.
+ */
 export interface DockerConfig {
   readonly auths?: Readonly<Record<string, AuthEntry>>;
   readonly credsStore?: string;
   readonly credHelpers?: Readonly<Record<string, string>>;
-  /** By host of the engine, or `default`; not checked. */
+  /** Proxies by the host of the engine, or `default`. Not checked here. */
   readonly proxies?: unknown;
   readonly [unknown: string]: unknown;
 }
 
-/** Where docker keeps the login of Docker Hub, for historical reasons. */
+/** The key under which docker stores the login of Docker Hub, for historical reasons. */
 const HUB_KEY = 'https://index.docker.io/v1/';
 
-/** Under what name the login for `host` is kept. */
+/** The key under which the login for `host` is stored. */
 export function serverKey(host: string): string {
   return host === DEFAULT_DOMAIN ? HUB_KEY : host;
 }
@@ -39,20 +42,26 @@ export function byHost<T>(entries: Readonly<Record<string, T>> | undefined, host
   return undefined;
 }
 
-/** The host that a key, or what a user calls a registry, stands for; Docker Hub's own names are `docker.io`. */
+/**
+ * The host that a key, or the user's name of a registry, means. All names of Docker Hub mean
+ * `docker.io`.
+ */
 export function hostOfKey(key: string): string {
   const host = key.replace(/^https?:\/\//, '').replace(/\/.*$/, '');
   return host === 'index.docker.io' || host === 'registry-1.docker.io' ? DEFAULT_DOMAIN : host;
 }
 
-/** The helper that keeps the login for `host`: its own, or the one for all; undefined when it is kept in the file. */
+/**
+ * The helper that stores the login for `host`: the helper of that host, or else the common one.
+ * Undefined when the login is stored in the file itself.
+ */
 export function helperFor(config: DockerConfig, host: string): string | undefined {
   return byHost(config.credHelpers, host) ?? (config.credsStore || undefined);
 }
 
 /**
- * Reads the file; one that is not there, or not for us, is empty, and `tell` learns of the latter. Throws KILN_DOCKER_CONFIG_INVALID,
- * KILN_FILE_UNREADABLE.
+ * Reads the file. A file that does not exist or may not be read counts as empty; `tell` gets the
+ * reason when it may not be read. Throws KILN_DOCKER_CONFIG_INVALID and KILN_FILE_UNREADABLE.
  */
 export function readDockerConfig(path: string, tell?: (reason: string) => void): DockerConfig {
   return read(path, ['ENOENT', 'ENOTDIR', 'EACCES'], tell);
@@ -65,7 +74,7 @@ function read(path: string, empty: readonly string[], tell?: (reason: string) =>
   } catch (error) {
     if (errnoOf(error) === 'EACCES') tell?.(`${path} cannot be read: ${reasonOf(error)}`);
     const target = errnoOf(error) === 'ENOENT' ? brokenLink(path) : undefined;
-    if (target !== undefined) tell?.(`${path} is a link to ${JSON.stringify(target)}, where there is nothing`);
+    if (target !== undefined) tell?.(`${path} is a link to ${JSON.stringify(target)}, which does not exist`);
     if (empty.includes(errnoOf(error) ?? '')) return {};
     throw osError(error, reading("docker's configuration", path));
   }
@@ -74,11 +83,11 @@ function read(path: string, empty: readonly string[], tell?: (reason: string) =>
       place: { kind: 'path', path },
       hint: 'repair or remove the file, or point DOCKER_CONFIG to another directory',
     });
-  // It holds logins: no parser may quote it.
+  // The file holds logins, so no parser message may quote it.
   const parsed = jsonOf(Buffer.from(written))?.value;
   if (!isObject(parsed)) throw invalid('it is not a JSON object');
   FIELDS(parsed, '', invalid);
-  // What Go writes as null is not there.
+  // Go writes an absent value as null.
   return Object.fromEntries(Object.entries(parsed).filter(([, value]) => value !== null));
 }
 
@@ -91,16 +100,22 @@ const FIELDS = record({
   credHelpers: mapOf(text),
 });
 
-/** Replaces what `auths` has for `host`, under whatever key, by `entry` (by nothing when undefined). All else stays as it is. */
+/**
+ * Replaces the entry of `host` in `auths`, whatever its key, by `entry`, or removes it when `entry`
+ * is undefined. Everything else is kept.
+ */
 export function replaceAuth(path: string, host: string, entry: AuthEntry | undefined): void {
-  // What could not be read must not be replaced.
+  // A file that could not be read must not be replaced.
   const config = read(path, ['ENOENT']);
   const others = Object.entries(config.auths ?? {}).filter(([key]) => hostOfKey(key) !== host);
   const auths = Object.fromEntries([...others, ...(entry ? [[serverKey(host), entry] as const] : [])]);
   writeWhole(path, `${JSON.stringify({ ...config, auths }, null, '\t')}`);
 }
 
-/** Nobody else may read it, and nobody ever sees half of it. A link to the file stays a link. */
+/**
+ * Writes the file so that nobody else may read it and nobody ever sees half of it. A link to the
+ * file stays a link.
+ */
 function writeWhole(path: string, text: string): void {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });

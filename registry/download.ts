@@ -9,7 +9,7 @@ import type { Endpoint } from './hosts.ts';
 import { type RetryPolicy, retrying } from './retry.ts';
 import { discard, type HttpResponse, header } from './transport.ts';
 
-/** Where the bytes go: the part of BlobWriter that a download needs. */
+/** The destination of the bytes: the part of BlobWriter that a download needs. */
 export interface BlobSink extends Disposable {
   write(bytes: Uint8Array): void;
   commit(expected: { digest: Digest; size: number }): unknown;
@@ -22,27 +22,31 @@ export interface Download {
   readonly repository: { readonly domain: string; readonly path: string };
   readonly descriptor: Descriptor;
   readonly open: () => BlobSink;
-  /** Ask for wrong bytes once more: there is no other mirror to be asked. */
+  /** True when wrong bytes are requested once more because there is no other mirror to ask. */
   readonly onceMore: boolean;
   readonly signal: AbortSignal;
-  /** Bytes of the blob received so far, over all attempts. */
+  /** Gets the number of bytes received so far, over all attempts. */
   readonly onProgress: (received: number) => void;
 }
 
-/** Bytes gathered before they are written: fewer system calls, and chunks of the size that the content store likes. */
+/**
+ * The number of bytes gathered before they are written: fewer system calls, and chunks of a size
+ * that suits the content store.
+ */
 const BATCH = 64 << 10;
 
 /**
- * Downloads one blob and commits it. A transfer that breaks is resumed by Range (RFC 9110, 14.2). When the digest is wrong, the bytes
- * may be asked for once more, from the beginning: pieces may come from different bytes, and something between may have damaged them.
- * Answers true, so that callers can tell it from nothing.
+ * Downloads one blob and commits it. A broken transfer is resumed by Range (RFC 9110, 14.2). When
+ * the digest is wrong, the blob may be requested once more from the beginning: its pieces may come
+ * from different contents, or the network may have damaged them. Returns true, so that callers can
+ * tell it from undefined.
  */
 export async function download(task: Download): Promise<true> {
   if ((await attempt(task)) === 'again') await attempt({ ...task, onceMore: false });
   return true;
 }
 
-/** The server does not go on where the transfer broke: all begins anew. */
+/** The server does not resume the transfer where it broke, so the transfer starts over. */
 class RangeRefused extends Error {
   readonly failure: KilnError;
 
@@ -52,7 +56,10 @@ class RangeRefused extends Error {
   }
 }
 
-/** However often that happens: a server that breaks each time and never goes on must not hold us for ever. */
+/**
+ * The limit holds over all attempts: a server that breaks every transfer and never resumes one must
+ * not hold the build forever.
+ */
 const MAX_BEGINNINGS = 3;
 
 async function attempt(task: Download): Promise<'done' | 'again'> {
@@ -85,7 +92,7 @@ async function transfer(task: Download): Promise<'done' | 'again'> {
   } catch (error) {
     if (error instanceof KilnError && error.code === 'KILN_DIGEST_MISMATCH') {
       if (task.onceMore) return 'again';
-      throw mismatch(task, 'sent other bytes than its digest says', error);
+      throw mismatch(task, 'sent bytes that do not match the digest', error);
     }
     throw error;
   }
@@ -104,19 +111,20 @@ function request({ exchange, endpoint, repository, descriptor, signal }: Downloa
   });
 }
 
-/** Reads one answer into the sink; `state.received` says how far the sink is. */
+/** Reads one answer into the sink; `state.received` is the position of the sink. */
 async function receive(task: Download, response: HttpResponse, sink: BlobSink, state: { received: number }): Promise<void> {
   const { descriptor, signal } = task;
   if (response.status === 416) {
     await discard(response);
-    throw new RangeRefused(mismatch(task, `does not go on after ${state.received} of ${descriptor.size} bytes`));
+    throw new RangeRefused(mismatch(task, `does not resume after ${state.received} of ${descriptor.size} bytes`));
   }
   const announced = announcedSize(response, state.received);
   if (announced !== undefined && announced !== descriptor.size) {
     await discard(response);
     throw mismatch(task, `announces ${announced} bytes instead of ${descriptor.size}`);
   }
-  // A server that does not know ranges starts from the beginning: what we have already is read past.
+  // A server without range support starts from the beginning. The bytes that are already there are
+  // skipped.
   let skip = response.status === 206 ? 0 : state.received;
   const batch = new Batch(sink);
   try {
@@ -141,7 +149,10 @@ async function receive(task: Download, response: HttpResponse, sink: BlobSink, s
   }
 }
 
-/** The size of the whole blob as the answer tells it: by Content-Range of a part, by Content-Length otherwise. */
+/**
+ * The size of the whole blob according to the answer: from Content-Range for a part, from
+ * Content-Length otherwise.
+ */
 function announcedSize(response: HttpResponse, from: number): number | undefined {
   if (response.status !== 206) {
     const length = header(response, 'content-length');
@@ -190,7 +201,10 @@ class Batch {
   }
 }
 
-/** Keeps a small blob in memory, with the checks of a content store's writer. `bytes` is for after the commit. */
+/**
+ * Keeps a small blob in memory, with the checks of a content store's writer. Call `bytes` after the
+ * commit.
+ */
 export function memorySink(): { open(): BlobSink; bytes(): Buffer } {
   let chunks: Uint8Array[] = [];
   const bytes = () => Buffer.concat(chunks);

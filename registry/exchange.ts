@@ -20,11 +20,14 @@ export interface ExchangeOptions {
 export interface ApiRequest {
   readonly endpoint: Endpoint;
   readonly method: HttpRequest['method'];
-  /** Below the endpoint's prefix, such as `/library/busybox/manifests/latest`; or a whole URL that the registry gave us. */
+  /**
+   * A path below the endpoint's prefix, such as `/library/busybox/manifests/latest`, or a whole URL
+   * that the registry returned.
+   */
   readonly path: string | URL;
   readonly scopes: readonly Scope[];
   readonly headers?: Readonly<Record<string, string>>;
-  /** A stream is made anew for each time the request is sent. */
+  /** The request body. A stream is made anew each time the request is sent. */
   readonly body?: Uint8Array | string | (() => Readable);
   /** Statuses that the caller handles. All others become errors. */
   readonly accept: readonly number[];
@@ -37,13 +40,14 @@ const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const MAX_REDIRECTS = 5;
 
 /**
- * Requests with authentication, redirects and the fall back to plain http, but without retries: a failure that may pass is thrown
- * as TransientFailure for `retrying` to catch, together with what the caller does with the body.
+ * Sends requests with authentication, redirects and the fallback to plain http, but without
+ * retries. A temporary failure is thrown as TransientFailure, which `retrying` catches: it then
+ * repeats the request and the caller's reading of the body.
  */
 export class Exchange implements AsyncDisposable {
   readonly #transport: Transport;
   readonly #authorizer: Authorizer;
-  /** Origins that turned out to speak plain http, and what they speak. */
+  /** Origins that turned out to speak plain http, and their plain origins. */
   readonly #plain = new Map<string, string>();
   readonly #quiet: Quiet;
 
@@ -53,7 +57,7 @@ export class Exchange implements AsyncDisposable {
     this.#authorizer = new Authorizer(this.#transport, options.credentials, options.retry);
   }
 
-  /** The answer, with a status of `request.accept`; its body is the caller's to read or discard. */
+  /** The answer, with a status of `request.accept`. The caller reads or discards its body. */
   async send(request: ApiRequest): Promise<HttpResponse> {
     const endpoint = this.#effective(request.endpoint);
     let url = urlOf(endpoint, request.path);
@@ -62,7 +66,8 @@ export class Exchange implements AsyncDisposable {
     let fresh: string | undefined;
     for (;;) {
       const trusted = url.origin === endpoint.origin;
-      // Before the token is asked for: it might not live as long.
+      // The wait comes before the token is requested, because the token might expire during the
+      // wait.
       await this.#quiet.over(url.origin, request.signal);
       const authorization = trusted
         ? (fresh ?? (await this.#authorizer.header(endpoint, request.scopes, request.signal)))
@@ -83,7 +88,7 @@ export class Exchange implements AsyncDisposable {
         }
       }
       if (trusted && response.status === 401 && !wantsLogin(response) && authorization && logins++ < 1) {
-        // The token has ended, and the registry does not care to say so.
+        // The token has expired, although the registry does not say so.
         this.#authorizer.forget(authorization);
         fresh = await this.#authorizer.header(endpoint, request.scopes, request.signal);
         if (fresh !== undefined && fresh !== authorization) {
@@ -117,7 +122,7 @@ export class Exchange implements AsyncDisposable {
         method: request.method,
         headers: {
           'user-agent': USER_AGENT,
-          // Blobs must arrive as they are stored, for Range and for the digest.
+          // Blobs must arrive as they are stored, because of Range and the digest.
           'accept-encoding': 'identity',
           ...request.headers,
           ...(authorization === undefined ? {} : { authorization }),
@@ -149,7 +154,10 @@ export class Exchange implements AsyncDisposable {
   }
 }
 
-/** Without a port, https and http are two doors: nobody at the first one says nothing of the second. */
+/**
+ * Without a port, https and http are different ports: a refused connection at one says nothing
+ * about the other.
+ */
 function refusedDefaultPort(error: unknown, endpoint: Endpoint): boolean {
   return new URL(endpoint.origin).port === '' && error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED';
 }
@@ -161,7 +169,10 @@ function urlOf(endpoint: Endpoint, path: string | URL): URL {
   return url;
 }
 
-/** Where an answer points to (RFC 9110, 10.2.2). From https only to https: a plain target could be read and changed on the way. */
+/**
+ * The target of a redirect (RFC 9110, 10.2.2). https redirects only to https: a plain target could
+ * be read and changed on the way.
+ */
 export function redirectTarget(response: HttpResponse): URL {
   const location = header(response, 'location') ?? '';
   let target: URL;

@@ -2,12 +2,15 @@ import { CancelledError, errnoOf, KilnError, messageOf } from '../base/errors.ts
 import { SlowTransfer } from './pace.ts';
 import { ClientFailure, type HttpResponse, header, readLimited } from './transport.ts';
 
-/** A failure that another attempt may mend. `failure` is what the user sees when no attempt is left. */
+/**
+ * A failure that another attempt may overcome. `failure` is the error that the user sees when no
+ * attempt is left.
+ */
 export class TransientFailure extends Error {
   readonly failure: KilnError;
-  /** What the server asked for in Retry-After, in milliseconds. */
+  /** The wait that the server asked for by Retry-After, in milliseconds. */
   readonly afterMs: number | undefined;
-  /** True when the next request to that server is held back until then anyway. */
+  /** True when the next request to that server is delayed by that time anyway. */
   held = false;
 
   constructor(failure: KilnError, afterMs?: number) {
@@ -18,7 +21,7 @@ export class TransientFailure extends Error {
   }
 }
 
-/** Answers of a server that say: not now. */
+/** Statuses that mean: try again later. */
 export const BUSY: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
 const UNREACHABLE = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN', 'EADDRNOTAVAIL']);
 const RESET = new Set([
@@ -36,13 +39,16 @@ const TIMEOUT = new Map([
   ['UND_ERR_BODY_TIMEOUT', 'stopped sending in the middle of an answer'],
 ]);
 
-/** What the other side is called in messages, the codes of its failures, and the hints that are not the same for all. */
+/**
+ * The name of the other side in messages, the codes of its failures, and the hints that differ
+ * between registries and other servers.
+ */
 export interface Party {
   readonly noun: string;
   readonly timeout: KilnError['code'];
   readonly unreachable: KilnError['code'];
   readonly tls: KilnError['code'];
-  /** For all that an exchange can fail by and that has no code of its own. */
+  /** The code for every failure of an exchange that has no code of its own. */
   readonly other: KilnError['code'];
   readonly spelling: string;
   readonly again: string;
@@ -64,8 +70,9 @@ const REGISTRY: Party = {
 };
 
 /**
- * Turns what a request threw into what Kiln throws: `TransientFailure` when another attempt may help, a KilnError otherwise.
- * Whatever the HTTP client throws gets a code; errors of anybody else come back as they are.
+ * Converts what a request threw: to a TransientFailure when another attempt may help, and to a
+ * KilnError otherwise. Every error of the HTTP client gets a code; other errors are returned
+ * unchanged.
  */
 export function networkFailure(error: unknown, url: URL, signal: AbortSignal, party = REGISTRY): unknown {
   if (signal.aborted) return signal.reason instanceof KilnError ? signal.reason : new CancelledError(error);
@@ -95,7 +102,8 @@ export function networkFailure(error: unknown, url: URL, signal: AbortSignal, pa
           : `check that the ${party.noun} is up, and the proxy settings (HTTPS_PROXY, NO_PROXY)`,
       cause: error,
     });
-    // A refusal or an unknown name is an answer; a name server that does not answer may do so later.
+    // A refused connection or an unknown name is final. A name server that does not answer may
+    // answer later.
     return code === 'EAI_AGAIN' ? new TransientFailure(failure) : failure;
   }
   if (RESET.has(code) || isCutShort(error)) {
@@ -115,11 +123,17 @@ export function networkFailure(error: unknown, url: URL, signal: AbortSignal, pa
   return error instanceof ClientFailure ? oddAnswer(error, code, host, party) : error;
 }
 
-/** What is left: answers that are not HTTP, headers without end, what a proxy or the client itself refused. */
+/**
+ * The remaining failures: answers that are not HTTP, endless headers, and requests that a proxy or
+ * the client itself refused.
+ */
 function oddAnswer(error: ClientFailure, code: string, host: string, party: Party): KilnError {
   const elsewhere = `check host and port: another service may listen there, or a proxy may be in between`;
   if (code === 'UND_ERR_HEADERS_OVERFLOW')
-    return new KilnError(party.other, `${party.noun} ${host} sends headers beyond any limit`, { hint: elsewhere, cause: error });
+    return new KilnError(party.other, `${party.noun} ${host} sends headers that are too large`, {
+      hint: elsewhere,
+      cause: error,
+    });
   if (isParserError(error)) {
     return new KilnError(party.other, `${party.noun} ${host} does not speak HTTP as it should: ${printable(error.message)}`, {
       hint: elsewhere,
@@ -137,7 +151,7 @@ function isParserError(error: unknown): boolean {
   return error.name === 'HTTPParserError' || (errnoOf(error) ?? '').startsWith('HPE_') || isParserError(error.cause);
 }
 
-/** The parser was in the middle of an answer when the connection ended. */
+/** True when the connection ended while the parser was in the middle of an answer. */
 function isCutShort(error: unknown): boolean {
   return isParserError(error) && (codeOf(error) === 'HPE_INVALID_EOF_STATE' || /\bEOF\b/i.test(messageOf(error)));
 }
@@ -157,7 +171,10 @@ function isTlsError(error: unknown): boolean {
   return /^(ERR_SSL|ERR_TLS|CERT_|EPROTO$|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(code);
 }
 
-/** The most telling code: several addresses of one host give an AggregateError around the real ones. */
+/**
+ * The most specific code: several addresses of one host give an AggregateError around the real
+ * errors.
+ */
 function codeOf(error: unknown): string {
   const own = errnoOf(error);
   if (own) return own;
@@ -178,15 +195,15 @@ function reason(code: string, error: unknown): string {
   }
 }
 
-/** What a request was about, for the words of an error. */
+/** What a request was about, for error messages. */
 export interface RequestSubject {
-  /** `manifest of docker.io/library/busybox:latest`, `blob sha256:…` */
+  /** Such as `manifest of docker.io/library/busybox:latest` or `blob sha256:…`. */
   readonly what: string;
   readonly kind: 'manifest' | 'blob' | 'upload' | 'token';
   readonly authenticated: boolean;
 }
 
-/** Consumes an answer that is no success and tells what it means. */
+/** Consumes an answer that is not a success and converts it to an error. */
 export async function statusFailure(response: HttpResponse, subject: RequestSubject, signal: AbortSignal): Promise<Error> {
   const said = await saidBy(response, signal);
   const host = response.url.host;
@@ -224,7 +241,10 @@ export async function statusFailure(response: HttpResponse, subject: RequestSubj
   return new KilnError('KILN_REGISTRY_ERROR', `registry ${host} answered ${status} for ${subject.what}${tail}`);
 }
 
-/** The errors of a distribution-spec error document (spec.md, error codes), made safe for a terminal. */
+/**
+ * The errors of a distribution-spec error document (spec.md, error codes), made safe for a
+ * terminal.
+ */
 async function saidBy(response: HttpResponse, signal: AbortSignal): Promise<{ text: string }> {
   let body: Buffer | undefined;
   try {
@@ -240,7 +260,8 @@ async function saidBy(response: HttpResponse, signal: AbortSignal): Promise<{ te
     const details = (parsed as { details?: unknown }).details;
     if (typeof details === 'string') return { text: printable(details) };
   } catch {
-    // Not the document the spec promises: a proxy's page, most likely.
+    // The body is not the document that the specification demands, but probably a page from a
+    // proxy.
   }
   return { text: /<html/i.test(text) ? '' : printable(text.slice(0, 200)) };
 }
@@ -251,7 +272,7 @@ function describe(entry: unknown): string {
   return printable(parts.filter((part) => part !== '').join(' '));
 }
 
-/** A server's words without control characters, cut to a line. */
+/** Text from a server without control characters, cut to one line. */
 export function printable(text: string): string {
   return text
     .replace(/[\x00-\x1f\x7f-\x9f]+/g, ' ')

@@ -11,20 +11,26 @@ export interface FetcherOptions {
 }
 
 export interface FetchRequest {
-  /** http or https. Its user and password become an Authorization header, unless `headers` has one. */
+  /**
+   * An http or https URL. Its user and password become an Authorization header, unless `headers`
+   * has one.
+   */
   readonly url: URL;
-  /** Lower-case names. `authorization` goes to the host of `url` only, whatever it redirects to. */
+  /**
+   * Lower-case names. `authorization` is sent only to the host of `url`, also when it redirects
+   * elsewhere.
+   */
   readonly headers: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
 }
 
-/** Files by http(s), from any server. undici is loaded with the first request. */
+/** Downloads files by http(s) from any server. undici is loaded with the first request. */
 export interface Fetcher extends AsyncDisposable {
   /**
-   * GETs the URL, follows redirects, and gives an answer of status 2xx or 304 to `consume`, which reads or discards its body. What may
-   * pass (a connection that breaks, 5xx, 429) is tried again from the beginning, `consume` included. Throws KILN_HTTP_STATUS,
-   * KILN_HTTP_UNREACHABLE, KILN_HTTP_TIMEOUT, KILN_HTTP_TLS, KILN_HTTP_REDIRECT,
-   * KILN_HTTP_PROTOCOL.
+   * GETs the URL, follows redirects, and passes an answer of status 2xx or 304 to `consume`, which
+   * reads or discards its body. After a temporary failure (a broken connection, 5xx, 429)
+   * everything starts over, `consume` included. Throws KILN_HTTP_STATUS, KILN_HTTP_UNREACHABLE,
+   * KILN_HTTP_TIMEOUT, KILN_HTTP_TLS, KILN_HTTP_REDIRECT, KILN_HTTP_PROTOCOL.
    */
   get<T>(request: FetchRequest, consume: (response: HttpResponse) => Promise<T>): Promise<T>;
 }
@@ -42,7 +48,7 @@ const SERVER: Party = {
 };
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
-/** As Go's client, and with it Docker. */
+/** The same limit as in Go's client, and therefore in Docker. */
 const MAX_REDIRECTS = 10;
 const USER_AGENT = 'kiln/0.1';
 
@@ -66,10 +72,11 @@ async function follow(transport: Transport, request: FetchRequest): Promise<Http
   const { authorization = basicLogin(request.url), ...headers } = request.headers;
   let url = request.url;
   for (let redirects = 0; ; redirects++) {
-    // A login is for the host it was given for, and does not come back after a way through another one.
+    // A login is sent only to the host it was given for. It is not sent again after a redirect
+    // through another host.
     const trusted = authorization !== undefined && url.origin === request.url.origin;
     const response = await send(transport, url, { ...headers, ...(trusted && { authorization }) }, signal);
-    // A part that nobody asked for is not the file.
+    // A partial answer without a range request is not the file.
     const isWhole = response.status >= 200 && response.status < 300 && response.status !== 206;
     if (isWhole || response.status === 304) return response;
     if (!REDIRECTS.has(response.status)) throw await statusFailure(response);
@@ -89,7 +96,8 @@ async function send(
     return await transport.send({
       url,
       method: 'GET',
-      // The file as the server has it: its digest and its ETag are those of these bytes.
+      // The file is requested as the server stores it, because its digest and its ETag describe
+      // these bytes.
       headers: { 'user-agent': USER_AGENT, 'accept-encoding': 'identity', ...headers },
       tls: { verify: true, ca: [] },
       signal,
@@ -102,7 +110,7 @@ async function send(
 function target(response: HttpResponse, from: URL): URL {
   const location = header(response, 'location');
   const url = location !== undefined && URL.canParse(location, response.url.href) ? new URL(location, response.url) : undefined;
-  if (!url || !/^https?:$/.test(url.protocol)) throw redirectFailure(from, 'to no http or https URL');
+  if (!url || !/^https?:$/.test(url.protocol)) throw redirectFailure(from, 'to a URL that is neither http nor https');
   return url;
 }
 
@@ -133,7 +141,7 @@ function basicLogin(url: URL): string | undefined {
   return `Basic ${Buffer.from(login).toString('base64')}`;
 }
 
-/** As it is written, when its escapes are not UTF-8. */
+/** The decoded text, or the text itself when its escapes are not valid UTF-8. */
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -142,7 +150,7 @@ function decoded(text: string): string {
   }
 }
 
-/** The URL for messages: what comes before the @ may be a password. */
+/** The URL for messages. The part before the @ is removed, because it may be a password. */
 export function withoutLogin(url: URL): string {
   const bare = new URL(url.href);
   bare.username = '';

@@ -33,7 +33,7 @@ test('docker.io is asked at its registry host, with the login of docker.io', () 
   assert.ok(only?.tls.verify);
 });
 
-test('only loopback may be plain or have any certificate, unless configured', () => {
+test('only loopback hosts may use plain http or any certificate, unless configured', () => {
   for (const host of ['localhost', 'localhost:5000', '127.0.0.1', '127.9.9.9:5000', '[::1]:5000']) {
     assert.ok(isLoopback(host), host);
     assert.ok(endpointsOf(host, 'pull', new Map())[0]?.plainFallback, host);
@@ -52,7 +52,7 @@ test('only loopback may be plain or have any certificate, unless configured', ()
   }
 });
 
-test('mirrors come first for a pull and not at all for a push', () => {
+test('mirrors are asked first for a pull and never for a push', () => {
   const config = new Map([
     ['docker.io', { mirrors: ['m.example.com', 'https://n.example.com/hub/'], http: false, insecure: false, ca: [] }],
   ]);
@@ -106,7 +106,7 @@ for (const [url, expected] of proxied) {
     assert.is(proxyFor(new URL(url), proxySettings(env)), expected));
 }
 
-test('NO_PROXY=* exempts all', () => {
+test('NO_PROXY=* exempts all hosts', () => {
   assert.is(proxyFor(new URL('https://x.org/'), proxySettings({ HTTPS_PROXY: 'p:1', NO_PROXY: '*' })), undefined);
 });
 
@@ -152,7 +152,7 @@ test('the configuration is read from the registry tables of a buildkitd.toml', (
 const skip = registryMissing() ?? opensslMissing();
 if (skip) console.log(`SKIP a registry with a certificate of its own: ${skip}`);
 else
-  test('a registry with a certificate of its own: taken on loopback, verified when a CA is configured', () =>
+  test('a self-signed registry certificate is accepted on loopback, and verified when a CA is configured', () =>
     inDirectory(async (directory) => {
       const { certificate, key } = selfSigned(directory, 'good');
       const { certificate: other } = selfSigned(directory, 'other');
@@ -171,7 +171,7 @@ else
 
 if (skip) console.log(`SKIP a registry that wants a client certificate: ${skip}`);
 else
-  test('a registry that wants a client certificate: from kiln.toml or from certs.d, for that host only', () =>
+  test('a client certificate comes from kiln.toml or certs.d, and is shown to that host only', () =>
     inDirectory(async (directory) => {
       const server = selfSigned(directory, 'server');
       const client = selfSigned(directory, 'client');
@@ -184,7 +184,7 @@ else
       };
       const table = `registry."${registry.host}"`;
       const keypair = `[[${table}.keypair]]\ncert = "${client.certificate}"\nkey = "${client.key}"\n`;
-      // The alert may be lost with the connection.
+      // The TLS alert may be lost with the connection.
       assert.match(
         String(await ask(await parseHostsConfig(`[${table}]\nca = ["${server.certificate}"]\n`, 'x'))),
         /^KILN_REGISTRY_(TLS|UNREACHABLE)$/,

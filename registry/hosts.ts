@@ -1,27 +1,30 @@
 import { KilnError } from '../base/errors.ts';
 import { DEFAULT_DOMAIN } from '../base/reference.ts';
 
-/** Where the requests for one registry go. Plain data; one domain has several when there are mirrors. */
+/**
+ * The target of requests for one registry, as plain data. A domain with mirrors has several
+ * endpoints.
+ */
 export interface Endpoint {
-  /** Scheme, host and port; the paths of the distribution API are appended to `prefix`. */
+  /** Scheme, host and port. `prefix` and the paths of the distribution API are appended to it. */
   readonly origin: string;
-  /** `/v2`, or `/v2/<path>` for a mirror that lives below a path. */
+  /** `/v2`, or `/v2/<path>` for a mirror below a path. */
   readonly prefix: string;
   /** The one host (with port) whose credentials may be used here. */
   readonly credentialHost: string;
   readonly tls: TlsPolicy;
-  /** The host may turn out to speak plain http; then `origin` with http is used. */
+  /** True when the host may turn out to speak plain http. Then `origin` with http is used. */
   readonly plainFallback: boolean;
-  /** The domain asked for, when this endpoint is a mirror of it: sent as `?ns=`. */
+  /** When this endpoint is a mirror: the domain that it mirrors. It is sent as `?ns=`. */
   readonly mirrorOf?: string;
 }
 
 export interface TlsPolicy {
-  /** False: any certificate is accepted. */
+  /** When false, any certificate is accepted. */
   readonly verify: boolean;
-  /** PEM texts, in addition to the system's (and NODE_EXTRA_CA_CERTS). */
+  /** CA certificates as PEM texts, in addition to the system's (and NODE_EXTRA_CA_CERTS). */
   readonly ca: readonly string[];
-  /** What the server may be shown when it asks who we are. */
+  /** Client certificates that may be shown when the server asks for one. */
   readonly keypairs?: readonly Keypair[];
 }
 
@@ -31,11 +34,11 @@ export interface Keypair {
   readonly key: string;
 }
 
-/** What the user configured for one registry host (see config.ts). */
+/** The user's configuration for one registry host (see config.ts). */
 export interface HostConfig {
-  /** `host[:port][/path]`, asked in this order before the registry itself. */
+  /** Mirrors as `host[:port][/path]`, asked in this order before the registry itself. */
   readonly mirrors: readonly string[];
-  /** Speak plain http. */
+  /** Use plain http. */
   readonly http: boolean;
   /** Accept any certificate. */
   readonly insecure: boolean;
@@ -43,7 +46,10 @@ export interface HostConfig {
   readonly keypairs?: readonly Keypair[];
 }
 
-/** What is configured for a host (`name` or `name:port`), or undefined. A Map is one. */
+/**
+ * Looks up the configuration of a host (`name` or `name:port`), or undefined. A Map has this
+ * interface.
+ */
 export type HostsConfig = Pick<ReadonlyMap<string, HostConfig>, 'get'>;
 
 export const DEFAULTS: HostConfig = { mirrors: [], http: false, insecure: false, ca: [] };
@@ -51,8 +57,9 @@ export const DEFAULTS: HostConfig = { mirrors: [], http: false, insecure: false,
 export const DOCKER_HUB = 'registry-1.docker.io';
 
 /**
- * The endpoints for `domain`, in order. Pulls ask mirrors first; a push goes to the registry itself only.
- * A loopback host may speak plain http or use any certificate (as Docker's default insecure registries 127.0.0.0/8 and ::1).
+ * The endpoints for `domain`, in the order they are asked. Pulls ask mirrors first; a push goes to
+ * the registry itself only. A loopback host may use plain http or any certificate, like Docker's
+ * default insecure registries 127.0.0.0/8 and ::1.
  */
 export function endpointsOf(domain: string, purpose: 'pull' | 'push', config: HostsConfig): readonly Endpoint[] {
   const own = config.get(domain) ?? DEFAULTS;
@@ -87,8 +94,10 @@ function endpoint(host: string, prefix: string, credentialHost: string, config: 
 }
 
 /**
- * How to speak TLS with `url`, which an endpoint named: a redirect, or its token server. What is configured for a host holds for that host
- * only, and a client certificate is shown to nobody but the endpoint itself. `ca` is what another host is believed by, besides the system's.
+ * The TLS settings for `url`, which an endpoint named as a redirect or as its token server. The
+ * configuration of a host holds for that host only, and a client certificate is shown only to the
+ * endpoint itself. `ca` holds the CAs, in addition to the system's, by which another host is
+ * verified.
  */
 export function tlsTowards(url: URL, endpoint: Endpoint, ca: readonly string[] = []): TlsPolicy {
   const own = new URL(endpoint.origin);

@@ -1,20 +1,24 @@
 import { isDigest } from '../base/digest.ts';
 
-/*
- * Fields of documents that strangers wrote. Each check throws what `invalid` makes of a sentence that names the field, and answers the value
- * as its type. `null` is what Go writes for "nothing", and counts as absent.
+/**
+ * Checks for fields of documents from outside. Each check returns the value with its type, or
+ * throws the error that `invalid` makes of a sentence that names the field. `null` is what Go
+ * writes for an absent value, and counts as absent.
  */
 
 export type Json = Readonly<Record<string, unknown>>;
 export type Invalid = (why: string) => Error;
-/** Throws unless `value`, found at `field`, has the type that it checks. */
+/** Throws unless `value`, found at `field`, has the type that the function checks. */
 export type FieldCheck = (value: unknown, field: string, invalid: Invalid) => void;
 
-/** Deeper than any document nests that is meant honestly, and no danger to what walks a document recursively. */
+/** No honest document nests deeper, and a recursive walk of this depth is safe. */
 const MAX_DEPTH = 100;
 const SHOWN = 80;
 
-/** Parses JSON from outside; undefined when it is not JSON. A parser's own words quote the input, which may be anybody's. */
+/**
+ * Parses JSON from outside. Returns undefined when it is not valid JSON: the messages of a parser
+ * quote the input, which may be confidential.
+ */
 export function jsonOf(bytes: Uint8Array): { readonly value: unknown } | undefined {
   try {
     const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
@@ -37,7 +41,7 @@ export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A value for a message: short, in one line. */
+/** A short, one-line form of a value for a message. */
 export function shown(value: unknown): string {
   if (value === undefined) return 'missing';
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
@@ -55,9 +59,9 @@ export const text = typed('a string', (value) => typeof value === 'string');
 export const flag = typed('true or false', (value) => typeof value === 'boolean');
 export const integer = typed('an integer', Number.isSafeInteger);
 export const digest = typed('a sha256 digest', (value) => typeof value === 'string' && isDigest(value));
-/** RFC 3339. Some tools write nothing for a time that they do not know. */
+/** A time in the form of RFC 3339. Some tools write an empty string for an unknown time. */
 export const time = typed('a time', (value) => typeof value === 'string' && (value === '' || !Number.isNaN(Date.parse(value))));
-/** What Go writes for a member of a set: `{}`. */
+/** The value that Go writes for a member of a set: `{}`. */
 export const member = typed('an object', (value) => value === null || isObject(value));
 
 export function listOf(check: FieldCheck, max = Number.POSITIVE_INFINITY): FieldCheck {
@@ -75,7 +79,7 @@ export function mapOf(check: FieldCheck): FieldCheck {
   };
 }
 
-/** An object whose named fields, where they are there, have these types. Others are nobody's business. */
+/** An object whose named fields, when present, have these types. Other fields are not checked. */
 export function record(fields: Readonly<Record<string, FieldCheck>>): FieldCheck {
   return (value, field, invalid) => {
     if (!isObject(value)) throw invalid(`${field === '' ? 'it' : field} is ${shown(value)}, not an object`);

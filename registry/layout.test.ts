@@ -41,7 +41,7 @@ test('references: path, tag, digest', () => {
 });
 
 test(
-  '@ starts a digest only where ALGORITHM:HEX ends the reference, and a directory that is there goes before any other reading',
+  '@ starts a digest only when the reference ends with ALGORITHM:HEX, and an existing directory of that name takes precedence',
   inDirectory((directory) => {
     for (const name of ['a@b', 'a:1', `c@${D}`, 'sp ace,#?=']) mkdirSync(join(directory, name));
     const at = (name: string) => `oci-layout://${directory}/${name}`;
@@ -65,7 +65,7 @@ test(
 );
 
 test(
-  'a link out of a layout is not followed, and nothing that is no regular file is opened',
+  'a link out of a layout is not followed, and only regular files are opened',
   inDirectory((directory) => {
     writeFileSync(join(directory, 'secret'), 'CANARY-SECRET');
     for (const name of ['index.json', 'oci-layout', `blobs/sha256/${hexOf(IMAGE.target.digest)}`]) {
@@ -119,13 +119,13 @@ test(
 );
 
 test(
-  'what skopeo writes can be read',
+  'a layout written by skopeo can be read',
   inDirectory((directory) => {
     const path = join(directory, 'in');
     writeLayout(path, [[IMAGE, 'one']]);
     for (const out of [`oci:${directory}/out:t`, `oci-archive:${directory}/out.tar:t`]) {
       const copied = spawnSync('skopeo', ['copy', `oci:${path}:one`, out], { encoding: 'utf8' });
-      if (copied.error) return console.log('SKIP what skopeo writes can be read: skopeo is not installed');
+      if (copied.error) return console.log('SKIP a layout written by skopeo can be read: skopeo is not installed');
       assert.is(copied.status, 0, copied.stderr);
       using layout = openLayout(join(directory, out.startsWith('oci:') ? 'out' : 'out.tar'));
       assert.is(layout.find({ tag: 't' }).digest, IMAGE.target.digest);
@@ -134,7 +134,7 @@ test(
 );
 
 test(
-  'without a tag: the one called latest, or the only one; else the names are listed',
+  'without a tag the image is the one tagged latest, or the only one; otherwise the names are listed',
   inDirectory((directory) => {
     writeLayout(join(directory, 'a'), [[IMAGE, 'one']]);
     assert.is(openLayout(join(directory, 'a')).find({}).digest, IMAGE.target.digest);
@@ -157,7 +157,7 @@ test(
 );
 
 test(
-  'damage is found: changed, short and missing blobs',
+  'changed, short and missing blobs are found',
   inDirectory(async (directory) => {
     writeLayout(directory, [[IMAGE, 'one']]);
     const blob = join(directory, 'blobs/sha256', hexOf(LAYER.digest));
@@ -183,7 +183,7 @@ test(
 );
 
 test(
-  'what is no layout is refused with the reason',
+  'something that is not a layout is refused with the reason',
   inDirectory((directory) => {
     const at = (name: string) => join(directory, name);
     assert.throws(() => openLayout(at('none')), code('KILN_LAYOUT_NOT_FOUND'));

@@ -13,14 +13,17 @@ import { isObject, jsonOf, shown } from './json-fields.ts';
 import { MAX_MANIFEST, parseDocument } from './parse-document.ts';
 
 /**
- * An OCI image layout (image-spec, image-layout.md): a directory, or a tar archive of one. Nothing in it is believed: every blob
- * is hashed before it is used.
+ * An OCI image layout (image-spec, image-layout.md): a directory, or a tar archive of one. Its
+ * content is not trusted: every blob is hashed before it is used.
  */
 export interface Layout extends Disposable {
   readonly path: string;
-  /** What index.json lists. */
+  /** The content of index.json. */
   readonly index: Index;
-  /** The entry with this tag or digest; without either the one called latest, or the only one. Throws KILN_IMAGE_NOT_FOUND. */
+  /**
+   * The entry with this tag or digest. Without either it is the entry tagged latest, or the only
+   * entry. Throws KILN_IMAGE_NOT_FOUND.
+   */
   find(wanted: { readonly tag?: string; readonly digest?: Digest }): Descriptor;
   /** A small blob, verified. */
   read(descriptor: Descriptor, limit: number): Buffer;
@@ -42,8 +45,8 @@ const FULL_NAME = 'io.containerd.image.name';
 const CHUNK = 1 << 20;
 
 /**
- * Parses `oci-layout://path[:tag][@digest]` (the prefix may be missing). A directory or archive that is there goes before any other
- * reading of its name. Throws KILN_REFERENCE_INVALID.
+ * Parses `oci-layout://path[:tag][@digest]`. The prefix is optional. When a directory or archive
+ * with the whole name exists, the name means that. Throws KILN_REFERENCE_INVALID.
  */
 export function parseLayoutReference(text: string): LayoutReference {
   const invalid = (why: string) =>
@@ -60,7 +63,10 @@ export function parseLayoutReference(text: string): LayoutReference {
   return { path, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }) };
 }
 
-/** `@` starts a digest only when ALGORITHM:HEX follows up to the end (image-spec, descriptor.md#digests). */
+/**
+ * `@` starts a digest only when ALGORITHM:HEX follows up to the end of the text (image-spec,
+ * descriptor.md#digests).
+ */
 function splitDigest(text: string): { readonly path: string; readonly digest: string } | undefined {
   const form = /^(.*)@(sha(?:256|384|512):[^/:@]*|[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-f]{32,})$/is;
   const [, path, digest] = form.exec(text) ?? [];
@@ -71,7 +77,10 @@ function isThere(path: string): boolean {
   return path !== '' && existsSync(path);
 }
 
-/** What the index of the layout directory `path` lists, to be added to; nothing when it has none yet. Throws KILN_LAYOUT_INVALID. */
+/**
+ * The entries in the index of the layout directory `path`, so that more can be added. The list is
+ * empty when there is no index yet. Throws KILN_LAYOUT_INVALID.
+ */
 export function indexedManifests(path: string): readonly Descriptor[] {
   using files = directoryFiles(path);
   const bytes = files.small('index.json', MAX_MANIFEST);
@@ -81,7 +90,10 @@ export function indexedManifests(path: string): readonly Descriptor[] {
   throw invalidLayout(path, 'its index.json is not an index');
 }
 
-/** Opens the layout at the absolute `path`, a directory or a tar archive. Throws KILN_LAYOUT_INVALID that says what is wrong. */
+/**
+ * Opens the layout at the absolute `path`, a directory or a tar archive. Throws
+ * KILN_LAYOUT_INVALID, which says what is wrong.
+ */
 export function openLayout(path: string): Layout {
   const files = layoutFiles(path);
   try {
@@ -131,7 +143,7 @@ function layoutOver(path: string, files: LayoutFiles, index: Index): Layout {
         sink.write(bytes);
         at += bytes.length;
         onProgress(at);
-        // Other downloads and the progress view get their turn between two pieces.
+        // Other downloads and the progress view may run between two pieces.
         await new Promise(setImmediate);
       }
       sink.commit({ digest: descriptor.digest, size: descriptor.size });
@@ -156,9 +168,9 @@ function findEntry(path: string, index: Index, { tag, digest }: { readonly tag?:
   });
 }
 
-/** Access by name to the files of a layout, wherever they are. */
+/** Access by name to the files of a layout, in a directory or an archive. */
 interface LayoutFiles extends Disposable {
-  /** The whole file when it exists and is at most `limit` bytes long. */
+  /** The whole file when it exists and has at most `limit` bytes. */
   small(name: string, limit: number): Buffer | undefined;
   open(name: string): LayoutFile | undefined;
 }
@@ -252,13 +264,13 @@ function invalidLayout(path: string, why: string): KilnError {
 }
 
 function missingBlob(path: string, digest: Digest): KilnError {
-  return new KilnError('KILN_BLOB_NOT_FOUND', `OCI layout ${path} lacks blob ${digest}`, { place: { kind: 'path', path } });
+  return new KilnError('KILN_BLOB_NOT_FOUND', `OCI layout ${path} does not have blob ${digest}`, {
+    place: { kind: 'path', path },
+  });
 }
 
 function damagedBlob(path: string, digest: Digest): KilnError {
-  return new KilnError(
-    'KILN_DIGEST_MISMATCH',
-    `in OCI layout ${path}, the bytes of blob ${digest} are not what its digest says`,
-    { place: { kind: 'path', path } },
-  );
+  return new KilnError('KILN_DIGEST_MISMATCH', `in OCI layout ${path}, the bytes of blob ${digest} do not match its digest`, {
+    place: { kind: 'path', path },
+  });
 }

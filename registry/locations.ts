@@ -3,23 +3,31 @@ import { join } from 'node:path';
 import { type Digest, digestOf, hexOf } from '../base/digest.ts';
 import type { Repository } from './client.ts';
 
-/** In which repositories a blob has been seen: it is mounted from there into another one of the same registry. */
+/**
+ * The repositories in which a blob has been seen. From there it can be mounted into another
+ * repository of the same registry.
+ */
 export interface BlobLocations {
-  /** Repositories of `domain`, those seen last first. They may have lost the blob since. */
+  /** Repositories of `domain`, the most recently seen first. They may have lost the blob since. */
   find(domain: string, digest: Digest): readonly Repository[];
   add(repository: Repository, digest: Digest): void;
-  /** Writes down what was added. */
+  /** Writes the additions to disk. */
   save(): void;
 }
 
-/** Of a blob: what is tried in vain costs a request each. */
+/**
+ * The most repositories remembered for one blob, because a mount that fails costs a request each.
+ */
 const PER_BLOB = 2;
-/** Of a registry: the oldest are forgotten. */
+/** The most blobs remembered for one registry. The oldest are forgotten. */
 const MAX_BLOBS = 4000;
 
 type Paths = Map<Digest, readonly string[]>;
 
-/** Keeps one file for each registry in `directory`. Two processes at once may lose what one of them added, and nothing else. */
+/**
+ * Keeps one file for each registry in `directory`. When two processes write at once, additions of
+ * one may be lost, and nothing else.
+ */
 export function openBlobLocations(directory: string): BlobLocations {
   const domains = new Map<string, { readonly paths: Paths; changed: boolean }>();
   const fileOf = (domain: string) => join(directory, `${hexOf(digestOf(domain))}.json`);
@@ -53,7 +61,7 @@ function readPaths(file: string): Paths {
     const { blobs } = JSON.parse(readFileSync(file, 'utf8')) as { blobs: [Digest, string[]][] };
     return new Map(blobs.filter(([, paths]) => paths.every((path) => typeof path === 'string')));
   } catch {
-    // None yet, or damaged: blobs are sent that could have been mounted.
+    // The file does not exist or is damaged. Then blobs are sent that could have been mounted.
     return new Map();
   }
 }
@@ -65,6 +73,6 @@ function writePaths(directory: string, file: string, domain: string, paths: Path
     writeFileSync(temporary, JSON.stringify({ domain, blobs: [...paths].slice(-MAX_BLOBS) }));
     renameSync(temporary, file);
   } catch {
-    // A memory only: what must be written says when the disk is full.
+    // This file only saves work. A full disk is reported by the code that has to write.
   }
 }

@@ -28,7 +28,7 @@ const codeOf = (work: Promise<unknown>) =>
     (error: unknown) => (error instanceof KilnError ? error.code : String(error)),
   );
 
-test('a login is written as docker writes it, for nobody else to read, and found again', () =>
+test('a login is written in the format of docker, readable by its owner only, and found again', () =>
   inDirectory(async (_, path) => {
     const store = { path, env: {} };
     assert.equal(await saveLogin('reg.example.com:5000', LOGIN, store, never()), { clear: true });
@@ -45,7 +45,7 @@ test('a login is written as docker writes it, for nobody else to read, and found
     assert.ok(await dockerCredentials(path, {})('reg.example.com:5000', never()));
   }));
 
-test('what else is in the file stays, another spelling of the host goes, a link stays a link', () =>
+test('other content of the file stays, another spelling of the host is removed, a link stays a link', () =>
   inDirectory(async (directory) => {
     const real = join(directory, 'real.json');
     const path = join(directory, 'config.json');
@@ -65,7 +65,7 @@ test('what else is in the file stays, another spelling of the host goes, a link 
     assert.is(statSync(real).mode & 0o777, 0o600);
   }));
 
-test('a damaged file is left as it is', () =>
+test('a damaged file is left unchanged', () =>
   inDirectory(async (directory) => {
     const path = join(directory, 'config.json');
     writeFileSync(path, '{');
@@ -73,7 +73,7 @@ test('a damaged file is left as it is', () =>
     assert.is(readFileSync(path, 'utf8'), '{');
   }));
 
-test('a helper keeps the login, and the file only says that there is one', () =>
+test('a helper stores the login, and the file only says that one exists', () =>
   inDirectory(async (directory) => {
     const path = join(directory, 'config.json');
     const kept = join(directory, 'kept');
@@ -97,7 +97,7 @@ const real = (name: string, body: () => Promise<void>) => {
   else test(name, body);
 };
 
-real('a login is verified against a registry with htpasswd; one without any takes all', async () => {
+real('a login is verified against a registry with htpasswd; a registry without authentication accepts every login', async () => {
   await using registry = await startRegistry({ login: true });
   await using open = await startRegistry();
   const verify = (host: string, password: string) => codeOf(verifyLogin(host, { ...TEST_LOGIN, password }, {}, never()));
@@ -107,7 +107,7 @@ real('a login is verified against a registry with htpasswd; one without any take
 });
 
 real(
-  'a registry with a token server: login, pull by strangers where they may, push with the scope for both repositories',
+  'a registry with a token server: login, anonymous pull where allowed, push with the scope for both repositories',
   async () => {
     await using tokens = await startTokenServer(TEST_LOGIN);
     await using registry = await startRegistry({ tokens });

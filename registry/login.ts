@@ -9,14 +9,19 @@ export interface Login {
   readonly password: string;
 }
 
-/** Where docker's configuration is, and where helper programs are found. */
+/**
+ * The location of docker's configuration, and the environment in which helper programs are found.
+ */
 export interface LoginStore {
-  /** docker's config.json. */
+  /** The path of docker's config.json. */
   readonly path: string;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** Asks the registry `host` whether it takes `login`. Throws KILN_REGISTRY_DENIED and what registry/client.ts throws. */
+/**
+ * Asks the registry `host` whether it accepts `login`. Throws KILN_REGISTRY_DENIED and the errors
+ * of registry/client.ts.
+ */
 export async function verifyLogin(host: string, login: Login, options: RegistryOptions, signal: AbortSignal): Promise<void> {
   const credentials = async (asked: string) => (asked === host ? ({ kind: 'basic', ...login } as const) : undefined);
   await using client = new RegistryClient({ ...options, credentials });
@@ -24,7 +29,7 @@ export async function verifyLogin(host: string, login: Login, options: RegistryO
     await client.ping(host, signal);
   } catch (error) {
     if (!(error instanceof KilnError) || !/^KILN_REGISTRY_(DENIED|UNAUTHORIZED)$/.test(error.code)) throw error;
-    throw new KilnError('KILN_REGISTRY_DENIED', `${host} does not take the login of ${login.username}: ${error.message}`, {
+    throw new KilnError('KILN_REGISTRY_DENIED', `${host} does not accept the login of ${login.username}: ${error.message}`, {
       hint: 'check the user name and the password; some registries want an access token in its place',
       cause: error,
     });
@@ -32,8 +37,8 @@ export async function verifyLogin(host: string, login: Login, options: RegistryO
 }
 
 /**
- * Keeps `login` as docker does: with the helper that docker's config.json names for the host, else in the file itself. Answers whether
- * it lies there in clear text.
+ * Stores `login` as docker does: with the helper that docker's config.json names for the host, or
+ * else in the file itself. Returns whether it is stored there in clear text.
  */
 export async function saveLogin(host: string, login: Login, store: LoginStore, signal: AbortSignal): Promise<{ clear: boolean }> {
   const helper = helperFor(readDockerConfig(store.path), host);
@@ -43,12 +48,12 @@ export async function saveLogin(host: string, login: Login, store: LoginStore, s
   }
   const secret = { username: login.username, secret: login.password };
   await credentialHelper(helper, store.env).store(serverKey(host), secret, signal);
-  // Docker, too, leaves an empty entry, which says that there is a login.
+  // Docker also leaves an empty entry, which says that a login exists.
   replaceAuth(store.path, host, {});
   return { clear: false };
 }
 
-/** Forgets the login for `host` wherever it is kept. */
+/** Removes the login for `host` wherever it is stored. */
 export async function removeLogin(host: string, store: LoginStore, signal: AbortSignal): Promise<void> {
   const config = readDockerConfig(store.path);
   const helper = helperFor(config, host);

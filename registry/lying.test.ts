@@ -11,8 +11,9 @@ import { memoryContent } from './testing/content.ts';
 import { faultServer } from './testing/faults.ts';
 import { makeImage, makeIndex, type TestImage } from './testing/images.ts';
 
-/*
- * A digest is a promise: whatever a registry says and sends, who asks for sha256:X gets X or an error, and nothing else is ever kept.
+/**
+ * A caller that asks for sha256:X gets exactly that content or an error, whatever a registry states
+ * and sends. Nothing else is ever kept.
  */
 
 const AMD64 = { os: 'linux', architecture: 'amd64' };
@@ -21,7 +22,9 @@ const INDEX = makeIndex([HONEST]);
 const OTHER = makeImage([{ name: 'a', text: 'other.' }]);
 const NO_IMAGES: ImageStore = { get: () => undefined, list: () => [], put: () => {}, remove: () => false };
 
-/** What one kind of answer is: `stated` is the Docker-Content-Digest, `sent` the bytes. */
+/**
+ * The behaviour for one kind of answer: `stated` is the Docker-Content-Digest, `sent` is the bytes.
+ */
 interface Behaviour {
   readonly stated: 'right' | 'other' | 'junk' | 'none';
   readonly sent: 'right' | 'other' | 'changed' | 'cut' | 'nothing';
@@ -32,7 +35,7 @@ interface Registry {
   readonly head: Behaviour;
   readonly manifest: Behaviour;
   readonly blob: Behaviour;
-  /** Changed bytes are sent the first time only. */
+  /** True when the changed bytes are sent the first time only. */
   readonly onlyOnce: boolean;
 }
 
@@ -71,14 +74,14 @@ function instead(bytes: Buffer, kind: Behaviour['sent']): Buffer {
   }
 }
 
-/** The same part of another image. */
+/** The corresponding part of another image. */
 function counterpart(bytes: Buffer): Buffer {
   const parts = (image: TestImage) => [image.bytes, ...image.blobs.values()];
   const index = parts(HONEST).indexOf(bytes);
   return parts(OTHER)[index] ?? OTHER.bytes;
 }
 
-/** A registry that behaves as `as()` says. */
+/** A registry that behaves as the result of `as()` says. */
 function server(as: () => Registry) {
   return faultServer((request, response, count) => {
     const [, hop, kind, digest = ''] = /^\/v2(\/hop)?\/a\/(manifests|blobs)\/(sha256:.*?)(?:\?.*)?$/.exec(request.path) ?? [];
@@ -99,10 +102,10 @@ function server(as: () => Registry) {
   });
 }
 
-/** Everything of INDEX for AMD64, through the sources that a build uses. */
+/** Fetches everything of INDEX for AMD64, through the sources that a build uses. */
 async function bring(host: string, mirrors: readonly string[], target: Digest) {
   const content = memoryContent();
-  // What another image left in the store must not be taken for what was asked for.
+  // Content that another image left in the store must not be mistaken for the content asked for.
   for (const bytes of [OTHER.bytes, ...OTHER.blobs.values()]) content.put(bytes);
   const hosts = new Map([[host, { mirrors, http: true, insecure: false, ca: [] }]]);
   for (const mirror of mirrors) hosts.set(mirror, { mirrors: [], http: true, insecure: false, ca: [] });
@@ -116,7 +119,7 @@ async function bring(host: string, mirrors: readonly string[], target: Digest) {
   return { outcome, content };
 }
 
-test('who asks a lying registry for a digest gets it or an error, and nothing else is kept', async () => {
+test('asked for a digest, a lying registry yields that content or an error, and nothing else is kept', async () => {
   let current = honest;
   await using registry = await server(() => current);
   await fc.assert(
@@ -134,7 +137,7 @@ test('who asks a lying registry for a digest gets it or an error, and nothing el
   );
 });
 
-test('a lying mirror is passed over, and the next place asked', async () => {
+test('a lying mirror is skipped, and the next endpoint is asked', async () => {
   let current = honest;
   await using mirror = await server(() => current);
   await using registry = await server(() => honest);
@@ -158,7 +161,7 @@ test('a HEAD that states another digest than the one asked for is refused', asyn
   await client[Symbol.asyncDispose]();
 });
 
-test('bytes that were damaged once on the way are asked for once more', async () => {
+test('bytes that were damaged on the way are requested once more', async () => {
   const lies: Registry = {
     ...honest,
     blob: { ...TRUE, sent: 'changed' },

@@ -15,7 +15,10 @@ import { memoryContent } from './testing/content.ts';
 import { type Answer, faultServer } from './testing/faults.ts';
 import { DEFAULT_TIMEOUTS, type HttpResponse, readLimited } from './transport.ts';
 
-/* Registries in a bad mood: what is not HTTP, what is slow, what asks to wait, what does not go on. */
+/**
+ * Registries that misbehave: answers that are not HTTP, slow answers, requests to wait, transfers
+ * that are not resumed.
+ */
 
 const BLOB = Buffer.alloc(200_000, 'kiln');
 const LAYER = { mediaType: MEDIA.ociLayer, digest: digestOf(BLOB), size: BLOB.length };
@@ -30,7 +33,7 @@ const failure = (work: Promise<unknown>) =>
     },
   ) as Promise<KilnError>;
 
-/** A loopback server that answers each connection's first bytes with `bytes`. */
+/** A loopback server that answers the first bytes of each connection with `bytes`. */
 async function rawServer(bytes: string) {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -54,16 +57,16 @@ for (const [what, bytes] of [
   ['ssh', 'SSH-2.0-OpenSSH_9.2\r\n'],
   ['TLS', '\x15\x03\x01\x00\x02\x02\x46'],
   ['nothing', ''],
-  ['headers beyond any limit', `HTTP/1.1 200 OK\r\nX-Long: ${'a'.repeat(40_000)}\r\ncontent-length: 2\r\n\r\n{}`],
-  ['a length that is no number', 'HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n'],
+  ['headers that are too large', `HTTP/1.1 200 OK\r\nX-Long: ${'a'.repeat(40_000)}\r\ncontent-length: 2\r\n\r\n{}`],
+  ['a length that is not a number', 'HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n'],
   ['two lengths', 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}'],
   ['HTTP 0.9', '<html>hello</html>'],
   ['a chunk without a size', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n'],
-  ['a status that is none', 'HTTP/1.1 2000 OK\r\n\r\n'],
+  ['an invalid status', 'HTTP/1.1 2000 OK\r\n\r\n'],
   ['an end in the middle of the headers', 'HTTP/1.1 200 OK\r\ncontent-le'],
   ['an end in the middle of a chunk', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nff\r\nab'],
 ] as const) {
-  test(`where ${what} answers, the registry client and the fetcher end in a code that names the host`, async () => {
+  test(`after ${what} the registry client and the fetcher fail with a code and the name of the host`, async () => {
     await using server = await rawServer(bytes);
     await using client = quickClient({ hosts: plain(server.host) });
     const pulled = await failure(client.manifest(repositoryAt(server.host), 'latest', never()));
@@ -78,7 +81,7 @@ for (const [what, bytes] of [
   });
 }
 
-test('what is thrown by who reads an answer is no fault of the network', async () => {
+test('an error thrown by the reader of an answer is not reported as a network failure', async () => {
   await using server = await faultServer((_, response) => void response.end('x'));
   await using fetcher = createFetcher({ proxies: NO_PROXIES, retry: quick });
   const bug = new TypeError('a bug');
@@ -86,7 +89,7 @@ test('what is thrown by who reads an answer is no fault of the network', async (
   assert.is(await fetcher.get(request, () => Promise.reject(bug)).catch((error: unknown) => error), bug);
 });
 
-/** Sends one byte after the other, for ever. */
+/** Sends one byte at a time, without end. */
 const trickle: Answer = (_, response) => {
   response.writeHead(200, { 'content-type': MEDIA.ociManifest, 'content-length': BLOB.length });
   const timer = setInterval(() => response.write('x'), 5);
@@ -94,7 +97,7 @@ const trickle: Answer = (_, response) => {
 };
 const timeouts = { ...DEFAULT_TIMEOUTS, floor: { bytesPerSecond: 100_000, window: 60 } };
 
-test('one byte at a time is given up, and told as such, for documents, blobs, tokens and files', async () => {
+test('a transfer of one byte at a time is given up as too slow, for documents, blobs, tokens and files', async () => {
   await using slow = await faultServer(trickle);
   await using asking = await faultServer(
     (_, response) => void response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${slow.host}/token"` }).end(),
@@ -114,7 +117,7 @@ test('one byte at a time is given up, and told as such, for documents, blobs, to
   }
 });
 
-test('only the time spent waiting for bytes counts, and one long pause is no slowness', () => {
+test('only the time spent waiting for bytes counts, and one long pause is not too slow', () => {
   const pace = () => new Pace({ bytesPerSecond: 500, window: 30_000 });
   const busy = pace();
   for (let at = 0; at < 1000; at++) busy.received(1, 0);
@@ -130,7 +133,9 @@ test('only the time spent waiting for bytes counts, and one long pause is no slo
   );
 });
 
-/** A registry that takes uploads, and puts off the first request of each kind. */
+/**
+ * A registry that accepts uploads, but tells the client to wait at the first request of each kind.
+ */
 function limitedRegistry(retryAfter: () => string, status = 429) {
   const got: Buffer[] = [];
   const seen = new Map<string, number>();
@@ -173,7 +178,7 @@ for (const [what, status, retryAfter] of [
 ] as const) {
   for (const options of [{}, { chunkSize: 60_000 }]) {
     const how = 'chunkSize' in options ? 'in pieces' : 'in one piece';
-    test(`${what} is waited out on every verb, and an upload ${how} goes on where it was`, async () => {
+    test(`after ${what} the client waits on every verb, and an upload ${how} is resumed where it was`, async () => {
       const registry = limitedRegistry(retryAfter, status);
       await using server = await registry;
       await using client = quickClient({ hosts: plain(server.host) });
@@ -181,19 +186,19 @@ for (const [what, status, retryAfter] of [
       assert.is(await client.pushBlob(repository, source, { ...options, signal: never() }), 'uploaded');
       await client.putManifest(repository, 'latest', MEDIA.ociManifest, Buffer.from('{}'), never());
       await client.referrers(repository, LAYER.digest, never());
-      assert.ok(Buffer.concat(registry.got).equals(BLOB), 'nothing twice, nothing left out');
-      assert.is(registry.seen.get('POST /v2/a/blobs/uploads/'), 2, 'one that was put off, one that began the upload');
+      assert.ok(Buffer.concat(registry.got).equals(BLOB), 'every byte once');
+      assert.is(registry.seen.get('POST /v2/a/blobs/uploads/'), 2, 'one that was delayed, one that began the upload');
       assert.ok(client.waits.length >= 5 && client.waits.every((ms) => ms > 5_000 && ms <= 8_000), String(client.waits));
     });
   }
 }
 
-test('what a server asks for beyond the budget is not waited for, however it is cut up', async () => {
+test('waits beyond the budget are refused, however small their parts', async () => {
   await using server = await faultServer((_, response) => void response.writeHead(429, { 'retry-after': '100' }).end());
   await using client = quickClient({ hosts: plain(server.host) });
   const error = await failure(client.manifest(repositoryAt(server.host), 'latest', never()));
   assert.is(error.code, 'KILN_REGISTRY_RATE_LIMITED');
-  assert.is(server.seen.length, 4, '300 seconds and no more');
+  assert.is(server.seen.length, 4, '300 seconds and not more');
 });
 
 test('a limit is shared: while one request waits, no other is sent to that server', async () => {
@@ -216,15 +221,15 @@ test('a limit is shared: while one request waits, no other is sent to that serve
   const first = has('a');
   await waiting.promise;
   const others = ['b', 'c', 'd'].map(has);
-  // The others have had their turn by the time that another client's question is answered.
+  // The other requests have had time to be sent when the question of another client is answered.
   await using stranger = quickClient({ hosts: plain(server.host) });
   await stranger.hasBlob(repositoryAt(server.host), digestOf('e'), never());
-  assert.is(server.seen.length, 3, 'the one that was put off, and two of the stranger');
+  assert.is(server.seen.length, 3, 'the delayed request, and two of the other client');
   gate.resolve();
   assert.equal(await Promise.all([first, ...others]), [true, true, true, true]);
 });
 
-test('who answers 200 to everything is no registry: a push to it is not said to have worked', async () => {
+test('a push to a server that answers 200 to everything is not reported as successful', async () => {
   await using server = await faultServer((_, response) => void response.writeHead(200).end());
   await using client = quickClient({ hosts: plain(server.host) });
   const error = await failure(
@@ -248,14 +253,14 @@ test('a HEAD about another blob does not count as having the blob', async () => 
   }
 });
 
-test('a part that nobody asked for is not taken for the file', async () => {
+test('a partial answer without a range request is not accepted as the file', async () => {
   await using server = await faultServer((_, response) => void response.writeHead(206).end('ab'));
   await using fetcher = createFetcher({ proxies: NO_PROXIES, retry: quick });
   const error = await failure(fetcher.get({ url: new URL(`http://${server.host}/f`), headers: {}, signal: never() }, readAll));
   assert.is(error.code, 'KILN_HTTP_STATUS');
 });
 
-test('a download that is not gone on with (416) begins anew', async () => {
+test('a download that cannot be resumed (416) starts over', async () => {
   await using server = await faultServer((request, response, count) => {
     if (request.headers.range) return void response.writeHead(416).end();
     response.writeHead(200, { 'content-length': BLOB.length });
@@ -268,7 +273,7 @@ test('a download that is not gone on with (416) begins anew', async () => {
   assert.is(content.size(LAYER.digest), LAYER.size);
 });
 
-test('a stream that is not gone on with (416) is read again from the beginning, past what was passed on', async () => {
+test('a stream that cannot be resumed (416) is read again from the beginning, and the bytes already delivered are skipped', async () => {
   await using server = await faultServer((request, response, count) => {
     if (request.headers.range) return void response.writeHead(416).end();
     response.writeHead(200, { 'content-length': BLOB.length });
@@ -281,7 +286,7 @@ test('a stream that is not gone on with (416) is read again from the beginning, 
   assert.ok(Buffer.concat(chunks).equals(BLOB));
 });
 
-test('an upload that is refused at its place (416) twice begins anew', async () => {
+test('an upload that is refused twice at the same offset (416) starts over', async () => {
   const got: Buffer[] = [];
   await using server = await faultServer((request, response) => {
     const location = `/v2/a/blobs/uploads/${server.seen.filter(({ method }) => method === 'POST').length}`;
@@ -313,7 +318,7 @@ test('a mirror that lies in a stream is not asked for that blob again', async ()
   assert.ok((await read()).equals(BLOB));
 });
 
-test('a login goes over plain http to no other host, whatever the registry asks for', async () => {
+test('a login is never sent over plain http to another host, whatever the registry asks for', async () => {
   const realms = ['http://tokens.invalid/token', 'http://192.0.2.1/token'];
   for (const realm of realms) {
     await using server = await faultServer(

@@ -1,16 +1,19 @@
-/** The least that a transfer must bring to go on. */
+/** The minimum speed of a transfer. */
 export interface Floor {
   readonly bytesPerSecond: number;
-  /** Over how much time spent waiting it is judged, in milliseconds. */
+  /** The time spent waiting over which the speed is measured, in milliseconds. */
   readonly window: number;
 }
 
 export const DEFAULT_FLOOR: Floor = { bytesPerSecond: 500, window: 30_000 };
 
-/** A pause counts for no more than this: one that lasts longer is told by the timeout for silence, and may end well. */
+/**
+ * A single pause counts for at most this long. A longer pause is handled by the idle timeout, and
+ * may end well.
+ */
 const MAX_PAUSE = 10_000;
 
-/** The other side sends, but so little that the transfer would never end. */
+/** The other side sends so slowly that the transfer would never end. */
 export class SlowTransfer extends Error {
   constructor(bytes: number, waited: number) {
     super(`sends too slowly: ${bytes} bytes in ${Math.round(waited / 1000)} seconds`);
@@ -19,8 +22,9 @@ export class SlowTransfer extends Error {
 }
 
 /**
- * Watches one transfer. Only the time that we wait for bytes counts: when we are slow to take them, because they go to a slow disk or to
- * another server, the sender is not to blame. Needs no timer: whoever sends nothing at all meets the timeout for silence.
+ * Watches one transfer. Only the time spent waiting for bytes counts: when the reader is slow,
+ * because it writes to a slow disk or to another server, the sender is not to blame. No timer is
+ * needed: a sender that sends nothing at all meets the idle timeout.
  */
 export class Pace {
   readonly #floor: Floor;
@@ -31,7 +35,7 @@ export class Pace {
     this.#floor = floor;
   }
 
-  /** Throws SlowTransfer. */
+  /** Throws SlowTransfer when the transfer is too slow. */
   received(bytes: number, waited: number): void {
     const { bytesPerSecond, window } = this.#floor;
     this.#waited += Math.min(waited, MAX_PAUSE, window / 3);

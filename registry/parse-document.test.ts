@@ -10,7 +10,7 @@ import { makeImage } from './testing/images.ts';
 const IMAGE = makeImage([{ name: 'a', text: 'a' }]);
 const bytesOf = (value: unknown) => Buffer.from(JSON.stringify(value));
 
-test('platforms of an index are read with their odd names and normalised', () => {
+test('platforms of an index are read with their unusual names and normalised', () => {
   const platform = { os: 'windows', architecture: 'X86_64', 'os.version': '10.0.17763', 'os.features': ['win32k'] };
   const manifests = [{ mediaType: MEDIA.ociManifest, digest: digestOf('x'), size: 1, platform }];
   const parsed = parseDocument(bytesOf({ schemaVersion: 2, manifests }), MEDIA.ociIndex, 'x');
@@ -19,7 +19,7 @@ test('platforms of an index are read with their odd names and normalised', () =>
   assert.equal(parsed.kind === 'index' && parsed.index.manifests[0]?.platform, expected);
 });
 
-test('a config keeps what Kiln does not know, and may have null where Go writes it', () => {
+test('a config keeps fields that Kiln does not know, and may have null where Go writes it', () => {
   const config = {
     architecture: 'amd64',
     os: 'linux',
@@ -47,7 +47,10 @@ for (const [what, config] of [
   });
 }
 
-/** Every field that a config may have, by its way: whatever stands there is taken as its type or refused by its name. */
+/**
+ * Every field that a config may have, by its path. A value is either accepted as its type or
+ * refused with the name of the field.
+ */
 const FIELDS = [
   'architecture',
   'os',
@@ -71,7 +74,7 @@ const FIELDS = [
   ...['ExposedPorts', 'Volumes', 'Healthcheck', 'Healthcheck/Test', 'Healthcheck/Interval'].map((name) => `config/${name}`),
 ];
 
-/** `document` with `value` at `way`. */
+/** `document` with `value` at the given path. */
 function put(document: unknown, [name, ...way]: readonly string[], value: unknown): unknown {
   if (name === undefined) return value;
   const inside = (document as Record<string, unknown> | undefined)?.[name];
@@ -79,7 +82,7 @@ function put(document: unknown, [name, ...way]: readonly string[], value: unknow
   return { ...(document as object), [name]: put(inside, way, value) };
 }
 
-test('junk in any field of a config is named, and never taken', () => {
+test('a wrong value in any field of a config is reported by name, and never accepted', () => {
   const junk = fc.constantFrom<unknown>(5, -1, 1.5, true, [5, null], [[]], { a: { b: [] } }, 'x', [{}], ['x'], { a: 'x' }, {});
   fc.assert(
     fc.property(fc.constantFrom(...FIELDS), junk, (field, value) => {
@@ -107,7 +110,7 @@ test('junk in any field of a config is named, and never taken', () => {
   }
 });
 
-test('junk in any field of a descriptor is named', () => {
+test('a wrong value in any field of a descriptor is reported by name', () => {
   const good = { mediaType: MEDIA.ociManifest, digest: digestOf('x'), size: 1 };
   for (const [field, value] of [
     ['mediaType', 5],
@@ -135,7 +138,7 @@ test('junk in any field of a descriptor is named', () => {
   }
 });
 
-test('a document that nests without end is refused, and an error quotes nothing of what was read', () => {
+test('a document that nests too deeply is refused, and an error quotes none of its content', () => {
   const deep = Buffer.from(`{"architecture":"amd64","os":"linux","x":${'['.repeat(100_000)}${']'.repeat(100_000)}}`);
   assert.throws(() => parseConfig(deep, 'x'), /not a JSON document/);
   const secret = Buffer.from('CANARY-SECRET of the host');
@@ -154,7 +157,7 @@ test('a document that nests without end is refused, and an error quotes nothing 
   }
 });
 
-test('bytes that are no UTF-8 are refused', () => {
+test('bytes that are not valid UTF-8 are refused', () => {
   const bytes = Buffer.concat([Buffer.from('{"a":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}')]);
   assert.throws(
     () => parseConfig(bytes, 'x'),
@@ -162,7 +165,7 @@ test('bytes that are no UTF-8 are refused', () => {
   );
 });
 
-test('whatever JSON comes, the answer is a document or a KilnError', () => {
+test('any JSON input gives a document or a KilnError', () => {
   const field = fc.constantFrom(
     'schemaVersion',
     'mediaType',

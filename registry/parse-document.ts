@@ -21,11 +21,11 @@ import {
 } from './json-fields.ts';
 
 /**
- * Manifests, indexes and configs as they come from outside: every field we use is checked once, here. A document that could be
- * read as two kinds is refused (CVE-2021-41190).
+ * Parses manifests, indexes and configs from outside. Every field that Kiln uses is checked once,
+ * here. A document that could be read as two kinds is refused (CVE-2021-41190).
  */
 
-/** image-spec and distribution-spec ask for at least 4 MiB; nothing real comes near. */
+/** image-spec and distribution-spec ask for at least 4 MiB. Real documents are much smaller. */
 export const MAX_MANIFEST = 4 << 20;
 export const MAX_CONFIG = 8 << 20;
 const MAX_LAYERS = 4096;
@@ -38,8 +38,9 @@ export const INDEX_TYPES: readonly string[] = [MEDIA.ociIndex, MEDIA.dockerIndex
 export const MANIFEST_TYPES: readonly string[] = [MEDIA.ociManifest, MEDIA.dockerManifest];
 
 /**
- * Parses a manifest or an index. `mediaType` is what the sender or the descriptor said it is; it must agree with the document.
- * `where` is for the message. Throws KILN_MANIFEST_INVALID or KILN_MANIFEST_UNSUPPORTED.
+ * Parses a manifest or an index. `mediaType` is the type according to the sender or the descriptor;
+ * it must agree with the document. `where` is for the message. Throws KILN_MANIFEST_INVALID or
+ * KILN_MANIFEST_UNSUPPORTED.
  */
 export function parseDocument(bytes: Uint8Array, mediaType: string, where: string): ImageDocument {
   const invalid = (why: string) => new KilnError('KILN_MANIFEST_INVALID', `${where} is not valid: ${why}`);
@@ -55,8 +56,7 @@ export function parseDocument(bytes: Uint8Array, mediaType: string, where: strin
   if (!looksIndex && !looksManifest) throw invalid('it has neither manifests nor layers');
   if (json['schemaVersion'] !== 2) throw invalid(`schemaVersion is ${shown(json['schemaVersion'])}, not 2`);
   const own = json['mediaType'];
-  if (own !== undefined && own !== mediaType)
-    throw invalid(`it says its mediaType is ${shown(own)} but was sent as ${shown(mediaType)}`);
+  if (own !== undefined && own !== mediaType) throw invalid(`its mediaType is ${shown(own)} but was sent as ${shown(mediaType)}`);
   const types = looksIndex ? INDEX_TYPES : MANIFEST_TYPES;
   if (!types.includes(mediaType))
     throw invalid(`${shown(mediaType)} is not the type of ${looksIndex ? 'an index' : 'an image manifest'}`);
@@ -70,7 +70,10 @@ export function parseDocument(bytes: Uint8Array, mediaType: string, where: strin
   return { kind: 'manifest', manifest: { schemaVersion: 2, mediaType, config, layers, ...annotations } };
 }
 
-/** What a document that is known by its digest alone says that it is. One without a mediaType is an OCI one; which, its fields say. */
+/**
+ * The media type of a document that is known by its digest alone. A document without a mediaType is
+ * an OCI document, and its fields say which.
+ */
 export function mediaTypeOf(bytes: Uint8Array, where: string): string {
   const invalid = (why: string) => new KilnError('KILN_MANIFEST_INVALID', `${where} is not valid: ${why}`);
   const { mediaType, manifests } = parseJson(bytes, invalid);
@@ -78,7 +81,7 @@ export function mediaTypeOf(bytes: Uint8Array, where: string): string {
   return manifests === undefined ? MEDIA.ociManifest : MEDIA.ociIndex;
 }
 
-/** Fields of a config that Kiln reads. What it does not know stays as it is. */
+/** The fields of a config that Kiln reads. Other fields are kept unchanged. */
 const CONFIG = record({
   architecture: text,
   os: text,
@@ -90,7 +93,7 @@ const CONFIG = record({
   rootfs: record({ type: text, diff_ids: listOf(digest, MAX_LAYERS) }),
   history: listOf(record({ created: time, created_by: text, author: text, comment: text, empty_layer: flag })),
   config: record({
-    // These decide what is run: nothing else may stand there.
+    // These fields decide what is run, so their types are strict.
     User: text,
     WorkingDir: text,
     StopSignal: text,
@@ -145,7 +148,7 @@ function descriptorOf(value: unknown, field: string, invalid: Invalid): Descript
   text(mediaType, `${field}.mediaType`, invalid);
   digest(named, `${field}.digest`, invalid);
   integer(size, `${field}.size`, invalid);
-  if ((size as number) < 0) throw invalid(`${field}.size is ${shown(size)}, which is less than nothing`);
+  if ((size as number) < 0) throw invalid(`${field}.size is ${shown(size)}, which is negative`);
   return {
     mediaType: mediaType as string,
     digest: named as Digest,
@@ -158,7 +161,7 @@ function descriptorOf(value: unknown, field: string, invalid: Invalid): Descript
 
 const PLATFORM = record({ os: text, architecture: text, variant: text, 'os.version': text, 'os.features': listOf(text) });
 
-/** The JSON form of a platform has `os.version` and `os.features`. */
+/** In JSON, a platform has `os.version` and `os.features`. */
 export function platformOf(json: unknown, field: string, invalid: Invalid): Platform {
   PLATFORM(json, field, invalid);
   const { os, architecture, variant, ...more } = json as Readonly<Record<string, string | null | undefined>>;

@@ -8,7 +8,7 @@ test('the host platform is normalised', () => {
   assert.is(hostPlatform().os, 'linux');
 });
 
-test('what a platform leaves out is this host', () => {
+test('the missing parts of a platform are those of this host', () => {
   assert.equal(parsePlatformForHost('linux'), hostPlatform());
 });
 

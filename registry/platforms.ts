@@ -1,10 +1,11 @@
 import { endianness, machine } from 'node:os';
 import { normalisePlatform, type Platform, parsePlatform as parsePlatformOn } from '../base/platform.ts';
 
-/** The machine Kiln runs on, normalised. */
+/** The platform of the machine that Kiln runs on, normalised. */
 export function hostPlatform(): Platform {
   const name = machine();
-  // uname says armv7l, armv6l, ppc64, mips64 ... where OCI says arm/v7, ppc64le and so on.
+  // uname says armv7l, armv6l, ppc64, mips64 and so on where OCI says arm/v7, arm/v6, ppc64le,
+  // mips64le.
   const arm = /^armv([5-8])/.exec(name);
   if (arm) return normalisePlatform({ os: 'linux', architecture: 'arm', variant: `v${arm[1]}` });
   if (/^i[3-6]86$/.test(name)) return { os: 'linux', architecture: '386' };
@@ -13,7 +14,10 @@ export function hostPlatform(): Platform {
   return normalisePlatform({ os: 'linux', architecture: name + little });
 }
 
-/** Parses and normalises; a missing half of `os` or `arch` is this host's. Throws KILN_PLATFORM_INVALID. */
+/**
+ * Parses and normalises. A missing os or architecture is that of this host. Throws
+ * KILN_PLATFORM_INVALID.
+ */
 export function parsePlatformForHost(text: string): Platform {
   return parsePlatformOn(text, hostPlatform());
 }

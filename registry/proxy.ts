@@ -1,11 +1,17 @@
 import { BlockList, isIP } from 'node:net';
 import { isLoopback } from './hosts.ts';
 
-/** The proxy settings of the environment, as curl and Go read them (lower-case names win). Parsed once, by the CLI. */
+/**
+ * The proxy settings of the environment, as curl and Go read them (lower-case names win). Parsed
+ * once, by the CLI.
+ */
 export interface ProxySettings {
   readonly http?: string | undefined;
   readonly https?: string | undefined;
-  /** Hosts to reach directly: names, `.suffix`, addresses, CIDR blocks, with an optional port; `*` is all. */
+  /**
+   * Hosts to connect to directly: names, `.suffix`, addresses, CIDR blocks, each with an optional
+   * port. `*` means all hosts.
+   */
   readonly none: readonly string[];
 }
 
@@ -22,7 +28,10 @@ export function proxySettings(env: Readonly<Record<string, string | undefined>>)
   };
 }
 
-/** The proxy for a request to `url`, or undefined to go directly. Loopback is never reached through a proxy. */
+/**
+ * The proxy for a request to `url`, or undefined to connect directly. A loopback host is never
+ * reached through a proxy.
+ */
 export function proxyFor(url: URL, settings: ProxySettings): string | undefined {
   const proxy = url.protocol === 'https:' ? settings.https : settings.http;
   if (!proxy || isLoopback(url.host)) return undefined;

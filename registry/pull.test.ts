@@ -36,7 +36,7 @@ function memoryImages(...images: StoredImage[]): ImageStore {
   };
 }
 
-/** A registry that has INDEX as `team/app:latest`, with no authentication. */
+/** A registry without authentication that has INDEX as `team/app:latest`. */
 async function registryServer() {
   const documents = new Map([
     [INDEX.target.digest as string, INDEX.bytes],
@@ -65,7 +65,7 @@ function storing(content: MemoryContent, image: TestImage, name: string): Stored
 
 const quick = { retry: { wait: async () => {} } };
 
-test('resolving reads documents only; layers come when they are fetched, once', async () => {
+test('resolving reads documents only; each layer is downloaded once, when it is fetched', async () => {
   await using server = await registryServer();
   const content = memoryContent();
   await using sources = imageSources({ content, images: memoryImages(), registry: quick });
@@ -86,7 +86,7 @@ test('resolving reads documents only; layers come when they are fetched, once', 
   assert.is(server.seen.filter(({ path }) => layers.some((layer) => path.includes(layer.digest))).length, layers.length);
 });
 
-test('the second time a tag costs one HEAD, a digest nothing', async () => {
+test('resolving again costs one HEAD for a tag and nothing for a digest', async () => {
   await using server = await registryServer();
   const content = memoryContent();
   const name = `${server.host}/team/app`;
@@ -101,7 +101,7 @@ test('the second time a tag costs one HEAD, a digest nothing', async () => {
   assert.equal(await again(`${name}@${INDEX.target.digest}`), []);
 });
 
-test('a name is resolved once, however many stages use it, and a failure is not kept', async () => {
+test('a name is resolved once, however many stages use it, and a failure is not remembered', async () => {
   await using server = await registryServer();
   await using sources = imageSources({ content: memoryContent(), images: memoryImages(), registry: quick });
   const ask = (text: string) => sources.resolve(text, AMD64, { pull: false, signal: never() });
@@ -129,8 +129,8 @@ test('the local store is asked first, unless a pull is asked for', async () => {
   assert.is(later, pulled, 'what was pulled counts from then on');
 });
 
-/** What the registry has as `team/app` must never be taken for an image of that name that is here. */
-test('a local image is taken for any platform that is asked for, and the registry is not', async () => {
+/** The registry's `team/app` must never be mistaken for a local image of that name. */
+test('a local image is used for every requested platform, and the registry is not asked', async () => {
   await using server = await registryServer();
   const content = memoryContent();
   const here = storing(content, makeImage([{ name: 'x', text: 'built here' }]), `${server.host}/team/app:latest`);
@@ -143,7 +143,7 @@ test('a local image is taken for any platform that is asked for, and the registr
   assert.is(server.seen.length, 0);
 });
 
-test('a local index without the platform is an error that says what it has', async () => {
+test('a local index without the platform is an error that lists its platforms', async () => {
   await using server = await registryServer();
   const content = memoryContent();
   const own = makeImage([{ name: 'x', text: 'built here' }]);
@@ -158,7 +158,7 @@ test('a local index without the platform is an error that says what it has', asy
   assert.is(server.seen.length, 0);
 });
 
-test('another platform of a local index that was pulled for one is asked for by its digest', async () => {
+test('another platform of a local index that was pulled for one platform is requested by digest', async () => {
   await using server = await registryServer();
   const content = memoryContent();
   content.put(INDEX.bytes);
@@ -172,7 +172,7 @@ test('another platform of a local index that was pulled for one is asked for by 
   );
 });
 
-test('a descriptor that lies about a size does not cost the store the blob that it names', async () => {
+test('a descriptor with a wrong size does not remove the blob from the store', async () => {
   const root = mkdtempSync(join(tmpdir(), 'kiln-pull-'));
   const store = openStore(root);
   const content = openContent(store);
@@ -200,7 +200,7 @@ test('a lone local image of a newer amd64 level serves amd64, as with Docker', a
   assert.is(found.manifestDigest, newer.target.digest);
 });
 
-test('a platform that an index lacks is named, with those it has', async () => {
+test('a platform that is missing from an index is reported with the platforms that exist', async () => {
   await using server = await registryServer();
   await using sources = imageSources({ content: memoryContent(), images: memoryImages(), registry: quick });
   const wanted = { os: 'linux', architecture: 's390x' };
@@ -211,7 +211,7 @@ test('a platform that an index lacks is named, with those it has', async () => {
   assert.match((error as KilnError).hint ?? '', 'linux/amd64, linux/arm64');
 });
 
-test('an OCI layout, a directory or an archive, is a source: no registry, verified blobs', async () => {
+test('an OCI layout, directory or archive, is a source: blobs are verified and no registry is asked', async () => {
   const root = mkdtempSync(join(tmpdir(), 'kiln-pull-'));
   const directory = join(root, 'layout');
   try {
@@ -232,7 +232,7 @@ test('an OCI layout, a directory or an archive, is a source: no registry, verifi
   }
 });
 
-test('cancelling one of two who wait for a layer leaves the transfer running', async () => {
+test('cancelling one of two callers that wait for a layer does not end the transfer', async () => {
   const release = Promise.withResolvers<void>();
   const arrived = Promise.withResolvers<void>();
   const bytes = AMD.blobs.get(AMD.manifest.layers[0]!.digest)!;
@@ -259,7 +259,7 @@ test('cancelling one of two who wait for a layer leaves the transfer running', a
   assert.is(server.seen.length, 1);
 });
 
-test('when the last who waits is cancelled the transfer ends and leaves nothing', async () => {
+test('cancelling the last caller that waits ends the transfer and leaves nothing', async () => {
   const arrived = Promise.withResolvers<void>();
   await using server = await faultServer((_, response) => {
     response.writeHead(200, { 'content-length': AMD.manifest.layers[0]!.size });

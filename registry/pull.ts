@@ -15,32 +15,38 @@ import { MAX_CONFIG, MAX_MANIFEST, mediaTypeOf, parseConfig, parseDocument } fro
 import type { TagMemory } from './tags.ts';
 import { Transfers } from './transfers.ts';
 
-/** An image that is known but not necessarily here: its documents are in the content store, its layers come when they are fetched. */
+/**
+ * A resolved image. Its documents are in the content store; its layers are downloaded when they are
+ * fetched.
+ */
 export interface SourceImage {
-  /** Full name with tag (when there is one) and without digest; for a layout its path. */
+  /** The full name with tag, if any, and without digest. For a layout it is the path. */
   readonly name: string;
   /** The index or manifest that the name stands for. */
   readonly target: Descriptor;
-  /** That of `target`. */
+  /** The digest of `target`. */
   readonly digest: Digest;
-  /** Of the manifest for the platform asked for. */
+  /** The digest of the manifest for the requested platform. */
   readonly manifestDigest: Digest;
   readonly manifest: Manifest;
   readonly config: ImageConfig;
-  /** Of the layers, bottom first: as many as `manifest.layers`. */
+  /** The diffIDs of the layers, bottom first, as many as `manifest.layers`. */
   readonly diffIds: readonly Digest[];
-  /** Where missing layers come from. */
+  /** The place from which missing layers are fetched. */
   readonly origin: ImageOrigin;
-  /** True when it was found in the local image store or a layout. */
+  /** True when the image was found in the local image store or in a layout. */
   readonly local: boolean;
-  /** It is an image of the local store, however it was asked for: what is not here of it was lost. */
+  /**
+   * True for an image of the local store, however it was looked up. A part of it that is missing
+   * was lost.
+   */
   readonly isStored?: boolean;
 }
 
 export type ImageOrigin =
   | { readonly kind: 'registry'; readonly repository: Repository }
   | { readonly kind: 'layout'; readonly path: string }
-  /** Nowhere but in the store: what was made here. */
+  /** The content exists only in the local store, because it was built here. */
   | { readonly kind: 'store' };
 
 export interface ResolveOptions {
@@ -51,21 +57,23 @@ export interface ResolveOptions {
 
 export interface FetchOptions {
   readonly signal: AbortSignal;
-  /** Bytes of this blob received so far. */
+  /** Gets the number of bytes of this blob received so far. */
   readonly onProgress?: (received: number) => void;
 }
 
 /**
- * Finds images and brings their layers. Resolving reads manifest and config only; a layer moves when it is fetched, at most four at
- * a time, and once for all who want it.
+ * Finds images and fetches their layers. Resolving reads manifest and config only. A layer is
+ * transferred when it is fetched: at most four layers at a time, and each once for all callers.
  */
 export interface ImageSources extends AsyncDisposable {
   /**
-   * `text` is a reference as in FROM, or `oci-layout://path[:tag][@digest]`. The local image store is asked first unless `pull`,
-   * then the registry. A tag keeps the answer it got first, as long as these sources live. Throws KILN_IMAGE_NOT_FOUND, KILN_PLATFORM_NOT_FOUND and what registry/client.ts throws.
+   * `text` is a reference as in FROM, or `oci-layout://path[:tag][@digest]`. The local image store
+   * is asked first unless `pull` is set, then the registry. A tag keeps its first answer for the
+   * lifetime of these sources. Throws KILN_IMAGE_NOT_FOUND, KILN_PLATFORM_NOT_FOUND and the errors
+   * of registry/client.ts.
    */
   resolve(text: string, platform: Platform, options: ResolveOptions): Promise<SourceImage>;
-  /** Brings one blob of `image` into the content store. */
+  /** Fetches one blob of `image` into the content store. */
   fetch(image: Pick<SourceImage, 'origin'>, blob: Descriptor, options: FetchOptions): Promise<void>;
 }
 
@@ -73,11 +81,11 @@ export interface ImageSourcesOptions {
   readonly content: ContentStore;
   readonly images: ImageStore;
   readonly registry: RegistryOptions;
-  /** Transfers at once; 4 unless told. */
+  /** The number of transfers at once. The default is 4. */
   readonly parallel?: number;
-  /** What tags stood for, for when a registry cannot be asked. */
+  /** What tags meant before, for the case that a registry cannot be asked. */
   readonly tags?: TagMemory;
-  /** Told when an answer of `tags` is used. */
+  /** Called when an answer of `tags` is used. */
   readonly warn?: (text: string) => void;
 }
 
@@ -85,7 +93,7 @@ const CONFIG_TYPES: readonly string[] = [MEDIA.ociConfig, MEDIA.dockerConfig];
 const LAYOUT = 'oci-layout://';
 const MAX_NESTING = 3;
 
-/** The sources over one store. Makes the registry client when it is first needed. */
+/** The sources over one store. The registry client is made when it is first needed. */
 export function imageSources(options: ImageSourcesOptions): ImageSources {
   let client: Promise<RegistryClient> | undefined;
   const registry = () => (client ??= import('./client.ts').then(({ RegistryClient }) => new RegistryClient(options.registry)));
@@ -94,7 +102,7 @@ export function imageSources(options: ImageSourcesOptions): ImageSources {
   const targets = new Answers<Descriptor>();
   const resolve = async (text: string, platform: Platform, { pull, signal }: ResolveOptions) => {
     if (text.startsWith(LAYOUT)) return resolveLayout(options.content, text, platform);
-    // Asked once for all platforms.
+    // Looked up once for all platforms.
     const target = (reference: Reference, pulled: boolean) =>
       targets.get(formatReference(reference), pulled, () => remoteTarget({ ...options, registry }, reference, pulled, signal));
     return resolveName({ ...options, registry, target }, parseImage(text), platform, pull, signal);
@@ -117,16 +125,17 @@ export function imageSources(options: ImageSourcesOptions): ImageSources {
   };
 }
 
-/** A reference as in FROM, or as a source op has it. */
+/** Parses a reference as in FROM or in a source op. */
 function parseImage(text: string): Reference {
   return parseReference(text.replace(/^docker-image:\/\//, ''));
 }
 
-/** One that was cut short is not there. */
+/** A blob that was cut short counts as missing. */
 function isWhole(content: ContentStore, descriptor: Descriptor): boolean {
   const there = content.size(descriptor.digest);
   if (there === undefined || there === descriptor.size) return there !== undefined;
-  // Either our copy is damaged or the descriptor lies, and then the blob is somebody else's good one: the bytes decide.
+  // Either our copy is damaged, or the descriptor is wrong and the blob is a good one of another
+  // image. The bytes decide.
   const came = digestOfFile(content.path(descriptor.digest));
   const damaged = brokenPromise({ digest: descriptor.digest }, { digest: came });
   if (damaged === undefined) {
@@ -148,7 +157,7 @@ async function bring(
   report: (received: number) => void,
 ): Promise<void> {
   if (isWhole(content, blob)) return;
-  // Throws: it is not whole.
+  // Throws, because the blob is missing or incomplete.
   if (origin.kind === 'store') return void content.path(blob.digest);
   if (origin.kind === 'registry') return (await registry()).fetchBlob(origin.repository, blob, content, signal, report);
   using layout = openLayout(origin.path);
@@ -163,7 +172,7 @@ interface World extends Pick<ImageSourcesOptions, 'tags' | 'warn'> {
 }
 
 interface AskingWorld extends World {
-  /** What a name stands for in the registry. */
+  /** Looks up in the registry what a name means. */
   readonly target: (reference: Reference, pull: boolean) => Promise<Descriptor>;
 }
 
@@ -181,7 +190,8 @@ async function resolveName(
   if (!stored) {
     const target = await world.target(reference, pull);
     const image = await describe(target, platform, documents, { name, origin, local: false, where: formatReference(reference) });
-    // Asked by digest, as the steps of a build do, and here all the same: with a name, or under its digest.
+    // True when the image was looked up by digest, as the steps of a build do, and is in the local
+    // store under its name or its digest.
     const isStored = !pull && (world.images.get(name)?.target.digest === target.digest || !!world.images.get(target.digest));
     return { ...image, isStored };
   }
@@ -190,8 +200,10 @@ async function resolveName(
 }
 
 /**
- * A name of the local store is that image, whatever stands under it elsewhere: what is asked of the registry is asked by digest (another
- * platform of an index that was pulled for one, a document that was lost), and a platform that it does not have is an error.
+ * A name of the local store always means the local image, whatever the registry has under that
+ * name. Missing parts are requested from the registry by digest: another platform of an index that
+ * was pulled for one platform, or a document that was lost. A platform that the image does not have
+ * is an error.
  */
 async function describeStored(
   target: Descriptor,
@@ -201,13 +213,14 @@ async function describeStored(
 ): Promise<SourceImage> {
   const attempt = () => describe(target, platform, documents, naming);
   try {
-    // One that is damaged on our disk is removed when it is read, and then fetched.
+    // A document that is damaged on our disk is removed when it is read, and is fetched the next
+    // time.
     return await attempt().catch((error: unknown) => (hasCode(error, 'KILN_BLOB_CORRUPT') ? attempt() : Promise.reject(error)));
   } catch (error) {
     if (!(error instanceof KilnError) || error.code === 'KILN_CANCELLED') throw error;
     const { code, message, place, exitCode, notes } = error;
     const here = `${naming.where} is ${target.digest}; the name is not looked up elsewhere`;
-    const hint = [error.hint, `--pull takes what the registry has under that name`].filter(Boolean).join('; ');
+    const hint = [error.hint, `--pull uses the image that the registry has under that name`].filter(Boolean).join('; ');
     throw new KilnError(code, message, { place, hint, exitCode, notes: [...notes, here], cause: error });
   }
 }
@@ -216,14 +229,16 @@ function hasCode(error: unknown, code: KilnError['code']): boolean {
   return error instanceof KilnError && error.code === code;
 }
 
-/** Reads documents of one image, by descriptor, each verified. */
+/** Reads the documents of one image by descriptor. Each is verified. */
 interface Documents {
   readonly origin: ImageOrigin;
   manifest(descriptor: Descriptor): Promise<Buffer>;
   config(descriptor: Descriptor): Promise<Buffer>;
 }
 
-/** From the registry, kept in the content store: what was read once is not asked for again. */
+/**
+ * Documents from the registry. They are kept in the content store, so that each is requested once.
+ */
 function remoteDocuments({ content, registry }: World, reference: Reference, signal: AbortSignal): Documents {
   const repository: Repository = { domain: reference.domain, path: reference.path };
   return {
@@ -243,7 +258,9 @@ function remoteDocuments({ content, registry }: World, reference: Reference, sig
   };
 }
 
-/** Asks the registry what a name stands for. Documents already in the store are not downloaded. */
+/**
+ * Asks the registry what a name means. Documents that are already in the store are not downloaded.
+ */
 async function remoteTarget(world: World, reference: Reference, pull: boolean, signal: AbortSignal): Promise<Descriptor> {
   if (reference.digest) return pinnedTarget(world, reference, reference.digest, signal);
   const { content, registry, tags } = world;
@@ -256,18 +273,21 @@ async function remoteTarget(world: World, reference: Reference, pull: boolean, s
     head = await client.head(reference, wanted, signal, known ? 1 : undefined);
   } catch (error) {
     if (!known || !(error instanceof KilnError && CANNOT_SAY.has(error.code))) throw error;
-    world.warn?.(`${error.message}; ${name} is taken for what it was last time, ${known.digest}`);
+    world.warn?.(`${error.message}; ${name} is used as it was last time, ${known.digest}`);
     return known;
   }
   if (!head || content.size(head.digest) === undefined)
     head = await fetchDocument(world, reference, head?.digest ?? wanted, signal);
-  // The answer names the bytes; how many they are is known here.
+  // The answer states the digest. The size is known from the store.
   else head = { ...head, size: content.size(head.digest) ?? head.size };
   tags?.put(name, head);
   return head;
 }
 
-/** Of a digest nobody is asked what it stands for: the document is in the store, or is fetched, and verified in both cases. */
+/**
+ * A digest needs no lookup. The document is in the store or is fetched, and is verified in both
+ * cases.
+ */
 async function pinnedTarget(world: World, reference: Reference, digest: Digest, signal: AbortSignal): Promise<Descriptor> {
   const { content } = world;
   if (content.size(digest) === undefined) return fetchDocument(world, reference, digest, signal);
@@ -286,7 +306,7 @@ async function fetchDocument(
   return { mediaType, digest, size: bytes.length };
 }
 
-/** Failures that say nothing about the image. */
+/** Failures that say nothing about whether the image exists. */
 const CANNOT_SAY: ReadonlySet<string> = new Set([
   'KILN_REGISTRY_UNREACHABLE',
   'KILN_REGISTRY_TIMEOUT',
@@ -294,7 +314,7 @@ const CANNOT_SAY: ReadonlySet<string> = new Set([
   'KILN_REGISTRY_ERROR',
 ]);
 
-/** What the tag stood for, if that is still here. */
+/** What the tag meant before, if that document is still in the store. */
 function rememberedTag({ tags, content }: World, name: string): Descriptor | undefined {
   const known = tags?.get(name);
   return known && content.size(known.digest) === known.size ? known : undefined;
@@ -322,7 +342,7 @@ interface Naming {
   readonly where: string;
 }
 
-/** From the descriptor a name stands for to the manifest and config for one platform. */
+/** Follows the descriptor of a name to the manifest and config for one platform. */
 async function describe(target: Descriptor, platform: Platform, documents: Documents, naming: Naming): Promise<SourceImage> {
   const { descriptor, manifest } = await choose(target, platform, documents, naming, 0);
   if (!CONFIG_TYPES.includes(manifest.config.mediaType)) {
@@ -368,6 +388,6 @@ async function choose(
 
 function notFor(where: string, platform: Platform, offered: readonly string[]): KilnError {
   return new KilnError('KILN_PLATFORM_NOT_FOUND', `${where} has no image for ${formatPlatform(platform)}`, {
-    hint: offered.length === 0 ? 'choose another image or tag' : `it is there for ${offered.join(', ')}`,
+    hint: offered.length === 0 ? 'choose another image or tag' : `it exists for ${offered.join(', ')}`,
   });
 }

@@ -2,8 +2,9 @@ import { TransientFailure } from './failures.ts';
 import type { RetryPolicy } from './retry.ts';
 
 /**
- * Servers that asked to be left alone for a while (Retry-After): a limit is shared by all requests of this process, so all of them wait, and
- * not only the one that was told. Whoever comes meanwhile does not use up the next permission for nothing.
+ * Remembers servers that asked for a pause (Retry-After). All requests of this process to that
+ * server wait, because they share one limit. A request sent meanwhile would only use up
+ * the next permission.
  */
 export class Quiet {
   readonly #policy: Pick<RetryPolicy, 'wait' | 'budget'>;
@@ -22,7 +23,10 @@ export class Quiet {
     if (this.#until.get(origin) === until) this.#until.delete(origin);
   }
 
-  /** Keeps in mind what `failure` of `origin` asks for, and answers it. More than anybody waits for is not kept. */
+  /**
+   * Remembers the pause that `failure` of `origin` asks for, and returns the failure. A pause that
+   * is longer than any request waits is not remembered.
+   */
   after(origin: string, failure: Error): Error {
     if (!(failure instanceof TransientFailure) || !failure.afterMs || failure.afterMs > this.#policy.budget) return failure;
     this.#until.set(origin, Math.max(this.#until.get(origin) ?? 0, performance.now() + failure.afterMs));

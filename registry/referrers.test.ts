@@ -9,7 +9,7 @@ import { registryMissing, startRegistry } from './testing/registry.ts';
 
 const IMAGE = makeImage([{ name: 'a', text: 'a' }]);
 
-/** A manifest about IMAGE. */
+/** A manifest whose subject is IMAGE. */
 function about(artifactType: string): Buffer {
   const { mediaType, digest, size } = IMAGE.target;
   const subject = { mediaType, digest, size };
@@ -27,7 +27,7 @@ const named = (bytes: Buffer, artifactType: string): Descriptor => ({
 const skip = registryMissing();
 if (skip) console.log(`SKIP a registry without the referrers API: ${skip}`);
 else
-  test('a registry without the referrers API gets the list under a tag, each referrer once', async () => {
+  test('without the referrers API the list is stored under a tag, each referrer once', async () => {
     await using registry = await startRegistry();
     await using client = quickClient();
     const repository = { domain: registry.host, path: 'team/app' };
@@ -51,7 +51,7 @@ else
     assert.is(list.document.kind, 'index');
   });
 
-test('a registry with the referrers API is asked page by page, and keeps its list itself', async () => {
+test('with the referrers API the list is read page by page, and no tag is written', async () => {
   const [sbom, signature] = [about('application/sbom'), about('application/signature')];
   const page = (bytes: Buffer, type: string) =>
     JSON.stringify({ schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: [named(bytes, type)] });
@@ -75,7 +75,7 @@ test('a registry with the referrers API is asked page by page, and keeps its lis
   assert.is(server.seen.length, 3);
 });
 
-test('a next page on another server is not asked for', async () => {
+test('a next page on another server is not requested', async () => {
   const empty = JSON.stringify({ schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: [] });
   await using other = await faultServer((_, response) => void response.writeHead(200).end(empty));
   await using server = await faultServer((_, response) => {

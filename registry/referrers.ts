@@ -9,24 +9,28 @@ import { MAX_MANIFEST, parseDocument } from './parse-document.ts';
 import { type RetryPolicy, retrying } from './retry.ts';
 import { discard, type HttpResponse, header, readLimited } from './transport.ts';
 
-/*
- * Referrers (distribution-spec 1.1, Listing Referrers): what names a manifest as its `subject`. A registry that knows the API lists them
- * itself; for one that does not, whoever pushes keeps the list as an index under a tag made of the digest.
+/**
+ * Referrers (distribution-spec 1.1, Listing Referrers): the documents that name a manifest as their
+ * `subject`. A registry with that API lists them itself. For one without it, the client that pushes
+ * stores the list as an index, under a tag made from the digest.
  */
 
-/** The tag of the list for a manifest: `sha256-` and its digest. */
+/** The tag of the list for a manifest: `sha256-` and the hex of its digest. */
 export function referrersTag(subject: Descriptor['digest']): string {
   return `sha256-${hexOf(subject)}`;
 }
 
-/** What a manifest or index refers to, or undefined. */
+/** The subject of a manifest or index, or undefined. */
 export function subjectOf(bytes: Uint8Array): Descriptor['digest'] | undefined {
   const { subject } = JSON.parse(Buffer.from(bytes).toString()) as { subject?: { digest?: unknown } | null };
   const digest = subject?.digest;
   return typeof digest === 'string' && isDigest(digest) ? digest : undefined;
 }
 
-/** How a list of referrers names a manifest: with its type of artifact and its annotations (spec, Pushing Manifests with Subject). */
+/**
+ * The entry of a manifest in a list of referrers, with its artifact type and its annotations (spec,
+ * Pushing Manifests with Subject).
+ */
 export function referrerOf(bytes: Uint8Array, mediaType: string): Descriptor {
   const json = JSON.parse(Buffer.from(bytes).toString()) as {
     artifactType?: unknown;
@@ -43,14 +47,14 @@ export function referrerOf(bytes: Uint8Array, mediaType: string): Descriptor {
   };
 }
 
-/** The list with `referrer` in it, or undefined when it is there already. */
+/** The list with `referrer` added, or undefined when it contains it already. */
 export function withReferrer(list: readonly Descriptor[], referrer: Descriptor): string | undefined {
   if (list.some(({ digest }) => digest === referrer.digest)) return undefined;
   const index: Index = { schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: [...list, referrer] };
   return JSON.stringify(index);
 }
 
-/** Whose list is asked for, and how. */
+/** The repository of the list, and the means to request it. */
 export interface Listing {
   readonly exchange: Exchange;
   readonly retry: RetryPolicy;
@@ -61,7 +65,7 @@ export interface Listing {
 
 const MAX_PAGES = 100;
 
-/** All that refers to `subject`, by the API or else by the tag. */
+/** All referrers of `subject`, from the API or else from the tag. */
 export async function listReferrers(listing: Listing, subject: Descriptor['digest']): Promise<readonly Descriptor[]> {
   const found: Descriptor[] = [];
   let path: string | URL = `/${listing.repository.path}/referrers/${subject}`;
@@ -75,7 +79,7 @@ export async function listReferrers(listing: Listing, subject: Descriptor['diges
   return found;
 }
 
-/** The list under the tag that stands for it, in a registry that does not know the API. */
+/** The list stored under its tag, in a registry without the API. */
 export async function taggedReferrers(listing: Listing, subject: Descriptor['digest']): Promise<readonly Descriptor[]> {
   return (await index(listing, `/${listing.repository.path}/manifests/${referrersTag(subject)}`))?.manifests ?? [];
 }
@@ -85,7 +89,7 @@ interface Page {
   readonly next: URL | undefined;
 }
 
-/** An index, or undefined when there is none. */
+/** The index at this path, or undefined when there is none. */
 async function index({ exchange, retry, endpoint, repository, signal }: Listing, path: string | URL): Promise<Page | undefined> {
   const where = `referrers in ${repository.domain}/${repository.path}`;
   return retrying(retry, signal, async () => {
@@ -99,7 +103,7 @@ async function index({ exchange, retry, endpoint, repository, signal }: Listing,
       subject: { what: where, kind: 'manifest' },
       signal,
     });
-    // A registry from before the API may take the path for anything.
+    // A registry without the API may answer this path with anything.
     if (response.status !== 200 || !header(response, 'content-type')?.startsWith(MEDIA.ociIndex)) {
       await discard(response);
       return undefined;
@@ -113,7 +117,7 @@ async function index({ exchange, retry, endpoint, repository, signal }: Listing,
   });
 }
 
-/** Where the next page of a list is (RFC 8288): on the same server, or nowhere. */
+/** The URL of the next page of a list (RFC 8288), if it is on the same server. */
 function nextPage(response: HttpResponse): URL | undefined {
   const target = /<([^>]+)>\s*;\s*rel="?next"?/.exec(header(response, 'link') ?? '')?.[1];
   if (target === undefined || !URL.canParse(target, response.url.href)) return undefined;

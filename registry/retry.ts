@@ -3,18 +3,19 @@ import { TransientFailure } from './failures.ts';
 
 /** When to try again. Times in milliseconds. */
 export interface RetryPolicy {
-  /** Attempts in a row that brought nothing forward. */
+  /** The number of attempts in a row without progress. */
   readonly attempts: number;
   readonly firstDelay: number;
   readonly maxDelay: number;
   /**
-   * How long all waiting for one request that a server asks for (Retry-After) may take together. A server that wants more is given up
-   * on. Such waits are no attempts: the server answers, and said when.
+   * The total time that one request may wait because a server asks for it (Retry-After). A server
+   * that asks for more is given up. Such waits do not count as attempts: the server answers and
+   * says when to come back.
    */
   readonly budget: number;
-  /** How long attempts that bring nothing may go on, their own time included. */
+  /** The total time of attempts without progress, their own duration included. */
   readonly patience: number;
-  /** Waits; rejects when the signal aborts. Replaced in tests. */
+  /** Waits for a time; rejects when the signal aborts. Replaced in tests. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
@@ -27,12 +28,16 @@ export const DEFAULT_RETRY: RetryPolicy = {
   wait,
 };
 
-/** However much each attempt brings: a server that sends one byte per connection must not hold us for ever. */
+/**
+ * The limit of all attempts, even with progress: a server that sends one byte per connection must
+ * not hold the build forever.
+ */
 const TOTAL_ATTEMPTS = 100;
 
 /**
- * Runs `attempt` until it succeeds or fails for good, waiting between attempts: what Retry-After says, within the budget, else a doubling
- * delay with jitter. `progress` answers a number that grows when an attempt got further; then all counts start again.
+ * Runs `attempt` until it succeeds or fails for good, and waits between attempts: as long as
+ * Retry-After says, within the budget, or else with a doubling delay and jitter. `progress` returns
+ * a number that grows when an attempt makes progress; then all counts start over.
  */
 export async function retrying<T>(
   policy: RetryPolicy,
@@ -57,12 +62,12 @@ export async function retrying<T>(
       reached = now;
       if (total >= TOTAL_ATTEMPTS) throw error.failure;
       const asked = error.afterMs;
-      // "At once" is no time to wait for.
+      // A Retry-After of 0 is not a wait.
       if (asked !== undefined && asked > 0) {
         waited += asked;
         if (waited > policy.budget) throw beyond(error.failure, asked);
         since += asked;
-        // The exchange holds back every request to this server until then, the next one of ours with them.
+        // Otherwise the exchange delays every request to this server until then, also our next one.
         if (!error.held) await policy.wait(asked, signal);
         continue;
       }
@@ -81,7 +86,8 @@ function beyond(failure: KilnError, asked: number): KilnError {
 
 function delay(policy: RetryPolicy, failures: number): number {
   const full = Math.min(policy.maxDelay, policy.firstDelay * 2 ** (failures - 1));
-  // Half fixed, half random: many clients that failed together do not come back together.
+  // Half of the delay is fixed and half is random, so that many clients that failed together do not
+  // return together.
   return full / 2 + Math.random() * (full / 2);
 }
 

@@ -10,7 +10,7 @@ import { type Answer, faultServer } from './testing/faults.ts';
 const BLOB = randomBytes(500_000);
 const LAYER = { mediaType: MEDIA.ociLayerGzip, digest: digestOf(BLOB), size: BLOB.length };
 
-/** What a stream from a server with these answers brings, or the code it fails with. */
+/** The bytes of a stream from a server with these answers, or the code of its failure. */
 async function streamed(answer: Answer, start?: number, end?: number) {
   await using server = await faultServer(answer);
   await using client = quickClient();
@@ -36,7 +36,7 @@ const breaking =
     else response.write(piece, () => response.destroy());
   };
 
-test('a stream that breaks goes on where it broke', async () => {
+test('a broken stream is resumed where it broke', async () => {
   const { bytes, ranges } = await streamed(breaking(200_000));
   assert.ok(bytes?.equals(BLOB));
   assert.is(ranges?.[0], undefined);
@@ -46,7 +46,7 @@ test('a stream that breaks goes on where it broke', async () => {
   );
 });
 
-test('a part is asked for by its range, and cut out of the whole when the server knows none', async () => {
+test('a part is requested by range, and cut out of the whole when the server does not support ranges', async () => {
   const part = BLOB.subarray(1000, 300_000);
   const ranged = await streamed(breaking(BLOB.length), 1000, 300_000);
   assert.equal(ranged.ranges, ['bytes=1000-299999']);
@@ -55,7 +55,7 @@ test('a part is asked for by its range, and cut out of the whole when the server
   assert.ok(whole.bytes?.equals(part));
 });
 
-test('a blob of another size, another range and one that never gets on are errors', async () => {
+test('a wrong size, a wrong range and a stream without progress are errors', async () => {
   const longer = Buffer.concat([BLOB, Buffer.alloc(1)]);
   assert.is((await streamed((_, response) => void response.end(longer))).code, 'KILN_DIGEST_MISMATCH');
   const other = { 'content-range': `bytes 0-499999/${BLOB.length}` };

@@ -7,7 +7,7 @@ import type { Endpoint } from './hosts.ts';
 import { type RetryPolicy, retrying } from './retry.ts';
 import { discard, type HttpResponse, header } from './transport.ts';
 
-/** A part of a blob that is read as it comes. */
+/** A part of a blob that is read as it arrives. */
 export interface BlobStream {
   readonly exchange: Exchange;
   readonly retry: RetryPolicy;
@@ -15,7 +15,7 @@ export interface BlobStream {
   readonly repository: { readonly domain: string; readonly path: string };
   readonly descriptor: Descriptor;
   readonly start: number;
-  /** Not included. */
+  /** The end of the part, exclusive. */
   readonly end: number;
   readonly signal: AbortSignal;
 }
@@ -25,12 +25,16 @@ interface OpenStream {
   readonly chunks: AsyncIterator<Uint8Array>;
 }
 
-/** However often it breaks: a server that sends one byte per connection must not hold us for ever. */
+/**
+ * The limit of interruptions: a server that sends one byte per connection must not hold the build
+ * forever.
+ */
 const MAX_BREAKS = 100;
 
 /**
- * The bytes of a blob from `start` to `end`, unverified; a connection that breaks is taken up by Range where it broke. For copies from
- * one registry to another: the bytes touch no disk.
+ * The bytes of a blob from `start` to `end`, unverified. A broken connection is resumed by Range
+ * where it broke. It is used for copies from one registry to another, so that the bytes do not
+ * touch the disk.
  */
 export async function* streamBlob(stream: BlobStream): AsyncGenerator<Uint8Array> {
   let at = stream.start;
@@ -77,7 +81,7 @@ async function openAt(stream: BlobStream, at: number, ranges = true): Promise<Op
     signal,
   });
   if (response.status === 416) {
-    // A server that does not go on there begins anew, and what we have is read past.
+    // A server that cannot resume there starts over, and the bytes already delivered are skipped.
     await discard(response);
     return openAt(stream, at, false);
   }
@@ -100,7 +104,10 @@ async function checkSize({ descriptor, repository }: BlobStream, response: HttpR
   );
 }
 
-/** A server that does not know ranges starts from the beginning: what we have already is read past. */
+/**
+ * A server without range support starts from the beginning. The bytes already delivered are
+ * skipped.
+ */
 async function* skipping(response: HttpResponse, bytes: number): AsyncGenerator<Uint8Array> {
   let skip = bytes;
   for await (const chunk of response.body) {

@@ -3,13 +3,16 @@ import { join } from 'node:path';
 import { digestOf, hexOf, isDigest } from '../base/digest.ts';
 import type { Descriptor } from '../base/oci.ts';
 
-/** What tags stood for when a registry was last asked: for when it cannot be. */
+/** What tags meant when a registry was last asked. It is used when the registry cannot be asked. */
 export interface TagMemory {
   get(name: string): Descriptor | undefined;
   put(name: string, target: Descriptor): void;
 }
 
-/** Keeps a small file for each name (`docker.io/library/busybox:latest`) in `directory`; nothing is written when nothing changed. */
+/**
+ * Keeps a small file for each name (`docker.io/library/busybox:latest`) in `directory`. Nothing is
+ * written when nothing has changed.
+ */
 export function openTagMemory(directory: string): TagMemory {
   const fileOf = (name: string) => join(directory, hexOf(digestOf(name)));
   const get = (name: string): Descriptor | undefined => {
@@ -18,7 +21,8 @@ export function openTagMemory(directory: string): TagMemory {
       if (typeof mediaType === 'string' && typeof size === 'number' && digest !== undefined && isDigest(digest))
         return { mediaType, digest, size };
     } catch {
-      // Not there, or damaged: the registry knows better anyway.
+      // The file does not exist or is damaged. That is harmless, because the registry is asked
+      // first.
     }
     return undefined;
   };
@@ -32,7 +36,7 @@ export function openTagMemory(directory: string): TagMemory {
         writeFileSync(temporary, JSON.stringify({ mediaType, digest, size, name }));
         renameSync(temporary, fileOf(name));
       } catch {
-        // It is a memory only: a full disk is told by those who must write.
+        // This file only saves work. A full disk is reported by the code that has to write.
       }
     },
   };

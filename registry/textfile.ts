@@ -3,7 +3,7 @@ import { errnoOf, KilnError } from '../base/errors.ts';
 import { attempt, reading } from '../base/oserror.ts';
 import { brokenLink } from '../snapshotter/sys/brokenlink.ts';
 
-/** The text of a file that need not be there; `what` it is, for messages. Throws KILN_FILE_UNREADABLE. */
+/** The text of an optional file. `what` names it in messages. Throws KILN_FILE_UNREADABLE. */
 export function textIfThere(what: string, path: string): string | undefined {
   return attempt(reading(what, path), () => {
     try {
@@ -16,12 +16,15 @@ export function textIfThere(what: string, path: string): string | undefined {
   });
 }
 
-/** A file that is not there, but a link to it is: what it should have said is not known. Throws KILN_FILE_UNREADABLE. */
+/**
+ * Refuses a broken link: the file does not exist but a link to it does, so its intended content is
+ * unknown. Throws KILN_FILE_UNREADABLE.
+ */
 export function refuseBrokenLink(what: string, path: string): void {
   const target = brokenLink(path);
   if (target === undefined) return;
-  throw new KilnError('KILN_FILE_UNREADABLE', `${what} ${path} is a link to ${JSON.stringify(target)}, where there is nothing`, {
+  throw new KilnError('KILN_FILE_UNREADABLE', `${what} ${path} is a link to ${JSON.stringify(target)}, which does not exist`, {
     place: { kind: 'path', path },
-    hint: 'make the file that it leads to, or remove the link',
+    hint: 'create the file that it points to, or remove the link',
   });
 }

@@ -11,8 +11,9 @@ interface Transfer {
 }
 
 /**
- * Transfers by key: at most `limit` at once, and one for all who ask for the same key at the same time. When a waiter's signal
- * aborts it alone is let go; the transfer ends when nobody waits any more.
+ * Transfers by key: at most `limit` at once, and one for all callers that ask for the same key at
+ * the same time. When the signal of one caller aborts, only that caller stops waiting. The transfer
+ * ends when no caller waits any more.
  */
 export class Transfers {
   readonly #limit: number;
@@ -37,10 +38,10 @@ export class Transfers {
       signal.removeEventListener('abort', abort);
       if (onProgress) transfer.listeners.delete(onProgress);
       if (--transfer.waiters === 0) {
-        // Whoever comes now must not join a transfer that is being ended.
+        // A new caller must not join a transfer that is being ended.
         this.#forget(key, transfer);
         transfer.abort.abort(new CancelledError());
-        // The last one to leave waits until the temporary file is gone.
+        // The last caller waits until the temporary file is gone.
         await transfer.done.catch(() => {});
       }
     }

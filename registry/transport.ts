@@ -5,20 +5,23 @@ import type { TlsPolicy } from './hosts.ts';
 import { DEFAULT_FLOOR, type Floor, Pace, SlowTransfer } from './pace.ts';
 import { type ProxySettings, proxyFor } from './proxy.ts';
 
-/** How long to wait, in milliseconds. */
+/** Timeouts in milliseconds. */
 export interface Timeouts {
   readonly connect: number;
   /** From the end of the request to the head of the answer. */
   readonly headers: number;
   /** Between two pieces of a body. */
   readonly idle: number;
-  /** How slow a body may come. */
+  /** The minimum speed of a body. */
   readonly floor: Floor;
 }
 
 export const DEFAULT_TIMEOUTS: Timeouts = { connect: 15_000, headers: 60_000, idle: 60_000, floor: DEFAULT_FLOOR };
 
-/** What the HTTP client threw, whatever it is: a failure of the exchange, and no bug of ours. The client's own error is the cause. */
+/**
+ * Anything that the HTTP client threw: a failure of the exchange, not a bug in Kiln. The client's
+ * own error is the cause.
+ */
 export class ClientFailure extends Error {
   constructor(cause: unknown) {
     super(messageOf(cause), { cause });
@@ -38,24 +41,31 @@ export interface HttpRequest {
 export interface HttpResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** Must be read to its end, or given up with `discard`. Reading it throws ClientFailure and SlowTransfer. */
+  /**
+   * The body. It must be read to its end, or given up with `discard`. Reading it throws
+   * ClientFailure and SlowTransfer.
+   */
   readonly body: HttpBody;
   readonly url: URL;
 }
 
 export interface HttpBody extends AsyncIterable<Buffer> {
-  /** Reads up to `limit` bytes and forgets them, so that the connection can be used again; cuts it beyond. */
+  /**
+   * Reads up to `limit` bytes and drops them, so that the connection can be used again. A longer
+   * body is cut off.
+   */
   dump(options: { readonly limit: number }): Promise<void>;
 }
 
-/** Longer, in milliseconds, nobody waits for bytes that nobody wants. */
+/** The longest time, in milliseconds, to wait for bytes that nobody needs. */
 const MAX_DUMP = 2_000;
-/** Connections per host: four layers at once, and documents beside them. */
+/** Connections per host: four layers at once, and documents at the same time. */
 const CONNECTIONS = 8;
 
 /**
- * One pool of kept-alive connections for each origin (and for each proxy). Sends single requests: redirects, authentication and
- * retries are the business of those above. undici is loaded with the first request.
+ * One pool of kept-alive connections for each origin (and for each proxy). It sends single
+ * requests: redirects, authentication and retries are handled by its callers. undici is loaded with
+ * the first request.
  */
 export class Transport implements AsyncDisposable {
   readonly #pools = new Map<string, Dispatcher>();
@@ -67,7 +77,10 @@ export class Transport implements AsyncDisposable {
     this.#timeouts = timeouts;
   }
 
-  /** Rejects with a ClientFailure (see failures.ts), or with what reading the request's own body threw. */
+  /**
+   * Rejects with a ClientFailure (see failures.ts), or with the error that reading the request's
+   * own body threw.
+   */
   async send(request: HttpRequest): Promise<HttpResponse> {
     request.signal.throwIfAborted();
     const { loadRequest } = await import('./undici.ts');
@@ -129,7 +142,7 @@ export class Transport implements AsyncDisposable {
     });
   }
 
-  /** Ends every connection at once; requests under way fail. */
+  /** Closes every connection at once. Requests under way fail. */
   async [Symbol.asyncDispose](): Promise<void> {
     const pools = [...this.#pools.values()];
     this.#pools.clear();
@@ -144,7 +157,7 @@ interface TlsOptions {
   readonly key?: string[];
 }
 
-/** Own CAs come on top of Node's and NODE_EXTRA_CA_CERTS. */
+/** The configured CAs are used in addition to Node's and NODE_EXTRA_CA_CERTS. */
 async function tlsOptions({ verify, ca, keypairs = [] }: TlsPolicy): Promise<TlsOptions> {
   const own = keypairs.length === 0 ? {} : { cert: keypairs.map(({ cert }) => cert), key: keypairs.map(({ key }) => key) };
   if (!verify) return { ...own, rejectUnauthorized: false };
@@ -155,7 +168,7 @@ async function tlsOptions({ verify, ca, keypairs = [] }: TlsPolicy): Promise<Tls
 
 type Send = Awaited<ReturnType<typeof import('./undici.ts').loadRequest>>['default'];
 
-/** What the source of a request's body threw, once it has. */
+/** Returns the error that the source of a request's body threw, once there is one. */
 function failureOf(body: HttpRequest['body']): () => { readonly error: unknown } | undefined {
   let failure: { readonly error: unknown } | undefined;
   if (body && typeof body === 'object' && 'once' in body) {
@@ -194,16 +207,21 @@ function watched(body: Dispatcher.ResponseData['body'], floor: Floor): HttpBody 
   };
 }
 
-/** Gives up a body that nobody wants: small ones are read so that the connection can be used again, others cut. */
+/**
+ * Gives up a body that is not needed: a small one is read so that the connection can be used again,
+ * a large one is cut off.
+ */
 export async function discard(response: HttpResponse): Promise<void> {
   try {
     await response.body.dump({ limit: 64 << 10 });
   } catch {
-    // The connection broke while we threw its bytes away.
+    // The connection broke while its bytes were being dropped.
   }
 }
 
-/** Reads a body of at most `limit` bytes; undefined when it is longer (the rest is cut off). */
+/**
+ * Reads a body of at most `limit` bytes. Returns undefined when it is longer; the rest is cut off.
+ */
 export async function readLimited(response: HttpResponse, limit: number): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;

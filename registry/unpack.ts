@@ -7,7 +7,7 @@ import { missingLayerOf } from '../snapshotter/overlay/missing.ts';
 import type { LayerId, Snapshot, Snapshotter } from '../snapshotter/snapshotter.ts';
 import type { FetchOptions, ImageSources, SourceImage } from './pull.ts';
 
-/** How far one layer is. `current` equals `total` when the phase is over. */
+/** The progress of one layer. `current` equals `total` when the phase is over. */
 export interface LayerProgress {
   readonly phase: 'download' | 'unpack';
   readonly layer: Descriptor;
@@ -20,21 +20,22 @@ export interface UnpackWorld {
   readonly snapshotter: Snapshotter;
 }
 
-/** What is unpacked: layers, what each must unpack to, and where those come from that are not here. */
+/** The layers to unpack, the diffID of each, and the origin of blobs that are missing. */
 export interface LayerStack {
   readonly origin: SourceImage['origin'];
-  /** The image is one of the local store, called `name`: what it lacks was lost. */
+  /** The image belongs to the local store under `name`. A part that is missing was lost. */
   readonly isStored?: boolean;
   readonly name?: string;
   readonly manifest: Pick<Manifest, 'layers'>;
   readonly diffIds: readonly Digest[];
-  /** When each was made, in milliseconds since 1970; 0 where that is not known. */
+  /** The creation time of each layer, in milliseconds since 1970, or 0 where it is not known. */
   readonly created?: readonly number[];
 }
 
 /**
- * Brings the layers of `image` into the snapshotter and answers their stack. Layers that are there (by diffID) cost nothing; all
- * others download and unpack in parallel, each unpacked as soon as its own bytes are there. The first failure ends the others.
+ * Unpacks the layers of `image` into the snapshotter and returns their stack. Layers that are
+ * already there (by diffID) cost nothing. All others are downloaded and unpacked in parallel, each
+ * as soon as its own bytes are there. The first failure ends the others.
  */
 export async function unpackImage(
   world: UnpackWorld,
@@ -76,7 +77,7 @@ async function place(
     return await snapshotter.unpack({ diffId, blob: layer.digest, mediaType: layer.mediaType, created }, below, signal);
   };
   const id = await bring().catch((error: unknown) => {
-    // Damaged on our own disk, and removed: once more.
+    // The blob was damaged on our disk and has been removed. It is fetched once more.
     if (error instanceof KilnError && error.code === 'KILN_BLOB_CORRUPT') return bring();
     throw error;
   });
@@ -85,8 +86,9 @@ async function place(
 }
 
 /**
- * Brings the blob of a layer. An image of the local store should have it: when it has not, a layer that was made here (its blob is its
- * tar) exists nowhere else, and for any other the registry is asked once more.
+ * Fetches the blob of a layer. The store should have every blob of a local image. When one is
+ * missing, a layer that was built here (its blob is its tar) exists nowhere else; for any other
+ * layer the registry is asked.
  */
 async function fetchLayer(sources: ImageSources, image: LayerStack, index: number, options: FetchOptions): Promise<void> {
   const layer = image.manifest.layers[index]!;
@@ -107,7 +109,10 @@ export function compressionOf(mediaType: string): Compression {
   return /[+.]zstd$/.test(mediaType) ? 'zstd' : 'uncompressed';
 }
 
-/** The chainID of a stack of layers (image-spec, config.md#layer-chainid); undefined for none. */
+/**
+ * The chainID of a stack of layers (image-spec, config.md#layer-chainid), or undefined for an empty
+ * stack.
+ */
 export function chainIdOf(diffIds: readonly Digest[]): Digest | undefined {
   const [first, ...more] = diffIds;
   let chain = first;

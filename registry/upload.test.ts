@@ -28,13 +28,17 @@ const real = (name: string, body: () => Promise<void>) => {
   else test(name, body);
 };
 
-/** A registry that keeps what it got of an upload when the connection breaks, as the specification has it. */
+/**
+ * A registry that keeps the received part of an upload when the connection breaks, as the
+ * specification demands.
+ */
 async function keepingRegistry() {
   let stored = Buffer.alloc(0);
   const requests: string[] = [];
   let writing: Promise<unknown> = Promise.resolve();
   const server = createServer((request, response) => {
-    // Whoever asks how far an upload is hears of all that was sent before.
+    // A question for the state of an upload is answered after all that was sent before it is
+    // stored.
     const before = writing;
     const over = new Promise((done) => request.once('close', done));
     if (request.method === 'PATCH' || request.method === 'PUT') writing = before.then(() => over);
@@ -65,7 +69,7 @@ for (const [what, options] of [
   ['in one piece', {}],
   ['in pieces', { chunkSize: 3_000_000 }],
 ] as const) {
-  test(`an upload ${what} whose connection breaks goes on at what the registry has`, async () => {
+  test(`an upload ${what} whose connection breaks is resumed with the bytes that the registry lacks`, async () => {
     await using registry = await keepingRegistry();
     await using proxy = await cuttingProxy(registry.host, 2_000_000, 2);
     await using client = quickClient();
@@ -74,13 +78,13 @@ for (const [what, options] of [
     const outcome = await client.pushBlob({ domain: proxy.host, path: 'a' }, SOURCE, { ...options, signal: never(), onProgress });
     assert.is(outcome, 'uploaded');
     assert.is(proxy.cuts(), 2);
-    assert.ok(registry.stored().equals(BLOB), 'nothing twice, nothing left out');
+    assert.ok(registry.stored().equals(BLOB), 'every byte once');
     assert.is(progress.at(-1), BLOB.length);
     assert.ok(registry.requests.filter((line) => line === 'GET').length >= 2);
   });
 }
 
-real('a registry that gives up a broken upload gets it again from the start', async () => {
+real('a registry that drops a broken upload gets it again from the start', async () => {
   await using registry = await startRegistry();
   for (const options of [{}, { chunkSize: 7_000_000 }]) {
     await using proxy = await cuttingProxy(registry.host, 5_000_000);
@@ -92,7 +96,7 @@ real('a registry that gives up a broken upload gets it again from the start', as
   }
 });
 
-test('a registry that kept nothing of a broken upload gets all again', async () => {
+test('a registry that kept nothing of a broken upload gets everything again', async () => {
   await using server = await faultServer((request, response, count) => {
     if (request.method === 'HEAD') response.writeHead(404).end();
     else if (request.method === 'POST') response.writeHead(202, { location: `/v2/a/blobs/uploads/${count}` }).end();
@@ -105,7 +109,7 @@ test('a registry that kept nothing of a broken upload gets all again', async () 
   assert.ok(server.seen.at(-1)?.body.equals(BLOB));
 });
 
-test('a token that ends in the middle of an upload in pieces is replaced, and the piece sent again', async () => {
+test('a token that expires during an upload in pieces is replaced, and the piece is sent again', async () => {
   let token = 0;
   const got: Buffer[] = [];
   await using tokens = await faultServer((_, response) => void response.end(JSON.stringify({ token: `t${++token}` })));
@@ -128,7 +132,7 @@ test('a token that ends in the middle of an upload in pieces is replaced, and th
 });
 
 for (const header of [true, false]) {
-  test(`a token that ends within the PUT of a blob is replaced, ${header ? 'as the registry asks' : 'even if the registry does not ask'}`, async () => {
+  test(`a token that expires during the PUT of a blob is replaced, ${header ? 'as the registry asks' : 'even if the registry does not ask'}`, async () => {
     let token = 0;
     await using tokens = await faultServer((_, response) => void response.end(JSON.stringify({ token: `t${++token}` })));
     await using server = await faultServer((request, response, count) => {
@@ -147,7 +151,7 @@ for (const header of [true, false]) {
   });
 }
 
-test('a token that ends in the middle of a download is replaced, and the rest asked for', async () => {
+test('a token that expires during a download is replaced, and the rest is requested', async () => {
   let token = 0;
   await using tokens = await faultServer((_, response) => void response.end(JSON.stringify({ token: `t${++token}` })));
   await using server = await faultServer((request, response, count) => {
@@ -183,7 +187,7 @@ test('an upload that the registry sends to another host goes there without the l
   assert.ok(elsewhere.seen[0]?.body.equals(BLOB));
 });
 
-test('a registry that stores another digest than it was sent is found out', async () => {
+test('a registry that stores another digest than the one it was sent is detected', async () => {
   await using server = await faultServer(
     (_, response) => void response.writeHead(201, { 'docker-content-digest': digestOf('other') }).end(),
   );

@@ -12,7 +12,10 @@ import { discard, type HttpResponse, header } from './transport.ts';
 export interface UploadSource {
   readonly digest: Digest;
   readonly size: number;
-  /** Its bytes from `start` (default 0) up to, not including, `end` (default: all). Called again when a transfer has to be repeated. */
+  /**
+   * Its bytes from `start` (default 0) up to, but not including, `end` (default: all). Called again
+   * when a transfer has to be repeated.
+   */
   readonly open: (start?: number, end?: number) => AsyncIterable<Uint8Array>;
 }
 
@@ -20,9 +23,9 @@ export interface UploadOptions {
   readonly signal: AbortSignal;
   /** Repositories of the same registry that may have the blob: `team/base`. */
   readonly mountFrom?: readonly string[];
-  /** Send in pieces of this many bytes; one request for all when undefined. */
+  /** The size of the pieces in bytes. When undefined, one request sends the whole blob. */
   readonly chunkSize?: number | undefined;
-  /** Bytes sent so far. */
+  /** Gets the number of bytes sent so far. */
   readonly onProgress?: (sent: number) => void;
 }
 
@@ -35,13 +38,15 @@ interface Target {
   readonly repository: { readonly domain: string; readonly path: string };
 }
 
-/** Pieces for a registry that refuses the whole blob in one request (413). */
+/** The size of pieces for a registry that refuses the whole blob in one request (413). */
 const FALLBACK_CHUNK = 32 << 20;
 
 /**
- * Sends a blob (distribution-spec, Push): a mount from another repository where possible, else POST and one PUT, or POST, PATCHes
- * and PUT. A transfer that breaks, or that the registry puts off, goes on with what the registry has of it, in the same upload; when that is
- * lost, all begins anew. Wrong bytes of the source are asked for once more.
+ * Sends a blob (distribution-spec, Push). It is mounted from another repository if possible;
+ * otherwise it is sent by POST and one PUT, or by POST, PATCHes and PUT. A transfer that breaks, or
+ * that the registry delays, is resumed in the same upload with the bytes that the registry lacks.
+ * When that upload is lost, everything starts over. When the source has wrong bytes, it is read
+ * once more.
  */
 export async function uploadBlob(target: Target, source: UploadSource, options: UploadOptions): Promise<UploadOutcome> {
   for (const from of options.mountFrom ?? []) {
@@ -49,13 +54,15 @@ export async function uploadBlob(target: Target, source: UploadSource, options: 
       unmountable,
     );
     if (session === 'mounted') return 'mounted';
-    // The registry opened an upload instead; it goes stale by itself and the next POST opens the one we use.
+    // The registry opened an upload instead of mounting. That upload expires by itself; the next
+    // POST opens the one that is used.
   }
   try {
     await send(target, source, options);
   } catch (error) {
     if (!(error instanceof KilnError && error.code === 'KILN_DIGEST_MISMATCH')) throw error;
-    // A source that is another registry passes its bytes on as they come: a mirror that lies shows at the end.
+    // A source in another registry passes its bytes on as they arrive. That a mirror sent wrong
+    // bytes is noticed at the end.
     await send(target, source, options);
   }
   return 'uploaded';
@@ -71,7 +78,7 @@ async function send(target: Target, source: UploadSource, options: UploadOptions
   );
 }
 
-/** That we may not look into the other repository, or that it is gone, is no reason not to push. */
+/** A push goes on when the other repository is gone or may not be read. */
 function unmountable(error: unknown): undefined {
   if (error instanceof KilnError && /^KILN_(REGISTRY_(DENIED|UNAUTHORIZED|ERROR)|\w+_NOT_FOUND)$/.test(error.code)) return;
   throw error;
@@ -109,30 +116,39 @@ function uploadLocation(response: HttpResponse): URL {
   return redirectTarget(response);
 }
 
-/** Questions for the state of an upload that may come to nothing before it is begun anew. */
+/** The number of unanswered questions for the state of an upload before it starts over. */
 const MAX_UNANSWERED = 2;
 
 function isCancelled(error: unknown): boolean {
   return error instanceof KilnError && error.code === 'KILN_CANCELLED';
 }
 
-/** One upload, from its POST to the PUT that ends it. What it knows of the registry's side outlives the requests that fail. */
+/**
+ * One upload, from its POST to the PUT that ends it. Its knowledge of the registry's state outlives
+ * requests that fail.
+ */
 class Upload {
   readonly #target: Target;
   readonly #source: UploadSource;
   readonly #options: UploadOptions;
   #chunk: number | undefined;
-  /** Where the upload is; undefined until there is one, and when it is lost. */
+  /** The URL of the upload. Undefined before it begins, and after it is lost. */
   #location: URL | undefined;
-  /** Bytes that the registry has. */
+  /** The number of bytes that the registry has. */
   #sent = 0;
-  /** A request failed: what the registry has is to be asked for. */
+  /** True when a request failed, so that the registry has to be asked how much it has. */
   #inDoubt = false;
-  /** How often in a row the question for it came to nothing. */
+  /** The number of times in a row that this question was not answered. */
   #unanswered = 0;
-  /** The offset that was refused last (416): a second time at the same place the upload is given up. */
+  /**
+   * The offset that was refused last (416). When the same offset is refused again, the upload is
+   * given up.
+   */
   #refusedAt: number | undefined;
-  /** The most that the registry ever had: what is sent again after a loss is no progress. */
+  /**
+   * The most bytes that the registry ever had. Bytes that are sent again after a loss are not
+   * progress.
+   */
   furthest = 0;
 
   constructor(target: Target, source: UploadSource, options: UploadOptions) {
@@ -142,7 +158,7 @@ class Upload {
     this.#chunk = options.chunkSize;
   }
 
-  /** Goes on where the upload is, until it is over. Throws TransientFailure when it can be called again. */
+  /** Continues the upload to its end. Throws TransientFailure when it can be called again. */
   async goOn(): Promise<void> {
     try {
       if (this.#inDoubt && this.#location) await this.#ask(this.#location);
@@ -167,7 +183,7 @@ class Upload {
     let location = begun;
     if (this.#sent === 0 && (this.#chunk === undefined || size <= this.#chunk)) {
       if ((await this.#put(location, 0)) !== 413) return;
-      // A registry that refuses the whole blob in one request. What it has of it is of no use.
+      // The registry refuses the whole blob in one request. The part that it received is of no use.
       this.#chunk = FALLBACK_CHUNK;
       this.#location = undefined;
       location = await this.#begin();
@@ -178,13 +194,13 @@ class Upload {
       if (this.#sent <= before)
         throw new KilnError(
           'KILN_REGISTRY_ERROR',
-          `registry ${location.host} takes no more bytes of blob ${this.#source.digest}`,
+          `registry ${location.host} accepts no more bytes of blob ${this.#source.digest}`,
         );
     }
     await this.#put(location, size);
   }
 
-  /** The PUT that ends the upload, with the bytes from `from` on: all of them or none. */
+  /** Sends the PUT that ends the upload, with the bytes from `from` on: all of them or none. */
   async #put(location: URL, from: number): Promise<number> {
     const { size, digest } = this.#source;
     const type = from < size ? { 'content-type': 'application/octet-stream' } : undefined;
@@ -217,7 +233,10 @@ class Upload {
     return this.#location;
   }
 
-  /** The registry is not where we think it is: it is asked, and when that does not help the upload begins anew. */
+  /**
+   * The registry's offset differs from ours. The registry is asked, and if that does not help the
+   * upload starts over.
+   */
   #refused(response: HttpResponse, at: number): TransientFailure {
     if (this.#refusedAt === at) this.#location = undefined;
     this.#refusedAt = at;
@@ -225,12 +244,15 @@ class Upload {
     return new TransientFailure(
       new KilnError(
         'KILN_REGISTRY_ERROR',
-        `registry ${host} does not go on with the upload of blob ${this.#source.digest} at byte ${at}`,
+        `registry ${host} does not resume the upload of blob ${this.#source.digest} at byte ${at}`,
       ),
     );
   }
 
-  /** How many bytes arrived. A registry that cannot say is asked to take the piece again; one that lost the upload gets it anew. */
+  /**
+   * Asks how many bytes arrived. When the registry cannot say, the piece is sent again. When it has
+   * lost the upload, everything starts over.
+   */
   async #ask(location: URL): Promise<void> {
     try {
       const response = await this.#send({ method: 'GET', path: location, accept: [204, 200] });
@@ -239,9 +261,10 @@ class Upload {
       if (header(response, 'location') !== undefined) this.#location = uploadLocation(response);
     } catch (error) {
       if (!(error instanceof TransientFailure || error instanceof KilnError) || isCancelled(error)) throw error;
-      // One that says when to come back is there. Of one that only breaks, the upload may be what breaks it.
+      // A registry that says when to come back is alive. When one only breaks connections, the
+      // upload itself may be the cause.
       if (error instanceof TransientFailure && (error.afterMs || ++this.#unanswered < MAX_UNANSWERED)) throw error;
-      // docker-registry gives an upload up within the request that broke.
+      // docker-registry drops an upload together with the request that broke.
       this.#unanswered = 0;
       this.#location = undefined;
     }
@@ -262,7 +285,7 @@ class Upload {
   }
 }
 
-/** The location keeps its own query (upload state); the digest comes on top. */
+/** The query of the location (the state of the upload) is kept, and the digest is added. */
 function withDigest(location: URL, digest: Digest): URL {
   const url = new URL(location);
   url.searchParams.set('digest', digest);
@@ -286,7 +309,10 @@ async function* counted(bytes: AsyncIterable<Uint8Array>, from: number, options:
   }
 }
 
-/** `Range: 0-N` of an upload: N is the last byte stored. `0-0` is what registries also say for nothing at all. */
+/**
+ * The `Range: 0-N` header of an upload: N is the last byte stored. Registries also send `0-0` when
+ * they have nothing.
+ */
 function storedBytes(response: HttpResponse, source: UploadSource): number | undefined {
   const range = /^(?:bytes=)?0-(\d+)$/.exec(header(response, 'range') ?? '');
   if (!range) return undefined;

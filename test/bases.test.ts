@@ -112,7 +112,7 @@ real('a rebuild needs no registry; --pull asks it; a moved tag is noticed', asyn
   assert.is(await ids('older'), await ids('tagged'));
   const offline = await rig.build('tagged', '-t', 'offline');
   assert.match(offline, 'CACHED');
-  assert.match(offline, /cannot reach registry .* is taken for what it was last time, sha256:/);
+  assert.match(offline, /cannot reach registry .* is used as it was last time, sha256:/);
   assert.is(await ids('offline'), await ids('tagged'));
   assert.not.match(await rig.build('pinned', '-t', 'pinned'), 'cannot reach');
   const pulled = await rig.kiln(['build', '--pull', 'tagged']);

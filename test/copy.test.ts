@@ -93,7 +93,7 @@ real('login, a private image, logout', async () => {
   const name = `${registry.host}/private/busybox:1`;
   assert.match((await kiln(['copy', '-q', 'store:busybox', name], 1)).stderr, 'KILN_REGISTRY_UNAUTHORIZED');
   const login = ['login', '-u', 'baker', '--password-stdin', registry.host];
-  assert.match((await kiln(login, 1, 'wrong')).stderr, /does not take the login of baker.*\[KILN_REGISTRY_DENIED\]/);
+  assert.match((await kiln(login, 1, 'wrong')).stderr, /does not accept the login of baker.*\[KILN_REGISTRY_DENIED\]/);
   const taken = await kiln(login, 0, 'baker\n');
   assert.is(taken.stdout, 'Login Succeeded\n');
   assert.match(taken.stderr, 'clear text');

@@ -1,12 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 
-/** Why no certificate can be made on this machine, or undefined. */
+/** The reason why no certificate can be made on this machine, or undefined. */
 export function opensslMissing(): string | undefined {
   return spawnSync('openssl', ['version'], { stdio: 'ignore' }).status === 0 ? undefined : 'openssl is not installed';
 }
 
-/** Makes a self-signed certificate for 127.0.0.1 with a key of its own in `directory`, as NAME.pem and NAME.key. */
+/**
+ * Makes a self-signed certificate for 127.0.0.1 and its key in `directory`, as NAME.pem and
+ * NAME.key.
+ */
 export function selfSigned(directory: string, name: string): { readonly certificate: string; readonly key: string } {
   const certificate = join(directory, `${name}.pem`);
   const key = join(directory, `${name}.key`);

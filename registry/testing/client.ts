@@ -1,6 +1,8 @@
 import { RegistryClient, type RegistryOptions } from '../client.ts';
 
-/** A client that waits for nothing between attempts, and tells how long it would have waited. */
+/**
+ * A client that does not really wait between attempts, and records how long it would have waited.
+ */
 export function quickClient(options: RegistryOptions = {}): RegistryClient & { readonly waits: number[] } {
   const waits: number[] = [];
   const wait = async (ms: number, signal: AbortSignal) => {

@@ -3,7 +3,10 @@ import { type Digest, digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { BlobWriter, ContentStore } from '../../snapshotter/content.ts';
 
-/** A content store in memory, for tests of what fills and reads one. `open` counts writers that were neither committed nor disposed. */
+/**
+ * A content store in memory, for tests of code that fills or reads one. `open` counts writers that
+ * were neither committed nor disposed.
+ */
 export interface MemoryContent extends ContentStore {
   readonly openWriters: () => number;
 }

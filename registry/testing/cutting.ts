@@ -8,7 +8,10 @@ export interface CuttingProxy extends AsyncDisposable {
   readonly cuts: () => number;
 }
 
-/** Passes on to `host`; the first `times` connections that send more than `after` bytes are cut there. */
+/**
+ * Passes connections on to `host`. The first `times` connections that send more than `after` bytes
+ * are cut at that point.
+ */
 export async function cuttingProxy(host: string, after: number, times = 1): Promise<CuttingProxy> {
   const [name = '', port = ''] = host.split(':');
   const sockets = new Set<Socket>();
@@ -26,7 +29,7 @@ export async function cuttingProxy(host: string, after: number, times = 1): Prom
       own += data.length;
       if (own > after && cuts < times) {
         cuts++;
-        // What has come so far is passed on whole.
+        // The bytes that have arrived so far are passed on.
         upstream.end(data);
         client.resetAndDestroy();
       } else if (!upstream.write(data)) {

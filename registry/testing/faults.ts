@@ -17,7 +17,10 @@ export interface FaultServer extends AsyncDisposable {
 
 export type Answer = (request: SeenRequest, response: ServerResponse, count: number) => void | Promise<void>;
 
-/** A loopback http server that answers as the test says; `count` is 1 for the first request of a method and path. */
+/**
+ * A loopback http server that answers as the test says. `count` is 1 for the first request of a
+ * method and path.
+ */
 export async function faultServer(answer: Answer): Promise<FaultServer> {
   const seen: SeenRequest[] = [];
   const counts = new Map<string, number>();

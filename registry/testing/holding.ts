@@ -1,14 +1,17 @@
 import { createServer, type IncomingMessage, request as send } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** A reverse proxy on loopback that lets some requests wait for ever. */
+/** A reverse proxy on loopback that never answers some requests. */
 export interface HoldingProxy extends AsyncDisposable {
   readonly host: string;
-  /** Requests that were answered, as `PUT 201`. */
+  /** Requests that were answered, such as `PUT 201`. */
   readonly answered: readonly string[];
 }
 
-/** Passes on to `host` what `holds` does not want to keep; `told` is called after each answer. */
+/**
+ * Passes requests on to `host`, except those that `holds` selects. `told` is called after each
+ * answer.
+ */
 export async function holdingProxy(
   host: string,
   holds: (request: IncomingMessage) => boolean,
@@ -19,7 +22,7 @@ export async function holdingProxy(
     request.on('error', () => {});
     if (holds(request)) return;
     const { method, url, headers } = request;
-    // The registry is to name this proxy in what it answers: the Host header stays.
+    // The Host header is kept, so that the registry names this proxy in its answers.
     const onward = send(`http://${host}${url}`, { method, headers, agent: false }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.pipe(response);

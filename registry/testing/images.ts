@@ -3,7 +3,10 @@ import { type Digest, digestOf } from '../../base/digest.ts';
 import { type Descriptor, type ImageConfig, type Index, type Manifest, MEDIA } from '../../base/oci.ts';
 import type { Platform } from '../../base/platform.ts';
 
-/** A small image made of own bytes: documents and blobs by digest, ready to be put into a store, a layout or a registry. */
+/**
+ * A small image with made-up content: documents and blobs by digest, ready to be put into a store,
+ * a layout or a registry.
+ */
 export interface TestImage {
   readonly target: Descriptor;
   readonly bytes: Buffer;
@@ -12,7 +15,7 @@ export interface TestImage {
   readonly blobs: ReadonlyMap<Digest, Buffer>;
 }
 
-/** One layer for each entry of `files`: a tar with that one file. */
+/** Makes an image with one layer for each entry of `files`: a tar with that one file. */
 export function makeImage(
   files: readonly { readonly name: string; readonly text: string }[],
   platform: Platform = { os: 'linux', architecture: 'amd64' },
@@ -50,7 +53,7 @@ export function makeIndex(images: readonly TestImage[]): { target: Descriptor; b
   return { target: { mediaType: MEDIA.ociIndex, digest: digestOf(bytes), size: bytes.length }, bytes, index };
 }
 
-/** A ustar archive of one regular file, padded to two zero blocks. */
+/** A ustar archive of one regular file, ended by two zero blocks. */
 export function tarOf(name: string, data: Buffer): Buffer {
   const header = Buffer.alloc(512);
   header.write(name, 0);

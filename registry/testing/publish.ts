@@ -3,7 +3,10 @@ import { RegistryClient } from '../client.ts';
 import { never } from './client.ts';
 import { makeIndex, type TestImage } from './images.ts';
 
-/** Puts images, and an index of them as `tag` (of one image alone the manifest), into a repository; answers its name with the tag. */
+/**
+ * Puts images into a repository, with an index of them under `tag` (or just the manifest when there
+ * is one image). Returns the name with the tag.
+ */
 export async function publish(host: string, path: string, tag: string, images: readonly TestImage[]): Promise<string> {
   await using client = new RegistryClient();
   const repository = { domain: host, path };

@@ -4,26 +4,32 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TokenServer } from './tokens.ts';
 
-/** A real registry (Debian's docker-registry) on a free loopback port, for tests. It ends, and its data goes, with the scope. */
+/**
+ * A real registry (Debian's docker-registry) on a free loopback port, for tests. It ends with its
+ * scope, and its data is removed.
+ */
 export interface TestRegistry extends AsyncDisposable {
   /** `127.0.0.1:PORT` */
   readonly host: string;
-  /** What it logged so far, one line per request and more. */
+  /** Its log so far: a line per request, and other lines. */
   readonly log: () => string;
-  /** All requests that were answered so far, in order: `GET /v2/a/blobs/sha256:… 200`. Plain http only. */
+  /**
+   * All requests answered so far, in order, such as `GET /v2/a/blobs/sha256:… 200`. Plain http
+   * only.
+   */
   requests(): Promise<string[]>;
 }
 
 export interface TestRegistryOptions {
-  /** Ask for basic authentication, with TEST_LOGIN. */
+  /** Demand basic authentication with TEST_LOGIN. */
   readonly login?: boolean;
   /** The https certificate and key files, for a registry that speaks TLS. */
   readonly tls?: { readonly certificate: string; readonly key: string };
-  /** The CA file of clients, which then have to show a certificate. */
+  /** The CA file for client certificates, which clients then have to show. */
   readonly clientCa?: string;
-  /** Ask for tokens of this server. */
+  /** Demand tokens of this server. */
   readonly tokens?: Pick<TokenServer, 'realm' | 'certificate'>;
-  /** Serve what the registry at this URL has, as a pull-through cache. */
+  /** Act as a pull-through cache of the registry at this URL. */
   readonly mirrorOf?: string;
 }
 
@@ -31,7 +37,7 @@ export const TEST_LOGIN = { username: 'baker', password: 'baker' } as const;
 /** bcrypt of the password above. */
 const HTPASSWD = 'baker:$2b$04$abcdefghijklmnopqrstuuSbfn9fFsFVtgFRN4ixunLTa4NjqxX6K\n';
 
-/** Why there can be no test registry on this machine, or undefined. */
+/** The reason why no test registry can run on this machine, or undefined. */
 export function registryMissing(): string | undefined {
   return spawnSync('docker-registry', ['--version'], { stdio: 'ignore' }).status === 0
     ? undefined
@@ -61,7 +67,7 @@ function configuration(directory: string, options: TestRegistryOptions): string 
     'version: 0.1',
     'log: { level: info, formatter: text }',
     `storage: { filesystem: { rootdirectory: ${join(directory, 'data')} }, delete: { enabled: true } }`,
-    // Port 0: the kernel picks a free one, and the log says which.
+    // With port 0 the kernel picks a free port, and the log says which.
     `http: { addr: "127.0.0.1:0"${tlsOf(options)} }`,
     ...(login ? [`auth: { htpasswd: { realm: test, path: ${join(directory, 'htpasswd')} } }`] : []),
     ...(tokens
@@ -79,7 +85,10 @@ function tlsOf({ tls, clientCa }: TestRegistryOptions): string {
 
 let marks = 0;
 
-/** The registry logs a request after its answer: one of ours, that it logs last, says that all others are there. */
+/**
+ * The registry logs a request after it has answered. A request of our own is logged last, so all
+ * others are in the log by then.
+ */
 async function requests(host: string, log: () => string, logged: (text: string) => Promise<void>): Promise<string[]> {
   const mark = `/v2/?mark=${++marks}`;
   await (await fetch(`http://${host}${mark}`)).arrayBuffer();
@@ -94,7 +103,7 @@ interface Listening {
   readonly child: ChildProcess;
   readonly address: string;
   readonly log: () => string;
-  /** Waits until the log has this text. */
+  /** Waits until the log contains this text. */
   readonly logged: (text: string) => Promise<void>;
 }
 

@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import { selfSigned } from './certificates.ts';
 import { type FaultServer, faultServer } from './faults.ts';
 
-/** A token server for a TestRegistry (distribution token spec): the user may do all, a stranger may pull what is below `public/`. */
+/**
+ * A token server for a TestRegistry (distribution token spec). The user may do everything; an
+ * anonymous client may pull repositories below `public/`.
+ */
 export interface TokenServer extends AsyncDisposable {
   readonly realm: string;
   /** The file whose key signs the tokens. */
@@ -49,7 +52,9 @@ function granted(scope: string, known: boolean): Access[] {
   return name.startsWith('public/') ? [{ type, name, actions: ['pull'] }] : [];
 }
 
-/** Signs JSON Web Tokens (RFC 7519) by ES256, with the certificate in the header (RFC 7515, 4.1.6). */
+/**
+ * Signs JSON Web Tokens (RFC 7519) by ES256, with the certificate in the header (RFC 7515, 4.1.6).
+ */
 function issuer(certificate: Buffer, key: Buffer): (access: readonly Access[]) => string {
   const header = { typ: 'JWT', alg: 'ES256', x5c: [new X509Certificate(certificate).raw.toString('base64')] };
   const privateKey = createPrivateKey(key);
