@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -6,6 +8,7 @@ import { CancelledError, KilnError } from '../base/errors.ts';
 import type { ProgressEvent, VertexEvent } from '../base/progress.ts';
 import { failure } from '../base/testing/failure.ts';
 import type { Fetcher } from '../registry/fetch.ts';
+import { MOUNT_TYPE } from './llb/enums.ts';
 import type { LlbEdge } from './llb/graph.ts';
 import type { Mount } from './llb/ops.ts';
 import { localWorker } from './local-worker.ts';
@@ -29,6 +32,7 @@ export interface WorkerUnderTest extends AsyncDisposable {
 /** Makes a worker whose processes understand `commands`, too, and whose host has `more`. */
 export type MakeWorker = (commands: Readonly<Record<string, Command>>, more: Partial<World>) => Promise<WorkerUnderTest>;
 
+const OWNED = { id: '', uid: 0, gid: 0, mode: 0o600, optional: false };
 const LIMITS = { process: 2, network: 2, cpu: 2 };
 const never = () => new AbortController().signal;
 
@@ -162,6 +166,41 @@ export function workerContract(name: string, make: MakeWorker): void {
       false,
     );
     assert.is((await failure(op.run([], at.context(stepSession())))).code, 'KILN_SECRET_NOT_FOUND');
+  });
+
+  test('a step speaks with the ssh agent of its own caller', async () => {
+    const ask: Command = async ([target = '', text = '', path = ''], { spec }) => {
+      const mount = spec.mounts.find((one) => one.target === target);
+      const client = connect(mount?.kind === 'bind' ? mount.source : '');
+      client.write(text);
+      const [answer] = (await once(client, 'data')) as [Buffer];
+      client.destroy();
+      writeFileSync(join(spec.rootfs, path), answer);
+    };
+    await using at = await setting(make, { ask });
+    const agent: Mount = { input: -1, dest: '/agent', output: 0, mountType: MOUNT_TYPE.ssh, ssh: OWNED };
+    const op = at.op(exec(['ask /agent hello /heard'], undefined, { mounts: [agent] }));
+    let open = 0;
+    const lent = (name: string) =>
+      stepSession({
+        async sshSocket(id) {
+          const server = createServer((client) => client.on('data', (data) => client.write(`${name} ${id} heard ${data}`)));
+          await once(server.listen(join(at.host.scratch, name)), 'listening');
+          open++;
+          return {
+            socket: join(at.host.scratch, name),
+            async [Symbol.asyncDispose]() {
+              await once(server.close(), 'close');
+              open--;
+            },
+          };
+        },
+      });
+    const [a, b] = await Promise.all(['a', 'b'].map(async (name) => await op.run([], at.context(lent(name)))));
+    assert.equal(await at.host.files(a![0]), { heard: 'a default heard hello' });
+    assert.equal(await at.host.files(b![0]), { heard: 'b default heard hello' });
+    assert.is(open, 0);
+    assert.is((await failure(op.run([], at.context(stepSession())))).code, 'KILN_SSH_AGENT');
   });
 
   test('a step that fails is told with its code, its hint and the end of its output', async () => {

@@ -4,6 +4,7 @@ import { normalisePlatform, type Platform } from '../../base/platform.ts';
 import { tryParseReference } from '../../base/reference.ts';
 import { localSource } from '../../solver/llb/builder.ts';
 import { type DraftEdge, seal } from '../../solver/llb/draft.ts';
+import { NET_MODE } from '../../solver/llb/enums.ts';
 import type { FrontendRequest, FrontendResult, MainContext, TargetResult } from '../frontend.ts';
 import type { Dockerfile } from '../instructions.ts';
 import { placeOf } from '../problem.ts';
@@ -217,10 +218,8 @@ function startStage({ request }: Conversion, stage: StageWork): void {
   if (hostname) stage.state = { ...stage.state, hostname };
   if (config.WorkingDir) setWorkdir(stage, config.WorkingDir);
   if (config.User) stage.state = { ...stage.state, user: config.User };
-  stage.state = { ...stage.state, network: NETWORKS[request.network] };
+  stage.state = { ...stage.state, network: NET_MODE[request.network] };
 }
-
-const NETWORKS = { default: 0, host: 1, none: 2 } as const;
 
 /** `--label` and the platform that was asked for go into the config last. */
 function finish({ request, implicitTarget, target }: Conversion, image: Image): ReturnType<typeof finishImage> {

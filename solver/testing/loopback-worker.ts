@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { type Digest, digestOf } from '../../base/digest.ts';
 import type { ProgressEvent, VertexEvent } from '../../base/progress.ts';
 import type { KeyPart } from '../../cache/cache.ts';
@@ -9,6 +10,7 @@ import type { BuildResult, DirectoryResult } from '../result.ts';
 import type { InputKey, Op, RunContext } from '../solver.ts';
 import { type StepSession, sessionOf, stepSession } from '../step-session.ts';
 import type { Worker, WorkerVertex } from '../worker.ts';
+import { type TunnelMethods, tunnelEnd, tunnelSocket } from './agent-tunnel.ts';
 import type { TestHost } from './host.ts';
 import { LayerExchange, type WireLayer } from './layer-exchange.ts';
 import { type Handlers, line, type Peer, peer } from './peer.ts';
@@ -66,7 +68,7 @@ type FarMethods = {
 };
 
 /** What the far host asks back. */
-type NearMethods = {
+type NearMethods = TunnelMethods & {
   readonly secret: { readonly ask: { readonly session: number; readonly id: string }; readonly answer: Uint8Array | undefined };
   readonly secretMark: { readonly ask: { readonly session: number; readonly id: string }; readonly answer: string | undefined };
   readonly layer: { readonly ask: Digest; readonly answer: WireLayer };
@@ -108,6 +110,7 @@ class NearSide {
       secret: async ({ session, id }) => await this.#sessions.get(session)!.secret(id),
       secretMark: async ({ session, id }) => await this.#sessions.get(session)!.secretMark?.(id),
       layer: async (diffId) => await this.#layers.give(diffId),
+      ...tunnelEnd((session) => this.#sessions.get(session)!),
     });
   }
 
@@ -259,6 +262,12 @@ class FarSide implements AsyncDisposable {
     if (known) return known;
     const made = stepSession({
       secret: async (id) => await this.#near.ask('secret', { session, id }),
+      sshSocket: async (id, access) => {
+        const agent = await this.#near.ask('agent', { session, id });
+        return agent === undefined
+          ? undefined
+          : await tunnelSocket(this.#near, agent, join(this.#host.scratch, `agent${agent}`), access);
+      },
       ...(marks && { secretMark: async (id: string) => await this.#near.ask('secretMark', { session, id }) }),
     });
     this.#sessions.set(session, made);
