@@ -1,9 +1,12 @@
 /**
- * For tests: tiny static programs, put together from machine code so that no compiler is needed, that make system calls and write each
- * result to standard output as a 32-bit little-endian number.
+ * For tests: tiny static programs, assembled from machine code so that no compiler is needed. They
+ * make system calls and write each result to standard output as a 32-bit little-endian number.
  */
 
-/** A call by number. An argument that is a list stands for the address of these words in memory. */
+/**
+ * A system call by number. An argument that is a list stands for the address of these words in
+ * memory.
+ */
 export interface MadeCall {
   readonly number: number;
   readonly args: readonly (bigint | readonly number[])[];
@@ -12,7 +15,7 @@ export interface MadeCall {
 const BASE = 0x400000;
 const WORDS = 0x800;
 
-/** A program of i386: calls by `int 0x80`, a header of the 32-bit class. */
+/** A program for i386: its calls use `int 0x80`, and its ELF header is of the 32-bit class. */
 export function program32(calls: readonly MadeCall[]): Buffer {
   const memory = new Memory();
   const code = calls.map(({ number, args }) => {
@@ -38,7 +41,7 @@ export function program32(calls: readonly MadeCall[]): Buffer {
   return body;
 }
 
-/** A program of x86-64. */
+/** A program for x86-64. */
 export function program64(calls: readonly MadeCall[]): Buffer {
   const memory = new Memory();
   const code = calls.map(({ number, args }) => {
@@ -73,7 +76,7 @@ export function results(output: Uint8Array): readonly number[] {
   return Array.from({ length: bytes.length / 4 }, (_, at) => bytes.readInt32LE(4 * at));
 }
 
-/** The words that calls point to, at a fixed place behind the code. */
+/** The words that calls point to, at a fixed address behind the code. */
 class Memory {
   readonly #parts: Buffer[] = [];
   #size = 0;

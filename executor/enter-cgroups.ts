@@ -13,7 +13,7 @@ const UNIFIED = `${CGROUP_ROOT}/unified`;
 const CGROUP2_MAGIC = 0x63677270;
 const TMPFS_MAGIC = 0x01021994;
 
-/** Which control groups are mounted here, from the file system types alone. */
+/** Says which control groups are mounted here, from the file system types alone. */
 export function cgroupMode(): CgroupMode {
   const type = fileSystem(CGROUP_ROOT);
   if (type === CGROUP2_MAGIC) return 'v2';
@@ -23,29 +23,37 @@ export function cgroupMode(): CgroupMode {
 }
 
 /**
- * crun (1.8) refuses to work where it sees a hybrid hierarchy, used or not, and where nothing is mounted for control groups, needed or not. Shows
- * it what it takes, in this mount namespace, which must be ours alone.
+ * crun (1.8) refuses to run where it sees a hybrid hierarchy, even an unused one, and where no
+ * control groups are mounted, even if none are needed. This function mounts what crun accepts. It
+ * does so in the current mount namespace, which must belong to this process alone.
  */
 export function suitCrun(): void {
   const mode = cgroupMode();
-  // What looks like v1 without a controller.
+  // A tmpfs without controllers, which crun takes for cgroup v1.
   if (mode === 'none' && existsSync(CGROUP_ROOT) && fileSystem(CGROUP_ROOT) !== TMPFS_MAGIC)
     mount('none', CGROUP_ROOT, 'tmpfs', MS.RDONLY);
   if (mode !== 'hybrid') return;
-  // What was mounted outside of a user namespace cannot be taken away in it, only covered.
+  // A mount that was made outside of a user namespace cannot be removed inside it, only covered.
   if (inUserNamespace()) mount('none', UNIFIED, 'tmpfs', MS.RDONLY);
   else unmount(UNIFIED);
 }
 
-/** Sets up what all sandboxes of this process share; `name` is unique on this host. The runtime `runc` always makes groups itself. */
+/**
+ * Sets up the control groups that all sandboxes of this process share. `name` is unique on this
+ * host. The runtime `runc` always makes groups itself.
+ */
 export async function enterCgroups(
   mode: CgroupMode,
   runtime: 'crun' | 'runc',
   name: string,
-  /** Told of directories made later that are to be removed by whoever outlives us. */
+  /**
+   * Called with each directory that is made later and that the watchdog must remove if this process
+   * is killed.
+   */
   own: (directory: string) => void = () => {},
 ): Promise<Cgroups> {
-  // crun (1.8) raises the memory-lock limit before it loads a device program, and fails where it may not.
+  // crun (1.8) raises the memory-lock limit before it loads a device program. It fails where it may
+  // not raise that limit.
   if (mode === 'v2') return unifiedGroups(name, runtime === 'crun' && !mayRaiseLimits(), own) ?? unguarded(mode);
   if (mode === 'none') return unguarded(mode);
   if (runtime === 'runc') return perProcess(mode);
@@ -58,7 +66,7 @@ function unguarded(mode: CgroupMode): Cgroups {
     guardDevices: true,
     directories: [],
     place(_, { limits }) {
-      if (hasLimits(limits)) throw limitError('this process may make no control groups');
+      if (hasLimits(limits)) throw limitError('this process may not make control groups');
       return { manager: 'disabled', path: undefined, start: (launch) => launch(), finish: () => ({}) };
     },
     outside: (action) => action(),
@@ -77,7 +85,10 @@ function perProcess(mode: CgroupMode): Cgroups {
   };
 }
 
-/** How often the kernel has killed for want of memory, anywhere on this host; 0 on a kernel that does not count. */
+/**
+ * How often the kernel has killed a process anywhere on this host because memory ran out. It is 0
+ * on a kernel that does not count this.
+ */
 export function hostOomKills(): number {
   return Number(/^oom_kill (\d+)/m.exec(readText('/proc/vmstat'))?.[1] ?? 0);
 }

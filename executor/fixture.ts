@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import type { ProcessResult, ProcessSpec } from './executor.ts';
 import type { RuntimeExecutor } from './run.ts';
 
-/** For tests: a small tree to run in, and a short way to run. */
+/** For tests: makes a small tree to run in, and has a short way to run commands there. */
 
 const BUSYBOX = '/bin/busybox';
 const APPLETS = [
@@ -24,7 +24,7 @@ const APPLETS = [
   .join(' ')
   .split(' ');
 
-/** Why real sandboxes cannot be tried here, or undefined when they can. */
+/** Why real sandboxes cannot be tested here, or undefined when they can. */
 export function whyNot(): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root';
   if (!existsSync(BUSYBOX)) return `needs ${BUSYBOX} (busybox-static)`;
@@ -33,11 +33,11 @@ export function whyNot(): string | undefined {
 }
 
 export interface TestTree extends Disposable {
-  /** A directory for all of the test's files. */
+  /** A directory for all files of the test. */
   readonly directory: string;
   readonly root: string;
   readonly stateDir: string;
-  /** Path of a file in the tree. Test trees are ours, so joining is safe here. */
+  /** The path of a file in the tree. Plain joining is safe here, because test trees are trusted. */
   at(path: string): string;
 }
 
@@ -93,7 +93,7 @@ export interface Outcome extends ProcessResult {
   readonly stderr: string;
 }
 
-/** Runs a shell script in the tree and collects what it says. */
+/** Runs a shell script in the tree and collects its output. */
 export async function shell(
   executor: RuntimeExecutor,
   root: string,
@@ -108,7 +108,7 @@ export async function shell(
   return { ...result, stdout: texts[0], stderr: texts[1] };
 }
 
-/** Ids of the processes of this host whose arguments hold `text`. */
+/** The ids of this host's processes whose arguments contain `text`. */
 export function processesWith(text: string): readonly number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
@@ -124,7 +124,7 @@ function argumentsOf(pid: string): string {
   }
 }
 
-/** Asks every few milliseconds until `done` says yes; false after about so many seconds of no. */
+/** Calls `done` every few milliseconds until it is true. Answers false after about `seconds`. */
 export async function until(done: () => boolean, seconds = 10): Promise<boolean> {
   for (let attempt = 0; attempt < seconds * 100; attempt++) {
     if (done()) return true;

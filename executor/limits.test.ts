@@ -15,7 +15,7 @@ const ALL: ResourceLimits = {
 };
 const shown = (settings: ReturnType<typeof unifiedSettings>) => settings.map(({ file, value }) => `${file}=${value}`);
 
-test('each limit has its file on v2; swap there is what comes on top of memory', () => {
+test('each limit has its file on v2, where swap excludes memory', () => {
   assert.equal(shown(unifiedSettings(ALL)), [
     'memory.max=67108864',
     'memory.swap.max=33554432',
@@ -27,7 +27,7 @@ test('each limit has its file on v2; swap there is what comes on top of memory',
   ]);
 });
 
-test('each limit has its file on v1; swap there includes memory, and the runtime is one process more', () => {
+test('each limit has its file on v1, where swap includes memory and the runtime counts as a process', () => {
   assert.equal(shown(legacySettings(ALL)), [
     'memory.limit_in_bytes=67108864',
     'memory.memsw.limit_in_bytes=100663296',
@@ -40,13 +40,13 @@ test('each limit has its file on v1; swap there includes memory, and the runtime
   ]);
 });
 
-test('without a word about swap there is as much again, and -1 is no limit', () => {
+test('swap defaults to the size of memory, and -1 does not limit it', () => {
   assert.equal(shown(unifiedSettings({ memory: MIB })), ['memory.max=1048576', 'memory.swap.max=1048576']);
   assert.equal(shown(unifiedSettings({ memory: MIB, memorySwap: -1 })), ['memory.max=1048576', 'memory.swap.max=max']);
   assert.equal(shown(legacySettings({ memory: MIB, memorySwap: -1 }))[1], 'memory.memsw.limit_in_bytes=-1');
 });
 
-test('what is not limited is not written', () => {
+test('absent limits are not written', () => {
   assert.equal(unifiedSettings({}), []);
   assert.equal(legacySettings({}), []);
   assert.equal(runtimeResources({}), {});

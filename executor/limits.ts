@@ -1,31 +1,34 @@
-/** What one sandbox may use at most. Absent is no limit. */
+/** The most that one sandbox may use. An absent field is no limit. */
 export interface ResourceLimits {
   /** Bytes. */
   readonly memory?: number | undefined;
-  /** Bytes of memory and swap together, as Docker counts; -1 is no limit of swap. Twice the memory when absent. */
+  /**
+   * Bytes of memory and swap together, as Docker counts them. -1 does not limit swap. Twice the
+   * memory when absent.
+   */
   readonly memorySwap?: number | undefined;
   /** Microseconds of processor time in each period. */
   readonly cpuQuota?: number | undefined;
   /** Microseconds. */
   readonly cpuPeriod?: number | undefined;
-  /** A weight among others; 1024 is the usual one. */
+  /** A weight relative to other groups; the default of the kernel is 1024. */
   readonly cpuShares?: number | undefined;
-  /** Processors as in `0-2,4`. */
+  /** A list of processors such as `0-2,4`. */
   readonly cpusetCpus?: string | undefined;
-  /** Memory nodes, likewise. */
+  /** A list of memory nodes such as `0-2,4`. */
   readonly cpusetMems?: string | undefined;
-  /** Processes and threads. */
+  /** The number of processes and threads. */
   readonly pids?: number | undefined;
 }
 
 export type Controller = 'memory' | 'cpu' | 'cpuset' | 'pids';
 
-/** One value to be written to a file of a control group. */
+/** One value for one file of a control group. */
 export interface Setting {
   readonly controller: Controller;
   readonly file: string;
   readonly value: string;
-  /** Not every kernel has the file; it is left alone where it is not. */
+  /** True when a kernel without this file is accepted. */
   readonly optional?: boolean;
 }
 
@@ -56,7 +59,7 @@ export function unifiedSettings(limits: ResourceLimits): readonly Setting[] {
   ]);
 }
 
-/** The settings of cgroup v1 (admin-guide/cgroup-v1), in an order in which the kernel takes them. */
+/** The settings of cgroup v1 (admin-guide/cgroup-v1), in an order that the kernel accepts. */
 export function legacySettings(limits: ResourceLimits): readonly Setting[] {
   const { memory, cpuQuota, cpuPeriod, cpuShares, cpusetCpus, cpusetMems, pids } = limits;
   const swap = swapOf(limits);
@@ -68,12 +71,15 @@ export function legacySettings(limits: ResourceLimits): readonly Setting[] {
     cpuShares !== undefined && { controller: 'cpu', file: 'cpu.shares', value: String(cpuShares) },
     cpusetCpus !== undefined && { controller: 'cpuset', file: 'cpuset.cpus', value: cpusetCpus },
     cpusetMems !== undefined && { controller: 'cpuset', file: 'cpuset.mems', value: cpusetMems },
-    // The runtime itself waits in the same group.
+    // One more, because the runtime itself waits in the same group.
     pids !== undefined && { controller: 'pids', file: 'pids.max', value: String(pids + 1) },
   ]);
 }
 
-/** The same for a runtime that makes the group itself: `linux.resources` (runtime-spec config-linux.md). */
+/**
+ * The same limits for a runtime that makes the group itself: `linux.resources` (runtime-spec
+ * config-linux.md).
+ */
 export function runtimeResources(limits: ResourceLimits): Readonly<Record<string, unknown>> {
   const { memory, cpuQuota, cpuPeriod, cpuShares, cpusetCpus, cpusetMems, pids } = limits;
   return compact({
@@ -92,7 +98,7 @@ function swapOf({ memory, memorySwap }: ResourceLimits): number | undefined {
   return memorySwap === undefined || memorySwap === 0 ? memory * 2 : memorySwap;
 }
 
-/** Shares (2 to 262144) as a weight (1 to 10000): the runtimes' formula. */
+/** Converts shares (2 to 262144) to a weight (1 to 10000) by the runtimes' formula. */
 function weightOf(shares: number): number {
   return 1 + Math.floor(((Math.min(Math.max(shares, 2), 262_144) - 2) * 9999) / 262_142);
 }

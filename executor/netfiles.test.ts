@@ -12,12 +12,12 @@ test('hosts holds the loopback names, the sandbox name and the extra hosts', () 
   );
 });
 
-test('with the network of the host its resolv.conf is taken as it is', () => {
+test("with the host's network its resolv.conf is used as it is", () => {
   const text = '# mine\nnameserver 127.0.0.53\nsearch example.org\n';
   assert.is(resolvText(true, host({ '/etc/resolv.conf': text })), text);
 });
 
-test('with another network servers on loopback addresses, and those by IPv6, are left out', () => {
+test('with another network, name servers on loopback and IPv6 addresses are left out', () => {
   const text = 'search a.b\nnameserver 127.0.0.1\nnameserver 10.1.1.1\nnameserver ::1\nnameserver fd00::53\noptions ndots:2\n';
   assert.is(resolvText(false, host({ '/etc/resolv.conf': text })), 'search a.b\nnameserver 10.1.1.1\noptions ndots:2\n');
 });
@@ -30,7 +30,7 @@ test('behind the stub of systemd-resolved the real servers are found', () => {
   assert.is(resolvText(false, host(files)), 'nameserver 192.168.1.1\n');
 });
 
-test('where no server is left, public ones stand in', () => {
+test('public name servers are used where no other is left', () => {
   for (const shared of [true, false]) {
     const text = resolvText(shared, host({ '/etc/resolv.conf': 'search x\n' }));
     assert.match(text, /^search x\nnameserver 8\.8\.8\.8\nnameserver 8\.8\.4\.4\n/);
@@ -38,7 +38,7 @@ test('where no server is left, public ones stand in', () => {
   assert.match(resolvText(false, host({})), /^nameserver 8\.8\.8\.8\n/);
 });
 
-test("what answers for the host's own resolver stands in before public servers", () => {
+test("a server that answers for the host's resolver is preferred to public servers", () => {
   assert.is(resolvText(false, host({ '/etc/resolv.conf': 'nameserver 127.0.0.1\n' }), '10.0.2.3'), 'nameserver 10.0.2.3\n');
   assert.is(resolvText(false, host({ '/etc/resolv.conf': 'nameserver 10.1.1.1\n' }), '10.0.2.3'), 'nameserver 10.1.1.1\n');
 });

@@ -48,7 +48,7 @@ test.after(async () => {
 
 const sh = (script: string, more: Partial<ProcessSpec> = {}) => shell(executor, tree.root, script, more);
 
-/** Without a shell, which changes what it starts. */
+/** Runs a command without a shell, because a shell changes what it starts. */
 async function direct(...args: readonly string[]): Promise<{ readonly stdout: string }> {
   const chunks: Uint8Array[] = [];
   await executor.run(specFor(tree.root, args), { output: (_, data) => chunks.push(data) }, new AbortController().signal);
@@ -95,7 +95,7 @@ const ENOSYS = 38;
 const STREAM = 1;
 const SEQPACKET = 5;
 
-/** Runs a program of calls in the sandbox; its results. */
+/** Runs a program of system calls in the sandbox, and answers their results. */
 async function made(program: Buffer): Promise<readonly number[]> {
   writeFileSync(tree.at('bin/calls'), program, { mode: 0o755 });
   const chunks: Uint8Array[] = [];
@@ -136,7 +136,8 @@ unlessX64('bits above a family, which the kernel does not look at, do not get it
     program64([
       { number: 41, args: [BigInt(AF.INET) | (1n << 32n), 1n, 0n] },
       ...families.slice(1).flatMap((family) => [0n, 1n, 0xffffffffn].map((upper) => socket(family | (upper << 32n), 41))),
-      // socketpair of a family that can be none: the kernel would make its sockets first.
+      // socketpair with a family that has no pairs. The kernel would make the sockets before it
+      // fails.
       { number: 53, args: [BigInt(AF.VSOCK), 1n, 0n] },
     ]),
   );
@@ -144,14 +145,14 @@ unlessX64('bits above a family, which the kernel does not look at, do not get it
   assert.equal(answers.slice(1), Array(7).fill(-EPERM));
 });
 
-test('it has descriptors 0, 1 and 2 and no other; output can be opened again by name', async () => {
-  // The fourth is the one ls itself reads the directory with.
+test('a process has only the descriptors 0, 1 and 2, and can reopen its output by name', async () => {
+  // The fourth is the descriptor with which ls reads the directory.
   const { stdout } = await sh('set -- $(ls /proc/self/fd); echo $# $*; echo again >/dev/stdout', { user: '1234' });
   assert.is(stdout, '4 0 1 2 3\nagain\n');
   assert.match((await sh('readlink /proc/self/fd/1; readlink /proc/self/fd/2')).stdout, /^pipe:.*\npipe:/);
 });
 
-test('the environment is exactly what was asked for, with HOME from passwd', async () => {
+test('the environment is exactly the one requested, with HOME from passwd', async () => {
   const env = ['PATH=/bin', 'A=1 2', 'EMPTY='];
   const run = async (more: Partial<ProcessSpec>) => {
     const chunks: Uint8Array[] = [];
@@ -164,7 +165,7 @@ test('the environment is exactly what was asked for, with HOME from passwd', asy
   assert.is(await run({ env: ['HOME='] }), 'HOME=\n');
 });
 
-test('variables with secrets are seen by the process, and lie on no disk while it runs', async () => {
+test('secret variables reach the process and are on no disk while it runs', async () => {
   const token = `planted-${process.pid}-${Math.random().toString(36).slice(2)}`;
   const IN_MEMORY = [0x01021994, 0x858458f6];
   const holding = () =>
@@ -172,7 +173,7 @@ test('variables with secrets are seen by the process, and lie on no disk while i
       .map((name) => join(tree.stateDir, name))
       .filter((path) => lstatSync(path, { throwIfNoEntry: false })?.isFile() && readFileSync(path, 'latin1').includes(token))
       .map((path) => ({ path, inMemory: IN_MEMORY.includes(statfsSync(path).type) }));
-  // Looked at while the event loop stands still, so that nothing is taken away meanwhile.
+  // This search is synchronous, so that nothing is removed while it runs.
   const found: ReturnType<typeof holding> = [];
   const { exitCode } = await executor.run(
     specFor(tree.root, ['/bin/sh', '-c', 'echo ready; test "$TOKEN" = "$EXPECTED"'], {
@@ -190,7 +191,7 @@ test('variables with secrets are seen by the process, and lie on no disk while i
   assert.equal(holding(), []);
 });
 
-test("namespaces are its own; the network too, unless it is the host's", async () => {
+test("a sandbox has its own namespaces, including the network unless it is the host's", async () => {
   const links = async (more: Partial<ProcessSpec>) =>
     (await sh('for n in pid mnt ipc uts cgroup net user; do readlink /proc/self/ns/$n; done', more)).stdout
       .split('\n')
@@ -203,7 +204,7 @@ test("namespaces are its own; the network too, unless it is the host's", async (
   assert.is((await sh('echo $$; hostname')).stdout, '1\nbuildkitsandbox\n');
 });
 
-test('it sees no process, and no environment, of the builder', async () => {
+test('a sandbox cannot see the processes or the environment of the builder', async () => {
   const { stdout } = await sh('cat /proc/[0-9]*/environ | tr "\\0" "\\n"; ls -d /proc/[0-9]* | wc -l', {
     env: ['PATH=/bin', 'MINE=1'],
   });
@@ -222,7 +223,7 @@ test('kernel files are masked or read-only', async () => {
   assert.not.match((await sh('grep -E " /(sys|sys/fs/cgroup/[a-z]+) " /proc/mounts')).stdout, / rw,/);
 });
 
-test('no step sees a release_agent, and none mounts control groups', async () => {
+test('steps cannot see a release_agent and cannot mount control groups', async () => {
   const script = `
 find / -name release_agent 2>/dev/null
 mkdir -p /tmp/m
@@ -233,7 +234,7 @@ rmdir /tmp/m`;
     const { stdout } = await sh(script, more);
     assert.is(stdout, '');
   }
-  // With limits a group of its own is seen, and still nothing of others.
+  // With limits, the sandbox sees its own group and still no others.
   if (!existsSync('/sys/fs/cgroup/memory/tasks')) return;
   const { stdout } = await sh(`find / -name release_agent 2>/dev/null; cat /sys/fs/cgroup/memory/memory.limit_in_bytes`, {
     limits: { memory: 64 << 20 },
@@ -252,7 +253,7 @@ test("a device node of the host's disks can be made but not opened", async () =>
   assert.ok((stderr.match(/not permitted|No such file|denied/g)?.length ?? 0) >= 2, stderr);
 });
 
-test('without control groups no device node can be made or used at all', async () => {
+test('without control groups device nodes can neither be made nor used', async () => {
   await using other = createExecutor({ stateDir: tree.stateDir, cgroups: 'none' });
   const { stdout, stderr } = await shell(other, tree.root, 'mknod /dev/x b 7 0 || echo refused; head -c 1 /dev/zero | wc -c');
   assert.is(stdout, 'refused\n1\n', stderr);
@@ -267,7 +268,7 @@ test('output arrives while the process runs, in order, on its stream', async () 
   });
   const output = (stream: 1 | 2, data: Uint8Array) => {
     seen.push(`${stream}:${Buffer.from(data).toString().trim()}`);
-    // The process goes on only when its first line has come out.
+    // The process continues only after its first line was read.
     if (seen.length === 1) writeFileSync(tree.at('tmp/live/go'), '');
   };
   assert.is((await executor.run(spec, { output }, new AbortController().signal)).exitCode, 0);
@@ -288,7 +289,7 @@ test('a large output is complete', async () => {
   assert.is(stdout.length, 4_000_000);
 });
 
-test('an abort kills everything in the sandbox, also what left its session and ignores signals', async () => {
+test('an abort kills every process in the sandbox, even those that left its session and ignore signals', async () => {
   const mark = `86${process.pid}`;
   const controller = new AbortController();
   const script = `trap '' TERM INT HUP; for i in 1 2 3 4 5 6 7 8; do sh -c "sleep ${mark} & sleep ${mark}" & done; echo ready; wait`;
@@ -302,7 +303,7 @@ test('an abort kills everything in the sandbox, also what left its session and i
   assert.equal(readdirSync(join(tree.stateDir, 'runtime')), []);
 });
 
-test('an abort at any moment of the start leaves nothing', async () => {
+test('an abort at any moment of the start leaves nothing behind', async () => {
   const mark = `87${process.pid}`;
   for (let ms = 0; ms < 16; ms += 2) {
     const controller = new AbortController();
@@ -314,15 +315,16 @@ test('an abort at any moment of the start leaves nothing', async () => {
   assert.equal(readdirSync(join(tree.stateDir, 'runtime')), []);
 });
 
-test('what a process leaves running ends with it', async () => {
+test('background processes end with the main process', async () => {
   const mark = `88${process.pid}`;
   await sh(`sleep ${mark} >/dev/null 2>&1 & exit 0`);
   assert.equal(processesWith(mark), []);
 });
 
-test('many at once are kept apart', async () => {
+test('sandboxes that run at once do not mix', async () => {
   const numbers = Array.from({ length: 32 }, (_, at) => at);
-  // In a build each has a tree of its own; here one is shared, so nothing may have to be made in it and taken away.
+  // In a build each sandbox has its own tree. Here they share one, so no mount point may have to be
+  // made in it.
   using shared = makeTree();
   for (const name of ['hosts', 'resolv.conf']) writeFileSync(shared.at(`etc/${name}`), '');
   const outcomes = await Promise.all(numbers.map((at) => shell(executor, shared.root, `echo ${at}; exit ${at}`)));
@@ -332,14 +334,14 @@ test('many at once are kept apart', async () => {
   );
 });
 
-test('no descriptor of ours is left open', async () => {
+test('no descriptor of this process stays open', async () => {
   await sh('true');
   const before = readdirSync('/proc/self/fd').length;
   for (let at = 0; at < 5; at++) await sh('true');
   assert.is(readdirSync('/proc/self/fd').length, before);
 });
 
-test("the working directory is made when absent, inside the tree, 0755 and root's", async () => {
+test('a missing working directory is made inside the tree, owned by root with mode 0755', async () => {
   symlinkSync('/made', tree.at('leads'));
   assert.is((await sh('pwd -P', { cwd: '/leads/deep', user: 'alice' })).stdout, '/made/deep\n');
   const stat = lstatSync(tree.at('made/deep'));
@@ -369,7 +371,7 @@ test('CVE-2024-21626: a working directory among the descriptors of the runtime i
   rmSync(tree.at('sly'));
 });
 
-test('CVE-2024-21626: no way leads a working directory to a descriptor, through the image, a mount, /dev or several of them', async () => {
+test('CVE-2024-21626: a working directory cannot lead to a descriptor through the image, a mount, /dev or several of them', async () => {
   const shared = join(tree.directory, 'shared');
   mkdirSync(join(shared, 'plain'), { recursive: true });
   const links: Readonly<Record<string, string>> = {
@@ -405,7 +407,7 @@ test('CVE-2024-21626: no way leads a working directory to a descriptor, through 
   const file = { kind: 'bind' as const, source: join(shared, 'file'), target: '/tmp/shown', readonly: true };
   for (const cwd of ['/mounted/file', '/tmp/shown', '/tmp/shown/below'])
     assert.is(await codeOf(sh('true', { cwd, mounts: [...mounts, file] })), 'KILN_CWD', cwd);
-  // What is not a way out works as before, and the runtime is given a path without links.
+  // Links that do not lead out still work, and the runtime gets a path without links.
   symlinkSync('/mounted/plain', join(shared, 'again'));
   symlinkSync('/dev/shm', tree.at('tmp/shm'));
   for (const [cwd, real] of [
@@ -430,11 +432,11 @@ test('CVE-2019-5736: a sandbox never runs the file from which the runtime is sta
   );
   running.catch(seen.reject);
   try {
-    // The watchdog, a shell, is the other child.
+    // The other child is the watchdog, a shell.
     const runtimes = (await seen.promise).filter((pid) => /runc?$/m.test(readFileSync(`/proc/${pid}/comm`, 'latin1').trim()));
     assert.is(runtimes.length, 1);
-    // What a sandbox could get hold of by /proc/self/exe: a copy in memory, or a mount that is read-only, where not even the mode can be
-    // set to what it is.
+    // The file that a sandbox could open through /proc/self/exe is a copy in memory or on a
+    // read-only mount. Even setting its mode to the present value fails.
     const exe = `/proc/${runtimes[0]}/exe`;
     if (!/^\/memfd:/.test(readlinkSync(exe))) assert.throws(() => chmodSync(exe, statSync(exe).mode & 0o7777), /EROFS/);
   } finally {
@@ -465,7 +467,7 @@ test('links among the device names of the image have no effect', async () => {
 const AGED = { sec: 1_000_000_000, nsec: 987_654_321 };
 const mtimeOf = (path: string) => lstatSync(path, { bigint: true }).mtimeNs;
 
-test('hosts, resolv.conf and mount points are there for the process and leave no trace', async () => {
+test('hosts, resolv.conf and mount points exist for the process and leave no trace', async () => {
   using other = makeTree();
   const source = join(other.directory, 'source');
   mkdirSync(source);
@@ -517,13 +519,13 @@ test('mounts are read-only when asked, and tmpfs has its size', async () => {
   assert.match(stdout, /size=64k/);
 });
 
-test('a read-only root is one', async () => {
+test('a read-only root cannot be written to', async () => {
   const { stderr, stdout } = await sh('echo x >/file; pwd', { readonlyRootfs: true, cwd: '/tmp' });
   assert.match(stderr, /Read-only file system/);
   assert.is(stdout, '/tmp\n');
 });
 
-test('limits are set, and clamped to what this process may give', async () => {
+test('ulimits are set, and clamped to what this process may give', async () => {
   const ulimits = [
     { name: 'nofile', soft: 100, hard: 200 },
     { name: 'core', soft: -1, hard: -1 },
@@ -541,14 +543,14 @@ test('limits are set, and clamped to what this process may give', async () => {
   assert.is(await codeOf(sh('true', { ulimits: [{ name: 'bogus', soft: 1, hard: 1 }] })), 'KILN_ULIMIT');
 });
 
-test('/dev/shm has the size asked for, 64 MiB unless told', async () => {
+test('/dev/shm has the requested size, and 64 MiB by default', async () => {
   const size = async (shmSize: number) =>
     /size=(\d+)k/.exec((await sh('grep " /dev/shm " /proc/mounts', { shmSize })).stdout)?.[1];
   assert.is(await size(0), '65536');
   assert.is(await size(1 << 20), '1024');
 });
 
-test('insecure means every capability and no filter', async () => {
+test('an insecure process has every capability and no filter', async () => {
   const { stdout } = await sh('cat /proc/self/status', { security: 'insecure' });
   const bounding = /^CapBnd:.*$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[0];
   assert.is(/^CapBnd:.*$/m.exec(stdout)?.[0], bounding);
@@ -556,7 +558,7 @@ test('insecure means every capability and no filter', async () => {
   assert.match(stdout, /^CapInh:\t0+$/m);
 });
 
-test('what a process used is known', async () => {
+test('a result says what the process used', async () => {
   const quiet = (await sh('true')).usage;
   const busy = (await sh('head -c 60000000 /dev/zero | tail -c 50000000 >/dev/null')).usage;
   assert.ok((busy?.cpuMs ?? 0) > (quiet?.cpuMs ?? 0), JSON.stringify({ quiet, busy }));
@@ -564,13 +566,13 @@ test('what a process used is known', async () => {
   assert.ok(busy.peakMemory > 50_000_000 && (quiet?.peakMemory ?? 0) < 30_000_000, JSON.stringify({ quiet, busy }));
 });
 
-test('the kernel holds a process to its limits of memory, processes and processors', async () => {
+test('the kernel enforces the limits on memory, processes and processors', async () => {
   const limits = { memory: 32 << 20, pids: 20, cpuQuota: 50_000, cpuPeriod: 100_000, cpusetCpus: '0' };
   try {
     const large = await sh('tail -c 100000000 /dev/zero', { limits });
     assert.ok(large.oomKilled, JSON.stringify(large));
     assert.is((await sh('head -c 5000000 /dev/zero | tail -c 2000000 | wc -c', { limits })).oomKilled, false);
-    // A fork bomb: refused from the twentieth on, and everything is gone at the end.
+    // A fork bomb. Forks are refused from the twentieth on, and no process is left at the end.
     const mark = `85${process.pid}`;
     const bomb = await sh(`i=0; while [ $i -lt 60 ]; do sleep ${mark} & i=$((i + 1)); done; echo survived`, { limits });
     assert.match(bomb.stderr, /can't fork|Resource temporarily unavailable/);
@@ -582,7 +584,7 @@ test('the kernel holds a process to its limits of memory, processes and processo
   }
 });
 
-test('limits are kept below a control group of the user, which stays', async () => {
+test("limits apply below the user's control group, which remains", async () => {
   const parent = `kiln-test-${process.pid}`;
   try {
     const { oomKilled, stdout } = await sh('cat /proc/self/cgroup; tail -c 100000000 /dev/zero', {
@@ -606,7 +608,7 @@ test('limits are kept below a control group of the user, which stays', async () 
   }
 });
 
-test('a program that is not there is named', async () => {
+test('a missing program is named in the error', async () => {
   const run = executor.run(specFor(tree.root, ['/bin/nonesuch']), { output: () => {} }, new AbortController().signal);
   assert.is(await codeOf(run), 'KILN_PROCESS_START');
   assert.is(await codeOf(sh('true', { user: 'nobody-knows' })), 'KILN_USER_UNKNOWN');
@@ -617,7 +619,7 @@ test('an aborted signal starts nothing', async () => {
   assert.is(await codeOf(run), 'KILN_CANCELLED');
 });
 
-test('a runtime with published vulnerabilities is told of, once, without asking it each time', async () => {
+test('a runtime with published vulnerabilities is reported once, and its version is not asked each time', async () => {
   const old = join(tree.directory, 'crun');
   const asked = join(tree.directory, 'asked');
   writeFileSync(
@@ -633,11 +635,11 @@ test('a runtime with published vulnerabilities is told of, once, without asking 
   }
   assert.is(warnings.length, 2);
   assert.match(warnings[0] ?? '', /crun 1\.4\.3 has published vulnerabilities \(CVE-2022-27650\)/);
-  // The second time the answer is known; a third process would read it too.
+  // The second process reads the recorded answer, and so would a third.
   assert.is(readFileSync(asked, 'utf8'), '\n');
 });
 
-test('a state directory that others can write to is refused', async () => {
+test('a state directory that other users can write to is refused', async () => {
   const open = join(tree.directory, 'open');
   mkdirSync(open, { mode: 0o777 });
   const { chmodSync } = await import('node:fs');

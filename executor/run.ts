@@ -33,37 +33,47 @@ import { type Spawned, spawnProcess } from './spawn.ts';
 import { deviceMounts, runtimeConfig } from './spec.ts';
 import { type ResolvedUser, resolveUser } from './user.ts';
 
-/** All that a runtime sees of our environment. */
+/** The whole environment that a runtime gets. */
 const RUNTIME_ENV = ['PATH=/usr/sbin:/usr/bin:/sbin:/bin'];
 
 export interface ExecutorOptions {
-  /** Where running sandboxes keep small files, 0700: an absolute path without blanks, the same for all processes; best on a tmpfs. */
+  /**
+   * Where running sandboxes keep small files (mode 0700). It is an absolute path without blanks,
+   * the same for all processes, and best on a tmpfs.
+   */
   readonly stateDir: string;
-  /** A runtime's path or name; crun, else runc, when absent. */
+  /** A runtime's path or name. When absent: crun, else runc. */
   readonly runtime?: string | undefined;
-  /** How programs of the host are found: only where they usually are when absent. */
+  /** How programs of the host are found. When absent, only the usual directories are searched. */
   readonly findProgram?: FindProgram | undefined;
-  /** `none` uses no control groups even where there are some; for tests. */
+  /** `none` uses no control groups even where the host has some. It is for tests. */
   readonly cgroups?: 'auto' | 'none' | undefined;
-  /** The kinds of network for `default`, best first; all that there are when absent. */
+  /** The kinds of network for `default`, best first. When absent, every kind is tried. */
   readonly networks?: readonly NetworkKind[] | undefined;
-  /** Told in a sentence what the user should know about this host; each once. */
+  /** Called with a sentence that the user should know about this host, each at most once. */
   readonly warn?: WarnUser | undefined;
-  /** What steps get where no network of their own can be had; asked only then. */
+  /** Says what steps get where they cannot have a network of their own. It is called only then. */
   readonly networkFallback?: SandboxHostOptions['networkFallback'];
-  /** How programs of other processors are run. */
+  /** How programs for other processors are run. */
   readonly emulation?: EmulationOptions | undefined;
 }
 
-/** An executor holds a watchdog and, on cgroup v1, a control group, from its first run until it is disposed. */
+/**
+ * An executor. It holds a watchdog and, on cgroup v1, a control group, from its first run until it
+ * is disposed.
+ */
 export interface RuntimeExecutor extends Executor, AsyncDisposable {
-  /** Nothing will be run for some time: begins to give all that back, which takes 25 ms, nearly all of it other processes' work. */
+  /**
+   * Says that nothing will be run for some time. The executor then begins to release what it holds.
+   * That takes 25 ms, nearly all of it in other processes.
+   */
   rest(): void;
 }
 
 /**
- * The executor over crun or runc. Belongs on the main thread: it puts this process into a mount namespace of its own and spawns
- * children, which inherit it. Cheap to make; the first run (or something left over by a process that died) sets everything up.
+ * The executor over crun or runc. It belongs on the main thread, because it puts this process into
+ * its own mount namespace and spawns children, which inherit that. Creating it is cheap. The first
+ * run sets everything up, and so do the remains of a process that died.
  */
 export function createExecutor(options: ExecutorOptions): RuntimeExecutor {
   let host: SandboxHost | undefined;
@@ -77,7 +87,8 @@ export function createExecutor(options: ExecutorOptions): RuntimeExecutor {
     return (await emulation).plan(platform);
   };
   const close = async () => {
-    // Before the control group is left: the shell that holds the user namespace is in it.
+    // This comes before the control group is left, which also holds the shell of the user
+    // namespace.
     await (await emulation)?.close();
     emulation = undefined;
     const closing = host;
@@ -91,13 +102,13 @@ export function createExecutor(options: ExecutorOptions): RuntimeExecutor {
     warm(network) {
       if (network !== 'default') return;
       const opened = open();
-      // Whoever runs something says what is wrong with it.
+      // A failure is reported to the run that needs the network.
       opened.network().catch(() => {});
       opened.join().catch(() => {});
     },
     probe: async () => probeRuntime(findRuntime(findProgram, options.runtime)),
     rest() {
-      // Whoever disposes of it is told of a failure.
+      // A failure is reported to the caller that disposes of the executor.
       closeNext().catch(() => {});
     },
     [Symbol.asyncDispose]: closeNext,
@@ -106,13 +117,13 @@ export function createExecutor(options: ExecutorOptions): RuntimeExecutor {
 
 const NATIVE: EmulationPlan = { kind: 'native' };
 
-/** Loaded when a step is for another processor: most builds have none. */
+/** The module is loaded only when a step is for another processor, which is rare. */
 async function loadEmulation(host: SandboxHost, options: EmulationOptions = {}): Promise<Emulation> {
   const { createEmulation } = await import('./emulation/emulation.ts');
   return createEmulation(host.directory, options);
 }
 
-/** A process with the way its programs are run. */
+/** A process, and how its programs are run. */
 interface PlannedSpec extends ProcessSpec {
   readonly plan: EmulationPlan;
 }
@@ -122,7 +133,8 @@ async function runIn(opened: SandboxHost, request: PlannedSpec, io: ProcessIO, s
   const host = await opened.join();
   const spec = withEmulator(withCleanTargets(withDevices(request, host.cgroups.guardDevices)));
   using scope = new DisposableStack();
-  // Before anything is made in the tree: others may be at work in it while we wait.
+  // The network comes before anything is made in the tree, because others may use the tree during
+  // this wait.
   const network = await joinNetwork(host, spec, scope);
   if (signal.aborted) throw new CancelledError(signal.reason);
   using root = openRoot(spec.rootfs);
@@ -141,7 +153,7 @@ function withDevices(spec: PlannedSpec, guardDevices: boolean): PlannedSpec {
   return spec.devices?.length ? { ...spec, mounts: [...spec.mounts, ...deviceMounts(spec, guardDevices)] } : spec;
 }
 
-/** One sandbox, from its bundle directory to its removal. */
+/** Runs one sandbox, from making its bundle directory to removing it. */
 async function runBundle(
   host: JoinedSandboxHost,
   spec: PlannedSpec,
@@ -159,7 +171,7 @@ async function runBundle(
     limits: spec.limits,
   });
   using scope = new DisposableStack();
-  // Also when the runtime was never started; a second time there is nothing left to do.
+  // This also covers a runtime that was never started. A second call does nothing.
   scope.defer(() => void place.finish());
   scope.defer(() => rmSync(bundle, { recursive: true, force: true }));
   if (inMemory) {
@@ -169,7 +181,7 @@ async function runBundle(
   const staged = stageMounts(host, spec, bundle, scope);
   const sysfs = spec.plan.kind === 'private' ? stageSysfs(network, bundle, scope) : undefined;
   writeFileSync(`${bundle}/config.json`, configFor(host, staged, { user, place, io, network, sysfs }), { mode: 0o600 });
-  // The runtime copies the config into its state.
+  // The runtime copies the config into its state directory.
   const state = inMemory ? `${bundle}/runtime` : host.runtimeRoot;
   const result = await supervise(host, { id, bundle, state, place, args: spec.args }, io, signal);
   return spec.plan.kind === 'native' ? result : { ...result, emulator: posix.basename(spec.plan.emulator) };
@@ -177,7 +189,7 @@ async function runBundle(
 
 const IN_MEMORY = [0x01021994, 0x858458f6];
 
-/** Neither tmpfs nor ramfs (statfs(2)). */
+/** True when the file system is neither tmpfs nor ramfs (statfs(2)). */
 function isOnDisk(path: string): boolean {
   return !IN_MEMORY.includes(statfsSync(path).type);
 }
@@ -217,7 +229,10 @@ interface Sandbox {
   readonly args: readonly string[];
 }
 
-/** Starts the runtime, waits until it and everything in the sandbox is gone, and says how it ended. */
+/**
+ * Starts the runtime, waits until it and everything in the sandbox has ended, and says how it
+ * ended.
+ */
 async function supervise(host: JoinedSandboxHost, sandbox: Sandbox, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult> {
   const oomBefore = hostOomKills();
   const child = start(host, sandbox, io);
@@ -236,7 +251,7 @@ async function supervise(host: JoinedSandboxHost, sandbox: Sandbox, io: ProcessI
     const counters = sandbox.place.finish();
     if (signal.aborted) throw new CancelledError(signal.reason);
     if (code !== 0) throwStartFailure(sandbox);
-    // Where nothing counts for this process alone, the whole host is asked.
+    // Without a counter for this process alone, the counter of the whole host decides.
     const oomKilled = counters.oomKills === undefined ? code === 137 && hostOomKills() > oomBefore : counters.oomKills > 0;
     const usage = { cpuMs: counters.cpuMs ?? exit.cpuMs, peakMemory: counters.peakMemory ?? exit.peakMemory };
     return { exitCode: code, oomKilled, usage };
@@ -257,7 +272,7 @@ function start(host: JoinedSandboxHost, sandbox: Sandbox, io: ProcessIO): Runnin
   if (io.lent) return { ...spawn({ stdio: io.lent.descriptors, session: false }), drained: Promise.resolve() };
   const [out, err] = [makePipe(), makePipe()];
   const input = io.stdin ? makePipe() : { read: openSync('/dev/null', 'r') };
-  // In a session of its own, so that Ctrl-C reaches only us.
+  // The runtime gets its own session, so that Ctrl-C reaches only Kiln.
   const child = spawn({ stdio: [input.read, out.write, err.write] });
   closeAll([input.read, out.write, err.write]);
   if ('write' in input && io.stdin) feed(input.write, io.stdin);
@@ -272,7 +287,7 @@ function runtimeArguments(host: JoinedSandboxHost, { id, bundle, state, place }:
   return ['--root', state, ...log, ...manager, 'run', '--bundle', bundle, '--pid-file', `${bundle}/pid`, id];
 }
 
-/** The runtime takes its state away itself, unless it was killed. */
+/** The runtime removes its own state unless it was killed. */
 async function removeState(host: JoinedSandboxHost, { id, state }: Sandbox): Promise<void> {
   if (!existsSync(`${state}/${id}`)) return;
   const nothing = openSync('/dev/null', 'r+');
@@ -294,7 +309,7 @@ function throwStartFailure({ bundle, args }: Sandbox): void {
   if (messages.length === 0) return;
   const missing = /executable file|no such file/i.test(messages.join());
   throw new KilnError('KILN_PROCESS_START', `cannot start ${args[0] ?? 'the process'}: ${messages.join('; ')}`, {
-    hint: missing ? `Check that the image has ${args[0]}, and for its own architecture.` : undefined,
+    hint: missing ? `Check that the image has ${args[0]}, built for its own architecture.` : undefined,
   });
 }
 
@@ -302,7 +317,10 @@ function readLines(path: string): readonly string[] {
   return existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : [];
 }
 
-/** The spec with those of its sources that the runtime could not use as they are mounted below `bundle`, until `scope` ends. */
+/**
+ * Changes the mount sources of the spec that the runtime cannot use directly. They are mounted
+ * below `bundle` until `scope` ends.
+ */
 function stageMounts(host: JoinedSandboxHost, spec: PlannedSpec, bundle: string, scope: DisposableStack): PlannedSpec {
   const { guardDevices } = host.cgroups;
   const rootfs = guardDevices ? stage(spec.rootfs, `${bundle}/rootfs`, scope, MOUNT_ATTR.NODEV) : spec.rootfs;
@@ -314,7 +332,10 @@ function stageMounts(host: JoinedSandboxHost, spec: PlannedSpec, bundle: string,
   return { ...spec, rootfs, mounts };
 }
 
-/** A source by descriptor is in our mount namespace; a bind mount made from within the sandbox's own would be refused. */
+/**
+ * A source by descriptor, which belongs to this process's mount namespace. A bind mount of it from
+ * inside the sandbox's own namespace would be refused.
+ */
 const DESCRIPTOR = /^\/proc\/(self|\d+)\/fd\/\d+$/;
 
 function stage(source: string, path: string, scope: DisposableStack, attributes = 0): string {
@@ -323,14 +344,16 @@ function stage(source: string, path: string, scope: DisposableStack, attributes 
   using copy = cloneMount(source, { recursive: true });
   if (attributes !== 0) changeMount(copy.fd, { set: attributes, recursive: true });
   copy.attach(path);
-  // Taken away before the bundle is removed: the stack unwinds from the top.
+  // The mount is removed before the bundle, because the stack unwinds from the top.
   scope.defer(() => unmount(path));
   return path;
 }
 
 /**
- * A sysfs shows the network namespace that it is made in, and takes rights over that one, which the user namespace of an emulation has
- * over a network that the runtime makes alone. Mounted by us, by itself: the host's own /sys has other file systems below it.
+ * Mounts a sysfs for the sandbox. A sysfs shows the network namespace in which it is mounted, and
+ * the mount needs rights over that namespace. The user namespace of an emulation has such rights
+ * only over a network that the runtime makes alone. This is a fresh mount, because the host's /sys
+ * has other file systems below it.
  */
 function stageSysfs({ namespace }: JoinedNetwork, bundle: string, scope: DisposableStack): string | undefined {
   if (namespace === 'none') return undefined;
@@ -355,13 +378,16 @@ function newSysfs(): DetachedMount {
   return createMount('sysfs', [], MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC);
 }
 
-/** Targets as the mount table will show them: absolute, without `.`, `..` and doubled slashes. */
+/**
+ * Normalises mount targets as the mount table will show them: absolute, without `.`, `..` and
+ * doubled slashes.
+ */
 function withCleanTargets(spec: PlannedSpec): PlannedSpec {
   const clean = (path: string) => posix.resolve('/', path);
   return { ...spec, mounts: spec.mounts.map((mount) => ({ ...mount, target: clean(mount.target) })) };
 }
 
-/** An emulator that the kernel looks for inside the sandbox is shown there. */
+/** Mounts the emulator into the sandbox when the kernel looks for it there. */
 function withEmulator(spec: PlannedSpec): PlannedSpec {
   if (spec.plan.kind !== 'host' || !spec.plan.mountEmulator) return spec;
   const { emulator } = spec.plan;

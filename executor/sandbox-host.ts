@@ -45,24 +45,27 @@ export interface SandboxHost {
   readonly runtime: FoundRuntime;
   readonly runtimeRoot: string;
   readonly directory: string;
-  /** Tells the user a sentence about this host; each once. */
+  /** Tells the user a sentence about this host, each at most once. */
   readonly warn: WarnUser;
-  /** A name for the next sandbox: the only place where one is made. */
+  /** A name for the next sandbox. Names are made nowhere else. */
   nextId(): string;
-  /** A file that holds `text`, for all sandboxes that need the same. */
+  /** A file that holds `text`. Sandboxes that need the same text share it. */
   sharedFile(kind: 'hosts' | 'resolv', text: string): string;
-  /** Where sandboxes get network namespaces from; set up by the first call. */
+  /** The source of network namespaces for sandboxes. The first call sets it up. */
   network(): Promise<Network>;
-  /** Joins the control groups that sandboxes inherit, with the first call: before the first sandbox. */
+  /**
+   * Joins the control groups that sandboxes inherit. The first call does it, before the first
+   * sandbox.
+   */
   join(): Promise<JoinedSandboxHost>;
-  /** Ends the watchdog and removes the directory. No sandbox may be left. */
+  /** Ends the watchdog and removes the directory. No sandbox may be running. */
   close(): Promise<void>;
 }
 
-/** A host that sandboxes can be run in. */
+/** A host in which sandboxes can run. */
 export interface JoinedSandboxHost extends SandboxHost {
   readonly cgroups: Cgroups;
-  /** The default profile compiled, in base64; undefined where this host cannot compile it. */
+  /** The compiled default profile, in base64. Undefined where this host cannot compile it. */
   readonly seccompBpf: string | undefined;
 }
 
@@ -73,11 +76,14 @@ export interface SandboxHostOptions {
   readonly cgroups?: 'auto' | 'none' | undefined;
   readonly networks?: readonly NetworkKind[] | undefined;
   readonly warn?: WarnUser | undefined;
-  /** What steps get where no network of their own can be had; asked only then. */
+  /** Says what steps get where they cannot have a network of their own. It is called only then. */
   readonly networkFallback?: NetworkOptions['fallback'];
 }
 
-/** Enters the private mount namespace, finds the runtime, starts the watchdog. Once per process. */
+/**
+ * Enters the private mount namespace, finds the runtime and starts the watchdog. Call it once per
+ * process.
+ */
 export function openSandboxHost(options: SandboxHostOptions): SandboxHost {
   requireMounts('a sandbox needs mounts of its own');
   requireCapabilities();
@@ -90,11 +96,12 @@ export function openSandboxHost(options: SandboxHostOptions): SandboxHost {
   const directory = `${stateDir}/${name}-${randomBytes(3).toString('hex')}`;
   mkdirSync(directory, { mode: 0o700 });
   const unique = `kiln-${directory.slice(stateDir.length + 1)}`;
-  // Before the control group is joined, so that the watchdog is outside of it and can remove it.
+  // The watchdog starts before the control group is joined: it must be outside of the group to
+  // remove it.
   const watchdog = startWatchdog({ runtime: runtime.path, state: runtimeRoot, directory, stale: staleDirectories(stateDir) });
   const ownLater = (group: string) => {
     watchdog.own('group', group);
-    // For whoever collects after us and it.
+    // Recorded for a later process, which cleans up if the watchdog dies too.
     appendFileSync(`${directory}/cgroups`, `${group}\n`, { mode: 0o600 });
   };
   const enter = async () => {
@@ -123,7 +130,7 @@ function makeSandboxHost({ unique, watchdog, stateDir, options, enter, ...shared
   const join = async (): Promise<JoinedSandboxHost> => {
     const cgroups = await enter();
     if (defaultSeccomp(sandboxCapabilities(cgroups.guardDevices)) === undefined)
-      warn('no system call is kept from steps: there is no filter for this processor', 'steps');
+      warn('steps may make every system call: no seccomp filter exists for this processor', 'steps');
     const seccompBpf = shared.runtime.name === 'crun' ? compiledSeccomp(stateDir, cgroups.guardDevices) : undefined;
     return { ...host, cgroups, seccompBpf };
   };
@@ -144,7 +151,7 @@ function makeSandboxHost({ unique, watchdog, stateDir, options, enter, ...shared
     network: () => (network ??= openNetwork(networkOptions(shared.directory, outside, watchdog, options, warn))),
     join: () => (joined ??= join()),
     async close() {
-      // One that could not be opened has been told to whoever asked for it.
+      // The caller of `network` has already been told of a failure to open it.
       await (await network?.catch(() => undefined))?.[Symbol.asyncDispose]();
       (await joined?.catch(() => undefined))?.cgroups.leave();
       await watchdog.dismiss();
@@ -165,7 +172,7 @@ function networkOptions(
     mark: directory.slice(-6),
     own(table) {
       watchdog.own('table', table);
-      // For whoever collects after us and it.
+      // Recorded for a later process, which cleans up if the watchdog dies too.
       appendFileSync(`${directory}/tables`, `${table}\n`, { mode: 0o600 });
     },
     warn,
@@ -185,7 +192,10 @@ function once(warn: WarnUser): WarnUser {
   };
 }
 
-/** One line when the runtime has published vulnerabilities. To ask it for its version costs a process, so the answer is kept. */
+/**
+ * Warns in one line when the runtime has published vulnerabilities. Asking for the version costs a
+ * process, so the answer is stored.
+ */
 function warnOfRuntime(runtime: FoundRuntime, stateDir: string, warn: (sentence: string) => void): void {
   const { dev, ino, size, mtimeMs } = statSync(runtime.path);
   const path = `${stateDir}/version-${digest(JSON.stringify([runtime.path, dev, ino, size, mtimeMs]))}`;
@@ -204,13 +214,18 @@ function warnOfRuntime(runtime: FoundRuntime, stateDir: string, warn: (sentence:
     );
 }
 
-/** Ids become directory names and arguments (CVE-2026-33747), so this is the one place they pass through. */
+/**
+ * Checks an id. Ids become directory names and arguments (CVE-2026-33747), and all of them pass
+ * through here.
+ */
 function checkId(id: string): string {
   if (!/^kiln-[0-9a-f-]{5,100}$/.test(id)) throw new Error(`not a sandbox id: ${id}`);
   return id;
 }
 
-/** The hosts and resolv.conf files for `spec`, written when no sandbox needed them before. */
+/**
+ * The hosts and resolv.conf files for `spec`. They are written when the first sandbox needs them.
+ */
 export function networkFiles(
   host: SandboxHost,
   spec: ProcessSpec,
@@ -237,7 +252,7 @@ export interface JoinedNetwork {
   readonly resolver?: string | undefined;
 }
 
-/** The network for `spec`, until `scope` ends. */
+/** The network for `spec`, leased until `scope` ends. */
 export async function joinNetwork(host: SandboxHost, spec: ProcessSpec, scope: DisposableStack): Promise<JoinedNetwork> {
   if (spec.network !== 'default') return { namespace: spec.network };
   const network = await host.network();
@@ -247,12 +262,18 @@ export async function joinNetwork(host: SandboxHost, spec: ProcessSpec, scope: D
   return { namespace: namespace ?? { path: lease.path ?? '' }, resolver: network.resolver };
 }
 
-/** True when an earlier process left something that nobody collects: then the next SandboxHost should be opened without being asked. */
+/**
+ * True when an earlier process left something that no watchdog removes. The next SandboxHost should
+ * then be opened at once.
+ */
 export function hasStaleDirectories(stateDir: string): boolean {
   return staleDirectories(stateDir).length > 0;
 }
 
-/** Directories of this pid namespace whose process is gone. Of other namespaces nothing can be known. */
+/**
+ * The directories of processes of this pid namespace that have ended. Nothing can be known of other
+ * pid namespaces.
+ */
 function staleDirectories(stateDir: string): string[] {
   const found = [];
   for (const name of listDirectory(stateDir)) {
@@ -275,10 +296,13 @@ function pidNamespace(): string {
   return /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '0';
 }
 
-/** What a runtime needs of us besides, to set up a sandbox: all of it is in a plain container, unless it was taken away. */
+/**
+ * The capabilities that the runtime needs to set up a sandbox. A plain container has all of them
+ * unless some were dropped.
+ */
 const NEEDED = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_MKNOD', 'CAP_SETGID', 'CAP_SETPCAP', 'CAP_SETUID'];
 
-/** Those of them that this process has not; `kiln doctor` says so. */
+/** The needed capabilities that this process lacks. `kiln doctor` reports them. */
 export function missingCapabilities(): readonly string[] {
   const present = new Set(hostCapabilities());
   return NEEDED.filter((name) => !present.has(name));
@@ -296,7 +320,10 @@ function requireCapabilities(): void {
   );
 }
 
-/** The state directory, made when absent. Anyone else who could write there could choose what runs as root. */
+/**
+ * Makes the state directory when it is absent, and checks it. Another user who could write there
+ * could choose what runs as root.
+ */
 function ownDirectory(path: string): string {
   if (!/^\/[^\s]*$/.test(path))
     throw new KilnError('KILN_STATE_DIR', `the state directory ${path} is not an absolute path without blanks`);
@@ -312,7 +339,10 @@ function ownDirectory(path: string): string {
   return path;
 }
 
-/** Compiled once per host and profile, then read: 30 ms against 0.1 ms (2-core VM, 2026-11). */
+/**
+ * The compiled profile. It is compiled once per host and profile, and then read: 30 ms against 0.1
+ * ms (2-core VM, 2026-11).
+ */
 function compiledSeccomp(stateDir: string, guardDevices: boolean): string | undefined {
   const profile = defaultSeccomp(sandboxCapabilities(guardDevices));
   if (!profile) return undefined;
@@ -328,7 +358,7 @@ function compileTo(path: string, compile: (fd: number) => boolean): string | und
   const temporary = `${path}.${process.pid}`;
   const fd = openSync(temporary, 'wx', 0o600);
   try {
-    // A program is a row of 8-byte instructions.
+    // A BPF program is a sequence of 8-byte instructions.
     if (!compile(fd) || statSync(temporary).size % 8 !== 0) return undefined;
     renameSync(temporary, path);
     return readFileSync(path, 'base64');

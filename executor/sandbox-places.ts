@@ -9,27 +9,38 @@ import { isBelow } from './spec.ts';
 /**
  * # Where a path of the sandbox really is
  *
- * A sandbox sees the tree of the image with mounts over it. A link in the tree may lead into a mount, one in a mount back into the tree,
- * and some into /proc, where the descriptors of the runtime lie, which are ways out (CVE-2024-21626). So a path is resolved here name by name,
- * each looked up in what will be mounted there. What comes out has no link in it; the runtime gets that, and follows none.
+ * A sandbox sees the tree of the image with mounts over it. A symbolic link in the tree may lead
+ * into a mount, and one in a mount may lead back into the tree. Some links lead into /proc, where
+ * the runtime's descriptors are ways out of the sandbox (CVE-2024-21626). So a path is resolved
+ * here name by name, each in the mount that will cover it. The resulting path has no link in it.
+ * The runtime gets that path and follows no link.
  */
 export interface SandboxPlaces extends Disposable {
-  /** `path` without links, absolute. Throws with `code` when the way leads through the descriptors of a process, or in a circle. */
+  /**
+   * Resolves `path` to an absolute path without links. Throws `code` when the path leads through
+   * the descriptors of a process, or in a circle.
+   */
   resolve(path: string, code: KilnErrorCode): string;
-  /** What is mounted over `path`, which `resolve` answered; undefined when it is in the tree itself. */
+  /**
+   * The mount that covers `path`, a result of `resolve`. Undefined when the path is in the tree
+   * itself.
+   */
   over(path: string): PlacedMount | undefined;
 }
 
 export interface PlacedMount {
-  /** Where the mount really is. */
+  /** The resolved target of the mount. */
   readonly target: string;
-  /** What a bind mount of a directory shows; undefined of files, of fresh and of kernel file systems. */
+  /**
+   * The directory that a bind mount shows. Undefined for files, and for fresh and kernel file
+   * systems.
+   */
   readonly root: Root | undefined;
-  /** It shows a single file. */
+  /** True when the mount shows a single file. */
   readonly isFile: boolean;
 }
 
-/** As many links as the kernel follows in one path. */
+/** The kernel follows at most this many links in one path. */
 const MAX_LINKS = 40;
 
 /** The links that the runtime makes in a fresh /dev (runtime-linux.md, "Dev symbolic links"). */
@@ -42,16 +53,19 @@ const DEV_LINKS: Readonly<Record<string, string>> = {
   '/dev/ptmx': 'pts/ptmx',
 };
 
-/** A process of the sandbox, the runtime among them: its descriptors, directories and root are links of the kernel's own. */
+/**
+ * A process of the sandbox, or the runtime. Its descriptors, directories and root are links made by
+ * the kernel.
+ */
 const PROCESS = /^\/proc\/(self|thread-self|\d+)(\/|$)/;
 
-/** The places of a sandbox over `tree`, with the mounts in the order in which they are made. */
+/** The places of a sandbox over `tree`. `mounts` are in the order in which they are made. */
 export function sandboxPlaces(tree: Root, mounts: readonly MountSpec[]): SandboxPlaces {
   const placed: PlacedMount[] = ['/proc', '/sys', '/dev'].map((target) => ({ target, root: undefined, isFile: false }));
   const places = new Places(tree, placed);
   try {
     for (const mount of mounts) {
-      // A target may lie behind links of the tree or of an earlier mount.
+      // The target may be behind links of the tree or of an earlier mount.
       const target = places.resolve(mount.target, 'KILN_MOUNT_TARGET');
       const root = mount.kind === 'bind' ? rootOf(mount.source) : undefined;
       placed.push({ target, root, isFile: mount.kind === 'bind' && !root });
@@ -96,11 +110,14 @@ class Places implements SandboxPlaces {
   }
 
   over(path: string): PlacedMount | undefined {
-    // The last one counts: it covers what was mounted before at the same place or below.
+    // The last matching mount wins: it covers earlier ones at the same place or below.
     return this.#placed.findLast(({ target }) => path === target || isBelow(path, target));
   }
 
-  /** The target when a link is at `path`, whose directory has no link in it. */
+  /**
+   * The target of the link at `path`, or undefined when it is not a link. The directory of `path`
+   * is already resolved.
+   */
   #linkAt(path: string): string | undefined {
     const mount = this.over(path);
     if (!mount) return linkIn(this.#tree, path);
@@ -119,7 +136,7 @@ function linkIn(root: Root, path: string): string | undefined {
   return stat && (stat.mode & S.IFMT) === S.IFLNK ? root.readlink(path) : undefined;
 }
 
-/** Sources are paths of ours, or descriptors. */
+/** Sources are trusted paths, or descriptors. */
 function rootOf(source: string): Root | undefined {
   return statSync(source, { throwIfNoEntry: false })?.isDirectory() ? openRoot(source) : undefined;
 }

@@ -14,7 +14,7 @@ function allowedNames(profile: SeccompProfile | undefined): Set<string> {
   return new Set(rules.flatMap((rule) => rule.names));
 }
 
-test('what makes namespaces, mounts or loads code into the kernel needs its capability', () => {
+test('calls that make namespaces, mount, or load code into the kernel need their capability', () => {
   const usual = allowedNames(defaultSeccomp(DEFAULT_CAPABILITIES, 'x64'));
   for (const name of [
     'mount',
@@ -46,12 +46,12 @@ test('programs of the smaller word size are filtered by the same rules', () => {
   assert.is(defaultSeccomp([], 'mips'), undefined);
 });
 
-test('clone3 says that it is not there, so that programs fall back to clone', () => {
+test('clone3 is not implemented, so that programs fall back to clone', () => {
   const rule = defaultSeccomp(DEFAULT_CAPABILITIES, 'x64')?.syscalls.find(({ names }) => names[0] === 'clone3');
   assert.equal(rule, { names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: 38 });
 });
 
-/** The finished filter for the processors of `cpu`, as bytes. */
+/** The finished filter for a processor called `cpu`, as bytes. */
 function compiled(cpu: string): { readonly profile: SeccompProfile; readonly program: Buffer } {
   const profile = defaultSeccomp(DEFAULT_CAPABILITIES, cpu)!;
   const directory = mkdtempSync(join(tmpdir(), 'kiln-seccomp-'));
@@ -65,7 +65,7 @@ function compiled(cpu: string): { readonly profile: SeccompProfile; readonly pro
   }
 }
 
-/** The calls of an architecture by number, from libseccomp itself. */
+/** The calls of an architecture by number, as libseccomp has them. */
 function callsOf(token: string): ReadonlyMap<string, number> {
   const so = openLibrary('libseccomp.so.2')!;
   const resolveArch = so.func('uint32_t seccomp_arch_resolve_name(const char *)');
@@ -86,9 +86,12 @@ const EPERM = 1;
 const AF_ALG = 38;
 const AF_VSOCK = 40;
 
-/** Calls of 32-bit programs only. Each can do what the calls beside it can, which are all allowed, and no more. */
+/**
+ * Calls that only 32-bit programs have. Each does the same as the calls listed beside it, which are
+ * all allowed.
+ */
 const OLD_NAMES: Readonly<Record<string, readonly string[]>> = {
-  // Semaphores, messages and shared memory: the same as msgctl, semop, shmat, ...
+  // Semaphores, messages and shared memory: the same as msgctl, semop, shmat and so on.
   ipc: ['msgctl', 'msgget', 'msgrcv', 'msgsnd', 'semctl', 'semget', 'semop', 'semtimedop', 'shmat', 'shmctl', 'shmdt', 'shmget'],
   fcntl64: ['fcntl'],
   _llseek: ['lseek'],
@@ -103,7 +106,7 @@ const OLD_NAMES: Readonly<Record<string, readonly string[]>> = {
   recv: ['recvfrom'],
 };
 
-/** Names that differ by the width of ids, offsets and times only. */
+/** Suffixes of names that differ only in the width of ids, offsets and times. */
 const WIDTH = /(_time64|64_64|32|64)$/;
 const plainName = (name: string) => name.replace(WIDTH, '');
 const ARM_ONLY = ['arm_fadvise64_64', 'arm_sync_file_range', 'breakpoint', 'cacheflush', 'set_tls', 'sync_file_range2'];
@@ -112,7 +115,7 @@ for (const [cpu, token] of [
   ['x64', 'x86_64'],
   ['arm64', 'aarch64'],
 ] as const)
-  test(`what the native filter of ${cpu} refuses is refused in every other way of saying it`, () => {
+  test(`calls that the native filter of ${cpu} refuses are refused by every other name and architecture`, () => {
     const { profile, program } = compiled(cpu);
     const native = callsOf(token);
     const nativeArch = FILTER_ARCHITECTURES[profile.architectures[0]!]!;
@@ -130,7 +133,8 @@ for (const [cpu, token] of [
         if (natively(name) === 'allow') continue;
         const same = OLD_NAMES[name] ?? [plainName(name)];
         if (cpu === 'arm64' && ARM_ONLY.includes(name)) continue;
-        // Names that newer processors never had: access, open, fork and their like, which have an ...at or clone that is allowed.
+        // Names that newer processors never had: access, open, fork and so on, each with a
+        // counterpart (…at, clone) that is allowed.
         const known = same.every((each) => natively(each) === 'allow' || (!native.has(each) && allowedOnX64.has(each)));
         assert.ok(known, `${name} of ${other}`);
       }
@@ -138,14 +142,18 @@ for (const [cpu, token] of [
     assert.ok(seen > 200 * (profile.architectures.length - 1));
   });
 
-/** Allowed on x86-64: no processor of ours has a native call with more power under that name. */
+/**
+ * Calls that are allowed on x86-64. No native call under these names can do more on another
+ * processor.
+ */
 const allowedOnX64 = new Set(
   [...allowedNames(defaultSeccomp(DEFAULT_CAPABILITIES, 'x64'))].flatMap((name) => [name, plainName(name)]),
 );
 
-// Not of s390x: libseccomp 2.5 writes a filter for another byte order than its own host's wrongly.
+// s390x is left out: libseccomp 2.5 writes wrong filters for a byte order other than that of its
+// host.
 for (const cpu of ['x64', 'arm64', 'riscv64', 'ppc64'])
-  test(`the filter of ${cpu}: sockets, namespaces and what is not there, in each of its architectures`, () => {
+  test(`the filter of ${cpu}: sockets, namespaces and missing calls, in each of its architectures`, () => {
     const { profile, program } = compiled(cpu);
     for (const name of profile.architectures) {
       const architecture = FILTER_ARCHITECTURES[name]!;
@@ -173,14 +181,14 @@ for (const cpu of ['x64', 'arm64', 'riscv64', 'ppc64'])
       }
       assert.is(ask('clone3', 0x1000n, 88n), ENOSYS, `clone3, ${name}`);
       for (const allowed of [0n, 8n, 0x20000n, 0x20008n, 0xffffffffn]) assert.is(ask('personality', allowed), 'allow', name);
-      // What a filter for x32 compares is the lower half, as the kernel does.
+      // A filter for x32 compares only the lower half, as the kernel does.
       const upper = narrow(name) || name === 'SCMP_ARCH_X32' ? [] : [0x100000000n];
       for (const refused of [0x400000n, 0x40000n, ...upper]) assert.is(ask('personality', refused), EPERM, name);
       for (const call of REFUSED) if (calls.has(call)) assert.is(ask(call, 0n, 0n, 0n, 0n, 0n, 0n), EPERM, `${call}, ${name}`);
     }
   });
 
-/** Registers of 32 bits. */
+/** True for an architecture with registers of 32 bits. */
 function narrow(architecture: string): boolean {
   return ['SCMP_ARCH_X86', 'SCMP_ARCH_ARM'].includes(architecture);
 }
@@ -217,7 +225,7 @@ const REFUSED = [
   ],
 ];
 
-test('the compiled profile is a row of instructions, the same each time', () => {
+test('the compiled profile is a sequence of instructions that is the same each time', () => {
   const profile = defaultSeccomp(DEFAULT_CAPABILITIES);
   const directory = mkdtempSync(join(tmpdir(), 'kiln-seccomp-'));
   try {

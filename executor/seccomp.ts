@@ -25,23 +25,32 @@ export interface SeccompArg {
 const EPERM = 1;
 const ENOSYS = 38;
 const INT = 0xffffffff;
-/** An int as (mask, value): the families from `value` on whose bits above the lowest of the mask are the same. */
+/**
+ * Address families as (mask, value) of an int: those from `value` on that differ only in the bits
+ * below the mask.
+ */
 const FAMILIES: readonly (readonly [mask: number, value: number])[] = [
   [INT - 31, 0],
   [INT - 3, 32],
   [INT - 1, 36],
-  // Not 38: AF_ALG.
+  // 38 is left out: AF_ALG.
   [INT, 39],
-  // Not 40: AF_VSOCK.
+  // 40 is left out: AF_VSOCK.
   [INT, 41],
   [INT - 1, 42],
   [INT - 3, 44],
   [INT - 15, 48],
 ];
-/** The CLONE_NEW* flags that make a namespace, CLONE_NEWTIME aside: it overlaps the exit signal and clone(2) cannot take it. */
+/**
+ * The CLONE_NEW* flags, each of which makes a namespace. CLONE_NEWTIME is missing: it overlaps the
+ * exit signal, and clone(2) cannot take it.
+ */
 const CLONE_NAMESPACES = 0x7e020000;
 
-/** Node's name of a CPU to libseccomp's, native first. The others are those whose programs the same kernel runs. */
+/**
+ * libseccomp's names for each of Node's names of a CPU, the native one first. The same kernel runs
+ * programs of the others.
+ */
 const ARCHITECTURES: Readonly<Record<string, readonly string[]>> = {
   x64: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86', 'SCMP_ARCH_X32'],
   arm64: ['SCMP_ARCH_AARCH64', 'SCMP_ARCH_ARM'],
@@ -51,7 +60,10 @@ const ARCHITECTURES: Readonly<Record<string, readonly string[]>> = {
   ppc64: ['SCMP_ARCH_PPC64LE'],
 };
 
-/** System calls any process may make, as in Docker's default profile. A name the runtime's libseccomp does not know is skipped by it. */
+/**
+ * System calls that any process may make, as in Docker's default profile. The runtime skips names
+ * that its libseccomp does not know.
+ */
 const ALLOWED = `
 accept accept4 access adjtimex alarm bind brk cachestat capget capset chdir chmod chown chown32 clock_adjtime clock_adjtime64
 clock_getres clock_getres_time64 clock_gettime clock_gettime64 clock_nanosleep clock_nanosleep_time64 close close_range connect
@@ -94,7 +106,7 @@ const BY_ARCHITECTURE: Readonly<Record<string, string>> = {
   ppc64: 'sync_file_range2 swapcontext',
 };
 
-/** What a capability adds. */
+/** The system calls that each capability adds. */
 const BY_CAPABILITY: Readonly<Record<string, string>> = {
   CAP_DAC_READ_SEARCH: 'open_by_handle_at',
   CAP_SYS_ADMIN:
@@ -115,8 +127,9 @@ const BY_CAPABILITY: Readonly<Record<string, string>> = {
 };
 
 /**
- * Docker's default seccomp profile for a process with `capabilities` on this CPU: everything that is not listed fails with EPERM.
- * Undefined on a CPU that libseccomp has no name for. Differs from Docker 28 in what `socketRules` says.
+ * Docker's default seccomp profile for a process with `capabilities` on this CPU. Every call that
+ * is not listed fails with EPERM. Undefined on a CPU that libseccomp has no name for. `socketRules`
+ * says how it differs from Docker 28.
  */
 export function defaultSeccomp(capabilities: readonly string[], cpu: string = arch()): SeccompProfile | undefined {
   const architectures = ARCHITECTURES[cpu];
@@ -128,7 +141,8 @@ export function defaultSeccomp(capabilities: readonly string[], cpu: string = ar
     defaultErrnoRet: EPERM,
     architectures,
     syscalls: [
-      // Before the rules of sockets: for each of them libseccomp would let the same call of socketcall pass.
+      // This rule comes before those of sockets: for each of them libseccomp would allow the same
+      // call through socketcall.
       notImplemented('socketcall'),
       { names: [...new Set(names)], action: 'SCMP_ACT_ALLOW' },
       ...socketRules(),
@@ -139,15 +153,18 @@ export function defaultSeccomp(capabilities: readonly string[], cpu: string = ar
 }
 
 /**
- * Sockets of every address family but two. AF_ALG has had holes that let a container out (CVE-2026-31431), AF_VSOCK talks to the
- * hypervisor and belongs to no network namespace. As later releases of Docker do, with two differences:
+ * Allows sockets of every address family except two. AF_ALG has had holes that let a process leave
+ * its container (CVE-2026-31431). AF_VSOCK talks to the hypervisor and belongs to no network
+ * namespace. Later releases of Docker do the same, with two differences:
  *
- * - The kernel takes the family as an int, a filter sees the whole register. A comparison by size would let 2^32 + 38 pass, which is
- *   AF_ALG, so only the lower half is compared.
- * - socketpair(2) is filtered too: the kernel makes sockets of any family before it says that they cannot be a pair.
+ * - The kernel takes the family as an int, but a filter sees the whole register. A comparison of 64
+ *   bits would allow 2^32 + 38, which is AF_ALG, so only the lower half is compared.
+ * - socketpair(2) is filtered too: the kernel makes sockets of any family before it finds that they
+ *   cannot be a pair.
  *
- * socketcall(2) of 32-bit programs takes the family out of memory, where a filter cannot look. It says "not implemented" with every
- * call; C libraries since 2016 then use socket(2) and its neighbours.
+ * socketcall(2) of 32-bit programs reads the family from memory, which a filter cannot see. Every
+ * such call fails with "not implemented". C libraries since 2016 then call socket(2) and its
+ * relatives instead.
  */
 function socketRules(): readonly SeccompRule[] {
   return ['socket', 'socketpair'].flatMap((name) =>
@@ -155,12 +172,15 @@ function socketRules(): readonly SeccompRule[] {
   );
 }
 
-/** PER_LINUX, PER_LINUX32, each with and without UNAME26, and the query. */
+/** PER_LINUX and PER_LINUX32, each with and without UNAME26, and the query of the current value. */
 function personalityRules(): readonly SeccompRule[] {
   return [0, 0x8, 0x20000, 0x20008, 0xffffffff].map((value) => allow('personality', { index: 0, op: 'SCMP_CMP_EQ', value }));
 }
 
-/** Without CAP_SYS_ADMIN: clone(2) only with no new namespace; clone3(2), whose flags are behind a pointer, says "not implemented". */
+/**
+ * Without CAP_SYS_ADMIN, clone(2) may not make a namespace. clone3(2) fails with "not implemented",
+ * because its flags are behind a pointer.
+ */
 function cloneRules(capabilities: readonly string[], cpu: string): readonly SeccompRule[] {
   if (capabilities.includes('CAP_SYS_ADMIN')) return [];
   const flags = cpu === 's390x' ? 1 : 0;
@@ -170,7 +190,7 @@ function cloneRules(capabilities: readonly string[], cpu: string): readonly Secc
   ];
 }
 
-/** An errno other than the default's: runc leaves out rules that say what is said anyway. */
+/** Uses another errno than the default: runc leaves out rules that repeat the default. */
 function notImplemented(name: string): SeccompRule {
   return { names: [name], action: 'SCMP_ACT_ERRNO', errnoRet: ENOSYS };
 }

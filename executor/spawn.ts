@@ -3,8 +3,8 @@ import { bind, ERRNO, SysError } from '../snapshotter/sys/native.ts';
 import { closeAll, drain, makePipe } from './pipes.ts';
 
 /**
- * Children that are waited for. Node does not know of what `launch` starts, so we wait ourselves: a child holds one end of a pipe, and
- * when that closes it has ended.
+ * Starts children and waits for them. Node does not know of children that `launch` starts, so the
+ * wait is done here: each child holds one end of a pipe, and the pipe closes when the child ends.
  */
 
 export interface Spawned {
@@ -12,14 +12,14 @@ export interface Spawned {
   readonly exited: Promise<Exit>;
 }
 
-/** How a child ended, and what it and its own children, as far as they were waited for, have used (getrusage(2)). */
+/** How a child ended, and the resources that it and its reaped descendants used (getrusage(2)). */
 export interface Exit {
-  /** Its exit code, or 128 + n when signal n ended it. */
+  /** The exit code, or 128 + n when signal n ended it. */
   readonly code: number;
   readonly cpuMs: number;
   /**
-   * Bytes that the largest of them had at once; undefined when none was larger than this process, whose size a child starts with
-   * in the kernel's books.
+   * The most bytes that the largest of them held at once. Undefined when none was larger than this
+   * process, because the kernel counts a child from its parent's size.
    */
   readonly peakMemory: number | undefined;
 }
@@ -43,12 +43,15 @@ export function spawnProcess(options: SpawnOptions): Spawned {
 }
 
 const status = Buffer.alloc(4);
-/** More than sizeof(struct rusage): two times as seconds and microseconds, then the largest resident set in KiB. */
+/**
+ * More than sizeof(struct rusage). It begins with two times in seconds and microseconds, then the
+ * largest resident set in KiB.
+ */
 const rusage = Buffer.alloc(256);
 
 /**
- * How a child ended that is ending. The pipe closes an instant before the process can be waited for, and it could also have
- * closed it itself; neither may block us.
+ * Waits for a child that is ending. The pipe closes an instant before the process can be reaped,
+ * and the child may have closed the pipe itself. Neither case may block this thread.
  */
 export async function reap(pid: number): Promise<Exit> {
   for (let wait = 0; ; wait = Math.min(wait + 1, 50)) {

@@ -7,30 +7,33 @@ import { rlimitsOf } from './rlimits.ts';
 import { defaultSeccomp, type SeccompProfile } from './seccomp.ts';
 import type { ResolvedUser } from './user.ts';
 
-/** What the sandbox's surroundings add to a ProcessSpec. */
+/** What the host adds to a ProcessSpec. */
 export interface SpecContext {
   readonly user: ResolvedUser;
   /** The network namespace: the host's, a new one, or the one at a path. */
   readonly network: 'host' | 'none' | { readonly path: string };
-  /** Host paths of the files to be seen as /etc/hosts and /etc/resolv.conf. */
+  /** Host paths of the files that the sandbox sees as /etc/hosts and /etc/resolv.conf. */
   readonly hosts: string;
   readonly resolvConf: string;
-  /** `linux.cgroupsPath`; absent where the runtime makes no cgroup. */
+  /** `linux.cgroupsPath`. Absent where the runtime makes no cgroup. */
   readonly cgroupsPath?: string | undefined;
-  /** See Placement. */
+  /** See `Placement`. */
   readonly ownControllers?: ReadonlySet<string> | undefined;
-  /** Limits that the runtime is to set: `linux.resources`. */
+  /** Limits that the runtime sets: `linux.resources`. */
   readonly resources?: Readonly<Record<string, unknown>> | undefined;
-  /** False where there is no cgroup file system to be mounted. */
+  /** False where a cgroup file system cannot be mounted. */
   readonly cgroupMount: boolean;
-  /** True when nothing but this spec keeps the process from opening devices by number (see cgroups.ts). */
+  /**
+   * True when this spec alone must keep the process from opening devices by number (see
+   * cgroups.ts).
+   */
   readonly guardDevices: boolean;
-  /** The default seccomp profile compiled, in base64. */
+  /** The compiled default seccomp profile, in base64. */
   readonly seccompBpf?: string | undefined;
   readonly terminal: boolean;
   /** `/proc/PID/ns/user` of the user namespace in which the sandbox's programs are emulated. */
   readonly userNamespace?: string | undefined;
-  /** A mounted sysfs to be shown, where the sandbox may not mount one. */
+  /** A mounted sysfs to show where the sandbox may not mount one. */
   readonly sysfs?: string | undefined;
   readonly warn?: ((sentence: string) => void) | undefined;
 }
@@ -81,10 +84,13 @@ const UMASK = 0o022;
 const DEFAULT_SHM = 64 << 20;
 const NO_DEVICE_NO_EXEC = ['nosuid', 'noexec', 'nodev'];
 
-/** crun: use this BPF program instead of compiling `linux.seccomp`, which stays in the config for a runtime that ignores it. */
+/**
+ * Makes crun use this BPF program instead of compiling `linux.seccomp`. The profile stays in the
+ * config for a runtime that ignores the annotation.
+ */
 const BPF_ANNOTATION = 'run.oci.seccomp_bpf_data';
 
-/** The OCI runtime configuration (runtime-spec config.md) of one process, as text. */
+/** The OCI runtime configuration (runtime-spec config.md) of one process, as JSON text. */
 export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
   const insecure = spec.security === 'insecure';
   const capabilities = insecure ? hostCapabilities() : sandboxCapabilities(context.guardDevices);
@@ -104,7 +110,7 @@ export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
       args: spec.args,
       env: withHome([...spec.env, ...(spec.secretEnv ?? []), ...devices.flatMap(({ env }) => env)], context.user.home),
       cwd: spec.cwd,
-      // Nothing may come in through inheritable or ambient sets (CVE-2022-27651).
+      // The inheritable and ambient sets stay empty (CVE-2022-27651).
       capabilities: {
         bounding: capabilities,
         effective: capabilities,
@@ -117,7 +123,7 @@ export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
         soft: rlim(soft),
         hard: rlim(hard),
       })),
-      // As BuildKit does: sudo and ping in a RUN work.
+      // As with BuildKit, so that sudo and ping work in a RUN.
       noNewPrivileges: false,
     },
     root: { path: spec.rootfs, readonly: spec.readonlyRootfs },
@@ -139,13 +145,14 @@ export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
   });
 }
 
-/** The nodes that the runtime makes in the sandbox's own /dev. */
+/** The device nodes that the runtime makes in the sandbox's own /dev. */
 function madeNodes(spec: ProcessSpec, guardDevices: boolean): readonly DeviceNode[] {
   return guardDevices ? [] : (spec.devices ?? []).flatMap(({ nodes }) => nodes).filter(({ path }) => isBelow(path, '/dev'));
 }
 
 /**
- * What the devices of `spec` mount. Nodes too, where the runtime can make none, or would make them in the tree, where they would stay.
+ * The mounts that the devices of `spec` need. Device nodes are mounted too where the runtime cannot
+ * make them, or would make them in the tree, where they would remain.
  */
 export function deviceMounts(spec: ProcessSpec, guardDevices: boolean): readonly MountSpec[] {
   const made = new Set(madeNodes(spec, guardDevices));
@@ -171,17 +178,20 @@ function hooksOf(devices: readonly DeviceEdits[]): { readonly hooks?: unknown } 
   return Object.keys(hooks).length === 0 ? {} : { hooks };
 }
 
-/** The paths at which the spec's own mounts need something to stand on: not those on a fresh file system or on another mount. */
+/**
+ * The paths in the tree at which the spec's own mounts need a mount point. Targets on a fresh file
+ * system or on another mount are left out.
+ */
 export function mountPoints(spec: ProcessSpec): readonly string[] {
   const targets = ['/etc/resolv.conf', '/etc/hosts', ...spec.mounts.map((mount) => mount.target)];
   const covers = ['/proc', '/sys', '/dev', ...spec.mounts.map((mount) => mount.target)];
   return targets.filter((target) => !covers.some((cover) => isBelow(target, cover)) && !KERNEL_TREES.includes(target));
 }
 
-/** The directories of the tree that the sandbox's own file systems cover. */
+/** The directories of the tree that the kernel's file systems cover. */
 export const KERNEL_TREES: readonly string[] = ['/proc', '/sys', '/dev'];
 
-/** True when `path` is strictly inside `directory`. Both absolute and clean. */
+/** True when `path` is strictly inside `directory`. Both are absolute and normalised. */
 export function isBelow(path: string, directory: string): boolean {
   return path !== directory && path.startsWith(directory.endsWith('/') ? directory : `${directory}/`);
 }
@@ -195,14 +205,17 @@ function namespacesOf({ network, userNamespace }: SpecContext): { readonly type:
   return own;
 }
 
-/** The namespace has its mappings already; runc wants to be told of them. */
+/** The namespace already has its mappings. runc must be told of them all the same. */
 function idMappings(): object {
   const mappings = (name: 'uid_map' | 'gid_map') =>
     idRanges(name).map(({ first, count }) => ({ containerID: first, hostID: first, size: count }));
   return { uidMappings: mappings('uid_map'), gidMappings: mappings('gid_map') };
 }
 
-/** Control groups that are not the sandbox's own: those of the host where none are mounted for it, and topmost ones. */
+/**
+ * Hides control groups that are not the sandbox's own: those of the host where none are mounted for
+ * the sandbox, and topmost ones.
+ */
 function hiddenGroups({ cgroupsPath, cgroupMount, ownControllers = new Set() }: SpecContext): readonly string[] {
   if (!cgroupMount) return ['/sys/fs/cgroup'];
   return cgroupsPath === undefined ? topmostHierarchies(ownControllers) : [];
@@ -218,7 +231,7 @@ function mountsOf(spec: ProcessSpec, context: SpecContext): Mount[] {
       destination: '/dev/pts',
       type: 'devpts',
       source: 'devpts',
-      // The group tty, where there is more than one.
+      // The group tty, where more than one group is mapped.
       options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', ...(mappedIds() > 1 ? ['gid=5'] : [])],
     },
     { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: [...NO_DEVICE_NO_EXEC, 'mode=1777', shm] },
@@ -239,7 +252,10 @@ function mountsOf(spec: ProcessSpec, context: SpecContext): Mount[] {
   return mounts.filter((mount, at) => !mounts.some((other, later) => later > at && other.destination === mount.destination));
 }
 
-/** A new sysfs shows the network namespace that it is made in, so only who owns that one may make it: else the host's is bound. */
+/**
+ * A new sysfs shows the network namespace in which it is mounted, and only the owner of that
+ * namespace may mount it. Otherwise the host's sysfs is bound.
+ */
 function sysMount({ network, sysfs }: SpecContext, access: string): Mount {
   const options = [...NO_DEVICE_NO_EXEC, access];
   if (sysfs !== undefined)
@@ -267,7 +283,7 @@ function withHome(env: readonly string[], home: string): readonly string[] {
   return env.some((entry) => entry.startsWith('HOME=')) ? env : [...env, `HOME=${home}`];
 }
 
-/** The default capabilities, as far as this process has them to give. */
+/** The default capabilities that this process has and so can give. */
 export function sandboxCapabilities(guardDevices: boolean): readonly string[] {
   const possible = new Set(hostCapabilities());
   if (guardDevices) possible.delete('CAP_MKNOD');
@@ -283,7 +299,7 @@ function seccompFor(capabilities: readonly string[]): SeccompProfile | undefined
   return seccompOf.profile;
 }
 
-/** RLIM_INFINITY does not fit a double. */
+/** RLIM_INFINITY does not fit into a double. */
 function rlim(value: number): unknown {
   return value === Number.POSITIVE_INFINITY ? rawJson('18446744073709551615') : value;
 }
@@ -291,7 +307,7 @@ function rlim(value: number): unknown {
 /** JSON.rawJSON (V8 11.4), which the ES2024 library types do not list yet. */
 const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON.bind(JSON);
 
-/** In the order of their numbers, capability.h. */
+/** In the order of their numbers in capability.h. */
 const ALL_CAPABILITIES =
   'CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST ' +
   'NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE ' +
@@ -300,7 +316,9 @@ const ALL_CAPABILITIES =
 
 let host: readonly string[] | undefined;
 
-/** Every capability that this process may have and so may give: all of them for `--security=insecure`. */
+/**
+ * Every capability that this process has and so can give: all of them for `--security=insecure`.
+ */
 export function hostCapabilities(): readonly string[] {
   if (host) return host;
   const text = /^CapBnd:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';

@@ -4,7 +4,10 @@ import { enterPrivateMounts } from '../snapshotter/sys/namespace.ts';
 import { shell } from './fixture.ts';
 import { createExecutor } from './run.ts';
 
-/** For cgroups.test.ts: `node unified.child.ts STATE_DIR ROOT` runs a sandbox as on a host with cgroup v2 alone; prints JSON. */
+/**
+ * For cgroups.test.ts: `node unified.child.ts STATE_DIR ROOT` runs a sandbox as on a host with
+ * cgroup v2 alone, and prints JSON.
+ */
 const [stateDir = '', root = ''] = process.argv.slice(2);
 enterPrivateMounts();
 mount('cgroup2', '/sys/fs/cgroup', 'cgroup2', 0);

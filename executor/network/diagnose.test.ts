@@ -16,12 +16,12 @@ function host(changes: Partial<NetworkHost> = {}, programs: readonly string[] = 
 
 const DROP = 'table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n';
 
-test('root has the kernel, an ordinary user slirp4netns', () => {
+test('root gets nat by the kernel, an ordinary user slirp4netns', () => {
   assert.is(diagnoseNetwork(host()).kind, 'nat');
   assert.is(diagnoseNetwork(host({ root: false })).kind, 'slirp');
 });
 
-test('what stands in the way is named, and what is to be installed', () => {
+test('the obstacles and the missing packages are named', () => {
   const cases: readonly [NetworkHost, RegExp, readonly string[]][] = [
     [host({ chains: () => DROP }), /chain FORWARD .* drops forwarded packets/, []],
     [host({ legacy: () => 'the chain FORWARD of iptables-legacy drops' }), /iptables-legacy/, []],
@@ -38,7 +38,7 @@ test('what stands in the way is named, and what is to be installed', () => {
   }
 });
 
-test('where neither works both reasons are there', () => {
+test('both reasons are given where neither kind works', () => {
   const bare = diagnoseNetwork(host({}, []));
   assert.is(bare.kind, 'host');
   assert.equal(bare.packages, ['iproute2', 'nftables', 'slirp4netns']);

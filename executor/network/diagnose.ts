@@ -6,25 +6,28 @@ import { legacyRules, natTools } from './nat.ts';
 import type { NetworkKind } from './network.ts';
 import { slirpTool } from './slirp.ts';
 
-/** Which network steps will get here, and why no better one. Looks only; what the set-up itself finds out is told when it fails. */
+/**
+ * Says which network steps will get here, and why they get no better one. It changes nothing. What
+ * only the set-up can find out is reported when the set-up fails.
+ */
 export interface NetworkDiagnosis {
   readonly kind: NetworkKind;
-  /** Why the kinds before it cannot be had, each a sentence's part. */
+  /** Why better kinds cannot be used, each as the rest of a sentence. */
   readonly reasons: readonly string[];
   /** Debian packages that are missing. */
   readonly packages: readonly string[];
 }
 
-/** What is looked at; tests put another host here. */
+/** The facts about a host. Tests replace them. */
 export interface NetworkHost {
   /** True for root of the machine. */
   readonly root: boolean;
   find(program: string): string | undefined;
   read(path: string): string | undefined;
   isWritable(path: string): boolean;
-  /** What the rules of iptables-legacy have against forwarding. */
+  /** Why the rules of iptables-legacy would block forwarding, or undefined. */
   legacy(): string | undefined;
-  /** The answer to `nft list chains`, or undefined when it fails. */
+  /** The output of `nft list chains`, or undefined when it fails. */
   chains(nft: string): string | undefined;
 }
 
@@ -59,7 +62,7 @@ function slirpObstacle({ find, isWritable }: NetworkHost): string | undefined {
   return isWritable('/dev/net/tun') ? undefined : '/dev/net/tun cannot be opened, which slirp4netns needs';
 }
 
-/** This host, as `uid` sees it. */
+/** This host as the user `uid` sees it. */
 export function thisNetworkHost(uid: number, find: FindProgram): NetworkHost {
   return {
     root: uid === 0,

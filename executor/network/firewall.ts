@@ -1,9 +1,11 @@
-/** What nftables is told for the namespaces of one process, and what it says about everybody else's rules. */
+/**
+ * The nftables commands for the namespaces of one process, and how the rules of others are read.
+ */
 
 /**
- * The commands that make one process's table. `create` fails when the name is taken, which is how two processes never use one block.
- * Outgoing traffic is translated; steps reach neither each other nor come with another's address; nothing from outside reaches a step
- * but the answers to what it asked.
+ * The commands that make one process's table. `create` fails when the name is taken, so two
+ * processes never use one block. Outgoing traffic is translated. Steps cannot reach each other or
+ * use a foreign source address. From outside only replies reach a step.
  */
 export function tableCommands(table: string, subnet: string, interfaces: string): string {
   return [
@@ -21,19 +23,21 @@ export function tableCommands(table: string, subnet: string, interfaces: string)
 }
 
 /**
- * The same for the tables of iptables before nftables, which `nft` does not show: `tables` is /proc/net/ip_tables_names, `rules` what
- * `iptables-legacy -S FORWARD` says of them (undefined where nobody can be asked).
+ * The same for the older tables of iptables, which `nft` does not show. `tables` is
+ * /proc/net/ip_tables_names. `rules` gives the output of `iptables-legacy -S FORWARD`, or undefined
+ * where that program is missing.
  */
 export function legacyObstacle(tables: string, rules: () => string | undefined): string | undefined {
   if (!/^filter$/m.test(tables)) return undefined;
   const text = rules();
-  if (text === undefined) return 'the host has rules of iptables-legacy, and the program to read them is not there';
+  if (text === undefined) return 'the host has rules of iptables-legacy, and the program to read them is not installed';
   return /^-P FORWARD (?!ACCEPT)/m.test(text) ? 'the chain FORWARD of iptables-legacy drops forwarded packets' : undefined;
 }
 
 /**
- * Why forwarded packets would not pass, from `nft list chains`, or undefined. A packet must be accepted by every chain on its way, so a
- * chain of somebody else whose policy is drop (Docker's, ufw's) cannot be overruled by ours.
+ * Why forwarded packets would be dropped according to `nft list chains`, or undefined. Every chain
+ * on its way must accept a packet, so Kiln's rules cannot override another chain whose policy is
+ * drop (Docker's, ufw's).
  */
 export function forwardObstacle(chains: string): string | undefined {
   let table = '';

@@ -9,21 +9,22 @@ import { reap } from '../spawn.ts';
 import { NetworkUnavailable } from './network.ts';
 
 /**
- * A network namespace by descriptor; it lives while the descriptor, or a process in it, does. It has no IPv6 but on its loopback
- * interface: there is no address to give, and with a link-local one it would reach the host.
+ * A network namespace by descriptor. It exists as long as the descriptor is open or a process is in
+ * it. IPv6 is off except on loopback: Kiln has no IPv6 address to give, and a link-local address
+ * would reach the host.
  */
 export interface Namespace {
   readonly fd: number;
   /**
-   * True when TCP connections are left in it, as they are for a minute after a process that had some is gone. They hold ports, so
-   * the next step would see that it is not the first.
+   * True when TCP connections are left in it. They remain for a minute after their process ends and
+   * hold ports, so the next step could tell that it is not the first.
    */
   hasConnections(): boolean;
-  /** Closes the descriptor; resolves when nothing of ours is in it. */
+  /** Closes the descriptor. Resolves when no process of Kiln is in the namespace. */
   close(): Promise<void>;
 }
 
-/** A new, empty one. Throws NetworkUnavailable where none can be made. */
+/** Makes a new, empty namespace. Throws NetworkUnavailable where none can be made. */
 export async function makeNamespace(find: FindProgram): Promise<Namespace> {
   return inUserNamespace() ? await heldNamespace(find) : ownNamespace();
 }
@@ -31,7 +32,10 @@ export async function makeNamespace(find: FindProgram): Promise<Namespace> {
 const OWN = '/proc/thread-self/ns/net';
 const IPV6 = '/proc/sys/net/ipv6/conf';
 
-/** Root steps into it and back: a namespace belongs to a thread, so within one synchronous call nothing else runs there. */
+/**
+ * Root enters a new namespace and returns. A namespace belongs to a thread, so nothing else runs in
+ * it during one synchronous call.
+ */
 function ownNamespace(): Namespace {
   const fd = away(() => {
     unshare(CLONE.NEWNET);
@@ -45,7 +49,10 @@ function ownNamespace(): Namespace {
   };
 }
 
-/** Runs `action` in the namespace; what it spawns stays there. Must not be asynchronous. Not for ordinary users, who cannot come back. */
+/**
+ * Runs `action` in the namespace. Children that it spawns stay there. `action` must not be
+ * asynchronous. Ordinary users cannot use this, because they cannot return.
+ */
 export function within<T>(namespace: number, action: () => T): T {
   return away(() => {
     setns(namespace, CLONE.NEWNET);
@@ -64,7 +71,7 @@ function away<T>(action: () => T): T {
   }
 }
 
-/** No IPv6 on an interface of the namespace that this thread is in; `default` means those that come. */
+/** Turns IPv6 off on an interface of this thread's namespace. `default` means future interfaces. */
 export function turnOffIpv6(name: string): void {
   try {
     writeFileSync(`${IPV6}/${name}/disable_ipv6`, '1');
@@ -74,8 +81,9 @@ export function turnOffIpv6(name: string): void {
 }
 
 /**
- * Who is root of a user namespace only could not come back to the network that belongs to the machine, so there a process stays in
- * the new one, until the pipe to us closes.
+ * Makes a namespace for a process that is root only in a user namespace. Such a process could not
+ * return to the machine's network. So a child stays in the new namespace until its pipe to this
+ * process closes.
  */
 async function heldNamespace(find: FindProgram): Promise<Namespace> {
   const unshareTool = find('unshare');
@@ -117,7 +125,10 @@ async function heldNamespace(find: FindProgram): Promise<Namespace> {
   };
 }
 
-/** By the counters: the list of connections (net/tcp) takes 10 ms to be read, as the kernel walks the tables of all namespaces for it. */
+/**
+ * Counts connections from the kernel's counters. The list of connections (net/tcp) takes 10 ms to
+ * read, because the kernel walks the tables of all namespaces for it.
+ */
 function connectionsOf(process: string): boolean {
   return ['sockstat', 'sockstat6'].some((name) => {
     try {
@@ -129,8 +140,9 @@ function connectionsOf(process: string): boolean {
 }
 
 /**
- * `TCP: inuse 0 orphan 0 tw 0 …` (proc_pid_net(5)): `tw` are those that only wait for the end of their minute. `orphan` counts those of all
- * namespaces, so it says nothing; the orphans of this one are in use.
+ * Parses `TCP: inuse 0 orphan 0 tw 0 …` (proc_pid_net(5)). `tw` counts connections that wait for
+ * their minute to end. `orphan` counts those of all namespaces, so it is ignored; orphans of this
+ * namespace are in `inuse`.
  */
 export function hasTcp(sockstat: string): boolean {
   const line = /^TCP6?:.*$/m.exec(sockstat)?.[0] ?? '';

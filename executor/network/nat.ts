@@ -10,27 +10,30 @@ import { type Block, formatBlock, freeBlocks, PAIRS, pairOf } from './subnet.ts'
 import { complaint, type Enter, runTool } from './tool.ts';
 
 /**
- * A network by the kernel: for each namespace a veth pair and four addresses, for all of them one nftables table that translates what
- * goes out. There is no bridge, so sandboxes do not see each other's packets. Interfaces go with their namespace; the table has to be
- * removed, by the watchdog if not by us. IPv4 only, as Docker's own bridge unless it is told otherwise.
+ * A network by the kernel: each namespace has a veth pair and four addresses. One nftables table
+ * translates the outgoing traffic of all of them. There is no bridge, so sandboxes do not see each
+ * other's packets. Interfaces disappear with their namespace. The table is removed by this process,
+ * or by the watchdog if this process is killed. The network is IPv4 only, like Docker's own bridge
+ * by default.
  *
- * What listens on the host's loopback addresses cannot be reached. What listens on its other addresses can, as with Docker's bridge.
+ * Servers on the host's loopback addresses cannot be reached. Servers on its other addresses can,
+ * as with Docker's bridge.
  */
 export interface NatOptions {
-  /** Six characters that no other process of this host has: part of interface names. */
+  /** Six characters that no other process of this host uses. They are part of interface names. */
   readonly mark: string;
-  /** Any number; where to begin to look for free addresses. */
+  /** Any number. It chooses where the search for free addresses begins. */
   readonly start: number;
-  /** Told of the table before it is made, so that someone who outlives us removes it. */
+  /** Called with the table's name before it is made, so that the watchdog can remove it later. */
   readonly own: (table: string) => void;
-  /** Told what was changed on the host for good. */
+  /** Called with a sentence about each permanent change of the host. */
   readonly note: (sentence: string) => void;
   readonly findProgram: FindProgram;
 }
 
 const FORWARDING = '/proc/sys/net/ipv4/ip_forward';
 
-/** The programs that are needed, or why they are not there. */
+/** The paths of the needed programs, or why they are missing. */
 export function natTools(find: FindProgram): { readonly ip: string; readonly nft: string } | string {
   const [ip, nft] = [find('ip'), find('nft')];
   if (ip === undefined) return 'the program ip is not installed (package iproute2)';
@@ -38,7 +41,10 @@ export function natTools(find: FindProgram): { readonly ip: string; readonly nft
   return { ip, nft };
 }
 
-/** What the rules of iptables-legacy have against forwarding; on most hosts there are none, and no process is started. */
+/**
+ * Why the rules of iptables-legacy would block forwarding. Most hosts have no such rules, and then
+ * no process is started.
+ */
 export function legacyRules(find: FindProgram): string | undefined {
   let tables: string;
   try {
@@ -54,7 +60,7 @@ export function legacyRules(find: FindProgram): string | undefined {
   });
 }
 
-/** Throws NetworkUnavailable when this host does not let packets through. */
+/** Opens the network. Throws NetworkUnavailable when this host does not let packets through. */
 export async function openNat(options: NatOptions): Promise<Network> {
   if (inUserNamespace()) throw new NetworkUnavailable('an ordinary user may not change the network of the host');
   const { findProgram } = options;
@@ -69,7 +75,7 @@ export async function openNat(options: NatOptions): Promise<Network> {
   const pool = createNamespacePool(() => makePair({ ip: tools.ip, findProgram, interfaces, block, free, mtu }));
   try {
     forward(options.note);
-    // The first one shows whether it works at all, and waits for the first sandbox.
+    // The first namespace shows whether nat works at all. It then waits for the first sandbox.
     (await pool.lease()).release(false);
   } catch (error) {
     await pool.close();
@@ -83,7 +89,10 @@ export async function openNat(options: NatOptions): Promise<Network> {
   };
 }
 
-/** Makes the table. Its name says whose it is and which block it takes: where two processes chose the same, both choose again. */
+/**
+ * Makes the table. Its name holds the owner and the block. When two processes chose the same block,
+ * both choose again.
+ */
 async function reserve(
   nft: string,
   interfaces: string,
@@ -126,7 +135,7 @@ async function removeTable(nft: string, table: string): Promise<void> {
   await runTool(nft, ['delete', 'table', 'ip', table], '');
 }
 
-/** Lets the kernel forward, for good, as Docker and Podman do: others may count on it from then on. */
+/** Turns IP forwarding on for good, as Docker and Podman do: others may rely on it from then on. */
 function forward(note: (sentence: string) => void): void {
   if (readFileSync(FORWARDING, 'latin1').trim() === '1') return;
   try {
@@ -137,7 +146,10 @@ function forward(note: (sentence: string) => void): void {
   note('IP forwarding was off on this host (net.ipv4.ip_forward) and was turned on for the network of the steps');
 }
 
-/** The largest packet that the interface of the default route takes, so that none of ours is too large for it. */
+/**
+ * The largest packet that the default route's interface takes. No interface of a sandbox may send
+ * larger ones.
+ */
 function outgoingMtu(): number {
   const route = /^(\S+)\t00000000\t/m.exec(readFileSync('/proc/net/route', 'latin1'))?.[1];
   try {
@@ -152,18 +164,18 @@ const ETHERNET_MTU = 1500;
 interface Pairs {
   readonly ip: string;
   readonly findProgram: FindProgram;
-  /** The beginning of the names of the host's ends. */
+  /** The prefix of the names of the host's ends. */
   readonly interfaces: string;
   readonly block: Block;
   /**
-   * Numbers of pairs that nobody has, in the order in which they were given back: the kernel takes an interface away some time after
-   * its namespace.
+   * Numbers of free pairs, in the order in which they were given back: the kernel removes an
+   * interface some time after its namespace.
    */
   readonly free: number[];
   readonly mtu: number;
 }
 
-/** One namespace with the pair of addresses of the next free number. */
+/** Makes one namespace with the addresses of the next free number. */
 async function makePair({ ip, findProgram, interfaces, block, free, mtu }: Pairs): Promise<Namespace> {
   const number = free.shift();
   if (number === undefined) throw new NetworkUnavailable(`all ${PAIRS} networks of this process are in use`);

@@ -22,7 +22,7 @@ let everywhere: Server;
 
 test.before(async () => {
   tree = makeTree();
-  // Sandboxes at once share it here, so nothing may have to be made in it and taken away.
+  // Sandboxes that run at once share the tree here, so no mount point may have to be made in it.
   for (const name of ['hosts', 'resolv.conf']) writeFileSync(tree.at(`etc/${name}`), '');
   [loopback, everywhere] = await Promise.all([serve('127.0.0.1'), serve('0.0.0.0')]);
 });
@@ -32,7 +32,7 @@ test.after(() => {
   tree[Symbol.dispose]();
 });
 
-/** Says `canary` to whoever connects. */
+/** Serves the word `canary` to every connection. */
 async function serve(address: string): Promise<Server> {
   const server = createServer((socket) => socket.on('error', () => {}).end('canary\n'));
   server.listen(0, address);
@@ -40,7 +40,10 @@ async function serve(address: string): Promise<Server> {
   return server;
 }
 
-/** A connection of this host whose server is gone and whose client reads nothing, so that the kernel keeps what was sent. */
+/**
+ * A connection of this host whose server is gone and whose client does not read, so that the kernel
+ * keeps the sent bytes.
+ */
 async function orphanedConnection(): Promise<Disposable> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -58,14 +61,14 @@ async function orphanedConnection(): Promise<Disposable> {
 
 const portOf = (server: Server) => (server.address() as AddressInfo).port;
 
-/** An address of this host that is not a loopback one. */
+/** An address of this host outside of loopback. */
 function outerAddress(): string | undefined {
   return Object.values(networkInterfaces())
     .flat()
     .find((entry) => entry?.family === 'IPv4' && !entry.internal)?.address;
 }
 
-/** Why a kind cannot be tried here. */
+/** Why a kind of network cannot be tested here. */
 function missing(kind: NetworkKind): string | undefined {
   const tools = kind === 'nat' ? ['ip', 'nft'] : ['slirp4netns'];
   const findProgram = programsOn(process.env['PATH']);
@@ -73,7 +76,7 @@ function missing(kind: NetworkKind): string | undefined {
   return absent.length > 0 ? `needs ${absent.join(' and ')}` : undefined;
 }
 
-/** What the processes of the tree's state directory have in their names. */
+/** The marks in the names that processes of the tree's state directory use. */
 const marksOf = ({ stateDir }: TestTree) =>
   readdirSync(stateDir)
     .filter((name) => /^\d/.test(name))
@@ -102,7 +105,7 @@ for (const kind of ['nat', 'slirp'] as const) {
   const executor = (more: Partial<Parameters<typeof createExecutor>[0]> = {}) =>
     createExecutor({ stateDir: tree.stateDir, networks: [kind], warn: () => {}, ...more });
 
-  test(`${kind}: a sandbox has an address of its own, no IPv6 but on loopback, and reaches what listens on the host's outer addresses`, async () => {
+  test(`${kind}: a sandbox has its own address, IPv6 on loopback only, and reaches servers on the host's outer addresses`, async () => {
     await using sandboxes = executor();
     const outer = outerAddress();
     const { stdout } = await shell(
@@ -117,7 +120,7 @@ for (const kind of ['nat', 'slirp'] as const) {
     assert.match(stdout, /^canary$/m);
   });
 
-  test(`${kind}: what listens on the host's loopback addresses cannot be reached`, async () => {
+  test(`${kind}: servers on the host's loopback addresses cannot be reached`, async () => {
     await using sandboxes = executor();
     const addresses = ['127.0.0.1', '$(busybox ip route | busybox awk "/default/ { print \\$3 }")', outerAddress() ?? ''];
     for (const address of addresses) {
@@ -126,25 +129,25 @@ for (const kind of ['nat', 'slirp'] as const) {
     }
   });
 
-  test(`${kind}: a namespace is used again, but not with connections left in it`, async () => {
+  test(`${kind}: a namespace is reused unless connections are left in it`, async () => {
     await using sandboxes = executor();
     const namespace = async (script: string) =>
       (await shell(sandboxes, tree.root, `readlink /proc/self/ns/net; ${script}`)).stdout.split('\n')[0];
     const first = await namespace('true');
     assert.is(await namespace('true'), first);
-    // Whoever closes first keeps the port for a minute.
+    // The side that closes first keeps the port for a minute.
     assert.is(await namespace('busybox nc -l -p 4242 -e true & until busybox nc 127.0.0.1 4242; do :; done; wait'), first);
     assert.is.not(await namespace('true'), first);
   });
 
-  test(`${kind}: connections elsewhere that nobody holds any more do not keep a namespace from being used again`, async () => {
+  test(`${kind}: orphaned connections of other namespaces do not keep a namespace from being reused`, async () => {
     await using sandboxes = executor();
     using _orphan = await orphanedConnection();
     const namespace = async () => (await shell(sandboxes, tree.root, 'readlink /proc/self/ns/net')).stdout;
     assert.is(await namespace(), await namespace());
   });
 
-  test(`${kind}: sandboxes at once have a network each and do not reach each other`, async () => {
+  test(`${kind}: sandboxes that run at once have separate networks and cannot reach each other`, async () => {
     await using sandboxes = executor();
     const controller = new AbortController();
     const found = Promise.withResolvers<string>();
@@ -161,14 +164,14 @@ for (const kind of ['nat', 'slirp'] as const) {
     await listening.catch(() => {});
   });
 
-  test(`${kind}: an insecure sandbox may change its network, and nobody gets it after`, async () => {
+  test(`${kind}: the network of an insecure sandbox is never reused`, async () => {
     await using sandboxes = executor();
     const namespace = async (security: 'sandbox' | 'insecure') =>
       (await shell(sandboxes, tree.root, 'readlink /proc/self/ns/net', { security })).stdout;
     assert.is.not(await namespace('insecure'), await namespace('sandbox'));
   });
 
-  test(`${kind}: nothing is left when the executor is disposed`, async () => {
+  test(`${kind}: a disposed executor leaves nothing behind`, async () => {
     const fds = readdirSync('/proc/self/fd').length;
     let marks: string[] = [];
     {
@@ -181,7 +184,7 @@ for (const kind of ['nat', 'slirp'] as const) {
     assert.is(readdirSync('/proc/self/fd').length, fds);
   });
 
-  test(`${kind}: nothing is left when the process is killed`, async () => {
+  test(`${kind}: a killed process leaves nothing behind`, async () => {
     const script = new URL('../orphan.child.ts', import.meta.url).pathname;
     const mark = `93${process.pid}`;
     const child = spawn(process.execPath, [script, tree.stateDir, tree.root, mark, kind], {
@@ -198,7 +201,7 @@ for (const kind of ['nat', 'slirp'] as const) {
   });
 }
 
-test("behind a firewall that forwards nothing the kernel's way is not taken", () => {
+test('nat is not used behind a firewall that forwards nothing', () => {
   const why = missing('nat') ?? missing('slirp');
   if (why) return console.log(`SKIP firewall: ${why}`);
   const module = (name: string) => JSON.stringify(new URL(name, import.meta.url).href);
@@ -217,7 +220,7 @@ test("behind a firewall that forwards nothing the kernel's way is not taken", ()
   assert.is(ran.stderr, '');
 });
 
-/** Opens the network of a host that gives none, with what is to happen then. */
+/** Opens the network of a host that offers none, with a fallback. */
 async function openWithout(fallback?: NetworkFallback) {
   const told: unknown[][] = [];
   const warn = (...said: unknown[]) => void told.push(said);
@@ -236,21 +239,21 @@ test("where no network can be made, steps share the host's and are told why befo
   assert.is(told[0]?.[1], 'steps');
 });
 
-test('they have none instead when that is wanted, and are told', async () => {
+test('with the fallback none, steps have no network and a warning says so', async () => {
   const { network, told } = await openWithout('none');
   assert.is(network.kind, 'none');
   assert.match(String(told[0]?.[0]), /^steps have no network: no nat today/);
   assert.is(told[0]?.[1], 'steps');
 });
 
-test('they do not run when that is wanted', async () => {
+test('with the fallback refuse, steps do not run', async () => {
   const error = await openWithout('refuse').catch((thrown: unknown) => thrown);
   assert.instance(error, KilnError);
   assert.is((error as KilnError).code, 'KILN_NETWORK');
   assert.match((error as KilnError).message, 'no nat today; no slirp today');
 });
 
-test('what is not a want of means is not hidden', async () => {
+test('an unexpected error is thrown', async () => {
   const options = { mark: '0abc12', own: () => {}, warn: () => {}, findProgram: programsOn(undefined) };
   const failure = new Error('a bug');
   const thrown = await openNetwork(options, () => Promise.reject(failure)).catch((error: unknown) => error);

@@ -14,20 +14,29 @@
  */
 export interface Network extends AsyncDisposable {
   readonly kind: NetworkKind;
-  /** A server that answers for the host's resolver where no other can be reached; absent when there is none. */
+  /**
+   * A server that answers for the host's resolver where no other server can be reached. Absent when
+   * there is none.
+   */
   readonly resolver?: string | undefined;
-  /** A namespace that no one else has. Throws NetworkUnavailable. */
+  /** Leases a namespace that no other sandbox uses. Throws NetworkUnavailable. */
   lease(): Promise<NetworkLease>;
 }
 
 export type NetworkKind = 'nat' | 'slirp' | 'host' | 'none';
 
 export interface NetworkLease {
-  /** A path that names the namespace for whoever may look into this process's /proc; undefined for the host's own, and for none. */
+  /**
+   * A path that names the namespace for processes that may read this process's /proc. Undefined for
+   * the host's own network, and for none.
+   */
   readonly path: string | undefined;
-  /** Gives it back. `tainted`: the sandbox was allowed to change it, so no one else gets it. */
+  /**
+   * Gives the namespace back. `tainted` means that the sandbox was allowed to change it, so it is
+   * not reused.
+   */
   release(tainted: boolean): void;
 }
 
-/** This kind of network cannot be had here; the message says why, as the rest of a sentence. */
+/** This kind of network cannot be used here. The message says why, as the rest of a sentence. */
 export class NetworkUnavailable extends Error {}

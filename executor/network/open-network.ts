@@ -3,35 +3,47 @@ import type { FindProgram } from '../find-program.ts';
 import { type Network, type NetworkKind, NetworkUnavailable } from './network.ts';
 import type { Enter } from './tool.ts';
 
-/** What `openNetwork` needs of the process it works for. */
+/** What `openNetwork` needs from its process. */
 export interface NetworkOptions {
-  /** Six characters that no other process of this host has. */
+  /** Six characters that no other process of this host uses. */
   readonly mark: string;
-  /** Told of a firewall table that is to be removed after this process. */
+  /** Called with the name of each firewall table that must be removed after this process. */
   readonly own: (table: string) => void;
-  /** Told, in a sentence, what the user should know: that the host was changed, or, before anything runs so, what protection steps go without. */
+  /**
+   * Tells the user a sentence: that the host was changed or, before any step runs, which protection
+   * steps lack.
+   */
   readonly warn: WarnUser;
-  /** What steps get when none can be had; asked only then. The host's unless told. */
+  /**
+   * Says what steps get when no network can be made. It is called only then. The default is `host`.
+   */
   readonly fallback?: (() => Promise<NetworkFallback>) | undefined;
-  /** What runs an action where every device of the host may be opened. */
+  /** Gives a function that runs an action where every device of the host may be opened. */
   readonly outside?: (() => Promise<Enter>) | undefined;
   readonly findProgram: FindProgram;
-  /** Only these, in this order. */
+  /** When given, only these kinds are tried, in this order. */
   readonly kinds?: readonly NetworkKind[] | undefined;
 }
 
-/** Tells the user a sentence. `before`: it is about the steps that run next, and nothing runs before it is told. */
+/**
+ * Tells the user a sentence. `before` means that it is about the next steps, and that none of them
+ * runs before the user is told.
+ */
 export type WarnUser = (sentence: string, before?: 'steps') => void;
 
 /**
- * `host`: the network of the host, as BuildKit has it, so that a build can fetch what it needs in any container. It is never taken without a
- * word. `none`: no way out. `refuse`: steps that want a network do not run.
+ * `host`: the network of the host, as with BuildKit, so that a build can fetch what it needs in any
+ * container. It is never used without a warning. `none`: no way out. `refuse`: steps that want a
+ * network do not run.
  */
 export type NetworkFallback = 'host' | 'none' | 'refuse';
 
 const ORDER: readonly NetworkKind[] = ['nat', 'slirp', 'host'];
 
-/** The best network that this host allows; where none does, what `fallback` says, with a warning first that says why. */
+/**
+ * The best network that this host allows. Where it allows none, `fallback` decides, and a warning
+ * says why.
+ */
 export async function openNetwork(options: NetworkOptions, open = openKind): Promise<Network> {
   const reasons: string[] = [];
   for (const kind of options.kinds ?? ORDER) {
@@ -39,7 +51,7 @@ export async function openNetwork(options: NetworkOptions, open = openKind): Pro
     try {
       return await open(kind, options);
     } catch (error) {
-      // What a system call refuses is a reason as well; anything else is a bug.
+      // A refused system call is a reason too. Any other error is a bug.
       if (!(error instanceof NetworkUnavailable) && errnoOf(error) === undefined) throw error;
       reasons.push(messageOf(error));
     }

@@ -2,9 +2,10 @@ import type { Namespace } from './namespace.ts';
 import type { NetworkLease } from './network.ts';
 
 /**
- * Namespaces that wait for the next sandbox. To make one takes 8 ms, to use one again 0.1 ms (2-core VM, 2026-11), and a sandbox
- * without the privilege to change its network leaves one as it was, but for connections that linger. So one that has none is lent
- * again; in place of one that has some, a new one is made while nobody waits for it.
+ * Namespaces that wait for the next sandbox. Making one takes 8 ms, reusing one 0.1 ms (2-core VM,
+ * 2026-11). A sandbox that may not change its network leaves it as it was, except for lingering
+ * connections. So a namespace without connections is reused. One with connections is replaced by a
+ * new one, made in the background.
  */
 export interface NamespacePool {
   lease(): Promise<NetworkLease>;
@@ -15,7 +16,7 @@ export function createNamespacePool(make: () => Promise<Namespace>): NamespacePo
   const idle: Namespace[] = [];
   let ahead: Promise<Namespace> | undefined;
   let closed = false;
-  /** What is being made or ended; never rejects. */
+  /** Namespaces that are being made or closed. These promises never reject. */
   const pending = new Set<Promise<unknown>>();
 
   const track = (work: Promise<unknown>) => {

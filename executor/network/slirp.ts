@@ -9,28 +9,31 @@ import { createNamespacePool } from './pool.ts';
 import type { Enter } from './tool.ts';
 
 /**
- * A network by slirp4netns: a process for each namespace, which carries its connections through sockets of its own. Slower than the
- * kernel, but it changes nothing on the host, passes where the host's firewall forwards nothing, and needs no privilege outside of the
- * namespace. It ends when the pipe to us is closed, so also when we are killed.
+ * A network by slirp4netns: each namespace has a slirp4netns process, which carries its connections
+ * through sockets of its own. It is slower than the kernel, but changes nothing on the host. It
+ * works where the host's firewall forwards nothing, and needs no privilege outside of the
+ * namespace. It ends when the pipe to this process closes, so also when this process is killed.
  */
 const RESOLVER = '10.0.2.3';
 const TUN = '/dev/net/tun';
 
-/** The program, or why it cannot work. */
+/** The path of the program, or why it cannot work. */
 export function slirpTool(find: FindProgram): { readonly path: string } | string {
   const path = find('slirp4netns');
   return path === undefined ? 'slirp4netns is not installed' : { path };
 }
 
 /**
- * `outside` starts it where /dev/net/tun may be opened: the control group of the sandboxes forbids it. Throws NetworkUnavailable when
- * the program is missing or does not start.
+ * Opens the network. `outside` starts slirp4netns where /dev/net/tun may be opened, because the
+ * control group of the sandboxes forbids that. Throws NetworkUnavailable when the program is
+ * missing or does not start.
  */
 export async function openSlirp(outside: Enter, find: FindProgram): Promise<Network> {
   const tool = slirpTool(find);
   if (typeof tool === 'string') throw new NetworkUnavailable(tool);
   const pool = createNamespacePool(() => makeServed(tool.path, outside, find));
-  // The first one shows whether it works at all, and waits for the first sandbox.
+  // The first namespace shows whether slirp4netns works at all. It then waits for the first
+  // sandbox.
   (await pool.lease()).release(false);
   return {
     kind: 'slirp',
@@ -49,7 +52,8 @@ async function makeServed(program: string, outside: Enter, find: FindProgram): P
     const args = [
       '--configure',
       '--mtu=65520',
-      // What listens on the host's loopback stays there; only its resolver is asked, by slirp4netns itself.
+      // Servers on the host's loopback stay out of reach. Only the host's resolver can be asked,
+      // through slirp4netns.
       '--disable-host-loopback',
       '--enable-sandbox',
       '--enable-seccomp',

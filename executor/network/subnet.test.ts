@@ -5,7 +5,7 @@ import { formatBlock, freeBlocks, PAIRS, pairOf } from './subnet.ts';
 const HEADER = 'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n';
 const DEFAULT = 'eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n';
 
-test('the default route takes nothing, a route takes what it overlaps', () => {
+test('the default route takes no block, and another route takes the blocks that it overlaps', () => {
   assert.is(freeBlocks(HEADER + DEFAULT, 0).length, 256);
   // 10.201.5.0/24, in the second block of the first range.
   const narrow = freeBlocks(`${HEADER}${DEFAULT}eth1\t0005C90A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n`, 0).map(
@@ -19,7 +19,7 @@ test('the default route takes nothing, a route takes what it overlaps', () => {
   assert.not(wide.some((block) => block.startsWith('10.')));
 });
 
-test('where to begin is up to the caller', () => {
+test('the caller chooses the first block', () => {
   assert.equal(
     [0, 1, 255, 256].map((start) => formatBlock(freeBlocks(HEADER, start)[0]!)),
     ['10.201.0.0/22', '10.201.4.0/22', '192.168.252.0/22', '10.201.0.0/22'],

@@ -1,6 +1,9 @@
-/** Which addresses the namespaces of this process get: a /22, cut into 256 networks of four addresses, one for each veth pair. */
+/**
+ * The addresses for the namespaces of this process: a /22 block, cut into 256 networks of four
+ * addresses, one for each veth pair.
+ */
 
-/** Private ranges (RFC 1918) that other engines do not take from by default, as their first two bytes. */
+/** Private ranges (RFC 1918) that other engines do not use by default, as their first two bytes. */
 const RANGES: readonly (readonly [number, number])[] = [
   [10, 201],
   [10, 202],
@@ -10,12 +13,13 @@ const RANGES: readonly (readonly [number, number])[] = [
 const BLOCKS = 64;
 const SIZE = 1024;
 
-/** A /22 by its first address as a number. */
+/** A block is named by its first address, as a number. */
 export type Block = number;
 
 /**
- * Blocks that no route of the host overlaps, the one to try first at the front. `routes` is /proc/net/route; `start` turns the order, so
- * that two processes seldom try the same one first.
+ * Blocks that no route of the host overlaps, in the order in which to try them. `routes` is
+ * /proc/net/route. `start` rotates the order, so that two processes seldom try the same block
+ * first.
  */
 export function freeBlocks(routes: string, start: number): readonly Block[] {
   const taken = parseRoutes(routes);
@@ -24,7 +28,9 @@ export function freeBlocks(routes: string, start: number): readonly Block[] {
   return turned.filter((block) => !taken.some(({ first, last }) => block <= last && block + SIZE - 1 >= first));
 }
 
-/** The networks of /proc/net/route but for the default one: little-endian hexadecimal. */
+/**
+ * Parses the networks of /proc/net/route (little-endian hexadecimal), without the default route.
+ */
 function parseRoutes(text: string): { readonly first: number; readonly last: number }[] {
   return text
     .split('\n')
@@ -49,10 +55,10 @@ export function formatBlock(block: Block): string {
   return `${formatAddress(block)}/22`;
 }
 
-/** How many pairs a block has. */
+/** The number of pairs in a block. */
 export const PAIRS = SIZE / 4;
 
-/** The two addresses of the pair number `at`: the host's end and the namespace's. */
+/** The two addresses of pair number `at`: the host's end and the namespace's end. */
 export function pairOf(block: Block, at: number): { readonly gateway: string; readonly address: string } {
   return { gateway: formatAddress(block + at * 4 + 1), address: formatAddress(block + at * 4 + 2) };
 }

@@ -9,10 +9,10 @@ export interface ToolResult {
   readonly error: string;
 }
 
-/** Does something where it is to be done: in another network namespace, say. */
+/** Runs an action in a certain place, such as another network namespace. */
 export type Enter = <T>(action: () => T) => T;
 
-/** Runs a program with `input` as its standard input; `enter` starts it. */
+/** Runs a program with `input` as its standard input. `enter` starts it. */
 export async function runTool(
   path: string,
   args: readonly string[],
@@ -39,7 +39,7 @@ export async function runTool(
 
 const ENVIRONMENT = ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL=C'];
 
-/** The first line of what a program complained about. */
+/** The first line of a program's error output. */
 export function complaint({ error, code }: ToolResult): string {
   return error.trim().split('\n')[0] || `exit code ${code}`;
 }

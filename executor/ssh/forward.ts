@@ -7,7 +7,7 @@ import { AT, O } from '../../snapshotter/sys/constants.ts';
 import { FAILURE, MESSAGE, type SshAgentConnection, type SshAgentSource } from './agent.ts';
 import { messages, string } from './wire.ts';
 
-/** More conversations at once are refused: each costs us two descriptors. */
+/** Further conversations are refused, because each one costs this process two descriptors. */
 const MAX_CONVERSATIONS = 64;
 const NAME = 'agent.sock';
 
@@ -23,8 +23,9 @@ export interface SocketAccess {
 }
 
 /**
- * Listens in `directory`, which is ours alone, for a process that may use the agent but not change it: it can list keys and have something
- * signed. All else (adding, removing, locking, extensions) is answered with a failure and never reaches the agent, as with BuildKit.
+ * Listens in `directory`, which only this process may use. The client may list keys and have data
+ * signed. All other requests (adding, removing, locking, extensions) are answered with a failure
+ * and never reach the agent, as with BuildKit.
  */
 export async function forwardAgent(source: SshAgentSource, directory: string, access: SocketAccess): Promise<ForwardedAgent> {
   await using scope = new AsyncDisposableStack();
@@ -35,7 +36,8 @@ export async function forwardAgent(source: SshAgentSource, directory: string, ac
     void serve(client, source);
   });
   server.maxConnections = MAX_CONVERSATIONS;
-  // The address of a socket has at most 107 bytes, and our directory's path may be longer; Node also removes it by this name.
+  // The address of a socket has at most 107 bytes, and the directory's path may be longer. Node
+  // also removes the socket by this name.
   const fd = openSync(directory, O.DIRECTORY | O.CLOEXEC);
   scope.defer(() => closeSync(fd));
   await new Promise<void>((resolve, reject) => {
@@ -53,7 +55,7 @@ export async function forwardAgent(source: SshAgentSource, directory: string, ac
   return { socket, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
-/** Whatever a client sends or leaves out ends at most its own conversation. */
+/** Invalid or missing messages of a client end its own conversation only. */
 async function serve(client: Socket, source: SshAgentSource): Promise<void> {
   using agent = source.connect();
   await pipeline(client, (chunks: AsyncIterable<Uint8Array>) => answers(chunks, agent), client).catch(() => {});

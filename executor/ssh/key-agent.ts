@@ -2,7 +2,10 @@ import { FAILURE, MESSAGE, type SshAgentSource } from './agent.ts';
 import type { SigningKey } from './signing-key.ts';
 import { SshReader, string, uint32 } from './wire.ts';
 
-/** An agent that has exactly these keys, lists them and signs with them, and answers everything else with a failure. */
+/**
+ * An agent that has exactly these keys. It lists them and signs with them, and answers every other
+ * request with a failure.
+ */
 export function keyAgent(keys: readonly SigningKey[]): SshAgentSource {
   const connection = {
     ask: async (request: Buffer) => answer(keys, request),

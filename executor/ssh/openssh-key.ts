@@ -8,10 +8,13 @@ const CURVES: Readonly<Record<string, { readonly crv: string; readonly size: num
   nistp521: { crv: 'P-521', size: 66 },
 };
 
-/** The key in OpenSSH's own container (PROTOCOL.key of OpenSSH), as a JSON Web Key; or that it is encrypted. Throws SshFormatError. */
+/**
+ * Parses a key in OpenSSH's container (PROTOCOL.key of OpenSSH) as a JSON Web Key, or answers that
+ * it is encrypted. Throws SshFormatError.
+ */
 export function openSshKey(bytes: Buffer): { readonly key: JsonWebKey; readonly comment: string } | 'encrypted' {
   const outer = new SshReader(bytes);
-  if (outer.take(MAGIC.length).toString('latin1') !== MAGIC) throw new SshFormatError('it does not begin as one');
+  if (outer.take(MAGIC.length).toString('latin1') !== MAGIC) throw new SshFormatError('it does not begin like an OpenSSH key');
   const cipher = outer.text();
   outer.text();
   outer.string();
@@ -28,7 +31,7 @@ export function openSshKey(bytes: Buffer): { readonly key: JsonWebKey; readonly 
 function jwkOf(type: string, fields: SshReader): JsonWebKey {
   if (type === 'ssh-ed25519') {
     const x = fields.string();
-    // The seed, and the public key once more.
+    // The seed, followed by a copy of the public key.
     return { kty: 'OKP', crv: 'Ed25519', x: base64(x), d: base64(fields.string().subarray(0, 32)) };
   }
   if (type === 'ssh-rsa') return rsa(fields);
@@ -43,26 +46,26 @@ function rsa(fields: SshReader): JsonWebKey {
   return { kty: 'RSA', ...Object.fromEntries(Object.entries(numbers).map(([name, value]) => [name, base64(value)])) };
 }
 
-/** d modulo prime - 1, which the container leaves out and a JSON Web Key must have. */
+/** d modulo prime - 1. The container leaves it out, and a JSON Web Key must have it. */
 function remainder(d: Buffer, prime: Buffer): Buffer {
   const order = BigInt(`0x0${prime.toString('hex')}`) - 1n;
-  if (order < 1n) throw new SshFormatError('a prime of it is none');
+  if (order < 1n) throw new SshFormatError('one of its primes is not valid');
   const hex = (BigInt(`0x0${d.toString('hex')}`) % order).toString(16);
   return Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex');
 }
 
 function ecdsa(fields: SshReader): JsonWebKey {
   const curve = CURVES[fields.text()];
-  if (!curve) throw new SshFormatError('its curve is not known');
+  if (!curve) throw new SshFormatError('its curve is not supported');
   const { crv, size } = curve;
   const point = fields.string();
-  if (point[0] !== 4 || point.byteLength !== 1 + 2 * size) throw new SshFormatError('its point is not whole');
+  if (point[0] !== 4 || point.byteLength !== 1 + 2 * size) throw new SshFormatError('its public point is not complete');
   const d = unsigned(fields.string());
   const whole = Buffer.concat([Buffer.alloc(Math.max(0, size - d.byteLength)), d]);
   return { kty: 'EC', crv, x: base64(point.subarray(1, 1 + size)), y: base64(point.subarray(1 + size)), d: base64(whole) };
 }
 
-/** Without the zero that says that a number is not negative. */
+/** Removes the leading zero that keeps a number positive. */
 function unsigned(bytes: Buffer): Buffer {
   let at = 0;
   while (at < bytes.byteLength - 1 && bytes[at] === 0) at++;

@@ -3,18 +3,22 @@ import { KilnError } from '../../base/errors.ts';
 import { openSshKey } from './openssh-key.ts';
 import { mpint, SshFormatError, string } from './wire.ts';
 
-/** A private key, as an agent uses it. */
+/** A private key as an agent uses it. */
 export interface SigningKey {
-  /** The public key, RFC 4253 section 6.6. */
+  /** The public key in the format of RFC 4253, section 6.6. */
   readonly blob: Buffer;
   readonly comment: string;
-  /** A signature with its algorithm in front; `flags` as in the request (draft-ietf-sshm-ssh-agent, section 3.6). */
+  /**
+   * A signature that begins with the name of its algorithm. `flags` are those of the request
+   * (draft-ietf-sshm-ssh-agent, section 3.6).
+   */
   sign(data: Buffer, flags: number): Buffer;
 }
 
 /**
- * The key in a file: ed25519, RSA or ECDSA, in OpenSSH's own form (PROTOCOL.key) or as PEM (PKCS#1, PKCS#8, SEC 1). `name` stands for a
- * comment where the form has none. Throws KILN_SSH_KEY, also for one with a passphrase: nobody could be asked for it.
+ * Reads a key file: ed25519, RSA or ECDSA, in OpenSSH's own format (PROTOCOL.key) or as PEM
+ * (PKCS#1, PKCS#8, SEC 1). `name` is the comment of a key whose format has none. Throws
+ * KILN_SSH_KEY, also for a key with a passphrase, because a build cannot ask for it.
  */
 export function readSigningKey(file: Buffer, name: string): SigningKey {
   const text = file.toString('latin1');
@@ -28,7 +32,7 @@ export function readSigningKey(file: Buffer, name: string): SigningKey {
     return signingKey(createPrivateKey({ key: found.key, format: 'jwk' }), found.comment || name);
   } catch (error) {
     if (error instanceof KilnError) throw error;
-    // OpenSSL's own words may quote what it read: they are not shown.
+    // OpenSSL's message is not shown, because it may quote what it read.
     throw keyError(
       error instanceof SshFormatError ? `is damaged: ${error.message}` : 'is damaged, or of a kind that is not known',
     );
@@ -65,14 +69,14 @@ function signingKey(key: KeyObject, comment: string): SigningKey {
   return { blob, comment, sign: (data) => signature(type, pairOf(sign(curve.hash, data, { key, dsaEncoding: 'ieee-p1363' }))) };
 }
 
-/** RFC 8332; without a flag the client is old, and wants SHA-1. */
+/** RFC 8332. A request without a flag comes from an old client, which expects SHA-1. */
 function rsaSignature(key: KeyObject, data: Buffer, flags: number): Buffer {
   if (flags & 4) return signature('rsa-sha2-512', sign('sha512', data, key));
   if (flags & 2) return signature('rsa-sha2-256', sign('sha256', data, key));
   return signature('ssh-rsa', sign('sha1', data, key));
 }
 
-/** The numbers r and s as RFC 5656, section 3.1.2, writes them. */
+/** Encodes the numbers r and s as in RFC 5656, section 3.1.2. */
 function pairOf(numbers: Buffer): Buffer {
   const half = numbers.byteLength / 2;
   return Buffer.concat([mpint(numbers.subarray(0, half)), mpint(numbers.subarray(half))]);
@@ -85,7 +89,7 @@ function signature(type: string, bytes: Buffer): Buffer {
 function noKey(text: string): KilnError {
   if (/^(ssh-|ecdsa-|sk-)|-----BEGIN [A-Z0-9 ]*PUBLIC KEY-----/.test(text))
     return keyError('is a public key', 'name the file of the private key, without .pub');
-  if (text.startsWith('PuTTY-')) return keyError('is in the form of PuTTY', 'convert it: puttygen KEY -O private-openssh -o NEW');
+  if (text.startsWith('PuTTY-')) return keyError("is in PuTTY's format", 'convert it: puttygen KEY -O private-openssh -o NEW');
   return keyError('is not a private key', 'name an agent socket, or the file of a private key');
 }
 

@@ -2,7 +2,7 @@ import { createConnection, type Socket } from 'node:net';
 import type { SshAgentConnection, SshAgentSource } from './agent.ts';
 import { messages, SshFormatError, string } from './wire.ts';
 
-/** The agent that listens at `path`. Each conversation is one with it, opened by the first request. */
+/** The agent that listens at `path`. The first request of each conversation connects to it. */
 export function socketAgent(path: string): SshAgentSource {
   return { connect: () => new SocketConnection(path) };
 }
@@ -25,7 +25,8 @@ class SocketConnection implements SshAgentConnection {
 
   #connect() {
     const socket = createConnection(this.#path);
-    // Told by the iterator as well; this keeps a late one from ending the process.
+    // The iterator reports the error as well. This listener keeps a late error from ending the
+    // process.
     socket.on('error', () => {});
     return { socket, answers: messages(socket) };
   }

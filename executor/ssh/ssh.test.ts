@@ -33,9 +33,9 @@ class Bench implements Disposable {
     return this.at(name);
   }
 
-  /** A socket of ours in front of `source`. */
+  /** Puts a forwarded socket in front of `source`. */
   async forward(source: SshAgentSource) {
-    // As long as no socket's address may be.
+    // The directory's path is longer than the address of a socket may be.
     const directory = this.at('d'.repeat(120));
     mkdirSync(directory, { recursive: true });
     return await forwardAgent(source, directory, { uid: 0, gid: 0, mode: 0o600 });
@@ -46,7 +46,10 @@ class Bench implements Disposable {
   }
 }
 
-/** Runs a program beside this process, which has to answer it meanwhile; through a short path to the socket. */
+/**
+ * Runs a program while this process answers its requests. The program gets a short path to the
+ * socket.
+ */
 async function client(socket: string, command: readonly string[], input = ''): Promise<{ code: number | null; out: string }> {
   const short = mkdtempSync(join(tmpdir(), 'kiln-short-'));
   try {
@@ -63,7 +66,7 @@ async function client(socket: string, command: readonly string[], input = ''): P
   }
 }
 
-/** One request to the socket, by hand; undefined when it hangs up. */
+/** Sends one raw request to the socket. Answers undefined when the socket hangs up. */
 async function ask(socket: string, bytes: Buffer): Promise<Buffer | undefined> {
   const short = mkdtempSync(join(tmpdir(), 'kiln-short-'));
   symlinkSync(socket, join(short, 's'));
@@ -84,7 +87,7 @@ async function ask(socket: string, bytes: Buffer): Promise<Buffer | undefined> {
 async function startAgent(bench: Bench): Promise<{ readonly socket: string; readonly child: ChildProcess }> {
   const socket = bench.at('real.sock');
   const child = spawn('ssh-agent', ['-D', '-a', socket], { stdio: ['ignore', 'pipe', 'ignore'] });
-  // It says where it listens when it does.
+  // The agent prints its address once it listens.
   await new Promise((done) => child.stdout.once('data', done));
   return { socket, child };
 }
@@ -110,9 +113,9 @@ for (const [name, type, ...options] of KINDS)
     const listed = await client(forwarded.socket, ['ssh-add', '-L']);
     assert.is(listed.out.split(' ').slice(0, 2).join(' '), publicKey);
     assert.ok(listed.out.startsWith(`${type} `));
-    // By the agent: the private key is gone.
+    // The agent has the key, so its file is not needed any more.
     rmSync(path);
-    // Many times: one number in 256 needs another number of bytes than the rest.
+    // Repeated because one number in 256 has another length than the rest.
     for (let round = 0; round < 5; round++) {
       writeFileSync(bench.at('data'), `round ${round}`);
       const signed = await client(
@@ -188,7 +191,7 @@ real('a forwarded agent signs and lists, and cannot be changed', async () => {
   }
 });
 
-test('everything but listing and signing is a failure that never reaches the agent', async () => {
+test('requests other than listing and signing fail and never reach the agent', async () => {
   using bench = new Bench();
   const seen: number[] = [];
   const spy: SshAgentSource = {
@@ -222,7 +225,7 @@ test('requests in pieces, and several at once, are answered in order', async () 
   assert.equal(answers, [MESSAGE.keys, MESSAGE.failure, MESSAGE.keys]);
 });
 
-test('a message of no bytes, or of too many, ends the conversation and nothing else', async () => {
+test('a message that is empty or too long ends its own conversation only', async () => {
   using bench = new Bench();
   await using forwarded = await bench.forward(keyAgent([]));
   for (const bytes of [uint32(0), uint32(MAX_MESSAGE + 1), uint32(0xffffffff)])
@@ -232,7 +235,7 @@ test('a message of no bytes, or of too many, ends the conversation and nothing e
   assert.is((await ask(forwarded.socket, string(Buffer.from([11]))))?.[0], MESSAGE.keys);
 });
 
-test('an agent that is gone, or hangs up, is a failure for the client', async () => {
+test('the client gets a failure when the agent is gone or hangs up', async () => {
   using bench = new Bench();
   await using forwarded = await bench.forward(socketAgent(bench.at('nothing.sock')));
   assert.equal(await ask(forwarded.socket, string(Buffer.from([11]))), FAILURE);
@@ -274,7 +277,7 @@ test('disposing ends conversations that are open', async () => {
   await closed;
 });
 
-test('an mpint has no zeros in front but the one that keeps it positive', () => {
+test('an mpint has no leading zeros except the one that keeps it positive', () => {
   assert.equal(mpint(Buffer.from([0, 0, 1])), Buffer.from([0, 0, 0, 1, 1]));
   assert.equal(mpint(Buffer.from([0x80])), Buffer.from([0, 0, 0, 2, 0, 0x80]));
   assert.equal(mpint(Buffer.from([0])), Buffer.from([0, 0, 0, 0]));

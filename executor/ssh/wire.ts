@@ -1,9 +1,11 @@
 /** The types of ssh's messages (RFC 4251, section 5), as far as agents and keys use them. */
 
-/** Nothing larger comes to or from an agent; what OpenSSH's own allows. */
+/** The longest message that is sent to or from an agent: the limit of OpenSSH. */
 export const MAX_MESSAGE = 256 * 1024;
 
-/** What an agent was sent, or a key file holds, is not what the format says. */
+/**
+ * The bytes that were sent to an agent, or that a key file holds, do not have the expected format.
+ */
 export class SshFormatError extends Error {}
 
 export function uint32(value: number): Buffer {
@@ -18,7 +20,10 @@ export function string(value: Uint8Array | string): Buffer {
   return Buffer.concat([uint32(bytes.byteLength), bytes]);
 }
 
-/** `mpint` of a number that is not negative, given as its bytes from the highest: no zeros in front, but one where the top bit is set. */
+/**
+ * Encodes a number that is not negative as `mpint`. `value` holds its bytes, the highest first. The
+ * result has no leading zeros except one where the top bit is set.
+ */
 export function mpint(value: Uint8Array): Buffer {
   let at = 0;
   while (at < value.byteLength && value[at] === 0) at++;
@@ -26,7 +31,7 @@ export function mpint(value: Uint8Array): Buffer {
   return string((bytes[0] ?? 0) & 0x80 ? Buffer.concat([Buffer.alloc(1), bytes]) : bytes);
 }
 
-/** Reads one value after the other; throws SshFormatError where the bytes end too early. */
+/** Reads one value after the other. Throws SshFormatError where the bytes end too early. */
 export class SshReader {
   readonly #bytes: Buffer;
   #at = 0;
