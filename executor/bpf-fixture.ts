@@ -1,12 +1,13 @@
 /**
- * For tests: runs a compiled seccomp filter as the kernel does (classic BPF over struct seccomp_data, seccomp(2)), so that what a
- * filter for any processor says of any call can be asked without that processor. For little-endian processors.
+ * For tests: runs a compiled seccomp filter as the kernel does (classic BPF over struct
+ * seccomp_data, seccomp(2)). So a test can ask what a filter says of a call on another processor.
+ * Works for little-endian processors.
  */
 
 export interface FilterArchitecture {
-  /** AUDIT_ARCH_* of linux/audit.h. x32 is x86-64 with numbers of its own. */
+  /** AUDIT_ARCH_* of linux/audit.h. x32 is x86-64 with other call numbers. */
   readonly audit: number;
-  /** libseccomp's name. */
+  /** The name that libseccomp uses. */
   readonly token: string;
 }
 
@@ -25,7 +26,7 @@ export interface FilteredCall {
   readonly args?: readonly bigint[];
 }
 
-/** What the filter returns for a call: the errno as a number when it is refused. */
+/** The filter's answer to a call: the errno when the call is refused. */
 export function verdict(program: Buffer, { audit }: FilterArchitecture, call: FilteredCall): 'allow' | 'kill' | number {
   const data = Buffer.alloc(64);
   data.writeUInt32LE(call.number, 0);

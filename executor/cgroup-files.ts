@@ -4,11 +4,11 @@ import { errnoOf, KilnError } from '../base/errors.ts';
 import type { Placement, Wish } from './cgroups.ts';
 import { runtimeResources, type Setting } from './limits.ts';
 
-/** What both generations of control groups are made of: directories and small files. */
+/** What both versions of control groups have in common: directories and small files. */
 
 export const CGROUP_ROOT = '/sys/fs/cgroup';
 
-/** A group that the runtime makes, and whose counters it takes away with it. */
+/** A group that the runtime makes. The runtime removes it together with its counters. */
 export function runtimeGroup(id: string, { parent, limits }: Wish): Placement {
   const resources = limits && runtimeResources(limits);
   return {
@@ -20,7 +20,9 @@ export function runtimeGroup(id: string, { parent, limits }: Wish): Placement {
   };
 }
 
-/** `--cgroup-parent` as an absolute path in the hierarchies; `/` when there is none. */
+/**
+ * `--cgroup-parent` as an absolute path in the hierarchies. It is `/` when the option is absent.
+ */
 export function cleanParent(parent: string): string {
   return posix.resolve('/', parent);
 }
@@ -33,7 +35,7 @@ export function readText(path: string): string {
   }
 }
 
-/** False when it is still there. */
+/** Answers false when the directory still exists. */
 export function removeDirectory(path: string): boolean {
   bestEffort(() => rmdirSync(path));
   return !existsSync(path);
@@ -43,11 +45,11 @@ export function bestEffort(action: () => void): void {
   try {
     action();
   } catch {
-    // Best effort: the callers say what follows when it fails.
+    // Best effort: the callers handle a failure.
   }
 }
 
-/** Writes the limits of one process into its group; `at` says which directory a controller has. */
+/** Writes the limits of one process into its group. `at` gives the directory of a controller. */
 export function applySettings(settings: readonly Setting[], at: (controller: Setting['controller']) => string): void {
   for (const { controller, file, value, optional } of settings) {
     const path = `${at(controller)}/${file}`;
@@ -68,8 +70,10 @@ export function limitError(why: string, cause?: unknown): KilnError {
 }
 
 /**
- * Directories of the sandbox, below /sys/fs/cgroup, of the v1 hierarchies in whose topmost group this process is, and what it starts but
- * for `own` controllers. That group shows all others of the host, and `release_agent`: a program that the kernel runs outside.
+ * The directories below /sys/fs/cgroup of the v1 hierarchies in whose topmost group this process
+ * is. Its children are there too, except for those with `own` controllers. A topmost group shows
+ * all other groups of the host, and `release_agent`: a program that the kernel runs outside the
+ * sandbox.
  */
 export function topmostHierarchies(own: ReadonlySet<string>, text: string = readText('/proc/self/cgroup')): readonly string[] {
   const lists = [...text.matchAll(/^[1-9]\d*:([^:]+):\/$/gm)].map(([, list = '']) => list);

@@ -12,7 +12,7 @@ if (reason) console.log(`SKIP cgroups: ${reason}`);
 const test = suite('cgroups');
 const NAME = `kiln-test-${process.pid}`;
 
-test('without control groups devices are to be guarded by other means', async () => {
+test('without control groups devices must be guarded by other means', async () => {
   const groups = await enterCgroups('none', 'crun', NAME);
   assert.ok(groups.guardDevices);
   assert.equal(groups.place('x', { own: true, parent: '' }).manager, 'disabled');
@@ -20,7 +20,7 @@ test('without control groups devices are to be guarded by other means', async ()
   assert.throws(() => groups.place('x', { own: false, parent: '', limits: { pids: 3 } }), /limits of the steps cannot be set/);
 });
 
-test('on v1 a devices group that all Kiln processes share holds this process', async () => {
+test('on v1 this process is in the devices group that all Kiln processes share', async () => {
   const mode = cgroupMode();
   if (mode !== 'v1' && mode !== 'hybrid') return console.log(`SKIP v1: this host has ${mode}`);
   const own = () => /:devices:(.*)/.exec(readFileSync('/proc/self/cgroup', 'latin1'))?.[1];
@@ -36,12 +36,12 @@ test('on v1 a devices group that all Kiln processes share holds this process', a
   writeFileSync(`/sys/fs/cgroup/devices${before}/tasks`, `${process.pid}`);
 });
 
-test('on v1 a shared group with other rules is not joined: there is one of our own until we leave', async () => {
+test('on v1 a shared group with other rules is not joined; this process uses its own group', async () => {
   const mode = cgroupMode();
   if (mode !== 'v1' && mode !== 'hybrid') return console.log(`SKIP v1: this host has ${mode}`);
   const own = () => /:devices:(.*)/.exec(readFileSync('/proc/self/cgroup', 'latin1'))?.[1];
   const home = own();
-  // A group above ours, so that nobody else's shared group is touched.
+  // This group is above Kiln's, so that the shared group of other processes is not touched.
   const above = `/sys/fs/cgroup/devices${home}/${NAME}-above`;
   mkdirSync(`${above}/kiln-sandboxes`, { recursive: true });
   writeFileSync(`${above}/tasks`, `${process.pid}`);
@@ -59,7 +59,7 @@ test('on v1 a shared group with other rules is not joined: there is one of our o
   }
 });
 
-test('a wish for a group of its own is granted, below the parent', async () => {
+test('a process gets a requested group of its own below the parent', async () => {
   const mode = cgroupMode();
   if (mode !== 'v1' && mode !== 'hybrid') return console.log(`SKIP parent: this host has ${mode}`);
   const groups = await enterCgroups(mode, 'crun', NAME);
@@ -71,7 +71,7 @@ test('a wish for a group of its own is granted, below the parent', async () => {
   }
 });
 
-test('on v2 each process has a group, its counters are read, and none is left', () => {
+test('on v2 each process has a group; its counters are read and it is removed', () => {
   using tree = makeTree();
   const script = new URL('./unified.child.ts', import.meta.url).pathname;
   const { stdout, stderr, status } = spawnSync(process.execPath, [script, tree.stateDir, tree.root], { encoding: 'utf8' });
@@ -88,7 +88,7 @@ test('on v2 each process has a group, its counters are read, and none is left', 
 });
 
 if (!reason)
-  test('hierarchies in whose topmost group a process is are named, but for those where it gets a group of its own', () => {
+  test('hierarchies in whose topmost group a process is are listed, except those where it gets its own group', () => {
     const text = '9:name=systemd:/\n7:blkio:/\n4:memory:/a\n3:cpu,cpuacct:/\n2:cpuset:/\n0::/\n';
     const at = (...names: string[]) => names.map((name) => `/sys/fs/cgroup/${name}`);
     assert.equal(topmostHierarchies(new Set(), text), at('systemd', 'blkio', 'cpu,cpuacct', 'cpuset'));

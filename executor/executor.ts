@@ -5,19 +5,27 @@ import type { ResourceLimits } from './limits.ts';
 /**
  * # One process in a sandbox
  *
- * `run` starts `spec.args` in a fresh set of namespaces over the mounted tree `spec.rootfs` and answers when it, and everything it
- * started, is gone. Aborting the signal kills the sandbox's pid namespace with SIGKILL; `run` then rejects with CancelledError, only
- * when nothing is left. A process that could not be started at all rejects with KILN_PROCESS_START,
- * one that only an emulator could run, and none is to be had, with KILN_NO_EMULATION.
- * Nothing of the builder's environment or file descriptors is inside. What the executor puts into the tree for the time of the
- * run (mount points, /etc/resolv.conf, /etc/hosts) is gone from it when `run` answers, and parents' times are as they were. Only the
- * directories /proc, /sys, /dev and `cwd` stay where the tree had none, as with BuildKit.
+ * `run` starts `spec.args` in new namespaces over the mounted tree `spec.rootfs`. It resolves when
+ * the process, and everything that it started, has ended.
+ *
+ * Aborting the signal kills the sandbox's pid namespace with SIGKILL. `run` then rejects with
+ * CancelledError, once nothing is left. A process that could not be started rejects with
+ * KILN_PROCESS_START. A process that needs an emulator where none is installed rejects with
+ * KILN_NO_EMULATION.
+ *
+ * The sandbox has nothing of the builder's environment or file descriptors. The executor puts mount
+ * points, /etc/resolv.conf and /etc/hosts into the tree for the time of the run. They are removed
+ * before `run` resolves, and their parents' times are restored. Only the directories /proc, /sys,
+ * /dev and `cwd` remain where the tree had none, as with BuildKit.
  */
 export interface Executor {
   run(spec: ProcessSpec, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult>;
-  /** A sandbox with this network will soon be run: what takes time to set up is begun. */
+  /** Says that a sandbox with this network will soon run, so that slow set-up can begin. */
   warm?(network: ProcessSpec['network']): void;
-  /** Which runtime was found, and what it lacks; probed once. Throws KILN_NO_RUNTIME with the command that installs one. */
+  /**
+   * The runtime that was found, and what it lacks. It is probed once. Throws KILN_NO_RUNTIME with
+   * the command that installs one.
+   */
   probe(): Promise<RuntimeInfo>;
 }
 
@@ -25,13 +33,16 @@ export interface ProcessSpec {
   /** Path of the mounted root, in this process's mount namespace. */
   readonly rootfs: string;
   readonly args: readonly string[];
-  /** `NAME=value`, exactly these. */
+  /** The whole environment, as `NAME=value`. */
   readonly env: readonly string[];
-  /** More of them, whose values are secrets: they are written to no disk. */
+  /** More variables, whose values are secrets: they are never written to a disk. */
   readonly secretEnv?: readonly string[] | undefined;
-  /** Absolute path in the sandbox; created (0755, root) when absent. */
+  /** An absolute path in the sandbox. It is made (0755, root) when absent. */
   readonly cwd: string;
-  /** As in USER: `name`, `uid`, `name:group`, `uid:gid`; looked up in the root's passwd and group. Empty is root. */
+  /**
+   * As in USER: `name`, `uid`, `name:group`, `uid:gid`. It is looked up in the tree's passwd and
+   * group. Empty is root.
+   */
   readonly user: string;
   readonly hostname: string;
   readonly network: 'default' | 'none' | 'host';
@@ -40,29 +51,38 @@ export interface ProcessSpec {
   /** Extra lines for /etc/hosts. */
   readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
-  /** Bytes; 0 is the default of 64 MiB. */
+  /** Bytes. 0 means the default of 64 MiB. */
   readonly shmSize: number;
   readonly cgroupParent: string;
   readonly limits?: ResourceLimits | undefined;
   /** Devices of the host. */
   readonly devices?: readonly DeviceEdits[] | undefined;
   readonly readonlyRootfs: boolean;
-  /** What the programs in the tree are made for; this host when absent. For another processor's an emulator is found. */
+  /**
+   * The platform of the programs in the tree; this host's when absent. For another processor an
+   * emulator is used.
+   */
   readonly platform?: Platform | undefined;
 }
 
-/** What is mounted where, besides the root. `source` is a host path that the executor may trust: resolved by whoever
- * made the spec. `/proc/self/fd/N`, or with this process's number, names what the descriptor is open on. */
+/**
+ * One mount besides the root. `source` is a host path that the executor may trust, because the
+ * maker of the spec has resolved it. `/proc/self/fd/N`, or the same with this process's number,
+ * names what the descriptor is open on.
+ */
 export type MountSpec =
   | {
       readonly kind: 'bind';
       readonly source: string;
       readonly target: string;
       readonly readonly: boolean;
-      /** A device node that may be opened, wherever it stands. */
+      /** True for a device node that may be opened, wherever it is mounted. */
       readonly device?: boolean;
     }
-  /** `mode` of its top: what the executor finds at the target, unless told; 1777 where nothing is. */
+  /**
+   * `mode` is that of the top directory. When absent it is the mode of the directory at the target,
+   * or 1777 where there is none.
+   */
   | { readonly kind: 'tmpfs'; readonly target: string; readonly size: number; readonly mode?: number | undefined };
 
 export interface ProcessIO {
@@ -70,24 +90,24 @@ export interface ProcessIO {
   readonly output: (stream: 1 | 2, data: Uint8Array) => void;
   /** Bytes for standard input; empty when absent. */
   readonly stdin?: Uint8Array;
-  /** Streams that the caller lends to the process (`kiln run -it`); `output` is not called then. */
+  /** Streams that the caller lends to the process (`kiln run -it`). `output` is not called then. */
   readonly lent?: LentStreams | undefined;
 }
 
-/** What a process gets as its own standard input, output and error. */
+/** The standard input, output and error of the process. */
 export interface LentStreams {
   readonly descriptors: readonly [stdin: number, stdout: number, stderr: number];
-  /** They are a terminal. */
+  /** True when the streams are a terminal. */
   readonly terminal: boolean;
 }
 
 export interface ProcessResult {
-  /** The exit code; 128 + signal number when a signal ended it. */
+  /** The exit code, or 128 + the number of the signal that ended the process. */
   readonly exitCode: number;
   readonly oomKilled: boolean;
-  /** The emulator that ran it (`qemu-aarch64-static`), when one did. */
+  /** The emulator that ran the process (`qemu-aarch64-static`), if any. */
   readonly emulator?: string;
-  /** What it used; `peakMemory` in bytes, absent where it cannot be known. */
+  /** What the process used. `peakMemory` is in bytes, and absent where it cannot be known. */
   readonly usage?: { readonly cpuMs: number; readonly peakMemory?: number | undefined };
 }
 
@@ -95,6 +115,6 @@ export interface RuntimeInfo {
   readonly name: 'crun' | 'runc';
   readonly path: string;
   readonly version: string;
-  /** Sentences to be shown by `kiln doctor`. */
+  /** Sentences that `kiln doctor` shows. */
   readonly warnings: readonly string[];
 }

@@ -4,8 +4,9 @@ import type { SeccompArg, SeccompProfile, SeccompRule } from './seccomp.ts';
 export const LIBSECCOMP = 'libseccomp.so.2';
 
 /**
- * A seccomp profile as the BPF program the kernel takes, compiled by the host's libseccomp as the runtime would do it, but once and
- * as a binary tree. crun 1.8 compiles the profile anew for every process: 20 ms each for three architectures (2-core VM, 2026-11).
+ * Compiles a seccomp profile to the BPF program that the kernel takes. The host's libseccomp does
+ * it, as it would for the runtime, but only once and as a binary tree. crun 1.8 compiles the
+ * profile again for every process, which takes 20 ms for three architectures (2-core VM, 2026-11).
  */
 
 const ACT_ALLOW = 0x7fff0000;
@@ -22,8 +23,8 @@ const OPERATORS: Readonly<Record<SeccompArg['op'], number>> = {
 };
 
 /**
- * Writes the program for `profile` to the open file `fd`. False when this host has no libseccomp that can be loaded or the library
- * refuses a rule: then the runtime gets the profile itself.
+ * Writes the program for `profile` to the open file `fd`. Answers false when this host's libseccomp
+ * cannot be loaded or refuses a rule. The runtime then gets the profile itself.
  */
 export function compileSeccomp(profile: SeccompProfile, fd: number): boolean {
   const library = loadSeccomp();
@@ -41,11 +42,15 @@ export function compileSeccomp(profile: SeccompProfile, fd: number): boolean {
   }
 }
 
-/** Exactly those of the profile. The host's own is in every context from the start; a profile for another processor lacks it. */
+/**
+ * Gives the context exactly the architectures of the profile. Every new context has the host's own,
+ * which a profile for another processor lacks.
+ */
 function chooseArchitectures(library: Seccomp, context: Pointer, names: readonly string[]): boolean {
   const tokens = names.map((name) => library.archResolve(name.replace('SCMP_ARCH_', '').toLowerCase()));
   const native = library.archNative();
-  // Before the others are added: a context cannot hold architectures of both byte orders.
+  // This comes before the others are added, because a context cannot hold architectures of both
+  // byte orders.
   if (!tokens.includes(native) && library.archRemove(context, native) !== 0) return false;
   return tokens.every((token) => {
     if (token === 0) return false;
@@ -70,10 +75,10 @@ function addRule(library: Seccomp, context: Pointer, rule: SeccompRule): boolean
   });
 }
 
-/** An address; the prototypes below pass pointers as integers. */
+/** An address. The prototypes below pass pointers as integers. */
 type Pointer = number | bigint;
 
-/** libseccomp's functions, their `seccomp_` left off (seccomp_init(3) and its neighbours). */
+/** The functions of libseccomp without the prefix `seccomp_` (seccomp_init(3) and others). */
 interface Seccomp {
   init(action: number): Pointer;
   release(context: Pointer): unknown;

@@ -1,23 +1,24 @@
 import { readFileSync } from 'node:fs';
 import { statFields } from './proc.ts';
 
-/** How long a runtime may take to make the sandbox that is to be killed before it is killed itself, in milliseconds. */
+/** Milliseconds that a runtime has to make the sandbox before it is killed itself. */
 const PATIENCE = 1000;
-/** The same while there is a sandbox that was struck already. */
+/** The same while a sandbox that was already killed still exists. */
 const PATIENCE_WHILE_DYING = 10_000;
 const INTERVAL = 5;
 
 /**
- * Kills a sandbox whose runtime is the child `runtimePid`: SIGKILL to the first process of its pid namespace, with which the kernel
- * kills all others. A sandbox that is not there yet is waited for, so that it cannot come after. Call the result when the runtime
- * has ended.
+ * Kills a sandbox whose runtime is the child `runtimePid`. It sends SIGKILL to the first process of
+ * the pid namespace, and the kernel then kills all others. It waits for a sandbox that does not
+ * exist yet, so that none can start later. Call the returned function when the runtime has ended.
  */
 export function killSandbox(runtimePid: number, pidFile: string): () => void {
   const begin = performance.now();
   const strike = () => {
     const sandbox = initProcesses(runtimePid, pidFile);
     for (const pid of sandbox) kill(pid);
-    // While a sandbox dies the runtime waits for all of it; without the runtime nobody would.
+    // While a sandbox dies, the runtime waits for all of its processes. If the runtime were killed,
+    // nobody would.
     const patience = sandbox.length === 0 ? PATIENCE : PATIENCE_WHILE_DYING;
     if (performance.now() - begin > patience) kill(runtimePid);
   };
@@ -26,7 +27,11 @@ export function killSandbox(runtimePid: number, pidFile: string): () => void {
   return () => clearInterval(timer);
 }
 
-/** The runtime's children: what it wrote down, and what the kernel knows. Only its children, as a number may be someone else's by now. */
+/**
+ * The first processes of the runtime's sandboxes: the one in the pid file, and those that the
+ * kernel lists. Only children of the runtime count, because a pid may belong to another process by
+ * now.
+ */
 function initProcesses(runtimePid: number, pidFile: string): readonly number[] {
   const written = read(pidFile);
   const children = read(`/proc/${runtimePid}/task/${runtimePid}/children`);
@@ -46,6 +51,6 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It is gone already.
+    // The process has already ended.
   }
 }

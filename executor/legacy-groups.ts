@@ -16,7 +16,10 @@ import { runTool } from './network/tool.ts';
 
 /** Control groups v1, also beside an unused v2: see cgroups.ts. */
 
-/** Made by any, opened are only null, zero, full, random, urandom, tty, ptmx and the terminals: Docker's list. */
+/**
+ * Docker's list: any device may be made. Only null, zero, full, random, urandom, tty, ptmx and the
+ * terminals may be opened.
+ */
 const DEVICES = [
   'c *:* m',
   'b *:* m',
@@ -33,12 +36,12 @@ const DEVICES = [
 /** The name of the group that all Kiln processes share. */
 const COMMON = 'kiln-sandboxes';
 
-/** What every process is counted by, where these hierarchies are. */
+/** The controllers that count for every process, where these hierarchies exist. */
 const COUNTED = ['memory', 'cpuacct'];
-/** What a process below `--cgroup-parent` is put under, where these hierarchies are. */
+/** The controllers of a process below `--cgroup-parent`, where these hierarchies exist. */
 const ALL = ['memory', 'cpuacct', 'cpu', 'pids', 'blkio'];
 
-/** Undefined where this process may make no devices group. */
+/** Undefined where this process may not make a devices group. */
 export async function legacyGroups(
   mode: CgroupMode,
   name: string,
@@ -46,13 +49,14 @@ export async function legacyGroups(
 ): Promise<Cgroups | undefined> {
   const here = ownDirectory('devices');
   if (here === undefined) return undefined;
-  // Already there: a child of another, or our second time.
+  // This process is in the group already: it is a child of another Kiln, or this is its second
+  // time.
   const above = basename(here) === COMMON ? dirname(here) : here;
   const common = commonGroup(above);
   const directory = common ?? `${above}/${name}`;
   try {
     if (!common) makeGroup(directory);
-    // The main thread alone: it is the one that spawns.
+    // Only the main thread is moved, because it is the one that spawns.
     if (directory !== here) await beEntered(directory);
   } catch {
     if (!common) removeDirectory(directory);
@@ -75,7 +79,7 @@ export async function legacyGroups(
     leave() {
       steps.leave();
       if (common) return;
-      // With all threads that were started since.
+      // Moves all threads, including those that were started since.
       bestEffort(() => writeFileSync(`${above}/cgroup.procs`, `${process.pid}`));
       removeDirectory(directory);
     },
@@ -83,8 +87,9 @@ export async function legacyGroups(
 }
 
 /**
- * The group with our device rules that stays, empty, as other engines keep theirs. It appears whole, by its name, so nobody sees it half
- * made. Undefined where it cannot be had, or was changed by somebody: whatever its name, no other rules will do.
+ * The group with Kiln's device rules. It remains, empty, as other engines keep theirs. It appears
+ * under its name only when it is complete. Undefined where it cannot be made, or where its rules
+ * were changed: a group with other rules is not used.
  */
 function commonGroup(above: string): string | undefined {
   const common = `${above}/${COMMON}`;
@@ -94,7 +99,7 @@ function commonGroup(above: string): string | undefined {
       makeGroup(made);
       renameSync(made, common);
     } catch {
-      // Somebody else was quicker, or this kernel renames no groups.
+      // Another process was faster, or this kernel cannot rename groups.
       removeDirectory(made);
     }
   }
@@ -107,18 +112,20 @@ function makeGroup(directory: string): void {
   for (const device of DEVICES) writeFileSync(`${directory}/devices.allow`, device);
 }
 
-/** Moves the main thread. */
+/** Moves the main thread into a group. */
 function enter(group: string): void {
   writeFileSync(`${group}/tasks`, `${process.pid}`);
 }
 
-/** Has the main thread moved by another process, so that it need not wait. */
+/** Lets another process move the main thread, so that the thread need not wait. */
 async function beEntered(group: string): Promise<void> {
   const { code } = await runTool('/bin/sh', ['-c', 'echo "$1" >"$2"', 'kiln-enter', `${process.pid}`, `${group}/tasks`], '');
-  if (code !== 0) throw new Error(`no process may enter ${group}`);
+  if (code !== 0) throw new Error(`this process may not enter ${group}`);
 }
 
-/** Where this process is in the hierarchy of a controller; undefined without one. */
+/**
+ * The group of this process in the hierarchy of a controller. Undefined without that controller.
+ */
 function ownDirectory(controller: string): string | undefined {
   const pattern = new RegExp(`^\\d+:(?:[^:]*,)?${controller}(?:,[^:]*)?:(.*)$`, 'm');
   const path = pattern.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1];
@@ -134,16 +141,16 @@ const UNCOUNTED: Placement = {
 };
 
 interface Group {
-  /** Where this process is, and returns to. */
+  /** The group of this process, to which it returns. */
   readonly home: string;
   readonly directory: string;
 }
 
-/** Groups for single processes, below one of ours or below the parent that was asked for. */
+/** Groups for single processes, below one of Kiln's or below the requested parent. */
 class StepGroups {
   readonly #name: string;
   readonly #own: (directory: string) => void;
-  /** Directories of ours that are removed at the end. */
+  /** Directories that are removed at the end. */
   readonly #made = new Set<string>();
 
   constructor(name: string, own: (directory: string) => void) {
@@ -152,7 +159,8 @@ class StepGroups {
   }
 
   place(id: string, wish: Wish): Placement {
-    // Moving this thread into groups and out again takes 8 ms, most of what a small step takes: without need wait4(2) has to do for counting.
+    // Moving this thread into groups and out again takes 8 ms, most of the time of a small step.
+    // Unless it is needed, wait4(2) counts instead.
     if (!hasLimits(wish.limits) && wish.parent === '') return UNCOUNTED;
     const settings = hasLimits(wish.limits) ? legacySettings(wish.limits) : [];
     const needed = new Set<string>(settings.map(({ controller }) => controller));
@@ -201,7 +209,7 @@ class StepGroups {
       groups.set(controller, { home, directory });
       if (controller === 'cpuset') inheritSet(directory);
     } catch (error) {
-      if (needed) throw limitError(`there is no control group for ${controller}`, error);
+      if (needed) throw limitError(`the host has no control group for ${controller}`, error);
     }
   }
 
@@ -212,7 +220,7 @@ class StepGroups {
   }
 }
 
-/** A new cpuset is empty, and takes no process until it is filled. */
+/** A new cpuset is empty. It takes a process only after it was filled. */
 function inheritSet(directory: string): void {
   for (const file of ['cpuset.cpus', 'cpuset.mems']) {
     if (readText(`${directory}/${file}`).trim() === '')
@@ -220,12 +228,13 @@ function inheritSet(directory: string): void {
   }
 }
 
-/** Files that take the limit of memory away, in an order in which the kernel lets it go. */
+/** Files that remove the limit of memory, in an order that the kernel accepts. */
 const UNLIMITED = ['memory.memsw.limit_in_bytes', 'memory.limit_in_bytes'];
 
 /**
- * Starts a child in the groups: the main thread goes in, spawns, and comes out. The limit of memory is set only then, so that what our
- * other threads do meanwhile is not held to it; all limits are tried on the empty groups first, where a wrong one does no harm.
+ * Starts a child in the groups: the main thread enters, spawns and leaves. The limit of memory is
+ * set only after that, so that it does not apply to this process's other threads. All limits are
+ * tried on the empty groups first, where a wrong one does no harm.
  */
 function startIn<T extends { readonly pid: number }>(
   groups: ReadonlyMap<string, Group>,
@@ -242,7 +251,7 @@ function startIn<T extends { readonly pid: number }>(
     applySettings(memory, at);
     return child;
   } catch (error) {
-    // It has more in memory already than it may have. Nobody waits for it yet.
+    // The child already has more memory than it may have. Nothing waits for it yet.
     process.kill(child.pid, 'SIGKILL');
     throw error;
   }

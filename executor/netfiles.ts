@@ -2,24 +2,31 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import type { ProcessSpec } from './executor.ts';
 
-/** The texts that the sandbox sees as /etc/hosts and /etc/resolv.conf. They are bind-mounted and never become part of the tree. */
+/**
+ * The texts that the sandbox sees as /etc/hosts and /etc/resolv.conf. They are bind-mounted and
+ * never become part of the tree.
+ */
 
 const RESOLV_CONF = '/etc/resolv.conf';
-/** Where systemd-resolved keeps the real servers behind its stub on 127.0.0.53. */
+/** The real servers of systemd-resolved, whose stub listens on 127.0.0.53. */
 const RESOLVED_CONF = '/run/systemd/resolve/resolv.conf';
 const STUB_RESOLVER = '127.0.0.53';
 const PUBLIC_SERVERS = ['8.8.8.8', '8.8.4.4'];
 
-/** /etc/hosts as BuildKit writes it: the loopback names, the sandbox's own, and one line for each extra host. */
+/**
+ * /etc/hosts as BuildKit writes it: the loopback names, the name of the sandbox, and one line for
+ * each extra host.
+ */
 export function hostsText(spec: Pick<ProcessSpec, 'hostname' | 'extraHosts'>): string {
   const extra = spec.extraHosts.map(({ host, ip }) => `${ip}\t${host}\n`);
   return `127.0.0.1\tlocalhost ${spec.hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n${extra.join('')}`;
 }
 
 /**
- * /etc/resolv.conf for a sandbox. With the host's own network the host's file as it is; with a network of its own the servers that
- * cannot be reached from there are left out: those on loopback addresses, and those by IPv6. When none is left `resolver` stands in,
- * which answers for the host's, or without one Google's public servers, as with Docker.
+ * /etc/resolv.conf for a sandbox. With the host's network it is the host's file. With a network of
+ * its own, servers that cannot be reached from there are left out: those on loopback addresses and
+ * those by IPv6. When none is left, `resolver` is used, which answers for the host's servers.
+ * Without a `resolver` Google's public servers are used, as with Docker.
  */
 export function resolvText(
   sharesHostNetwork: boolean,

@@ -28,7 +28,7 @@ test('without a runtime the error says what to install', () => {
   }
 });
 
-test('crun is preferred to runc, and an override to both', () => {
+test('crun is preferred to runc, and an override is preferred to both', () => {
   const runc = program('runc', 'runc version 1.3.3');
   assert.equal(findRuntime(programsIn(directory)), { name: 'runc', path: runc });
   const crun = program('crun', 'crun version 1.20');
@@ -44,18 +44,18 @@ test('the version is asked for once', () => {
   assert.is(probeRuntime({ name: 'crun', path }).version, '1.8.1');
 });
 
-test('a runtime that does not run is no runtime', () => {
+test('a runtime that does not run is an error', () => {
   assert.throws(
     () => probeRuntime({ name: 'crun', path: join(directory, 'absent') }),
     (error: unknown) => error instanceof KilnError && error.code === 'KILN_NO_RUNTIME',
   );
 });
 
-test('versions with published vulnerabilities are named, mended ones are not', () => {
+test('versions with published vulnerabilities are named, patched ones are not', () => {
   const count = (name: 'crun' | 'runc', version: string) => knownVulnerabilities(name, version).length;
   assert.is(count('runc', '1.1.4'), 4);
   assert.is(count('runc', '1.1.11'), 3);
-  assert.is(count('runc', '1.1.5+ds1'), 2, 'Debian 12 has the mended descriptor leak');
+  assert.is(count('runc', '1.1.5+ds1'), 2, 'Debian 12 has patched the descriptor leak');
   assert.is(count('runc', '1.2.7'), 1);
   assert.is(count('runc', '1.2.8'), 0);
   assert.is(count('runc', '1.3.2'), 1);
@@ -66,7 +66,7 @@ test('versions with published vulnerabilities are named, mended ones are not', (
   assert.is(count('crun', '1.8.1'), 0);
 });
 
-test("the install command is the distribution's own", () => {
+test('the install command fits the distribution', () => {
   assert.is(installCommand('crun', 'ID=debian\n'), 'apt-get install -y crun');
   assert.is(installCommand('crun', 'NAME=x\nID=ubuntu\nID_LIKE=debian\n'), 'apt-get install -y crun');
   assert.is(installCommand('crun', 'ID="rocky"\nID_LIKE="rhel centos fedora"\n'), 'dnf install -y crun');

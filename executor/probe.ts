@@ -5,7 +5,9 @@ import { cgroupMode } from './enter-cgroups.ts';
 import type { RuntimeInfo } from './executor.ts';
 import { type FindProgram, isExecutable } from './find-program.ts';
 
-/** Where a runtime is; its version costs a process, so it is asked for apart. */
+/**
+ * A runtime that was found. Its version is not part of it, because asking for it costs a process.
+ */
 export interface FoundRuntime {
   readonly name: 'crun' | 'runc';
   readonly path: string;
@@ -14,8 +16,8 @@ export interface FoundRuntime {
 const TOOLS_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
- * The runtime to use: the one at `override` (a path, or a name to be found), else crun, else runc.
- * Throws KILN_NO_RUNTIME with the command that installs one.
+ * The runtime to use: `override` (a path, or a name to look up), else crun, else runc. Throws
+ * KILN_NO_RUNTIME with the command that installs one.
  */
 export function findRuntime(find: FindProgram, override?: string | undefined): FoundRuntime {
   const wanted = override === undefined ? ['crun', 'runc'] : [override];
@@ -30,7 +32,7 @@ export function findRuntime(find: FindProgram, override?: string | undefined): F
 
 const probed = new Map<string, RuntimeInfo>();
 
-/** Version and known trouble of a runtime; asked once per process. */
+/** Version and known problems of a runtime. It is asked once per process. */
 export function probeRuntime(runtime: FoundRuntime): RuntimeInfo {
   const known = probed.get(runtime.path);
   if (known) return known;
@@ -45,7 +47,10 @@ export function probeRuntime(runtime: FoundRuntime): RuntimeInfo {
   return info;
 }
 
-/** Published vulnerabilities of this version that bear on a build. A distribution may have mended one without a new number. */
+/**
+ * Published vulnerabilities of this version that matter to a build. A distribution may have patched
+ * one without a new version number.
+ */
 export function knownVulnerabilities(name: 'crun' | 'runc', version: string): readonly string[] {
   const found = [];
   if (name === 'crun' && isBefore(version, '1.4.4')) {
@@ -72,7 +77,7 @@ export function knownVulnerabilities(name: 'crun' | 'runc', version: string): re
   return found;
 }
 
-/** Debian 12 mended CVE-2024-21626 in its 1.1.5. */
+/** Debian 12 patched CVE-2024-21626 in its 1.1.5. */
 function isPatchedDebian(version: string): boolean {
   return /^1\.1\.5\+ds1/.test(version);
 }
@@ -83,7 +88,7 @@ function containsMaskFix(version: string): boolean {
   return !/^1\.4\.0-rc\.?[12]$/.test(version);
 }
 
-/** Compares the numbers at the front: `1.1.5+ds1` is 1.1.5. */
+/** Compares the numbers at the beginning: `1.1.5+ds1` is 1.1.5. */
 function isBefore(version: string, other: string): boolean {
   const [a, b] = [version, other].map((text) => (/^[\d.]+/.exec(text)?.[0] ?? '0').split('.').map(Number));
   for (let at = 0; at < 3; at++) {
@@ -100,14 +105,14 @@ function cgroupWarnings(name: 'crun' | 'runc'): readonly string[] {
     : ['No control groups are mounted and runc does not work without them: install crun.'];
 }
 
-/** What a package is called where: Debian's name, and those of others where they differ. */
+/** The names of a package: Debian's, and those of other distributions where they differ. */
 export interface PackageNames {
   readonly apt: string;
   readonly dnf?: string;
   readonly apk?: string;
 }
 
-/** The one command that installs a package on this distribution. */
+/** The command that installs a package on this distribution. */
 export function installCommand(names: string | PackageNames, osRelease: string = readOsRelease()): string {
   const { apt, dnf = apt, apk = apt } = typeof names === 'string' ? { apt: names } : names;
   const family = [...osRelease.matchAll(/^ID(?:_LIKE)?=.*$/gm)].map((match) => match[0]).join(' ');

@@ -10,7 +10,7 @@ export interface Rlimit {
   readonly hard: number;
 }
 
-/** Names as docker's --ulimit takes them, with their rows in /proc/self/limits. */
+/** Names as docker's --ulimit takes them, with the names of their rows in /proc/self/limits. */
 const ROWS: Readonly<Record<string, string>> = {
   as: 'Max address space',
   core: 'Max core file size',
@@ -30,7 +30,7 @@ const ROWS: Readonly<Record<string, string>> = {
   stack: 'Max stack size',
 };
 
-/** Whether `--ulimit` may name it. */
+/** True when `--ulimit` accepts the name. */
 export function isUlimit(name: string): boolean {
   return Object.hasOwn(ROWS, name);
 }
@@ -38,9 +38,9 @@ export function isUlimit(name: string): boolean {
 const CAP_SYS_RESOURCE = 24n;
 
 /**
- * The limits asked for; a value of -1 is no limit and becomes Infinity. Without CAP_SYS_RESOURCE no limit can be raised above this
- * process's own hard one, and nobody can open more files than the kernel's nr_open: they are clamped to it, with a warning, instead of
- * failing the step.
+ * The requested limits. A value of -1 means no limit and becomes Infinity. Without CAP_SYS_RESOURCE
+ * no limit can be raised above this process's own hard limit. And no process can open more files
+ * than the kernel's nr_open. Such limits are lowered, with a warning, instead of failing the step.
  */
 export function rlimitsOf(ulimits: ProcessSpec['ulimits'], warn: (sentence: string) => void = () => {}): readonly Rlimit[] {
   if (ulimits.length === 0) return [];
@@ -68,13 +68,16 @@ function unlimited(value: number): number {
   return value < 0 ? Number.POSITIVE_INFINITY : value;
 }
 
-/** Whether this process has CAP_SYS_RESOURCE on the machine: in a user namespace it counts for nothing here. */
+/**
+ * True when this process has CAP_SYS_RESOURCE on the machine. The capability has no effect on
+ * limits in a user namespace.
+ */
 export function mayRaiseLimits(): boolean {
   const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
   return !inUserNamespace() && ((BigInt(`0x${effective}`) >> CAP_SYS_RESOURCE) & 1n) === 1n;
 }
 
-/** The second number of a row of /proc/self/limits. */
+/** The hard limit: the second number of a row of /proc/self/limits. */
 function hardLimit(limits: string, row: string): number {
   const line = limits.split('\n').find((text) => text.startsWith(`${row} `));
   const value = line?.slice(row.length).trim().split(/\s+/)[1];

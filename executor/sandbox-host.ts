@@ -39,7 +39,8 @@ import { startWatchdog, type Watchdog } from './watchdog.ts';
  *       PID-START-NAMESPACE/    one live process; the name says whether it still is
  *         cgroups tables        control groups and firewall tables to be removed after it
  *         hosts-HASH resolv-HASH
- *         kiln-...-N/           a bundle: one sandbox; the directory is there before the sandbox and until it is gone
+ *         kiln-...-N/           the bundle of one sandbox; it exists before the sandbox does,
+ *                               and until the sandbox is gone
  */
 export interface SandboxHost {
   readonly runtime: FoundRuntime;

@@ -7,11 +7,12 @@ import { sandboxPlaces } from './sandbox-places.ts';
 import { isBelow, KERNEL_TREES, mountPoints } from './spec.ts';
 import { makeStubs, type Stubs, type StubTarget } from './stubs.ts';
 
-/** Makes the tree ready for one process: what must be there, what is there only for the time of the run. */
+/** Prepares the tree for one process: what must exist, and what exists only during the run. */
 
 /**
- * The directories for /proc, /sys and /dev, made when absent and left there, as BuildKit leaves them. A link in their place would
- * have the runtime mount, or write, elsewhere (CVE-2025-31133): KILN_ROOT_UNSAFE.
+ * Makes the directories for /proc, /sys and /dev where they are missing, and leaves them there, as
+ * BuildKit does. A link in their place would make the runtime mount, or write, elsewhere
+ * (CVE-2025-31133): KILN_ROOT_UNSAFE.
  */
 export function makeKernelTrees(root: Root): void {
   for (const path of KERNEL_TREES) {
@@ -27,8 +28,9 @@ export function makeKernelTrees(root: Root): void {
 }
 
 /**
- * The working directory without links (places.ts), made (0755, root) when absent in the tree. Below /proc lie the descriptors of the runtime,
- * ways out of the sandbox (CVE-2024-21626): KILN_CWD, by whatever links the path leads there.
+ * The working directory without links (sandbox-places.ts). It is made (0755, root) when the tree
+ * lacks it. KILN_CWD when its path leads below /proc, by whatever links: the runtime's descriptors
+ * there are ways out of the sandbox (CVE-2024-21626).
  */
 export function makeWorkingDirectory(root: Root, spec: ProcessSpec): string {
   if (!spec.cwd.startsWith('/')) throw badDirectory(spec.cwd, 'is not an absolute path');
@@ -38,12 +40,15 @@ export function makeWorkingDirectory(root: Root, spec: ProcessSpec): string {
   const mount = places.over(path);
   const shown = mount ? mount.root?.stat(path.slice(mount.target.length)) : root.stat(path);
   if (mount?.isFile || (shown && !isDirectory(shown))) throw badDirectory(spec.cwd, 'is not a directory');
-  // What is inside a mount is not ours to make; the runtime says when it is missing.
+  // Nothing is made inside a mount. The runtime reports a directory that is missing there.
   if (!mount && !shown) root.mkdirAll(path, 0o755, ({ dir, name }) => fchmodat(dir, name, 0o755));
   return path;
 }
 
-/** A tmpfs has the mode of the directory that it covers, as with runc under BuildKit; where that is in another mount nobody looks. */
+/**
+ * Gives a tmpfs the mode of the directory that it covers, as runc does under BuildKit. A directory
+ * inside another mount is not looked at.
+ */
 export function tmpfsModes(root: Root, mounts: readonly MountSpec[]): readonly MountSpec[] {
   return mounts.map((mount) => {
     if (mount.kind !== 'tmpfs' || mount.mode !== undefined) return mount;
@@ -53,7 +58,9 @@ export function tmpfsModes(root: Root, mounts: readonly MountSpec[]): readonly M
   });
 }
 
-/** Mount points for the mounts of `spec`; `isFile` says of a mount's source whether it is one. */
+/**
+ * Makes mount points for the mounts of `spec`. `isFile` says whether a mount's source is a file.
+ */
 export function makeMountPoints(root: Root, spec: ProcessSpec, isFile: (source: string) => boolean): Stubs {
   const files = new Set(['/etc/resolv.conf', '/etc/hosts']);
   for (const mount of spec.mounts) if (mount.kind === 'bind' && isFile(mount.source)) files.add(mount.target);

@@ -6,7 +6,10 @@ import { makeTree, processesWith, shell, specFor, until, whyNot } from './fixtur
 import type { NetworkKind } from './network/network.ts';
 import { createExecutor } from './run.ts';
 
-/** Many runs leave nothing. KILN_SOAK=1 makes 500 of them, one after the other, instead of 25. */
+/**
+ * Many runs leave nothing behind. KILN_SOAK=1 makes 500 of them, one after the other, instead of
+ * 25.
+ */
 const reason = whyNot();
 if (reason) console.log(`SKIP soak: ${reason}`);
 
@@ -16,7 +19,10 @@ const AT_ONCE = 32;
 const findProgram = programsOn(process.env['PATH']);
 const KINDS: readonly NetworkKind[] = findProgram('nft') && findProgram('ip') ? ['nat'] : ['host'];
 
-/** What this process holds, and what on this host has the mark of its directory. Names may be others each time, so they are counted. */
+/**
+ * What this process holds, and what on this host carries the mark of its directory. Names may
+ * change, so they are counted.
+ */
 interface Held {
   readonly mounts: number;
   readonly descriptors: readonly string[];
@@ -42,12 +48,12 @@ function kindOf(fd: string): string {
   try {
     return readlinkSync(`/proc/self/fd/${fd}`).replace(/\d+/g, 'N');
   } catch {
-    // The one by which the directory was read.
+    // The descriptor by which the directory was read.
     return 'gone';
   }
 }
 
-/** A step that leaves a connection, so that its network is not used again. */
+/** A step that leaves a connection, so that its network is not reused. */
 const CONNECT = 'busybox nc -l -p 4242 -e true & until busybox nc 127.0.0.1 4242 2>/dev/null; do :; done; wait';
 
 async function many(run: (at: number) => Promise<unknown>): Promise<void> {
@@ -56,10 +62,10 @@ async function many(run: (at: number) => Promise<unknown>): Promise<void> {
 
 test(`${ROUNDS} runs one after the other, ${AT_ONCE} at once and ${AT_ONCE} that are cancelled leak nothing`, async () => {
   using tree = makeTree();
-  // Many share the tree here, so nothing may have to be made in it and taken away.
+  // Many runs share the tree, so no mount point may have to be made in it.
   for (const name of ['hosts', 'resolv.conf']) writeFileSync(tree.at(`etc/${name}`), '');
   const executor = createExecutor({ stateDir: tree.stateDir, networks: KINDS });
-  // As many networks as are ever needed at once are made before we look.
+  // Makes as many networks as are ever needed at once before the first count.
   await many(() => shell(executor, tree.root, 'true'));
   const mark = readdirSync(tree.stateDir)
     .find((name) => /^\d/.test(name))!
@@ -80,11 +86,12 @@ test(`${ROUNDS} runs one after the other, ${AT_ONCE} at once and ${AT_ONCE} that
   });
 
   assert.equal(processesWith(sleeping), []);
-  // What is being made ahead, and the kernel, have a moment.
+  // Waits for what is made in the background and for the kernel.
   await until(() => JSON.stringify(now()) === JSON.stringify(before), 60);
   assert.equal(now(), before);
   await executor[Symbol.asyncDispose]();
-  // The kernel takes interfaces away some time after their namespace, one host's all in one row.
+  // The kernel removes interfaces some time after their namespace, those of the whole host one
+  // after the other.
   await until(() => now().interfaces === 0, 60);
   const { mounts, children, groups, interfaces } = now();
   assert.equal({ mounts, children, groups, interfaces }, { mounts: 0, children: 0, groups: 0, interfaces: 0 });

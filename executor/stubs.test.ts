@@ -34,14 +34,14 @@ const file = (path: string) => ({ path, kind: 'file' }) as const;
 const dir = (path: string) => ({ path, kind: 'directory' }) as const;
 const mtimeOf = (path: string) => lstatSync(path, { bigint: true }).mtimeNs;
 
-/** A time that only nanosecond arithmetic keeps. */
+/** Sets a time that only nanosecond arithmetic preserves. */
 function age(path: string): bigint {
   const time = { sec: 1_000_000_000, nsec: 123_456_789 };
   utimensat(AT.FDCWD, path, time, time);
   return mtimeOf(path);
 }
 
-test('what was made is there for the run and gone after it, with the times of the directories as before', () => {
+test('stubs exist during the run and are removed after it, and the times of directories are restored', () => {
   inTree((at) => {
     const [top, etc] = [age(at('root')), age(at('root/etc'))];
     using root = openRoot(at('root'));
@@ -58,7 +58,7 @@ test('what was made is there for the run and gone after it, with the times of th
   });
 });
 
-test('what existed is not touched', () => {
+test('existing files are not touched', () => {
   inTree((at) => {
     writeFileSync(at('root/etc/hosts'), '');
     mkdirSync(at('root/empty'));
@@ -71,7 +71,7 @@ test('what existed is not touched', () => {
   });
 });
 
-test('a directory that the process used stays, with the time it got from that', () => {
+test('a directory that the process used remains, with the time it got from that', () => {
   inTree((at) => {
     using root = openRoot(at('root'));
     using stubs = makeStubs(root, [dir('/data/cache')]);
@@ -84,7 +84,7 @@ test('a directory that the process used stays, with the time it got from that', 
   });
 });
 
-test('a link in the way is followed inside the tree, also to where nothing is yet', () => {
+test('a link in the way is followed inside the tree, even to a name that does not exist yet', () => {
   inTree((at) => {
     symlinkSync('/run/stub.conf', at('root/etc/resolv.conf'));
     symlinkSync('../../../../canary', at('root/out'));
@@ -100,7 +100,7 @@ test('a link in the way is followed inside the tree, also to where nothing is ye
   });
 });
 
-test('CVE-2024-23652: the parent replaced by a link to a host directory removes nothing of the host', () => {
+test('CVE-2024-23652: nothing of the host is removed when the parent was replaced by a link to a host directory', () => {
   inTree((at) => {
     using root = openRoot(at('root'));
     using stubs = makeStubs(root, [dir('/mnt/cache/sub'), file('/mnt/token')]);
@@ -111,13 +111,14 @@ test('CVE-2024-23652: the parent replaced by a link to a host directory removes 
     stubs.remove();
     assert.ok(existsSync(at('canary/cache/sub')));
     assert.ok(existsSync(at('canary/token')));
-    // Renamed by the process or not, ours are taken away where they are now; the directory itself has another name, so it stays.
+    // Stubs are removed where they are now, even if the process renamed their parent. The parent
+    // itself has another name, so it remains.
     assert.not(existsSync(at('root/elsewhere/cache')));
     assert.not(existsSync(at('root/elsewhere/token')));
   });
 });
 
-test('what took the place of a stub stays', () => {
+test('a file that replaced a stub remains', () => {
   inTree((at) => {
     using root = openRoot(at('root'));
     using stubs = makeStubs(root, [file('/etc/hosts'), dir('/work')]);
@@ -131,7 +132,7 @@ test('what took the place of a stub stays', () => {
   });
 });
 
-test('a stub file that was written to stays', () => {
+test('a stub file that was written to remains', () => {
   inTree((at) => {
     using root = openRoot(at('root'));
     using stubs = makeStubs(root, [file('/etc/hosts')]);
@@ -141,7 +142,7 @@ test('a stub file that was written to stays', () => {
   });
 });
 
-test('a file on the way is an error, and nothing is left of what was made before it', () => {
+test('a file in the way is an error, and stubs that were made before it are removed', () => {
   inTree((at) => {
     writeFileSync(at('root/plain'), 'x');
     using root = openRoot(at('root'));

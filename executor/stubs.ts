@@ -6,39 +6,49 @@ import { openDirectoryAt, type Root, statAt } from '../snapshotter/sys/rooted.ts
 import { fdPath } from '../snapshotter/sys/xattr.ts';
 
 /**
- * # Mount points that are not there
+ * # Missing mount points
  *
- * A mount needs something to stand on. Where the tree has nothing at a target we make it, remember exactly what we made and in
- * which directory, and take it away again when the process is gone, unless it was used. All of it by descriptors of directories
- * that were opened before the process ran: whatever it renamed or replaced by links, nothing outside is ever named
- * (CVE-2024-23652). The modification times of the directories around are as if nothing had happened.
+ * A mount needs a file or directory to stand on. Where the tree has nothing at a target, a stub is
+ * made there. The module remembers what it made and in which directory, and removes it when the
+ * process has ended, unless it was used. It works by descriptors of directories that were opened
+ * before the process ran. So whatever the process renames or replaces by links, nothing outside the
+ * tree is removed (CVE-2024-23652). The modification times of the parent directories are restored.
  *
  *     using stubs = makeStubs(root, [{ path: '/run/secrets/token', kind: 'file' }]);
  *     ... mount, run, wait ...
  *     stubs.remove();
  */
 export interface Stubs extends Disposable {
-  /** How many files and directories were made. */
+  /** The number of files and directories that were made. */
   readonly made: number;
-  /** Removes them, last made first. What is not empty any more, or was replaced, stays. */
+  /**
+   * Removes the stubs, last made first. A stub that is not empty any more, or was replaced,
+   * remains.
+   */
   remove(): void;
 }
 
 export interface StubTarget {
-  /** A path in the tree; links in it are followed inside the tree, also to where nothing is yet. */
+  /**
+   * A path in the tree. Links in it are followed inside the tree, also to names that do not exist
+   * yet.
+   */
   readonly path: string;
   readonly kind: 'file' | 'directory';
 }
 
 interface Stub {
-  /** O_PATH descriptor of the directory it is in. */
+  /** O_PATH descriptor of the parent directory. */
   readonly parent: number;
   readonly name: string;
   readonly identity: string;
   readonly kind: StubTarget['kind'];
 }
 
-/** Makes what is missing. On failure takes back what it made and throws; KILN_MOUNT_TARGET when a file is in the way. */
+/**
+ * Makes what is missing. On failure it removes what it made and throws: KILN_MOUNT_TARGET when a
+ * file is in the way.
+ */
 export function makeStubs(root: Root, targets: readonly StubTarget[]): Stubs {
   const made: Stub[] = [];
   const close = () => {
@@ -84,7 +94,7 @@ function makeOne(root: Root, target: StubTarget, made: Stub[]): void {
   }
 }
 
-/** The stub keeps `dir`; the walk goes on with a descriptor of its own. */
+/** The stub keeps `dir`. The walk continues with a descriptor of its own. */
 function keepParent(dir: number, stub: Stub, made: Stub[]): number {
   made.push(stub);
   return openat(AT.FDCWD, fdPath(dir), O.PATH | O.DIRECTORY);
@@ -94,7 +104,7 @@ function addStub(parent: number, name: string, kind: StubTarget['kind']): Stub {
   const { mtime } = fstat(parent);
   if (kind === 'directory') mkdirat(parent, name, 0o755);
   else closeSync(openat(parent, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o755));
-  // Whatever this process's umask is.
+  // Set explicitly, whatever the umask of this process is.
   fchmodat(parent, name, 0o755);
   restoreTime(parent, mtime);
   return { parent, name, kind, identity: identityOf(statAt(parent, name)) };
@@ -104,7 +114,7 @@ function removeStub({ parent, name, kind, identity }: Stub): void {
   const now = statAt(parent, name);
   if (!now || identityOf(now) !== identity || (kind === 'file' && now.size !== 0)) return;
   const { mtime } = fstat(parent);
-  // A directory that something was put into says ENOTEMPTY here, and stays.
+  // A directory that is not empty fails with ENOTEMPTY here, and remains.
   if (tryUnlinkat(parent, name, kind === 'directory' ? AT.REMOVEDIR : 0) === 0) restoreTime(parent, mtime);
 }
 

@@ -7,7 +7,7 @@ import { hasLimits, unifiedSettings } from './limits.ts';
 
 const CONTROLLERS = ['memory', 'cpu', 'cpuset', 'pids'];
 
-/** Undefined where this process may make no groups. */
+/** Undefined where this process may not make groups. */
 export function unifiedGroups(name: string, guardDevices: boolean, own: (directory: string) => void): Cgroups | undefined {
   const directory = `${CGROUP_ROOT}/${name}`;
   try {
@@ -26,13 +26,19 @@ export function unifiedGroups(name: string, guardDevices: boolean, own: (directo
   };
 }
 
-/** Figures are welcome, not needed: where a controller cannot be had, there are none. */
+/**
+ * Enables controllers for counting. They are not required: a missing one only leaves its counters
+ * out.
+ */
 function delegate(groups: readonly string[]): void {
   for (const group of groups)
     for (const controller of CONTROLLERS) bestEffort(() => writeFileSync(`${group}/cgroup.subtree_control`, `+${controller}`));
 }
 
-/** A group below `base` with one below it for the runtime, so that the counters outlive what the runtime takes away. */
+/**
+ * Makes a group below `base`, and below that one for the runtime. So the counters remain when the
+ * runtime removes its group.
+ */
 function placeIn(base: string, id: string, { parent, limits }: Wish, own: (directory: string) => void): Placement {
   const group = `${CGROUP_ROOT}${base === '/' ? '' : base}/${id}`;
   if (parent !== '') {
@@ -71,7 +77,10 @@ function makeParents(base: string): void {
   }
 }
 
-/** Kernel documentation, admin-guide/cgroup-v2: cpu.stat is always there, memory.* with the controller, memory.peak from 5.19. */
+/**
+ * See admin-guide/cgroup-v2: cpu.stat always exists, memory.* with the controller, and memory.peak
+ * since Linux 5.19.
+ */
 function countersOf(group: string): Counters {
   const cpu = /^usage_usec (\d+)/m.exec(readText(`${group}/cpu.stat`))?.[1];
   const peak = Number.parseInt(readText(`${group}/memory.peak`), 10);

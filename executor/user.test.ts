@@ -36,7 +36,7 @@ function codeOf(action: () => unknown): string {
   return 'nothing thrown';
 }
 
-// What Docker 28.5 (BuildKit) answers for the same files.
+// The answers of Docker 28.5 (BuildKit) for the same files.
 const ORACLE: readonly [string, number, number, number[], string][] = [
   ['', 0, 0, [10, 0], '/root'],
   ['root', 0, 0, [10, 0], '/root'],
@@ -58,7 +58,7 @@ test('users and groups are looked up as BuildKit does', () => {
   });
 });
 
-test('an unknown name is named in the error', () => {
+test('an unknown user or group is named in the error', () => {
   inTree(usual, (user) => {
     assert.throws(() => user('bogus'), /unable to find user bogus/);
     assert.throws(() => user('alice:bogus'), /unable to find group bogus/);
@@ -70,7 +70,7 @@ test('an unknown name is named in the error', () => {
   });
 });
 
-test('ids outside of 0 to 2147483647 are refused', () => {
+test('ids outside the range from 0 to 2147483647 are refused', () => {
   inTree(usual, (user) => {
     for (const spec of ['-1', '2147483648', '4294967295', '99999999999', '0:-1', '0:2147483648'])
       assert.is(
@@ -82,7 +82,7 @@ test('ids outside of 0 to 2147483647 are refused', () => {
   });
 });
 
-test('a tree without passwd and group has numbers only', () => {
+test('a tree without passwd and group accepts numbers only', () => {
   inTree(
     () => {},
     (user) => {
@@ -96,7 +96,7 @@ test('a tree without passwd and group has numbers only', () => {
   );
 });
 
-test('a passwd that is huge, a FIFO or a device is refused without being read', () => {
+test('a passwd file that is huge, a FIFO or a device is refused without being read', () => {
   const hostile: Readonly<Record<string, (path: string) => void>> = {
     sparse: (path) => {
       writeFileSync(path, '');

@@ -1,23 +1,24 @@
 import { errnoOf, KilnError } from '../base/errors.ts';
 import type { Root } from '../snapshotter/sys/rooted.ts';
 
-/** Who a process runs as, and its home directory as HOME should name it. */
+/** The ids of a process, and its home directory for HOME. */
 export interface ResolvedUser {
   readonly uid: number;
   readonly gid: number;
-  /** The supplementary groups, the primary one included. */
+  /** The supplementary groups, including the primary one. */
   readonly additionalGids: readonly number[];
   readonly home: string;
 }
 
-/** An image that ships more than this in passwd or group is refused, not read. */
+/** A larger passwd or group file in an image is refused, not read. */
 const MAX_FILE = 10 << 20;
 const MAX_ID = 2 ** 31 - 1;
 
 /**
- * Looks `spec` (`name`, `uid`, `name:group`, `uid:gid`, `:group`; empty is root) up in the tree's own /etc/passwd and /etc/group, as
- * BuildKit does (moby/sys/user GetExecUser): a number is always an id, needs no entry, and has group 0 when it has none; the
- * groups of a known user count only when no group was named. Throws KILN_USER_UNKNOWN, KILN_USER_FILE.
+ * Looks up `spec` (`name`, `uid`, `name:group`, `uid:gid`, `:group`; empty is root) in the tree's
+ * own /etc/passwd and /etc/group, as BuildKit does (moby/sys/user GetExecUser). A number is always
+ * an id: it needs no entry, and its group is 0 without one. The groups of a known user count only
+ * when no group was named. Throws KILN_USER_UNKNOWN, KILN_USER_FILE.
  */
 export function resolveUser(root: Root, spec: string): ResolvedUser {
   const [userPart = '', groupPart = ''] = split(spec);
@@ -30,7 +31,10 @@ export function resolveUser(root: Root, spec: string): ResolvedUser {
   return { uid, gid, additionalGids: [...new Set([...additional, gid])], home: entry ? entry.home : '/' };
 }
 
-/** At the first colon only: what follows may hold more of them, and is then no group's name. */
+/**
+ * Splits at the first colon only. The rest may hold further colons, and is then not the name of any
+ * group.
+ */
 function split(spec: string): string[] {
   const colon = spec.indexOf(':');
   return colon < 0 ? [spec] : [spec.slice(0, colon), spec.slice(colon + 1)];
@@ -76,7 +80,7 @@ function parseId(text: string): number | undefined {
   return /^[+-]?\d+$/.test(text) ? Number(text) : undefined;
 }
 
-/** The id that `text` is when the files do not know it. */
+/** The id for `text` when the files have no such name. */
 function idOf(text: string, what: 'user' | 'group', spec: string): number {
   const id = parseId(text);
   const file = what === 'user' ? '/etc/passwd' : '/etc/group';
@@ -93,7 +97,10 @@ function idOf(text: string, what: 'user' | 'group', spec: string): number {
   return id;
 }
 
-/** The lines of a file of the tree without comments; none when there is no such file. The tree may hold anything under that name. */
+/**
+ * The lines of a file of the tree without comments. Answers no lines when the file does not exist.
+ * The tree may hold any kind of file under that name.
+ */
 function readLines(root: Root, path: string): readonly string[] {
   const text = readUserFile(root, path);
   if (text === undefined) return [];

@@ -58,14 +58,14 @@ test('SIGKILL of the builder kills every sandbox and removes its state', async (
   });
 });
 
-test('a builder that ends without a word is cleaned up after as well', async () => {
+test('the watchdog also cleans up after a builder that exits without disposing', async () => {
   await withOrphans(async (tree, child, mark) => {
     child.kill('SIGTERM');
     await allGone(tree, mark);
   });
 });
 
-test('sandboxes die with the builder even when someone removed the state before', async () => {
+test('sandboxes die with the builder even when the state was removed before', async () => {
   await withOrphans(async (tree, child, mark) => {
     rmSync(tree.stateDir, { recursive: true });
     child.kill('SIGKILL');
@@ -74,7 +74,7 @@ test('sandboxes die with the builder even when someone removed the state before'
   });
 });
 
-test('what builder and watchdog left when both were killed is collected at the next start', async () => {
+test('when builder and watchdog were both killed, the next start cleans up', async () => {
   await withOrphans(async (tree, child, mark) => {
     const watchdog = watchdogOf(child.pid ?? 0);
     process.kill(watchdog, 'SIGKILL');
@@ -89,7 +89,7 @@ test('what builder and watchdog left when both were killed is collected at the n
   });
 });
 
-test('a builder that is alive is left alone', async () => {
+test('a living builder is left alone', async () => {
   await withOrphans(async (tree, child, mark) => {
     {
       await using other = createExecutor({ stateDir: tree.stateDir });

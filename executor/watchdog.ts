@@ -4,12 +4,14 @@ import { closeAll, makePipe } from './pipes.ts';
 import { reap } from './spawn.ts';
 
 /**
- * What outlives this process. A shell in a session of its own holds the reading end of a pipe whose writing end is ours; when we
- * are gone, however that came about, it reads the end of the file, kills every sandbox and removes their state. It first does the
- * same for what earlier processes left behind that had no one to do it.
+ * A shell that outlives this process. It runs in a session of its own and reads a pipe whose
+ * writing end this process holds. When this process ends, in whatever way, the shell reads the end
+ * of the pipe. It then kills every sandbox and removes its state. When it starts, it does the same
+ * for what earlier processes left behind without a watchdog.
  *
- * A sandbox that is just being made has no state yet that the runtime could use to kill it, so the runtime itself is looked for too,
- * by the path of its bundle in its arguments, and killed after its children; both again until nothing is found.
+ * A sandbox that is just being made has no state by which the runtime could kill it. So the shell
+ * also looks for the runtime, by the path of its bundle in its arguments, and kills it after its
+ * children. It repeats both until nothing is found.
  */
 const SCRIPT = `
 trap '' HUP INT TERM
@@ -77,9 +79,12 @@ collect "$DIRECTORY" "$groups" "$tables"
 `;
 
 export interface Watchdog {
-  /** Tells it of a control group, or a firewall table, that it is to remove at the end. */
+  /** Names a control group, or a firewall table, that the watchdog must remove at the end. */
   own(kind: 'group' | 'table', name: string): void;
-  /** Tells it that all is done: it removes the directory of this process and ends. Resolves when it has. */
+  /**
+   * Says that all work is done. The watchdog removes the directory of this process and ends.
+   * Resolves when it has ended.
+   */
   dismiss(): Promise<void>;
 }
 
@@ -87,13 +92,13 @@ export interface WatchdogOptions {
   readonly runtime: string;
   /** The runtime's `--root`. */
   readonly state: string;
-  /** The directory of this process's bundles. Paths of ours, without blanks. */
+  /** The directory of this process's bundles. Its path has no blanks. */
   readonly directory: string;
-  /** Directories of processes that are gone. */
+  /** Directories of processes that have ended. */
   readonly stale: readonly string[];
 }
 
-/** Starts it. Nothing of it keeps this process alive. */
+/** Starts the watchdog. It does not keep this process alive. */
 export function startWatchdog(options: WatchdogOptions): Watchdog {
   const input = makePipe();
   const nothing = openSync('/dev/null', 'r+');

@@ -43,7 +43,7 @@ const GPU = {
   ],
 };
 
-test('devices are found by name, by kind, all of a kind, and by class', async () => {
+test('devices are found by name, by kind, by wildcard and by class', async () => {
   writeFileSync(join(etc, 'gpu.json'), JSON.stringify(GPU));
   const envs = async (...names: string[]) => (await find(...names)).flatMap(({ env }) => env);
   assert.equal(await envs('vendor.com/gpu=0'), ['SHARED=1', 'GPU=0']);
@@ -64,13 +64,13 @@ test('devices are found by name, by kind, all of a kind, and by class', async ()
   });
 });
 
-test('what is not there is an error that names what is, unless the step can do without', async () => {
+test('an unknown device is an error that lists the known ones, unless it is optional', async () => {
   assert.match(await codeOf(find('vendor.com/gpu=7')), /KILN_DEVICE_UNKNOWN .*it has vendor\.com\/gpu=0, vendor\.com\/gpu=1/);
   assert.equal(await find('vendor.com/gpu=7?'), []);
   for (const name of ['', 'gpu', '../x=y', 'vendor.com/gpu=../x']) assert.match(await codeOf(find(name)), /KILN_DEVICE_NAME/);
 });
 
-test('a later directory counts more, and YAML is read', async () => {
+test('a later directory takes precedence, and YAML is read', async () => {
   writeFileSync(
     join(run, 'gpu.yaml'),
     'cdiVersion: 0.7.0\nkind: vendor.com/gpu\ndevices:\n- name: "0"\n  containerEdits:\n    env: [GPU=new]\n    additionalGids: [44]\n    hooks:\n    - hookName: createContainer\n      path: /bin/true\n      args: [x]\n',
@@ -82,7 +82,7 @@ test('a later directory counts more, and YAML is read', async () => {
   rmSync(join(run, 'gpu.yaml'));
 });
 
-test('a file that is no description is named without a word of what it holds, and a pipe is not waited for', async () => {
+test('an invalid file is named without quoting it, and a pipe is not waited for', async () => {
   for (const [name, make] of [
     ['bad.json', (path: string) => writeFileSync(path, 'CANARY-SECRET')],
     ['bad.yaml', (path: string) => writeFileSync(path, '{CANARY-SECRET: [')],
@@ -98,7 +98,7 @@ test('a file that is no description is named without a word of what it holds, an
   }
 });
 
-test('a file that is wrong, or says more than we know, is named', async () => {
+test('a file with wrong or unknown fields is named', async () => {
   const faulty: readonly [string, RegExp][] = [
     ['{', /JSON/],
     ['{"cdiVersion":"1.0.0","kind":"a.b/c","devices":[],"more":1}', /unknown field more/],
@@ -125,19 +125,19 @@ test('a file that is wrong, or says more than we know, is named', async () => {
   ]) {
     writeFileSync(join(run, 'bad.json'), JSON.stringify(device(edits)));
     assert.match(await codeOf(find('bad.com/d=x')), /KILN_DEVICE_FILE/, JSON.stringify(edits));
-    assert.is((await find('vendor.com/gpu=0')).length, 2, 'other devices are not concerned');
+    assert.is((await find('vendor.com/gpu=0')).length, 2, 'other devices are not affected');
   }
   rmSync(join(run, 'bad.json'));
 });
 
 const reason = whyNot();
-// In this order: a process does not leave the group with the device rules again.
+// The order matters: a process never leaves the group with the device rules.
 for (const cgroups of ['none', 'auto'] as const) {
-  test(`a sandbox with a device has its node, mounts, variables and groups, and no other may open it (cgroups: ${cgroups})`, async () => {
+  test(`a sandbox with a device has its node, mounts, variables and groups, and other sandboxes may not open it (cgroups: ${cgroups})`, async () => {
     if (reason) return console.log(`SKIP device: ${reason}`);
     if (!existsSync('/dev/net/tun')) return console.log('SKIP device: needs /dev/net/tun');
     using tree = makeTree();
-    // A device that the default rules keep away.
+    // A device that the default rules forbid.
     const node = join(tree.directory, 'node');
     execFileSync('mknod', ['-m', '666', node, 'c', '10', '200']);
     writeFileSync(join(tree.directory, 'lib'), 'library');

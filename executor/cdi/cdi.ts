@@ -5,13 +5,15 @@ import { type CdiDevice, loadDevices } from './load-devices.ts';
 /**
  * # Devices of the host by name
  *
- * The Container Device Interface (cncf-tags/container-device-interface, SPEC.md): files of the host's owner say what a device is in
- * a container: nodes, mounts, variables, hooks. Names are `vendor.com/class=name`; without a name the first of the kind is meant, with
- * `*` all of them, and a name that no device has may be the class that devices are annotated with, as with BuildKit.
+ * Implements the Container Device Interface (cncf-tags/container-device-interface, SPEC.md): files
+ * on the host describe what a device adds to a container: nodes, mounts, variables, hooks. Names
+ * are `vendor.com/class=name`. Without `=name` the first device of the kind is meant, and with `=*`
+ * all of them. A name that no device has may be the class with which devices are annotated, as with
+ * BuildKit.
  */
 export interface DeviceRequest {
   readonly name: string;
-  /** A step goes on without it where it is not there. */
+  /** True when the step runs without the device where it does not exist. */
   readonly optional: boolean;
 }
 
@@ -20,7 +22,10 @@ export const CDI_DIRECTORIES: readonly string[] = ['/etc/cdi', '/var/run/cdi'];
 const CLASS_ANNOTATION = 'org.mobyproject.buildkit.device.class';
 const NAME = /^[A-Za-z0-9][\w.-]*[A-Za-z0-9]\/[A-Za-z0-9][\w.-]*(=(\*|[\w.:-]+))?$/;
 
-/** What the devices asked for change in a sandbox. Throws KILN_DEVICE_NAME, KILN_DEVICE_UNKNOWN, KILN_DEVICE_FILE. */
+/**
+ * What the requested devices change in a sandbox. Throws KILN_DEVICE_NAME, KILN_DEVICE_UNKNOWN,
+ * KILN_DEVICE_FILE.
+ */
 export async function findDevices(
   requests: readonly DeviceRequest[],
   directories: readonly string[] = CDI_DIRECTORIES,
@@ -34,11 +39,11 @@ export async function findDevices(
     if (matching.length === 0 && !request.optional) throw unknown(request.name, devices, directories);
     for (const device of matching) found.set(device.name, device);
   }
-  // What a file changes for all of its devices counts once.
+  // The edits that a file has for all of its devices are applied once.
   return [...new Set([...found.values()].flatMap(({ edits }) => edits))];
 }
 
-/** `vendor.com/class`, also with `=name` or `=*`. */
+/** Checks a name: `vendor.com/class`, also with `=name` or `=*`. */
 export function checkName(name: string): void {
   if (NAME.test(name)) return;
   throw new KilnError('KILN_DEVICE_NAME', `${JSON.stringify(name)} is not the name of a device`, {

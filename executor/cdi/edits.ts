@@ -2,12 +2,12 @@ import { statSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import { reasonOf } from '../../base/oserror.ts';
 
-/** What one device changes in a sandbox: the `containerEdits` of its file, checked. */
+/** What one device changes in a sandbox: the checked `containerEdits` of its file. */
 export interface DeviceEdits {
   readonly env: readonly string[];
   readonly nodes: readonly DeviceNode[];
   readonly mounts: readonly { readonly source: string; readonly target: string; readonly readonly: boolean }[];
-  /** `hooks` of the runtime configuration, by their name there. */
+  /** `hooks` of the runtime configuration, with their names there. */
   readonly hooks: readonly { readonly when: string; readonly hook: Readonly<Record<string, unknown>> }[];
   readonly groups: readonly number[];
 }
@@ -21,7 +21,7 @@ export interface DeviceNode {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** Of `r`, `w` and `m`. */
+  /** Some of `r`, `w` and `m`. */
   readonly access: string;
 }
 
@@ -30,7 +30,10 @@ const S_IFMT = 0o170000;
 const S_IFBLK = 0o060000;
 const S_IFCHR = 0o020000;
 
-/** Reads `containerEdits`; what it does not know is an error, as the file may mean more than we would do. Throws KILN_DEVICE_FILE. */
+/**
+ * Reads `containerEdits`. An unknown field is an error, because the file may mean more than Kiln
+ * would do. Throws KILN_DEVICE_FILE.
+ */
 export function parseEdits(value: unknown, file: string): DeviceEdits {
   const reader = new Reader(file);
   const edits = reader.object(value, 'containerEdits', [
@@ -80,7 +83,7 @@ function parseNode(value: unknown, reader: Reader): DeviceNode {
   };
 }
 
-/** What the node is on the host: the numbers of a file may be of another boot. */
+/** Looks the node up on the host: the numbers in the file may be from another boot. */
 function statNode(path: string, reader: Reader): Pick<DeviceNode, 'type' | 'major' | 'minor' | 'mode' | 'gid'> {
   let stat: ReturnType<typeof statSync>;
   try {
@@ -113,7 +116,7 @@ function parseMount(value: unknown, reader: Reader): DeviceEdits['mounts'][numbe
 function parseHook(value: unknown, reader: Reader): DeviceEdits['hooks'][number] {
   const { hookName, path, args, env, timeout } = reader.object(value, 'hooks', ['hookName', 'path', 'args', 'env', 'timeout']);
   const when = reader.text(hookName, 'hookName');
-  if (!HOOKS.includes(when)) throw reader.wrong(`there is no hook ${when}`);
+  if (!HOOKS.includes(when)) throw reader.wrong(`the hook ${when} does not exist`);
   const texts = (list: unknown, name: string) => reader.list(list, name).map((entry) => reader.text(entry, name));
   return {
     when,
@@ -126,7 +129,7 @@ function parseHook(value: unknown, reader: Reader): DeviceEdits['hooks'][number]
   };
 }
 
-/** Takes values out of a parsed file, and says which file has a wrong one. */
+/** Takes values out of a parsed file. Its errors name the file. */
 export class Reader {
   readonly #file: string;
 

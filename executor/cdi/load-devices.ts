@@ -8,13 +8,17 @@ export interface CdiDevice {
   /** `vendor.com/class=name` */
   readonly name: string;
   readonly annotations: Readonly<Record<string, string>>;
-  /** Those of its file, then its own; made when they are asked for, as a file may name devices that are not plugged in. */
+  /**
+   * The edits of the file, then those of the device. They are parsed when they are requested,
+   * because a file may name devices that are not plugged in.
+   */
   readonly edits: readonly DeviceEdits[];
 }
 
 /**
- * The devices that the files in `directories` describe, in the order of their names. A device of a later directory replaces one of an
- * earlier (SPEC.md, CDI JSON Specification). Throws KILN_DEVICE_FILE.
+ * The devices that the files in `directories` describe, sorted by name. A device of a later
+ * directory replaces an earlier one of the same name (SPEC.md, CDI JSON Specification). Throws
+ * KILN_DEVICE_FILE.
  */
 export async function loadDevices(directories: readonly string[]): Promise<readonly CdiDevice[]> {
   const devices = new Map<string, CdiDevice>();
@@ -47,12 +51,13 @@ async function parse(path: string): Promise<unknown> {
     const { parse: parseYaml } = await import('yaml');
     return parseYaml(text);
   } catch {
-    // The parsers quote what they read, and a link may have led them anywhere.
+    // The parsers' messages are not shown: they quote what they read, and a link may have led to
+    // any file.
     throw reader.wrong(`it is not valid ${isJson ? 'JSON' : 'YAML'}`);
   }
 }
 
-/** Only a regular file is read: a FIFO would wait for its other end, a device may have no end. */
+/** Reads only a regular file: a FIFO would block, and a device may be endless. */
 function textOf(path: string, reader: Reader): string {
   let fd: number | undefined;
   try {
@@ -72,7 +77,7 @@ function regular(stat: Stats, reader: Reader): Stats {
   throw reader.wrong('it is not a regular file');
 }
 
-/** Devices of a large machine take a few hundred KiB. */
+/** The devices of a large machine take a few hundred KiB. */
 const MAX_FILE = 16 << 20;
 const KIND = /^[A-Za-z][\w.-]*\/[A-Za-z][\w.-]*$/;
 

@@ -1,28 +1,31 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { elfHeader, elfMask, type Machine } from './elf.ts';
 
-/** What the kernel is told of one kind of foreign program (Documentation/admin-guide/binfmt-misc.rst). */
+/** One registration of a foreign program format (Documentation/admin-guide/binfmt-misc.rst). */
 export interface Registration {
   readonly interpreter: string;
   readonly flags: string;
   readonly enabled: boolean;
   readonly offset: number;
   readonly magic: Buffer;
-  /** As long as `magic`. */
+  /** Has the same length as `magic`. */
   readonly mask: Buffer;
 }
 
-/** Where the kernel's own table is mounted, if it is. */
+/** Where the kernel's own table is mounted, if it is mounted. */
 export const BINFMT = '/proc/sys/fs/binfmt_misc';
 
-/** The table that is mounted at `directory`. */
+/** The registrations of the table that is mounted at `directory`. */
 export function readRegistrations(directory: string): readonly Registration[] {
   if (!existsSync(`${directory}/status`) || !/^enabled/.test(readFileSync(`${directory}/status`, 'latin1'))) return [];
   const names = readdirSync(directory).filter((name) => name !== 'status' && name !== 'register');
   return names.flatMap((name) => parseRegistration(readFileSync(`${directory}/${name}`, 'latin1')) ?? []);
 }
 
-/** One entry as the kernel shows it; undefined for one by file name, not by magic number. */
+/**
+ * Parses one entry as the kernel shows it. Undefined for an entry that matches by file name instead
+ * of magic number.
+ */
 export function parseRegistration(text: string): Registration | undefined {
   const field = (name: string) => new RegExp(`^${name}:? (.*)$`, 'm').exec(text)?.[1]?.trim();
   const magic = field('magic');
@@ -39,7 +42,7 @@ export function parseRegistration(text: string): Registration | undefined {
   };
 }
 
-/** The entry by which the kernel would run programs of `machine`. */
+/** The entry with which the kernel would run programs for `machine`. */
 export function registrationFor(registrations: readonly Registration[], machine: Machine): Registration | undefined {
   const header = elfHeader(machine);
   return registrations.find(
@@ -51,9 +54,9 @@ export function registrationFor(registrations: readonly Registration[], machine:
 }
 
 /**
- * The line that registers `interpreter`. P: it is told the program's own argv[0] (QEMU 5.2 and later sees by the auxiliary vector
- * that it is); O and C: it gets the program as a descriptor, with the rights of a set-user-ID file; F: it is opened now, so the
- * sandbox needs no file of it.
+ * The line that registers `interpreter`. P: it gets the program's own argv[0] (QEMU 5.2 and later
+ * sees in the auxiliary vector that it does). O and C: it gets the program as a descriptor, with
+ * the rights of a set-user-ID file. F: it is opened now, so its file is not needed in the sandbox.
  */
 export function registerLine(name: string, machine: Machine, interpreter: string): string {
   return ['', name, 'M', '', escaped(elfHeader(machine)), escaped(elfMask(machine)), interpreter, 'POCF'].join(':');

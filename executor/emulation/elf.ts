@@ -1,8 +1,8 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 
-/** How an architecture's programs begin, and what QEMU calls it. */
+/** How the programs of an architecture begin, and how QEMU calls it. */
 export interface Machine {
-  /** `aarch64` as in qemu-aarch64. */
+  /** The name in QEMU's program, such as `aarch64` in qemu-aarch64. */
   readonly qemu: string;
   readonly bits: 32 | 64;
   readonly bigEndian: boolean;
@@ -10,7 +10,7 @@ export interface Machine {
   readonly machine: number;
 }
 
-/** By OCI's name of the architecture (Go's GOARCH); the numbers are those of elf.h. */
+/** Keyed by OCI's name of the architecture (Go's GOARCH). The numbers are those of elf.h. */
 const MACHINES: Readonly<Record<string, Machine>> = {
   '386': little('i386', 32, 3),
   amd64: little('x86_64', 64, 62),
@@ -31,7 +31,7 @@ export function machineOf(architecture: string): Machine | undefined {
   return Object.hasOwn(MACHINES, architecture) ? MACHINES[architecture] : undefined;
 }
 
-/** Every architecture there may be an emulator for. */
+/** Every architecture for which an emulator may exist. */
 export const ARCHITECTURES: readonly string[] = Object.keys(MACHINES);
 
 function little(qemu: string, bits: 32 | 64, machine: number): Machine {
@@ -54,7 +54,10 @@ export function elfHeader({ bits, bigEndian, machine }: Machine): Buffer {
   return header;
 }
 
-/** Which bits of the header count: not the ABI, and a position-independent program (type 3) is as good as another. */
+/**
+ * The bits of the header that must match. The ABI does not, and a position-independent program
+ * (type 3) matches too.
+ */
 export function elfMask({ bigEndian }: Machine): Buffer {
   const mask = Buffer.alloc(20, 0xff);
   mask[7] = 0;
@@ -64,7 +67,10 @@ export function elfMask({ bigEndian }: Machine): Buffer {
 
 const PT_INTERP = 3;
 
-/** True for a program that needs no loader and no library: the only kind that runs in a tree which has none of its own. */
+/**
+ * True for a program that needs neither loader nor library. Only such a program runs in a tree that
+ * lacks both.
+ */
 export function isStatic(path: string): boolean {
   const fd = openSync(path, 'r');
   try {
@@ -76,7 +82,10 @@ export function isStatic(path: string): boolean {
   }
 }
 
-/** p_type of the program headers, as far as they are in `bytes`; the host is little-endian wherever Node runs but on s390x. */
+/**
+ * p_type of those program headers that are in `bytes`. The host is little-endian wherever Node runs
+ * except on s390x.
+ */
 function segmentTypes(bytes: Buffer, length: number): number[] {
   const wide = bytes[4] === 2;
   const big = bytes[5] === 2;

@@ -28,7 +28,7 @@ const ENTRY = (flags: string, state = 'enabled') =>
   `${state}\ninterpreter /usr/bin/qemu-aarch64-static\nflags: ${flags}\noffset 0\n` +
   'magic 7f454c460201010000000000000000000200b700\nmask ffffffffffffff00fffffffffffffffffeffffff\n';
 
-test('an entry of the kernel fits the programs it is for, executables and position-independent ones', () => {
+test('an entry matches its programs, both executables and position-independent ones', () => {
   const entry = parseRegistration(ENTRY('POCF'))!;
   assert.is(entry.flags, 'POCF');
   assert.is(registrationFor([entry], machine), entry);
@@ -36,11 +36,11 @@ test('an entry of the kernel fits the programs it is for, executables and positi
   assert.is(registrationFor([parseRegistration(ENTRY('F', 'disabled'))!], machine), undefined);
 });
 
-test('an entry by file name is none of ours', () => {
+test('an entry by file name is ignored', () => {
   assert.is(parseRegistration('enabled\ninterpreter /usr/bin/jexec\nflags: \nextension .jar\n'), undefined);
 });
 
-test('what is registered is what QEMU registers itself', () => {
+test('the registration is the same as that of QEMU', () => {
   assert.is(
     registerLine('kiln-aarch64', machine, '/q'),
     String.raw`:kiln-aarch64:M::\x7f\x45\x4c\x46\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:` +
@@ -49,7 +49,7 @@ test('what is registered is what QEMU registers itself', () => {
   assert.is(elfHeader(machineOf('s390x')!).toString('hex'), '7f454c46020201000000000000000000' + '00020016');
 });
 
-test('a table that is switched off counts as none', () => {
+test('a table that is switched off is ignored', () => {
   const table = join(directory, 'off');
   mkdirSync(table);
   writeFileSync(join(table, 'status'), 'disabled\n');
@@ -59,7 +59,7 @@ test('a table that is switched off counts as none', () => {
   assert.is(readRegistrations(table).length, 1);
 });
 
-test('programs of this host, and those that it runs as well, need nothing', async () => {
+test('native programs need no emulation', async () => {
   assert.ok(isNative('386', 'amd64'));
   assert.not.ok(isNative('arm64', 'amd64'));
   assert.not.ok(isNative('amd64', 'arm64'));
@@ -79,7 +79,7 @@ test('a 32-bit ARM program that does nothing ends well', async () => {
   assert.is(spawnSync(arm, [path]).status, 0);
 });
 
-test('a registration of the host that is opened beforehand is used as it is', async () => {
+test('a registration of the host with the flag F is used as it is', async () => {
   const table = join(directory, 'host');
   mkdirSync(table);
   writeFileSync(join(table, 'status'), 'enabled\n');
@@ -110,7 +110,7 @@ test('an emulator that needs libraries is not taken', async () => {
   await named.close();
 });
 
-test('what nothing emulates is refused', async () => {
+test('a platform without an emulator is refused', async () => {
   const emulation = createEmulation(directory, {});
   for (const platform of [
     { os: 'windows', architecture: 'amd64' },
@@ -120,12 +120,12 @@ test('what nothing emulates is refused', async () => {
   await emulation.close();
 });
 
-test('a table of our own changes nothing of the host, and ends with us', async () => {
+test('a table of our own changes nothing on the host, and ends with this process', async () => {
   if (!canPrivate) return;
   const before = existsSync(`${BINFMT}/status`) ? readdirSync(BINFMT).sort() : [];
   const emulation = createEmulation(directory, { hostTable: directory });
   const plan = await emulation.plan(foreign).catch((error: KilnError) => error);
-  // A kernel before 6.7 has one table only: then there must be the command that fills it.
+  // A kernel before 6.7 has only one table. The error must then hold the command that fills it.
   if (plan instanceof KilnError) {
     assert.match(plan.hint ?? '', /binfmt_misc\/register/);
   } else {

@@ -12,13 +12,18 @@ import { type EmulationNamespace, openEmulationNamespace } from './namespace.ts'
 /**
  * # Steps for another processor
  *
- * Their programs run through QEMU's user-mode emulation, and how the kernel learns of it is one of these, the first that can be had:
+ * Their programs run through QEMU's user-mode emulation. The kernel must know of QEMU, and the
+ * first of these ways that works is used:
  *
- * 1. this host has QEMU registered in binfmt_misc, opened beforehand (flag F): nothing is to be done;
- * 2. a static QEMU is installed, and the kernel (6.7) has a binfmt_misc for each user namespace: the sandbox joins one of ours, in
- *    which all ids are mapped to themselves. Nothing of the host is changed. In such a sandbox no device node can be made;
- *    Where we are in a user namespace already, as for an ordinary user, it is that one's table, while we run;
- * 3. QEMU is registered without the flag F: its file is shown to the sandbox at the path where the kernel looks for it.
+ * 1. This host has QEMU registered in binfmt_misc and opened beforehand (flag F). Nothing must be
+ *   done.
+ * 2. A static QEMU is installed, and the kernel (6.7) has a binfmt_misc for each user namespace.
+ *   The sandbox joins a user namespace of Kiln's, in which all ids are mapped to themselves.
+ *   Nothing of the host is changed. Device nodes cannot be made in such a sandbox. When this
+ *   process is already in a user namespace, as for an ordinary user, the table of that namespace is
+ *   used while Kiln runs.
+ * 3. QEMU is registered without the flag F. The sandbox sees its file at the path where the kernel
+ *   looks for it.
  */
 export type EmulationPlan =
   | { readonly kind: 'native' }
@@ -26,21 +31,23 @@ export type EmulationPlan =
   | { readonly kind: 'private'; readonly emulator: string; readonly userNamespace: string };
 
 export interface Emulation {
-  /** How programs for `platform` are to be run. Throws KILN_NO_EMULATION with the command that mends it. */
+  /**
+   * How programs for `platform` are run. Throws KILN_NO_EMULATION with a command that solves it.
+   */
   plan(platform: Platform): Promise<EmulationPlan>;
   close(): Promise<void>;
 }
 
 export interface EmulationOptions {
-  /** An emulator that the user has named for an architecture. */
+  /** The emulator that the user has configured for an architecture. */
   readonly emulator?: ((architecture: string) => Promise<string | undefined>) | undefined;
-  /** Where to look for one: a PATH. */
+  /** A PATH on which to look for an emulator. */
   readonly searchPath?: string | undefined;
-  /** Of the host's own registrations, for tests: where they are to be read, or nowhere. */
+  /** For tests: the directory of the host's own registrations, or nothing. */
   readonly hostTable?: string | undefined;
 }
 
-/** `directory` is the process's: ours, and on this host only. */
+/** `directory` belongs to this process, and exists on this host only. */
 export function createEmulation(directory: string, options: EmulationOptions): Emulation {
   let opened: Promise<EmulationNamespace | undefined> | undefined;
   let registrations: readonly Registration[] | undefined;
@@ -79,7 +86,10 @@ export function createEmulation(directory: string, options: EmulationOptions): E
   };
 }
 
-/** The table of the user namespace that we are in: it is there as long as it is mounted, in our mount namespace. */
+/**
+ * The table of this process's own user namespace. It exists as long as it is mounted in this
+ * process's mount namespace.
+ */
 async function ownTable(directory: string): Promise<EmulationNamespace | undefined> {
   const table = `${directory}/binfmt`;
   mkdirSync(table, { recursive: true, mode: 0o700 });
@@ -103,8 +113,9 @@ async function ownTable(directory: string): Promise<EmulationNamespace | undefin
 }
 
 /**
- * What the kernel's own table holds; where nobody has mounted it, it is looked at in our own mount namespace. Not in a user namespace: there
- * a mount makes a new table, which hides the one that counted before.
+ * The registrations in the kernel's own table. Where it is not mounted, it is mounted in the
+ * private mount namespace. This is not done in a user namespace: a mount there makes a new table,
+ * which hides the one that counted before.
  */
 function hostRegistrations(directory: string, table: string | undefined): readonly Registration[] {
   if (table !== undefined) return readRegistrations(table);
@@ -115,7 +126,7 @@ function hostRegistrations(directory: string, table: string | undefined): readon
   try {
     mount('binfmt_misc', looked, 'binfmt_misc', 0);
   } catch {
-    // A kernel without it, or no right to look.
+    // The kernel lacks binfmt_misc, or this process may not see it.
     return [];
   }
   try {
@@ -139,7 +150,7 @@ const CROSS = 'a stage FROM --platform=$BUILDPLATFORM runs without, and can comp
 function noEmulator(platform: Platform, machine: Machine): KilnError {
   return new KilnError(
     'KILN_NO_EMULATION',
-    `steps for ${formatPlatform(platform)} cannot run here: there is no emulator (a static qemu-${machine.qemu})`,
+    `steps for ${formatPlatform(platform)} cannot run here: no emulator is installed (a static qemu-${machine.qemu})`,
     { hint: INSTALL_EMULATORS, notes: [CROSS] },
   );
 }
@@ -148,9 +159,9 @@ function notRegistered(platform: Platform, machine: Machine, emulator: string): 
   const line = registerLine(`qemu-${machine.qemu}`, machine, emulator);
   return new KilnError(
     'KILN_NO_EMULATION',
-    `steps for ${formatPlatform(platform)} cannot run here: the kernel is not told of ${emulator}, and has no binfmt_misc of our own to offer`,
+    `steps for ${formatPlatform(platform)} cannot run here: ${emulator} is not registered, and this kernel has no binfmt_misc for each user namespace`,
     {
-      hint: `tell it once, as root on the host: mountpoint -q ${BINFMT} || mount -t binfmt_misc binfmt_misc ${BINFMT}; printf %s '${line}' > ${BINFMT}/register`,
+      hint: `register it once, as root on the host: mountpoint -q ${BINFMT} || mount -t binfmt_misc binfmt_misc ${BINFMT}; printf %s '${line}' > ${BINFMT}/register`,
       notes: [CROSS],
     },
   );

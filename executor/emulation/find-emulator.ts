@@ -7,7 +7,10 @@ import { elfHeader, isStatic, type Machine, machineOf } from './elf.ts';
 
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/libexec/qemu-binfmt';
 
-/** A static user-mode QEMU for `machine` on this host: `qemu-aarch64-static`, or a `qemu-aarch64` that is static as well. */
+/**
+ * Finds a static user-mode QEMU for `machine` on this host: `qemu-aarch64-static`, or a
+ * `qemu-aarch64` that is static as well.
+ */
 export function findEmulator(machine: Machine, searchPath: string = DEFAULT_PATH): string | undefined {
   const directories = searchPath.split(':').filter((directory) => directory.startsWith('/'));
   return [`qemu-${machine.qemu}-static`, `qemu-${machine.qemu}`]
@@ -15,7 +18,10 @@ export function findEmulator(machine: Machine, searchPath: string = DEFAULT_PATH
     .find(isEmulator);
 }
 
-/** A path that the kernel can be given: executable, static, and free of what would end it in a registration. */
+/**
+ * True for a path that can be registered: executable, static, and without characters that would end
+ * it in a registration.
+ */
 export function isEmulator(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
@@ -31,14 +37,17 @@ export function hostArchitecture(): string {
   return name === 'x64' ? 'amd64' : name === 'ia32' ? '386' : name;
 }
 
-/** Architectures whose programs this host's processor runs itself. */
+/** Architectures whose programs this host's processor runs natively. */
 export function isNative(architecture: string, host = hostArchitecture()): boolean {
   if (architecture === host || machineOf(architecture) === undefined) return architecture === host;
   if (host === 'amd64') return architecture === '386';
   return host === 'arm64' && architecture === 'arm' && runsArm();
 }
 
-/** Not every 64-bit ARM processor and kernel still run 32-bit programs; one that does nothing tells. */
+/**
+ * Not every 64-bit ARM processor and kernel still runs 32-bit programs. Running one that does
+ * nothing shows it.
+ */
 function runsArm(): boolean {
   const directory = mkdtempSync(join(tmpdir(), 'kiln-arm-'));
   try {
@@ -50,7 +59,7 @@ function runsArm(): boolean {
   }
 }
 
-/** A whole 32-bit ARM program: `exit(0)`. */
+/** A complete 32-bit ARM program: `exit(0)`. */
 export function armProgram(): Buffer {
   const code = [0xe3a00000, 0xe3a07001, 0xef000000];
   const [header, segment] = [52, 32];
@@ -64,7 +73,7 @@ export function armProgram(): Buffer {
     [28, header],
     // EABI version 5.
     [36, 0x05000000],
-    // One segment: all of the file, to be read and run.
+    // One segment, which is the whole file, readable and executable.
     ...[1, 0, base, base, size, size, 5, 0x1000].map((word, at): [number, number] => [header + 4 * at, word]),
     ...code.map((word, at): [number, number] => [header + segment + 4 * at, word]),
   ];

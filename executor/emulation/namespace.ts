@@ -5,13 +5,14 @@ import { closeAll, drain, makePipe } from '../pipes.ts';
 import { reap } from '../spawn.ts';
 
 /**
- * A user namespace with a binfmt_misc of its own (Linux 6.7 and later): what is registered in it holds for the sandboxes that join it
- * and for nothing else on this host. All ids are mapped to themselves. It is held by a shell, which ends with us.
+ * A user namespace with its own binfmt_misc (Linux 6.7 and later). A registration in it holds only
+ * for the sandboxes that join it. All ids are mapped to themselves. A shell holds the namespace,
+ * and ends with this process.
  */
 export interface EmulationNamespace {
   /** `/proc/PID/ns/user` */
   readonly path: string;
-  /** Tells its kernel table a line; false when the kernel does not take it. */
+  /** Writes a line to the namespace's table. Answers false when the kernel refuses it. */
   register(line: string): Promise<boolean>;
   close(): Promise<void>;
 }
@@ -24,10 +25,16 @@ while IFS= read -r line; do
 done
 `;
 
-/** Its ids are mapped when it has said `made`; only a program that is started after that has the rights of root in it. */
+/**
+ * The ids are mapped after the shell has printed `made`. Only a program that starts after that has
+ * the rights of root in the namespace.
+ */
 const SCRIPT = 'echo made; read -r _ && exec /bin/sh -c "$REGISTRAR"';
 
-/** Undefined where the kernel has no such thing, or this process may not make it. `directory` is ours alone. */
+/**
+ * Undefined where the kernel lacks this, or this process may not make it. `directory` belongs to
+ * this process alone.
+ */
 export async function openEmulationNamespace(directory: string): Promise<EmulationNamespace | undefined> {
   const table = `${directory}/binfmt`;
   mkdirSync(table, { recursive: true, mode: 0o700 });
@@ -51,7 +58,10 @@ export async function openEmulationNamespace(directory: string): Promise<Emulati
 interface Shell {
   readonly pid: number;
   tell(line: string): void;
-  /** Its next line, or undefined when it has ended. One question at a time. */
+  /**
+   * The next line of the shell's output, or undefined when it has ended. Only one call may wait at
+   * a time.
+   */
   answer(): Promise<string | undefined>;
   readonly close: () => Promise<void>;
 }
@@ -104,7 +114,7 @@ function lineQueue(): { push(data: Uint8Array): void; end(): void; next(): Promi
   };
 }
 
-/** Every id that we have, to itself. False where that is not allowed. */
+/** Maps every id of this process to itself. Answers false where that is not allowed. */
 function mapIds(pid: number): boolean {
   try {
     for (const name of ['uid_map', 'gid_map'] as const) writeFileSync(`/proc/${pid}/${name}`, identityOf(name));

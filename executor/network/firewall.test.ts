@@ -32,7 +32,7 @@ test('rules of iptables-legacy count too', () => {
     undefined,
   );
   assert.match(legacyObstacle('filter\n', () => '-P FORWARD DROP\n-A FORWARD -j X\n') ?? '', /iptables-legacy drops/);
-  assert.match(legacyObstacle('filter\n', () => undefined) ?? '', /not there/);
+  assert.match(legacyObstacle('filter\n', () => undefined) ?? '', /not installed/);
 });
 
 test("a process's table blocks traffic from outside and between steps", () => {

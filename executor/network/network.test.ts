@@ -82,7 +82,9 @@ const marksOf = ({ stateDir }: TestTree) =>
     .filter((name) => /^\d/.test(name))
     .map((name) => name.slice(-6));
 
-/** Interfaces, firewall tables and helpers of processes with these marks, or of the process `pid`. */
+/**
+ * Interfaces, firewall tables and helpers of processes with these marks, or of the process `pid`.
+ */
 function leftOf(marks: readonly string[], pid: number): readonly string[] {
   const interfaces = readdirSync('/sys/class/net').filter((name) => marks.some((mark) => name.startsWith(`kiln${mark}`)));
   const tables = (spawnSync('nft', ['list', 'tables'], { encoding: 'utf8' }).stdout ?? '').split('\n');

@@ -1,16 +1,18 @@
 /**
  * # The network of sandboxes
  *
- * A `Network` lends network namespaces. Each sandbox whose network is `default` leases one for the time of its run; two never hold the
- * same one. What is common to all of them (a firewall table, an address range) is the network's, and goes when it is disposed, or by the
- * watchdog.
+ * A `Network` lends network namespaces. Each sandbox whose network is `default` leases one for the
+ * time of its run; two never hold the same one. What is common to all of them (a firewall table, an
+ * address range) is the network's, and goes when it is disposed, or by the watchdog.
  *
- *     nat     a veth pair into a namespace, the host forwards and translates addresses: as fast as the host's own (nat.ts)
- *     slirp   a process that speaks for the namespace through sockets of its own; needs no privilege on the host (slirp.ts)
- *     host    no namespace, the host's own network: where neither can be had, unless that is refused
- *     none    a new namespace without a way out, instead of that
+ *     nat     a veth pair into a namespace; the host forwards and translates addresses, as fast as
+ *             the host's own network (nat.ts)
+ *     slirp   a process that carries the namespace's connections through its own sockets; it needs
+ *             no privilege on the host (slirp.ts)
+ *     host    no namespace but the host's own network, where neither works and this is not refused
+ *     none    a new namespace without a way out, where that is preferred to the host's network
  *
- * `openNetwork` (open.ts) takes the first of them that works here.
+ * `openNetwork` (open-network.ts) takes the first of them that works here.
  */
 export interface Network extends AsyncDisposable {
   readonly kind: NetworkKind;
