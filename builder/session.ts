@@ -46,7 +46,10 @@ export interface SessionAgents {
   /** Looks at what is lent, so that what is not there is told before anything is built. */
   readonly check: () => Promise<void>;
   readonly forStep: (id: string, access: SocketAccess) => Promise<ForwardedAgent | undefined>;
-  /** The one for git, which is no stranger: the agent itself where it has a socket. Its path is short enough for a socket's address. */
+  /**
+   * The one for git, which is trusted: the agent itself where it has a socket. Its path is short
+   * enough for a socket's address.
+   */
   readonly forGit: (id: string) => Promise<SshAgent | undefined>;
 }
 

@@ -62,7 +62,7 @@ test('what is not there, or empty, is none', () => {
 
 test('what cannot be used is told, and no build fails of it', () => {
   for (const [config, words] of [
-    ['{', /not a valid docker configuration|is no valid docker configuration/],
+    ['{', /not a valid docker configuration/],
     [{ proxies: [] }, /is not what docker writes/],
     [{ proxies: { default: 'x' } }, /is not what docker writes/],
     [{ proxies: { default: { httpProxy: 7 } } }, /httpProxy is not a text/],

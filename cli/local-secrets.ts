@@ -7,7 +7,7 @@ import type { SecretSpec } from './build-options.ts';
 /** As BuildKit. */
 const LIMIT = 500 * 1024;
 
-/** Where secrets that are no plain files come from. */
+/** Where secrets that are not plain files come from. */
 export interface SecretHost {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly readStdin: (max: number) => Promise<Buffer | undefined>;

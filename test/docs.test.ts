@@ -149,13 +149,37 @@ test('flags and commands that tables and text of the guides name are there', () 
   }
 });
 
-test('lines of the guides have at most 100 columns, tables aside', () => {
-  for (const page of [...GUIDES, ...PAGES.filter((name) => name.startsWith('docs/reference/'))]) {
+/** Documents for people who read the code. */
+const OF_CODE = ['docs/architecture.md', 'docs/extending.md', ...globSync('*/README.md', { cwd: ROOT })].filter(
+  (page) => !/^(?:node_modules|dist)\//.test(page),
+);
+
+test('lines of the guides and of documents about the code have at most 100 columns, tables aside', () => {
+  for (const page of [...GUIDES, ...OF_CODE, ...PAGES.filter((name) => name.startsWith('docs/reference/'))]) {
     const long = read(page)
       .split('\n')
       .filter((line) => line.length > 100 && !line.startsWith('|') && !/^\S+$/.test(line));
     assert.equal(long, [], page);
   }
+});
+
+test('files that documents about the code name are there', () => {
+  const files = globSync('**/*.{ts,cts,ne}', {
+    cwd: ROOT,
+    exclude: (name) => name === 'node_modules' || name === 'dist' || name.startsWith('.'),
+  }).map((file) => `/${file}`);
+  let count = 0;
+  for (const page of OF_CODE) {
+    for (const [, name = ''] of withoutBlocks(read(page)).matchAll(/`([\w./-]+\.(?:ts|cts))`/g)) {
+      if (/NAME|^remote-worker|\/remote-worker/.test(name)) continue;
+      count++;
+      assert.ok(
+        files.some((file) => file.endsWith(`/${name}`)),
+        `${page}: ${name}`,
+      );
+    }
+  }
+  assert.ok(count > 200, `${count} files were named`);
 });
 
 /** Names that the recipes make up. */

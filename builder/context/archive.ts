@@ -10,7 +10,7 @@ export async function unpackArchive(archive: Buffer, into: string, signal: Abort
   using writer = new ArchiveWriter(root, undefined);
   await unpackTo(writer, pieces(archive), packingOf(archive.subarray(0, 16)), 'on standard input', signal);
   if (writer.count === 0)
-    throw new KilnError('KILN_CONTEXT_INVALID', 'standard input is no tar archive', {
+    throw new KilnError('KILN_CONTEXT_INVALID', 'standard input is not a tar archive', {
       hint: 'pipe a Dockerfile or a tar archive',
     });
 }

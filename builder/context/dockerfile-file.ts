@@ -7,7 +7,7 @@ import type { FoundFile } from '../../frontend/gateway.ts';
 
 import { whyNotRead } from './tree-file.ts';
 
-/** A Dockerfile larger than this is no Dockerfile. */
+/** A file larger than this is not a Dockerfile. */
 export const DOCKERFILE_LIMIT = 16 * 1024 * 1024;
 
 /**

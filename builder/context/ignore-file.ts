@@ -21,7 +21,7 @@ export interface DockerfilePlace {
 
 /**
  * The ignore file in force for the context `directory`: `NAME.dockerignore` beside the Dockerfile, else `.dockerignore` in the context.
- * One that is there and is no file of patterns is an error: somebody wanted something ignored. A link that leads to nothing in the
+ * One that is there and is not a file of patterns is an error: somebody wanted something ignored. A link that leads to nothing in the
  * context is a warning only, as Docker builds without a word then.
  */
 export function ignoreOf(directory: string, dockerfile: DockerfilePlace, warn: ProgressSink): IgnoreFile | undefined {

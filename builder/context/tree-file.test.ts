@@ -78,7 +78,7 @@ test('a link out of the tree leads to nothing, on the way and at the end', () =>
   );
 });
 
-test('what is no regular file is named and never opened', () => {
+test('what is not a regular file is named and never opened', () => {
   execFileSync('mkfifo', [at('fifo')]);
   link('fifo', 'to-fifo');
   for (const [path, what] of [
@@ -156,7 +156,7 @@ test('a link that leads nowhere is told with its target; the next candidate coun
   assert.match(ignored({ elsewhere: join(directory, 'E') })[1], /E\.dockerignore" is a link to "nowhere"/);
 });
 
-test('what is no list of patterns is an error that names it', () => {
+test('what is not a list of patterns is an error that names it', () => {
   const said = (why: RegExp) => {
     const [code, message] = ignored();
     assert.is(code, 'KILN_DOCKERIGNORE_UNREADABLE');

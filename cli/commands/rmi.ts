@@ -12,7 +12,7 @@ import { printError } from '../report.ts';
 export function declareCommand(): Command {
   return newCommand('rmi', 'Remove names of images')
     .argument('<image...>', 'names in the local store, or image IDs')
-    .option('-f, --force', 'an image that is not there is no error');
+    .option('-f, --force', 'an image that is not there is not an error');
 }
 
 /** `kiln rmi IMAGE…`: removes names; an image ID removes each name it has. What nothing refers to any more is removed with them. */

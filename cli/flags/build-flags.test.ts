@@ -212,11 +212,8 @@ const ROWS: readonly (readonly [readonly string[], Outcome])[] = [
   [['--no-cache', '--no-cache-filter', 'x'], refusedWith(/cannot be used together/)],
   [['--isolation', 'foo'], warnedWith(/--isolation has no effect/)],
   [['--security-opt', 'foo'], warnedWith(/--security-opt has no effect/)],
-  [
-    ['--check', '--push', '--metadata-file', 'm'],
-    warnedWith(/--check builds nothing, so there is no effect of --push, --metadata-file/),
-  ],
-  [['--call', 'outline', '-o', 'dir'], warnedWith(/--call builds nothing, so there is no effect of --output/)],
+  [['--check', '--push', '--metadata-file', 'm'], warnedWith(/--check builds nothing: --push, --metadata-file have no effect/)],
+  [['--call', 'outline', '-o', 'dir'], warnedWith(/--call builds nothing: --output has no effect/)],
   [['--check', '-t', 'x'], is(() => true)],
   [['--compress'], warnedWith(/--compress has no effect/)],
   [['--compress=false'], is(() => true)],

@@ -17,7 +17,7 @@ export function withoutEffect(
     [flags['securityOpt'] !== undefined, '--security-opt has no effect: use RUN --security=insecure and --allow'],
     [
       asks !== undefined && results.length > 0,
-      `${asks} builds nothing, so there is no effect of ${results.map(flagOf).join(', ')}`,
+      `${asks} builds nothing: ${results.map(flagOf).join(', ')} ${results.length > 1 ? 'have' : 'has'} no effect`,
     ],
     [flags['debug'] === true, '--debug has no effect: errors say all that is known, kiln logs has the rest'],
     [hasAnnotations(flags) && !makesImage(flags), '--annotation has no effect: no output of this build is an image'],
