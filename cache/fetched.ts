@@ -2,30 +2,33 @@ import { type Digest, isDigest } from '../base/digest.ts';
 import type { Store } from '../snapshotter/store/root.ts';
 
 /**
- * What was fetched by http(s): the layers that hold the file, and the validators by which the server tells that it is still the same
- * (RFC 9110, 8.8). A request is told apart by the digest of all that decides about its result: see solver/ops/source-http.ts.
+ * A file that was fetched by http(s): the layers that hold it, and the validators with which the
+ * server can say that it has not changed (RFC 9110, 8.8). A request is identified by the digest of
+ * everything that decides its result: see solver/ops/source-http.ts.
  */
 export interface FetchedFile {
-  /** As sent, `W/` included. */
+  /** The ETag header as sent, `W/` included. */
   readonly etag?: string | undefined;
   /** The Last-Modified header as sent. */
   readonly modified?: string | undefined;
-  /** Of the bytes. */
+  /** The digest of the bytes. */
   readonly digest: Digest;
   readonly filename: string;
   readonly layers: readonly string[];
 }
 
 export interface FetchedFiles {
-  /** The last answer to this request. Whether its layers are still there is the caller's to see. */
+  /** The last answer to this request. The caller has to check that its layers still exist. */
   find(request: Digest): FetchedFile | undefined;
   save(request: Digest, file: FetchedFile): void;
 }
 
-/** Append-only: see Store.migrate. `used` is in milliseconds since 1970. */
+/** Only append to this list: see Store.migrate. `used` is in milliseconds since 1970. */
 const TABLES = ['CREATE TABLE fetched (request TEXT PRIMARY KEY, file TEXT NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID'];
 
-/** Kept in the store's database. One row for each request; a lost row costs one download. */
+/**
+ * Fetched files in the store's database, one row for each request. A lost row costs one download.
+ */
 export function openFetchedFiles(store: Pick<Store, 'db' | 'migrate'>): FetchedFiles {
   prepareFetched(store);
   const { db } = store;
@@ -41,12 +44,12 @@ export function openFetchedFiles(store: Pick<Store, 'db' | 'migrate'>): FetchedF
   };
 }
 
-/** The table, for whoever reads it beside this file. */
+/** Creates the table, for callers that read it without `openFetchedFiles`. */
 export function prepareFetched(store: Pick<Store, 'migrate'>): void {
   store.migrate('fetched-files', TABLES);
 }
 
-/** Undefined for a row that cannot be read: the file is fetched once more. */
+/** Undefined for a row that cannot be read. The file is then fetched again. */
 export function parsedFile(text: unknown): FetchedFile | undefined {
   try {
     const file = JSON.parse(String(text)) as Partial<FetchedFile> | null;

@@ -10,7 +10,7 @@ const never = new AbortController().signal;
 
 test.before.each((context) => {
   context.dir = mkdtempSync(join(tmpdir(), 'kiln-mounts-'));
-  // Locks belong to open files: two of one process are to each other as those of two processes.
+  // Locks belong to open files, so two instances in one process behave like two processes.
   context.mounts = createCacheMounts(context.dir);
   context.other = createCacheMounts(context.dir);
 });
@@ -20,7 +20,7 @@ function request(more: Partial<CacheRequest> = {}): CacheRequest {
   return { id: 'x', sharing: 'shared', base: '', fill: async () => {}, ...more };
 }
 
-/** Whether a promise has settled when everything that can happen now has happened. */
+/** Whether a promise has settled after everything that can happen now has happened. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   let settled = false;
   const mark = () => {
@@ -31,7 +31,7 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   return settled;
 }
 
-test('shared: all users have one directory at once, and it keeps what was written', async ({ mounts, other }) => {
+test('shared: all users have one directory at the same time, and it keeps the files written to it', async ({ mounts, other }) => {
   await using a = await mounts.lease(request(), never);
   await using b = await other.lease(request(), never);
   assert.is(a.directory, b.directory);
@@ -39,7 +39,7 @@ test('shared: all users have one directory at once, and it keeps what was writte
   assert.equal(readdirSync(b.directory), ['kept']);
 });
 
-test('locked: the second waits until the first is done, and then has the same directory', async ({ mounts, other }) => {
+test('locked: the second user waits until the first is done, and then has the same directory', async ({ mounts, other }) => {
   const a = await mounts.lease(request({ sharing: 'locked' }), never);
   const waiting = other.lease(request({ sharing: 'locked' }), never);
   assert.not(await isSettled(waiting));
@@ -48,7 +48,7 @@ test('locked: the second waits until the first is done, and then has the same di
   assert.is(b.directory, a.directory);
 });
 
-test('locked: a shared user keeps it out, and the other way round', async ({ mounts, other }) => {
+test('locked: a shared user and a locked user exclude each other', async ({ mounts, other }) => {
   const shared = await mounts.lease(request(), never);
   const locked = other.lease(request({ sharing: 'locked' }), never);
   assert.not(await isSettled(locked));
@@ -60,7 +60,7 @@ test('locked: a shared user keeps it out, and the other way round', async ({ mou
   await (await again)[Symbol.asyncDispose]();
 });
 
-test('who waits can be cancelled, and the lock goes to the next', async ({ mounts, other }) => {
+test('a waiting user can be cancelled, and the lock goes to the next', async ({ mounts, other }) => {
   const a = await mounts.lease(request({ sharing: 'locked' }), never);
   const abort = new AbortController();
   const waiting = other.lease(request({ sharing: 'locked' }), abort.signal);
@@ -72,7 +72,7 @@ test('who waits can be cancelled, and the lock goes to the next', async ({ mount
   await (await other.lease(request({ sharing: 'locked' }), never))[Symbol.asyncDispose]();
 });
 
-test('private: each has a directory of its own, and a free one is used again', async ({ mounts, other }) => {
+test('private: each user has its own directory, and a free one is used again', async ({ mounts, other }) => {
   const a = await mounts.lease(request({ sharing: 'private' }), never);
   const b = await other.lease(request({ sharing: 'private' }), never);
   assert.is.not(a.directory, b.directory);
@@ -83,14 +83,14 @@ test('private: each has a directory of its own, and a free one is used again', a
   await c[Symbol.asyncDispose]();
 });
 
-test('another id or another base is another cache', async ({ mounts }) => {
+test('a different id or base means a different cache', async ({ mounts }) => {
   await using a = await mounts.lease(request(), never);
   await using b = await mounts.lease(request({ id: 'y' }), never);
   await using c = await mounts.lease(request({ base: 'tree' }), never);
   assert.is(new Set([a.directory, b.directory, c.directory]).size, 3);
 });
 
-test('it is filled once; a fill that failed is begun again, from nothing', async ({ mounts }) => {
+test('a cache is filled once; after a failed fill it is filled again from empty', async ({ mounts }) => {
   const failing = request({
     fill: async (directory) => {
       writeFileSync(join(directory, 'half'), '');
@@ -111,7 +111,7 @@ test('it is filled once; a fill that failed is begun again, from nothing', async
   for (const lease of leases) await lease[Symbol.asyncDispose]();
 });
 
-test('a fresh one is empty once in a build, and nobody who uses it loses anything', async ({ dir, mounts }) => {
+test('a fresh cache is emptied once in a build, and no user of it loses anything', async ({ dir, mounts }) => {
   const use = async (caches: CacheMounts, name: string, fresh: boolean) => {
     await using lease = await caches.lease(request({ fresh }), never);
     writeFileSync(join(lease.directory, name), '');

@@ -10,18 +10,21 @@ import { removeTree } from '../snapshotter/sys/removal.ts';
 export type CacheSharing = 'shared' | 'private' | 'locked';
 
 export interface CacheRequest {
-  /** As written, or the default (the target). Hostile: it is hashed, never a path. */
+  /**
+   * The id as written, or the default (the target). It may be hostile, so it is hashed and never
+   * used as a path.
+   */
   readonly id: string;
   readonly sharing: CacheSharing;
-  /** Identity of the tree the cache begins with; '' when it begins empty. */
+  /** The identity of the tree that the cache starts with; '' when it starts empty. */
   readonly base: string;
-  /** `--no-cache`: begin anew, once in a build, unless somebody is using it. */
+  /** Set by `--no-cache`: start with a new cache once in a build, unless it is in use. */
   readonly fresh?: boolean;
   /** Fills a new cache. */
   readonly fill: (directory: string) => Promise<void>;
 }
 
-/** A cache directory in use. Disposing it lets the next user of a locked or private one in. */
+/** A cache directory in use. Disposing of it admits the next user of a locked or private cache. */
 export interface CacheLease extends AsyncDisposable {
   readonly directory: string;
 }
@@ -29,21 +32,24 @@ export interface CacheLease extends AsyncDisposable {
 /**
  * # Cache mounts
  *
- * Directories that outlive builds, by id and by what they begin with, under `caches/` of the store. `shared`: any number of users at
- * once. `locked`: one at a time, the others wait in a queue. `private`: each gets a directory of its own; one that is free is used again.
- * Across processes as well: a lease holds a lock file, shared or exclusive, which goes with the process. Whoever collects takes the
- * exclusive one, so nothing in use is ever removed.
+ * Directories that outlive builds, identified by their id and by the tree they start with, under
+ * `caches/` of the store. `shared`: any number of users at once. `locked`: one user at a time, the
+ * others wait in a queue. `private`: each user gets a directory of its own; a free one is used
+ * again. This also holds across processes: a lease holds a lock file, shared or exclusive, and the
+ * lock ends with the process. The garbage collector takes the exclusive lock, so a cache in use is
+ * never removed.
  *
- *     caches/NAME/about.json     what it is: id, base, when it was made
- *     caches/NAME/N.lock         its time is that of the last use
- *     caches/NAME/0.filling      held by the one of several sharers who fills it
- *     caches/NAME/N/data         the directory; N/ready when it is filled. N is 0 but for private ones
+ *     caches/NAME/about.json     its id, its base, and the time it was created
+ *     caches/NAME/N.lock         its time is the time of the last use
+ *     caches/NAME/0.filling      held by the one of several shared users that fills the cache
+ *     caches/NAME/N/data         the directory; N/ready exists when it is filled.
+ *                                N is 0 except for private caches
  */
 export interface CacheMounts {
   lease(request: CacheRequest, signal: AbortSignal): Promise<CacheLease>;
 }
 
-/** What `about.json` says. */
+/** The content of `about.json`. */
 export interface CacheAbout {
   readonly id: string;
   readonly base: string;
@@ -66,7 +72,7 @@ export function createCacheMounts(directory: string): CacheMounts {
         try {
           return request.sharing === 'private' ? await leasePrivate(home, request) : await leaseFirst(home, request, signal);
         } catch (error) {
-          // Collected between our making it and our locking it.
+          // The garbage collector removed the directory after it was made and before it was locked.
           if (errnoOf(error) !== 'ENOENT' || existsSync(home)) throw error;
         }
       }
@@ -74,12 +80,12 @@ export function createCacheMounts(directory: string): CacheMounts {
   };
 }
 
-/** The directory of a cache mount within `caches/`. */
+/** The name of a cache mount's directory within `caches/`. */
 export function cacheName({ id, base }: Pick<CacheRequest, 'id' | 'base'>): string {
   return hexOf(digestOfParts([id, base]));
 }
 
-/** What the cache mount in `home` is; undefined when that cannot be told any more. */
+/** Reads about the cache mount in `home`. Undefined when the file cannot be read. */
 export function readAbout(home: string): CacheAbout | undefined {
   try {
     const about = JSON.parse(readFileSync(join(home, 'about.json'), 'utf8')) as Partial<CacheAbout>;
@@ -90,7 +96,7 @@ export function readAbout(home: string): CacheAbout | undefined {
   }
 }
 
-/** Makes `home`, and says what it is. */
+/** Makes `home` and writes its `about.json`. */
 export function describeCache(home: string, { id, base }: Pick<CacheRequest, 'id' | 'base'>): void {
   const path = join(home, 'about.json');
   if (existsSync(path)) return;
@@ -115,7 +121,9 @@ async function leasePrivate(home: string, request: CacheRequest): Promise<CacheL
   }
 }
 
-/** `filling`: the lock of whoever fills, for those who hold the other one together. */
+/**
+ * `filling` is the lock of the user that fills the cache, while several users hold the shared lock.
+ */
 async function filled(
   place: string,
   request: CacheRequest,
@@ -139,7 +147,10 @@ function leaseOf(place: string, held: HeldLock): CacheLease {
   return { directory: join(place, 'data'), [Symbol.asyncDispose]: async () => held[Symbol.dispose]() };
 }
 
-/** Makes and fills the directory at its first use. A fill that was cut short is begun again: `ready` marks a whole one. */
+/**
+ * Makes and fills the directory at its first use. An interrupted fill starts over: the file `ready`
+ * marks a complete one.
+ */
 async function fill(place: string, request: CacheRequest): Promise<void> {
   const ready = join(place, 'ready');
   if (existsSync(ready)) return;
@@ -150,7 +161,7 @@ async function fill(place: string, request: CacheRequest): Promise<void> {
   mkdirSync(ready);
 }
 
-/** Empties what nobody uses. */
+/** Empties the directories that are not in use. */
 function beginAnew(home: string): void {
   for (let number = 0; existsSync(join(home, `${number}.lock`)); number++) {
     using held = tryLockFile(join(home, `${number}.lock`), 'exclusive');
@@ -158,7 +169,10 @@ function beginAnew(home: string): void {
   }
 }
 
-/** Removes the tree of a cache mount, whatever steps left in it. What stays of it must not become a new one's beginning. */
+/**
+ * Removes the tree of a cache mount, whatever steps left in it. A part that remained would become
+ * part of a new cache.
+ */
 export function removed(place: string): void {
   const failure = removeTree(place);
   if (failure !== undefined)

@@ -24,7 +24,7 @@ function record(over: Partial<CacheRecord> = {}): CacheRecord {
   };
 }
 
-/** Runs `body` with a way to open the store again, as a later process would. */
+/** Runs `body` with a function that opens the store again, as a later process would. */
 function withStore(body: (reopen: () => Store) => void): void {
   const root = mkdtempSync(join(tmpdir(), 'kiln-records-'));
   let store: Store | undefined;
@@ -45,7 +45,7 @@ function used(store: Store, table: 'record' | 'link'): number | undefined {
   return store.db.get<{ used: number }>(`SELECT used FROM ${table}`)?.used;
 }
 
-test('a record comes back whole, in this process and in the next', () => {
+test('a record is loaded unchanged, in this process and in the next', () => {
   withStore((reopen) => {
     const cache = openRecords(reopen());
     assert.is(cache.load(key), undefined);
@@ -56,7 +56,7 @@ test('a record comes back whole, in this process and in the next', () => {
   });
 });
 
-test('a newer record of a key replaces the older', () => {
+test('a newer record of a key replaces the older one', () => {
   withStore((reopen) => {
     const cache = openRecords(reopen());
     cache.save(record({ outputs: [1] }));
@@ -65,7 +65,7 @@ test('a newer record of a key replaces the older', () => {
   });
 });
 
-test('a link is known at once and on disk with the next record', () => {
+test('a link is known immediately, and written with the next record', () => {
   withStore((reopen) => {
     const cache = openRecords(reopen());
     cache.link(definition, key);
@@ -91,7 +91,7 @@ test('a link without a record is written by flush, and may move to another key',
   });
 });
 
-test('a use is written by flush when the last one is old, and not again soon after', () => {
+test('flush writes a use when the last written one is old, and not again soon after', () => {
   withStore((reopen) => {
     const store = reopen();
     const cache = openRecords(store);
@@ -112,7 +112,7 @@ test('a use is written by flush when the last one is old, and not again soon aft
   });
 });
 
-test('what is behind is dropped, not thrown, when the store cannot be written', () => {
+test('pending writes are dropped without an error when the store cannot be written', () => {
   withStore((reopen) => {
     const store = reopen();
     const failing = {

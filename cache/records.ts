@@ -6,21 +6,28 @@ import type { LayerId } from '../snapshotter/snapshotter.ts';
 import type { Store } from '../snapshotter/store/root.ts';
 import type { CacheRecord, CacheStore, KeyPart } from './cache.ts';
 
-/** The tables, append-only: see Store.migrate. Digests are kept as their 64 hex digits; times are milliseconds since 1970. */
+/**
+ * The tables. Only append to this list: see Store.migrate. Digests are stored as their 64 hex
+ * digits; times are milliseconds since 1970.
+ */
 const TABLES = [
   `CREATE TABLE record (
      key TEXT PRIMARY KEY, outputs TEXT NOT NULL, parts TEXT NOT NULL, description TEXT NOT NULL,
      created INTEGER NOT NULL, duration REAL NOT NULL, used INTEGER NOT NULL
    );
    CREATE TABLE link (definition TEXT PRIMARY KEY, key TEXT NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID`,
-  // For explaining misses (explain/): whose step it is, what a copy read, and what was pruned.
+  // These columns and tables explain misses (explain/): the project of a step, the content that a
+  // copy read, and the pruned records.
   `ALTER TABLE record ADD COLUMN scope TEXT NOT NULL DEFAULT '';
    CREATE INDEX record_by_step ON record (scope, description, created);
    CREATE TABLE content_index (key TEXT NOT NULL, input INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (key, input));
    CREATE TABLE pruned (key TEXT PRIMARY KEY, at INTEGER NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID`,
 ];
 
-/** A use is written only when the one on disk is this old: a build that is all cached writes nothing the second time. */
+/**
+ * A use is written only when the one on disk is older than this, so that a second build with all
+ * steps cached writes nothing.
+ */
 const USE_GRAIN_MS = 3_600_000;
 
 interface RecordRow {
@@ -33,21 +40,22 @@ interface RecordRow {
 }
 
 /**
- * Cache records in the store's database. A save costs 0.13 to 0.28 ms, a load 20 µs, a link 8 µs (2-core VM, November 2026). Several processes may
- * share the tables: whoever saves last wins, which is as good as any. `scope` names the project that saves, so that an explanation compares a
- * step with its own earlier results; nothing else looks at it.
+ * Cache records in the store's database. A save costs 0.13 to 0.28 ms, a load 20 µs, a link 8 µs
+ * (2-core VM, November 2026). Several processes may share the tables: the last save of a key wins,
+ * and every one of them is right. `scope` names the project that saves, so that an explanation
+ * compares a step with earlier results of the same project. It has no other use.
  */
 export function openRecords(store: Pick<Store, 'db' | 'migrate' | 'warn'>, scope = ''): CacheStore {
   prepareRecords(store);
   return new Records(store, scope);
 }
 
-/** The tables of records, for whoever reads them beside this file. */
+/** Creates the tables of records, for callers that read them without `openRecords`. */
 export function prepareRecords(store: Pick<Store, 'migrate'>): void {
   store.migrate('cache-records', TABLES);
 }
 
-/** A record as it is listed. `key` without `sha256:`; times in milliseconds since 1970. */
+/** A record in a list. `key` has no `sha256:` prefix; times are in milliseconds since 1970. */
 export interface ListedRecord {
   readonly key: string;
   readonly description: string;
@@ -58,7 +66,7 @@ export interface ListedRecord {
   readonly parts: unknown;
 }
 
-/** All records, the last used first. */
+/** All records, the most recently used first. */
 export function recordsOf(store: Pick<Store, 'db' | 'migrate'>): ListedRecord[] {
   prepareRecords(store);
   const rows = store.db.all<RecordRow & { readonly key: string }>('SELECT * FROM record ORDER BY used DESC, created DESC');
@@ -69,7 +77,10 @@ export function recordsOf(store: Pick<Store, 'db' | 'migrate'>): ListedRecord[] 
   });
 }
 
-/** The JSON of a row; undefined for what is not a list: a row that cannot be read is a row that is not there. */
+/**
+ * The list in the JSON of a row. Undefined when it is not a list: a row that cannot be read counts
+ * as missing.
+ */
 export function parsedList(text: unknown): readonly unknown[] | undefined {
   if (typeof text !== 'string') return undefined;
   try {
@@ -80,7 +91,7 @@ export function parsedList(text: unknown): readonly unknown[] | undefined {
   }
 }
 
-/** The parts of a key as a row has them; undefined when they cannot be read. */
+/** The parts of a key in a row. Undefined when they cannot be read. */
 export function parsedParts(text: unknown): readonly KeyPart[] | undefined {
   const list = parsedList(text);
   const isPart = (part: unknown) => {
@@ -90,7 +101,7 @@ export function parsedParts(text: unknown): readonly KeyPart[] | undefined {
   return list?.every(isPart) ? (list as readonly KeyPart[]) : undefined;
 }
 
-/** The layers that a record's row names, by their directories; undefined when the row cannot be read. */
+/** The directories of the layers that a record names. Undefined when the row cannot be read. */
 export function layersOfRecord(outputs: unknown): LayerId[] | undefined {
   return parsedList(outputs)?.flatMap((value) => {
     const { layers } = Object(value) as { readonly layers?: unknown };
@@ -121,7 +132,7 @@ class Records implements CacheStore {
   readonly #warn: (sentence: string) => void;
   readonly #scope: string;
   readonly #links = new Map<Digest, Digest>();
-  /** When the use of a record was last written. */
+  /** The time at which the use of each record was last written. */
   readonly #uses = new Map<string, number>();
   readonly #touched = { record: new Set<string>(), link: new Set<string>() };
 
@@ -146,7 +157,7 @@ class Records implements CacheStore {
       description: row.description,
       created: row.created,
       durationMs: row.duration,
-      // Long, and read only when a miss is to be explained.
+      // The parts are long, and are read only to explain a miss.
       get parts() {
         return parsedParts(row.parts) ?? [];
       },
@@ -155,7 +166,7 @@ class Records implements CacheStore {
 
   save(record: CacheRecord): void {
     const outputs = JSON.stringify(record.outputs);
-    // The key is made of the real values; the texts are for explanations only.
+    // The key was made from the real values. These texts are only for explanations.
     const parts = JSON.stringify(redactData(record.parts));
     this.#db.transaction(() => {
       this.#db.run(
@@ -214,7 +225,8 @@ class Records implements CacheStore {
         for (const key of record) this.#uses.set(key, now);
       });
     } catch (error) {
-      // A full disk or a busy store. All this can be found out again: it is no reason to fail a build that has its result.
+      // The disk is full or the store is busy. All of this can be computed again, so a build that
+      // has its result does not fail.
       if (!(error instanceof KilnError)) throw error;
     }
     this.#links.clear();

@@ -8,7 +8,10 @@ import { OpenDirectory } from '../select/opendir.ts';
 import { type Contents, HAS_XATTRS, makeContents } from './statcache.ts';
 import { contentXattrs, type Xattrs } from './xattrs.ts';
 
-/** Files (and directories, for their xattrs) to be read, all of one tree. Plain data: it goes to worker threads. */
+/**
+ * The files (and directories, for their xattrs) of one tree that are to be read. Plain data,
+ * because it is sent to worker threads.
+ */
 export interface HashJob {
   readonly root: string;
   readonly files: readonly HashFile[];
@@ -19,7 +22,11 @@ export interface HashFile extends FileIdentity {
   readonly directory: boolean;
 }
 
-/** Reads and digests every file, in the order of the job; a directory without xattrs is all zero. Throws KILN_CONTEXT_CHANGED when one is not, or does not stay, what its identity says, KILN_CONTEXT_UNREADABLE when the system refuses it. */
+/**
+ * Reads and digests every file, in the order of the job. The digest of a directory without xattrs
+ * is all zeros. Throws KILN_CONTEXT_CHANGED when a file differs from its identity or changes during
+ * the read, and KILN_CONTEXT_UNREADABLE when the system refuses to read it.
+ */
 export function hashFiles(job: HashJob): Contents {
   const result = makeContents(job.files.length);
   using root = openRoot(job.root);
@@ -56,7 +63,7 @@ function withXattrs(fd: number, content: Uint8Array): { bytes: Uint8Array; xattr
   return xattrs === undefined ? { bytes: content, xattrs: false } : { bytes: digestWithXattrs(content, xattrs), xattrs: true };
 }
 
-/** The digest of a file with xattrs: of its content's digest and of them. */
+/** The digest of a file with xattrs, made from the digest of its content and from the xattrs. */
 export function digestWithXattrs(content: Uint8Array, xattrs: Xattrs): Uint8Array {
   const digest = createHash('sha256').update(content);
   for (const [name, value] of xattrs) {
@@ -69,8 +76,9 @@ const SMALL = 1 << 20;
 let buffer: Buffer | undefined;
 
 /**
- * The bytes of an open file. The identity after the last read is that of the walk, so nothing was written in between, nor was another
- * file put in its place. No more is read than the size says, whatever the file turned into.
+ * Hashes the bytes of an open file. The identity after the last read has to equal that of the walk,
+ * so the file was neither written nor replaced in between. Never more bytes are read than the size
+ * in the identity.
  */
 function hashContent(fd: number, file: HashFile): Uint8Array {
   buffer ??= Buffer.allocUnsafeSlow(SMALL);

@@ -3,18 +3,20 @@ import { asDigest, type Digest } from '../../base/digest.ts';
 import { nameBytes } from '../../snapshotter/sys/name-bytes.ts';
 
 /**
- * Feeds the rows of a tree to sha256: all numbers, 32 bits each and little-endian, then the bytes of all names. A name's length is among the
- * numbers, so no two lists of values give the same bytes as long as the numbers before a value say what it is. In one piece each, because 20,000
- * entries cost 5 ms so, and 20 ms by a call for each value (2-core VM, 2026-11).
+ * Feeds the rows of a tree to sha256: first all numbers, 32 bits each and little-endian, then the
+ * bytes of all names. The length of each name is among the numbers. Therefore two different lists
+ * of values never give the same bytes, as long as the numbers before a value say what it is.
+ * Numbers and names are hashed in one piece each: 20,000 entries then cost 5 ms, and 20 ms with a
+ * call for each value (2-core VM, 2026-11).
  */
 export class FrameHash {
   #words: Uint32Array<ArrayBuffer>;
   #at = 0;
   readonly #names: string[] = [];
-  /** Where the length of each name is. */
+  /** The positions of the names' lengths among the numbers. */
   readonly #lengths: number[] = [];
 
-  /** `room`: how many numbers there will be, about. */
+  /** `room` is the approximate number of numbers. */
   constructor(room: number) {
     this.#words = new Uint32Array(room);
   }
@@ -37,7 +39,7 @@ export class FrameHash {
     return this.u32(value.length);
   }
 
-  /** Eight of `from`, a digest. */
+  /** Adds eight words of `from`, which are a digest. */
   digest32(from: Uint32Array, at: number): this {
     if (this.#at + 8 > this.#words.length) this.#grow();
     const words = this.#words;
@@ -55,7 +57,8 @@ export class FrameHash {
   #nameBytes(): Buffer {
     const text = this.#names.join('');
     const bytes = nameBytes(text);
-    // As many bytes as characters: then that is so of each name, as no character is less than a byte.
+    // There are as many bytes as characters. No character takes less than a byte, so this holds for
+    // each name as well.
     if (bytes.length === text.length) return bytes;
     const each = this.#names.map(nameBytes);
     for (const [index, at] of this.#lengths.entries()) this.#words[at] = each[index]!.length;

@@ -52,7 +52,10 @@ function replace(path: string, make: (path: string) => void): void {
   make(path);
 }
 
-/** The digest that a process of its own would find: with the memory of the ones before, when `remember`. */
+/**
+ * The digest that a new process would compute. With `remember`, it has the remembered digests of
+ * the ones before.
+ */
 async function digest(world: World, tree: Partial<Tree> = {}, selection: Partial<Selection> = {}): Promise<string> {
   const hasher = createContentHasher({ directory: world.memory });
   const found = await hasher.digest({ root: world.root, memory: 'ctx', ...tree }, { ...ALL, ...selection });
@@ -60,7 +63,9 @@ async function digest(world: World, tree: Partial<Tree> = {}, selection: Partial
   return found;
 }
 
-/** Lets the files be old enough to be remembered. ctime cannot be set, so time itself is moved. */
+/**
+ * Makes the files old enough to be remembered. ctime cannot be set, so the clock is moved instead.
+ */
 async function later<T>(work: () => Promise<T>): Promise<T> {
   const now = Date.now;
   Date.now = () => now() + 60_000;
@@ -84,7 +89,7 @@ test('a touched file changes nothing', async (world) => {
   assert.is(await later(() => digest(world)), before);
 });
 
-test('bytes, names, modes, link targets and kinds count', async (world) => {
+test('the digest depends on bytes, names, modes, link targets and file types', async (world) => {
   const changes: readonly (() => void)[] = [
     () => writeFileSync(join(world.root, 'b'), 'bbbc'),
     () => renameSync(join(world.root, 'b'), join(world.root, 'c')),
@@ -107,7 +112,7 @@ test('bytes, names, modes, link targets and kinds count', async (world) => {
   }
 });
 
-test('an edit that keeps size and modification time is seen by its change time', async (world) => {
+test('an edit that keeps size and modification time is detected by its change time', async (world) => {
   const before = await later(() => digest(world));
   const { atime, mtime } = lstatSync(join(world.root, 'b'));
   writeFileSync(join(world.root, 'b'), 'BBBB');
@@ -115,13 +120,13 @@ test('an edit that keeps size and modification time is seen by its change time',
   assert.is.not(await later(() => digest(world)), before);
 });
 
-test('the top of the tree is nobody: its mode does not count', async (world) => {
+test('the digest does not depend on the mode of the top directory', async (world) => {
   const before = await digest(world);
   chmodSync(world.root, 0o700);
   assert.is(await digest(world), before);
 });
 
-test('a local directory is owned by root, an image is not', async (world) => {
+test('files of a local directory count as owned by root, files of an image do not', async (world) => {
   if (process.getuid?.() !== 0) return console.log('SKIP owners: only root can change them');
   const [asIs, owned] = [await digest(world), await digest(world, { rootOwned: true })];
   chownSync(join(world.root, 'b'), 12, 34);
@@ -129,7 +134,7 @@ test('a local directory is owned by root, an image is not', async (world) => {
   assert.is(await digest(world, { rootOwned: true }), owned);
 });
 
-test('a selection depends on nothing but what it selects', async (world) => {
+test('the digest of a selection depends only on the selected files', async (world) => {
   const before = await digest(world, {}, { paths: ['dir'] });
   writeFileSync(join(world.root, 'b'), 'other');
   assert.is(await digest(world, {}, { paths: ['dir'] }), before);
@@ -139,7 +144,7 @@ test('a selection depends on nothing but what it selects', async (world) => {
 
 test('unchanged files are not opened again by the next process', async (world) => {
   await later(() => digest(world));
-  // Nobody but the memory can still tell what is in it.
+  // Only the remembered digest still says what the file contained.
   const pool = counted();
   const hasher = createContentHasher({ directory: world.memory, pool });
   const { contents } = await hasher.read({ root: world.root, memory: 'ctx' }, ALL);
@@ -152,14 +157,14 @@ test('unchanged files are not opened again by the next process', async (world) =
   assert.equal(readFileSync(join(world.memory, readdirSync(world.memory)[0]!)), before);
 });
 
-test('a file that changed just now is not remembered', async (world) => {
+test('a file that has just changed is not remembered', async (world) => {
   const hasher = createContentHasher({ directory: world.memory });
   await hasher.digest({ root: world.root, memory: 'ctx' }, ALL);
   hasher.save();
   assert.throws(() => readdirSync(world.memory), /ENOENT/);
 });
 
-test('a damaged memory counts as none', async (world) => {
+test('a damaged digest cache counts as empty', async (world) => {
   const before = await later(() => digest(world));
   const file = join(world.memory, readdirSync(world.memory)[0]!);
   const good = readFileSync(file);
@@ -174,7 +179,7 @@ test('a damaged memory counts as none', async (world) => {
   }
 });
 
-test('large trees are shared out, each file once, with the same outcome', async (world) => {
+test('a large tree is divided among threads, each file once, with the same result', async (world) => {
   for (let at = 0; at < 500; at++) writeFileSync(join(world.root, 'dir', `f${at}`), `${at}`);
   const alone = await digest(world);
   const pool = counted();
@@ -197,7 +202,7 @@ test('a file that changes after the walk is an error, not a wrong digest', (worl
   );
 });
 
-test('a directory that is swapped for a link after the walk leads nowhere', (world) => {
+test('a directory that is replaced by a link after the walk is not followed', (world) => {
   const outside = join(world.home, 'outside');
   mkdirSync(outside);
   writeFileSync(join(outside, 'a'), 'aaaa');

@@ -9,7 +9,7 @@ import { racyGuard } from './racy.ts';
 import { type Contents, makeContents, openStatCache, RACY, type StatCache } from './statcache.ts';
 import { digestSelection } from './treehash.ts';
 
-/** What a copy has to copy, exactly. */
+/** Exactly the files that a copy has to copy. */
 export interface SelectedContents {
   readonly sources: readonly SelectedSource[];
   /** The digests of the files' bytes and xattrs, by the index of the entry. */
@@ -22,14 +22,17 @@ export interface HashedSelection extends SelectedContents {
 }
 
 export interface SelectionHasher extends ContentHasher {
-  /** As `digest`, for who is going to copy what was hashed. */
+  /** Like `digest`, for callers that will copy the hashed files. */
   read(tree: Tree, selection: Selection, signal?: AbortSignal): Promise<HashedSelection>;
 }
 
 export interface HasherOptions {
-  /** Where remembered digests are kept (`statcache/` of the store); undefined remembers nothing between builds. */
+  /**
+   * The directory of the remembered digests (`statcache/` of the store). When undefined, nothing is
+   * remembered between builds.
+   */
   readonly directory: string | undefined;
-  /** Runs jobs on worker threads; without it everything is hashed on this thread. */
+  /** Runs jobs on worker threads. Without it everything is hashed on this thread. */
   readonly pool?: HashPool;
 }
 
@@ -40,7 +43,10 @@ export interface HashPool {
   warm?(): void;
 }
 
-/** Less than this is hashed at once, here: a thread costs 30 ms to start, and a message its copy. */
+/**
+ * Fewer bytes than this are hashed immediately on this thread: starting a thread costs 30 ms, and
+ * every message is copied.
+ */
 const INLINE_BYTES = 8 << 20;
 const INLINE_FILES = 400;
 
@@ -62,7 +68,8 @@ export function createContentHasher(options: HasherOptions): SelectionHasher {
     const contents = makeContents((sources.at(-1)?.entries.at(-1)?.index ?? -1) + 1);
     const missing: Entry[] = [];
     for (const source of sources) for (const entry of source.entries) lookup(entry, cache, contents, missing);
-    // Something has changed, so there will be a copy, and the files are many: threads start while the few are hashed here.
+    // Something has changed, so a copy will follow, and there are many files: the threads start
+    // while a few files are hashed here.
     if (missing.length > 0 && contents.flags.length > INLINE_FILES) options.pool?.warm?.();
     if (missing.length > 0) await hashMissing(tree, missing, cache, contents, options.pool, signal);
     return { digest: digestSelection(sources, contents), sources, contents };
@@ -104,7 +111,10 @@ async function hashMissing(
   );
 }
 
-/** One part when small; else parts of like weight, a few for each thread, as they do not take equally long. */
+/**
+ * Divides the entries: into one part when they are small, and otherwise into parts of similar
+ * weight, a few for each thread, because parts differ in time.
+ */
 function splitWork(entries: readonly Entry[], threads: number): Entry[][] {
   const weight = (entry: Entry) => 16384 + (entry.kind === 'file' ? entry.size : 0);
   const total = entries.reduce((sum, entry) => sum + weight(entry), 0);

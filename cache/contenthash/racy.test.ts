@@ -7,7 +7,7 @@ import { racyGuard } from './racy.ts';
 
 const at = (dev: number, mtimeMs: number, ctimeMs: number) => ({ dev, ino: 1, size: 1, mtimeMs, ctimeMs });
 
-test('a file of this file system is safe a tenth of a second after its change, whatever its modification time', () => {
+test('a file on a local file system is safe a tenth of a second after its change, whatever its modification time', () => {
   const root = mkdtempSync(join(tmpdir(), 'kiln-racy-'));
   try {
     const isRacy = racyGuard(root);
@@ -20,7 +20,7 @@ test('a file of this file system is safe a tenth of a second after its change, w
   }
 });
 
-test('two seconds where times are coarse, or of another device or kind of file system', () => {
+test('a file is safe after two seconds when times are coarse, or on another device or kind of file system', () => {
   const isRacy = racyGuard('/proc');
   const { dev } = lstatSync('/proc');
   assert.ok(isRacy(at(dev, 1, 5000.25), 6999));

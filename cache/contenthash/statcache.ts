@@ -4,20 +4,22 @@ import { crc32 } from 'node:zlib';
 import type { FileIdentity } from '../select/entry.ts';
 
 /**
- * What was read from files, by index: 32 bytes of sha256 and flags each. The sha256 is that of a file's bytes, or of its xattrs and
- * that, when it has any that count (HAS_XATTRS); so no file's bytes can pass for another's xattrs.
+ * The digests of files, by index: 32 bytes of sha256, and flags. The sha256 is that of a file's
+ * bytes. When a file has xattrs that count (HAS_XATTRS), it is that of the digest of its bytes and
+ * of the xattrs, so the bytes of one file cannot stand for the xattrs of another.
  */
 export interface Contents {
   readonly digests: Uint8Array;
-  /** The same bytes by fours, eight words for a digest: quicker to copy. */
+  /** The same bytes as 32-bit words, eight for each digest: faster to copy. */
   readonly words: Uint32Array;
   readonly flags: Uint8Array;
 }
 
 export const HAS_XATTRS = 1;
 /**
- * The file had changed so shortly before it was read that a later change could leave the same time stamp (racy.ts). Good for this build,
- * where the copy compares bytes, and not for the next.
+ * The file changed so shortly before it was read that a later change could leave the same time
+ * stamp (racy.ts). The digest is valid for this build, where the copy compares bytes, but not for
+ * the next.
  */
 export const RACY = 2;
 
@@ -27,28 +29,33 @@ export function makeContents(count: number): Contents {
 }
 
 /**
- * The digests of one tree's files, by identity, kept between builds in one file that is read at once (1.5 MB and 2 ms for 20,000
- * files). A damaged or foreign file counts as empty.
+ * The digests of one tree's files, by identity. They are kept between builds in one file that is
+ * read at once (1.5 MB and 2 ms for 20,000 files). A damaged file, or one of another format, counts
+ * as empty.
  *
- *     "KILNSC1\n" | count u32 | crc32 of the rest u32 | dev, ino, size, mtimeMs, ctimeMs: f64[count] each | flags u8[count] | sha256[count]
+ *     "KILNSC1\n" | count u32 | crc32 of the rest u32
+ *     | dev, ino, size, mtimeMs, ctimeMs: f64[count] each | flags u8[count] | sha256[count]
  */
 export interface StatCache {
-  /** Puts what is known of `file` into `into` at `index`; false when nothing is. */
+  /** Copies the digest of `file` into `into` at `index`. Returns false when it is not known. */
   lookup(file: FileIdentity, into: Contents, index: number): boolean;
-  /** Takes what `from` says at `index`. */
+  /** Stores the digest that `from` has at `index`. */
   remember(file: FileIdentity, from: Contents, index: number): void;
-  /** Writes what was learned to disk, atomically; does nothing when nothing was. */
+  /** Writes the new digests to disk, atomically. Does nothing when there are none. */
   save(): void;
 }
 
 const MAGIC = Buffer.from('KILNSC1\n');
 const HEADER = 16;
 const COLUMNS = 5;
-/** So often a row is looked for from the beginning, 10 µs among 20,000, before a map of all of them is made, 8 ms. */
+/**
+ * After this many searches from the beginning (10 µs each among 20,000 rows), a map of all rows is
+ * made (8 ms).
+ */
 const JUMPS = 200;
 const ROW = COLUMNS * 8 + 1 + 32;
 
-/** `file`: where to keep it; undefined keeps it in memory only. */
+/** `file` is the place on disk; without it the digests are kept in memory only. */
 export function openStatCache(file: string | undefined): StatCache {
   return new FileStatCache(file);
 }
@@ -59,7 +66,10 @@ interface Table extends Contents {
   readonly numbers: Float64Array;
 }
 
-/** A file that was read in this process. Not the whole entry: it would keep every path alive. */
+/**
+ * A file that was read in this process. It is not the whole entry, which would keep every path in
+ * memory.
+ */
 interface Fresh extends FileIdentity {
   readonly digest: Uint8Array;
   readonly flags: number;
@@ -68,11 +78,11 @@ interface Fresh extends FileIdentity {
 class FileStatCache implements StatCache {
   readonly #file: string | undefined;
   readonly #old: Table;
-  /** The row after the last one found: files are mostly asked for in the order of the last time. */
+  /** The row after the last one found: files are mostly looked up in the order of the last time. */
   #next = 0;
-  /** How often they were not. */
+  /** The number of lookups that were out of that order. */
   #jumps = 0;
-  /** Row of #old by inode number; made when that is often. */
+  /** Rows of #old by inode number. Made when many lookups are out of order. */
   #rows: Map<number, number> | undefined;
   readonly #used: Uint8Array;
   readonly #fresh = new Map<number, Fresh>();
@@ -144,7 +154,10 @@ class FileStatCache implements StatCache {
     );
   }
 
-  /** Old rows that nothing replaces, then the new. Rows that were not asked for stay too, until they outnumber the others. */
+  /**
+   * Old rows that are not replaced, then the new rows. Old rows that were not looked up are kept,
+   * too, until they outnumber the others.
+   */
   #merge(fresh: readonly Fresh[]): Table {
     const replaced = new Set(fresh.map(({ ino }) => ino));
     const { count, numbers } = this.#old;
@@ -176,7 +189,7 @@ function buildTable(old: Table, kept: readonly number[], fresh: readonly Fresh[]
   const put = (at: number, values: readonly number[]) => {
     for (let column = 0; column < COLUMNS; column++) table.numbers[column * count + at] = values[column]!;
   };
-  // By columns: this is all of a large tree when one file of it has changed.
+  // Copied by columns, because this is all of a large tree when one file of it has changed.
   for (let column = 0; column < COLUMNS; column++)
     for (let at = 0; at < kept.length; at++) table.numbers[column * count + at] = old.numbers[column * old.count + kept[at]!]!;
   for (let at = 0; at < kept.length; at++) copyRow(old, kept[at]!, table, at);

@@ -5,15 +5,18 @@ import type { SelectedSource } from '../select/select.ts';
 import { FrameHash } from './frames.ts';
 import { type Contents, HAS_XATTRS } from './statcache.ts';
 
-/** Raised whenever what goes into the digest, or how, changes: an old record must not answer to a new question. */
+/**
+ * Raised whenever the input or the form of the digest changes, so that an old record cannot match a
+ * new key.
+ */
 const VERSION = 2;
 
 const KIND = { file: 1, directory: 2, symlink: 3, fifo: 4, socket: 5, char: 6, block: 7 } as const;
 
-/** At most, of a file. */
+/** The largest number of values for one file. */
 const NUMBERS = 16;
 
-/** The digest of a selection, from that of each file and directory by index. */
+/** The digest of a selection, from the digest of each file and directory by index. */
 export function digestSelection(sources: readonly SelectedSource[], contents: Contents): Digest {
   const hash = new FrameHash(NUMBERS * (contents.flags.length + sources.length + 1)).u32(VERSION).u32(sources.length);
   for (const source of sources) {
@@ -27,12 +30,14 @@ export function digestSelection(sources: readonly SelectedSource[], contents: Co
 
 function addEntry(hash: FrameHash, entry: Entry, first: number, contents: Contents): void {
   const { kind, parent, mode, uid, gid } = entry;
-  // The top of a tree is nobody's file: its mode on the host depends on who made the directory.
+  // The mode of a tree's top directory does not count: on the host it depends on who made the
+  // directory.
   const top = entry.path === '';
   hash.u32(KIND[kind]);
-  // Where it is: a rename changes this. Parents come first, so an index says as much as the path, in less.
+  // The position in the tree: a rename changes it. Parents come first, so an index says as much as
+  // a path and is shorter.
   hash.u32(parent < 0 ? 0 : parent - first + 1).name(entry.name);
-  // What of the metadata a copy keeps.
+  // The metadata that a copy preserves.
   hash
     .u32(top ? 0 : mode & 0o7777)
     .u32(top ? 0 : uid)
@@ -40,7 +45,8 @@ function addEntry(hash: FrameHash, entry: Entry, first: number, contents: Conten
   if (kind === 'symlink') hash.name(entry.link ?? '');
   else if (kind === 'char' || kind === 'block') hash.f64(entry.rdev);
   else if (kind === 'file' || (kind === 'directory' && !top)) {
-    // Bytes and xattrs; whether there are xattrs is said apart, as one must not pass for the other.
+    // Bytes and xattrs. A separate bit says whether there are xattrs, so that bytes cannot stand
+    // for xattrs.
     hash.u32(contents.flags[entry.index]! & HAS_XATTRS).digest32(contents.words, entry.index * 8);
   }
 }

@@ -3,16 +3,22 @@ import { fdPath, getXattr, listXattrs } from '../../snapshotter/sys/xattr.ts';
 
 const flistxattr = bind('int64_t flistxattr(int, void *, uint64_t)');
 
-/** True for the attributes that belong to a file's content: they count in a key and are copied. All others are the host's affair. */
+/**
+ * True for attributes that belong to a file's content: they are part of a key and are copied. All
+ * other attributes belong to the host.
+ */
 export function xattrCounts(name: string): boolean {
-  // user.overlay.* is how an unprivileged overlay mount keeps its own notes.
+  // An unprivileged overlay mount stores its own data in user.overlay.*.
   return name === 'security.capability' || (name.startsWith('user.') && !name.startsWith('user.overlay.'));
 }
 
 /** Names and values, sorted by name. */
 export type Xattrs = readonly (readonly [name: string, value: Buffer])[];
 
-/** The attributes that count, sorted by name; undefined when there are none, which costs one system call. `fd` is open for reading. */
+/**
+ * The attributes that count, sorted by name. When there are none, the result is undefined and costs
+ * one system call. `fd` is open for reading.
+ */
 export function contentXattrs(fd: number): Xattrs | undefined {
   const length = flistxattr(fd, null, 0);
   if (length === 0) return undefined;

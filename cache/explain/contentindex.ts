@@ -3,8 +3,9 @@ import type { SelectedContents } from '../contenthash/hasher.ts';
 import type { Entry } from '../select/entry.ts';
 
 /**
- * What a selection held, compact enough to be kept with each record and good enough to name what changed: for each path six bytes of its
- * content's digest and two that stand for mode, owner and link. Never a proof of anything, only an explanation.
+ * A compact list of the files in a selection. It is kept with each record, so that an explanation
+ * can name the files that changed. Each path has six bytes of the digest of its content, and two
+ * bytes for mode, owner and link. It is too short to prove equality; it only explains.
  *
  *     count u32 LE | (content 6 bytes, attributes 2 bytes)[count] | paths, each ended by NUL
  */
@@ -27,7 +28,7 @@ export function contentIndex(selections: readonly SelectedContents[]): Buffer {
 function mark(into: Buffer, at: number, entry: Entry, digests: Uint8Array, known: Map<string, number>): void {
   if (entry.kind === 'file') for (let byte = 0; byte < 6; byte++) into[at + byte] = digests[entry.index * 32 + byte]!;
   else into.writeUInt32LE(sum32(`${entry.kind} ${entry.link ?? ''} ${entry.rdev}`), at);
-  // The top of a tree counts without its mode (treehash.ts).
+  // The mode of a tree's top directory does not count (treehash.ts).
   if (entry.path === '') return;
   const text = `${entry.mode & 0o7777} ${entry.uid} ${entry.gid}`;
   const sum = known.get(text) ?? sum32(text) & 0xffff;
@@ -42,7 +43,7 @@ function sum32(text: string): number {
   return sum >>> 0;
 }
 
-/** What differs between two selections, by path, sorted. */
+/** The differences between two selections, by path, sorted. */
 export interface IndexDifference {
   readonly changed: readonly string[];
   readonly attributes: readonly string[];
@@ -51,7 +52,7 @@ export interface IndexDifference {
 }
 
 export function compareIndexes(before: Buffer, after: Buffer): IndexDifference {
-  // Most often a file was edited and the names are the same: then only what differs is looked at.
+  // Usually a file was edited and the names are the same. Then only the digests are compared.
   if (countOf(before) === countOf(after) && namesOf(before).equals(namesOf(after))) return compareMarks(before, after);
   const old = read(before);
   const changed: string[] = [];

@@ -5,7 +5,7 @@ import type { Store } from '../../snapshotter/store/root.ts';
 import type { KeyPart } from '../cache.ts';
 import { parsedParts, prepareRecords } from '../records.ts';
 
-/** An earlier result, as far as an explanation needs it. */
+/** The part of an earlier record that an explanation needs. */
 export interface EarlierRecord {
   readonly key: Digest;
   readonly description: string;
@@ -13,36 +13,43 @@ export interface EarlierRecord {
 }
 
 /**
- * What is remembered so that a miss can be explained: earlier records of the same step of the same project, what copies have read, and
- * which records were pruned. Asked only when a step runs; a build that is all cached never comes here.
+ * The data for explaining misses: earlier records of the same step of the same project, the content
+ * that copies read, and the pruned records. It is read only when a step runs, so a build with all
+ * steps cached never uses it.
  */
 export interface MissMemory {
-  /** True when this project was never built here. */
+  /** True when this project has never been built here. */
   readonly isEmpty: boolean;
-  /** Records of the step called `description`, or else at its place in the Dockerfile; newest first. */
+  /**
+   * Records of the step `description`, or else of the step at the same place in the Dockerfile,
+   * newest first.
+   */
   earlier(description: string): readonly EarlierRecord[];
-  /** What the record of a key was called. */
+  /** The description in the record of a key. */
   nameOf(key: Digest): string | undefined;
-  /** True when there is a record of that key, usable or not. */
+  /** True when a record of that key exists, usable or not. */
   has(key: Digest): boolean;
-  /** Why and when (milliseconds since 1970) the record of a key was pruned. */
+  /** The time (milliseconds since 1970) and the reason of pruning the record of a key. */
   pruned(key: Digest): { readonly at: number; readonly reason: string } | undefined;
-  /** What input `input` of the step of that key held: see contentindex.ts. */
+  /** The content of input `input` of the step with that key: see contentindex.ts. */
   index(key: Digest, input: number): Buffer | undefined;
-  /** Keeps an index, compressed in the background. */
+  /** Keeps an index. It is compressed in the background. */
   keepIndex(key: Digest, input: number, index: Buffer): void;
-  /** Writes what `keepIndex` was given; at the end of the build. */
+  /** Writes the indexes given to `keepIndex`, at the end of the build. */
   settle(): Promise<void>;
 }
 
-/** More records than these of one step say nothing new. */
+/** More records of one step than this add nothing to an explanation. */
 const ENOUGH = 20;
-/** An index larger than this (some 100,000 files) is not kept: the explanation then only says that files changed. */
+/**
+ * An index larger than this (about 100,000 files) is not kept. The explanation then only says that
+ * files changed.
+ */
 const LARGEST = 8 << 20;
 
-/** A smaller index, of a few files, is kept as it is. */
+/** An index smaller than this, of a few files, is stored uncompressed. */
 const WORTH_DEFLATING = 4096;
-/** The first byte says how the rest is kept. */
+/** The first byte says how the rest is stored. */
 const PLAIN = Buffer.of(0);
 const DEFLATED = Buffer.of(1);
 
@@ -51,14 +58,17 @@ async function packed(index: Buffer): Promise<Buffer> {
   return Buffer.concat([DEFLATED, await promisify<Buffer, object, Buffer>(deflateRaw)(index, { level: 1 })]);
 }
 
-/** Undefined for what is not ours. */
+/** Undefined for data in an unknown form. */
 function unpacked(data: Buffer): Buffer | undefined {
   const rest = data.subarray(1);
   if (data[0] === PLAIN[0]) return rest;
   return data[0] === DEFLATED[0] ? inflateRawSync(rest, { maxOutputLength: LARGEST }) : undefined;
 }
 
-/** The memory in the tables of the records. `scope` names the project: see openRecords. */
+/**
+ * Opens the data for explanations in the tables of the records. `scope` names the project: see
+ * openRecords.
+ */
 export function openMissMemory(store: Store, scope: string): MissMemory {
   prepareRecords(store);
   return new TableMemory(store, scope);
@@ -74,7 +84,7 @@ class TableMemory implements MissMemory {
   readonly #store: Store;
   readonly #scope: string;
   readonly #keeping: Promise<void>[] = [];
-  /** As it was when first asked: the records of this very build explain nothing. */
+  /** The answer when it was first asked for: the records of the running build explain nothing. */
   #empty: boolean | undefined;
 
   constructor(store: Store, scope: string) {
@@ -131,7 +141,7 @@ class TableMemory implements MissMemory {
       const sql = 'INSERT OR REPLACE INTO content_index (key, input, data) VALUES (?, ?, ?)';
       this.#store.db.run(sql, hexOf(key), input, data);
     });
-    // A full disk: the next miss is explained less well.
+    // The disk is full. The next miss is then explained less well.
     this.#keeping.push(kept.catch(() => {}));
   }
 

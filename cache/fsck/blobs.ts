@@ -12,7 +12,7 @@ import { damagedIn, type FsckReport } from './fsck-report.ts';
 
 const PIECE = 1 << 20;
 
-/** Reads every blob, and looks whether the table of forms says the same. Some 600 MB a second. */
+/** Reads every blob and compares it with the table of forms. About 600 MB a second. */
 export function checkBlobs(store: Store, report: FsckReport, check: () => void): void {
   const good = new Map<Digest, number>();
   const buffer = Buffer.allocUnsafeSlow(PIECE);
@@ -24,7 +24,7 @@ export function checkBlobs(store: Store, report: FsckReport, check: () => void):
     if (read.digest === digest) good.set(digest, read.size);
     else
       report.problems.push({
-        what: `the blob ${digest} has other bytes than its name says`,
+        what: `the blob ${digest} does not match its name`,
         repair: 'it was removed',
         blob: digest,
       });
@@ -32,18 +32,19 @@ export function checkBlobs(store: Store, report: FsckReport, check: () => void):
   report.verified.set('blobs', good.size);
   for (const row of soundForms(store)) {
     const { diff_id, digest, size } = row;
-    // One that is gone is forgotten when it is next asked for: no fault.
+    // A row whose blob no longer exists is not a fault: it is removed when the blob is next looked
+    // up.
     const there = good.get(digest as Digest);
     if (there === undefined || there === size) continue;
     report.problems.push({
-      what: `the index says that the blob ${digest} has ${size} bytes and it has ${there}`,
-      repair: 'the index forgot it',
+      what: `the index says that the blob ${digest} has ${size} bytes, but it has ${there}`,
+      repair: 'it was removed from the index',
       mend: () => void store.db.run('DELETE FROM forms WHERE diff_id = ? AND digest = ?', diff_id, digest),
     });
   }
 }
 
-/** Whether each blob that is known as a form of a layer holds that layer. */
+/** Checks that each blob recorded as a form of a layer unpacks to that layer. */
 export async function checkForms(store: Store, report: FsckReport, signal: AbortSignal): Promise<void> {
   const { blobs } = damagedIn(report);
   for (const { diff_id, digest, compression } of soundForms(store)) {
@@ -51,8 +52,8 @@ export async function checkForms(store: Store, report: FsckReport, signal: Abort
     const holds = await tarDigest(join(store.blobs, digest.slice(7)), compression as Compression, signal);
     if (holds === undefined || holds === diff_id) continue;
     report.problems.push({
-      what: `the index takes the blob ${digest} for the layer ${diff_id}, and it is another`,
-      repair: 'the index forgot it',
+      what: `the index says that the blob ${digest} holds the layer ${diff_id}, but it holds another`,
+      repair: 'it was removed from the index',
       mend: () => void store.db.run('DELETE FROM forms WHERE diff_id = ? AND digest = ?', diff_id, digest),
     });
   }
@@ -62,7 +63,7 @@ function soundForms(store: Store): FormRow[] {
   return store.db.all<FormRow>('SELECT * FROM forms').filter(isSoundForm);
 }
 
-/** What the blob unpacks to; undefined for one that went meanwhile. */
+/** The digest of the unpacked blob. Undefined when the blob was removed meanwhile. */
 async function tarDigest(path: string, compression: Compression, signal: AbortSignal): Promise<string | undefined> {
   const hash = createHash('sha256');
   const from = createReadStream(path, { highWaterMark: PIECE });
@@ -70,14 +71,14 @@ async function tarDigest(path: string, compression: Compression, signal: AbortSi
     if (compression === 'uncompressed') await pipeline(from, hash, { signal });
     else await pipeline(from, compression === 'gzip' ? createGunzip() : createZstdDecompress(), hash, { signal });
   } catch (error) {
-    // A stream says only that it was aborted, and the signal says why.
+    // The stream's error only says that it was aborted. The signal has the reason.
     signal.throwIfAborted();
     return errnoOf(error) === 'ENOENT' ? undefined : 'nothing';
   }
   return `sha256:${hash.digest('hex')}`;
 }
 
-/** Undefined for one that went meanwhile. */
+/** Undefined when the blob was removed meanwhile. */
 function hashFile(path: string, buffer: Buffer, check: () => void): { digest: string; size: number } | undefined {
   let fd: number;
   try {
@@ -96,7 +97,8 @@ function hashFile(path: string, buffer: Buffer, check: () => void): { digest: st
     }
     return { digest: `sha256:${hash.digest('hex')}`, size };
   } catch (error) {
-    // A sector that cannot be read any more, or no file: other bytes, in a way. A signal ends it all.
+    // An unreadable sector, or something that is not a file, counts as a blob with wrong bytes. An
+    // abort ends the check.
     if (errnoOf(error) === undefined) throw error;
     return { digest: 'unreadable', size: 0 };
   } finally {

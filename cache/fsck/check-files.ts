@@ -9,7 +9,10 @@ import { removeTree } from '../../snapshotter/sys/removal.ts';
 import { readAbout } from '../mounts.ts';
 import type { FsckReport } from './fsck-report.ts';
 
-/** What the store keeps in files of its own beside blobs and layers. What is in a cache mount belongs to its steps, and nobody can prove it. */
+/**
+ * Checks the files of the store other than blobs and layers. The content of a cache mount belongs
+ * to the steps that wrote it, and cannot be checked.
+ */
 export function checkFiles({ root }: Store, searchPath: string | undefined, report: FsckReport): void {
   checkMemories(join(root, 'statcache'), 'digests of the files of a context', report);
   checkMemories(join(root, 'copies'), 'what a large copy made', report);
@@ -17,17 +20,21 @@ export function checkFiles({ root }: Store, searchPath: string | undefined, repo
   checkRepositories(join(root, 'git'), searchPath, report);
 }
 
-/** Where a memory has the crc32 of all that follows it, by its first eight bytes; see statcache.ts and earlier.ts. */
+/**
+ * The position of the crc32 of the rest of the file, by its first eight bytes; see statcache.ts and
+ * earlier.ts.
+ */
 const SUM_AT: Readonly<Record<string, { readonly sum: number; readonly from: number }>> = {
   'KILNSC1\n': { sum: 12, from: 16 },
   'KILNEC1\n': { sum: 8, from: 12 },
 };
 
-/** Builds take a damaged one for an empty one. */
+/** A build treats a damaged file as empty. */
 function checkMemories(directory: string, what: string, report: FsckReport): void {
   for (const name of namesIn(directory)) {
     const path = join(directory, name);
-    // Of a process that writes it just now, or died in it; the latter goes with a collection.
+    // The temporary file of a process that is writing it, or died while writing. In the latter case
+    // the garbage collector removes it.
     if (name.endsWith('.tmp') || isWholeMemory(path)) continue;
     report.problems.push({
       what: `the memory ${name} (${what}) is damaged`,
@@ -47,7 +54,9 @@ function isWholeMemory(path: string): boolean {
   }
 }
 
-/** The record of a cache mount: without it a mount works, and nobody can say which it is. */
+/**
+ * Checks the description of each cache mount. Without it the mount works, but its id is unknown.
+ */
 function checkMounts(directory: string, report: FsckReport): void {
   for (const name of namesIn(directory)) {
     const home = join(directory, name);
@@ -61,7 +70,9 @@ function checkMounts(directory: string, report: FsckReport): void {
   }
 }
 
-/** Mirrors of git repositories, verified by git itself where there is one. A mirror that is in use is left alone. */
+/**
+ * Checks mirrors of git repositories with git itself, if git exists. A mirror in use is skipped.
+ */
 function checkRepositories(directory: string, searchPath: string | undefined, report: FsckReport): void {
   let verified = 0;
   for (const name of namesIn(directory).filter((one) => !one.endsWith('.lock'))) {
@@ -71,7 +82,7 @@ function checkRepositories(directory: string, searchPath: string | undefined, re
     const env = { PATH: searchPath, GIT_CONFIG_NOSYSTEM: '1', GIT_CONFIG_GLOBAL: '/dev/null', GIT_DIR: path };
     const checked = spawnSync('git', ['fsck', '--no-dangling', '--no-progress'], { env, cwd: '/', stdio: 'ignore' });
     rmSync(held.path, { force: true });
-    // Without git no step can use it either.
+    // Without git no step can use the mirror either.
     if (checked.error) continue;
     if (checked.status === 0) verified++;
     else

@@ -27,12 +27,14 @@ interface Row {
   readonly tar_size: number | null;
 }
 
-/** `proven`, `unproven`, or what is wrong with a layer as the end of a sentence. */
+/** `proven`, `unproven`, or the end of a sentence that says what is wrong with a layer. */
 type Verdict = 'proven' | 'unproven' | { readonly wrong: string };
 
 /**
- * Every layer: row, directory and `layer.json` beside each other, and its bytes. One that a step made is packed again and must come to its
- * diffID, with its own times or with those it was clamped to; one of an image is unpacked again beside it and both must pack alike.
+ * Checks every layer: that its row, its directory and its `layer.json` agree, and its bytes. A
+ * layer that a step made is packed again and must match its diffID, with its own times or with the
+ * clamped times. A layer of an image is unpacked again in a scratch directory, and both must pack
+ * to the same bytes.
  */
 export async function checkLayers(world: LayerWorld, report: FsckReport, signal: AbortSignal): Promise<void> {
   const { store } = world;
@@ -48,7 +50,7 @@ export async function checkLayers(world: LayerWorld, report: FsckReport, signal:
     const verdict = await verdictOn(world, row, blobs, signal);
     const { id } = originalOf(row.id);
     if (verdict === 'proven') verified.add(id);
-    // It may have been removed since the rows were read.
+    // The layer may have been removed since the rows were read.
     else if (verdict !== 'unproven' && !wrong.has(id) && isThere(store, row.id)) {
       wrong.add(id);
       report.problems.push({ what: `the layer ${row.id}${verdict.wrong}`, repair: repairOf(id), layer: id });
@@ -68,7 +70,10 @@ function isThere(store: Store, id: LayerId): boolean {
   return store.db.get('SELECT 1 FROM layers WHERE id = ?', id) !== undefined;
 }
 
-/** Directories that no row names: a killed process left them, and the next recovery would take them back or remove them. */
+/**
+ * Reports directories without a row. They were left by a killed process, and the next recovery
+ * would adopt or remove them.
+ */
 function checkStrays(store: Store, known: ReadonlySet<string>, report: FsckReport): void {
   const condemned = new Set(condemnedNames(store.db));
   for (const name of readdirSync(store.layers)) {
@@ -87,9 +92,9 @@ async function verdictOn(world: LayerWorld, row: Row, badBlobs: ReadonlySet<Dige
   if (!existsSync(files)) return { wrong: ' has no files' };
   const record = readSidecar(join(directory, SIDECAR), original);
   if (!record) return { wrong: ' has no readable description beside it' };
-  // What the row and the layer itself say must not differ.
+  // The row and the layer itself must agree.
   if (clamp === undefined && row.diff_id !== null && record.info && record.info.diffId !== row.diff_id)
-    return { wrong: ' is described in two ways' };
+    return { wrong: ' has two descriptions that differ' };
   const diffId = row.diff_id ?? (clamp === undefined ? record.info?.diffId : undefined);
   if (diffId === undefined || diffId === null) return 'unproven';
   try {
@@ -108,8 +113,8 @@ async function verdictOn(world: LayerWorld, row: Row, badBlobs: ReadonlySet<Dige
 }
 
 /**
- * What the directory of an unpacked layer must pack to, from the blob it came in. Undefined without a good blob, `unknown` when what the
- * layer was unpacked above is gone.
+ * Packs the layer again from the blob it came in, as its directory must pack. Undefined without a
+ * good blob; `unknown` when the layer below it no longer exists.
  */
 async function unpackedAgain(
   world: LayerWorld,
@@ -129,7 +134,7 @@ async function unpackedAgain(
     const unpacked = await jobs.unpack({ ...request, files: scratch.path }, signal);
     return unpacked ? await jobs.describe({ files: scratch.path }, signal) : 'unknown';
   }
-  // A tree of copies says what changed only when it is gathered.
+  // A tree made of copies says what changed only when it is collected.
   if (!below || kind !== 'overlay') return 'unknown';
   await using active = await world.snapshotter.prepare({ layers: below });
   await jobs.unpack({ ...request, files: active.upper, root: active.root }, signal);

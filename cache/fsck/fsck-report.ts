@@ -1,29 +1,35 @@
 import type { Digest } from '../../base/digest.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 
-/** Something in the store that is not as it should be. */
+/** A fault that was found in the store. */
 export interface Problem {
-  /** What is wrong, one sentence. */
+  /** The fault in one sentence. */
   readonly what: string;
-  /** What `--repair` does about it, such as `the layer was removed`. */
+  /** The action of `--repair`, such as `the layer was removed`. */
   readonly repair: string;
-  /** Layers and blobs that have to go: removed by the collector's protocol, and not while a process uses them. */
+  /**
+   * Layers and blobs to be removed. They are removed by the protocol of the garbage collector, and
+   * never while a process uses them.
+   */
   readonly layer?: LayerId;
   readonly blob?: Digest;
-  /** Anything else that mends it. */
+  /** Any other action that repairs the fault. */
   readonly mend?: () => void;
 }
 
-/** What was looked at and found. */
+/** The checked items and the faults found. */
 export interface FsckReport {
   readonly problems: Problem[];
-  /** How many of each kind were verified: `blobs`, `layers`, … */
+  /** The number of verified items of each kind: `blobs`, `layers`, … */
   readonly verified: Map<string, number>;
-  /** Layers whose bytes nothing here can prove: a build that was killed never said what they are. They go with a repair. */
+  /**
+   * Layers whose bytes cannot be proven: their build was killed before it recorded a digest. A
+   * repair removes them.
+   */
   readonly unproven: LayerId[];
 }
 
-/** Blobs and layers that were found to be damaged, for whoever would rest on them. */
+/** Damaged blobs and layers, for checks of items that depend on them. */
 export function damagedIn({ problems, unproven }: FsckReport): {
   readonly blobs: ReadonlySet<Digest>;
   readonly layers: ReadonlySet<LayerId>;

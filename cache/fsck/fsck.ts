@@ -14,13 +14,13 @@ export type { FsckReport, Problem } from './fsck-report.ts';
 
 export interface FsckWorld extends LayerWorld {
   readonly images: Pick<MirroredImages, 'list' | 'remove' | 'isMirrored' | 'mirror'>;
-  /** The PATH on which git is looked for. */
+  /** The PATH on which git is searched. */
   readonly searchPath: string | undefined;
 }
 
 /**
- * Verifies the whole store: every byte that something here can prove. Changes nothing, but that an index which cannot be read at all is
- * begun anew, as by any command.
+ * Verifies the whole store: every byte that can be proven. It changes nothing, except that an index
+ * that cannot be read at all is replaced by a new one, as every command does.
  */
 export async function fsck(world: FsckWorld, signal: AbortSignal): Promise<FsckReport> {
   const { store } = world;
@@ -38,23 +38,24 @@ export async function fsck(world: FsckWorld, signal: AbortSignal): Promise<FsckR
   return report;
 }
 
-/** What a repair came to. */
+/** The result of a repair. */
 export interface Repaired {
-  /** All that was found, and mended unless it is in `left`. */
+  /** All faults that were found. They are repaired unless they are in `left`. */
   readonly report: FsckReport;
-  /** What could not be mended, because a process uses it. */
+  /** Faults that could not be repaired because a process uses the item. */
   readonly left: readonly Problem[];
 }
 
 /**
- * Verifies the store and mends what it finds. What is removed goes by the protocol of collections, with every record that names it;
- * layers that nothing can prove go as well. What is left is what a fresh store would make, or is made again.
+ * Verifies the store and repairs the faults it finds. Removal follows the protocol of the garbage
+ * collector, and includes every record that names the item. Layers that cannot be proven are
+ * removed, too. The remaining store is like a fresh one, or its missing parts are made again.
  */
 export async function repair(world: FsckWorld, signal: AbortSignal): Promise<Repaired> {
   const first = await fsck(world, signal);
   const index = first.problems.filter(isIndexProblem);
   if (index.length === 0) return { report: first, left: await mend(world, first, signal) };
-  // Of what stood in a damaged index nothing is believed.
+  // Nothing in a damaged index is trusted.
   for (const problem of index) problem.mend?.();
   const second = await fsck(world, signal);
   const left = await mend(world, second, signal);
@@ -65,7 +66,7 @@ async function mend(world: FsckWorld, report: FsckReport, signal: AbortSignal): 
   const { store } = world;
   const left: Problem[] = [];
   for (const problem of report.problems) if (!problem.layer && !problem.blob) problem.mend?.();
-  // What was looked at is no use of ours.
+  // Checking an item does not count as using it.
   store.lease.close();
   await collectGarbage(store, signal, ({ inUse }) => {
     const layers = new Map<LayerId, string>();
@@ -83,7 +84,7 @@ async function mend(world: FsckWorld, report: FsckReport, signal: AbortSignal): 
   return left;
 }
 
-/** SQLite's own check. False when nothing else can be asked of the index. */
+/** SQLite's own check. Returns false when the index cannot be queried at all. */
 function checkDatabase({ store }: FsckWorld, report: FsckReport): boolean {
   const rows = store.db.all<{ integrity_check: string }>('PRAGMA integrity_check');
   if (rows.length === 1 && rows[0]?.integrity_check === 'ok') return true;
@@ -96,7 +97,7 @@ function checkDatabase({ store }: FsckWorld, report: FsckReport): boolean {
   return false;
 }
 
-const INDEX_REPAIR = 'it was made anew from what is on disk';
+const INDEX_REPAIR = 'it was made again from the files on disk';
 
 function isIndexProblem({ repair: how }: Problem): boolean {
   return how === INDEX_REPAIR;
@@ -105,7 +106,7 @@ function isIndexProblem({ repair: how }: Problem): boolean {
 function checkMirror({ images }: FsckWorld, report: FsckReport): void {
   if (images.isMirrored()) return;
   report.problems.push({
-    what: 'images.json does not say what the index says of names',
+    what: 'images.json does not agree with the names in the index',
     repair: 'it was written again',
     mend: () => images.mirror(),
   });

@@ -1,7 +1,8 @@
 /**
- * Random stores, held to one sentence: whatever was done to it, every image that is listed is whole, and fsck finds nothing. Layers share
- * bytes, images share layers, documents and platforms; between them every operation that removes something. Then something is damaged,
- * and a repair must lead back to that sentence. KILN_SOAK=1 takes 300 stores; KILN_SEED=n repeats a run.
+ * Random stores are checked against one rule: after any sequence of operations, every listed image
+ * is complete and fsck finds no fault. Layers share bytes, and images share layers, documents and
+ * platforms; the operations include every one that removes something. Then something is damaged,
+ * and a repair must restore the rule. KILN_SOAK=1 takes 300 stores; KILN_SEED=n repeats a run.
  */
 import {
   closeSync,
@@ -129,7 +130,7 @@ class Model implements AsyncDisposable {
     rmSync(this.root, { recursive: true, force: true });
   }
 
-  /** What a command has used is free when it ends. */
+  /** Everything that a command used is free when it ends. */
   #rest(): void {
     this.#store.lease.close();
   }
@@ -204,7 +205,7 @@ class Model implements AsyncDisposable {
     if (operation.kind === 'cut' && chosen) truncateSync(chosen, Math.floor(statSync(chosen).size / 2));
     if (operation.kind === 'take away' && chosen) rmSync(chosen);
     if (operation.kind === 'nonsense') this.#nonsense(operation);
-    // A process that has read what was damaged since is not what this is about.
+    // A process that read an item before it was damaged is not part of this test.
     await this.#reopen();
     this.#other?.close();
     this.#other = undefined;
@@ -226,7 +227,7 @@ class Model implements AsyncDisposable {
     try {
       db.run(`UPDATE ${name} SET ${key} = ? WHERE ${where}`, value, ...columns.map((each) => one[each]!));
     } catch {
-      // The table refuses it (NOT NULL, a key that is taken).
+      // The table refuses the value (NOT NULL, or a key that exists).
     }
   }
 
@@ -235,7 +236,7 @@ class Model implements AsyncDisposable {
     mkdirSync(join(directory, 'fs'), { recursive: true });
     const file = join(directory, 'fs', 'f');
     writeFileSync(file, String(bytes).repeat(5000), { mode: 0o644 });
-    // Like bytes make like layers.
+    // The same bytes make the same layers.
     for (const path of [file, join(directory, 'fs')]) (await import('node:fs')).utimesSync(path, 1000, 1000);
     const id = digestOf(`layer ${this.#made++}`).slice(7, 39) as LayerId;
     this.#table.add({ id, alone: true, created: 1_700_000_000_000 + this.#made, boot: bootId() }, directory);
@@ -245,7 +246,7 @@ class Model implements AsyncDisposable {
     this.#rest();
   }
 
-  /** A layer that came as a blob: what it holds is not in the tar's order and form that Kiln gives it. */
+  /** A layer that came as a blob. Its tar has not the order and form that Kiln gives to a tar. */
   async #pull(bytes: number): Promise<void> {
     const { blob, diffId } = foreignLayer(bytes);
     const digest = this.#rooms.content.put(blob);
@@ -277,7 +278,7 @@ class Model implements AsyncDisposable {
     this.#rest();
   }
 
-  /** As an exporter does: blobs, config, manifest, index, and then the name. */
+  /** Like an exporter: blobs, config, manifest, index, and then the name. */
   async #image({ platforms, attested, packed, name }: ImagePlan): Promise<void> {
     const { content, images, snapshotter, packer } = this.#rooms;
     const put = (document: object, mediaType: string): Descriptor => {
@@ -327,7 +328,7 @@ class Model implements AsyncDisposable {
     this.#rest();
   }
 
-  /** The sentence. */
+  /** Checks the rule. */
   async check(where: string): Promise<void> {
     const { store, images } = this.#rooms;
     const read = (digest: Digest) => {
@@ -356,7 +357,7 @@ class Model implements AsyncDisposable {
   }
 }
 
-/** The gzip of a tar with one file, its header as simple as can be. */
+/** The gzip of a tar with one file and the simplest possible header. */
 function foreignLayer(bytes: number): { readonly blob: Buffer; readonly diffId: Digest } {
   const body = Buffer.from(`foreign ${bytes}`.padEnd(512));
   const header = Buffer.alloc(512);
@@ -378,7 +379,7 @@ function flip(path: string, at: number): void {
   closeSync(fd);
 }
 
-test('whatever is done to a store, every image that is listed is whole, and fsck finds nothing', async () => {
+test('after any sequence of operations every listed image is complete, and fsck finds no fault', async () => {
   const seed = process.env['KILN_SEED'] ? Number(process.env['KILN_SEED']) : Math.floor(Math.random() * 2 ** 31);
   const numRuns = process.env['KILN_SOAK'] ? Number(process.env['KILN_SOAK']) || 300 : 10;
   console.log(`store model: ${numRuns} stores, KILN_SEED=${seed}`);

@@ -11,7 +11,7 @@ import { isNamed } from '../gc/inventory.ts';
 import { type NeededLayer, needsOf } from '../gc/needs.ts';
 import { damagedIn, type FsckReport } from './fsck-report.ts';
 
-/** What is here and in order, for whoever asks what an image lacks. */
+/** The existing and undamaged items, to find out what an image lacks. */
 interface Sound {
   readonly document: (digest: Digest) => NamedBy | undefined;
   readonly hasBlob: (digest: Digest) => boolean;
@@ -19,7 +19,10 @@ interface Sound {
   readonly layers: ReadonlySet<string>;
 }
 
-/** Every image: its documents, and for each layer its blob, or a directory that the blob can be made of. */
+/**
+ * Checks every image: its documents, and for each layer its blob, or a directory from which the
+ * blob can be made.
+ */
 export function checkImages(store: Store, images: Pick<ImageStore, 'list' | 'remove'>, report: FsckReport): void {
   const sound = soundParts(store, report);
   let verified = 0;
@@ -31,7 +34,7 @@ export function checkImages(store: Store, images: Pick<ImageStore, 'list' | 'rem
         what: `the image ${image.name} lacks ${lacks}`,
         repair: isNamed(image) ? 'its name was removed: pull or build it again' : 'it was removed: build it again',
         mend: () => {
-          // It may have been built or collected since it was looked at.
+          // The image may have been built or removed since the list was read.
           const now = images.list().find(({ name }) => name === image.name);
           if (now?.target.digest === image.target.digest && lackOf(now, soundParts(store, report)) !== undefined)
             images.remove(image.name);
@@ -75,7 +78,8 @@ function readDocument(store: Store, digest: Digest): NamedBy | undefined {
 function lackOf(image: StoredImage, { document, hasBlob, layers }: Sound): string | undefined {
   const needs = needsOf(image, document);
   if (needs.lacks !== undefined) return needs.lacks;
-  // An image is run from its layers and sent as its blobs. The tar of a layer is made of the layer; any other blob only its sender has.
+  // An image is run from its layers and sent as its blobs. The tar of a layer can be made from the
+  // layer; any other blob exists only as it was received.
   const isHere = ({ diffId, blob }: NeededLayer) => {
     if (blob === undefined) return diffId !== undefined && layers.has(diffId);
     return hasBlob(blob) || (blob === diffId && layers.has(diffId));

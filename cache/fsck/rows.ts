@@ -8,8 +8,8 @@ import { isSoundKey, layersOfRecord, unreadableRecords } from '../records.ts';
 import type { FsckReport } from './fsck-report.ts';
 
 /**
- * Rows that SQLite finds in order and that say nothing which could be true. Builds take each for a row that is not there; here they are
- * found before that.
+ * Finds rows that are in order for SQLite but whose content cannot be true. A build treats such a
+ * row as missing.
  */
 export function checkRows(store: Store, report: FsckReport): void {
   const { db } = store;
@@ -18,7 +18,7 @@ export function checkRows(store: Store, report: FsckReport): void {
     report.problems.push({
       what: `the row of the layer ${JSON.stringify(id)} cannot be read`,
       repair: 'it was made again from what is on disk',
-      // Together with those that are like it: the first call mends them all.
+      // The first call repairs all rows of this kind.
       mend: () => mendLayers(store),
     });
   }
@@ -32,15 +32,15 @@ export function checkRows(store: Store, report: FsckReport): void {
   for (const row of db.all<FormRow>('SELECT * FROM forms')) {
     if (isSoundForm(row) && row.size >= 0) continue;
     report.problems.push({
-      what: `what the index says of the blob ${JSON.stringify(row.digest)} cannot be read`,
-      repair: 'the index forgot it',
+      what: `the row of the blob ${JSON.stringify(row.digest)} cannot be read`,
+      repair: 'it was removed from the index',
       mend: () => void db.run('DELETE FROM forms WHERE diff_id IS ? AND digest IS ?', row.diff_id, row.digest),
     });
   }
   for (const { definition, key } of db.all<{ definition: string; key: string }>('SELECT definition, key FROM link')) {
     if (isSoundKey(key) && isSoundKey(definition)) continue;
     report.problems.push({
-      what: `the link ${JSON.stringify(definition)} leads nowhere`,
+      what: `the link ${JSON.stringify(definition)} leads to no record`,
       repair: 'it was removed',
       mend: () => void db.run('DELETE FROM link WHERE definition IS ?', definition),
     });
@@ -48,7 +48,7 @@ export function checkRows(store: Store, report: FsckReport): void {
   for (const { request, file } of db.all<{ request: string; file: string }>('SELECT request, file FROM fetched')) {
     if (parsedFile(file)) continue;
     report.problems.push({
-      what: 'what the index says of a fetched file cannot be read',
+      what: 'the row of a fetched file cannot be read',
       repair: 'it was removed; the file is fetched again',
       mend: () => void db.run('DELETE FROM fetched WHERE request IS ?', request),
     });
@@ -60,7 +60,10 @@ function mendLayers(store: Store): void {
   store.recoverAll();
 }
 
-/** Records whose layers are gone are no fault, as nobody uses them; they go with a repair. */
+/**
+ * Records whose layers no longer exist are not a fault, because they are never used. A repair
+ * removes them.
+ */
 export function countRecords(store: Store, report: FsckReport): void {
   const { db } = store;
   const bad = new Set(unreadableRecords(store));

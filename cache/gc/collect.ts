@@ -24,13 +24,16 @@ import { otherItems } from './others.ts';
 import { ASKED, plan, type Victim } from './plan.ts';
 import type { Disk, PrunePolicy } from './policy.ts';
 
-/** What a collection needs of the store. */
+/** The parts of the store that a collection needs. */
 export interface Collectable {
   readonly store: Store;
   readonly images: Pick<ImageStore, 'list' | 'remove'>;
 }
 
-/** What is there now: for `du` and for a dry run. Nothing is locked, so another process may change it at once. */
+/**
+ * The current items, for `du` and for a dry run. Nothing is locked, so another process may change
+ * them at once.
+ */
 export function survey({ store, images }: Collectable, now = Date.now()): Item[] {
   prepareRecords(store);
   return inventory({ store, images }, otherItems(store), usedNow(store), now, layerSizes(store));
@@ -43,8 +46,10 @@ export function diskOf(root: string): Disk {
 }
 
 /**
- * Removes what nothing refers to and what the policies choose, and answers it. What another process begins to use before the decision stays; the protocol is in
- * docs/decisions/008. The disk is walked before anything is locked; the decision takes milliseconds, the removal what it takes.
+ * Removes items that nothing refers to and items that the policies choose, and returns them. An
+ * item that another process starts to use before the decision is kept; the protocol is in
+ * docs/decisions/008. The disk is walked before anything is locked. The decision takes
+ * milliseconds; the removal takes as long as it needs.
  */
 export async function prune(
   collectable: Collectable,
@@ -55,7 +60,7 @@ export async function prune(
   const { store } = collectable;
   prepareRecords(store);
   mendRows(store);
-  // Measured here, where nobody waits.
+  // Measured here, while no other process waits.
   const sizes = layerSizes(store);
   const others = policies.length === 0 ? [] : otherItems(store);
   let victims: readonly Victim[] = [];
@@ -69,7 +74,10 @@ export async function prune(
   return gone;
 }
 
-/** Rows that cannot be read are no rows: what they stood for is taken back from the disk, or goes. */
+/**
+ * A row that cannot be read counts as missing. The item it described is recovered from the disk, or
+ * removed.
+ */
 function mendRows(store: Store): void {
   if (unsoundRows(store).length === 0) return;
   removeUnsound(store);
@@ -86,7 +94,10 @@ function inventory(
   return takeInventory({ store, images, layers: layersInUse(store, sizes), records: readRecords(store), others, inUse, now });
 }
 
-/** Inside the transaction: the rows of the victims go, and with them every record that rests on them. */
+/**
+ * Inside the transaction: removes the rows of the chosen items, and every record that depends on
+ * them.
+ */
 function condemnedBy({ store, images }: Collectable, victims: readonly Victim[], policies: readonly PrunePolicy[]): Condemned {
   const layers = new Map<LayerId, string>();
   const blobs = new Set<Digest>();
@@ -104,7 +115,10 @@ function isUnlimited({ reserved, maxUsed, minFree, keepMs }: PrunePolicy): boole
   return reserved === 0 && maxUsed === 0 && minFree === 0 && keepMs === 0;
 }
 
-/** Records of victims and of layers that are not there, each with a note of why it went; `all`: those of layers that images keep, too. */
+/**
+ * Removes the records of the chosen items and of missing layers, each with a note of the reason.
+ * With `all`, records of layers that images keep are removed as well.
+ */
 export function forgetRecords(store: Store, victims: ReadonlyMap<LayerId, string>, all: boolean): void {
   const { db } = store;
   const there = new Set(db.all<{ id: LayerId }>('SELECT id FROM layers').map(({ id }) => originalOf(id).id));
@@ -121,13 +135,13 @@ export function forgetRecords(store: Store, victims: ReadonlyMap<LayerId, string
   }
   db.run('DELETE FROM link WHERE key NOT IN (SELECT key FROM record)');
   db.run('DELETE FROM content_index WHERE key NOT IN (SELECT key FROM record)');
-  // Notes are for explaining a later miss, which is asked soon or never.
+  // The notes explain later misses. An explanation is asked for soon, or not at all.
   db.run('DELETE FROM pruned WHERE at < ?', now - 60 * 24 * 3_600_000);
 }
 
 /**
- * Records with the layers that they name, whatever their form: a record from a registry has none here. One that cannot be read names
- * nothing.
+ * Records with the layers they name, in any form. A record whose layers are in a registry has none
+ * here. A record that cannot be read names none.
  */
 function readRecords({ db }: Store): RecordUse[] {
   const rows = db.all<{ key: string; outputs: string; description: string; used: number }>(
@@ -139,7 +153,10 @@ function readRecords({ db }: Store): RecordUse[] {
   });
 }
 
-/** Files of an item that are no blob and no layer. False when somebody began to use it meanwhile. */
+/**
+ * Removes the files of an item that is neither a blob nor a layer. Returns false when a process has
+ * started to use it.
+ */
 async function removePaths(store: Store, { content }: Item): Promise<boolean> {
   if (!content.paths) return true;
   using held = content.lock === undefined ? undefined : tryLockFile(content.lock, 'exclusive', 'unused');
@@ -156,7 +173,8 @@ async function removePaths(store: Store, { content }: Item): Promise<boolean> {
       if (errnoOf(error) === 'ENOENT') continue;
       throw error;
     }
-    // What cannot be removed now is left to the sweep of a later start, and keeps nothing else from going.
+    // A file that cannot be removed now is left to the cleanup at a later start, and does not stop
+    // the removal of others.
     await removeTreeSoon(trash);
   }
   return true;

@@ -1,23 +1,26 @@
 import { asDigest, type Digest, isDigest } from '../../base/digest.ts';
 
-/** Longer ones are no documents (image-spec asks for 4 MiB at most). */
+/** A longer blob is not a document (image-spec asks for 4 MiB at most). */
 export const MAX_DOCUMENT = 4 << 20;
 
-/** What a document of an image names; nothing for one that is no such document. */
+/** The content that a document of an image names. Empty when the blob is not such a document. */
 export interface NamedBy {
-  /** Manifests of an index, config of a manifest. */
+  /** The manifests of an index, or the config of a manifest. */
   readonly documents: readonly Digest[];
-  /** Of a manifest. */
+  /** The config of a manifest. */
   readonly config: Digest | undefined;
-  /** A manifest whose layers are statements about another one (in-toto), and no file trees. */
+  /** A manifest whose layers are statements about another manifest (in-toto) and not file trees. */
   readonly isAttestation: boolean;
-  /** Blobs of a manifest's layers. */
+  /** The blobs of a manifest's layers. */
   readonly layers: readonly Digest[];
-  /** Of a config, bottom first. */
+  /** The diffIDs of a config, bottom first. */
   readonly diffIds: readonly Digest[];
 }
 
-/** Reads a manifest, index or config leniently: whatever names something keeps it. Undefined for what is no JSON object. */
+/**
+ * Reads a manifest, index or config leniently, because everything that is named has to be kept.
+ * Undefined when the text is not a JSON object.
+ */
 export function namedBy(text: string): NamedBy | undefined {
   let document: unknown;
   try {

@@ -15,14 +15,15 @@ const FIELDS: Readonly<Record<string, (item: Item) => string | undefined>> = {
   private: (item) => flag(!item.shared),
 };
 
-/** Present, without a value, when true: as containerd's adaptors do. */
+/** A flag that is true is present and has no value, as in containerd's adaptors. */
 function flag(value: boolean): string | undefined {
   return value ? '' : undefined;
 }
 
 /**
- * Filters in containerd's syntax (`pkg/filters`), as buildkitd.toml and buildx have them: terms joined by commas must all hold, and of
- * several texts one must. A term is FIELD, FIELD==VALUE, FIELD!=VALUE or FIELD~=REGEXP. Throws KILN_FILTER_INVALID.
+ * Filters in containerd's syntax (`pkg/filters`), which buildkitd.toml and buildx use. All terms of
+ * a text, joined by commas, must match; of several texts one must match. A term is FIELD,
+ * FIELD==VALUE, FIELD!=VALUE or FIELD~=REGEXP. Throws KILN_FILTER_INVALID.
  */
 export function parseFilters(texts: readonly string[]): Filter {
   if (texts.length === 0) return () => true;
@@ -31,8 +32,9 @@ export function parseFilters(texts: readonly string[]): Filter {
 }
 
 /**
- * The `--filter` values of `du` and `prune`: buildx's KEY=VALUE, where all must hold, and containerd's operators besides. `until` (or
- * `unused-for`) is a duration and no filter: its milliseconds are answered apart.
+ * The `--filter` values of `du` and `prune`: KEY=VALUE as in buildx, where all must match, and also
+ * containerd's operators. `until` (or `unused-for`) is a duration, not a filter; its milliseconds
+ * are returned separately.
  */
 export function parseFilterFlags(values: readonly string[]): { readonly filter: Filter; readonly keepMs: number } {
   let keepMs = 0;
@@ -45,7 +47,10 @@ export function parseFilterFlags(values: readonly string[]): { readonly filter: 
   return { filter: (item) => terms.every((term) => term(item)), keepMs };
 }
 
-/** `type=regular` means `type==regular`, `id=abc` an id that has abc in it, `inuse=true` the flag. */
+/**
+ * `type=regular` means `type==regular`, `id=abc` means an id that contains abc, and `inuse=true`
+ * means the flag.
+ */
 function withOperator(text: string): string {
   const match = /^(\w+)=([^=~].*)$/.exec(text);
   if (!match) return text;
@@ -85,12 +90,12 @@ function regexp(text: string, value: string): RegExp {
   try {
     return new RegExp(value);
   } catch {
-    throw invalid(text, 'what follows ~= is a regular expression');
+    throw invalid(text, 'write a valid regular expression after ~=');
   }
 }
 
 function invalid(text: string, hint: string): KilnError {
-  return new KilnError('KILN_FILTER_INVALID', `${JSON.stringify(text)} is not a filter`, { hint, exitCode: 2 });
+  return new KilnError('KILN_FILTER_INVALID', `${JSON.stringify(text)} is not a valid filter`, { hint, exitCode: 2 });
 }
 
 const UNITS: Readonly<Record<string, number>> = {
@@ -104,12 +109,15 @@ const UNITS: Readonly<Record<string, number>> = {
   d: 86_400_000,
 };
 
-/** A duration as Go writes it (`48h`, `1h30m`), with `d` for days, or a number of seconds. Milliseconds. Throws KILN_FILTER_INVALID. */
+/**
+ * A duration in Go's form (`48h`, `1h30m`), with `d` for days, or a number of seconds. The result
+ * is in milliseconds. Throws KILN_FILTER_INVALID.
+ */
 export function parseDuration(text: string, what: string): number {
   if (/^\d+$/.test(text)) return Number(text) * 1000;
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)/g)];
   if (parts.length === 0 || parts.map(([part]) => part).join('') !== text)
-    throw new KilnError('KILN_FILTER_INVALID', `${what}: ${JSON.stringify(text)} is not a duration`, {
+    throw new KilnError('KILN_FILTER_INVALID', `${what}: ${JSON.stringify(text)} is not a valid duration`, {
       hint: 'write it like 48h or 7d',
       exitCode: 2,
     });

@@ -10,7 +10,7 @@ import type { Item } from './item.ts';
 import { needsOf } from './needs.ts';
 import { type Stack, type Standing, standings } from './stacks.ts';
 
-/** A cache record as a collector sees it. */
+/** A cache record as the collector sees it. */
 export interface RecordUse {
   readonly key: string;
   readonly layers: readonly LayerId[];
@@ -18,7 +18,7 @@ export interface RecordUse {
   readonly used: number;
 }
 
-/** What the inventory is made from. */
+/** The data from which the inventory is made. */
 export interface Stock {
   readonly store: Store;
   readonly images: Pick<ImageStore, 'list'>;
@@ -30,15 +30,21 @@ export interface Stock {
   readonly now: number;
 }
 
-/** A document that nothing refers to is kept this long: a base image that was looked up and not needed yet. */
+/**
+ * A document that nothing refers to is kept for this long. It may belong to a base image that was
+ * looked up but not needed yet.
+ */
 const DOCUMENT_MS = 48 * 3_600_000;
 
-/** Everything in the store that takes room, each byte in one item. */
+/** Everything in the store that takes space. Each byte is counted in exactly one item. */
 export function takeInventory(stock: Stock): Item[] {
   return new Inventory(stock).items();
 }
 
-/** An image without a name of its own is a result that nobody asked to keep. It stands on its layers, and goes before them. */
+/**
+ * True for an image with a name of its own. An image without a name is a result that the user did
+ * not ask to keep. It depends on its layers, and is removed before them.
+ */
 export function isNamed(image: StoredImage): boolean {
   return !image.name.startsWith('sha256:');
 }
@@ -56,13 +62,13 @@ class Inventory {
   readonly #documents = new Map<Digest, NamedBy | undefined>();
   readonly #byDiff = new Map<Digest, LayerUse[]>();
   readonly #layers: Map<LayerId, LayerUse>;
-  /** Blobs and layers that an image with a name needs. */
+  /** Blobs and layers that a named image needs. */
   readonly #pinned = new Set<string>();
-  /** The layer, or the image without a name, with which a blob goes. */
+  /** The layer, or the image without a name, together with which a blob is removed. */
   readonly #owner = new Map<Digest, string>();
-  /** Blobs of layers that stay, in forms that no image needs: after a push, for one. */
+  /** Blobs of layers that stay, in forms that no image needs, for example after a push. */
   readonly #spare = new Set<Digest>();
-  /** Blobs that several images without a name need, each an item of its own. */
+  /** Blobs that several images without a name need. Each is an item of its own. */
   readonly #common = new Set<Digest>();
 
   constructor(stock: Stock) {
@@ -105,7 +111,10 @@ class Inventory {
     return named;
   }
 
-  /** Everything below a document of an image. Of several layers with one diffID the image needs those that it may be mounted from. */
+  /**
+   * Marks everything that a document of an image names. When several layers have one diffID, the
+   * image needs those that it may be mounted from.
+   */
   #pin(digest: Digest): void {
     if (this.#pinned.has(digest)) return;
     this.#pinned.add(digest);
@@ -116,7 +125,10 @@ class Inventory {
     for (const document of named.documents) this.#pin(document);
   }
 
-  /** Blobs that hold a layer go with it; of several layers with that diffID, with the one an image needs. */
+  /**
+   * A blob that holds a layer is removed with that layer. When several layers have its diffID, it
+   * is removed with the one that an image needs.
+   */
   #ownForms(): void {
     const forms = this.#stock.store.db.all<{ diff_id: string; digest: string; variant: string }>(
       'SELECT diff_id, digest, variant FROM forms',
@@ -126,14 +138,14 @@ class Inventory {
       const owner = layers?.find(({ id }) => this.#pinned.has(id)) ?? layers?.[0];
       const digest = form.digest as Digest;
       if (!owner) continue;
-      // Nobody but its sender can make a pulled blob again.
+      // A pulled blob cannot be made again here.
       const isSpare = form.variant !== 'pulled' && this.#pinned.has(owner.id) && !this.#pinned.has(digest);
       if (isSpare) this.#spare.add(digest);
       else this.#owner.set(digest, owner.id);
     }
   }
 
-  /** What an image without a name stands on, and the blobs that it alone brought. */
+  /** The layers that an image without a name depends on, and the blobs that only this image has. */
   #nameless(image: StoredImage): Nameless {
     const needs = needsOf(image, (digest) => this.#read(digest));
     const layers = needs.layers.flatMap(({ diffId }) => (diffId ? neededOf(this.#byDiff.get(diffId)) : [])).map(({ id }) => id);
@@ -146,7 +158,10 @@ class Inventory {
     };
   }
 
-  /** A blob of one image goes with it; one that several need goes after the last of them. */
+  /**
+   * A blob of one image is removed with it. A blob that several images need is removed after the
+   * last of them.
+   */
   #shareOut(nameless: readonly Nameless[]): void {
     for (const { image, blobs } of nameless) {
       for (const digest of blobs) {
@@ -185,7 +200,10 @@ class Inventory {
     for (const document of this.#read(digest)?.documents ?? []) this.#ownBelow(document, top);
   }
 
-  /** Documents of a base image whose layers are here go with its topmost layer: without them it could not be used without a network. */
+  /**
+   * The documents of a base image whose layers are here are removed with its top layer: without
+   * them the image could not be used without a network.
+   */
   #ownDocuments(): void {
     for (const { digest, size } of this.#blobs.values()) {
       if (size > MAX_DOCUMENT || this.#pinned.has(digest) || this.#owner.has(digest) || this.#common.has(digest)) continue;
@@ -194,7 +212,7 @@ class Inventory {
     }
   }
 
-  /** The topmost layer of the first image below a document whose layers are all here. */
+  /** The top layer of the first image below a document whose layers are all here. */
   #topOf(digest: Digest): LayerId | undefined {
     const named = this.#read(digest);
     if (!named) return undefined;
@@ -241,9 +259,12 @@ class Inventory {
     };
   }
 
-  /** Blobs that go with no layer and no image: documents, layers that were fetched and not unpacked, and what nobody needs. */
+  /**
+   * Blobs that belong to no layer and no image: documents, layers that were fetched but not
+   * unpacked, and blobs that nothing needs.
+   */
   #blobItems(images: readonly Item[]): Item[] {
-    // A blob was used no earlier than the images that stand on it.
+    // A blob counts as used no earlier than the images that depend on it.
     const used = new Map<string, number>();
     for (const image of images) for (const parent of image.parents) used.set(parent, Math.max(used.get(parent) ?? 0, image.used));
     return [...this.#blobs.values()]
@@ -282,7 +303,7 @@ class Inventory {
   }
 }
 
-/** An image without a name, and what of it is here. */
+/** An image without a name, and the parts of it that are here. */
 interface Nameless {
   readonly image: StoredImage;
   readonly layers: readonly LayerId[];
@@ -290,7 +311,7 @@ interface Nameless {
   readonly stack: Stack;
 }
 
-/** A layer that stands alone serves every image; those that stand on others each serve some. */
+/** A layer without a parent serves every image. A layer with parents serves only some. */
 function neededOf(layers: readonly LayerUse[] | undefined): readonly LayerUse[] {
   if (!layers) return [];
   const alone = layers.find(({ id }) => !id.startsWith('c'));

@@ -1,30 +1,34 @@
 import type { Digest } from '../../base/digest.ts';
 import type { NamedBy } from './document-names.ts';
 
-/** One layer of an image: what it unpacks to and the blob that the manifest names. An attestation's statement has only the blob. */
+/**
+ * One layer of an image: its diffID and the blob that the manifest names. A statement of an
+ * attestation has only the blob.
+ */
 export interface NeededLayer {
   readonly diffId: Digest | undefined;
   readonly blob: Digest | undefined;
 }
 
-/** What an image is made of. It goes as a whole, or it stays as a whole. */
+/** The parts of an image. The image is kept or removed as a whole. */
 export interface Needs {
-  /** Index, manifests and configs that are here. */
+  /** The index, manifests and configs that are here. */
   readonly documents: ReadonlySet<Digest>;
   readonly layers: readonly NeededLayer[];
-  /** The first thing that should be here and is not, for a message. */
+  /** The first part that should be here and is not, for a message. */
   readonly lacks: string | undefined;
 }
 
-/** A stored image, as far as this asks. */
+/** The fields of a stored image that are needed here. */
 interface Wanted {
   readonly target: { readonly digest: Digest };
   readonly configs: readonly Digest[];
 }
 
 /**
- * Everything below the documents of an image: its platforms, their layers, and the attestations with what they hold. `read` answers
- * undefined for a document that is not here. A platform that was never brought here need not be: those that were are in `configs`.
+ * Everything that the documents of an image name: its platforms, their layers, and the attestations
+ * with their content. `read` returns undefined for a document that is not here. Only the platforms
+ * in `configs` have to be here; others may never have been pulled.
  */
 export function needsOf({ target, configs }: Wanted, read: (digest: Digest) => NamedBy | undefined): Needs {
   const documents = new Set<Digest>();

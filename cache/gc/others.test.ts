@@ -21,7 +21,7 @@ const git: PrunePolicy = {
   minFree: 0,
 };
 
-test('a git mirror is an item; while its lock is held it is in use, and afterwards it goes with its lock', async () => {
+test('a git mirror is an item; it is in use while its lock is held, and is later removed with its lock', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'kiln-others-'));
   const store = openStore(join(dir, 'store'));
   const rooms = openRooms(store);
@@ -47,7 +47,7 @@ test('a git mirror is an item; while its lock is held it is in use, and afterwar
   }
 });
 
-test('what is no cache mount among them keeps none of the others from being told', () => {
+test('a directory that is not a cache mount does not stop the others from being listed', () => {
   const root = mkdtempSync(join(tmpdir(), 'kiln-others-'));
   try {
     mkdirSync(join(root, 'caches/good'), { recursive: true });

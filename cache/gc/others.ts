@@ -6,7 +6,10 @@ import { diskUsage } from '../../snapshotter/store/usage.ts';
 import { readAbout } from '../mounts.ts';
 import type { Item, ItemType } from './item.ts';
 
-/** What is neither layer nor blob: cache mounts, git mirrors, memories of file digests, and the store's own files. Reads the disk, takes no lock for long. */
+/**
+ * The items that are neither layers nor blobs: cache mounts, git mirrors, caches of file digests,
+ * and the store's own files. Reads the disk, and holds no lock for long.
+ */
 export function otherItems({ root }: Pick<Store, 'root'>): Item[] {
   return [
     ...cacheMountItems(join(root, 'caches')),
@@ -18,14 +21,14 @@ export function otherItems({ root }: Pick<Store, 'root'>): Item[] {
   ];
 }
 
-/** A cache mount, or one of the copies of a private one. */
+/** A cache mount, or one of the directories of a private cache mount. */
 export interface CacheMountPlace {
   readonly item: Item;
   readonly name: string;
   readonly number: number;
   readonly mountId: string;
   readonly base: string;
-  /** Where its files are. */
+  /** The directory with its files. */
   readonly data: string;
 }
 
@@ -58,7 +61,9 @@ export function cacheMountPlaces(directory: string): CacheMountPlace[] {
   });
 }
 
-/** Mirrors of git repositories: a directory each, with a lock file beside it while it is used. */
+/**
+ * Mirrors of git repositories: one directory each, with a lock file beside it while it is in use.
+ */
 function gitItems(directory: string): Item[] {
   return names(directory)
     .filter((name) => !name.endsWith('.lock'))
@@ -70,15 +75,21 @@ function gitItems(directory: string): Item[] {
     });
 }
 
-/** What is remembered of a context, by the time stamps of its files: without it the files are read, and copied, once more. */
+/**
+ * Data about the files of a context, by their time stamps. Without it the files are read and copied
+ * again.
+ */
 function memoryItems(directory: string, description: string): Item[] {
   return names(directory).map((name) => plain(name.slice(0, 24), 'source.local', description, [join(directory, name)]));
 }
 
-/** A log of a build that is over. One that was killed says nothing at its end: it counts as over after this time. */
+/**
+ * The log of a finished build says so at its end. The log of a killed build does not: it counts as
+ * finished after this time.
+ */
 const LOG_MS = 3_600_000;
 
-/** Logs of builds that are over, as one item: each is small. */
+/** The logs of finished builds, as one item because each is small. */
 function logItems(directory: string): Item[] {
   const over = names(directory)
     .map((name) => join(directory, name))
@@ -107,7 +118,7 @@ function lastLine(path: string, size: number): string {
   return buffer.toString('utf8').trimEnd().split('\n').at(-1) ?? '';
 }
 
-/** What other items count, or are, by its name in the store. */
+/** Names in the store whose size other items count. */
 const COUNTED = /^(kiln\.db.*|blobs|layers|caches|git|statcache|copies|logs)$/;
 
 function fixedItems(root: string): Item[] {
@@ -117,7 +128,7 @@ function fixedItems(root: string): Item[] {
   const logs = names(join(root, 'logs'))
     .map((name) => join(root, 'logs', name))
     .filter((path) => !isOver(path));
-  // A directory of many names is a file of some size itself.
+  // A directory with many names takes some space itself.
   const directories = [root, ...all.filter((name) => COUNTED.test(name)).map((name) => join(root, name))];
   directories.push(join(root, 'blobs/sha256'), ...names(join(root, 'caches')).map((name) => join(root, 'caches', name)));
   const own = directories.reduce((sum, path) => sum + ownBytes(path), 0);
@@ -154,7 +165,7 @@ function plain(id: string, type: ItemType, description: string, paths: readonly 
   };
 }
 
-/** What cannot be looked at is as old as anything can be. */
+/** A file that cannot be examined counts as being very old. */
 function timeOf(path: string): number {
   try {
     return lstatSync(path).mtimeMs;
@@ -170,12 +181,14 @@ function isLocked(path: string): boolean {
     held?.[Symbol.dispose]();
     return held === undefined;
   } catch {
-    // What cannot be asked counts as used, and stays.
+    // When the lock cannot be tested, the item counts as used and is kept.
     return true;
   }
 }
 
-/** Nothing where there is no directory, or none that can be read: the rest is told all the same. */
+/**
+ * Empty when the directory does not exist or cannot be read; other items are listed all the same.
+ */
 function names(directory: string): string[] {
   try {
     return readdirSync(directory);

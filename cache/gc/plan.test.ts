@@ -36,7 +36,7 @@ function ids(items: readonly Item[], ...policies: PrunePolicy[]): string[] {
   return plan(items, policies, DISK, NOW).map((victim) => victim.item.id);
 }
 
-test('without a limit everything goes but what is in use, shared, internal or part of the store', () => {
+test('without a limit everything is removed except items in use, shared, internal or part of the store', () => {
   const items = [
     item('free'),
     item('used', { inUse: true }),
@@ -48,34 +48,34 @@ test('without a limit everything goes but what is in use, shared, internal or pa
   assert.equal(ids(items, policy({ all: true })).sort(), ['free', 'internal']);
 });
 
-test('the longest unused goes first, and no more than the limit asks', () => {
+test('the longest unused item is removed first, and no more than the limit demands', () => {
   const items = [item('new', { used: NOW }), item('old', { used: 1 }), item('middle', { used: 5 })];
   assert.equal(ids(items, policy({ maxUsed: 200 })), ['old']);
   assert.equal(ids(items, policy({ maxUsed: 150 })), ['old', 'middle']);
   assert.equal(ids(items, policy({ maxUsed: 300 })), []);
 });
 
-test('what stays protects what it stands on, and goes before it', () => {
+test('an item that is kept protects the items it depends on, and is removed before them', () => {
   const items = [item('base', { used: 9 }), item('top', { used: 9, parents: ['base'] })];
   assert.equal(ids(items, policy({ maxUsed: 100 })), ['top']);
   assert.equal(ids(items, policy()), ['top', 'base']);
   assert.equal(ids([items[0]!, item('top', { parents: ['base'], inUse: true })], policy()), []);
 });
 
-test('what nothing refers to goes with every collection, unless it is in use', () => {
+test('an item that nothing refers to is removed by every collection, unless it is in use', () => {
   const items = [item('lost', { garbage: true }), item('busy', { garbage: true, inUse: true }), item('kept')];
   assert.equal(ids(items), ['lost']);
 });
 
-test('shared bytes count against no limit', () => {
+test('shared bytes do not count against a limit', () => {
   assert.equal(ids([item('image', { shared: true, size: 900 }), item('cache')], policy({ maxUsed: 100 })), []);
 });
 
-test('limits come to one number as with BuildKit', () => {
+test('several limits are combined as in BuildKit', () => {
   assert.is(keepBytes(policy(), 500, DISK), undefined);
   assert.is(keepBytes(policy({ maxUsed: 300 }), 500, DISK), 300);
   assert.is(keepBytes(policy({ maxUsed: 300, reserved: 400 }), 500, DISK), 400);
-  // 100 too few are free.
+  // 100 bytes too few are free.
   assert.is(keepBytes(policy({ minFree: 600 }), 500, DISK), 400);
   assert.is(keepBytes(policy({ minFree: 600, maxUsed: 300 }), 500, DISK), 300);
   assert.is(keepBytes(policy({ minFree: 600, reserved: 450 }), 500, DISK), 450);
@@ -83,7 +83,7 @@ test('limits come to one number as with BuildKit', () => {
   assert.is(keepBytes(policy({ reserved: 200 }), 500, DISK), 200);
 });
 
-test('the default policies take cache mounts of three days first, and leave recent ones', () => {
+test('the default policies first remove cache mounts unused for three days, and keep recent ones', () => {
   const disk = { total: 1e12, free: 9e11 };
   const items = [
     item('new mount', { type: 'exec.cachemount', size: 400e6 }),

@@ -1,18 +1,20 @@
 import type { Item } from './item.ts';
 import { type Disk, keepBytes, type PrunePolicy } from './policy.ts';
 
-/** The reason of a victim that no limit chose. */
+/** The reason for removing an item that no limit chose. */
 export const ASKED = 'asked for';
 
 export interface Victim {
   readonly item: Item;
-  /** Why it goes, in the user's words. */
+  /** The reason for the removal, in words that a user of Kiln knows. */
   readonly reason: string;
 }
 
 /**
- * What goes, in this order, when the policies are applied one after the other. First what nothing refers to. Never what is in use, and
- * never what something stands on that stays. What an image with a name needs stays too: its removal would free nothing.
+ * The items to remove, in this order, when the policies are applied one after the other. Items that
+ * nothing refers to come first. An item in use, and an item that a kept item depends on, is never
+ * removed. An item that a named image needs is kept as well, because removing it would free
+ * nothing.
  */
 export function plan(items: readonly Item[], policies: readonly PrunePolicy[], disk: Disk, now: number): Victim[] {
   const victims = new Map<string, Victim>();
@@ -63,11 +65,14 @@ export function totalSize(items: readonly Item[]): number {
   return items.reduce((sum, item) => sum + item.size, 0);
 }
 
-/** Longest unused first; of two used at the same time the one that stands on the other. */
+/**
+ * The longest unused item first. Of two items used at the same time, the one that depends on the
+ * other comes first.
+ */
 function leavesFirst(items: readonly Item[]): Item[] {
   const byId = new Map(items.map((item) => [item.id, item]));
   const depths = new Map<string, number>();
-  // Parents make no circle: see stacks.ts.
+  // Parents never form a circle: see stacks.ts.
   const depth = (item: Item): number => {
     const known = depths.get(item.id);
     if (known !== undefined) return known;

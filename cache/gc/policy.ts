@@ -1,18 +1,18 @@
 import type { Filter } from './filter.ts';
 
 /**
- * What to remove, as BuildKit's PruneInfo: items that match, in the order of their last use, until what is left fits. Sizes in bytes, 0 for
- * none; times in milliseconds.
+ * A rule for removal, like BuildKit's PruneInfo: items that match are removed in the order of their
+ * last use until the rest fits. Sizes are in bytes, 0 for none; times are in milliseconds.
  */
 export interface PrunePolicy {
-  /** Said with each victim: `policy 2`, or '' for a command. */
+  /** The name shown with each removed item: `policy 2`, or '' for a command. */
   readonly name: string;
   readonly filter: Filter;
-  /** Also what is internal, and records whose layers an image keeps. */
+  /** Also remove internal items, and records whose layers an image keeps. */
   readonly all: boolean;
-  /** What was used this recently stays. */
+  /** Items used within this time are kept. */
   readonly keepMs: number;
-  /** This much may always stay. */
+  /** This many bytes may always stay. */
   readonly reserved: number;
   readonly maxUsed: number;
   readonly minFree: number;
@@ -24,14 +24,18 @@ export interface Disk {
   readonly free: number;
 }
 
-/** How many bytes may stay; undefined when the policy sets no limit. BuildKit: cache/manager.go, calculateKeepBytes. */
+/**
+ * The number of bytes that may stay. Undefined when the policy sets no limit. BuildKit:
+ * cache/manager.go, calculateKeepBytes.
+ */
 export function keepBytes(policy: PrunePolicy, used: number, disk: Disk): number | undefined {
   if (policy.maxUsed === 0 && policy.reserved === 0 && policy.minFree === 0) return undefined;
   const excess = policy.minFree - disk.free;
   const caps = [policy.maxUsed > 0 ? policy.maxUsed : Number.POSITIVE_INFINITY];
   if (excess > 0) caps.push(Math.max(0, used - excess));
   const cap = Math.min(...caps);
-  // With neither a maximum nor a shortage the reserved space alone is the limit only when it was the only one given.
+  // Without a maximum and without a shortage of space, the reserved space is the limit only when it
+  // is the only value given.
   if (cap === Number.POSITIVE_INFINITY) return policy.minFree > 0 ? Number.POSITIVE_INFINITY : policy.reserved;
   return Math.max(cap, policy.reserved);
 }
@@ -45,12 +49,18 @@ export interface SpaceLimits {
   readonly minFree: number;
 }
 
-/** BuildKit's defaults: a tenth of the disk but at most 10 GB is always kept, at most three quarters are used, a fifth stays free. */
+/**
+ * BuildKit's defaults: a tenth of the disk, at most 10 GB, is always kept; at most three quarters
+ * are used; a fifth stays free.
+ */
 export function defaultLimits(disk: Disk): SpaceLimits {
   return { reserved: Math.min(disk.total / 10, 10e9), maxUsed: disk.total * 0.75, minFree: disk.total / 5 };
 }
 
-/** The four steps of BuildKit's default policy: what is easily made again, what is old, what is over the limit, and then anything. */
+/**
+ * The four steps of BuildKit's default policy: items that are easy to make again, then old items,
+ * then items over the limit, then any item.
+ */
 export function defaultPolicies(limits: SpaceLimits): PrunePolicy[] {
   const everything: Filter = () => true;
   const easy: Filter = (item) =>

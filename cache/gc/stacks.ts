@@ -1,25 +1,26 @@
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 
-/** A stack of layers that something needs: a record or an image. */
+/** A stack of layers that a record or an image needs. */
 export interface Stack {
   readonly layers: readonly LayerId[];
   readonly used: number;
   readonly description: string;
 }
 
-/** What the stacks say of one layer. */
+/** What the stacks say about one layer. */
 export interface Standing {
-  /** The layer it was made on; undefined for one that stands on nothing. */
+  /** The layer it was made on. Undefined for a layer without a parent. */
   readonly parent: LayerId | undefined;
-  /** That of whatever made it, as far as can be told. */
+  /** The description of the step or image that made it, if known. */
   readonly description: string;
-  /** When the layer or anything above it was last used. */
+  /** The time at which the layer or any layer above it was last used. */
   used: number;
 }
 
 /**
- * How layers stand on each other: each on the one below it where it lies lowest, so that parents make no circle even if two merges have
- * the same layers in another order. A layer is used whenever what stands on it is.
+ * The parent of each layer: the layer below it at its lowest position in any stack. Parents
+ * therefore never form a circle, even if two merges have the same layers in different order. A
+ * layer counts as used whenever a layer above it is used.
  */
 export function standings(stacks: readonly Stack[], usedOf: (layer: LayerId) => number): Map<LayerId, Standing> {
   const lowest = new Map<LayerId, { at: number; stack: Stack }>();

@@ -37,7 +37,7 @@ const sorted = (records: readonly RemoteRecord[]) =>
     .map((one) => ({ ...one, aliases: [...one.aliases].sort(), outputs: one.outputs.map((layers) => [...layers]) }))
     .sort((a, b) => (a.key < b.key ? -1 : 1));
 
-test('records come back as they were written: keys, links, stacks, outputs, times and platforms', () => {
+test('records are read as they were written: keys, links, stacks, outputs, times and platforms', () => {
   const records = [
     record('a', { aliases: [d('link 1'), d('shared')] }),
     record('b', { aliases: [d('shared')], outputs: [stack('base', 'a', 'b'), stack('other')] }),
@@ -48,7 +48,7 @@ test('records come back as they were written: keys, links, stacks, outputs, time
   assert.equal(sorted(through(records)), sorted(records));
 });
 
-test('the same records give the same bytes in whatever order they come', () => {
+test('the same records give the same bytes in any order', () => {
   const records = ['a', 'b', 'c', 'd'].map((name) => record(name, { aliases: [d(`link ${name}`), d('both')] }));
   const text = (some: readonly RemoteRecord[]) => JSON.stringify(marshalCache(some).config);
   assert.is(text(records.toReversed()), text(records));
@@ -60,7 +60,7 @@ test('a layer that several stacks share is described and listed once', () => {
   assert.is(config.layers?.length, 4);
 });
 
-test('a stack whose layers are not all described is no result, and its record is left out of use', () => {
+test('a stack with a layer that is not described is not a result, and its record is not used', () => {
   const { config, descriptors } = marshalCache([record('a')]);
   const some = new Map(descriptors.slice(1).map((one) => [one.digest, one]));
   assert.equal(parseCacheConfig(config, some, 'test')[0]?.outputs, []);
@@ -68,7 +68,7 @@ test('a stack whose layers are not all described is no result, and its record is
   assert.equal(parseCacheConfig(config, undescribed, 'test')[0]?.outputs, []);
 });
 
-test('a parent that is left out is layer 0, as Go writes it', () => {
+test('a missing parent means layer 0, as Go writes it', () => {
   const layers = [{ blob: d('blob base'), parent: -1 }, { blob: d('blob a') }];
   const blobs = new Map(marshalCache([record('a')]).descriptors.map((one) => [one.digest, one]));
   const [only] = parseCacheConfig({ layers, records: [{ digest: d('a'), layers: [{ layer: 1 }] }] }, blobs, 'test');
@@ -91,13 +91,13 @@ test('the newest of several results is taken', () => {
 
 const hostile: Readonly<Record<string, unknown>> = {
   'no object': [],
-  'a list that is none': { records: {} },
-  'a record that is none': { records: [3] },
-  'a digest that is none': { records: [{ digest: 'sha256:xyz' }] },
+  'records that are not a list': { records: {} },
+  'a record that is not an object': { records: [3] },
+  'an invalid digest': { records: [{ digest: 'sha256:xyz' }] },
   'a path for a digest': { layers: [{ blob: '../../etc/passwd', parent: -1 }] },
   'a link to nowhere': { records: [{ digest: d('a'), inputs: [[{ link: 1 }]] }] },
   'a negative link': { records: [{ digest: d('a'), inputs: [[{ link: -1 }]] }] },
-  'a link that is no number': { records: [{ digest: d('a'), inputs: [[{ link: '0' }]] }] },
+  'a link that is not a number': { records: [{ digest: d('a'), inputs: [[{ link: '0' }]] }] },
   'a record that reads itself': { records: [{ digest: d('a'), inputs: [[{ link: 0 }]] }] },
   'records in a circle': {
     records: [
@@ -112,8 +112,8 @@ const hostile: Readonly<Record<string, unknown>> = {
       { blob: d('b'), parent: 0 },
     ],
   },
-  'a parent that is not there': { layers: [{ blob: d('a'), parent: 7 }] },
-  'a result that is no layer': { records: [{ digest: d('a'), layers: [{ layer: 0 }] }] },
+  'a parent that does not exist': { layers: [{ blob: d('a'), parent: 7 }] },
+  'a result that is not a layer': { records: [{ digest: d('a'), layers: [{ layer: 0 }] }] },
   'a fractional layer': { layers: [{ blob: d('a'), parent: -1 }], records: [{ digest: d('a'), layers: [{ layer: 0.5 }] }] },
   'a chain of no layers': { records: [{ digest: d('a'), chains: [{ layers: [0] }] }] },
   'a tower of layers': { layers: Array.from({ length: 5000 }, (_, index) => ({ blob: d('a'), parent: index - 1 })) },
@@ -131,7 +131,7 @@ for (const [name, config] of Object.entries(hostile)) {
   });
 }
 
-test('bytes that are no JSON, and whatever JSON, end in records or in a refusal', () => {
+test('invalid JSON and random JSON give records or a refusal', () => {
   const parse = (bytes: Uint8Array) => {
     try {
       for (const one of parseCacheBytes(bytes, new Map(), 'evil')) void one.outputs;
@@ -171,7 +171,7 @@ test('a deep chain of records is checked without deep recursion', () => {
   assert.ok(parseCacheConfig({ records }, new Map(), 'deep').every(({ outputs }) => outputs.length === 0));
 });
 
-test('a result that hangs off another record is an output only under the name that its key gives', () => {
+test('a result that depends on another record is an output only under the name made from its key', () => {
   const { config, descriptors } = marshalCache([record('a', { outputs: [stack('a'), stack('b')] })]);
   const blobs = new Map(descriptors.map((one) => [one.digest, one]));
   const renamed = (config.records ?? []).map((one) =>
@@ -198,10 +198,10 @@ test('a build for one platform replaces its own records and keeps those of the o
       [d('both'), ['linux/arm64']],
     ]),
   );
-  assert.ok(merged(true).has(d('amd old')), 'after a failed build nothing that was there is given up');
+  assert.ok(merged(true).has(d('amd old')), 'after a failed build all old records are kept');
 });
 
-test('a record of two platforms is found on the ways of both', () => {
+test('a record of two platforms is found through the links of both', () => {
   const old = [record('same', { platforms: ['linux/arm64'], aliases: [d('arm link')] })];
   const [only] = mergeRecords(old, [record('same', { aliases: [d('amd link')] })], ['linux/amd64'], false);
   assert.equal(only?.platforms, ['linux/amd64', 'linux/arm64']);
@@ -213,9 +213,9 @@ const frozen = (name: string) =>
   ({ type: 'local', src: join(import.meta.dirname, 'testdata', name), tag: undefined, digest: undefined }) as const;
 
 for (const name of ['max', 'index', 'min', 'inline']) {
-  test(`what Docker 28 exports is read without an error, and none of its records can be taken for one of ours: ${name}`, async () => {
+  test(`an export of Docker 28 is read without an error, and none of its records matches a key of Kiln: ${name}`, async () => {
     const { records, origin } = await readCache(frozen(name), noRegistry, new AbortController().signal);
-    // Each of its results hangs off other records; ours stand alone.
+    // Each of its results depends on other records; Kiln's results depend on none.
     assert.ok(records.every(({ outputs }) => outputs.length === 0));
     assert.is(origin.kind, 'layout');
   });

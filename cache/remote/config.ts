@@ -7,24 +7,31 @@ import { MAX_OUTPUTS, outputName, type RemoteLayer, type RemoteRecord } from './
 /**
  * # The cache config, `application/vnd.buildkit.cacheconfig.v0`
  *
- * BuildKit's format (moby/buildkit cache/remotecache/v1, spec.go and doc.go): a table of layers, each above its parent, and a table of
- * records. A record has a digest, results as indexes of layers, and for each input the records that it may come from.
+ * BuildKit's format (moby/buildkit cache/remotecache/v1, spec.go and doc.go) has a table of layers,
+ * each with its parent, and a table of records. A record has a digest, results as indexes of
+ * layers, and for each input the records that it may come from.
  *
- * BuildKit puts the digest of an op into a record, and the links say what it read. Kiln's keys already say all of it, so:
+ * BuildKit puts the digest of an op into a record, and the links say what the op read. A key of
+ * Kiln covers all of that, so:
  *
- *     { digest: KEY, layers: […] }                          a record, with its result
- *     { digest: LINK, inputs: [[{ link: KEY's record }]] }   a definition key or sighting that leads to it
- *     { digest: KEY }                                        a step that was seen, but whose result is not in the cache (mode=min)
- *     { digest: outputName(KEY, n), inputs: …, layers: […] } output n of the same op
+ *     { digest: KEY, layers: […] }
+ *         a record, with its result
+ *     { digest: LINK, inputs: [[{ link: KEY's record }]] }
+ *         a definition key or sighting that leads to it
+ *     { digest: KEY }
+ *         a step that was seen, but whose result is not in the cache (mode=min)
+ *     { digest: outputName(KEY, n), inputs: …, layers: […] }
+ *         output n of the same op
  *
- * Either engine reads the other's: to each, the other's digests are keys that nobody asks for. `platforms` and `on`, which say what
- * belongs to which platform, are Kiln's own; BuildKit passes over fields it does not know.
+ * Each engine can read the other's config: the other's digests are keys that it never looks up.
+ * `platforms` and `on`, which say what belongs to which platform, are additions of Kiln. BuildKit
+ * ignores unknown fields.
  */
 export const CACHE_CONFIG = 'application/vnd.buildkit.cacheconfig.v0';
 
 /** BuildKit refuses to read a config larger than this. */
 export const BUILDKIT_LIMIT = 1 << 20;
-/** The largest config that is read. A record takes some 400 bytes. */
+/** The largest config that is read. A record takes about 400 bytes. */
 export const MAX_CACHE_CONFIG = 32 << 20;
 
 export interface WireConfig {
@@ -35,32 +42,33 @@ export interface WireConfig {
 
 export interface WireLayer {
   readonly blob: Digest;
-  /** Index of the layer below, -1 for none. BuildKit leaves a 0 out. */
+  /** The index of the layer below, or -1 for none. BuildKit omits a 0. */
   readonly parent?: number;
-  /** Caches that travel without a manifest describe the blob here. */
+  /** Caches that are transferred without a manifest describe the blob here. */
   readonly annotations?: { readonly mediaType?: string; readonly diffID?: Digest; readonly size?: number };
 }
 
 export interface WireRecord {
   readonly digest: Digest;
   readonly layers?: readonly { readonly layer: number; readonly createdAt?: string }[];
-  /** A stack that is none of the table's, layer by layer. */
+  /** A stack that is not a chain of parents in the table, layer by layer. */
   readonly chains?: readonly { readonly layers: readonly number[]; readonly createdAt?: string }[];
   readonly inputs?: readonly (readonly { readonly selector?: string; readonly link: number }[])[];
-  /** Indexes of `platforms`; all of them when absent. */
+  /** Indexes into `platforms`. When absent, all platforms. */
   readonly on?: readonly number[];
 }
 
 const DIFF_ID = 'containerd.io/uncompressed';
 const CREATED_AT = 'buildkit/createdat';
-/** More than any stack that can be mounted. */
+/** More layers than any stack that can be mounted. */
 const MAX_DEPTH = 1000;
 
 type Json = Readonly<Record<string, unknown>>;
 
 /**
- * The records of a config. `blobs` describes the layers' blobs, `where` is for messages. A record whose layers are not all described is
- * left out. Throws KILN_CACHE_MALFORMED for what BuildKit would refuse, too: indexes out of range, circles, digests that are none.
+ * The records of a config. `blobs` describes the blobs of layers, and `where` is for messages. A
+ * record with a layer that is not described is left out. Throws KILN_CACHE_MALFORMED for a config
+ * that BuildKit would refuse as well: indexes out of range, circles, invalid digests.
  */
 export function parseCacheConfig(json: unknown, blobs: ReadonlyMap<Digest, Descriptor>, where: string): RemoteRecord[] {
   const check = new Checks(where);
@@ -78,7 +86,10 @@ export function parseCacheBytes(bytes: Uint8Array, blobs: ReadonlyMap<Digest, De
   return parseCacheConfig(json.value, blobs, where);
 }
 
-/** The layer that a descriptor of a cache manifest stands for; undefined when it does not say what it unpacks to. */
+/**
+ * The layer that a descriptor of a cache manifest describes. Undefined when the descriptor has no
+ * diffID.
+ */
 function layerOf(descriptor: Descriptor): RemoteLayer | undefined {
   const diffId = descriptor.annotations?.[DIFF_ID];
   if (diffId === undefined || !isDigest(diffId)) return undefined;
@@ -86,14 +97,14 @@ function layerOf(descriptor: Descriptor): RemoteLayer | undefined {
   return { descriptor: { mediaType, digest, size }, diffId, created: timeOf(descriptor.annotations?.[CREATED_AT]) };
 }
 
-/** The descriptor of a layer, with what only annotations can say. */
+/** The descriptor of a layer, with annotations for the fields that a descriptor does not have. */
 export function layerDescriptor({ descriptor, diffId, created }: RemoteLayer): Descriptor {
   const { mediaType, digest, size } = descriptor;
   const at = created > 0 ? { [CREATED_AT]: new Date(created).toISOString() } : {};
   return { mediaType, digest, size, annotations: { ...at, [DIFF_ID]: diffId } };
 }
 
-/** The layers of a config, each with its depth checked; stacks are made when they are asked for. */
+/** The layers of a config, each with its depth checked. Stacks are made when they are asked for. */
 class LayerTable {
   readonly #layers: readonly (RemoteLayer | undefined)[];
   readonly #parents: readonly number[];
@@ -107,7 +118,10 @@ class LayerTable {
     return index >= 0 && index < this.#layers.length;
   }
 
-  /** The stack that ends in layer `index`, bottom first; undefined when a layer of it is not described. */
+  /**
+   * The stack that ends in layer `index`, bottom first. Undefined when one of its layers is not
+   * described.
+   */
   chain(index: number): RemoteLayer[] | undefined {
     const indexes: number[] = [];
     for (let at = index; at !== -1; at = this.#parents[at]!) indexes.push(at);
@@ -145,7 +159,7 @@ function describedLayer(wire: Json, blobs: ReadonlyMap<Digest, Descriptor>, chec
   return { descriptor: { mediaType, digest, size }, diffId: diffID, created: timeOf((own as Json)['createdAt']) };
 }
 
-/** Every chain of parents ends, and none is absurdly long. */
+/** Checks that every chain of parents ends, and that none is too long. */
 function checkDepth(parents: readonly number[], check: Checks): void {
   const depths = new Map<number, number>([[-1, 0]]);
   parents.forEach((_, index) => {
@@ -161,11 +175,11 @@ function checkDepth(parents: readonly number[], check: Checks): void {
 
 interface ParsedRecord {
   readonly digest: Digest;
-  /** Records that input 0 may come from. */
+  /** The records that input 0 may come from. */
   readonly from: readonly number[];
   readonly links: readonly number[];
   readonly inputs: number;
-  /** The newest result whose layers are all described. Made when asked for. */
+  /** The newest result whose layers are all described. Made when it is asked for. */
   readonly result: (() => readonly RemoteLayer[] | undefined) | undefined;
   readonly created: number;
   readonly on: readonly number[] | undefined;
@@ -191,8 +205,7 @@ function readRecord(value: unknown, layers: LayerTable, check: Checks): ParsedRe
     ...check.list(record['chains'], 'chains').map((value) => {
       const result = check.object(value, 'a result');
       const indexes = check.list(result['layers'], 'a chain').map((index) => check.index(index, Number.MAX_SAFE_INTEGER));
-      if (indexes.length > MAX_DEPTH || !indexes.every((index) => layers.has(index)))
-        throw check.fail('a chain is none of its layers');
+      if (indexes.length > MAX_DEPTH || !indexes.every((index) => layers.has(index))) throw check.fail('a chain has no layers');
       return { stack: () => layers.stack(indexes), created: timeOf(result['createdAt']) };
     }),
   ].sort((a, b) => b.created - a.created);
@@ -216,7 +229,10 @@ function firstOf(results: readonly { readonly stack: () => RemoteLayer[] | undef
   return undefined;
 }
 
-/** Every link leads to a record, and no record to itself. Takes no stack: hostile configs are deep. */
+/**
+ * Checks that every link leads to a record, and that links form no circle. It is not recursive,
+ * because a hostile config may be deep.
+ */
 function checkLinks(records: readonly ParsedRecord[], check: Checks): void {
   const waiting = records.map(() => 0);
   const readers: number[][] = records.map(() => []);
@@ -236,7 +252,10 @@ function checkLinks(records: readonly ParsedRecord[], check: Checks): void {
   if (done < records.length) throw check.fail('its records go in a circle');
 }
 
-/** Records without inputs are keys with results; what has one as its only input is an alias of it, or another output. */
+/**
+ * Records without inputs are keys with results. A record whose only input is such a key is an alias
+ * of it, or another output.
+ */
 function recordsOf(wires: readonly ParsedRecord[], platforms: readonly string[]): RemoteRecord[] {
   const readers = new Map<number, ParsedRecord[]>();
   for (const wire of wires) {
@@ -281,7 +300,7 @@ function remoteRecord(
   };
 }
 
-/** Outputs up to the first that is missing. */
+/** The outputs before the first that is missing. */
 function outputsOf(wire: ParsedRecord, more: readonly ParsedRecord[]): (readonly RemoteLayer[])[] {
   const first = wire.result?.();
   if (!first) return [];
@@ -302,7 +321,7 @@ function timeOf(value: unknown): number {
   return Number.isFinite(time) && time > 0 ? time : 0;
 }
 
-/** Looks at values of unknown shape; what is wrong is an error that says where. */
+/** Checks values of unknown type. An error says where the wrong value is. */
 class Checks {
   readonly #where: string;
 
@@ -319,7 +338,7 @@ class Checks {
     throw this.fail(`${what} is not an object`);
   }
 
-  /** Absent and null are empty lists, as Go writes them. */
+  /** Absent lists and null are empty lists, as Go writes them. */
   list(value: unknown, what: string): readonly unknown[] {
     if (value === undefined || value === null) return [];
     if (Array.isArray(value)) return value;

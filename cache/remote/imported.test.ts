@@ -36,7 +36,7 @@ function local(records: readonly Digest[], links: ReadonlyMap<Digest, Digest> = 
 }
 const cache = (name: string, ...records: RemoteRecord[]) => ({ name, origin, records });
 
-test('records of several caches are answered in the order the caches were given', () => {
+test('records of several caches are returned in the order of the caches', () => {
   const store = withImports(
     local([]),
     [cache('1', record('k', ['a'])), cache('2', record('k', ['b']), record('l', ['c']))],
@@ -47,10 +47,10 @@ test('records of several caches are answered in the order the caches were given'
   assert.equal(layers('k'), [[d('a')], [d('b')]]);
   assert.equal(layers('l'), [[d('c')]]);
   assert.equal(layers('m'), []);
-  assert.is(store.load(d('k')), undefined, 'the store itself has none');
+  assert.is(store.load(d('k')), undefined, 'the store itself has no record');
 });
 
-test('a link is found in the store, then in the caches; one that leads nowhere hides none', () => {
+test('a link is looked up in the store, then in the caches; a link without a record hides no other', () => {
   const caches = [cache('1', record('k', ['a'], ['link', 'stale'])), cache('2', seen('seen', 'sighting'))];
   const links = new Map([
     [d('own link'), d('own')],
@@ -67,7 +67,7 @@ test('a link is found in the store, then in the caches; one that leads nowhere h
   assert.is(store.resolve(d('unknown')), undefined);
 });
 
-test('a dropped record takes those with it that need the same layers, of the same cache only', () => {
+test('dropping a record also drops the records of the same cache that need the same layers', () => {
   const first = cache('1', record('a', ['base', 'a']), record('b', ['base', 'a', 'b']), record('c', ['base', 'c']));
   const second = cache('2', record('a', ['base', 'a']));
   const store = withImports(local([]), [first, second], (diffId) => diffId === d('base'));

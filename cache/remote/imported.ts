@@ -3,15 +3,15 @@ import type { ImageOrigin } from '../../registry/pull.ts';
 import type { CacheRecord, CacheStore } from '../cache.ts';
 import type { RemoteLayer, RemoteRecord } from './record.ts';
 
-/** A cache that was read: its records, and where their layers are. */
+/** A cache that was read: its records, and the place of their layers. */
 export interface ImportedCache {
-  /** As the user wrote it, for messages. */
+  /** The cache as the user wrote it, for messages. */
   readonly name: string;
   readonly origin: ImageOrigin;
   readonly records: readonly RemoteRecord[];
 }
 
-/** What an imported record holds for each output: layers that are elsewhere. */
+/** The value of an imported record for each output: layers that have not been fetched. */
 export class RemoteStack {
   readonly layers: readonly RemoteLayer[];
   readonly origin: ImageOrigin;
@@ -29,8 +29,9 @@ interface Source {
 }
 
 /**
- * The records of `local` with those of imported caches behind them. Keys and links are looked up in memory; nothing is written to the
- * store but by the solver, when it has brought what a record names. `isHere` says whether a layer is in the store.
+ * The records of `local`, followed by those of imported caches. Keys and links are looked up in
+ * memory. Only the solver writes to the store, after it has fetched the layers of a record.
+ * `isHere` says whether a layer is in the store.
  */
 export function withImports(
   local: CacheStore,
@@ -56,7 +57,7 @@ export function withImports(
     flush: () => local.flush(),
     resolve(definition) {
       const own = local.resolve(definition);
-      // A link of the store whose record is gone must not hide one that leads somewhere.
+      // A link in the store whose record no longer exists must not hide another link.
       if (own && (knows(own) || local.load(own))) return own;
       for (const { links, records } of sources) {
         const found = links.get(definition)?.find((key) => records.has(key));

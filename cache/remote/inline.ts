@@ -3,7 +3,10 @@ import type { ImageConfig, Manifest } from '../../base/oci.ts';
 import { parseCacheConfig, type WireRecord } from './config.ts';
 import { INLINE_FIELD, outputName, type RemoteLayer, type RemoteRecord } from './record.ts';
 
-/** A record whose outputs are stacks of the image's layers, each given by its position from the bottom. */
+/**
+ * A record whose outputs are stacks of the image's layers. Each layer is given by its position from
+ * the bottom.
+ */
 export interface InlineRecord {
   readonly key: Digest;
   readonly aliases: readonly Digest[];
@@ -26,7 +29,10 @@ export function inlineCache(records: readonly InlineRecord[]): string {
   return Buffer.from(JSON.stringify(wires)).toString('base64');
 }
 
-/** A stack that begins at the bottom of the image is a layer's chain; any other is written out (a COPY --link stands alone). */
+/**
+ * A stack that starts at the bottom of the image is the chain of a layer. Any other stack is listed
+ * layer by layer, such as that of a COPY --link.
+ */
 function result({ outputs, created }: InlineRecord, index: number): Pick<WireRecord, 'layers' | 'chains'> {
   const positions = outputs[index]!;
   const createdAt = new Date(created).toISOString();
@@ -35,7 +41,10 @@ function result({ outputs, created }: InlineRecord, index: number): Pick<WireRec
     : { chains: [{ layers: positions, createdAt }] };
 }
 
-/** The records in an image's config; none when it has no such field. Throws KILN_CACHE_MALFORMED. */
+/**
+ * The records in an image's config; an empty list when it has no such field. Throws
+ * KILN_CACHE_MALFORMED.
+ */
 export function parseInline(config: ImageConfig, manifest: Manifest, where: string): RemoteRecord[] {
   const field = config[INLINE_FIELD];
   const diffIds = config.rootfs?.diff_ids ?? [];

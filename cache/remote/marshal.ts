@@ -3,14 +3,16 @@ import type { Descriptor } from '../../base/oci.ts';
 import { layerDescriptor, type WireConfig, type WireLayer, type WireRecord } from './config.ts';
 import { outputName, type RemoteLayer, type RemoteRecord } from './record.ts';
 
-/** A cache ready to be written: the config, and the descriptors of the blobs it names, each once. */
+/** A cache in its written form: the config, and the descriptor of each blob that it names. */
 export interface MarshalledCache {
   readonly config: WireConfig;
   readonly layers: readonly RemoteLayer[];
   readonly descriptors: readonly Descriptor[];
 }
 
-/** Writes records as a config (see config.ts). The same records give the same bytes, in whatever order they come. */
+/**
+ * Writes records as a config (see config.ts). The same records give the same bytes, in any order.
+ */
 export function marshalCache(records: readonly RemoteRecord[]): MarshalledCache {
   const ordered = [...records].sort((a, b) => compare(a.key, b.key));
   const stacks = stackTable(ordered);
@@ -45,7 +47,7 @@ export function marshalCache(records: readonly RemoteRecord[]): MarshalledCache 
   };
 }
 
-/** One record for each alias, whichever records it leads to. */
+/** One record for each alias, even if it leads to several records. */
 function aliasRecords(records: readonly RemoteRecord[]): WireRecord[] {
   const targets = new Map<Digest, Set<number>>();
   records.forEach(({ aliases }, index) => {
@@ -56,7 +58,7 @@ function aliasRecords(records: readonly RemoteRecord[]): WireRecord[] {
     .map(([digest, links]) => ({ digest, inputs: [[...links].map((link) => ({ link }))] }));
 }
 
-/** The layers of all stacks as a tree, in an order that the layers alone decide. */
+/** The layers of all stacks as a tree. Its order depends on the layers alone. */
 function stackTable(records: readonly RemoteRecord[]) {
   const paths = new Map<string, { readonly path: string; readonly parent: string; readonly layer: RemoteLayer }>();
   const pathOf = (layers: readonly RemoteLayer[]) => layers.map(({ descriptor }) => descriptor.digest).join('>');

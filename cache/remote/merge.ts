@@ -1,8 +1,9 @@
 import type { RemoteRecord } from './record.ts';
 
 /**
- * What is written over an `old` cache of the same name: the `fresh` records, and the old ones of platforms that were not built now. After
- * a build that failed (`keep`) all old ones stay, since what could not be built again is not out of date.
+ * The records to write over an `old` cache of the same name: the `fresh` ones, and the old ones of
+ * platforms that were not built now. After a failed build (`keep`) all old records stay, because a
+ * step that did not run again is not out of date.
  */
 export function mergeRecords(
   old: readonly RemoteRecord[],
@@ -20,7 +21,10 @@ export function mergeRecords(
   return [...merged.values()];
 }
 
-/** One record of two: the result of the new one, found on every way. */
+/**
+ * Joins two records of one key: the result is that of the new one, and the aliases of both lead to
+ * it.
+ */
 function joined(now: RemoteRecord, old: RemoteRecord, platforms: readonly string[]): RemoteRecord {
   return {
     ...now,

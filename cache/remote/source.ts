@@ -18,17 +18,17 @@ import type { ImportedCache } from './imported.ts';
 import { parseInline } from './inline.ts';
 import type { RemoteRecord } from './record.ts';
 
-/** Where a cache is, as `--cache-from` says it. */
+/** The location of a cache, as given by `--cache-from`. */
 export type CacheSource =
   | { readonly type: 'registry'; readonly ref: string }
   | { readonly type: 'local'; readonly src: string; readonly tag: string | undefined; readonly digest: Digest | undefined };
 
-/** Images of one index that are looked at for inline caches. */
+/** The number of images of one index that are searched for inline caches. */
 const MAX_PLATFORMS = 32;
-/** A layout's manifest is given by digest alone: this is the most that is read. */
+/** The largest size of a layout's manifest, which is given by digest alone. */
 const MAX_ROOT = 4 << 20;
 
-/** How the documents of a cache are read, each verified against its digest. */
+/** Reads the documents of a cache. Each is verified against its digest. */
 interface Documents extends Disposable {
   readonly name: string;
   readonly origin: ImageOrigin;
@@ -37,15 +37,16 @@ interface Documents extends Disposable {
   blob(descriptor: Descriptor, limit: number): Promise<Uint8Array>;
 }
 
-/** A cache as it was found. */
+/** A cache that was read. */
 export interface ReadCache extends ImportedCache {
-  /** Of the manifest or index that its name stands for. */
+  /** The digest of the manifest or index that its name means. */
   readonly digest: Digest;
 }
 
 /**
- * Reads the records of a cache in any of its forms: an image manifest or an index over a cache config, or images with inline records. No
- * layer moves. Throws what the registry client or the layout throws, and KILN_CACHE_MALFORMED.
+ * Reads the records of a cache in any of its forms: an image manifest or an index over a cache
+ * config, or images with inline records. No layer is fetched. Throws the errors of the registry
+ * client or the layout, and KILN_CACHE_MALFORMED.
  */
 export async function readCache(
   source: CacheSource,
@@ -116,12 +117,18 @@ function localDocuments({ src, tag, digest }: CacheSource & { readonly type: 'lo
   };
 }
 
-/** `digest=` names any manifest among the blobs, in the index or not: so an older cache of the directory can be had. */
+/**
+ * `digest=` may name any manifest among the blobs, in the index or not, so that an older cache of
+ * the directory can be read.
+ */
 function namedByDigest(digest: Digest): Descriptor {
   return { mediaType: '', digest, size: 0 };
 }
 
-/** A document by digest alone says itself what it is; an OCI one need not. */
+/**
+ * A document that is known only by its digest states its own media type. An OCI document may omit
+ * it.
+ */
 function typeOf(bytes: Uint8Array, announced: string): string {
   if (INDEX_TYPES.includes(announced) || MANIFEST_TYPES.includes(announced)) return announced;
   return mediaTypeOf(bytes, 'what the digest names');

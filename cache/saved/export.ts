@@ -12,7 +12,7 @@ import { chunkPath, putWhole, readSaved, type SavedChunk, type SavedMount, write
 
 export interface Exported {
   readonly mounts: number;
-  /** Bytes of the mounts as tars, and what of it had to be written, compressed. */
+  /** The size of the mounts as tars, and the number of compressed bytes that were written. */
   readonly size: number;
   readonly written: number;
 }
@@ -20,8 +20,9 @@ export interface Exported {
 const PIECE = 1 << 20;
 
 /**
- * Saves cache mounts below `destination`, which may hold an earlier export: only chunks that are new are written, and those that nothing
- * needs any more are removed. A mount that is written to meanwhile is waited for.
+ * Saves cache mounts below `destination`, which may hold an earlier export. Only new chunks are
+ * written, and chunks that are no longer needed are removed. A mount that is being written to is
+ * waited for.
  */
 export async function exportMounts(
   places: readonly CacheMountPlace[],
@@ -64,7 +65,7 @@ function saveTree(data: string, destination: string, signal: AbortSignal, wrote:
   return chunks;
 }
 
-/** Bytes written: none when the chunk is there. */
+/** Returns the number of bytes written: none when the chunk exists. */
 function writeChunk(path: string, chunk: Buffer): number {
   if (existsSync(path)) return 0;
   const bytes = zstdCompressSync(chunk);

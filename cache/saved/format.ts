@@ -10,7 +10,7 @@ import { CHUNK } from './chunker.ts';
 /**
  * # Saved cache mounts (docs/saved-caches.md)
  *
- *     DEST/kiln-caches.json        what is saved
+ *     DEST/kiln-caches.json        the list of saved mounts
  *     DEST/chunks/AB/ABCDEF….zst   chunks by the sha256 of their bytes, each compressed by itself
  */
 export interface SavedCaches {
@@ -20,11 +20,11 @@ export interface SavedCaches {
 
 export interface SavedMount {
   readonly id: string;
-  /** What it began with, '' for nothing: part of its identity. */
+  /** The identity of the tree it started with, or '' for an empty one. */
   readonly base: string;
   /** Milliseconds since 1970. */
   readonly saved: number;
-  /** Bytes of the tar that the chunks make together. */
+  /** The size of the tar that the chunks make together. */
   readonly size: number;
   readonly chunks: readonly SavedChunk[];
 }
@@ -46,7 +46,10 @@ export function chunkName(digest: Digest): string {
   return `chunks/${hex.slice(0, 2)}/${hex}.zst`;
 }
 
-/** Undefined when nothing was saved there. Everything it says is checked: it may come from anywhere. Throws KILN_SAVED_CACHE_INVALID. */
+/**
+ * Undefined when nothing has been saved there. All fields are checked, because the file may come
+ * from anywhere. Throws KILN_SAVED_CACHE_INVALID.
+ */
 export function readSaved(destination: string): SavedCaches | undefined {
   const path = join(destination, INDEX);
   const bytes = readSavedFile(destination, INDEX, MAX_INDEX, 'the index of the saved caches');
@@ -55,15 +58,15 @@ export function readSaved(destination: string): SavedCaches | undefined {
   try {
     value = JSON.parse(bytes.toString('utf8'));
   } catch {
-    // The parser would quote what it read.
+    // The message of the parser would quote the file.
     throw invalid(path, 'it is not JSON');
   }
   return checked(path, value);
 }
 
 /**
- * A file of what was saved; `what` it is, for messages. Undefined when there is none. The directory is a stranger's: links out of it are not
- * followed, and nothing but a regular file is read.
+ * A file of an export. `what` names it in messages. Undefined when it does not exist. The directory
+ * is not trusted: links out of it are not followed, and only regular files are read.
  */
 export function readSavedFile(destination: string, name: string, max: number, what: string): Buffer | undefined {
   const path = join(destination, name);
@@ -91,7 +94,7 @@ export function writeSaved(destination: string, saved: SavedCaches): void {
   attempt(writing('the index of the saved caches', path), () => putWhole(path, text));
 }
 
-/** A file that is whole when it is there, and of which nothing stays when it cannot be. */
+/** Writes a file that is either complete or absent. */
 export function putWhole(path: string, content: string | Uint8Array): void {
   const temporary = `${path}.${process.pid}`;
   try {
@@ -104,7 +107,7 @@ export function putWhole(path: string, content: string | Uint8Array): void {
 }
 
 export function invalid(path: string, why: string): KilnError {
-  return new KilnError('KILN_SAVED_CACHE_INVALID', `what was saved is damaged: ${why}`, {
+  return new KilnError('KILN_SAVED_CACHE_INVALID', `the saved cache is damaged: ${why}`, {
     place: { kind: 'path', path },
     hint: "save it again with 'kiln cache export'",
   });
@@ -112,7 +115,7 @@ export function invalid(path: string, why: string): KilnError {
 
 function checked(path: string, value: unknown): SavedCaches {
   if (!isObject(value) || value['version'] !== 1 || !Array.isArray(value['mounts']))
-    throw invalid(path, 'it is not of a form that this kiln knows');
+    throw invalid(path, 'its format is not known to this version of kiln');
   return { version: 1, mounts: value['mounts'].map((mount) => checkedMount(path, mount)) };
 }
 
@@ -126,7 +129,7 @@ function checkedMount(path: string, value: unknown): SavedMount {
     const { digest, size: bytes } = chunk;
     if (typeof digest !== 'string' || !isDigest(digest)) throw invalid(path, 'a chunk has no digest');
     if (typeof bytes !== 'number' || !Number.isInteger(bytes) || bytes < 1 || bytes > CHUNK.most)
-      throw invalid(path, 'a chunk has a size that none can have');
+      throw invalid(path, 'a chunk has an impossible size');
     return { digest: asDigest(digest), size: bytes };
   });
   if (chunks.reduce((sum, chunk) => sum + chunk.size, 0) !== size) throw invalid(path, 'sizes do not add up');

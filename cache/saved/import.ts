@@ -13,9 +13,10 @@ import { CHUNK } from './chunker.ts';
 import { chunkName, chunkPath, invalid, readSaved, readSavedFile, type SavedMount } from './format.ts';
 
 /**
- * Restores saved cache mounts in the place of those of the same id, which are waited for while a step uses them. `wanted` chooses by id. The
- * source is not trusted: every chunk is verified, its size bounded, and the archive is unpacked by descriptor, never out of its directory.
- * Answers what was restored. Throws KILN_SAVED_CACHE_INVALID.
+ * Restores saved cache mounts. Each replaces the mount of the same id; when a step uses that mount,
+ * the import waits. `wanted` chooses by id. The source is not trusted: every chunk is verified, its
+ * size is limited, and the archive is unpacked by descriptor and never outside its directory.
+ * Returns the restored mounts. Throws KILN_SAVED_CACHE_INVALID.
  */
 export async function importMounts(
   store: Store,
@@ -45,13 +46,14 @@ async function restore(store: Store, source: string, mount: SavedMount, signal: 
   mkdirSync(place);
   renameSync(data, join(place, 'data'));
   renameSync(join(scratch.path, 'ready'), join(place, 'ready'));
-  // What cannot be removed is left to the sweep of a later start.
+  // Files that cannot be removed are left to the cleanup at a later start.
   await removeTreeSoon(trash);
 }
 
 function unpack(source: string, mount: SavedMount, data: string, signal: AbortSignal): void {
   using writer = new LayerWriter(data, 'plain');
-  // A mount is no layer: its paths may be longer than the system takes, and the writer goes by descriptor.
+  // A mount is not a layer: its paths may be longer than the system allows, and the writer works by
+  // descriptor.
   const reader = new TarReader(writer, undefined, { ...TAR_LIMITS, path: TAR_LIMITS.meta });
   try {
     for (const chunk of mount.chunks) {
@@ -68,7 +70,7 @@ function unpack(source: string, mount: SavedMount, data: string, signal: AbortSi
 
 function readChunk(source: string, { digest, size }: SavedMount['chunks'][number]): Buffer {
   const path = chunkPath(source, digest);
-  // A chunk that zstd could make no smaller has a few bytes more.
+  // A chunk that zstd cannot compress grows by a few bytes.
   const packed = readSavedFile(source, chunkName(digest), CHUNK.most + 4096, 'the saved chunk');
   if (packed === undefined) throw invalid(path, 'the chunk is missing');
   let bytes: Buffer;
@@ -78,13 +80,13 @@ function readChunk(source: string, { digest, size }: SavedMount['chunks'][number
     throw invalid(path, `the chunk cannot be read: ${messageOf(error)}`);
   }
   if (bytes.length !== size || brokenBytes({ digest }, bytes) !== undefined)
-    throw invalid(path, 'the chunk has other bytes than its name says');
+    throw invalid(path, 'the chunk does not match its name');
   return bytes;
 }
 
-/** Removes a cache mount, waiting for whoever uses it. */
+/** Removes a cache mount after waiting for its users. */
 export async function removeMount(paths: readonly string[], lock: string, signal: AbortSignal): Promise<void> {
-  if (!existsSync(lock)) throw new KilnError('KILN_CACHE_NOT_FOUND', 'the cache mount is gone already');
+  if (!existsSync(lock)) throw new KilnError('KILN_CACHE_NOT_FOUND', 'the cache mount no longer exists');
   using _held = await lockFile(lock, 'exclusive', signal);
   for (const path of paths) removed(path);
 }

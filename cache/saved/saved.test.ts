@@ -63,7 +63,7 @@ function noise(length: number, seed = 1): Buffer {
   return bytes;
 }
 
-test('a mount comes back as it was: names, modes, owners, exact times, links', async ({ store, other, saved }) => {
+test('a mount is restored as it was: names, modes, owners, exact times, links', async ({ store, other, saved }) => {
   await inMount(store, '/cargo', (directory) => {
     mkdirSync(join(directory, 'a'));
     writeFileSync(join(directory, 'a', '.wh.not-a-whiteout'), 'x');
@@ -87,7 +87,7 @@ test('a mount comes back as it was: names, modes, owners, exact times, links', a
   });
 });
 
-test('a second export writes only what is new, and removes what nothing needs', async ({ store, saved }) => {
+test('a second export writes only new chunks, and removes those that are not needed', async ({ store, saved }) => {
   await inMount(store, '/x', (directory) => {
     for (let at = 0; at < 8; at++) writeFileSync(join(directory, `f${at}`), noise(2_000_000, at + 1));
   });
@@ -99,10 +99,10 @@ test('a second export writes only what is new, and removes what nothing needs', 
   assert.ok(third.written > 1_900_000 && third.written < 2_000_000 + 4 * CHUNK.most, String(third.written));
   const chunks = readdirSync(join(saved, 'chunks'), { recursive: true }).filter((name) => String(name).endsWith('.zst'));
   const stored = chunks.reduce((sum, name) => sum + statSync(join(saved, 'chunks', String(name))).size, 0);
-  assert.ok(stored < 17_000_000, 'the old chunks are gone');
+  assert.ok(stored < 17_000_000, 'the old chunks are removed');
 });
 
-test('the same bytes give the same chunks however they come, and an insertion moves few of them', () => {
+test('the same bytes give the same chunks however they are divided, and an insertion changes few of them', () => {
   const cut = (bytes: Buffer, piece: number) => {
     const chunker = new Chunker();
     const found: string[] = [];
@@ -156,7 +156,7 @@ test('a hostile export harms nothing outside the mount', async ({ dir, other, sa
   assert.equal(places(other), [], 'nothing was restored');
 });
 
-test('a link out of what was saved is not followed, a pipe is not waited for, and nothing of a file is quoted', async ({
+test('a link out of the export is not followed, a pipe is not waited for, and no file is quoted', async ({
   dir,
   other,
   saved,
@@ -180,7 +180,7 @@ test('a link out of what was saved is not followed, a pipe is not waited for, an
   }
 });
 
-test('what was saved is verified: sizes, digests, bombs', async ({ other, saved }) => {
+test('an export is verified: sizes, digests, decompression bombs', async ({ other, saved }) => {
   const tar = archive({ path: 'a' });
   const attempt = () => importMounts(other, saved, () => true, never).then(() => 'restored', String);
   forge(saved, tar, { size: tar.length + 1 });
@@ -188,12 +188,12 @@ test('what was saved is verified: sizes, digests, bombs', async ({ other, saved 
   forge(saved, tar, { digest: digestOf('other') });
   assert.match(await attempt(), 'missing');
   forge(saved, tar, { size: CHUNK.most + 1 });
-  assert.match(await attempt(), 'a size that none can have');
+  assert.match(await attempt(), 'an impossible size');
   forge(saved, tar);
   writeFileSync(chunkPath(saved, digestOf(tar)), zstdCompressSync(Buffer.alloc(64 << 20)));
   assert.match(await attempt(), 'cannot be read');
   writeFileSync(join(saved, 'kiln-caches.json'), '{"version":2,"mounts":[]}');
-  assert.match(await attempt(), 'not of a form');
+  assert.match(await attempt(), 'format is not known');
 });
 
 test.run();

@@ -1,7 +1,7 @@
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { osError } from '../../base/oserror.ts';
 
-/** Something writes to the tree while it is read. */
+/** A process writes to the tree while it is being read. */
 export function contextChanged(path: string, cause?: unknown): KilnError {
   return new KilnError('KILN_CONTEXT_CHANGED', `"/${path}" changed while it was being read`, {
     hint: 'build again when nothing writes to the build context any more',
@@ -9,12 +9,13 @@ export function contextChanged(path: string, cause?: unknown): KilnError {
   });
 }
 
-/** What a call says of something that was there, and of that kind, a moment ago. */
+/** Errors about a path that existed, and was of the expected type, a moment ago. */
 const GONE = new Set(['ENOENT', 'ENOTDIR', 'EINVAL', 'ELOOP', 'ENXIO']);
 
 /**
- * What the user should see for `error`, met while `path` was read, which a walk had seen: KILN_CONTEXT_CHANGED when it is not there any
- * more or something else by now, KILN_CONTEXT_UNREADABLE when the system refuses it.
+ * The error to report when reading `path` failed, although a walk had seen it: KILN_CONTEXT_CHANGED
+ * when it was removed or replaced meanwhile, KILN_CONTEXT_UNREADABLE when the system refuses to
+ * read it.
  */
 export function unreadable(path: string, error: unknown): unknown {
   if (GONE.has(errnoOf(error) ?? '')) return contextChanged(path, error);
@@ -32,7 +33,9 @@ export function unreadable(path: string, error: unknown): unknown {
   });
 }
 
-/** What `read` answers about `path`, which was seen there. Throws what `unreadable` makes of an error. */
+/**
+ * The result of `read` for `path`, which a walk had seen. Its error is converted by `unreadable`.
+ */
 export function stillThere<T>(path: string, read: () => T): T {
   try {
     return read();

@@ -1,16 +1,19 @@
 import type { Stat } from '../../snapshotter/sys/calls.ts';
 
-/** One selected path with what lstat said of it when the selection was made. To be spread only by way of `plainEntry`. */
+/**
+ * One selected path with the lstat data of the time when the selection was made. To copy it, use
+ * `plainEntry`: spreading it does not copy all fields.
+ */
 export interface Entry extends FileIdentity {
-  /** Where it is in the tree: no symlink in it, `/`-separated, '' for the top. */
+  /** Its path in the tree: without symlinks, `/`-separated, '' for the top. */
   readonly path: string;
-  /** Relative to the source that it was selected by; '' for the source itself. */
+  /** Its path relative to the source that selected it, '' for the source itself. */
   readonly rel: string;
   /** The last component of `rel`. */
   readonly name: string;
-  /** Its place among all entries of the selection, from 0. */
+  /** Its position among all entries of the selection, from 0. */
   readonly index: number;
-  /** The index of the directory that holds it; -1 for a source itself. */
+  /** The index of the directory that holds it, or -1 for a source itself. */
   readonly parent: number;
   readonly kind: EntryKind;
   /** st_mode with its type bits. */
@@ -18,20 +21,21 @@ export interface Entry extends FileIdentity {
   readonly nlink: number;
   readonly uid: number;
   readonly gid: number;
-  /** Device number of a char or block device, as stat(2) packs it. */
+  /** The device number of a character or block device, as stat(2) packs it. */
   readonly rdev: number;
-  /** A symlink's target. */
+  /** The target of a symlink. */
   readonly link: string | undefined;
-  /** A directory that no pattern selects, only something below it. */
+  /** True for a directory that no pattern selects, but something below it is selected. */
   readonly implied: boolean;
 }
 
 export type EntryKind = 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'char' | 'block';
 
 /**
- * What does not change while a file does not: if it is the same before and after reading, what was read is what is there. Times are
- * milliseconds as node:fs computes them, exact to a quarter of a microsecond: finer than any kernel's clock ticks for files, and
- * half the price of bigints on a walk.
+ * The data that stays the same as long as a file does not change. When it is equal before and after
+ * reading, the bytes read are those of the file. Times are in milliseconds as node:fs computes
+ * them, exact to a quarter of a microsecond. That is finer than the clock of any kernel for files,
+ * and costs half as much as bigints on a walk.
  */
 export interface FileIdentity {
   readonly dev: number;
@@ -42,7 +46,7 @@ export interface FileIdentity {
   readonly ctimeMs: number;
 }
 
-/** What lstat says of a file, as far as we ask; a node:fs Stats is one. */
+/** The lstat data that is used here. A node:fs Stats has these fields. */
 export interface Meta extends FileIdentity {
   readonly mode: number;
   readonly nlink: number;
@@ -55,7 +59,10 @@ export function sameIdentity(a: FileIdentity, b: FileIdentity): boolean {
   return a.ino === b.ino && a.size === b.size && a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs && a.dev === b.dev;
 }
 
-/** The identity in what statx said, with the numbers of node:fs: the same order of operations gives the same last bit. */
+/**
+ * The identity in the result of statx, with the same numbers as node:fs: the same order of
+ * operations gives the same last bit.
+ */
 export function fileIdentity(stat: Stat): FileIdentity {
   return {
     dev: packDevice(stat.devMajor, stat.devMinor),
@@ -66,7 +73,7 @@ export function fileIdentity(stat: Stat): FileIdentity {
   };
 }
 
-/** gnu_dev_makedev without bigints: exact below 2^53, which no real device reaches. */
+/** gnu_dev_makedev without bigints. Exact below 2^53, which no real device reaches. */
 function packDevice(major: number, minor: number): number {
   return ((minor & 0xff) | ((major & 0xfff) << 8)) + (minor >>> 8) * 2 ** 20 + (major >>> 12) * 2 ** 44;
 }
@@ -104,7 +111,7 @@ export function kindOf(mode: number): EntryKind {
   }
 }
 
-/** The same as an object of its own, whose members can be spread. */
+/** The same entry as a plain object whose fields can be spread. */
 export function plainEntry(entry: Entry): Entry {
   const { path, rel, name, index, parent, kind, link, implied } = entry;
   const { dev, ino, size, mtimeMs, ctimeMs, mode, nlink, uid, gid, rdev } = entry;
@@ -112,18 +119,19 @@ export function plainEntry(entry: Entry): Entry {
 }
 
 const NUMBERS = 10;
-/** Entries whose numbers are in one array: as many as there are already, within these bounds. */
+/** The limits for the number of entries in one array; a new array is as large as all before it. */
 const FEWEST = 16;
 const MOST = 1024;
 
 /**
- * The entries of one walk. What lstat says is kept in arrays of numbers beside the heap: twenty thousand entries as plain objects are 5 MB
- * that the garbage collector copies twice while they are being made (25 ms; 2-core VM, 2026-11).
+ * The entries of one walk. The lstat data is kept in arrays of numbers outside the heap: twenty
+ * thousand entries as plain objects are 5 MB, which the garbage collector copies twice while they
+ * are made (25 ms; 2-core VM, 2026-11).
  */
 export class WalkedEntries {
   readonly all: Entry[] = [];
   readonly #rootOwned: boolean;
-  /** How much longer a path is than it is seen from the source. */
+  /** The number of characters by which a path is longer than its form relative to the source. */
   readonly #above: number;
   #numbers = new Float64Array(0);
   #next = 0;
@@ -156,7 +164,7 @@ export class WalkedEntries {
     return entry;
   }
 
-  /** Forgets the last one. */
+  /** Removes the last entry. */
   takeBack(): void {
     this.all.pop();
     this.#next -= NUMBERS;

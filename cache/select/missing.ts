@@ -5,7 +5,10 @@ import type { Tree } from '../contenthash.ts';
 import { isDirectory, isSymlink } from './entry.ts';
 import { below, type TreeView, viewTree } from './tree-view.ts';
 
-/** `"/x": not found`, with the reason when the filter hides it, else with the names that look like it, else with those that are there. */
+/**
+ * The error `"/x": not found`. Its hint is the reason when the filter hides the path, or else
+ * similar names, or else the names that exist.
+ */
 export function missingSource(tree: Tree, source: string): KilnError {
   const path = cleanPath(`/${source}`);
   using view = viewTree(tree);
@@ -61,13 +64,16 @@ const SHOWN = 8;
 function present(view: TreeView, directory: string): string {
   const names = view.names(directory).filter((name) => view.lstat(below(directory, name)) !== undefined);
   const where = directory === '' ? 'there' : `"${directory}"`;
-  if (names.length === 0) return directory === '' ? 'there is nothing to copy from' : `${where} is empty`;
+  if (names.length === 0) return directory === '' ? 'the source is empty' : `${where} is empty`;
   const more = names.length > SHOWN ? `, and ${names.length - SHOWN} more` : '';
   const shown = names.slice(0, SHOWN).map((name) => `"${name}"`);
   return `${directory === '' ? 'there is' : `in ${where} there is`} ${shown.join(', ')}${more}`;
 }
 
-/** Names longer than 64 are not compared: they count as far. Two letters in the wrong order are one mistake. */
+/**
+ * Names longer than 64 characters are not compared: they count as different. Two swapped letters
+ * count as one mistake.
+ */
 function distance(a: string, b: string, limit: number): number {
   if (a.length > 64 || b.length > 64) return a === b ? 0 : 64;
   return isSwap(a, b) ? 1 : editDistance(a, b, limit);

@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { compilePatterns, ROOT } from './patterns.ts';
 
-/** From the tables of moby/patternmatcher: pattern, path, matches. */
+/** Cases from the tests of moby/patternmatcher: pattern, path, matches. */
 const MOBY: readonly (readonly [string, string, boolean])[] = [
   ['**', 'file', true],
   ['**', 'dir/file', true],
@@ -43,12 +43,12 @@ const MOBY: readonly (readonly [string, string, boolean])[] = [
   ['/../dir/', 'dir', false],
 ];
 
-test('patterns match as patternmatcher does, with the directories above tried as well', () => {
+test('patterns match as in patternmatcher, also through the directories above', () => {
   for (const [pattern, path, expected] of MOBY)
     assert.is(compilePatterns([pattern]).match(path, ROOT).matched, expected, `${pattern} against ${path}`);
 });
 
-test('the last word counts, and a parent that matched needs no second look', () => {
+test('the last matching pattern decides, and a parent that matched is not matched again', () => {
   const list = compilePatterns(['docs', '!docs/README.md', 'docs/README.md.bak']);
   const docs = list.match('docs', ROOT);
   assert.is(docs.matched, true);
@@ -58,7 +58,7 @@ test('the last word counts, and a parent that matched needs no second look', () 
   assert.is(list.match('src', ROOT).matched, false);
 });
 
-test('a walk is spared what cannot match, and never what can', () => {
+test('a walk skips only directories in which nothing can match', () => {
   const list = compilePatterns(['src/*/test', 'docs/**/x']);
   const below = (path: string) => list.mayMatchBelow(path, list.match(path, ROOT).info);
   assert.equal(['src', 'src/a', 'src/a/b', 'docs', 'docs/a/b', 'lib'].map(below), [true, true, false, true, true, false]);

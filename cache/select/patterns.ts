@@ -3,22 +3,32 @@ import { cleanPath } from '../../base/gopath.ts';
 import { compilePattern, type PathTest, SplitPath } from '../../base/pathpattern.ts';
 
 /**
- * A list of include or exclude patterns with the meaning that github.com/moby/patternmatcher gives them: `**` crosses slashes, a
- * match of a directory is a match of all below it, `!pattern` takes back, and the last word counts. A walk from the root passes
- * each directory's `Matched` on to what is below, so that a path is tried on its own name only.
+ * A list of include or exclude patterns with the semantics of github.com/moby/patternmatcher: `**`
+ * crosses slashes, a match of a directory is a match of everything below it, `!pattern` negates,
+ * and the last matching pattern decides. A walk from the root passes the `Matched` of each
+ * directory on to the entries below, so that only a path's own name has to be tried.
  */
 export interface PatternList {
-  /** Is `path` (relative, `/`-separated) matched? `parent` is what this returned for the directory above; ROOT for the top. */
+  /**
+   * Whether `path` (relative, `/`-separated) is matched. `parent` is the result for the directory
+   * above, or ROOT for the top.
+   */
   match(path: string, parent: Matched): { readonly matched: boolean; readonly info: Matched };
-  /** False when nothing below the directory `path` can match: no need to look. Never false when unsure. */
+  /**
+   * False when nothing below the directory `path` can match, so that it need not be searched. Never
+   * false when that is uncertain.
+   */
   mayMatchBelow(path: string, info: Matched): boolean;
 }
 
-/** For each pattern: did it match this path or a directory above it? Empty at the root. */
+/** For each pattern, whether it matched this path or a directory above it. Empty at the root. */
 export type Matched = readonly boolean[];
 export const ROOT: Matched = [];
 
-/** Throws KILN_BAD_PATTERN. Blank patterns are dropped, the others trimmed and cleaned as Go's filepath.Clean does. */
+/**
+ * Throws KILN_BAD_PATTERN. Blank patterns are dropped; the others are trimmed and cleaned as Go's
+ * filepath.Clean does.
+ */
 export function compilePatterns(patterns: readonly string[]): PatternList {
   const list = patterns.flatMap(parse);
   return {
@@ -28,7 +38,7 @@ export function compilePatterns(patterns: readonly string[]): PatternList {
 }
 
 interface Rule {
-  /** Brings back: `!pattern`. */
+  /** True for a negated pattern (`!pattern`). */
   readonly back: boolean;
   readonly test: PathTest;
 }
@@ -40,7 +50,8 @@ function matchAll(list: readonly Rule[], path: string, parent: Matched): { match
   for (let at = 0; at < list.length; at++) {
     const { back, test } = list[at]!;
     let hit = parent[at] === true;
-    // What cannot change the verdict is not tried, and so is not known further down either: that is patternmatcher's rule.
+    // A pattern that cannot change the result is not tried, and therefore does not count as matched
+    // further down. This is the rule of patternmatcher.
     if (!hit && back === matched) hit = test.matches(split) || (parent.length === 0 && parentMatches(test, path));
     info[at] = hit;
     if (hit) matched = !back;
@@ -48,7 +59,7 @@ function matchAll(list: readonly Rule[], path: string, parent: Matched): { match
   return { matched, info };
 }
 
-/** Without results for the directories above, they are tried one by one. */
+/** When there are no results for the directories above, they are tried one by one. */
 function parentMatches(test: PathTest, path: string): boolean {
   for (let slash = path.indexOf('/'); slash > 0; slash = path.indexOf('/', slash + 1)) {
     if (test.matches(new SplitPath(path.slice(0, slash)))) return true;

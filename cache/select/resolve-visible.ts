@@ -2,12 +2,13 @@ import { KilnError } from '../../base/errors.ts';
 import { isDirectory, isSymlink } from './entry.ts';
 import type { TreeView } from './tree-view.ts';
 
-/** As many links as the kernel follows in one path. */
+/** The number of links that the kernel follows in one path. */
 const MAX_LINKS = 40;
 
 /**
- * Where `path` really is: every symlink on the way resolved with the top of the tree as `/`, the last one only when `followLast`.
- * Undefined when there is nothing (a dangling link included). `..` stops at the top.
+ * The real path of `path`: every symlink on the way is resolved with the top of the tree as `/`,
+ * the last one only when `followLast`. Undefined when nothing exists there, also behind a dangling
+ * link. `..` stops at the top.
  */
 export function resolveVisible(view: TreeView, path: string, followLast: boolean): string | undefined {
   const todo = components(path).reverse();
@@ -35,7 +36,7 @@ export function resolveVisible(view: TreeView, path: string, followLast: boolean
   return done.join('/');
 }
 
-/** Components without `.`; `..` stays, as it means something after a symlink. */
+/** The components without `.`. `..` is kept, because it has a meaning after a symlink. */
 function components(path: string): string[] {
   return path.split('/').filter((part) => part !== '' && part !== '.');
 }

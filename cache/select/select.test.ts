@@ -40,7 +40,7 @@ test.after(() => {
 
 const BASE: Selection = { paths: [], wildcard: true, followLinks: true };
 
-/** `source: rel rel/ (rel)`: a slash for a directory, brackets for one that is implied. */
+/** Prints `source: rel rel/ (rel)`: a slash marks a directory, brackets mark an implied one. */
 function show(paths: string | readonly string[], more: Partial<Selection> = {}, tree: Partial<Tree> = {}): string[] {
   const selection = { ...BASE, paths: typeof paths === 'string' ? [paths] : paths, ...more };
   return select({ root, ...tree }, selection).map(({ path, entries }) => {
@@ -62,7 +62,7 @@ function failure(paths: string, more: Partial<Selection> = {}, tree: Partial<Tre
   throw new Error('nothing was thrown');
 }
 
-test('a file stands for itself, a directory for all below it, in order of names', () => {
+test('a file selects itself, a directory selects everything below it, in order of names', () => {
   assert.equal(show('top.txt'), ['top.txt: top.txt']);
   assert.equal(show('a'), ['a: a b/ b/c/ b/c/f.txt b/g.md x/ x/h.txt']);
 });
@@ -88,23 +88,23 @@ test('no link and no dots lead outside', () => {
   assert.is(failure('toRoot/../../etc/passwd').code, 'KILN_COPY_SOURCE_MISSING');
 });
 
-test('links that go round in a circle are an error, not a hang', () => {
+test('a circle of links is an error and does not hang', () => {
   assert.is(failure('loop1').code, 'KILN_COPY_LINK_LOOP');
 });
 
-test('include patterns bring the directories on the way, and only those', () => {
+test('include patterns add the directories on the way, and only those', () => {
   assert.equal(show('/', { include: ['a/b/c/f.txt'] }), [':  (a/) (a/b/) (a/b/c/) a/b/c/f.txt']);
   assert.equal(show('a', { include: ['**/*.txt'] }), ['a: a (b/) (b/c/) b/c/f.txt (x/) x/h.txt']);
   assert.equal(show('a', { include: ['b'] }), ['a: a b/ b/c/ b/c/f.txt b/g.md']);
 });
 
-test('exclude patterns leave out what is below them, but for what is taken back', () => {
+test('exclude patterns leave out everything below them, except negated patterns', () => {
   assert.equal(show('a', { exclude: ['b'] }), ['a: a x/ x/h.txt']);
   assert.equal(show('a', { exclude: ['b', '!b/c'] }), ['a: a (b/) b/c/ b/c/f.txt x/ x/h.txt']);
   assert.equal(show('a', { exclude: ['**'] }), ['a: a']);
 });
 
-test('what is required has to be there', () => {
+test('a required pattern has to match something', () => {
   assert.equal(show('a', { include: ['x/h.txt'], required: ['x/h.txt'] }), ['a: a (x/) x/h.txt']);
   assert.is(failure('a', { include: ['x/nope'], required: ['x/nope'] }).message, '"/a/x/nope": not found');
 });
@@ -115,12 +115,12 @@ test('a wildcard may match nothing only when that is allowed', () => {
   assert.is(failure('nodir/*.txt', { allowEmpty: true }).message, '"/nodir": not found');
 });
 
-test('a bad pattern is said to be one', () => {
+test('an invalid pattern is reported', () => {
   assert.is(failure('a[').code, 'KILN_COPY_BAD_PATTERN');
   assert.is(failure('a', { exclude: ['x['] }).code, 'KILN_COPY_BAD_PATTERN');
 });
 
-/** Excludes node_modules and other, but for other/deep. */
+/** Excludes node_modules and other, except other/deep. */
 const filter: TreeFilter = {
   id: 'test',
   includes: (path) => !/^(node_modules|other)(\/|$)/.test(path) || path.startsWith('other/deep'),
@@ -128,13 +128,13 @@ const filter: TreeFilter = {
   explain: (path) => (path.startsWith('node_modules') ? 'line 1 of .dockerignore' : undefined),
 };
 
-test('what the filter excludes is not there, a directory with something included below is', () => {
+test('an excluded path does not exist, a directory with an included path below it does', () => {
   assert.equal(show('other', {}, { filter }), ['other: other deep/ deep/keep']);
   const all = show('/', { include: ['**/i', '**/keep', '**/drop'] }, { filter });
   assert.equal(all, [':  (other/) (other/deep/) other/deep/keep']);
 });
 
-test('a missing source is explained: excluded, or called something like it', () => {
+test('a missing source is explained: it is excluded, or a similar name exists', () => {
   const excluded = failure('node_modules/m/i', {}, { filter });
   assert.is(excluded.message, '"/node_modules/m/i": not found');
   assert.match(excluded.hint ?? '', 'excluded by line 1 of .dockerignore');
@@ -143,7 +143,7 @@ test('a missing source is explained: excluded, or called something like it', () 
   assert.match(failure('passwd').hint ?? '', 'symbolic link');
 });
 
-test('a name that is no UTF-8 is carried through', () => {
+test('a name that is not valid UTF-8 is preserved', () => {
   const odd = mkdtempSync(join(tmpdir(), 'kiln-odd-'));
   try {
     writeFileSync(Buffer.concat([Buffer.from(`${odd}/x`), Buffer.of(0xff)]), 'odd');
@@ -158,7 +158,7 @@ test('a name that is no UTF-8 is carried through', () => {
   }
 });
 
-test('what is something else, or gone, by the time it is read is a context that changed', () => {
+test('a path that was replaced or removed before it is read is reported as a changed context', () => {
   const top = mkdtempSync(join(tmpdir(), 'kiln-changing-'));
   try {
     const changes: Readonly<Record<string, () => void>> = {
@@ -185,7 +185,7 @@ test('what is something else, or gone, by the time it is read is a context that 
   }
 });
 
-test('the walk opens nothing: a FIFO nobody writes to is no obstacle', () => {
+test('the walk opens no file: a FIFO without a writer does not block it', () => {
   const pipes = mkdtempSync(join(tmpdir(), 'kiln-pipe-'));
   try {
     execFileSync('mkfifo', [join(pipes, 'p')]);

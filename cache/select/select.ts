@@ -11,19 +11,24 @@ import { below, type TreeView, viewTree } from './tree-view.ts';
 import { expandWildcards } from './wildcard.ts';
 
 /**
- * # What a COPY reads
+ * # The files that a COPY reads
  *
- * The one answer to that question: the content hash and the copy both work through the entries that come out of here, so that a key
- * can never say something else than what is copied. Only the directories that the selection needs are looked at; no file is opened.
+ * There is only one answer to this question: the content hash and the copy both use the entries
+ * selected here, so that a key always describes exactly the copied files. Only the directories that
+ * the selection needs are searched, and no file is opened.
  *
- * Semantics are BuildKit's (solver/llbsolver/file, tonistiigi/fsutil copy): Go's filepath.Match in sources; links resolved inside
- * the tree; include and exclude patterns relative to each source, with patternmatcher's meaning. A directory that is only on the
- * way to something selected comes right before it, marked `implied`.
+ * The semantics are BuildKit's (solver/llbsolver/file, tonistiigi/fsutil copy): Go's filepath.Match
+ * in sources, links resolved inside the tree, include and exclude patterns relative to each source,
+ * with the semantics of patternmatcher. A directory that is only on the way to a selected path
+ * comes right before it, marked `implied`.
  */
 export interface SelectedSource {
-  /** The path that the source (or one match of its wildcard) stands for, as written; its last component names the copy. */
+  /**
+   * The path of the source, or of one match of its wildcard, as written. Its last component is the
+   * name of the copy.
+   */
   readonly path: string;
-  /** Depth first, sorted by name within a directory; the source itself is the first. */
+  /** Depth first, sorted by name within a directory. The source itself is the first entry. */
   readonly entries: readonly Entry[];
 }
 
@@ -54,7 +59,7 @@ function selectAll(tree: Tree, selection: Selection): readonly SelectedSource[] 
 }
 
 function expand(tree: Tree, view: TreeView, selection: Selection, source: string): readonly string[] {
-  // As BuildKit: without a wildcard a backslash is a backslash.
+  // As in BuildKit, a backslash is an ordinary character in a source without a wildcard.
   if (!hasWildcard(source)) return [cleanPath(`/${source}`).slice(1)];
   const paths = expandWildcards(view, source, selection.followLinks);
   if (paths === undefined) throw missingSource(tree, fixedPart(source));
@@ -70,7 +75,7 @@ function fixedPart(source: string): string {
 interface Patterns {
   readonly include: PatternList | undefined;
   readonly exclude: PatternList | undefined;
-  /** An exclude list without `!`: below an excluded directory everything is excluded. */
+  /** True for an exclude list without `!`: everything below an excluded directory is excluded. */
   readonly excludeIsFinal: boolean;
 }
 
@@ -99,7 +104,10 @@ function walkSource(
   return { path, entries: walk.entries.all };
 }
 
-/** A directory that may turn out to be on the way to something selected. `index` once it is among the entries. */
+/**
+ * A directory that may turn out to be on the way to a selected path. `index` is set once it is
+ * among the entries.
+ */
 interface Ancestor {
   readonly path: string;
   readonly rel: string;
@@ -109,7 +117,7 @@ interface Ancestor {
   index: number;
 }
 
-/** A directory on the way of the walk. */
+/** A directory that the walk is in. */
 interface Visit {
   readonly directory: Ancestor;
   readonly included: Matched;
@@ -138,7 +146,7 @@ class Walk {
       this.#walk({ directory: source, included: ROOT, excluded: ROOT, names: this.#view.names(path), next: 0 });
   }
 
-  /** Not recursive: a tree may be deeper than the stack of a thread is. */
+  /** Not recursive: a tree may be deeper than the stack of a thread allows. */
   #walk(top: Visit): void {
     const open = [top];
     for (let visit = open.at(-1); visit; visit = open.at(-1)) {
@@ -148,7 +156,10 @@ class Walk {
     }
   }
 
-  /** Looks at the names that are left in a directory; answers the first among them that is to be entered. */
+  /**
+   * Goes through the remaining names of a directory. Returns the first directory among them that
+   * has to be entered.
+   */
   #goOn(visit: Visit): Visit | undefined {
     const { include, exclude } = this.#patterns;
     const { directory, included, excluded, names } = visit;
@@ -158,7 +169,8 @@ class Walk {
       const name = names[visit.next++]!;
       const path = within + name;
       const stat = this.#view.lstat(path);
-      // Not visible, or gone since it was listed: as if it had never been there.
+      // The path is hidden, or was removed since the directory was listed. It counts as not
+      // existing.
       if (stat === undefined) continue;
       const rel = relWithin + name;
       const inc = include?.match(rel, included);
@@ -182,7 +194,10 @@ class Walk {
     return include !== undefined && !include.matched && !this.#patterns.include!.mayMatchBelow(rel, include.info);
   }
 
-  /** The index of a directory among the entries; puts it there, as implied, together with those above it. */
+  /**
+   * The index of a directory among the entries. When it is missing, it is added as implied,
+   * together with the directories above it.
+   */
   #indexOf(directory: Ancestor): number {
     const missing: Ancestor[] = [];
     for (let at = directory; at.index < 0; at = at.above!) missing.push(at);
@@ -203,7 +218,7 @@ interface Match {
   readonly info: Matched;
 }
 
-/** Each required pattern has to match something that was selected. */
+/** Checks that each required pattern matches a selected path. */
 function requireMatches(tree: Tree, selection: Selection, sources: readonly SelectedSource[]): void {
   for (const required of selection.required ?? []) {
     const pattern = compilePatterns([required]);

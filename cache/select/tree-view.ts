@@ -7,16 +7,20 @@ import { stillThere, unreadable } from './changed.ts';
 import { isDirectory, type Meta } from './entry.ts';
 
 /**
- * A tree as the build sees it: what the filter excludes is not there. Paths are relative to the top and without symlinks, ''
- * is the top; none is ever followed. Names and metadata only, no file is opened. A path may be longer than the system takes (TreePaths).
+ * A tree as the build sees it: excluded paths do not exist. Paths are relative to the top and
+ * without symlinks, and '' is the top. Symlinks are never followed. Only names and metadata are
+ * read, and no file is opened. A path may be longer than the system allows (TreePaths).
  */
 export interface TreeView extends Disposable {
-  /** Undefined when nothing is there, and for no other reason: what cannot be looked at is an error. */
+  /** Undefined only when nothing exists at the path. A path that cannot be examined is an error. */
   lstat(path: string): Meta | undefined;
   readlink(path: string): string;
-  /** The names in a directory, sorted by bytes, those included that `lstat` will say are not there. */
+  /**
+   * The names in a directory, sorted by bytes. They include names for which `lstat` returns
+   * undefined.
+   */
   names(directory: string): readonly string[];
-  /** True when something is at `path` and only the filter hides it. */
+  /** True when something exists at `path` and only the filter hides it. */
   hides(path: string): boolean;
 }
 
@@ -39,7 +43,7 @@ export function viewTree(tree: Tree): TreeView {
   };
 }
 
-/** A directory that is excluded is there all the same when something below it is included again. */
+/** An excluded directory exists all the same when something below it is included again. */
 function isVisible(scanner: Scanner, filter: TreeFilter, path: string, directory: boolean): boolean {
   if (filter.includes(path, directory)) return true;
   if (!directory || filter.prune(path)) return false;
@@ -50,16 +54,18 @@ function isVisible(scanner: Scanner, filter: TreeFilter, path: string, directory
   });
 }
 
-/** A name in a directory as a path. */
+/** The path of a name in a directory. */
 export function below(directory: string, name: string): string {
   return directory === '' ? name : `${directory}/${name}`;
 }
 
 /**
- * Looks by lstat of whole paths, which needs no koffi and costs half of what /proc/self/fd/N/name does (70 against 140 ms for 20,000
- * files, 2-core VM, 2026-11; statx through koffi is as fast but takes 12 ms to load). Someone who swaps directories for symlinks
- * meanwhile can lead this into telling names and sizes of what lies outside, no more: whoever reads bytes opens them by descriptor
- * inside the root, following no link, and compares the identity with what was seen here.
+ * Looks up whole paths by lstat. This does not need koffi, and costs half as much as
+ * /proc/self/fd/N/name (70 against 140 ms for 20,000 files, 2-core VM, 2026-11; statx through koffi
+ * is as fast but takes 12 ms to load). A process that replaces directories by symlinks meanwhile
+ * can make this return names and sizes from outside the tree, but no more: code that reads bytes
+ * opens files by descriptor inside the root, follows no link, and compares the identity with the
+ * one seen here.
  */
 class Scanner {
   readonly #paths: TreePaths;
@@ -77,7 +83,7 @@ class Scanner {
     }
   }
 
-  /** As `lstat`, of a path that may lead through something that is not a directory. */
+  /** Like `lstat`, for a path that may lead through something that is not a directory. */
   find(path: string): Meta | undefined {
     try {
       return lstatSync(this.#paths.at(path), NO_THROW);

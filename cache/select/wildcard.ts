@@ -5,9 +5,10 @@ import { resolveVisible } from './resolve-visible.ts';
 import { below, type TreeView } from './tree-view.ts';
 
 /**
- * The paths that a source with wildcards stands for, sorted, as BuildKit finds them: the part before the first wildcard is resolved
- * (links and all), the rest is matched component by component against real names; a link in that part is not walked through.
- * What matches is not searched further. Undefined when the part before the wildcard is not there.
+ * The paths that a source with wildcards matches, sorted, found as BuildKit does. The part before
+ * the first wildcard is resolved, links included. The rest is matched component by component
+ * against real names, and a link in that part is not followed. A match is not searched further.
+ * Undefined when the part before the wildcard does not exist.
  */
 export function expandWildcards(view: TreeView, source: string, followLinks: boolean): readonly string[] | undefined {
   const parts = cleanPath(`/${source}`).slice(1).split('/');
