@@ -177,14 +177,14 @@ test('a source by http is asked with the login of the build that asks, and each 
 
 test('a local directory is that of the build which names it', async () => {
   await using engine = await Engine.open();
-  const graph = copy(source('local://context'), '/', '/');
+  const edges = engine.lower(copy(source('local://context'), '/', '/'));
   const builds = await Promise.all(
     ['a', 'b'].map(async (name) => {
       const root = join(engine.host.scratch, name);
       mkdirSync(root);
       writeFileSync(join(root, 'f'), name);
       const session = stepSession({ directory: (id) => (id === 'context' ? { kind: 'directory', root } : undefined) });
-      return await engine.build(session).run(engine.lower(graph));
+      return await engine.build(session).run(edges);
     }),
   );
   assert.equal(builds, [{ f: 'a' }, { f: 'b' }]);

@@ -4,10 +4,10 @@ import type { SelectedContents } from '../../cache/contenthash/hasher.ts';
 import type { Selection } from '../../cache/contenthash.ts';
 import { contentIndex } from '../../cache/explain/contentindex.ts';
 import type { FileOp } from '../llb/ops.ts';
-import type { BuildResult } from '../result.ts';
+import type { BuildResult, DirectoryResult } from '../result.ts';
 import type { InputKey, Op, RunContext } from '../solver.ts';
 import { actionParts, GROUP, type InputReads, PASSWD, readsOf, selectorOf } from './file/key.ts';
-import { type FileOpWorld, runActions, treeOf } from './file/run-actions.ts';
+import { type FileOpWorld, type HashedDirectories, runActions, treeOf } from './file/run-actions.ts';
 import { wire } from './file/wiring.ts';
 
 export type { FileOpWorld } from './file/run-actions.ts';
@@ -19,8 +19,7 @@ export type { FileOpWorld } from './file/run-actions.ts';
 export function fileOp(op: FileOp, inputCount: number, world: FileOpWorld): Op<BuildResult> {
   const wiring = wire(op, inputCount);
   const reads = readsOf(op, inputCount);
-  // What the key was made of, by action, until the op has run: the copy takes exactly that.
-  const hashed = new Map<number, SelectedContents>();
+  const hashed: HashedDirectories = new WeakMap();
   return {
     resource: 'cpu',
     cacheMap: async () => ({
@@ -38,13 +37,13 @@ export function fileOp(op: FileOp, inputCount: number, world: FileOpWorld): Op<B
         signal: context.signal,
         warn: (text) => warn(context, text),
       });
-      hashed.clear();
+      for (const input of inputs) if (input.kind === 'directory') hashed.delete(input);
       return results;
     },
   };
 }
 
-function inputKey(reads: InputReads, world: FileOpWorld, hashed: Map<number, SelectedContents>): InputKey<BuildResult> {
+function inputKey(reads: InputReads, world: FileOpWorld, hashed: HashedDirectories): InputKey<BuildResult> {
   if (reads.whole || reads.selections.length === 0) return { by: 'definition' };
   return {
     by: 'content',
@@ -62,7 +61,7 @@ function inputKey(reads: InputReads, world: FileOpWorld, hashed: Map<number, Sel
           : world.hasher.read(tree, selection, signal));
         digests.push(read?.digest ?? NOTHING);
         if (read) selected.push(read);
-        if (input.kind === 'directory' && read && !optional) hashed.set(action, read);
+        if (input.kind === 'directory' && read && !optional) remember(hashed, input, action, read);
       }
       return {
         digest: digests.length === 1 ? digests[0]! : digestOfParts(digests),
@@ -71,6 +70,11 @@ function inputKey(reads: InputReads, world: FileOpWorld, hashed: Map<number, Sel
       };
     },
   };
+}
+
+function remember(hashed: HashedDirectories, input: DirectoryResult, action: number, read: SelectedContents): void {
+  const known = hashed.get(input) ?? new Map<number, SelectedContents>();
+  hashed.set(input, known.set(action, read));
 }
 
 const NOTHING = digestOf('nothing');

@@ -204,7 +204,8 @@ class FarSide implements AsyncDisposable {
   readonly #ops = new Map<number, Op<BuildResult>>();
   readonly #reads = new Map<number, readonly InputKey<BuildResult>[]>();
   readonly #sessions = new Map<number, StepSession>();
-  readonly #directories = new Map<string, Promise<View>>();
+  /** Each the same value for all ops that read it, as a local directory is. */
+  readonly #directories = new Map<string, Promise<{ readonly view: View; readonly result: DirectoryResult }>>();
 
   constructor(host: TestHost, worker: Worker, connect: (handlers: Handlers<FarMethods>) => Connected<NearMethods>) {
     this.#host = host;
@@ -283,12 +284,14 @@ class FarSide implements AsyncDisposable {
     const snapshot = await this.#layers.take(diffIds, (diffId) => this.#near.ask('layer', diffId));
     if (kind === 'snapshot') return { kind, snapshot };
     const name = diffIds.join(' ');
-    const view = this.#directories.get(name) ?? this.#host.snapshotter.view(snapshot);
-    this.#directories.set(name, view);
-    return { kind, root: (await view).root };
+    const known = this.#directories.get(name);
+    if (known) return (await known).result;
+    const opened = this.#host.snapshotter.view(snapshot).then((view) => ({ view, result: { kind, root: view.root } }));
+    this.#directories.set(name, opened);
+    return (await opened).result;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const view of this.#directories.values()) await (await view)[Symbol.asyncDispose]();
+    for (const opened of this.#directories.values()) await (await opened).view[Symbol.asyncDispose]();
   }
 }

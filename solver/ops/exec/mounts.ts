@@ -126,7 +126,8 @@ class Opener {
 
   /** A mount other than the root; undefined when it is optional and there is nothing to mount. */
   async open(mount: Mount, user: StepUser): Promise<Opened | undefined> {
-    switch (mount.mountType ?? MOUNT_TYPE.bind) {
+    const kind = mount.mountType ?? MOUNT_TYPE.bind;
+    switch (kind) {
       case MOUNT_TYPE.tmpfs:
         return { spec: { kind: 'tmpfs', target: mount.dest, size: mount.tmpfs?.size ?? 0 } };
       case MOUNT_TYPE.secret:
@@ -137,6 +138,9 @@ class Opener {
         return await this.#cache(mount);
       case MOUNT_TYPE.bind:
         return await this.#bind(mount);
+      default:
+        // The gate (checks.ts) lets no other through.
+        throw new TypeError(`no mount type: ${kind satisfies never}`);
     }
   }
 

@@ -7,7 +7,7 @@ import { select } from '../../../cache/select/select.ts';
 import { type ActiveSnapshot, type LayerId, SCRATCH, type Snapshot, type Snapshotter } from '../../../snapshotter/snapshotter.ts';
 import { openRoot, type Root } from '../../../snapshotter/sys/rooted.ts';
 import type { ChownOpt, FileAction, FileActionCopy, FileOp } from '../../llb/ops.ts';
-import type { BuildResult } from '../../result.ts';
+import type { BuildResult, DirectoryResult } from '../../result.ts';
 import { makeFile, makeSymlink, performMkdir, remove } from './actions.ts';
 import { type Overrides, timeOf } from './attributes.ts';
 import { absoluteMode, parseMode } from './chmod.ts';
@@ -29,12 +29,17 @@ export interface FileOpWorld {
   readonly earlier?: EarlierCopies | undefined;
 }
 
+/**
+ * What the key was made of, by action, until the op has run: the copy takes exactly that. Kept apart by directory, as two builds with
+ * directories of their own may have the same op.
+ */
+export type HashedDirectories = WeakMap<DirectoryResult, Map<number, SelectedContents>>;
+
 export interface FileRun {
   readonly op: FileOp;
   readonly wiring: Wiring;
   readonly inputs: readonly BuildResult[];
-  /** What the key was made of, by action: the copy must find the same. */
-  readonly hashed: ReadonlyMap<number, SelectedContents>;
+  readonly hashed: HashedDirectories;
   readonly world: FileOpWorld;
   readonly signal: AbortSignal;
   readonly warn: (text: string) => void;
@@ -139,8 +144,9 @@ class Runner {
   /** A context can change between key and copy, so what was hashed is what is copied; a snapshot cannot. */
   async #selected(index: number, copy: FileActionCopy, source: number, tree: Tree): Promise<SelectedContents> {
     const { inputs, hashed, world, signal } = this.#run;
-    if (inputs[source]?.kind !== 'directory') return unhashed(tree, copy);
-    const known = hashed.get(index);
+    const input = inputs[source];
+    if (input?.kind !== 'directory') return unhashed(tree, copy);
+    const known = hashed.get(input)?.get(index);
     if (known) return known;
     const selected = await world.hasher.read(tree, selectionOf(copy), signal);
     if (selected.sources.length === 0 && !copy.allowEmptyWildcard) throw contextChanged(copy.src);
