@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Digest, digestOf } from '../../base/digest.ts';
-import { KilnError } from '../../base/errors.ts';
+import { CancelledError, KilnError } from '../../base/errors.ts';
 import type { StatusEvent } from '../../base/progress.ts';
 import { imageSources } from '../../registry/pull.ts';
 import { never } from '../../registry/testing/client.ts';
@@ -127,6 +127,27 @@ test(
     const identifier = `oci-layout://docker.io/library/debian:latest@${answer.digest}`;
     const results = await sourceImageOp({ identifier, attrs: { 'oci.store': 'base' } }, AMD64, world).run([], context());
     assert.is(layersOf(results).length, DIFF_IDS.length);
+  }),
+);
+
+test(
+  'a build that is cancelled while it asks for the image takes it from no other build',
+  inDirectory(async (directory) => {
+    const world = worldOver(directory, named);
+    const cancel = new AbortController();
+    let asked = 0;
+    const resolve: typeof world.sources.resolve = async (ref, platform, options) => {
+      if (++asked > 1) return await world.sources.resolve(ref, platform, options);
+      return await new Promise((_, reject) => cancel.signal.addEventListener('abort', () => reject(cancel.signal.reason)));
+    };
+    const op = opOver(directory, { ...world, sources: { ...world.sources, resolve } });
+    const first = op.cacheMap(cancel.signal).catch((error: unknown) => error);
+    const second = op.cacheMap(never());
+    cancel.abort(new CancelledError());
+    assert.instance(await first, CancelledError);
+    assert.is((await second).parts.length, 1);
+    await op.run([], context());
+    assert.is(asked, 2);
   }),
 );
 

@@ -29,12 +29,12 @@ export function isImageSource(identifier: string): boolean {
  */
 export function sourceImageOp(source: SourceOp, platform: Platform, world: SourceImageWorld): Op<BuildResult> {
   let resolved: Promise<SourceImage> | undefined;
-  const resolve = (signal: AbortSignal) => {
-    resolved ??= resolveSource(source, platform, world, signal).catch((error: unknown) => {
-      resolved = undefined;
-      throw error;
-    });
-    return resolved;
+  const resolve = async (signal: AbortSignal): Promise<SourceImage> => {
+    // One that failed was told to whoever asked first. Another build may ask anew: the first may only have been cancelled.
+    const known = resolved && (await resolved.catch(() => undefined));
+    if (known) return known;
+    resolved = resolveSource(source, platform, world, signal);
+    return await resolved;
   };
   return {
     resource: 'network',
