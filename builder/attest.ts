@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { Attestor, Predicate } from '../exporter/attest/attestation.ts';
 import type { BuildFacts } from '../exporter/attest/provenance.ts';
-import type { BuiltTarget } from '../exporter/exporter.ts';
+import type { BuiltTarget } from '../exporter/target.ts';
 import type { TargetResult } from '../frontend/frontend.ts';
 import { printable } from '../registry/failures.ts';
 import { hostPlatform } from '../registry/platforms.ts';
@@ -9,7 +9,7 @@ import { materialsOf } from '../solver/materials.ts';
 import { sessionOf } from '../solver/step-session.ts';
 import type { World } from '../solver/world.ts';
 import type { BuildContext } from './build-context.ts';
-import type { LoadedContext } from './context/context.ts';
+import type { LoadedContext } from './context/loaded-context.ts';
 import type { BuildRequest, NamedContextSource } from './request.ts';
 
 /** What was solved, for whoever says something about it. */

@@ -1,11 +1,12 @@
 import type { LayerId } from '../snapshotter/snapshotter.ts';
-import type { BuiltTarget, ExportContext, ExportResponse } from './exporter.ts';
+import type { ExportContext, ExportResponse } from './exporter.ts';
 import { type AssembledImage, assemble } from './image.ts';
 import { layoutIndex } from './layout.ts';
 import type { ImageOptions } from './options.ts';
 import { clampOf, type LayerPart, packedParts, wantedForm } from './parts.ts';
 import type { Report } from './progress.ts';
 import type { ExportRooms } from './rooms.ts';
+import type { BuiltTarget } from './target.ts';
 
 /** Assembles an image, telling what buildx tells. */
 export async function assembledImage(

@@ -1,12 +1,6 @@
-import type { Digest } from '../base/digest.ts';
-import type { Descriptor, ImageConfig } from '../base/oci.ts';
-import type { Platform } from '../base/platform.ts';
 import type { ProgressSink } from '../base/progress.ts';
-import type { RemoteLayer } from '../cache/remote/record.ts';
-import type { Repository } from '../registry/client.ts';
-import type { ImageOrigin } from '../registry/pull.ts';
-import type { Snapshot } from '../snapshotter/snapshotter.ts';
 import type { Attestor } from './attest/attestation.ts';
+import type { BuiltTarget } from './target.ts';
 
 /**
  * # From a result to what the user asked for
@@ -19,26 +13,6 @@ export interface Exporter {
   /** Shown in progress: `exporting to image`. */
   readonly name: string;
   export(targets: readonly BuiltTarget[], context: ExportContext): Promise<ExportResponse>;
-}
-
-export interface BuiltTarget {
-  readonly platform: Platform;
-  readonly snapshot: Snapshot;
-  /** From the frontend; `rootfs` and `created` are the exporter's to set. */
-  readonly config: ImageConfig;
-  readonly base?: ImageConfig | undefined;
-  /** The layers when they are not here; `snapshot` is empty then. Only a push is given such a target. */
-  readonly elsewhere?: ElsewhereLayers;
-  /** Repositories that have a blob, by its digest: those of the bases. */
-  readonly knownIn?: ReadonlyMap<Digest, Repository>;
-}
-
-/** Layers of an imported cache, or of a base that no step mounted. */
-export interface ElsewhereLayers {
-  readonly layers: readonly RemoteLayer[];
-  readonly origin: ImageOrigin;
-  /** Brings the blob of one of them into the content store. */
-  readonly fetch: (layer: Descriptor, signal: AbortSignal) => Promise<void>;
 }
 
 export interface ExportContext {

@@ -5,12 +5,12 @@ import { asDigest, digestOf } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { Descriptor, HistoryEntry, ImageConfig, Manifest } from '../base/oci.ts';
 import type { LayerId } from '../snapshotter/snapshotter.ts';
-import type { BuiltTarget } from './exporter.ts';
 import { fitHistory, rfc3339 } from './history.ts';
 import { type AssembledImage, assemble } from './image.ts';
 import { configJson, layoutIndexJson, manifestJson } from './image-documents.ts';
 import { dockerManifest, layoutIndex } from './layout.ts';
 import { type ImageOptions, parseOutput } from './options.ts';
+import type { BuiltTarget } from './target.ts';
 
 // The goldens are what Docker 28.5's builder wrote for small Dockerfiles (golden/README.md has them).
 const golden = (name: string) => readFileSync(new URL(`golden/${name}.golden`, import.meta.url), 'utf8');

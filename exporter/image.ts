@@ -6,11 +6,11 @@ import { compressionOf } from '../registry/unpack.ts';
 import type { LayerId } from '../snapshotter/snapshotter.ts';
 import { annotationsFor } from './annotations.ts';
 import type { Attestor } from './attest/attestation.ts';
-import type { BuiltTarget } from './exporter.ts';
 import { fitHistory, rfc3339 } from './history.ts';
 import { configJson, indexJson, manifestJson } from './image-documents.ts';
 import type { ImageOptions } from './options.ts';
 import { type LayerPart, layerType } from './parts.ts';
+import type { BuiltTarget } from './target.ts';
 
 /** One platform's manifest. */
 export interface AssembledManifest {

@@ -2,7 +2,7 @@ import type { Platform } from '../base/platform.ts';
 import { type Entry, isDirectory, isSymlink, WalkedEntries } from '../cache/select/entry.ts';
 import { below, viewTree } from '../cache/select/tree-view.ts';
 import { DEEPEST, tooDeep } from '../snapshotter/sys/treepaths.ts';
-import type { BuiltTarget } from './exporter.ts';
+import type { BuiltTarget } from './target.ts';
 
 /**
  * Everything in the tree at `root` without the top itself: each directory before what is in it, names sorted by bytes. What is not

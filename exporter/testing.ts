@@ -5,8 +5,9 @@ import type { ProgressEvent } from '../base/progress.ts';
 import { openRooms, type Rooms } from '../snapshotter/overlay/open.ts';
 import { SCRATCH, type Snapshot } from '../snapshotter/snapshotter.ts';
 import { openStore } from '../snapshotter/store/root.ts';
-import type { BuiltTarget, ExportContext, Exporter, ExportResponse } from './exporter.ts';
+import type { ExportContext, Exporter, ExportResponse } from './exporter.ts';
 import { type OutputSpec, parseOutput } from './options.ts';
+import type { BuiltTarget } from './target.ts';
 
 /** A store of its own in a temporary directory, with an output directory beside it. For tests. */
 export interface Workshop extends AsyncDisposable, Rooms {

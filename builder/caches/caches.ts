@@ -1,5 +1,6 @@
 import { parseReference } from '../../base/reference.ts';
-import type { BuiltTarget, ExportResponse } from '../../exporter/exporter.ts';
+import type { ExportResponse } from '../../exporter/exporter.ts';
+import type { BuiltTarget } from '../../exporter/target.ts';
 import type { TargetResult } from '../../frontend/frontend.ts';
 import type { ImageSources } from '../../registry/pull.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';

@@ -1,12 +1,14 @@
-import type { SourceText } from '../../base/errors.ts';
 import { type GitRef, gitRefOf } from '../../frontend/convert/gitref.ts';
 import { parseBool } from '../../frontend/convert/goformat.ts';
 import { gitContext, HTTP_FILE, httpTree, unpacked } from '../../frontend/convert/remote.ts';
 import type { SolvedTree } from '../../frontend/gateway.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { BuildRequest } from '../request.ts';
-import { dockerfileElsewhere, type FetchingHost, type LoadedContext, looksLikeArchive } from './context.ts';
-import { DOCKERFILE_LIMIT, dockerfileFrom } from './dockerfile-file.ts';
+import { dockerfileElsewhere } from './dockerfile-elsewhere.ts';
+import { DOCKERFILE_LIMIT } from './dockerfile-file.ts';
+import { readFetched } from './fetched-dockerfile.ts';
+import type { FetchingHost, LoadedContext } from './loaded-context.ts';
+import { looksLikeArchive } from './looks-like-archive.ts';
 
 /**
  * A context that is fetched: a git repository, or a file by http, which is an archive or else a Dockerfile. It is fetched to read its
@@ -18,7 +20,7 @@ export async function loadRemote(request: BuildRequest, url: string, host: Fetch
   const tree = httpTree(url, '[internal] load remote build context');
   await using fetched = await host.fetch(tree);
   if (looksLikeArchive(fetched.readStart(HTTP_FILE, 1024))) return await inTree(unpacked(tree), request, host);
-  const dockerfile = (await dockerfileElsewhere(request, host)) ?? read(fetched, HTTP_FILE, 'Dockerfile');
+  const dockerfile = (await dockerfileElsewhere(request, host)) ?? readFetched(fetched, HTTP_FILE, 'Dockerfile');
   return { from: { kind: 'remote', tree }, dockerfile, ignore: undefined };
 }
 
@@ -33,7 +35,7 @@ async function inTree(tree: DraftEdge, request: BuildRequest, host: FetchingHost
   const elsewhere = await dockerfileElsewhere(request, host);
   const { dockerfile: source } = request;
   const name = source.kind === 'file' ? source.name : defaultName(fetched);
-  const dockerfile = elsewhere ?? read(fetched, name, name);
+  const dockerfile = elsewhere ?? readFetched(fetched, name, name);
   // A `.dockerignore` says what is not to be sent to the builder, and nothing is sent here: as with BuildKit it does not count.
   return { from: { kind: 'remote', tree }, dockerfile, ignore: undefined };
 }
@@ -41,15 +43,4 @@ async function inTree(tree: DraftEdge, request: BuildRequest, host: FetchingHost
 function defaultName(tree: SolvedTree): string {
   const has = (name: string) => tree.find(name, DOCKERFILE_LIMIT).kind !== 'absent';
   return !has('Dockerfile') && has('dockerfile') ? 'dockerfile' : 'Dockerfile';
-}
-
-function read(tree: SolvedTree, path: string, name: string): SourceText {
-  const hint = 'name the file in the context with -f, or its directory with #REF:DIRECTORY';
-  return dockerfileFrom({ path, name, hint }, () => tree.find(path, DOCKERFILE_LIMIT));
-}
-
-/** `-f URL` */
-export async function fetchDockerfile(url: string, host: FetchingHost): Promise<SourceText> {
-  await using fetched = await host.fetch(httpTree(url, `[internal] load remote Dockerfile ${url}`));
-  return read(fetched, HTTP_FILE, 'Dockerfile');
 }

@@ -1,4 +1,4 @@
-import type { BuiltTarget } from '../exporter.ts';
+import type { BuiltTarget } from '../target.ts';
 
 /** One thing that is said about an image, for one platform: a predicate of in-toto. */
 export interface Predicate {

@@ -5,8 +5,9 @@ import { type Entry, fileIdentity, sameIdentity } from '../../cache/select/entry
 import { fstat } from '../../snapshotter/sys/calls.ts';
 import { O } from '../../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
-import type { BuiltTarget, ExportContext } from '../exporter.ts';
+import type { ExportContext } from '../exporter.ts';
 import { platformName, walkTree } from '../result-tree.ts';
+import type { BuiltTarget } from '../target.ts';
 import { type Subject, statementText } from './statement.ts';
 
 /** A statement beside the files that it is about. */
