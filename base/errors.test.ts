@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { codesIn, codesInDocument, codesInSources, codesInUnion, ROOMS } from '../scripts/errors.ts';
+import { codesIn, codesInDocument, codesInSources, codesInUnion, FOLDERS } from '../scripts/errors.ts';
 import { CancelledError, KilnError, type Place } from './errors.ts';
 
 const sources = codesInSources();
@@ -27,7 +27,7 @@ test('the union of codes is what docs/errors.md explains', () => {
 });
 
 test('a code is explained under the lowest folder that names it', () => {
-  const misplaced = documented.filter(({ code, room }) => ROOMS.find((name) => sources.get(code)?.has(name)) !== room);
+  const misplaced = documented.filter(({ code, folder }) => FOLDERS.find((name) => sources.get(code)?.has(name)) !== folder);
   assert.equal(misplaced, []);
 });
 

@@ -2,7 +2,7 @@ import { CancelledError, KilnError, messageOf } from '../base/errors.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import { redactData } from '../base/redact.ts';
 import type { ExportResponse } from '../exporter/exporter.ts';
-import { fullDiskError } from '../snapshotter/store/errors.ts';
+import { fullDiskError } from '../snapshotter/store/store-errors.ts';
 import type { BuildContext } from './build-context.ts';
 import type { Engine } from './engine.ts';
 import { exportBuild, needsNoLayers, tryOutputs } from './export/exports.ts';

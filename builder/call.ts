@@ -1,7 +1,7 @@
 import type { KilnError } from '../base/errors.ts';
 import { redactData } from '../base/redact.ts';
 import { checkBuild, outlineBuild, targetsOf } from '../frontend/call/call.ts';
-import { checkDocument, outlineDocument, targetsDocument } from '../frontend/call/documents.ts';
+import { checkDocument, outlineDocument, targetsDocument } from '../frontend/call/call-documents.ts';
 import { checkText, outlineText, targetsText } from '../frontend/call/texts.ts';
 import { requestOver } from '../frontend/gateway.ts';
 import type { BuildContext } from './build-context.ts';

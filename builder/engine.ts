@@ -2,13 +2,13 @@ import { join } from 'node:path';
 import type { EmulationOptions } from '../executor/emulation/emulation.ts';
 import { programsOn } from '../executor/find-program.ts';
 import type { NetworkFallback } from '../executor/network/open-network.ts';
-import { createExecutor, type RuntimeExecutor } from '../executor/run.ts';
+import { createExecutor, type RuntimeExecutor } from '../executor/runtime-executor.ts';
 import type { Frontend } from '../frontend/gateway.ts';
 import type { RegistryOptions } from '../registry/client.ts';
 import { type BlobLocations, openBlobLocations } from '../registry/locations.ts';
 import type { ProxySettings } from '../registry/proxy.ts';
-import { openRooms, type Rooms } from '../snapshotter/overlay/open.ts';
 import { pooledJobs } from '../snapshotter/overlay/pooled-jobs.ts';
+import { openServices, type StoreServices } from '../snapshotter/overlay/services.ts';
 import { openStore } from '../snapshotter/store/root.ts';
 import { createPool, type WorkerPool } from '../snapshotter/workers/pool.ts';
 
@@ -22,7 +22,7 @@ import { createPool, type WorkerPool } from '../snapshotter/workers/pool.ts';
  *
  * What a caller lends to one build (files, secrets, agents) is its `Session`.
  */
-export interface Engine extends Rooms, AsyncDisposable {
+export interface Engine extends StoreServices, AsyncDisposable {
   /** Threads for work on bytes; none is started before it is needed. */
   readonly pool: WorkerPool;
   readonly settings: EngineSettings;
@@ -75,9 +75,9 @@ export function openEngine(options: EngineOptions): Engine {
   const store = openStore(root);
   store.onWarning(warn);
   const pool = createPool({ entry: worker, threads, ...(beforeThreads && { prepare: beforeThreads }) });
-  const rooms = openRooms(store, pooledJobs(pool));
+  const services = openServices(store, pooledJobs(pool));
   return {
-    ...rooms,
+    ...services,
     pool,
     settings,
     locations: () => openBlobLocations(join(store.root, 'locations')),
@@ -92,7 +92,7 @@ export function openEngine(options: EngineOptions): Engine {
       }),
     async [Symbol.asyncDispose]() {
       await closing('the worker threads', pool[Symbol.asyncDispose]());
-      await closing('the store', rooms.snapshotter[Symbol.asyncDispose]());
+      await closing('the store', services.snapshotter[Symbol.asyncDispose]());
       store.close();
     },
   };

@@ -1,7 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import { CancelledError, KilnError, messageOf, type Place } from '../base/errors.ts';
 import { untoldOsError } from '../base/oserror.ts';
-import { fullDiskError, isFull } from '../snapshotter/store/errors.ts';
+import { fullDiskError, isFull } from '../snapshotter/store/store-errors.ts';
 import { VertexError } from '../solver/failure.ts';
 import type { LlbEdge, LlbVertex } from '../solver/llb/graph.ts';
 import { topological } from '../solver/llb/walk.ts';

@@ -1,4 +1,4 @@
-import { type OutputSpec, parseOutput } from '../exporter/options.ts';
+import { type OutputSpec, parseOutput } from '../exporter/output-spec.ts';
 
 /** An output from its text, such as `type=oci,dest=app.tar` or `type=image`. `names` name the image. Values hold no comma. */
 export function output(text: string, names: readonly string[] = []): OutputSpec {

@@ -2,7 +2,7 @@ import type { Digest } from '../base/digest.ts';
 import type { Platform } from '../base/platform.ts';
 import type { ResourceLimits } from '../executor/limits.ts';
 import type { AttestOptions } from '../exporter/attest/attestation.ts';
-import type { OutputSpec } from '../exporter/options.ts';
+import type { OutputSpec } from '../exporter/output-spec.ts';
 import type { Compression } from '../snapshotter/content.ts';
 
 /**

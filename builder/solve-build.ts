@@ -28,7 +28,7 @@ export interface Built {
 }
 
 /** What the outputs want of the result. */
-export interface Wanted {
+export interface ResultNeeds {
   /** Layers of imported caches and bases may stay where they are: what is done with the result needs none here. */
   readonly mayLeave: boolean;
   /** The result is pushed: it is good to know where blobs of bases are. */
@@ -36,7 +36,7 @@ export interface Wanted {
 }
 
 /** From a request to solved targets: load, parse, lower, solve. Everything that runs reports to the context's `progress`. */
-export async function solveBuild(context: BuildContext, wanted: Wanted): Promise<Built> {
+export async function solveBuild(context: BuildContext, wanted: ResultNeeds): Promise<Built> {
   const { request, session, signal } = context;
   await session.ssh.check();
   const opened = await openFrontend(context);

@@ -18,7 +18,7 @@ export interface BuildOptions {
   readonly proxies?: ReadonlyMap<string, string>;
   readonly labels: ReadonlyMap<string, string>;
   readonly platforms: readonly Platform[];
-  readonly outputs: readonly OutputSpec[];
+  readonly outputs: readonly OutputFlag[];
   readonly noCache: 'none' | 'all' | readonly string[];
   readonly pull: boolean;
   readonly progress: ProgressMode;
@@ -59,7 +59,7 @@ export interface BuildOptions {
 }
 
 /** One `--output`. */
-export interface OutputSpec {
+export interface OutputFlag {
   readonly type: 'image' | 'registry' | 'oci' | 'docker' | 'tar' | 'local' | 'cacheonly';
   /** A path, or `-` for standard output; undefined where the type needs none. */
   readonly dest: string | undefined;

@@ -6,7 +6,7 @@ import {
   type DockerfileSource,
   type NamedContextSource,
 } from '../builder/request.ts';
-import { type OutputSpec, parseOutput } from '../exporter/options.ts';
+import { type OutputSpec, parseOutput } from '../exporter/output-spec.ts';
 import { gitRefOf } from '../frontend/convert/gitref.ts';
 import { type LayoutReference, parseLayoutReference } from '../registry/layout.ts';
 import type { BuildOptions } from './build-options.ts';

@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ProcessResult, ProcessSpec } from './executor.ts';
-import type { RuntimeExecutor } from './run.ts';
+import type { RuntimeExecutor } from './runtime-executor.ts';
 
 /** For tests: makes a small tree to run in, and has a short way to run commands there. */
 

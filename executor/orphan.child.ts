@@ -1,7 +1,7 @@
 import { cgroupMode } from './enter-cgroups.ts';
 import { specFor } from './fixture.ts';
 import type { NetworkKind } from './network/network.ts';
-import { createExecutor } from './run.ts';
+import { createExecutor } from './runtime-executor.ts';
 
 /**
  * For watchdog.test.ts: `node orphan.child.ts STATE_DIR ROOT MARK [NETWORK]` starts sandboxes that

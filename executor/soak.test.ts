@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { programsOn } from './find-program.ts';
 import { makeTree, processesWith, shell, specFor, until, whyNot } from './fixture.ts';
 import type { NetworkKind } from './network/network.ts';
-import { createExecutor } from './run.ts';
+import { createExecutor } from './runtime-executor.ts';
 
 /**
  * Many runs leave nothing behind. KILN_SOAK=1 makes 500 of them, one after the other, instead of

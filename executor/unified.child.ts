@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { mount } from '../snapshotter/sys/mount.ts';
 import { enterPrivateMounts } from '../snapshotter/sys/namespace.ts';
 import { shell } from './fixture.ts';
-import { createExecutor } from './run.ts';
+import { createExecutor } from './runtime-executor.ts';
 
 /**
  * For cgroups.test.ts: `node unified.child.ts STATE_DIR ROOT` runs a sandbox as on a host with

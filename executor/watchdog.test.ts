@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { makeTree, processesWith, shell, type TestTree, until, whyNot } from './fixture.ts';
-import { createExecutor } from './run.ts';
+import { createExecutor } from './runtime-executor.ts';
 
 const reason = whyNot();
 if (reason) console.log(`SKIP watchdog: ${reason}`);

@@ -1,11 +1,11 @@
 import type { LayerId } from '../snapshotter/snapshotter.ts';
+import type { Report } from './export-report.ts';
 import type { ExportContext, ExportResponse } from './exporter.ts';
 import { type AssembledImage, assemble } from './image.ts';
 import { layoutIndex } from './layout.ts';
-import type { ImageOptions } from './options.ts';
+import type { ImageOptions } from './output-spec.ts';
 import { clampOf, type LayerPart, packedParts, wantedForm } from './parts.ts';
-import type { Report } from './progress.ts';
-import type { ExportRooms } from './rooms.ts';
+import type { ExportServices } from './services.ts';
 import type { BuiltTarget } from './target.ts';
 
 /** Assembles an image, telling what buildx tells. */
@@ -29,7 +29,7 @@ export async function assembledImage(
 
 /** As `assembledImage`, with a blob in the content store for every layer. */
 export function packedImage(
-  rooms: ExportRooms,
+  services: ExportServices,
   image: ImageOptions,
   targets: readonly BuiltTarget[],
   context: ExportContext,
@@ -38,7 +38,7 @@ export function packedImage(
 ): Promise<AssembledImage> {
   const ociTypes = usesOciTypes(wantsOci, context);
   const part = packedParts(
-    { ...rooms, ociTypes, signal: context.signal, clamp: clampOf(image, context.epoch) },
+    { ...services, ociTypes, signal: context.signal, clamp: clampOf(image, context.epoch) },
     wantedForm(image, context.epoch),
   );
   return assembledImage(targets, context, report, { image, ociTypes, part });

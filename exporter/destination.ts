@@ -15,7 +15,7 @@ import {
 import { basename, dirname, join, resolve } from 'node:path';
 import { CancelledError, errnoOf, KilnError } from '../base/errors.ts';
 import { type Attempt, osError } from '../base/oserror.ts';
-import type { Destination } from './options.ts';
+import type { Destination } from './output-spec.ts';
 
 /** How much is written to a file before other work, and the signal, get their turn. */
 const YIELD_BYTES = 1 << 20;

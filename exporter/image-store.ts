@@ -2,18 +2,21 @@ import type { Digest } from '../base/digest.ts';
 import { parseReference, repositoryOf } from '../base/reference.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 import { assembledImage, imageResponse, packedImage, usesOciTypes } from './assembling.ts';
+import { reported } from './export-report.ts';
 import type { Exporter } from './exporter.ts';
 import type { AssembledImage } from './image.ts';
-import type { ImageNaming, ImageOptions } from './options.ts';
+import type { ImageNaming, ImageOptions } from './output-spec.ts';
 import { clampOf, namedParts } from './parts.ts';
-import { reported } from './progress.ts';
-import type { ExportRooms } from './rooms.ts';
+import type { ExportServices } from './services.ts';
 
 /**
  * `type=image`: into the local image store, under every name. Layers that were built here are named by their uncompressed tar, and
  * no blob is written, unless a compression was asked for.
  */
-export function imageStoreExporter(rooms: ExportRooms, spec: { readonly image: ImageOptions } & Partial<ImageNaming>): Exporter {
+export function imageStoreExporter(
+  services: ExportServices,
+  spec: { readonly image: ImageOptions } & Partial<ImageNaming>,
+): Exporter {
   const name = 'exporting to image';
   const options = spec.image;
   return {
@@ -22,17 +25,17 @@ export function imageStoreExporter(rooms: ExportRooms, spec: { readonly image: I
       reported(name, context, async (report) => {
         const ociTypes = usesOciTypes(options.ociTypes ?? true, context);
         const packed = options.compression !== undefined || options.forceCompression;
-        const part = namedParts({ ...rooms, ociTypes, signal: context.signal, clamp: clampOf(options, context.epoch) });
+        const part = namedParts({ ...services, ociTypes, signal: context.signal, clamp: clampOf(options, context.epoch) });
         const image = packed
-          ? await packedImage(rooms, options, targets, context, ociTypes, report)
+          ? await packedImage(services, options, targets, context, ociTypes, report)
           : await assembledImage(targets, context, report, { image: options, ociTypes, part });
-        putDocuments(rooms.content, image);
+        putDocuments(services.content, image);
         const configs = image.manifests.map(({ config }) => config.digest);
         // Without a name it is kept under its digest, so that it can be run and looked at by its ID.
         const named = storedNames(options.names, image.target.digest, spec);
         const names = named.length > 0 ? named : [image.target.digest];
         for (const full of names) {
-          rooms.images.put({ name: full, target: image.target, configs, created: Date.now() });
+          services.images.put({ name: full, target: image.target, configs, created: Date.now() });
           report.done(`naming to ${full}`);
         }
         return imageResponse(image, options.names);

@@ -9,7 +9,7 @@ import { fitHistory, rfc3339 } from './history.ts';
 import { type AssembledImage, assemble } from './image.ts';
 import { configJson, layoutIndexJson, manifestJson } from './image-documents.ts';
 import { dockerManifest, layoutIndex } from './layout.ts';
-import { type ImageOptions, parseOutput } from './options.ts';
+import { type ImageOptions, parseOutput } from './output-spec.ts';
 import type { BuiltTarget } from './target.ts';
 
 // The goldens are what Docker 28.5's builder wrote for small Dockerfiles (golden/README.md has them).

@@ -8,7 +8,7 @@ import { annotationsFor } from './annotations.ts';
 import type { Attestor } from './attest/attestation.ts';
 import { fitHistory, rfc3339 } from './history.ts';
 import { configJson, indexJson, manifestJson } from './image-documents.ts';
-import type { ImageOptions } from './options.ts';
+import type { ImageOptions } from './output-spec.ts';
 import { type LayerPart, layerType } from './parts.ts';
 import type { BuiltTarget } from './target.ts';
 

@@ -7,7 +7,7 @@ import { type Layout, openLayout } from '../registry/layout.ts';
 import { MAX_CONFIG, MAX_MANIFEST, parseConfig, parseDocument } from '../registry/parse-document.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 import { loadDockerArchive } from './load-docker.ts';
-import type { LoadedImage, LoadOptions, LoadRooms } from './loading.ts';
+import type { LoadedImage, LoadOptions, LoadServices } from './loading.ts';
 
 const CONFIG_TYPES: readonly string[] = [MEDIA.ociConfig, MEDIA.dockerConfig];
 const FULL_NAME = 'io.containerd.image.name';
@@ -19,16 +19,16 @@ const MAX_NESTING = 3;
  * input is a stranger's: every blob is hashed before it is visible, sizes are those that are there, and names in it never become
  * paths. An index may name manifests that are not in the layout, as `docker save` of one platform does.
  */
-export async function loadArchive(rooms: LoadRooms, path: string, options: LoadOptions): Promise<LoadedImage[]> {
+export async function loadArchive(services: LoadServices, path: string, options: LoadOptions): Promise<LoadedImage[]> {
   const layout = layoutAt(path);
-  if (!layout) return loadDockerArchive(rooms, path, options);
+  if (!layout) return loadDockerArchive(services, path, options);
   using opened = layout;
   const loaded = new Map<Digest, { target: Descriptor; configs: Digest[]; names: Set<string> }>();
   for (const entry of opened.index.manifests) {
     const { annotations: _, ...target } = entry;
     const image = loaded.get(entry.digest) ?? {
       target,
-      configs: await loadTree(rooms, opened, target, options, 0),
+      configs: await loadTree(services, opened, target, options, 0),
       names: new Set(),
     };
     loaded.set(entry.digest, image);
@@ -36,7 +36,7 @@ export async function loadArchive(rooms: LoadRooms, path: string, options: LoadO
     if (name !== undefined) image.names.add(name);
   }
   for (const { target, configs, names } of loaded.values()) {
-    for (const name of names) rooms.images.put({ name, target, configs, created: Date.now() });
+    for (const name of names) services.images.put({ name, target, configs, created: Date.now() });
   }
   return [...loaded.values()].map(({ target, names }) => ({ target, names: [...names] }));
 }
@@ -62,7 +62,7 @@ function nameOf(entry: Descriptor): string | undefined {
 
 /** Loads a document and all that hangs from it, children first; answers the digests of the image configs. */
 async function loadTree(
-  rooms: LoadRooms,
+  services: LoadServices,
   layout: Layout,
   target: Descriptor,
   options: LoadOptions,
@@ -72,8 +72,8 @@ async function loadTree(
   const where = `manifest ${target.digest} of ${layout.path}`;
   const document = parseDocument(bytes, target.mediaType, where);
   if (document.kind === 'manifest') {
-    const configs = await loadManifest(rooms, layout, document.manifest, where, options);
-    rooms.content.put(bytes);
+    const configs = await loadManifest(services, layout, document.manifest, where, options);
+    services.content.put(bytes);
     return configs;
   }
   if (depth >= MAX_NESTING)
@@ -83,12 +83,12 @@ async function loadTree(
   for (const child of document.index.manifests) {
     if (!isThere(layout, child)) continue;
     found++;
-    configs.push(...(await loadTree(rooms, layout, child, options, depth + 1)));
+    configs.push(...(await loadTree(services, layout, child, options, depth + 1)));
   }
   if (found === 0 && document.index.manifests.length > 0) {
     throw new KilnError('KILN_BLOB_NOT_FOUND', `${layout.path} has none of the manifests that its index ${target.digest} names`);
   }
-  rooms.content.put(bytes);
+  services.content.put(bytes);
   return configs;
 }
 
@@ -103,7 +103,7 @@ function isThere(layout: Layout, document: Descriptor): boolean {
 }
 
 async function loadManifest(
-  { content }: LoadRooms,
+  { content }: LoadServices,
   layout: Layout,
   manifest: Manifest,
   where: string,

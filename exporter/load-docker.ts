@@ -8,7 +8,7 @@ import { indexArchive, type Member } from '../registry/archive.ts';
 import { jsonOf } from '../registry/json-fields.ts';
 import { MAX_CONFIG, MAX_MANIFEST, parseConfig } from '../registry/parse-document.ts';
 import { manifestJson } from './image-documents.ts';
-import type { LoadedImage, LoadOptions, LoadRooms } from './loading.ts';
+import type { LoadedImage, LoadOptions, LoadServices } from './loading.ts';
 
 /** One element of `manifest.json`, as it comes: every field is still to be checked. */
 interface Element {
@@ -21,19 +21,24 @@ interface Element {
  * Reads an archive in the format of `docker save` before Docker 25 (moby, image/spec v1.2): `manifest.json` names a config and
  * uncompressed or gzip layers by their path in the archive. The config's diffIDs verify the layers.
  */
-export async function loadDockerArchive(rooms: LoadRooms, path: string, options: LoadOptions): Promise<LoadedImage[]> {
+export async function loadDockerArchive(services: LoadServices, path: string, options: LoadOptions): Promise<LoadedImage[]> {
   const fd = attempt(reading('the archive', path), () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
   try {
     const archive = new Archive(fd, path);
     const loaded: LoadedImage[] = [];
-    for (const element of elementsOf(archive)) loaded.push(await loadElement(rooms, archive, element, options));
+    for (const element of elementsOf(archive)) loaded.push(await loadElement(services, archive, element, options));
     return loaded;
   } finally {
     closeSync(fd);
   }
 }
 
-async function loadElement(rooms: LoadRooms, archive: Archive, element: Element, options: LoadOptions): Promise<LoadedImage> {
+async function loadElement(
+  services: LoadServices,
+  archive: Archive,
+  element: Element,
+  options: LoadOptions,
+): Promise<LoadedImage> {
   const config = archive.read(element.config, MAX_CONFIG);
   const parsed = parseConfig(config, `config of ${archive.path}`);
   const diffIds = parsed.rootfs?.diff_ids ?? [];
@@ -42,24 +47,24 @@ async function loadElement(rooms: LoadRooms, archive: Archive, element: Element,
   }
   const layers: Descriptor[] = [];
   for (const [index, name] of element.layers.entries()) {
-    layers.push(await loadLayer(rooms, archive, name, diffIds[index] as Digest, options));
+    layers.push(await loadLayer(services, archive, name, diffIds[index] as Digest, options));
   }
-  const descriptor = { mediaType: MEDIA.dockerConfig, digest: rooms.content.put(config), size: config.byteLength };
+  const descriptor = { mediaType: MEDIA.dockerConfig, digest: services.content.put(config), size: config.byteLength };
   const manifest = Buffer.from(manifestJson({ schemaVersion: 2, mediaType: MEDIA.dockerManifest, config: descriptor, layers }));
   const target: Descriptor = {
     mediaType: MEDIA.dockerManifest,
-    digest: rooms.content.put(manifest),
+    digest: services.content.put(manifest),
     size: manifest.byteLength,
     platform: { os: parsed.os, architecture: parsed.architecture, ...(parsed.variant ? { variant: parsed.variant } : {}) },
   };
   const given = element.names.map((name) => formatReference(parseReference(name)));
   const names = given.length === 0 && options.name !== undefined ? [options.name] : given;
-  for (const name of names) rooms.images.put({ name, target, configs: [descriptor.digest], created: Date.now() });
+  for (const name of names) services.images.put({ name, target, configs: [descriptor.digest], created: Date.now() });
   return { target, names };
 }
 
 async function loadLayer(
-  rooms: LoadRooms,
+  services: LoadServices,
   archive: Archive,
   name: string,
   diffId: Digest,
@@ -68,7 +73,7 @@ async function loadLayer(
   const member = archive.member(name);
   const gzip = archive.piece(member, 0, 2).equals(Buffer.from([0x1f, 0x8b]));
   const mediaType = gzip ? MEDIA.dockerLayerGzip : MEDIA.dockerLayer;
-  using writer = rooms.content.writer();
+  using writer = services.content.writer();
   for (let at = 0; at < member.size; ) {
     if (options.signal.aborted) throw new CancelledError(options.signal.reason);
     const piece = archive.piece(member, at, Math.min(1 << 20, member.size - at));

@@ -4,7 +4,7 @@ import type { ContentStore } from '../snapshotter/content.ts';
 import type { ImageStore } from '../snapshotter/images.ts';
 
 /** What an archive is loaded into, whatever its format. */
-export interface LoadRooms {
+export interface LoadServices {
   readonly content: ContentStore;
   readonly images: ImageStore;
 }

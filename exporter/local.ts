@@ -7,10 +7,10 @@ import { inUserNamespace } from '../snapshotter/sys/usernamespace.ts';
 import { beginTree, copyFiles, finishTree, type TreeCopy } from '../solver/ops/file/copytree.ts';
 import { STATEMENT_MODE, type StatementFile, statementFiles, walkBeside } from './attest/statement-files.ts';
 import { outputError } from './destination.ts';
+import { reported } from './export-report.ts';
 import type { ExportContext, Exporter } from './exporter.ts';
-import { reported } from './progress.ts';
 import { placesOf } from './result-tree.ts';
-import type { ExportRooms } from './rooms.ts';
+import type { ExportServices } from './services.ts';
 
 /** Files copied between two looks at the signal. */
 const BATCH = 200;
@@ -21,7 +21,7 @@ const BATCH = 200;
  * earlier export may have put them there.
  */
 export function localExporter(
-  rooms: ExportRooms,
+  services: ExportServices,
   spec: {
     readonly directory: string;
     readonly platformSplit?: boolean | undefined;
@@ -35,7 +35,7 @@ export function localExporter(
     export: (targets, context) =>
       reported(name, context, async (report) => {
         for (const [target, place] of placesOf(targets, spec.platformSplit)) {
-          await using view = await rooms.snapshotter.view(target.snapshot);
+          await using view = await services.snapshotter.view(target.snapshot);
           const task = `copying files${place === '' ? '' : ` ${place.replaceAll('_', '/')}`}`;
           const statements = await statementFiles(target, view.root, context, {
             prefix: spec.attestationPrefix,

@@ -2,31 +2,31 @@ import { KilnError } from '../base/errors.ts';
 import { writeArchive } from './archive.ts';
 import { imageResponse, packedImage } from './assembling.ts';
 import { writeTo } from './destination.ts';
+import { reported } from './export-report.ts';
 import type { ExportContext, Exporter } from './exporter.ts';
 import { dockerManifest, layoutEntries, layoutIndex } from './layout.ts';
 import { writeLayoutDirectory } from './layout-directory.ts';
-import type { Destination, ImageOptions, OutputSpec } from './options.ts';
-import { reported } from './progress.ts';
-import type { ExportRooms } from './rooms.ts';
+import type { Destination, ImageOptions, OutputSpec } from './output-spec.ts';
+import type { ExportServices } from './services.ts';
 
 /** `type=oci`: an OCI image layout as an archive, or with `tar=false` as a directory. OCI media types unless told. */
-export function ociExporter(rooms: ExportRooms, spec: OutputSpec & { readonly type: 'oci' }): Exporter {
+export function ociExporter(services: ExportServices, spec: OutputSpec & { readonly type: 'oci' }): Exporter {
   const name = 'exporting to oci image format';
   const { names } = spec.image;
   return {
     name,
     export: (targets, context) =>
       reported(name, context, async (report) => {
-        const image = await packedImage(rooms, spec.image, targets, context, spec.image.ociTypes ?? true, report);
+        const image = await packedImage(services, spec.image, targets, context, spec.image.ociTypes ?? true, report);
         const index = layoutIndex(image.target, names, timeOf(context.epoch));
         const entries = layoutEntries(image, index);
         if (spec.tar) {
           await report.task('sending tarball', (progress) =>
-            writeTo(spec.destination, context.signal, (sink) => writeArchive(entries, rooms.content, sink, progress)),
+            writeTo(spec.destination, context.signal, (sink) => writeArchive(entries, services.content, sink, progress)),
           );
         } else {
           await report.task(`writing ${spec.directory}`, () =>
-            writeLayoutDirectory(spec.directory, entries, index, rooms.content, context.signal),
+            writeLayoutDirectory(spec.directory, entries, index, services.content, context.signal),
           );
         }
         return imageResponse(image, names, timeOf(context.epoch));
@@ -43,7 +43,7 @@ export interface DockerSpec {
  * `type=docker`: what `docker load` reads, which is an OCI image layout as well. Docker's media types unless told. One platform only,
  * as the format has no index.
  */
-export function dockerExporter(rooms: ExportRooms, { image: options, destination }: DockerSpec): Exporter {
+export function dockerExporter(services: ExportServices, { image: options, destination }: DockerSpec): Exporter {
   const name = 'exporting to docker image format';
   return {
     name,
@@ -53,12 +53,12 @@ export function dockerExporter(rooms: ExportRooms, { image: options, destination
         const plain = withoutAttestations(context);
         const ociTypes = options.ociTypes ?? false;
         if (options.compression === 'zstd' && !ociTypes) tellZstd(context);
-        const image = await packedImage(rooms, options, targets, plain, ociTypes, report);
+        const image = await packedImage(services, options, targets, plain, ociTypes, report);
         const index = layoutIndex(image.target, options.names, timeOf(context.epoch));
         const manifests = image.manifests.map(({ config, layers }) => dockerManifest(config, layers, options.names));
         const entries = [...layoutEntries(image, index), ...manifests];
         await report.task('sending tarball', (progress) =>
-          writeTo(destination, context.signal, (sink) => writeArchive(entries, rooms.content, sink, progress)),
+          writeTo(destination, context.signal, (sink) => writeArchive(entries, services.content, sink, progress)),
         );
         return imageResponse(image, options.names, timeOf(context.epoch));
       }),

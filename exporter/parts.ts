@@ -3,7 +3,7 @@ import { type Descriptor, MEDIA } from '../base/oci.ts';
 import type { BlobForm, Compression } from '../snapshotter/content.ts';
 import type { LayerPacker, WantedForm } from '../snapshotter/packer.ts';
 import type { LayerId, Snapshotter } from '../snapshotter/snapshotter.ts';
-import type { ImageOptions } from './options.ts';
+import type { ImageOptions } from './output-spec.ts';
 
 /** containerd has this type although Docker's own specification never did. */
 const DOCKER_ZSTD = 'application/vnd.docker.image.rootfs.diff.tar.zstd';

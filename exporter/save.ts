@@ -12,8 +12,8 @@ import { type ArchiveEntry, writeArchive } from './archive.ts';
 import { writeTo } from './destination.ts';
 import { compactJson } from './image-documents.ts';
 import { blobBytes, dockerElement, layoutFrame, layoutIndex, storedBlob } from './layout.ts';
-import type { Destination } from './options.ts';
-import type { ExportRooms } from './rooms.ts';
+import type { Destination } from './output-spec.ts';
+import type { ExportServices } from './services.ts';
 
 export interface SaveOptions {
   readonly signal: AbortSignal;
@@ -27,17 +27,17 @@ export interface SaveOptions {
  * that cannot be made anew.
  */
 export async function saveImages(
-  rooms: ExportRooms,
+  services: ExportServices,
   images: readonly StoredImage[],
   destination: Destination,
   options: SaveOptions,
 ): Promise<void> {
-  const write = () => writeImages(rooms, images, destination, options);
+  const write = () => writeImages(services, images, destination, options);
   await (destination.kind === 'file' ? withSoundBlobs(write) : write());
 }
 
 async function writeImages(
-  rooms: ExportRooms,
+  services: ExportServices,
   images: readonly StoredImage[],
   destination: Destination,
   { signal, progress }: SaveOptions,
@@ -46,25 +46,25 @@ async function writeImages(
   const index: Descriptor[] = [];
   const elements: object[] = [];
   for (const { name, target, created } of images) {
-    const found = await collect(rooms, target, signal, entries);
+    const found = await collect(services, target, signal, entries);
     index.push(...layoutIndex(target, [name], created));
-    const { descriptor, manifest } = forDocker(rooms.content, target) ?? {};
+    const { descriptor, manifest } = forDocker(services.content, target) ?? {};
     if (descriptor && manifest && found.has(descriptor.digest))
       elements.push(dockerElement(manifest.config, manifest.layers, [name]));
   }
   const docker: ArchiveEntry = { name: 'manifest.json', kind: 'bytes', mode: 0o644, bytes: Buffer.from(compactJson(elements)) };
   const all = [...layoutFrame(index), ...entries.values(), ...(elements.length > 0 ? [docker] : [])];
-  await writeTo(destination, signal, (sink) => writeArchive(all, rooms.content, sink, progress));
+  await writeTo(destination, signal, (sink) => writeArchive(all, services.content, sink, progress));
 }
 
 /** Adds the document and all that hangs from it to `entries`; answers the digests of the manifests among it. */
 async function collect(
-  rooms: ExportRooms,
+  services: ExportServices,
   target: Descriptor,
   signal: AbortSignal,
   entries: Map<string, ArchiveEntry>,
 ): Promise<Set<Digest>> {
-  const { content } = rooms;
+  const { content } = services;
   const add = (entry: ArchiveEntry) => entries.set(entry.name, entry);
   const bytes = content.read(target.digest);
   add(blobBytes(target.digest, bytes));
@@ -72,18 +72,18 @@ async function collect(
   if (document.kind === 'index') {
     // Of an image that was pulled for one platform the others are not here, and stay out.
     const here = document.index.manifests.filter((child) => content.size(child.digest) !== undefined);
-    const found = await Promise.all(here.map((child) => collect(rooms, child, signal, entries)));
+    const found = await Promise.all(here.map((child) => collect(services, child, signal, entries)));
     return new Set(found.flatMap((digests) => [...digests]));
   }
   const { config, layers } = document.manifest;
   add(blobBytes(config.digest, content.read(config.digest)));
-  for (const layer of await Promise.all(layers.map((layer) => presentBlob(rooms, layer, signal)))) add(storedBlob(layer));
+  for (const layer of await Promise.all(layers.map((layer) => presentBlob(services, layer, signal)))) add(storedBlob(layer));
   return new Set([target.digest]);
 }
 
 /** Makes sure that the layer's blob is in the content store. Throws KILN_BLOB_MISSING. */
 export async function presentBlob(
-  { content, snapshotter, packer }: ExportRooms,
+  { content, snapshotter, packer }: ExportServices,
   layer: Descriptor,
   signal: AbortSignal,
 ): Promise<Descriptor> {

@@ -8,18 +8,18 @@ import { O } from '../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../snapshotter/sys/rooted.ts';
 import { STATEMENT_MODE, type StatementFile, statementFiles, walkBeside } from './attest/statement-files.ts';
 import { type ByteSink, writeTo } from './destination.ts';
+import { reported } from './export-report.ts';
 import type { Exporter } from './exporter.ts';
-import type { Destination } from './options.ts';
-import { reported } from './progress.ts';
+import type { Destination } from './output-spec.ts';
 import { placesOf } from './result-tree.ts';
-import type { ExportRooms } from './rooms.ts';
+import type { ExportServices } from './services.ts';
 
 /**
  * `type=tar`: the tree of the result as one tar archive, sorted, with owners, modes, links and capabilities; times as they are, or
  * all the epoch's. Several platforms each get a directory; what is attested stands before each tree.
  */
 export function tarExporter(
-  rooms: ExportRooms,
+  services: ExportServices,
   {
     destination,
     attestationPrefix: prefix,
@@ -33,7 +33,7 @@ export function tarExporter(
         await report.task('sending tarball', (progress) =>
           writeTo(destination, context.signal, async (sink) => {
             for (const [target, place] of placesOf(targets, undefined)) {
-              await using view = await rooms.snapshotter.view(target.snapshot);
+              await using view = await services.snapshotter.view(target.snapshot);
               const statements = await statementFiles(target, view.root, context, { prefix, shared: false });
               await new TreeWriter(view.root, place, context.epoch, sink).write(statements, progress);
             }

@@ -2,15 +2,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ProgressEvent } from '../base/progress.ts';
-import { openRooms, type Rooms } from '../snapshotter/overlay/open.ts';
+import { openServices, type StoreServices } from '../snapshotter/overlay/services.ts';
 import { SCRATCH, type Snapshot } from '../snapshotter/snapshotter.ts';
 import { openStore } from '../snapshotter/store/root.ts';
 import type { ExportContext, Exporter, ExportResponse } from './exporter.ts';
-import { type OutputSpec, parseOutput } from './options.ts';
+import { type OutputSpec, parseOutput } from './output-spec.ts';
 import type { BuiltTarget } from './target.ts';
 
 /** A store of its own in a temporary directory, with an output directory beside it. For tests. */
-export interface Workshop extends AsyncDisposable, Rooms {
+export interface Workshop extends AsyncDisposable, StoreServices {
   readonly out: string;
   readonly events: ProgressEvent[];
   /** Commits a layer that `write` makes in the mounted tree. */
@@ -25,14 +25,14 @@ export interface Workshop extends AsyncDisposable, Rooms {
 export function openWorkshop(): Workshop {
   const root = mkdtempSync(join(tmpdir(), 'kiln-export-'));
   const store = openStore(join(root, 'store'));
-  const rooms = openRooms(store);
+  const services = openServices(store);
   const events: ProgressEvent[] = [];
   return {
-    ...rooms,
+    ...services,
     out: root,
     events,
     async step(parent, write) {
-      await using active = await rooms.snapshotter.prepare(parent);
+      await using active = await services.snapshotter.prepare(parent);
       write(active.root);
       return await active.commit();
     },
@@ -45,7 +45,7 @@ export function openWorkshop(): Workshop {
       return exporter.export(targets, context);
     },
     async [Symbol.asyncDispose]() {
-      await rooms.snapshotter[Symbol.asyncDispose]();
+      await services.snapshotter[Symbol.asyncDispose]();
       store.close();
       rmSync(root, { recursive: true });
     },

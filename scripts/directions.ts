@@ -36,7 +36,7 @@ const LICENCES = new Set([
 /** Rooms that meet trees which others have filled. */
 const FOREIGN = /^(?:snapshotter|cache|exporter|solver)\//;
 /** Where a walk of such trees, and their removal, begins and ends. */
-const WALKERS = new Set(['snapshotter/sys/treepaths.ts', 'snapshotter/sys/removal.ts', 'cache/select/view.ts']);
+const WALKERS = new Set(['snapshotter/sys/treepaths.ts', 'snapshotter/sys/removal.ts', 'cache/select/tree-view.ts']);
 /** They list directories whose names are all Kiln's own, and look at those names. */
 const OWN_NAMES = new Set([
   'cache/gc/inventory.ts',

@@ -1,5 +1,5 @@
 /**
- * The error codes that the sources can throw, by room: `node scripts/errors.ts` prints them. docs/errors.md explains each; the test
+ * The error codes that the sources can throw, by folder: `node scripts/errors.ts` prints them. docs/errors.md explains each; the test
  * base/errors.test.ts holds the two to each other. A code is found as a quoted `KILN_…` that is not the name of an environment variable.
  */
 import { globSync, readFileSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '..');
 /** From the bottom up, as docs/errors.md has them. */
-export const ROOMS = [
+export const FOLDERS = [
   'base',
   'snapshotter',
   'registry',
@@ -25,14 +25,14 @@ const UNION = 'base/codes.ts';
 const VARIABLES = 'cli/reference/environment.ts';
 const TESTS = /\.(test|contract|fixture|child)\.ts$|\/(testing|testdata)\/|\/testing\.ts$/;
 
-/** Each code with the rooms whose sources name it. */
+/** Each code with the folders whose sources name it. */
 export function codesInSources(): Map<string, Set<string>> {
   const codes = new Map<string, Set<string>>();
-  for (const room of ROOMS) {
-    for (const file of globSync(`${room}/**/*.{ts,cts}`, { cwd: ROOT })) {
+  for (const folder of FOLDERS) {
+    for (const file of globSync(`${folder}/**/*.{ts,cts}`, { cwd: ROOT })) {
       if (TESTS.test(file) || file === UNION || file === VARIABLES) continue;
       for (const code of codesIn(readFileSync(join(ROOT, file), 'utf8'))) {
-        codes.set(code, (codes.get(code) ?? new Set()).add(room));
+        codes.set(code, (codes.get(code) ?? new Set()).add(folder));
       }
     }
   }
@@ -44,14 +44,14 @@ export function codesIn(text: string): string[] {
   return [...text.matchAll(/(?<!\w\[)(['"`])(KILN_[A-Z0-9_]*[A-Z0-9])\1/g)].map((match) => match[2]!);
 }
 
-/** What docs/errors.md explains, in order: each line of a list under the heading of a room. */
-export function codesInDocument(): { readonly code: string; readonly room: string }[] {
-  let room = '';
-  const found: { code: string; room: string }[] = [];
+/** What docs/errors.md explains, in order: each line of a list under the heading of a folder. */
+export function codesInDocument(): { readonly code: string; readonly folder: string }[] {
+  let folder = '';
+  const found: { code: string; folder: string }[] = [];
   for (const line of readFileSync(join(ROOT, 'docs/errors.md'), 'utf8').split('\n')) {
-    room = /^## (\w+)/.exec(line)?.[1] ?? room;
+    folder = /^## (\w+)/.exec(line)?.[1] ?? folder;
     const code = /^- `(KILN_\w+)`: \S/.exec(line)?.[1];
-    if (code) found.push({ code, room });
+    if (code) found.push({ code, folder });
   }
   return found;
 }
@@ -63,9 +63,9 @@ export function codesInUnion(): string[] {
 
 if (import.meta.main) {
   const codes = codesInSources();
-  for (const room of ROOMS) {
-    console.log(`## ${room}`);
-    for (const [code, rooms] of [...codes].sort(([a], [b]) => (a < b ? -1 : 1)))
-      if ([...rooms][0] === room) console.log(`- \`${code}\`: ${[...rooms].join(' ')}`);
+  for (const folder of FOLDERS) {
+    console.log(`## ${folder}`);
+    for (const [code, folders] of [...codes].sort(([a], [b]) => (a < b ? -1 : 1)))
+      if ([...folders][0] === folder) console.log(`- \`${code}\`: ${[...folders].join(' ')}`);
   }
 }

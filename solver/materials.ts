@@ -45,14 +45,14 @@ async function materialOf({ op }: LlbVertex, own: Platform, { found }: StepSessi
     case 'local':
       return { kind: 'local', name: rest };
     case 'git': {
-      const { readGitSource } = await import('./ops/git/request.ts');
+      const { readGitSource } = await import('./ops/git/git-source.ts');
       const { remote, ref, checksum } = readGitSource(op.source);
       const resolved = await found.refs.get(JSON.stringify([remote, ref, checksum]));
       return resolved && { kind: 'git', remote, ref, commit: resolved.commit };
     }
     case 'http':
     case 'https': {
-      const { readHttpSource, requestId } = await import('./ops/http/request.ts');
+      const { readHttpSource, requestId } = await import('./ops/http/http-source.ts');
       const source = readHttpSource(op.source);
       const answer = await found.answers.get(requestId(source));
       const digest = source.checksum ?? answer?.file.digest;

@@ -6,7 +6,7 @@ import { archive, type Member } from '../snapshotter/layer/archive.fixture.ts';
 import { cat, Rig } from './rig.ts';
 import { asUser, prepared } from './user.ts';
 
-/** Archives that mean harm, through the doors of the program; the doors of its rooms are held by the tests there. */
+/** Archives that mean harm, through the command line; the folders below have tests of their own for it. */
 
 const MIB = 1 << 20;
 

@@ -4,7 +4,7 @@ import type { RemoteLayer } from '../../cache/remote/record.ts';
 import { localTarget } from '../../exporter/cache/local.ts';
 import { registryTarget } from '../../exporter/cache/registry.ts';
 import type { CacheTarget } from '../../exporter/cache/target.ts';
-import type { PushBlob } from '../../exporter/push.ts';
+import type { PushBlob } from '../../exporter/push-image.ts';
 import type { ImageOrigin, ImageSources } from '../../registry/pull.ts';
 import type { BuildContext } from '../build-context.ts';
 import type { CacheFileSpec } from '../request.ts';

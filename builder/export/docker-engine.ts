@@ -1,11 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
+import { reported } from '../../exporter/export-report.ts';
 import type { Exporter } from '../../exporter/exporter.ts';
 import { imageStoreExporter } from '../../exporter/image-store.ts';
 import { dockerExporter } from '../../exporter/oci.ts';
-import type { ImageOptions } from '../../exporter/options.ts';
-import { reported } from '../../exporter/progress.ts';
+import type { ImageOptions } from '../../exporter/output-spec.ts';
 import type { Engine } from '../engine.ts';
 
 /**

@@ -4,9 +4,9 @@ import type { Attestor } from '../../exporter/attest/attestation.ts';
 import { tryDirectory, tryFile } from '../../exporter/destination.ts';
 import type { Exporter, ExportResponse } from '../../exporter/exporter.ts';
 import { imageStoreExporter } from '../../exporter/image-store.ts';
-import type { OutputSpec as ExportSpec } from '../../exporter/options.ts';
+import type { OutputSpec as ExportSpec } from '../../exporter/output-spec.ts';
 import type { BuiltTarget } from '../../exporter/target.ts';
-import { fullDiskError } from '../../snapshotter/store/errors.ts';
+import { fullDiskError } from '../../snapshotter/store/store-errors.ts';
 import type { BuildContext } from '../build-context.ts';
 import type { BuildRequest } from '../request.ts';
 import type { Session } from '../session.ts';
@@ -100,7 +100,7 @@ async function exporterFor(spec: ExportSpec, context: BuildContext): Promise<Exp
   const { engine } = context;
   switch (spec.type) {
     case 'image':
-      return spec.push ? (await import('./push.ts')).pushExporter(context, spec) : imageStoreExporter(engine, spec);
+      return spec.push ? (await import('./push-exporter.ts')).pushExporter(context, spec) : imageStoreExporter(engine, spec);
     case 'oci':
       return (await import('../../exporter/oci.ts')).ociExporter(engine, spec);
     case 'docker': {

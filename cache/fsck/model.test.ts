@@ -27,8 +27,8 @@ import * as assert from 'uvu/assert';
 import { type Digest, digestOf } from '../../base/digest.ts';
 import { type Descriptor, MEDIA } from '../../base/oci.ts';
 import { LayerTable } from '../../snapshotter/overlay/layers.ts';
-import { openRooms, type Rooms } from '../../snapshotter/overlay/open.ts';
 import { pooledJobs } from '../../snapshotter/overlay/pooled-jobs.ts';
+import { openServices, type StoreServices } from '../../snapshotter/overlay/services.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import { bootId } from '../../snapshotter/store/owner.ts';
 import { openStore, type Store } from '../../snapshotter/store/root.ts';
@@ -100,7 +100,7 @@ type Operation = typeof operation extends fc.Arbitrary<infer T> ? T : never;
 class Model implements AsyncDisposable {
   readonly root = mkdtempSync(join(tmpdir(), 'kiln-model-'));
   #store: Store;
-  #rooms: Rooms;
+  #services: StoreServices;
   #table: LayerTable;
   /** Another process that uses something. */
   #other: Store | undefined;
@@ -108,24 +108,24 @@ class Model implements AsyncDisposable {
   #made = 0;
 
   constructor() {
-    [this.#store, this.#rooms, this.#table] = this.#open();
+    [this.#store, this.#services, this.#table] = this.#open();
   }
 
-  #open(): [Store, Rooms, LayerTable] {
+  #open(): [Store, StoreServices, LayerTable] {
     const store = openStore(join(this.root, 'store'));
     openRecords(store);
-    return [store, openRooms(store), new LayerTable(store)];
+    return [store, openServices(store), new LayerTable(store)];
   }
 
   async #reopen(): Promise<void> {
-    await this.#rooms.snapshotter[Symbol.asyncDispose]();
+    await this.#services.snapshotter[Symbol.asyncDispose]();
     this.#store.close();
-    [this.#store, this.#rooms, this.#table] = this.#open();
+    [this.#store, this.#services, this.#table] = this.#open();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#other?.close();
-    await this.#rooms.snapshotter[Symbol.asyncDispose]();
+    await this.#services.snapshotter[Symbol.asyncDispose]();
     this.#store.close();
     rmSync(this.root, { recursive: true, force: true });
   }
@@ -147,12 +147,12 @@ class Model implements AsyncDisposable {
       case 'record':
         return this.#record(operation.stack);
       case 'untag':
-        return void this.#rooms.images.remove(`docker.io/library/i${operation.name}:latest`);
+        return void this.#services.images.remove(`docker.io/library/i${operation.name}:latest`);
       case 'rmi': {
-        const images = this.#rooms.images.list();
+        const images = this.#services.images.list();
         const one = images[operation.at % Math.max(1, images.length)];
-        if (one) this.#rooms.images.remove(one.name);
-        await prune(this.#rooms, [], never);
+        if (one) this.#services.images.remove(one.name);
+        await prune(this.#services, [], never);
         return await this.#reopen();
       }
       case 'lease': {
@@ -167,7 +167,7 @@ class Model implements AsyncDisposable {
         return;
       case 'pack': {
         const id = this.#present([operation.layer])[0];
-        if (id) await this.#rooms.packer.pack(id, { compression: 'gzip', force: true });
+        if (id) await this.#services.packer.pack(id, { compression: 'gzip', force: true });
         return this.#rest();
       }
       case 'prune': {
@@ -179,7 +179,7 @@ class Model implements AsyncDisposable {
           maxUsed: operation.maxUsed,
           minFree: 0,
         };
-        await prune(this.#rooms, [policy], never);
+        await prune(this.#services, [policy], never);
         return await this.#reopen();
       }
       case 'lose the index':
@@ -209,7 +209,7 @@ class Model implements AsyncDisposable {
     await this.#reopen();
     this.#other?.close();
     this.#other = undefined;
-    const world = { ...this.#rooms, jobs, searchPath: process.env['PATH'] };
+    const world = { ...this.#services, jobs, searchPath: process.env['PATH'] };
     const { left } = await repair(world, never);
     assert.equal(left, []);
   }
@@ -241,7 +241,7 @@ class Model implements AsyncDisposable {
     const id = digestOf(`layer ${this.#made++}`).slice(7, 39) as LayerId;
     this.#table.add({ id, alone: true, created: 1_700_000_000_000 + this.#made, boot: bootId() }, directory);
     const shown = clamp ? this.#table.clamped(id, 500) : id;
-    await this.#rooms.snapshotter.describe(shown);
+    await this.#services.snapshotter.describe(shown);
     this.#layers.push(shown);
     this.#rest();
   }
@@ -249,9 +249,9 @@ class Model implements AsyncDisposable {
   /** A layer that came as a blob. Its tar has not the order and form that Kiln gives to a tar. */
   async #pull(bytes: number): Promise<void> {
     const { blob, diffId } = foreignLayer(bytes);
-    const digest = this.#rooms.content.put(blob);
+    const digest = this.#services.content.put(blob);
     const layer = { diffId, blob: digest, mediaType: MEDIA.ociLayerGzip };
-    const id = await this.#rooms.snapshotter.unpack(layer, { layers: [] });
+    const id = await this.#services.snapshotter.unpack(layer, { layers: [] });
     assert.ok(id.startsWith('d'));
     this.#layers.push(id);
     this.#rest();
@@ -280,7 +280,7 @@ class Model implements AsyncDisposable {
 
   /** Like an exporter: blobs, config, manifest, index, and then the name. */
   async #image({ platforms, attested, packed, name }: ImagePlan): Promise<void> {
-    const { content, images, snapshotter, packer } = this.#rooms;
+    const { content, images, snapshotter, packer } = this.#services;
     const put = (document: object, mediaType: string): Descriptor => {
       const bytes = Buffer.from(JSON.stringify(document));
       return { mediaType, digest: content.put(bytes), size: bytes.length };
@@ -330,7 +330,7 @@ class Model implements AsyncDisposable {
 
   /** Checks the rule. */
   async check(where: string): Promise<void> {
-    const { store, images } = this.#rooms;
+    const { store, images } = this.#services;
     const read = (digest: Digest) => {
       const path = join(store.blobs, digest.slice(7));
       return existsSync(path) ? namedBy(readFileSync(path, 'utf8')) : undefined;
@@ -346,7 +346,7 @@ class Model implements AsyncDisposable {
       }
     }
     this.#rest();
-    const { problems, unproven } = await fsck({ ...this.#rooms, jobs, searchPath: process.env['PATH'] }, never);
+    const { problems, unproven } = await fsck({ ...this.#services, jobs, searchPath: process.env['PATH'] }, never);
     assert.equal(
       problems.map(({ what }) => what),
       [],

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { withLockFile } from '../../snapshotter/overlay/lockfile.ts';
-import { openRooms } from '../../snapshotter/overlay/open.ts';
+import { openServices } from '../../snapshotter/overlay/services.ts';
 import { openStore } from '../../snapshotter/store/root.ts';
 import { prune, survey } from './collect.ts';
 import { parseFilterFlags } from './filter.ts';
@@ -24,24 +24,24 @@ const git: PrunePolicy = {
 test('a git mirror is an item; it is in use while its lock is held, and is later removed with its lock', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'kiln-others-'));
   const store = openStore(join(dir, 'store'));
-  const rooms = openRooms(store);
+  const services = openServices(store);
   try {
     const mirror = join(store.root, 'git', 'abc');
     mkdirSync(mirror, { recursive: true });
     writeFileSync(join(mirror, 'pack'), Buffer.alloc(50_000, 1));
     await withLockFile(`${mirror}.lock`, never, async () => {
-      const item = survey(rooms).find(({ type }) => type === 'source.git.checkout');
+      const item = survey(services).find(({ type }) => type === 'source.git.checkout');
       assert.ok(item?.inUse && item.size > 50_000);
-      assert.equal(await prune(rooms, [git], never), []);
+      assert.equal(await prune(services, [git], never), []);
     });
     assert.equal(
-      (await prune(rooms, [git], never)).map(({ item }) => item.id),
+      (await prune(services, [git], never)).map(({ item }) => item.id),
       ['abc'],
     );
     assert.not(existsSync(mirror));
     assert.not(existsSync(`${mirror}.lock`));
   } finally {
-    await rooms.snapshotter[Symbol.asyncDispose]();
+    await services.snapshotter[Symbol.asyncDispose]();
     store.close();
     rmSync(dir, { recursive: true, force: true });
   }

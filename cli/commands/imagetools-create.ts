@@ -4,7 +4,7 @@ import { attempt, reading } from '../../base/oserror.ts';
 import { parseReference, type Reference, repositoryOf } from '../../base/reference.ts';
 import { type Annotation, parseAnnotation } from '../../exporter/annotations.ts';
 import { combine, parseSources, partsFor } from '../../exporter/imagetools/create.ts';
-import { pushImage } from '../../exporter/push.ts';
+import { pushImage } from '../../exporter/push-image.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { parsePlatformForHost } from '../../registry/platforms.ts';
 import { type Command, collect, newCommand, Option, offer, parseArguments } from '../arguments.ts';

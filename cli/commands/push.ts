@@ -2,7 +2,7 @@ import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { openLocalEngine } from '../engine.ts';
 import { findImage, fullName } from '../image/find-image.ts';
-import { pushStored } from '../image/push.ts';
+import { pushStored } from '../image/push-stored.ts';
 import { stdout } from '../output.ts';
 import { shownTransfer } from '../transfers.ts';
 

@@ -4,7 +4,7 @@ import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { runsOn } from '../../base/platformmatch.ts';
 import type { ProcessSpec } from '../../executor/executor.ts';
 import { programsOn } from '../../executor/find-program.ts';
-import { createExecutor } from '../../executor/run.ts';
+import { createExecutor } from '../../executor/runtime-executor.ts';
 import { printable } from '../../registry/failures.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { imageSources, type SourceImage } from '../../registry/pull.ts';

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { tryFile } from '../../exporter/destination.ts';
-import { type Destination, destinationOf } from '../../exporter/options.ts';
+import { type Destination, destinationOf } from '../../exporter/output-spec.ts';
 import { saveImages } from '../../exporter/save.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';

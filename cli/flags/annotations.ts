@@ -1,5 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
-import type { OutputSpec } from '../build-options.ts';
+import type { OutputFlag } from '../build-options.ts';
 
 const TARGET = /^[a-z-]+(?:\[[A-Za-z0-9_/.-]+\])?$/;
 
@@ -32,10 +32,10 @@ function split(name: string): { readonly targets: readonly string[]; readonly ke
 }
 
 /** The outputs with the annotations on those that make an image. */
-export function annotated(outputs: readonly OutputSpec[], texts: readonly string[]): readonly OutputSpec[] {
+export function annotated(outputs: readonly OutputFlag[], texts: readonly string[]): readonly OutputFlag[] {
   if (texts.length === 0) return outputs;
   const attributes = annotationAttributes(texts);
-  const all: readonly OutputSpec[] = outputs.length > 0 ? outputs : [{ type: 'image', dest: undefined, attributes: new Map() }];
+  const all: readonly OutputFlag[] = outputs.length > 0 ? outputs : [{ type: 'image', dest: undefined, attributes: new Map() }];
   return all.map((output) =>
     IMAGES.has(output.type) ? { ...output, attributes: new Map([...output.attributes, ...attributes]) } : output,
   );

@@ -1,5 +1,5 @@
+import { type AttestFlag, parseAttestations } from '../../exporter/attest/attest-options.ts';
 import type { AttestOptions } from '../../exporter/attest/attestation.ts';
-import { type AttestFlag, parseAttestations } from '../../exporter/attest/options.ts';
 import { keyValues } from '../arguments.ts';
 
 const NONE: AttestOptions = { provenance: undefined, sbom: false };

@@ -5,7 +5,7 @@ import { didYouMean } from '../../base/suggest.ts';
 import { isUlimit } from '../../executor/rlimits.ts';
 import { hostPlatform, parsePlatformForHost } from '../../registry/platforms.ts';
 import { type Command, collect, newCommand, Option, offer, parseArguments, parseBytes } from '../arguments.ts';
-import type { BuildOptions, OutputSpec } from '../build-options.ts';
+import type { BuildOptions, OutputFlag } from '../build-options.ts';
 import { PROGRESS_MODES } from '../progress/view.ts';
 import { progressMode } from '../progress-mode.ts';
 import { annotated } from './annotations.ts';
@@ -15,7 +15,7 @@ import { METHODS, parseCall } from './call-spec.ts';
 import { parseFailureOutput } from './failure-output.ts';
 import { NETWORK_MODES, parseExtraHost, parseNetwork } from './hosts.ts';
 import { addLimitFlags, parseLimits } from './limits.ts';
-import { OUTPUT_TYPES, parseOutput } from './outputs.ts';
+import { OUTPUT_TYPES, parseOutputFlag } from './outputs.ts';
 import { parseSecrets, parseSsh, STDIN } from './secrets.ts';
 import { withoutEffect } from './without-effect.ts';
 
@@ -270,8 +270,8 @@ function namedValues(
   return values;
 }
 
-function outputs(specs: readonly string[], flags: Record<string, unknown>, host: Host): OutputSpec[] {
-  const parsed = specs.map((spec) => parseOutput(spec, host.stdoutIsTerminal));
+function outputs(specs: readonly string[], flags: Record<string, unknown>, host: Host): OutputFlag[] {
+  const parsed = specs.map((spec) => parseOutputFlag(spec, host.stdoutIsTerminal));
   if (flags['push']) {
     const image = parsed.find((output) => output.type === 'image' || output.type === 'registry');
     if (image)

@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import { nearest } from '../../base/suggest.ts';
 import { splitCsv } from '../arguments.ts';
-import type { OutputSpec } from '../build-options.ts';
+import type { OutputFlag } from '../build-options.ts';
 
 export const OUTPUT_TYPES = ['image', 'registry', 'oci', 'docker', 'tar', 'local', 'cacheonly'] as const;
 
@@ -10,7 +10,7 @@ export const OUTPUT_TYPES = ['image', 'registry', 'oci', 'docker', 'tar', 'local
  * Reads `--output` as buildx does: `type=…,dest=…`, `dest` alone for a directory, `-` for a tar on standard output. `isTerminal` says
  * whether standard output is one: bytes are never written to a terminal.
  */
-export function parseOutput(text: string, isTerminal: boolean): OutputSpec {
+export function parseOutputFlag(text: string, isTerminal: boolean): OutputFlag {
   const fields = splitCsv(text, '--output');
   const only = fields.length === 1 ? (fields[0] ?? '') : '';
   if (only !== '' && !only.startsWith('type=') && !/^[a-z-]+=/.test(only)) {
@@ -36,16 +36,16 @@ export function parseOutput(text: string, isTerminal: boolean): OutputSpec {
   return check({ type, dest: dest ?? defaultDest(type), attributes }, isTerminal);
 }
 
-function isType(text: string): text is OutputSpec['type'] {
+function isType(text: string): text is OutputFlag['type'] {
   return (OUTPUT_TYPES as readonly string[]).includes(text);
 }
 
 /** An archive without `dest` goes to standard output, as buildx does. `type=docker` without one is for the Docker engine. */
-function defaultDest(type: OutputSpec['type']): string | undefined {
+function defaultDest(type: OutputFlag['type']): string | undefined {
   return type === 'oci' || type === 'tar' ? '-' : undefined;
 }
 
-function check(spec: OutputSpec, isTerminal: boolean): OutputSpec {
+function check(spec: OutputFlag, isTerminal: boolean): OutputFlag {
   if (spec.type === 'local' && (spec.dest === undefined || spec.dest === ''))
     throw wrong('dest is required for local output', 'write --output type=local,dest=DIR');
   if (spec.dest === '-' && isTerminal)

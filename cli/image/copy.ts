@@ -12,13 +12,13 @@ import { copyToLayout } from '../../exporter/copy/to-layout.ts';
 import { copyToStore } from '../../exporter/copy/to-store.ts';
 import { tryDirectory, tryFile } from '../../exporter/destination.ts';
 import { loadArchive } from '../../exporter/load-archive.ts';
-import { pushImage } from '../../exporter/push.ts';
+import { pushImage } from '../../exporter/push-image.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { registryOptions } from '../registry-options.ts';
 import type { TransferReport } from '../transfers.ts';
 import { findImage, fullName } from './find-image.ts';
 import type { ImagePlace } from './image-place.ts';
-import { compressed } from './push.ts';
+import { compressed } from './push-stored.ts';
 
 /** What a copy works with; the store is opened only when it is needed. */
 export interface CopyWorld {

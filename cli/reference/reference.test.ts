@@ -31,8 +31,8 @@ test('the flag that has another name inside is described by its own', () => {
 
 /** Names that the sources ask an environment for. */
 function asked(): Set<string> {
-  const rooms = 'cli,frontend,solver,executor,exporter,cache,registry,snapshotter,base,builder,api';
-  const files = globSync(`{${rooms}}/**/*.{ts,cts}`, { cwd: ROOT }).filter((path) => !/test|fixture|child/.test(path));
+  const folders = 'cli,frontend,solver,executor,exporter,cache,registry,snapshotter,base,builder,api';
+  const files = globSync(`{${folders}}/**/*.{ts,cts}`, { cwd: ROOT }).filter((path) => !/test|fixture|child/.test(path));
   const names = files.flatMap((path) =>
     [...read(path).matchAll(/\benv(?:ironment)?(?:\['([A-Z_]+)'\]|\.([A-Z_]{3,})\b)/g)].map(
       (found) => found[1] ?? found[2] ?? '',

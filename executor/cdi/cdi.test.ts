@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
 import { makeTree, shell, whyNot } from '../fixture.ts';
-import { createExecutor } from '../run.ts';
+import { createExecutor } from '../runtime-executor.ts';
 import { findDevices } from './cdi.ts';
 
 const test = suite('cdi');

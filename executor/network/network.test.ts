@@ -8,7 +8,7 @@ import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
 import { programsOn } from '../find-program.ts';
 import { makeTree, processesWith, shell, specFor, type TestTree, until, whyNot } from '../fixture.ts';
-import { createExecutor } from '../run.ts';
+import { createExecutor } from '../runtime-executor.ts';
 import { type NetworkKind, NetworkUnavailable } from './network.ts';
 import { type NetworkFallback, openNetwork } from './open-network.ts';
 

@@ -3,7 +3,7 @@ import { formatReference, type Reference } from '../../base/reference.ts';
 import type { RemoteLayer } from '../../cache/remote/record.ts';
 import { readCache } from '../../cache/remote/source.ts';
 import type { RegistryClient } from '../../registry/client.ts';
-import { type PushBlob, pushImage } from '../push.ts';
+import { type PushBlob, pushImage } from '../push-image.ts';
 import { blobsOf, type CacheTarget, oldCache } from './target.ts';
 
 /** A cache under a tag of a registry. `blob` says how a layer is sent, should it not be there. */

@@ -6,8 +6,8 @@ import { type MarshalledCache, marshalCache } from '../../cache/remote/marshal.t
 import { mergeRecords } from '../../cache/remote/merge.ts';
 import type { RemoteLayer, RemoteRecord } from '../../cache/remote/record.ts';
 import type { ReadCache } from '../../cache/remote/source.ts';
-import type { Report } from '../progress.ts';
-import type { CacheDocuments, CacheForm } from './documents.ts';
+import type { Report } from '../export-report.ts';
+import type { CacheDocuments, CacheForm } from './cache-documents.ts';
 
 /** A place that caches are written to. */
 export interface CacheTarget {

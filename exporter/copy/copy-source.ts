@@ -4,7 +4,7 @@ import { KilnError } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
 import { brokenPromise } from '../../base/promise.ts';
 import { parseDocument } from '../../registry/parse-document.ts';
-import type { PushBlob, PushDocument, PushImage } from '../push.ts';
+import type { PushBlob, PushDocument, PushImage } from '../push-image.ts';
 
 /** A place that has an image: a repository of a registry, a layout, an archive, the store. Everything it hands out is verified. */
 export interface CopySource extends AsyncDisposable {

@@ -11,7 +11,7 @@ import { memoryContent } from '../../registry/testing/content.ts';
 import { faultServer } from '../../registry/testing/faults.ts';
 import { makeImage } from '../../registry/testing/images.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
-import { pushImage } from '../push.ts';
+import { pushImage } from '../push-image.ts';
 import { readTree } from './copy-source.ts';
 import { registrySource } from './registry-source.ts';
 import { copyToLayout } from './to-layout.ts';

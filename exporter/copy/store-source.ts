@@ -1,19 +1,19 @@
 import { KilnError } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
-import type { ExportRooms } from '../rooms.ts';
 import { presentBlob } from '../save.ts';
+import type { ExportServices } from '../services.ts';
 import type { CopySource } from './copy-source.ts';
 
 /**
  * An image of the store as it is named there: a layer that was built here goes out as the uncompressed tar that its manifest names, made
  * when it is needed. Of an image that was pulled for one platform the others are missed.
  */
-export function storeSource(rooms: ExportRooms, target: Descriptor, name: string, signal: AbortSignal): CopySource {
+export function storeSource(services: ExportServices, target: Descriptor, name: string, signal: AbortSignal): CopySource {
   return {
     name,
     target,
     async document({ digest }) {
-      if (rooms.content.size(digest) !== undefined) return rooms.content.read(digest);
+      if (services.content.size(digest) !== undefined) return services.content.read(digest);
       throw new KilnError(
         'KILN_BLOB_MISSING',
         `the store does not have all platforms of ${name}: manifest ${digest} is missing`,
@@ -25,8 +25,8 @@ export function storeSource(rooms: ExportRooms, target: Descriptor, name: string
     blob: (descriptor) => ({
       descriptor,
       async *open(start, end) {
-        await presentBlob(rooms, descriptor, signal);
-        yield* rooms.content.open(descriptor.digest, start, end);
+        await presentBlob(services, descriptor, signal);
+        yield* services.content.open(descriptor.digest, start, end);
       },
     }),
     async [Symbol.asyncDispose]() {},

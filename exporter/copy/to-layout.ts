@@ -8,7 +8,7 @@ import { writeTo } from '../destination.ts';
 import { compactJson } from '../image-documents.ts';
 import { blobBytes, blobName, dockerElement, layoutFrame } from '../layout.ts';
 import { writeLayoutDirectory } from '../layout-directory.ts';
-import { failMissing, type PushBlob, type PushImage } from '../push.ts';
+import { failMissing, type PushBlob, type PushImage } from '../push-image.ts';
 
 /** Where in the file system a copy goes, and what it is called there. */
 export type LayoutDestination =

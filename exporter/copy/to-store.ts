@@ -3,7 +3,7 @@ import { type Descriptor, MEDIA } from '../../base/oci.ts';
 import { parseDocument } from '../../registry/parse-document.ts';
 import type { ContentStore } from '../../snapshotter/content.ts';
 import type { ImageStore } from '../../snapshotter/images.ts';
-import type { PushBlob, PushImage } from '../push.ts';
+import type { PushBlob, PushImage } from '../push-image.ts';
 import type { CopyReport } from './to-layout.ts';
 
 const CONFIG_TYPES: readonly string[] = [MEDIA.ociConfig, MEDIA.dockerConfig];
@@ -12,12 +12,12 @@ const PARALLEL = 4;
 
 /** Keeps `image`, all platforms of it, in the store under the full name `name`. Layers are unpacked when something is run in them. */
 export async function copyToStore(
-  rooms: { readonly content: ContentStore; readonly images: ImageStore },
+  services: { readonly content: ContentStore; readonly images: ImageStore },
   image: PushImage,
   name: string,
   { signal, report }: CopyReport,
 ): Promise<void> {
-  const { content, images } = rooms;
+  const { content, images } = services;
   const { default: Queue } = await import('p-queue');
   const queue = new Queue({ concurrency: PARALLEL });
   const failed = new AbortController();

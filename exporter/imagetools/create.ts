@@ -11,7 +11,7 @@ import { type Annotation, annotationsFor } from '../annotations.ts';
 import { readTree } from '../copy/copy-source.ts';
 import { registrySource } from '../copy/registry-source.ts';
 import { indexJson } from '../image-documents.ts';
-import type { PushDocument, PushImage } from '../push.ts';
+import type { PushDocument, PushImage } from '../push-image.ts';
 
 /** One of the images that the new one is made of: where it is, and fields of its entry that were given with it. */
 export interface CreateSource {

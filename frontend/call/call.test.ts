@@ -6,7 +6,7 @@ import { KilnError } from '../../base/errors.ts';
 import type { FrontendRequest } from '../frontend.ts';
 import { requestOf } from '../testing/request.ts';
 import { checkBuild, outlineBuild, targetsOf } from './call.ts';
-import { checkDocument, outlineDocument, targetsDocument } from './documents.ts';
+import { checkDocument, outlineDocument, targetsDocument } from './call-documents.ts';
 import { CASES, type CallCase } from './testdata/cases.ts';
 import { checkText, outlineText, targetsText } from './texts.ts';
 

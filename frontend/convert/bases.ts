@@ -12,7 +12,7 @@ import { emptyImage, imageOn } from './image.ts';
 import { imageNamed } from './imagename.ts';
 import { triggersOf } from './onbuild.ts';
 import { placedAsync } from './placed.ts';
-import { type FoundContext, type ResolvedBase, readsOf, type StageNode } from './stage.ts';
+import { type FoundContext, knownReads, type ResolvedBase, type StageNode } from './stage.ts';
 import { emptyState } from './stage-state.ts';
 import { workOn } from './stage-work.ts';
 import { link, reachable, toCommand } from './stages.ts';
@@ -83,7 +83,7 @@ async function resolveBase(conversion: Conversion, stage: StageNode): Promise<vo
 }
 
 function settleBase(stage: StageNode, base: ResolvedBase): void {
-  const reads = readsOf(stage);
+  const reads = knownReads(stage);
   // What stands in place of a stage, or of none, is the tree that others read.
   stage.life =
     stage.namedContext || !stage.registered
@@ -215,7 +215,7 @@ function addTriggers(conversion: Conversion, stage: StageNode): boolean {
   const { life } = stage;
   const base = life.kind === 'resolved' ? life.base : undefined;
   if (!base && !(life.kind === 'linked' && stage.base)) return false;
-  const { commands: own, deps } = readsOf(stage);
+  const { commands: own, deps } = knownReads(stage);
   const expressions = base ? (base.image.config.OnBuild ?? []) : triggersIn(stage.base);
   delete base?.image.config.OnBuild;
   countTriggers(conversion, stage, expressions.length);

@@ -1,7 +1,7 @@
 import type { SourceRange } from '../../solver/llb/graph.ts';
 import type { Dockerfile } from '../instructions.ts';
 import type { Conversion } from './conversion.ts';
-import { readsOf, type StageNode } from './stage.ts';
+import { knownReads, type StageNode } from './stage.ts';
 import type { ArgInfo, MountInfo } from './stage-outline.ts';
 
 /**
@@ -90,7 +90,7 @@ function outward(target: StageNode): StageNode[] {
   for (let stage = open.pop(); stage; stage = open.pop()) {
     if (found.has(stage)) continue;
     found.add(stage);
-    open.push(...[...readsOf(stage).deps.keys()].reverse());
+    open.push(...[...knownReads(stage).deps.keys()].reverse());
     if (stage.base) open.push(stage.base);
   }
   return [...found];

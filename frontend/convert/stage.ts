@@ -122,7 +122,7 @@ export function newStage(described: Described, label: string, total: number): St
 }
 
 /** What a stage reads as far as it is known. */
-export function readsOf({ life }: StageNode): Reads {
+export function knownReads({ life }: StageNode): Reads {
   return life.kind === 'listed' ? NO_READS : { commands: life.commands, deps: life.deps };
 }
 

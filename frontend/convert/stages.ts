@@ -7,7 +7,7 @@ import type { Dockerfile, Instruction, Stage, StageInstruction } from '../instru
 import { placeOf } from '../problem.ts';
 import { findContext } from './contexts.ts';
 import { placed } from './placed.ts';
-import { type LinkedInstruction, newStage, type Reads, readsOf, type StageNode } from './stage.ts';
+import { knownReads, type LinkedInstruction, newStage, type Reads, type StageNode } from './stage.ts';
 import { StageList, unregisteredStage } from './stage-list.ts';
 import type { Warn } from './warn.ts';
 import { type ExpandedWord, emptyEnv, type Words } from './words.ts';
@@ -209,7 +209,7 @@ function refuseCycles(stages: readonly StageNode[]): void {
   const enter = (stage: StageNode) => {
     done.add(stage);
     onPath.set(stage, path.length);
-    path.push({ stage, deps: readsOf(stage).deps.entries(), reads: undefined });
+    path.push({ stage, deps: knownReads(stage).deps.entries(), reads: undefined });
   };
   for (const first of stages) {
     if (!done.has(first)) enter(first);
@@ -246,7 +246,7 @@ export function reachable(stages: readonly StageNode[]): Set<StageNode> {
     if (found.has(next)) continue;
     found.add(next);
     if (next.base) open.push(next.base);
-    open.push(...readsOf(next).deps.keys());
+    open.push(...knownReads(next).deps.keys());
   }
   return found;
 }

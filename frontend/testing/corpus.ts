@@ -1,33 +1,33 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const ROOM = join(import.meta.dirname, '..');
+const FRONTEND = join(import.meta.dirname, '..');
 
 /**
  * Every Dockerfile that the tests have, and the inputs that once found something out
  * (testdata/fuzz.json).
  */
 export function dockerfiles(): readonly string[] {
-  const seeds = join(ROOM, 'testdata/seeds');
-  const graphs = join(ROOM, 'convert/testdata');
+  const seeds = join(FRONTEND, 'testdata/seeds');
+  const graphs = join(FRONTEND, 'convert/testdata');
   return [
     ...readdirSync(seeds).map((name) => readFileSync(join(seeds, name), 'utf8')),
     ...readdirSync(graphs)
       .filter((name) => name.endsWith('.golden'))
       .map((name) => (JSON.parse(readFileSync(join(graphs, name), 'utf8')) as { dockerfile: string }).dockerfile),
-    ...strings(JSON.parse(readFileSync(join(ROOM, 'testdata/parse.json'), 'utf8'))).filter((text) => text.includes('FROM')),
+    ...strings(JSON.parse(readFileSync(join(FRONTEND, 'testdata/parse.json'), 'utf8'))).filter((text) => text.includes('FROM')),
     ...found(),
   ];
 }
 
 /** What fuzzing found, kept so that it is tried first each time. */
 export function found(): readonly string[] {
-  return JSON.parse(readFileSync(join(ROOM, 'testdata/fuzz.json'), 'utf8')) as string[];
+  return JSON.parse(readFileSync(join(FRONTEND, 'testdata/fuzz.json'), 'utf8')) as string[];
 }
 
 /** The texts of .dockerignore files among the tests' data. */
 export function ignoreFiles(): readonly string[] {
-  return strings(JSON.parse(readFileSync(join(ROOM, 'testdata/ignore.json'), 'utf8'))).filter((text) => /[*!\n]/.test(text));
+  return strings(JSON.parse(readFileSync(join(FRONTEND, 'testdata/ignore.json'), 'utf8'))).filter((text) => /[*!\n]/.test(text));
 }
 
 function strings(value: unknown): string[] {

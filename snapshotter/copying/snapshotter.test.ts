@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openRooms } from '../overlay/open.ts';
+import { openServices } from '../overlay/services.ts';
 import { type SnapshotterUnderTest, snapshotterContract } from '../snapshotter.contract.ts';
 import { thisOwner } from '../store/owner.ts';
 import { openStore } from '../store/root.ts';
@@ -11,7 +11,7 @@ async function open(root: string, keep = false): Promise<SnapshotterUnderTest> {
   const store = openStore(root);
   await store.swept;
   if (!keep) writeFileSync(join(root, 'snapshotter'), 'copy socket told so by a test\n');
-  const { content, snapshotter } = openRooms(store);
+  const { content, snapshotter } = openServices(store);
   if (snapshotter.trees.kind !== 'copy') throw new Error('this store must copy');
   const mine = join(store.tmp, thisOwner());
   return {

@@ -3,7 +3,7 @@ import type { MarkForm } from '../layer/marks.ts';
 import type { LayerJobs } from '../overlay/jobs.ts';
 import type { ActivePlace, OpenTree, Trees } from '../overlay/trees.ts';
 import type { Writer } from '../snapshotter.ts';
-import { storeError } from '../store/errors.ts';
+import { storeError } from '../store/store-errors.ts';
 import { MOUNT_ATTR } from '../sys/constants.ts';
 import { changeMount, cloneMount, unmount } from '../sys/mount.ts';
 import { mayMount } from '../sys/namespace.ts';

@@ -2,10 +2,10 @@ import { writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { SCRATCH } from '../snapshotter.ts';
 import { openStore } from '../store/root.ts';
-import { openRooms } from './open.ts';
+import { openServices } from './services.ts';
 
 // Run by snapshotter.contract.ts: commits layers until it is killed.
-const { snapshotter } = openRooms(openStore(process.argv[2] ?? ''));
+const { snapshotter } = openServices(openStore(process.argv[2] ?? ''));
 for (let number = 0; ; number++) {
   const active = await snapshotter.prepare(SCRATCH);
   writeFileSync(join(active.root, 'data'), `${number}\n`.repeat(5000));

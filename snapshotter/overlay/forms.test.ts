@@ -9,16 +9,16 @@ import { MEDIA } from '../../base/oci.ts';
 import { ustar } from '../snapshotter.contract.ts';
 import { SCRATCH } from '../snapshotter.ts';
 import { openStore } from '../store/root.ts';
-import { openRooms, type Rooms } from './open.ts';
+import { openServices, type StoreServices } from './services.ts';
 
 /** A blob is recorded as a form of a layer by the call that unpacked it, and by nothing else. */
-function withRooms(work: (rooms: Rooms) => Promise<void>): () => Promise<void> {
+function withServices(work: (services: StoreServices) => Promise<void>): () => Promise<void> {
   return async () => {
     const root = mkdtempSync(join(tmpdir(), 'kiln-forms-'));
     const store = openStore(root);
     try {
-      await using rooms = { ...openRooms(store), [Symbol.asyncDispose]: () => rooms.snapshotter[Symbol.asyncDispose]() };
-      await work(rooms);
+      await using services = { ...openServices(store), [Symbol.asyncDispose]: () => services.snapshotter[Symbol.asyncDispose]() };
+      await work(services);
     } finally {
       store.close();
       rmSync(root, { recursive: true, force: true });
@@ -29,35 +29,35 @@ function withRooms(work: (rooms: Rooms) => Promise<void>): () => Promise<void> {
 const HONEST = ustar([{ name: 'file', content: 'honest' }]);
 const OTHER = ustar([{ name: 'file', content: 'other' }]);
 const DIFF_ID = digestOf(HONEST);
-const formsOf = ({ forms }: Rooms) => forms.all(DIFF_ID).map(({ digest }) => digest);
+const formsOf = ({ forms }: StoreServices) => forms.all(DIFF_ID).map(({ digest }) => digest);
 
 test(
   'of two blobs that claim one layer at the same time only that which is it becomes a form, whoever is first',
-  withRooms(async (rooms) => {
-    const [good, bad] = [HONEST, OTHER].map((tar) => rooms.content.put(gzipSync(tar)));
+  withServices(async (services) => {
+    const [good, bad] = [HONEST, OTHER].map((tar) => services.content.put(gzipSync(tar)));
     const claims = [bad!, good!, bad!].map((blob) => ({ diffId: DIFF_ID, blob, mediaType: MEDIA.ociLayerGzip }));
-    const [first, honest] = await Promise.allSettled(claims.map((layer) => rooms.snapshotter.unpack(layer, SCRATCH)));
+    const [first, honest] = await Promise.allSettled(claims.map((layer) => services.snapshotter.unpack(layer, SCRATCH)));
     assert.is(first?.status, 'rejected', 'its bytes are looked at, and they are others');
     assert.is(honest?.status, 'fulfilled', 'a liar fails by himself');
-    assert.equal(formsOf(rooms), [good]);
+    assert.equal(formsOf(services), [good]);
   }),
 );
 
 test(
   'a blob that comes when the layer is there is not read, and not recorded',
-  withRooms(async (rooms) => {
+  withServices(async (services) => {
     const [good, bad, twin] = [gzipSync(HONEST), gzipSync(OTHER), gzipSync(HONEST, { level: 1 })].map((b) =>
-      rooms.content.put(b),
+      services.content.put(b),
     );
     for (const blob of [good!, bad!, twin!])
-      await rooms.snapshotter.unpack({ diffId: DIFF_ID, blob, mediaType: MEDIA.ociLayerGzip }, SCRATCH);
-    assert.equal(formsOf(rooms), [good]);
+      await services.snapshotter.unpack({ diffId: DIFF_ID, blob, mediaType: MEDIA.ociLayerGzip }, SCRATCH);
+    assert.equal(formsOf(services), [good]);
   }),
 );
 
 test(
   'compression and media type of a form are what its bytes are, whatever the image says',
-  withRooms(async (rooms) => {
+  withServices(async (services) => {
     const cases = [
       [zstdCompressSync, MEDIA.ociLayerGzip, 'zstd', MEDIA.ociLayerZstd],
       [gzipSync, MEDIA.ociLayer, 'gzip', MEDIA.ociLayerGzip],
@@ -66,9 +66,9 @@ test(
     ] as const;
     for (const [index, [packed, stated, compression, mediaType]] of cases.entries()) {
       const tar = ustar([{ name: 'file', content: String(index) }]);
-      const layer = { diffId: digestOf(tar), blob: rooms.content.put(packed(tar)), mediaType: stated };
-      await rooms.snapshotter.unpack(layer, SCRATCH);
-      const [form] = rooms.forms.all(layer.diffId);
+      const layer = { diffId: digestOf(tar), blob: services.content.put(packed(tar)), mediaType: stated };
+      await services.snapshotter.unpack(layer, SCRATCH);
+      const [form] = services.forms.all(layer.diffId);
       assert.equal([form?.compression, form?.mediaType], [compression, mediaType]);
     }
   }),

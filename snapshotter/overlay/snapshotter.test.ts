@@ -10,12 +10,12 @@ import { thisOwner } from '../store/owner.ts';
 import { openStore } from '../store/root.ts';
 import { createPool, runInline } from '../workers/pool.ts';
 import type { LayerJobs } from './jobs.ts';
-import { openRooms } from './open.ts';
+import { openServices } from './services.ts';
 
 async function open(root: string, keep: boolean, jobs?: LayerJobs): Promise<SnapshotterUnderTest> {
   const store = openStore(root);
   await store.swept;
-  const { content, snapshotter } = openRooms(store, jobs);
+  const { content, snapshotter } = openServices(store, jobs);
   const mine = join(store.tmp, thisOwner());
   return {
     snapshotter,

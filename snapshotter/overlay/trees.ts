@@ -1,7 +1,7 @@
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import type { MarkForm } from '../layer/marks.ts';
 import type { Writer } from '../snapshotter.ts';
-import { storeError } from '../store/errors.ts';
+import { storeError } from '../store/store-errors.ts';
 import { unmount } from '../sys/mount.ts';
 import { enterPrivateMounts } from '../sys/namespace.ts';
 import { mountOverlay } from '../sys/overlay.ts';

@@ -20,9 +20,9 @@ import { osError } from '../../base/oserror.ts';
 import { brokenBytes, brokenPromise } from '../../base/promise.ts';
 import type { BlobWriter, ContentStore } from '../content.ts';
 import { openHash } from '../layer/hash.ts';
-import { guarded, storeError } from './errors.ts';
 import { blobHold } from './leases.ts';
 import type { Store } from './root.ts';
+import { guarded, storeError } from './store-errors.ts';
 
 /**
  * A document (manifest, index, config) that is read whole may be this large; image-spec asks for 4

@@ -1,7 +1,7 @@
 import { closeSync, openSync, statSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { errnoOf, KilnError, messageOf } from '../../base/errors.ts';
-import { damaged, diskFull, isFull, unwritable } from './errors.ts';
+import { damaged, diskFull, isFull, unwritable } from './store-errors.ts';
 
 /**
  * How long a writer waits for another process's transaction, in milliseconds. Transactions here

@@ -4,8 +4,8 @@ import { type Digest, isDigest } from '../../base/digest.ts';
 import { errnoOf } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
 import type { MirroredImages, StoredImage } from '../images.ts';
-import { guarded } from './errors.ts';
 import type { Store } from './root.ts';
+import { guarded } from './store-errors.ts';
 
 const TABLES = [
   `CREATE TABLE images (

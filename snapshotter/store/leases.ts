@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { type Digest, hexOf } from '../../base/digest.ts';
 import { errnoOf } from '../../base/errors.ts';
 import type { Database } from './database.ts';
-import { guarded } from './errors.ts';
 import { isAlive, thisOwner } from './owner.ts';
+import { guarded } from './store-errors.ts';
 
 /**
  * # Leases: what nobody may take away

@@ -94,7 +94,7 @@ test('a transaction that throws changes nothing', ({ dir }) => {
   store.close();
 });
 
-test('a damaged database is moved aside and its rooms recover', ({ dir }) => {
+test('a damaged database is moved aside and its services recover', ({ dir }) => {
   const first = openStore(dir);
   first.migrate('room', ['CREATE TABLE t (a INTEGER)']);
   assert.not(recovers(first, 'room'));
@@ -180,7 +180,7 @@ test('what SQLite takes for sound and is not an index is begun anew', ({ dir }) 
       db.exec('DROP TABLE t');
       db.close();
     },
-    'the table of rooms is gone': () => {
+    'the table of services is gone': () => {
       const db = new DatabaseSync(path);
       db.exec('DROP TABLE rooms');
       db.close();

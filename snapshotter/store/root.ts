@@ -4,10 +4,10 @@ import { errnoOf, KilnError } from '../../base/errors.ts';
 import { osError } from '../../base/oserror.ts';
 import { makeDirectory } from '../sys/makedirectory.ts';
 import { Database, damageMarker } from './database.ts';
-import { guarded, unwritable } from './errors.ts';
 import { CONDEMNED_TABLES, Lease } from './leases.ts';
 import { thisOwner } from './owner.ts';
 import { leftovers, Scratch, type ScratchDir, sweep } from './scratch.ts';
+import { guarded, unwritable } from './store-errors.ts';
 
 /**
  * The format this code reads and writes. It goes up when an older Kiln could misread the directory,
@@ -21,7 +21,7 @@ const DATABASE = 'kiln.db';
  * # The store directory
  *
  *     VERSION          the format's number
- *     kiln.db          SQLite (WAL): the tables of every room
+ *     kiln.db          SQLite (WAL): the tables of every service
  *     blobs/sha256/    blobs by digest (content.ts)
  *     layers/ID/       committed layers: fs/, layer.json (../overlay/), and for some
  *                      a trail (../layer/trail.ts)
@@ -58,18 +58,18 @@ export interface Store extends Disposable {
    */
   readonly swept: Promise<void>;
   /**
-   * Brings the tables of one room up to date: `statements` is the room's whole history,
+   * Brings the tables of one service up to date: `statements` is the service's whole history,
    * append-only; those not yet applied are applied in one transaction. Throws KILN_STORE_NEWER when
    * the store knows more of them.
    */
-  migrate(room: string, statements: readonly string[]): void;
+  migrate(service: string, statements: readonly string[]): void;
   /**
-   * Compares what a room has on disk with its table, by `recover`: now, when a process died in the
-   * middle of its work or the index was made anew and this room has not done it yet, and again
+   * Compares what a service has on disk with its table, by `recover`: now, when a process died in
+   * the middle of its work or the index was made anew and this service has not done it yet, and again
    * whenever the index is made anew while it is open.
    */
-  recovering(room: string, recover: () => void): void;
-  /** Has every room that is open compare its directory with its table once more. */
+  recovering(service: string, recover: () => void): void;
+  /** Has every service that is open compare its directory with its table once more. */
   recoverAll(): void;
   /** Begins the index anew from what is on disk, with a warning that says why. */
   renewIndex(why: string): void;
@@ -112,11 +112,11 @@ class OpenStore implements Store {
   readonly #scratch: Scratch;
   readonly #told = new Set<string>();
   #listener: ((sentence: string) => void) | undefined;
-  /** The tables of the rooms that were asked for, and what fills those of a new index. */
+  /** The tables of the services that were asked for, and what fills those of a new index. */
   readonly #tables = new Map<string, readonly string[]>();
   readonly #recover = new Map<string, () => void>();
-  #rooms = new Map<string, number>();
-  /** Tables of rooms that are open. */
+  #services = new Map<string, number>();
+  /** Tables of services that are open. */
   readonly #known = new Set(['rooms', 'recovery']);
   /**
    * Tables and indices that there are, by their names. Read once: whatever is missing was missing
@@ -136,10 +136,10 @@ class OpenStore implements Store {
     this.#scratch = new Scratch(this.tmp);
     const dead = leftovers(this.tmp);
     db.healWith((damage) => this.#heal(damage), this.#known);
-    // Written before anything is swept: if we die too, the rooms still learn that there is
+    // Written before anything is swept: if we die too, the services still learn that there is
     // something to look at.
     if (dead.length > 0 || warning !== undefined) countRecovery(db);
-    this.#readRooms();
+    this.#readServices();
     this.swept = dead.length > 0 ? sweep(dead) : Promise.resolve();
     this.migrate('collection', CONDEMNED_TABLES);
     this.lease = new Lease(root, db);
@@ -157,49 +157,50 @@ class OpenStore implements Store {
     for (const sentence of this.warnings.splice(0)) listener(sentence);
   }
 
-  migrate(room: string, statements: readonly string[]): void {
-    // Looked at once, when the room is opened.
-    const lost = this.#tables.has(room) || this.#rooms.get(room) !== statements.length ? undefined : this.#lostOf(statements);
-    this.#tables.set(room, statements);
+  migrate(service: string, statements: readonly string[]): void {
+    // Looked at once, when the service is opened.
+    const lost =
+      this.#tables.has(service) || this.#services.get(service) !== statements.length ? undefined : this.#lostOf(statements);
+    this.#tables.set(service, statements);
     if (lost !== undefined) this.db.renew(`it has no ${lost}`);
-    if (this.#rooms.get(room) !== statements.length) this.#apply(room, statements);
+    if (this.#services.get(service) !== statements.length) this.#apply(service, statements);
     for (const [, name = ''] of statements.join(';').matchAll(/\bCREATE TABLE (\w+)/g)) this.#known.add(name);
   }
 
-  #apply(room: string, statements: readonly string[]): void {
+  #apply(service: string, statements: readonly string[]): void {
     this.db.transaction(() => {
       // Read again under the write lock: another process may have done it meanwhile.
-      const row = this.db.get<{ version: number }>('SELECT version FROM rooms WHERE room = ?', room);
+      const row = this.db.get<{ version: number }>('SELECT version FROM rooms WHERE room = ?', service);
       const applied = Number(row?.version ?? 0);
-      if (applied > statements.length) throw newerStore(this.root, `its ${room} tables`);
+      if (applied > statements.length) throw newerStore(this.root, `its ${service} tables`);
       for (const statement of statements.slice(applied)) this.db.exec(statement);
-      this.db.run('INSERT OR REPLACE INTO rooms (room, version) VALUES (?, ?)', room, statements.length);
+      this.db.run('INSERT OR REPLACE INTO rooms (room, version) VALUES (?, ?)', service, statements.length);
     });
-    this.#rooms.set(room, statements.length);
+    this.#services.set(service, statements.length);
   }
 
-  recovering(room: string, recover: () => void): void {
-    this.#recover.set(room, recover);
-    if ((this.#recovery.done.get(room) ?? 0) < this.#recovery.generation) this.#recoverNow(room, recover);
+  recovering(service: string, recover: () => void): void {
+    this.#recover.set(service, recover);
+    if ((this.#recovery.done.get(service) ?? 0) < this.#recovery.generation) this.#recoverNow(service, recover);
   }
 
   recoverAll(): void {
-    for (const [room, recover] of this.#recover) this.#recoverNow(room, recover);
+    for (const [service, recover] of this.#recover) this.#recoverNow(service, recover);
   }
 
   renewIndex(why: string): void {
     this.db.renew(why);
   }
 
-  #recoverNow(room: string, recover: () => void): void {
+  #recoverNow(service: string, recover: () => void): void {
     const { generation } = this.#recovery;
     recover();
-    this.db.run('INSERT OR REPLACE INTO recovery (room, generation) VALUES (?, ?)', room, generation);
-    this.#recovery.done.set(room, generation);
+    this.db.run('INSERT OR REPLACE INTO recovery (room, generation) VALUES (?, ?)', service, generation);
+    this.#recovery.done.set(service, generation);
   }
 
-  #readRooms(): void {
-    this.#rooms = new Map(
+  #readServices(): void {
+    this.#services = new Map(
       this.db
         .all<{ room: string; version: number }>('SELECT room, version FROM rooms')
         .map(({ room, version }) => [room, version]),
@@ -208,7 +209,7 @@ class OpenStore implements Store {
     this.#recovery = readRecovery(this.db);
   }
 
-  /** The first table or index of a room's history that is not there. */
+  /** The first table or index of a service's history that is not there. */
   #lostOf(statements: readonly string[]): string | undefined {
     for (const statement of statements) {
       for (const [what, , name = ''] of statement.matchAll(/\bCREATE (TABLE|INDEX) (\w+)/g))
@@ -223,8 +224,8 @@ class OpenStore implements Store {
     this.db.reopen();
     createTables(this.db);
     if (damage) countRecovery(this.db);
-    this.#readRooms();
-    for (const [room, statements] of this.#tables) this.migrate(room, statements);
+    this.#readServices();
+    for (const [service, statements] of this.#tables) this.migrate(service, statements);
     this.recoverAll();
   }
 
@@ -252,8 +253,8 @@ function countRecovery(db: Database): void {
 }
 
 /**
- * The row of the room '' counts the events that rooms have to recover from; a room's own row says
- * up to which it has.
+ * The row of the service '' counts the events that services have to recover from; a service's own
+ * row says up to which it has.
  */
 function readRecovery(db: Database): { generation: number; done: Map<string, number> } {
   const done = new Map(
@@ -355,8 +356,8 @@ function refuseForeign(root: string): void {
 }
 
 /**
- * Opens the database; one that is damaged or gone is begun anew, for the rooms to fill from what is
- * on disk. Nothing is lost that the disk does not tell again, except cache records: the steps they
+ * Opens the database; one that is damaged or gone is begun anew, for the services to fill from what
+ * is on disk. Nothing is lost that the disk does not tell again, except cache records: the steps they
  * stand for run once more.
  */
 function openDatabase(root: string): { db: Database; warning: string | undefined } {
@@ -412,6 +413,7 @@ function openTables(path: string, create: boolean): Database {
 
 function createTables(db: Database): void {
   db.transaction(() => {
+    // A service was called a room when the first stores were made, which have these tables.
     db.exec('CREATE TABLE IF NOT EXISTS rooms (room TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID');
     db.exec('CREATE TABLE IF NOT EXISTS recovery (room TEXT PRIMARY KEY, generation INTEGER NOT NULL) WITHOUT ROWID');
     db.run("INSERT OR IGNORE INTO recovery (room, generation) VALUES ('', 0)");

@@ -1,8 +1,8 @@
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { removeTree, removeTreeSoon } from '../sys/removal.ts';
-import { guarded } from './errors.ts';
 import { isAlive, thisOwner } from './owner.ts';
+import { guarded } from './store-errors.ts';
 
 /**
  * A directory of our own below `tmp/`, removed with everything in it on disposal; harmless when it

@@ -4,7 +4,7 @@
  * room lists its jobs in a `jobs.ts`; `cli/worker.ts` serves them all.
  */
 export interface Job<I, O> {
-  /** Unique among all rooms. */
+  /** Unique among all folders. */
   readonly name: string;
   readonly run: (input: I, context: JobContext) => O | Promise<O>;
 }

@@ -10,8 +10,8 @@ import type { Answer } from './http/answer.ts';
 import { authorization } from './http/auth.ts';
 import { byteStatus } from './http/byte-status.ts';
 import { fileName } from './http/file-name.ts';
+import { type HttpSource, readHttpSource, requestId } from './http/http-source.ts';
 import { receive } from './http/receive.ts';
-import { type HttpSource, readHttpSource, requestId } from './http/request.ts';
 import { mapping, running, type SourceContext } from './source-context.ts';
 
 /** What http sources need of the World. */

@@ -5,7 +5,7 @@ import { createContentHasher } from '../../cache/contenthash/hasher.ts';
 import { createCacheMounts } from '../../cache/mounts.ts';
 import type { Executor, ProcessSpec } from '../../executor/executor.ts';
 import type { ContentStore } from '../../snapshotter/content.ts';
-import { openRooms } from '../../snapshotter/overlay/open.ts';
+import { openServices } from '../../snapshotter/overlay/services.ts';
 import type { LayerPacker } from '../../snapshotter/packer.ts';
 import { SCRATCH, type Snapshotter } from '../../snapshotter/snapshotter.ts';
 import { openStore } from '../../snapshotter/store/root.ts';
@@ -40,7 +40,7 @@ export async function testHost(commands: Readonly<Record<string, Command>> = {},
   const store = openStore(join(home, 'store'));
   await store.swept;
   writeFileSync(join(home, 'store/snapshotter'), 'copy socket told so by a test\n');
-  const { content, forms, snapshotter, packer } = openRooms(store);
+  const { content, forms, snapshotter, packer } = openServices(store);
   const scratch = join(home, 'scratch');
   mkdirSync(scratch);
   const place = (name: string) => {

@@ -1,5 +1,5 @@
 import { type SecretLookup, secretText } from '../secret-text.ts';
-import type { GitSource } from './request.ts';
+import type { GitSource } from './git-source.ts';
 
 /**
  * The Authorization header for a remote by http, from the build's secrets, in BuildKit's order: GIT_AUTH_HEADER.host,

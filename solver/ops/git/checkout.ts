@@ -8,11 +8,11 @@ import { nameBytes } from '../../../snapshotter/sys/name-bytes.ts';
 import { SysError } from '../../../snapshotter/sys/native.ts';
 import { listDirectory, openRoot, type Root } from '../../../snapshotter/sys/rooted.ts';
 import type { SourceContext } from '../source-context.ts';
+import { type GitSource, remoteOf } from './git-source.ts';
 import type { GitHost } from './host.ts';
 import { type IndexEntry, readIndex } from './index-entries.ts';
 import { withObject } from './mirror.ts';
 import { type Git, type GitRights, gitFor } from './repository.ts';
-import { type GitSource, remoteOf } from './request.ts';
 import { type Submodule, submodulesOf } from './submodules.ts';
 
 /** Submodules within submodules: no real repository comes near it, and a server may make them up without end. */

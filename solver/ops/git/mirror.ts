@@ -14,7 +14,7 @@ export interface Mirror {
 }
 
 /** A commit, or the object of an annotated tag. */
-export interface Wanted {
+export interface WantedObject {
   readonly remote: string;
   readonly object: string;
 }
@@ -24,7 +24,7 @@ export interface Wanted {
  * its history when the server gives it so.
  */
 export async function withObject<T>(
-  { remote, object }: Wanted,
+  { remote, object }: WantedObject,
   host: GitHost,
   git: Git,
   signal: AbortSignal,

@@ -1,8 +1,8 @@
 import type { SourceContext } from '../source-context.ts';
 import { type GitOutput, gitEnvironment, REMOTE_PROTOCOLS, runGit } from './command.ts';
 import { gitFailure } from './failures.ts';
+import { type GitSource, isSsh } from './git-source.ts';
 import type { GitHost } from './host.ts';
-import { type GitSource, isSsh } from './request.ts';
 import { sshCommand } from './ssh.ts';
 
 /** git, run for one source with the rights that its remote needs. */

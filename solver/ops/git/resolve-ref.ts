@@ -1,6 +1,6 @@
 import { KilnError } from '../../../base/errors.ts';
+import { type GitSource, isCommitId } from './git-source.ts';
 import type { Git } from './repository.ts';
-import { type GitSource, isCommitId } from './request.ts';
 import type { Resolved } from './resolved.ts';
 
 /** Asks the remote, unless the ref is the id of a commit. Throws KILN_GIT_REF, KILN_GIT_CHECKSUM and what gitFailure makes. */

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { KilnError } from '../../../base/errors.ts';
 import type { StepSession } from '../../step-session.ts';
+import { type GitSource, withoutUserinfo } from './git-source.ts';
 import type { GitHost } from './host.ts';
-import { type GitSource, withoutUserinfo } from './request.ts';
 
 /**
  * How git calls ssh: with the caller's agent and no other key, no configuration, no question. Which host keys are good: those that the

@@ -1,6 +1,6 @@
 import { KilnError } from '../../../base/errors.ts';
 import { type SecretLookup, secretText } from '../secret-text.ts';
-import type { HttpSource } from './request.ts';
+import type { HttpSource } from './http-source.ts';
 
 /**
  * The Authorization header of a request, from the build's secrets: the one that the graph names, else HTTP_AUTH_HEADER_host (the header

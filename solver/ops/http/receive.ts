@@ -10,7 +10,7 @@ import { Expansion } from '../../../snapshotter/layer/expansion.ts';
 import type { Snapshot, Snapshotter } from '../../../snapshotter/snapshotter.ts';
 import { openRoot } from '../../../snapshotter/sys/rooted.ts';
 import { applyToFd } from '../file/attributes.ts';
-import type { HttpSource } from './request.ts';
+import type { HttpSource } from './http-source.ts';
 
 export interface Received {
   readonly digest: Digest;

@@ -4,7 +4,7 @@ import type { LayerPacker } from '../snapshotter/packer.ts';
 import type { Snapshotter } from '../snapshotter/snapshotter.ts';
 
 /** What exporters work with. */
-export interface ExportRooms {
+export interface ExportServices {
   readonly snapshotter: Snapshotter;
   readonly packer: LayerPacker;
   readonly content: ContentStore;

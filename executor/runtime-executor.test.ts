@@ -23,7 +23,7 @@ import { AT } from '../snapshotter/sys/constants.ts';
 import { program32, program64, results } from './calls-fixture.ts';
 import type { ProcessSpec } from './executor.ts';
 import { makeTree, processesWith, shell, specFor, type TestTree, until, whyNot } from './fixture.ts';
-import { createExecutor, type RuntimeExecutor } from './run.ts';
+import { createExecutor, type RuntimeExecutor } from './runtime-executor.ts';
 
 const reason = whyNot();
 if (reason) console.log(`SKIP executor run: ${reason}`);

@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../base/errors.ts';
-import { type OutputSpec, parseOutput } from './options.ts';
+import { type OutputSpec, parseOutput } from './output-spec.ts';
 
 const parse = (text: string, tags: readonly string[] = []): OutputSpec =>
   parseOutput(

@@ -1,11 +1,11 @@
 import type { Descriptor } from '../../base/oci.ts';
 import { parseReference } from '../../base/reference.ts';
 import { imageResponse, packedImage } from '../../exporter/assembling.ts';
+import { reported } from '../../exporter/export-report.ts';
 import type { Exporter } from '../../exporter/exporter.ts';
 import { putDocuments, storedNames } from '../../exporter/image-store.ts';
-import type { ImageNaming, ImageOptions } from '../../exporter/options.ts';
-import { reported } from '../../exporter/progress.ts';
-import { failMissing, type PushBlob, pushImage, storedImage } from '../../exporter/push.ts';
+import type { ImageNaming, ImageOptions } from '../../exporter/output-spec.ts';
+import { failMissing, type PushBlob, pushImage, storedImage } from '../../exporter/push-image.ts';
 import type { BuiltTarget } from '../../exporter/target.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { type BuildContext, registryOf } from '../build-context.ts';

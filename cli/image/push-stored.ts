@@ -4,7 +4,7 @@ import { parseReference } from '../../base/reference.ts';
 import type { Engine } from '../../builder/engine.ts';
 import { withSoundBlobs } from '../../exporter/again.ts';
 import { indexJson, manifestJson } from '../../exporter/image-documents.ts';
-import { pushImage, storedImage } from '../../exporter/push.ts';
+import { pushImage, storedImage } from '../../exporter/push-image.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { parseDocument } from '../../registry/parse-document.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';

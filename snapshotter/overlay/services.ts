@@ -13,10 +13,10 @@ import { pooledJobs } from './pooled-jobs.ts';
 import { OverlaySnapshotter } from './snapshotter.ts';
 
 /**
- * The rooms over one store. Opening them reads a few rows; nothing is mounted and no worker started
- * before it is needed.
+ * The services over one store. Opening them reads a few rows; nothing is mounted and no worker
+ * started before it is needed.
  */
-export interface Rooms {
+export interface StoreServices {
   readonly store: Store;
   readonly content: ContentStore;
   readonly forms: BlobForms;
@@ -26,11 +26,11 @@ export interface Rooms {
 }
 
 /**
- * Opens every room of `store`. Dispose the snapshotter before the store is closed. `jobs`:
+ * Opens every service of `store`. Dispose the snapshotter before the store is closed. `jobs`:
  * `pooledJobs(pool)` for anything that is more than a look; without it the work on bytes is done on
  * this thread.
  */
-export function openRooms(store: Store, jobs: LayerJobs = inlineJobs()): Rooms {
+export function openServices(store: Store, jobs: LayerJobs = inlineJobs()): StoreServices {
   const content = openContent(store);
   const forms = openBlobForms(store, content);
   const images = openImages(store);

@@ -14,7 +14,7 @@ import { memoryContent } from '../registry/testing/content.ts';
 import { faultServer } from '../registry/testing/faults.ts';
 import { makeImage, makeIndex, type TestImage } from '../registry/testing/images.ts';
 import { registryMissing, startRegistry, TEST_LOGIN } from '../registry/testing/registry.ts';
-import { type PushImage, type PushStatus, pushImage, storedImage } from './push.ts';
+import { type PushImage, type PushStatus, pushImage, storedImage } from './push-image.ts';
 
 const AMD = makeImage([
   { name: 'hello', text: 'amd' },
