@@ -115,7 +115,8 @@ export function ignoreFilter(from: IgnoreFile | readonly string[]): IgnoreFilter
  */
 function simpleWalk(rules: readonly Rule[]): { excludes(path: string): boolean } {
   const exact = new Set(rules.flatMap(({ test }) => test.exact ?? []));
-  const tests = rules.filter(({ test }) => test.exact === undefined).map(({ test }) => test);
+  const patterns = new Map(rules.map(({ pattern, test }) => [pattern.text, test]));
+  const tests = [...patterns.values()].filter((test) => test.exact === undefined);
   const directories = new Map<string, boolean>();
   const directory = (path: string): boolean => {
     let excluded = directories.get(path);

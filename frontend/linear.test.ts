@@ -10,8 +10,8 @@ import { requestOf } from './testing/request.ts';
 
 /**
  * A Dockerfile of twice as many lines takes twice the time: made of one line over and over (`%` is
- * its number, `%-` the one before). What is compared is CPU time, of the best of a few tries, and
- * only a ratio far from 2 that is seen each time counts.
+ * its number, `%-` the one before). What is compared is CPU time, and only a ratio far from 2 that
+ * is seen each time counts.
  */
 const LINES: readonly string[] = [
   'LABEL A%=v',
@@ -51,14 +51,9 @@ function textOf(line: string, count: number): string {
 }
 
 async function cpu(run: () => Promise<unknown>): Promise<number> {
-  let best = Number.POSITIVE_INFINITY;
-  for (let tries = 0; tries < 2; tries++) {
-    const before = process.cpuUsage();
-    await run();
-    const { user } = process.cpuUsage(before);
-    best = Math.min(best, user / 1000);
-  }
-  return best;
+  const before = process.cpuUsage();
+  await run();
+  return process.cpuUsage(before).user / 1000;
 }
 
 const WORK: Readonly<Record<string, (request: FrontendRequest) => Promise<unknown>>> = {
@@ -70,7 +65,7 @@ for (const line of LINES) {
   test(`twice as many lines take twice as long: ${line.replaceAll('\n', ' | ')}`, async () => {
     for (const [kind, run] of Object.entries(WORK)) {
       let ratio = 0;
-      for (let tries = 0; tries < 3; tries++) {
+      for (let tries = 0; tries < 5; tries++) {
         const [once, twice] = [COUNT, 2 * COUNT].map((count) => requestOf(textOf(line, count)));
         const short = await cpu(() => run(once!));
         const long = await cpu(() => run(twice!));
@@ -104,7 +99,7 @@ test('what grows with each instruction beyond all measure is refused', async () 
     (error: unknown) => (error instanceof KilnError ? error.code : String(error)),
   );
   assert.is(checked, 'KILN_DOCKERFILE_TOO_COMPLEX');
-  const variables = Array.from({ length: 6000 }, (_, at) => `ENV A${at}=${'v'.repeat(20)}\n`).join('');
+  const variables = Array.from({ length: 10 }, (_, at) => `ENV A${at}=${'v'.repeat(20_000)}\n`).join('');
   const runs = Array.from({ length: 1000 }, (_, at) => `RUN x${at}\n`).join('');
   assert.is(await convertedTo(`FROM scratch\n${variables}${runs}`), 'KILN_DOCKERFILE_TOO_COMPLEX');
   const { error } = await checkBuild(requestOf(`FROM scratch\n${variables}${runs}`));

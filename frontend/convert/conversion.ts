@@ -1,3 +1,4 @@
+import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { SourceRange } from '../../solver/llb/graph.ts';
@@ -29,10 +30,10 @@ export interface Conversion {
   /** Instructions that came out of ONBUILDs so far. */
   readonly triggers: { count: number };
   /**
-   * No fewer than the bytes of the steps so far that can be more than the Dockerfile has: variables
-   * in each RUN, and in heredocs.
+   * Bytes of the graph so far that can be more than the Dockerfile has: variables in each RUN, and in
+   * heredocs.
    */
-  readonly described: { bytesAtMost: number };
+  readonly described: { bytes: number };
   /** Tells the checks that an instruction has been lowered. */
   readonly reached: (range: SourceRange) => void;
 }
@@ -44,4 +45,21 @@ export interface Conversion {
 export function followPaths(paths: ReadonlySet<string>): readonly string[] {
   if (paths.has('/')) return [];
   return [...paths].map((path) => path.slice(1)).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+}
+
+/** BuildKit takes definitions of 16 MiB. */
+const MAX_GRAPH = 128 << 20;
+
+/** Throws KILN_DOCKERFILE_TOO_COMPLEX for a graph that takes so many bytes to describe. */
+export function checkGraph(bytes: number): void {
+  if (bytes <= MAX_GRAPH) return;
+  throw new KilnError('KILN_DOCKERFILE_TOO_COMPLEX', `the steps would take more than ${MAX_GRAPH >> 20} MiB to describe`, {
+    hint: 'each RUN is described with all variables that are set before it: set fewer, or later',
+  });
+}
+
+/** While a file is lowered: before anything is made of what it describes. */
+export function describe({ described }: Conversion, bytes: number): void {
+  described.bytes += bytes;
+  checkGraph(described.bytes);
 }

@@ -1,4 +1,3 @@
-import { KilnError } from '../../base/errors.ts';
 import type { ImageConfig } from '../../base/oci.ts';
 import { normalisePlatform, type Platform } from '../../base/platform.ts';
 import { tryParseReference } from '../../base/reference.ts';
@@ -12,7 +11,7 @@ import { globalArgs, platformArgs, proxyEnv } from './args.ts';
 import { checkBaseNames, resolveBases } from './bases.ts';
 import { Findings } from './checks.ts';
 import { platformOfImage } from './contexts.ts';
-import { type Conversion, followPaths } from './conversion.ts';
+import { type Conversion, checkGraph, followPaths } from './conversion.ts';
 import { wordExpansion } from './expansion.ts';
 import { DEFAULT_PATH, finishImage, type Image, setEnv, setLabels } from './image.ts';
 import { lowerStep } from './lower-step.ts';
@@ -58,10 +57,6 @@ export async function checkStages(request: FrontendRequest, dockerfile: Dockerfi
       const conversion = begin(request, dockerfile, platform, findings);
       const target = loweredLife(await lowerStages(conversion, request.target ? 'target' : 'all'));
       imageOf(conversion, target);
-      // Only to find that the graph is too large: hashing each step is half of the time of a
-      // lowering.
-      const { tree } = target.work.state;
-      if (tree && conversion.described.bytesAtMost > MAX_GRAPH) seal(tree, conversion.target, graphScale());
     }),
   );
 }
@@ -120,17 +115,11 @@ function imageOf(conversion: Conversion, { work, commands }: Lowered): ImageConf
   return image;
 }
 
-/** BuildKit takes definitions of 16 MiB. */
-const MAX_GRAPH = 128 << 20;
-
 function graphScale(): (bytes: number) => void {
   let total = 0;
   return (bytes) => {
     total += bytes;
-    if (total <= MAX_GRAPH) return;
-    throw new KilnError('KILN_DOCKERFILE_TOO_COMPLEX', `the steps would take more than ${MAX_GRAPH >> 20} MiB to describe`, {
-      hint: 'each RUN is described with all variables that are set before it: set fewer, or later',
-    });
+    checkGraph(total);
   };
 }
 
@@ -158,7 +147,7 @@ function begin(request: FrontendRequest, dockerfile: Dockerfile, asked: Platform
     cacheOwners: new Map(),
     warn,
     triggers: { count: 0 },
-    described: { bytesAtMost: 0 },
+    described: { bytes: 0 },
     reached,
   };
 }

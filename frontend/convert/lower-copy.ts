@@ -7,6 +7,7 @@ import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { FileActionCopy } from '../../solver/llb/ops.ts';
 import type { AddInstruction, CopyInstruction, Heredoc } from '../instructions.ts';
 import { chmodOf } from './chmod.ts';
+import { describe } from './conversion.ts';
 import { type GitRef, gitRefOf } from './gitref.ts';
 import { warnIgnored } from './ignored.ts';
 import { commit } from './image.ts';
@@ -202,7 +203,7 @@ function withParents(source: string): { src: string; includePatterns: readonly s
 
 function lowerHeredoc(step: Step, plan: CopyPlan, heredoc: Heredoc): FileChange {
   const text = heredoc.expand ? step.expand(heredoc.content, 'body') : heredoc.content;
-  step.conversion.described.bytesAtMost += 3 * text.length;
+  describe(step.conversion, Buffer.byteLength(text));
   const path = join('/', heredoc.name);
   const mkfile = { path, mode: 0o644, data: Buffer.from(text), timestamp: -1 };
   const from = fileChanges(undefined, [{ kind: 'mkfile', mkfile }], { name: '[internal] preparing inline document' });

@@ -4,6 +4,7 @@ import { NET_MODE, type NetMode, SECURITY_MODE, type SecurityMode } from '../../
 import { compareUtf8 } from '../../solver/llb/wire.ts';
 import type { RunInstruction } from '../instructions.ts';
 import { overlay } from './args.ts';
+import { describe } from './conversion.ts';
 import { commit } from './image.ts';
 import { lowerMounts } from './mounts.ts';
 import { join } from './paths.ts';
@@ -21,7 +22,7 @@ export function lowerRun(step: Step, instruction: RunInstruction): void {
   const { args, mounts: script, suffix } = commandOf(stage, instruction);
   const { mounts, secrets, ssh } = lowerMounts(step, instruction);
   const { state } = stage;
-  conversion.described.bytesAtMost += state.env.bytesAtMost;
+  describe(conversion, state.env.bytes);
   const text = instructionText(instruction.original + suffix, conversion.words, maskSecrets(step, secrets), 'name');
   const tree = exec({
     root: state.tree,

@@ -21,9 +21,8 @@ export function emptyState(tree: DraftEdge | undefined, platform?: Platform): St
   return { tree, env: Environment.empty(), dir: '/', user: '', network: NET_MODE.default, hostname: '', platform };
 }
 
-/** Bytes of UTF-8 for one character of a string. */
-const MOST_BYTES = 3;
-const OF_AN_ENTRY = 8;
+/** A tag, a length and `=`. */
+const OF_AN_ENTRY = 3;
 
 /**
  * ENV, and the ARGs that are declared; a variable that is set again moves to the end. A stage begins with setting all variables of its
@@ -57,10 +56,9 @@ export class Environment implements Env, Iterable<readonly [string, string]> {
     return new Environment(this.#sets, base, this.#sets.depth);
   }
 
-  /** No fewer than the bytes that it takes to describe it. */
-  get bytesAtMost(): number {
-    const base = this.#base ?? { depth: 0, size: 0 };
-    return MOST_BYTES * (this.#sets.size + base.size) + OF_AN_ENTRY * (this.#sets.depth + base.depth);
+  /** Bytes that it takes to describe it in an op, or a little less. */
+  get bytes(): number {
+    return this.#sets.bytes + OF_AN_ENTRY * this.#sets.size;
   }
 
   get(name: string): string | undefined {

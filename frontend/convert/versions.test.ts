@@ -31,6 +31,17 @@ for (const order of ['stays', 'moves'] as const satisfies readonly Order[]) {
   });
 }
 
+test('a map knows how many bytes its names and texts have', () => {
+  const first = Versions.of<string>('moves', [['a', 'xy']]);
+  const second = first.with('é', 'z').with('a', '');
+  const other = first.with('b', '123');
+  for (const version of [second, other, first, second]) {
+    const entries = version.entries();
+    assert.is(version.bytes, Buffer.byteLength(entries.flat().join('')));
+    assert.is(version.size, entries.length);
+  }
+});
+
 test('an environment is what setting a config again at each stage makes of it', () => {
   const stage = fc.record({ sets: fc.array(fc.tuple(name, fc.nat(9).map(String), fc.boolean()), { maxLength: 6 }) });
   fc.assert(

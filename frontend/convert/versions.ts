@@ -10,6 +10,7 @@ interface Entry<V> {
   readonly rank: number;
   /** The depth of the version that set it. */
   readonly set: number;
+  readonly bytes: number;
 }
 
 /** What all versions of one map share: the map as it is at one of them. */
@@ -17,6 +18,8 @@ interface Shared<V> {
   readonly order: Order;
   readonly map: Map<string, Entry<V>>;
   at: Versions<V>;
+  /** Of all entries of the map. */
+  bytes: number;
   /**
    * The entries of one version in order, as the same version is often listed several times in a
    * row.
@@ -42,16 +45,13 @@ export class Versions<V> implements Iterable<readonly [string, V]> {
   #before: Entry<V> | undefined;
   /** How many names have been set on the way to this version. */
   readonly depth: number;
-  /** Characters of all names and texts that have been set on the way: the map has no more. */
-  readonly size: number;
 
   private constructor(shared: Shared<V> | Order, parent?: Versions<V>, key = '', value?: V) {
-    this.#shared = typeof shared === 'string' ? { order: shared, map: new Map(), at: this, listed: undefined } : shared;
+    this.#shared = typeof shared === 'string' ? { order: shared, map: new Map(), at: this, bytes: 0, listed: undefined } : shared;
     this.#parent = parent;
     this.#key = key;
     this.#value = value;
     this.depth = parent ? parent.depth + 1 : 0;
-    this.size = (parent ? parent.size : 0) + key.length + (typeof value === 'string' ? value.length : 0);
   }
 
   static of<V>(order: Order, entries: Iterable<readonly [string, V]> = []): Versions<V> {
@@ -79,6 +79,16 @@ export class Versions<V> implements Iterable<readonly [string, V]> {
   /** True when the name was set after the version of this depth, which this one goes on from. */
   setSince(key: string, depth: number): boolean {
     return (this.#here().get(key)?.set ?? 0) > depth;
+  }
+
+  /** Of the names, and of the values that are texts, in UTF-8. */
+  get bytes(): number {
+    this.#here();
+    return this.#shared.bytes;
+  }
+
+  get size(): number {
+    return this.#here().size;
   }
 
   /** In no order: what a suggestion is looked for in. */
@@ -124,11 +134,15 @@ export class Versions<V> implements Iterable<readonly [string, V]> {
     const { map, order } = this.#shared;
     this.#before = map.get(this.#key);
     const rank = order === 'stays' && this.#before ? this.#before.rank : this.depth;
-    map.set(this.#key, { value: this.#value as V, rank, set: this.depth });
+    const value = this.#value as V;
+    const bytes = Buffer.byteLength(this.#key) + (typeof value === 'string' ? Buffer.byteLength(value) : 0);
+    map.set(this.#key, { value, rank, set: this.depth, bytes });
+    this.#shared.bytes += bytes - (this.#before?.bytes ?? 0);
   }
 
   #undo(): void {
     const { map } = this.#shared;
+    this.#shared.bytes += (this.#before?.bytes ?? 0) - (map.get(this.#key)?.bytes ?? 0);
     if (this.#before) map.set(this.#key, this.#before);
     else map.delete(this.#key);
     this.#before = undefined;
