@@ -1,14 +1,20 @@
 import { KilnError } from '../base/errors.ts';
 
-/** What the second attempt says when the blob that the first removed cannot be had again: the first said more. */
+/**
+ * Codes of a second attempt that could not fetch the blob removed by the first attempt. Then the
+ * error of the first attempt is reported, because it says more.
+ */
 const GONE: ReadonlySet<string> = new Set(['KILN_BLOB_MISSING', 'KILN_STORE_DAMAGED']);
-/** Each attempt removes one damaged blob; a disk on which this many are damaged is past help. */
+/**
+ * Each attempt removes one damaged blob. A disk with more damaged blobs than this is beyond repair.
+ */
 const ATTEMPTS = 16;
 
 /**
- * Runs `work`, through which blobs leave the store. One that turns out to be damaged is removed (ContentStore.open), so `work` is done again from its
- * beginning: the packer makes a blob anew where the files of the layer still give it. Where they do not, the error is the first one. Not for
- * work whose bytes have gone out already and cannot be taken back.
+ * Runs `work`, which reads blobs of the store. A blob that turns out to be damaged is removed
+ * (ContentStore.open), and `work` runs again from its beginning: the packer makes the blob again if
+ * the files of the layer still match it. If they do not, the first error is thrown. Not for work
+ * that has already sent bytes that cannot be taken back.
  */
 export async function withSoundBlobs<T>(work: () => Promise<T>): Promise<T> {
   let damage: KilnError | undefined;

@@ -3,18 +3,21 @@ import type { Platform } from '../base/platform.ts';
 import { samePlatform } from '../base/platformmatch.ts';
 import { parsePlatformForHost } from '../registry/platforms.ts';
 
-/** Where an annotation goes, in BuildKit's words (docs/annotations.md). */
+/** The target of an annotation, in BuildKit's words (docs/annotations.md). */
 export type AnnotationTarget = 'manifest' | 'manifest-descriptor' | 'index' | 'index-descriptor';
 
 export interface Annotation {
   readonly target: AnnotationTarget;
-  /** Only on what is for this platform; on everything when absent. */
+  /** The only platform that is annotated. When absent, all platforms are. */
   readonly platform?: Platform | undefined;
   readonly key: string;
   readonly value: string;
 }
 
-/** Parses `annotation.KEY`, `annotation-TARGET.KEY` and `annotation-TARGET[PLATFORM].KEY`; undefined when `name` is something else. */
+/**
+ * Parses `annotation.KEY`, `annotation-TARGET.KEY` and `annotation-TARGET[PLATFORM].KEY`. Undefined
+ * when `name` is not an annotation.
+ */
 export function parseAnnotation(name: string, value: string): Annotation | undefined {
   const match = /^annotation(?:-([a-z-]+))?(?:\[([^\]]+)\])?\.(.+)$/s.exec(name);
   if (!match) return undefined;
@@ -34,7 +37,10 @@ export function parseAnnotation(name: string, value: string): Annotation | undef
   };
 }
 
-/** The annotations for one target and platform; those for the very platform win over those for all. */
+/**
+ * The annotations for one target and platform. Those for this platform replace those for all
+ * platforms.
+ */
 export function annotationsFor(
   annotations: readonly Annotation[],
   target: AnnotationTarget,

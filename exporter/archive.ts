@@ -3,7 +3,10 @@ import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { ByteSink } from './destination.ts';
 
-/** One member of an archive of ours: a directory, bytes we hold, a blob of the store, or bytes that come from elsewhere. */
+/**
+ * One member of an archive that Kiln writes: a directory, bytes in memory, a blob of the store, or
+ * bytes from elsewhere.
+ */
 export type ArchiveEntry =
   | { readonly name: string; readonly kind: 'directory' }
   | { readonly name: string; readonly kind: 'bytes'; readonly mode: number; readonly bytes: Uint8Array }
@@ -12,14 +15,15 @@ export type ArchiveEntry =
       | { readonly kind: 'stream'; readonly open: () => AsyncIterable<Uint8Array> }
     ));
 
-/** Where the blobs of an archive come from: each is verified on its way out. */
+/** The source of an archive's blobs. Each blob is verified while it is read. */
 export interface BlobSource {
   open(digest: Digest): AsyncIterable<Uint8Array>;
 }
 
 /**
- * Writes `entries` as a tar archive, sorted by name, each once, owned by root and dated 1970: the same entries give the same bytes.
- * `progress` is told how many bytes of blobs have gone out, of how many. The first error of the sink or of a source is thrown as it is.
+ * Writes `entries` as a tar archive, sorted by name, each once, owned by root and dated 1970, so
+ * that the same entries give the same bytes. `progress` gets the number of blob bytes written, and
+ * their total. The first error of the sink or of a source is thrown unchanged.
  */
 export async function writeArchive(
   entries: readonly ArchiveEntry[],
@@ -27,11 +31,11 @@ export async function writeArchive(
   sink: ByteSink,
   progress: (current: number, total: number) => void = () => undefined,
 ): Promise<void> {
-  // Loaded here: nothing but an archive needs it.
+  // Loaded here because only an archive needs it.
   const { pack } = await import('tar-stream');
   const archive = pack();
   let failure: { readonly error: unknown } | undefined;
-  // What fails later only follows from the first failure: the archive is gone then.
+  // Only the first failure counts: later ones follow from it, because the archive no longer exists.
   const fail = (error: unknown): void => {
     failure ??= { error };
     archive.destroy();
@@ -44,12 +48,12 @@ export async function writeArchive(
   if (failure) throw (failure as { readonly error: unknown }).error;
 }
 
-/** Hands on what the archive gives, as fast as the sink takes it. */
+/** Passes the archive's bytes to the sink, as fast as the sink takes them. */
 async function send(archive: Pack, sink: ByteSink): Promise<void> {
   for await (const bytes of archive as AsyncIterable<Uint8Array>) await sink.write(bytes);
 }
 
-/** Adds the members one after the other; stops when the archive has failed elsewhere. */
+/** Adds the members one after the other. Stops when the archive has failed. */
 async function addAll(
   archive: Pack,
   members: readonly ArchiveEntry[],
@@ -65,7 +69,7 @@ async function addAll(
     member.on('error', () => undefined);
     let left = size;
     for await (const bytes of bytesOf(entry, blobs)) {
-      // The header has told how many bytes there are.
+      // The header has stated the number of bytes.
       if (isOver() || (left -= bytes.byteLength) < 0) break;
       if (!member.write(bytes)) await drained(member);
       if (entry.kind === 'blob') progress((current += bytes.byteLength), total);
@@ -83,7 +87,7 @@ async function* bytesOf(entry: ArchiveEntry, blobs: BlobSource): AsyncGenerator<
   else if (entry.kind === 'bytes') yield entry.bytes;
 }
 
-/** Resolves when the member takes more, and when it never will: then the archive has failed. */
+/** Resolves when the member takes more bytes, or when the archive has failed and never will. */
 function drained(member: ReturnType<Pack['entry']>): Promise<void> {
   return new Promise((done) => member.once('drain', done).once('close', done));
 }

@@ -8,7 +8,7 @@ import { clampOf, type LayerPart, packedParts, wantedForm } from './parts.ts';
 import type { ExportServices } from './services.ts';
 import type { BuiltTarget } from './target.ts';
 
-/** Assembles an image, telling what buildx tells. */
+/** Assembles an image, and reports the progress that buildx shows. */
 export async function assembledImage(
   targets: readonly BuiltTarget[],
   context: ExportContext,
@@ -27,7 +27,7 @@ export async function assembledImage(
   return image;
 }
 
-/** As `assembledImage`, with a blob in the content store for every layer. */
+/** Like `assembledImage`, with a blob in the content store for every layer. */
 export function packedImage(
   services: ExportServices,
   image: ImageOptions,
@@ -44,14 +44,17 @@ export function packedImage(
   return assembledImage(targets, context, report, { image, ociTypes, part });
 }
 
-/** An attestation manifest is OCI's, and what stands in one index is of one family. */
+/**
+ * An attestation manifest has OCI types, and the types of one index are either all OCI's or all
+ * Docker's.
+ */
 export function usesOciTypes(wanted: boolean, { attest }: ExportContext): boolean {
   return wanted || attest !== undefined;
 }
 
 /**
- * What an exporter of an image tells for `--metadata-file`, under BuildKit's names. `time`, in milliseconds since 1970, dates
- * the descriptor of an archive.
+ * The entries that an exporter of an image adds to `--metadata-file`, under BuildKit's names.
+ * `time`, in milliseconds since 1970, dates the descriptor of an archive.
  */
 export function imageResponse(image: AssembledImage, names: readonly string[], time?: number): ExportResponse {
   const [first] = image.manifests;

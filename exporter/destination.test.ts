@@ -37,7 +37,7 @@ function refused(body: () => void): KilnError {
   throw new Error();
 }
 
-test('a file that is tried is not made, and one that is there stays as it is', ({ root }) => {
+test('trying a file does not create it, and leaves an existing file unchanged', ({ root }) => {
   tryFile({ path: join(root, 'new'), flag: '--x' });
   writeFileSync(join(root, 'old'), 'old');
   tryFile({ path: join(root, 'old'), flag: '--x' });
@@ -46,7 +46,7 @@ test('a file that is tried is not made, and one that is there stays as it is', (
   assert.is(readFileSync(join(root, 'old'), 'utf8'), 'old');
 });
 
-test('what cannot be written is refused by the flag that names it', ({ root }) => {
+test('a path that cannot be written is refused at the flag that names it', ({ root }) => {
   writeFileSync(join(root, 'file'), '');
   mkdirSync(join(root, 'directory'));
   symlinkSync('nowhere/x', join(root, 'dangling'));
@@ -67,7 +67,7 @@ test('what cannot be written is refused by the flag that names it', ({ root }) =
   assert.is(refused(() => tryDirectory({ path: join(root, 'file/x'), flag: '--x' })).code, 'KILN_OUTPUT_INVALID');
 });
 
-test('a link stays a link: what it names is written', async ({ root }) => {
+test('a link stays a link, and its target is written', async ({ root }) => {
   mkdirSync(join(root, 'there'));
   writeFileSync(join(root, 'there/old'), 'old');
   symlinkSync('there/old', join(root, 'link'));
@@ -80,7 +80,7 @@ test('a link stays a link: what it names is written', async ({ root }) => {
   assert.is(readFileSync(join(root, 'there/new'), 'utf8'), 'two');
 });
 
-test('of a file whose source fails nothing stays, and the error is that of the source', async ({ root }) => {
+test('when the source fails no file remains, and the error is that of the source', async ({ root }) => {
   const path = join(root, 'o');
   writeFileSync(path, 'before');
   const failure = Object.assign(new Error('EIO: the source'), { code: 'EIO' });
@@ -94,7 +94,7 @@ test('of a file whose source fails nothing stays, and the error is that of the s
   assert.is(readFileSync(path, 'utf8'), 'before');
 });
 
-test('a device that is full is told by its path', async ({ root }) => {
+test('a full device is reported with its path', async ({ root }) => {
   const error = await write('/dev/full', 'x').catch((thrown: unknown) => thrown);
   assert.instance(error, KilnError);
   assert.is((error as KilnError).code, 'KILN_DISK_FULL');

@@ -17,24 +17,28 @@ import { CancelledError, errnoOf, KilnError } from '../base/errors.ts';
 import { type Attempt, osError } from '../base/oserror.ts';
 import type { Destination } from './output-spec.ts';
 
-/** How much is written to a file before other work, and the signal, get their turn. */
+/** The number of bytes written to a file before other work runs and the signal is checked. */
 const YIELD_BYTES = 1 << 20;
 const PAUSE_MS = 10;
-/** As many as the kernel follows. */
+/** The same number as in the kernel. */
 const MAX_LINKS = 40;
 
-/** Takes bytes in order. Awaited, it lets other work go on and does not run ahead of a slow reader. */
+/**
+ * Takes bytes in order. When its result is awaited, other work can run, and the writer does not run
+ * ahead of a slow reader.
+ */
 export interface ByteSink {
   write(bytes: Uint8Array): Promise<void>;
 }
 
 /**
- * Runs `body` with a sink over `destination`. A file appears under its name when it is whole, and not at all when `body` fails; a
- * device or a fifo is written as it is. What cannot be written is told by the sink, so that an error of `body`'s own source is never told as
- * one of the destination.
+ * Runs `body` with a sink for `destination`. A file appears under its name when it is complete, and
+ * not at all when `body` fails. A device or a fifo is written directly. Errors of writing are
+ * converted by the sink, so an error of `body`'s own source is never reported as an error of the
+ * destination.
  */
 export async function writeTo(destination: Destination, signal: AbortSignal, body: Body): Promise<void> {
-  if (destination.kind === 'stdout') throw new Error('the output of the caller is for the caller to lend');
+  if (destination.kind === 'stdout') throw new Error('the caller has to provide its standard output as a stream');
   if (destination.kind === 'stream') return body(destination);
   await writeAt(destination.path, signal, body, outputFile(destination.path));
 }
@@ -50,10 +54,10 @@ async function writeAt(path: string, signal: AbortSignal, body: Body, about: Abo
   await writeNewFile(file, signal, body, about);
 }
 
-/** Writes a short file at `path`, whole or not at all; `about` says what it is to the user. */
+/** Writes a short file at `path`, completely or not at all. `about` describes it in messages. */
 export async function writeFile(path: string, content: string | Uint8Array, about: About): Promise<void> {
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
-  // A file that may be written, in a directory that may not: one made for us by somebody else.
+  // The file may be written but its directory may not: another user created the file for us.
   if (statOf(path, about)?.isFile() && !mayWrite(dirname(followed(path))))
     return sinking(about, () => writeFileSync(path, bytes));
   await writeAt(path, new AbortController().signal, (sink) => sink.write(bytes), about);
@@ -66,8 +70,9 @@ export interface WantedFile {
 }
 
 /**
- * Throws what would keep a file from being written at `path`, as far as that can be known before there is anything to write; leaves nothing
- * there. The directory has to be there: a misspelt one would be made where nobody looks.
+ * Throws the error that would prevent a file from being written at `path`, as far as it can be
+ * known in advance. Leaves nothing there. The directory has to exist: a misspelt one would be
+ * created where nobody looks for it.
  */
 export function tryFile({ path, flag }: WantedFile): void {
   const place = { kind: 'flag', flag } as const;
@@ -82,7 +87,7 @@ export function tryFile({ path, flag }: WantedFile): void {
     rmSync(temporary);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT')
-      throw new KilnError('KILN_OUTPUT_INVALID', `the directory ${dirname(path)} for the output ${path} is not there`, {
+      throw new KilnError('KILN_OUTPUT_INVALID', `the directory ${dirname(path)} for the output ${path} does not exist`, {
         place,
         hint: `correct the path, or make the directory: mkdir -p ${dirname(path)}`,
         exitCode: 2,
@@ -91,7 +96,10 @@ export function tryFile({ path, flag }: WantedFile): void {
   }
 }
 
-/** As `tryFile`, for a directory, which is made with all that is above it when there is something to write. */
+/**
+ * Like `tryFile`, for a directory. The directory and its parents are created when there is
+ * something to write.
+ */
 export function tryDirectory({ path: given, flag }: WantedFile): void {
   const about = { ...outputFile(given), place: { kind: 'flag', flag } as const };
   for (let path = given; ; path = dirname(path)) {
@@ -112,7 +120,7 @@ export function tryDirectory({ path: given, flag }: WantedFile): void {
   }
 }
 
-/** Where a file is that `path` names by links, or will be. */
+/** The path of the file that `path` names through links. The file need not exist yet. */
 function followed(path: string, depth = 0): string {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (!stat?.isSymbolicLink() || depth > MAX_LINKS) return path;
@@ -128,7 +136,7 @@ function mayWrite(directory: string): boolean {
   }
 }
 
-/** Undefined when nothing is there yet. */
+/** Undefined when nothing exists there yet. */
 function statOf(path: string, about: About): Stats | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false });
@@ -145,7 +153,7 @@ function isDirectory(path: string, flag: string): KilnError {
   });
 }
 
-/** Files that are not whole yet: they go with the process, however it ends. */
+/** Incomplete files. They are removed when the process ends, in any way. */
 const unfinished = new Set<string>();
 let watched = false;
 
@@ -153,7 +161,10 @@ function removeUnfinished(): void {
   for (const left of unfinished) discard(left);
 }
 
-/** Gone already when it was renamed. What keeps it from going has kept it from being written, which is what is told. */
+/**
+ * The file no longer exists under this name when it was renamed. An error here also prevented the
+ * file from being written, and that error is reported.
+ */
 function discard(path: string): void {
   try {
     rmSync(path, { force: true });
@@ -170,7 +181,10 @@ async function writeNewFile(path: string, signal: AbortSignal, body: Body, about
   );
 }
 
-/** Has `make` write a new file, and puts it at `path` when it is whole. Of one that is not nothing stays, however the process ends. */
+/**
+ * Calls `make` to write a new file, and renames it to `path` when it is complete. An incomplete
+ * file is removed, however the process ends.
+ */
 export async function appear(
   path: string,
   temporary: string,
@@ -181,7 +195,8 @@ export async function appear(
   watched = true;
   unfinished.add(temporary);
   try {
-    // Never opened by its name as it is: in a directory that others can write, it must not be somebody's link.
+    // The existing file is never opened by its name: in a directory that others can write, it could
+    // be a link of another user.
     sinking(about, () => rmSync(temporary, { force: true }));
     await make(temporary);
     sinking(about, () => renameSync(temporary, path));
@@ -201,21 +216,22 @@ async function writeOpened(fd: number, signal: AbortSignal, body: Body, about: A
   try {
     await body(descriptorSink(fd, about, signal));
     open = false;
-    // A disk quota or a network file system may only tell now.
+    // A disk quota or a network file system may report an error only here.
     sinking(about, () => closeSync(fd));
   } finally {
     if (open) closeSync(fd);
   }
 }
 
-/** Bytes into an open descriptor. */
+/** A sink that writes to an open descriptor. */
 export function descriptorSink(fd: number, about: About, signal: AbortSignal): ByteSink {
   let sinceYield = 0;
   return {
     async write(bytes) {
       for (let at = 0; at < bytes.byteLength; ) {
         const written = writeSome(fd, bytes, at, about);
-        // A fifo whose reader is slow: there is nothing to watch, and the user may end it meanwhile.
+        // The fifo has a slow reader. There is no event to watch, and the user may cancel
+        // meanwhile.
         if (written === undefined) await pause(signal);
         else at += written;
       }
@@ -227,11 +243,11 @@ export function descriptorSink(fd: number, about: About, signal: AbortSignal): B
   };
 }
 
-/** Undefined when the descriptor takes nothing now. */
+/** Undefined when the descriptor accepts no bytes now. */
 function writeSome(fd: number, bytes: Uint8Array, at: number, about: About): number | undefined {
   try {
     const written = writeSync(fd, bytes, at);
-    // No file takes nothing; asked for ever, it would say so for ever.
+    // A regular file never accepts zero bytes; repeating the call would never end.
     if (written === 0) throw Object.assign(new Error('nothing was written'), { code: 'EIO' });
     return written;
   } catch (error) {
@@ -245,7 +261,7 @@ async function pause(signal: AbortSignal): Promise<void> {
   await new Promise((done) => setTimeout(done, PAUSE_MS));
 }
 
-/** A fifo that nobody reads yet is waited for as the kernel would, but so that it can be ended. */
+/** Waits for the reader of a fifo as the kernel would, but so that the wait can be cancelled. */
 async function openFifo(path: string, about: About, signal: AbortSignal): Promise<number> {
   for (;;) {
     try {
@@ -257,7 +273,7 @@ async function openFifo(path: string, about: About, signal: AbortSignal): Promis
   }
 }
 
-/** What is being written, for whoever reads that it failed. */
+/** Describes the file that is being written, for error messages. */
 export type About = Omit<Attempt, 'code'> & Partial<Pick<Attempt, 'code'>>;
 
 export function outputFile(path: string): About {
@@ -272,13 +288,13 @@ function sinking<T>(about: About, body: () => T): T {
   }
 }
 
-/** A full disk or quota has a code of its own, and it is not the store's. */
+/** A full disk or quota has its own code here, because the disk need not be that of the store. */
 export function outputFailure(error: unknown, about: About): unknown {
   const full = errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT';
   return osError(error, { code: full ? 'KILN_DISK_FULL' : 'KILN_OUTPUT_UNWRITABLE', doing: 'write', ...about });
 }
 
-/** What the user should see for a failure while writing below the directory `path`. */
+/** The error to report for a failure while writing below the directory `path`. */
 export function outputError(error: unknown, path: string): unknown {
   return outputFailure(error, outputFile(path));
 }

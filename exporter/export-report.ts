@@ -3,15 +3,15 @@ import { type Digest, digestOf } from '../base/digest.ts';
 import { CancelledError, messageOf } from '../base/errors.ts';
 import type { ExportContext } from './exporter.ts';
 
-/** Tells what an exporter is doing, in the words buildx uses. */
+/** Reports the work of an exporter, in the words that buildx uses. */
 export interface Report {
-  /** Shows `name` as begun, and as done when `body` has succeeded. */
+  /** Shows `name` as started, and as done when `body` has succeeded. */
   task<T>(name: string, body: (progress: (current: number, total: number) => void) => Promise<T>): Promise<T>;
-  /** Something that is done as it is told. */
+  /** Shows `name` as done. */
   done(name: string): void;
 }
 
-/** Runs `body` as the vertex `name`. An export is never cached: its vertex is new each time. */
+/** Runs `body` as the vertex `name`. An export is never cached, so its vertex is new each time. */
 export async function reported<T>(name: string, context: ExportContext, body: (report: Report) => Promise<T>): Promise<T> {
   const vertex = digestOf(randomBytes(32));
   const base = { kind: 'vertex', vertex, name, inputs: [] } as const;

@@ -36,7 +36,7 @@ test.before.each((context) => {
 });
 test.after.each(async ({ shop }) => await shop[Symbol.asyncDispose]());
 
-/** Two layers: a file with a link, and one that holds nothing. */
+/** Two layers: a file with a link, and an empty one. */
 async function twoLayers(shop: Workshop): Promise<Snapshot> {
   const one = await shop.step(SCRATCH, (root) => {
     writeFileSync(join(root, 'hello'), 'hello\n', { mode: 0o755 });
@@ -59,7 +59,7 @@ async function code(promise: Promise<unknown>): Promise<string> {
   return (error as KilnError).code;
 }
 
-test('an OCI archive is sorted, whole, dated 1970, and read by skopeo and umoci', async ({ shop }) => {
+test('an OCI archive is sorted, complete, dated 1970, and read by skopeo and umoci', async ({ shop }) => {
   const dest = join(shop.out, 'o.tar');
   const response = await shop.run(ociExporter(shop, output('oci', `dest=${dest}`, ['app:1'])), [targetOf(await twoLayers(shop))]);
   const names = lines(execFileSync('tar', ['-tf', dest], { encoding: 'utf8' }));
@@ -127,7 +127,7 @@ test('every layer is compressed as asked', async ({ shop }) => {
   }
 });
 
-test('a pulled layer goes out in the blob it came in, unless another compression is forced', async ({ shop }) => {
+test('a pulled layer is exported as the blob it came in, unless another compression is forced', async ({ shop }) => {
   const tar = ustar([{ name: 'base', content: 'base' }]);
   const blob = gzipSync(tar, { level: 1 });
   const diffId = digestOf(tar);
@@ -163,7 +163,7 @@ test('the same inputs with an epoch give the same manifest on two stores', async
   assert.equal(digests.slice(0, 2), digests.slice(2));
 });
 
-test('a docker archive has what docker load reads', async ({ shop }) => {
+test('a docker archive has the files that docker load reads', async ({ shop }) => {
   const dest = join(shop.out, 'd.tar');
   await shop.run(
     dockerExporter(shop, { ...output('docker', '', ['app:1', 'app:2']), destination: { kind: 'file', path: dest } }),
@@ -184,7 +184,7 @@ test('type=docker refuses several platforms', async ({ shop }) => {
   assert.is(await code(shop.run(exporter, [targetOf(), targetOf(SCRATCH, 'arm64')])), 'KILN_OUTPUT_INVALID');
 });
 
-test('an image in the store names built layers by their tar, and no blob is written for them', async ({ shop }) => {
+test('an image in the store names built layers by their tar, without writing a blob', async ({ shop }) => {
   const snapshot = await twoLayers(shop);
   const response = await shop.run(imageStoreExporter(shop, output('image', '', ['app', 'other:2'])), [targetOf(snapshot)]);
   const stored = shop.images.get('docker.io/library/app:latest');
@@ -201,7 +201,7 @@ test('an image in the store names built layers by their tar, and no blob is writ
   assert.is([...shop.content.list()].length, 2);
 });
 
-test('a saved image loads into another store, and keeps its digest through it', async ({ shop }) => {
+test('a saved image loads into another store with the same digest', async ({ shop }) => {
   await using other = openWorkshop();
   await shop.run(imageStoreExporter(shop, output('image', '', ['app:1'])), [targetOf(await twoLayers(shop))]);
   const saved = join(shop.out, 's.tar');
@@ -209,7 +209,8 @@ test('a saved image loads into another store, and keeps its digest through it', 
   const [loaded] = await loadArchive(other, saved, { signal });
   assert.equal(loaded?.names, ['docker.io/library/app:1']);
   assert.equal(other.images.get('docker.io/library/app:1')?.target.digest, shop.images.list()[0]?.target.digest);
-  // What the archive says of a layer's content is not proven yet, so no other image may be made of these blobs.
+  // The archive's statement of a layer's content is not proven yet, so no other image may use these
+  // blobs.
   const config = JSON.parse(other.content.read(other.images.list()[0]!.configs[0]!).toString()) as ImageConfig;
   for (const diffId of config.rootfs?.diff_ids ?? []) assert.equal(other.forms.all(diffId as Digest), []);
   const again = join(other.out, 's.tar');
@@ -257,7 +258,7 @@ test('a layout with a changed blob is refused, and leaves no name', async ({ sho
   }
 });
 
-test('a blob of a layout directory that is not what its name says is written anew', async ({ shop }) => {
+test('a blob of a layout directory that does not match its name is written again', async ({ shop }) => {
   const dest = join(shop.out, 'layout');
   const target = targetOf(await twoLayers(shop));
   const write = () => shop.run(ociExporter(shop, output('oci', `dest=${dest},tar=false`, ['app:1'])), [target]);
@@ -272,7 +273,7 @@ test('a blob of a layout directory that is not what its name says is written ane
   }
 });
 
-test('what is no archive is refused', async ({ shop }) => {
+test('a file that is not an archive is refused', async ({ shop }) => {
   const path = join(shop.out, 'x');
   writeFileSync(path, 'no archive at all'.repeat(100));
   assert.is(await code(loadArchive(shop, path, { signal })), 'KILN_ARCHIVE_INVALID');
@@ -308,7 +309,7 @@ test('a tar holds the tree with links, owners and times; several platforms get a
   assert.ok(list(dest).some((line) => line.endsWith(' linux_arm64/etc/')));
 });
 
-test('a directory gets the tree and keeps what else it has, and no link in it is followed', async ({ shop }) => {
+test('a directory gets the tree and keeps its other files, and no link in it is followed', async ({ shop }) => {
   const dest = join(shop.out, 'local');
   const outside = join(shop.out, 'outside');
   for (const path of [dest, outside]) mkdirSync(path);
@@ -341,7 +342,7 @@ test('a failed export leaves no archive, and the old one stays', async ({ shop }
   const blob = [...shop.content.list()].find(({ size }) => size > 100)!;
   truncateSync(shop.content.path(blob.digest), 10);
   const before = readFileSync(dest);
-  // The blob is packed again, as it is not whole.
+  // The blob is packed again, because it is not complete.
   await shop.run(ociExporter(shop, output('oci', `dest=${dest}`)), [targetOf(snapshot)]);
   assert.is(readFileSync(dest).length, before.length);
   assert.equal(
@@ -350,7 +351,7 @@ test('a failed export leaves no archive, and the old one stays', async ({ shop }
   );
 });
 
-test('a destination that cannot be written is named', async ({ shop }) => {
+test('an error names the destination that cannot be written', async ({ shop }) => {
   const snapshot = await twoLayers(shop);
   assert.is(
     await code(shop.run(tarExporter(shop, output('tar', `dest=${shop.out}`)), [targetOf(snapshot)])),
@@ -364,7 +365,7 @@ test('a destination that cannot be written is named', async ({ shop }) => {
   );
 });
 
-test('progress tells what is exported in the words of buildx', async ({ shop }) => {
+test('progress describes the export in the words of buildx', async ({ shop }) => {
   await shop.run(imageStoreExporter(shop, output('image', '', ['app:1'])), [targetOf(await twoLayers(shop))]);
   const told = shop.events.flatMap((event) => (event.kind === 'status' && event.completed !== undefined ? [event.id] : []));
   assert.is(told[0], 'exporting layers');

@@ -3,14 +3,15 @@ import type { Attestor } from './attest/attestation.ts';
 import type { BuiltTarget } from './target.ts';
 
 /**
- * # From a result to what the user asked for
+ * # Exporters
  *
- * A build ends in one `BuiltTarget` per platform. An exporter turns them into an image in the local store, an archive, a directory
- * or a registry push. Exporters never run a step; a layer is packed only when an exporter needs its bytes, and each form of it is
- * made once (see snapshotter/content.ts, BlobForms).
+ * A build ends in one `BuiltTarget` per platform. An exporter turns them into an image in the local
+ * store, an archive, a directory or a registry push. Exporters never run a step. A layer is packed
+ * only when an exporter needs its bytes, and each form of it is made once (see
+ * snapshotter/content.ts, BlobForms).
  */
 export interface Exporter {
-  /** Shown in progress: `exporting to image`. */
+  /** The name shown in progress, such as `exporting to image`. */
   readonly name: string;
   export(targets: readonly BuiltTarget[], context: ExportContext): Promise<ExportResponse>;
 }
@@ -18,11 +19,14 @@ export interface Exporter {
 export interface ExportContext {
   readonly signal: AbortSignal;
   readonly progress: ProgressSink;
-  /** SOURCE_DATE_EPOCH in seconds, when set: clamps the times in config, history and index. */
+  /** SOURCE_DATE_EPOCH in seconds, when set. It limits the times in config, history and index. */
   readonly epoch?: number | undefined;
-  /** What is to be said about each target, when anything is. */
+  /** Makes the attestations of each target, when there are any. */
   readonly attest?: Attestor | undefined;
 }
 
-/** What goes into `--metadata-file` under BuildKit's names: `containerimage.digest`, `containerimage.config.digest`, `image.name`, … */
+/**
+ * Entries for `--metadata-file` under BuildKit's names: `containerimage.digest`,
+ * `containerimage.config.digest`, `image.name`, …
+ */
 export type ExportResponse = Readonly<Record<string, unknown>>;

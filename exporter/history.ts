@@ -1,17 +1,18 @@
 import type { HistoryEntry } from '../base/oci.ts';
 
-/** A layer of the image, as far as its history is concerned. `created`: RFC 3339. */
+/** The data of a layer that its history needs. `created` has the form of RFC 3339. */
 export interface LayerTime {
   readonly created: string;
 }
 
 /**
- * Makes the history fit the layers, as BuildKit does: one entry that is not `empty_layer` for each layer, in order, and every entry
- * with a time. Layers without an entry get one at the end; entries without a layer become empty. An entry without a time gets its
- * layer's; one without a layer that of the first new layer or of the one before.
+ * Makes the history fit the layers, as BuildKit does: each layer has one entry that is not
+ * `empty_layer`, in order, and every entry has a time. Layers without an entry get one at the end;
+ * entries without a layer become empty. An entry without a time gets the time of its layer. An
+ * entry without a layer gets the time of the first new layer, or of the layer before it.
  *
- * `baseEntries`: how many entries, from the first, are the base image's; they are never changed by `epoch` (RFC 3339), which every
- * later time is brought down to.
+ * `baseEntries` is the number of entries of the base image, which come first. `epoch` (RFC 3339)
+ * never changes them; any later time in the other entries is lowered to it.
  */
 export function fitHistory(
   history: readonly HistoryEntry[],
@@ -47,8 +48,8 @@ function withLayerTimes(history: readonly HistoryEntry[], layers: readonly Layer
 }
 
 /**
- * The entries before the first new layer (ENV, LABEL, ...) take the time of that layer, so that they do not seem as old as the
- * base; the later ones take the time of the layer before them.
+ * The entries before the first new layer (ENV, LABEL, ...) get the time of that layer, so that they
+ * do not seem as old as the base image. Later entries get the time of the layer before them.
  */
 function withEveryTime(history: readonly HistoryEntry[]): HistoryEntry[] {
   const firstWithout = history.findIndex((entry) => entry.created === undefined);
@@ -62,12 +63,15 @@ function withEveryTime(history: readonly HistoryEntry[]): HistoryEntry[] {
   });
 }
 
-/** The earlier of two times; the epoch for an entry that has none. */
+/** The earlier of two times, or the epoch for an entry without a time. */
 export function notAfter(created: string | undefined, epoch: string): string {
   return created === undefined || Date.parse(created) > Date.parse(epoch) ? epoch : created;
 }
 
-/** RFC 3339 with as many decimals as are needed, as Go writes a time. `ms`: milliseconds since 1970. */
+/**
+ * The time in the form of RFC 3339, with as many decimals as needed, as Go writes it. `ms` is in
+ * milliseconds since 1970.
+ */
 export function rfc3339(ms: number): string {
   return new Date(ms).toISOString().replace(/\.?0*Z$/, 'Z');
 }

@@ -2,21 +2,28 @@ import type { ContainerConfig, Descriptor, HistoryEntry, ImageConfig, Index, Man
 import type { Platform } from '../base/platform.ts';
 
 /**
- * The JSON documents of an image, byte for byte as Docker's builder writes them, so that equal images have equal digests
- * whichever engine built them: the field order of its Go structs, Go's escapes, null where Go has a nil slice.
+ * The JSON documents of an image, byte for byte as Docker's builder writes them, so that equal
+ * images have equal digests in both engines: the field order of Docker's Go structs, Go's escapes,
+ * and null for a nil slice in Go.
  */
 
-/** Compact JSON as Go's encoding/json writes it. A Map gives an object with its keys in the Map's order. */
+/**
+ * Compact JSON as Go's encoding/json writes it. A Map becomes an object with its keys in the order
+ * of the Map.
+ */
 export function compactJson(value: unknown): string {
   return hasMap(value) ? json(value, '', '') : goEscapes(JSON.stringify(value));
 }
 
-/** The same in lines, by two spaces. */
+/** The same JSON on several lines, indented by two spaces. */
 export function indentedJson(value: unknown): string {
   return hasMap(value) ? json(value, '\n', '  ') : goEscapes(JSON.stringify(value, undefined, 2));
 }
 
-/** A Map keeps keys that look like numbers (`LABEL 1=x`) where they came; JSON.stringify knows none. */
+/**
+ * A Map keeps the order of keys that look like numbers (`LABEL 1=x`). JSON.stringify does not
+ * support Maps.
+ */
 function hasMap(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   return value instanceof Map || Object.values(value).some(hasMap);
@@ -40,7 +47,10 @@ function json(value: unknown, newline: string, indent: string): string {
   return list('{', members, '}');
 }
 
-/** encoding/json escapes what could end a script element, and the two line ends that JavaScript once tripped over. */
+/**
+ * encoding/json escapes the characters that could end a script element, and two line separators
+ * that were not valid in JavaScript strings.
+ */
 function goEscapes(text: string): string {
   return text.replace(/[<>&\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
@@ -60,7 +70,7 @@ export function indexJson(index: Index): string {
   return indentedJson(orderedIndex(index));
 }
 
-/** `index.json` of a layout, which is written without white space. */
+/** `index.json` of a layout, which has no white space. */
 export function layoutIndexJson(index: Index): string {
   return compactJson(orderedIndex(index));
 }
@@ -94,7 +104,10 @@ function orderedPlatform(platform: Platform): object {
   };
 }
 
-/** The image config: its own keys sorted, `config` in Docker's order, what we do not know after what we do. */
+/**
+ * The image config: its own keys sorted, `config` in Docker's order, unknown fields after known
+ * ones.
+ */
 export function configJson(config: ImageConfig): string {
   const document: Record<string, unknown> = { ...config };
   if (config.config) document['config'] = orderedContainer(config.config);
@@ -139,7 +152,10 @@ function orderedContainer(config: ContainerConfig): object {
   return new Map([...Object.entries(withoutEmpty(fields)), ...sortedMap(unknown)]);
 }
 
-/** What Go's `omitempty` leaves out: false, 0, "", and lists and maps without entries. A struct stays. */
+/**
+ * Removes the values that Go's `omitempty` leaves out: false, 0, "", and lists and maps without
+ * entries. A struct is kept.
+ */
 function withoutEmpty(fields: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).filter(([name, value]) => name === 'Healthcheck' || !isEmpty(value)));
 }
@@ -154,7 +170,7 @@ function optionalMap(name: string, map: Readonly<Record<string, string>> | undef
   return map && Object.keys(map).length > 0 ? { [name]: sortedMap(map) } : {};
 }
 
-/** Go writes maps in the order of their keys' bytes. */
+/** Go writes maps in the byte order of their keys. */
 function sortedMap(map: Readonly<Record<string, unknown>>): Map<string, unknown> {
   const entries = Object.entries(map).filter(([, value]) => value !== undefined);
   return new Map(entries.sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b))));

@@ -10,8 +10,8 @@ import { clampOf, namedParts } from './parts.ts';
 import type { ExportServices } from './services.ts';
 
 /**
- * `type=image`: into the local image store, under every name. Layers that were built here are named by their uncompressed tar, and
- * no blob is written, unless a compression was asked for.
+ * `type=image`: stores the image in the local image store under every name. Layers built here are
+ * named by their uncompressed tar, and no blob is written unless a compression was requested.
  */
 export function imageStoreExporter(
   services: ExportServices,
@@ -31,7 +31,8 @@ export function imageStoreExporter(
           : await assembledImage(targets, context, report, { image: options, ociTypes, part });
         putDocuments(services.content, image);
         const configs = image.manifests.map(({ config }) => config.digest);
-        // Without a name it is kept under its digest, so that it can be run and looked at by its ID.
+        // An image without a name is stored under its digest, so that its ID can be used to run and
+        // inspect it.
         const named = storedNames(options.names, image.target.digest, spec);
         const names = named.length > 0 ? named : [image.target.digest];
         for (const full of names) {
@@ -43,14 +44,17 @@ export function imageStoreExporter(
   };
 }
 
-/** The names in the local store: as they were given, and with the digest where that was asked for. */
+/** The names in the local store: as given, and with the digest where that was requested. */
 export function storedNames(names: readonly string[], digest: Digest, { canonical, byDigest }: Partial<ImageNaming>): string[] {
   const tagged = byDigest ? [] : names;
   const pinned = canonical || byDigest ? names.map((name) => `${repositoryOf(parseReference(name))}@${digest}`) : [];
   return [...new Set([...tagged, ...pinned])];
 }
 
-/** Configs before manifests before the index, as they were assembled: a document that is there has everything it names. */
+/**
+ * Configs are stored before manifests, and manifests before the index, so that every stored
+ * document has everything it names.
+ */
 export function putDocuments(content: ContentStore, image: AssembledImage): void {
   for (const text of image.documents.values()) content.put(Buffer.from(text));
 }

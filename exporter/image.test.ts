@@ -12,7 +12,8 @@ import { dockerManifest, layoutIndex } from './layout.ts';
 import { type ImageOptions, parseOutput } from './output-spec.ts';
 import type { BuiltTarget } from './target.ts';
 
-// The goldens are what Docker 28.5's builder wrote for small Dockerfiles (golden/README.md has them).
+// The golden files were written by Docker 28.5's builder for small Dockerfiles (listed in
+// golden/README.md).
 const golden = (name: string) => readFileSync(new URL(`golden/${name}.golden`, import.meta.url), 'utf8');
 const parse = <T>(name: string) => JSON.parse(golden(name)) as T;
 const CREATED = Date.parse('2026-11-21T01:35:08.5Z');
@@ -23,7 +24,7 @@ function imageOptions(text: string, tags: readonly string[] = []): ImageOptions 
   return spec.image;
 }
 
-/** What the frontend had given for the image whose config and manifest are golden. */
+/** The frontend's input for the image whose config and manifest are golden files. */
 function targetOf(config: ImageConfig, layers: readonly Descriptor[], baseEntries: number): BuiltTarget {
   const { rootfs: _rootfs, created: _created, ...rest } = config;
   const history = (config.history ?? []).map((entry, index) => {
@@ -39,7 +40,9 @@ function targetOf(config: ImageConfig, layers: readonly Descriptor[], baseEntrie
   };
 }
 
-/** The same value with its keys in another order, as no order of ours may shine through. */
+/**
+ * The same value with its keys in another order, because the order of Kiln's keys must not matter.
+ */
 function shuffled<T>(value: T): T {
   if (Array.isArray(value)) return value.map(shuffled) as T;
   if (typeof value !== 'object' || value === null) return value;
@@ -147,7 +150,7 @@ test("an index over platforms is Docker's, byte for byte", async () => {
   );
 });
 
-test('index annotations are refused where there is no index', async () => {
+test('index annotations are refused for an image without an index', async () => {
   let error: unknown;
   await again({ name: 'base', baseEntries: 2, options: 'type=oci;dest=x;annotation-index.a=b' }).catch(
     (thrown) => (error = thrown),
@@ -155,7 +158,7 @@ test('index annotations are refused where there is no index', async () => {
   assert.ok(error instanceof KilnError && error.code === 'KILN_OUTPUT_INVALID');
 });
 
-test('a label called 10 stays behind one called 1, and what we do not know survives', () => {
+test('a label named 10 stays behind one named 1, and unknown fields are kept', () => {
   const text = configJson({
     architecture: 'a',
     os: 'o',
@@ -168,7 +171,7 @@ test('a label called 10 stays behind one called 1, and what we do not know survi
   );
 });
 
-test('every layer has one entry of the history, and every entry a time', () => {
+test('every layer has one history entry, and every entry has a time', () => {
   const layers = ['2020-01-01T00:00:00Z', '2021-01-01T00:00:00Z', '2022-01-01T00:00:00Z'].map((created) => ({ created }));
   const bare = (created_by: string, empty_layer?: true): HistoryEntry => ({
     created_by,
@@ -188,7 +191,7 @@ test('every layer has one entry of the history, and every entry a time', () => {
   );
 });
 
-test('the epoch brings down later times, but none of the base', () => {
+test('the epoch lowers later times, but none of the base image', () => {
   const base = { created: '2019-01-01T00:00:00Z', created_by: 'base' };
   const fitted = fitHistory(
     [base, { created_by: 'RUN' }],
@@ -202,7 +205,7 @@ test('the epoch brings down later times, but none of the base', () => {
   );
 });
 
-test('times have the decimals they need and no others', () => {
+test('times have only the decimals they need', () => {
   assert.is(rfc3339(0), '1970-01-01T00:00:00Z');
   assert.is(rfc3339(1200), '1970-01-01T00:00:01.2Z');
   assert.is(rfc3339(1234), '1970-01-01T00:00:01.234Z');

@@ -19,9 +19,9 @@ export interface AssembledManifest {
   readonly layers: readonly Descriptor[];
 }
 
-/** An image whose documents are written, and whose layers are named. */
+/** An image whose documents are complete and whose layers are named. */
 export interface AssembledImage {
-  /** The manifest, or the index over several. */
+  /** The manifest, or the index over several manifests. */
   readonly target: Descriptor;
   readonly manifests: readonly AssembledManifest[];
   /** Every document by its digest: configs, manifests, the index. */
@@ -33,13 +33,19 @@ export interface AssembleOptions {
   readonly ociTypes: boolean;
   /** Seconds since 1970. */
   readonly epoch?: number | undefined;
-  /** How a layer is to be named; asked for all layers at once. */
+  /** Decides how layers are named. Called for all layers at once. */
   readonly part: (layer: LayerId) => Promise<LayerPart>;
-  /** What is attested of each target; the types are OCI's then, and an index is written whatever is asked for. */
+  /**
+   * Makes the attestations of each target. With attestations all types are OCI's, and an index is
+   * always written.
+   */
   readonly attest?: Attestor | undefined;
 }
 
-/** Writes config, manifest and, for several platforms, index as BuildKit does (exporter/containerimage). */
+/**
+ * Writes config, manifest and, for several platforms, index as BuildKit does
+ * (exporter/containerimage).
+ */
 export async function assemble(targets: readonly BuiltTarget[], options: AssembleOptions): Promise<AssembledImage> {
   const documents = new Map<Digest, string>();
   const manifests = await Promise.all(targets.map((target) => assembleOne(target, options, documents)));
@@ -51,7 +57,10 @@ export async function assemble(targets: readonly BuiltTarget[], options: Assembl
   return { target: several ? indexOver(entries, options, documents) : single(only, options), manifests, documents };
 }
 
-/** A manifest of attestations for each image manifest of which something is said, in their order, as BuildKit appends them. */
+/**
+ * An attestation manifest for each image manifest with attestations, in their order, appended as
+ * BuildKit does.
+ */
 async function attested(
   targets: readonly BuiltTarget[],
   manifests: readonly AssembledManifest[],
@@ -104,7 +113,7 @@ async function assembleOne(
   return { descriptor: withAnnotations({ ...manifest, platform: target.platform }, own), config, layers };
 }
 
-/** A layer that is not here is named as the cache names it. */
+/** A layer that is not in the store is named as the cache names it. */
 function elsewherePart({ descriptor, diffId, created }: RemoteLayer, ociTypes: boolean): LayerPart {
   const { mediaType, digest, size } = descriptor;
   const compression = compressionOf(mediaType);

@@ -13,15 +13,15 @@ import { layoutFrame } from './layout.ts';
 const NAME = 'io.containerd.image.name';
 const REF = 'org.opencontainers.image.ref.name';
 
-/** Where the blobs of a layout come from: each is verified on its way out. */
+/** The source of a layout's blobs. Each blob is verified while it is copied. */
 export interface BlobCopier {
   /** Writes a blob to a new file. */
   copy(digest: Digest, to: string): Promise<void>;
 }
 
 /**
- * Writes a layout into the directory `root`. A layout that is there already keeps its other images: a name moves, blobs are only added, and
- * `index.json` changes last.
+ * Writes a layout into the directory `root`. An existing layout keeps its other images: a name
+ * moves to the new image, blobs are only added, and `index.json` changes last.
  */
 export async function writeLayoutDirectory(
   root: string,
@@ -51,7 +51,10 @@ function mergedIndex(old: readonly Descriptor[], added: readonly Descriptor[]): 
   return [...old.filter((entry) => !added.some((other) => takesPlaceOf(other, entry))), ...added];
 }
 
-/** One of the same full name, or where one of the two has none, of the same tag; without any name, the same image. */
+/**
+ * True when both entries have the same full name; when one has no full name, the same tag; without
+ * any name, the same image.
+ */
 function takesPlaceOf(added: Descriptor, old: Descriptor): boolean {
   const [name, tag] = [added.annotations?.[NAME], added.annotations?.[REF]];
   const [oldName, oldTag] = [old.annotations?.[NAME], old.annotations?.[REF]];
@@ -59,7 +62,7 @@ function takesPlaceOf(added: Descriptor, old: Descriptor): boolean {
   return name !== undefined && oldName !== undefined ? name === oldName : tag !== undefined && tag === oldTag;
 }
 
-/** Blobs that are there and are what their name says stay; everything else appears whole, by rename. */
+/** An existing blob that matches its name is kept. Every other file appears complete, by rename. */
 async function writeEntry(path: string, entry: ArchiveEntry, blobs: BlobCopier): Promise<void> {
   if (entry.kind === 'directory') {
     mkdirSync(path, { recursive: true });
@@ -82,7 +85,7 @@ function isThere(path: string, entry: ArchiveEntry): boolean {
   return brokenPromise({ digest: asDigest(`sha256:${hex}`) }, { digest: digestOfFile(path) }) === undefined;
 }
 
-/** Wrong bytes are asked for once more: from another mirror, where there is one. */
+/** Wrong bytes are requested once more, from another mirror if there is one. */
 async function writeVerified(path: string, mode: number, open: () => AsyncIterable<Uint8Array>): Promise<void> {
   try {
     await writeStream(path, mode, open());

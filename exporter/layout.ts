@@ -6,14 +6,17 @@ import { rfc3339 } from './history.ts';
 import type { AssembledImage } from './image.ts';
 import { compactJson, layoutIndexJson } from './image-documents.ts';
 
-/** The files of an OCI image layout (image-spec image-layout.md) that holds `image`, its layers taken from the content store. */
+/**
+ * The files of an OCI image layout (image-spec image-layout.md) that holds `image`. Its layers come
+ * from the content store.
+ */
 export function layoutEntries(image: AssembledImage, index: readonly Descriptor[]): ArchiveEntry[] {
   const documents = [...image.documents].map(([digest, text]) => blobBytes(digest, text));
   const layers = image.manifests.flatMap((manifest) => manifest.layers.map(storedBlob));
   return [...layoutFrame(index), ...documents, ...layers];
 }
 
-/** What every layout has: the directories, the version, the index. */
+/** The files that every layout has: the directories, the version, the index. */
 export function layoutFrame(index: readonly Descriptor[]): ArchiveEntry[] {
   const text = layoutIndexJson({ schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: index });
   return [
@@ -28,7 +31,7 @@ export function blobBytes(digest: Digest, text: string | Uint8Array): ArchiveEnt
   return { name: blobName(digest), kind: 'bytes', mode: 0o444, bytes: typeof text === 'string' ? Buffer.from(text) : text };
 }
 
-/** A blob that the content store has. */
+/** A blob of the content store as an entry. */
 export function storedBlob({ digest, size }: Descriptor): ArchiveEntry {
   return { name: blobName(digest), kind: 'blob', mode: 0o444, digest, size };
 }
@@ -38,8 +41,9 @@ export function blobName(digest: Digest): string {
 }
 
 /**
- * The entries of `index.json`: the image under each of its names, or once without a name. `time` in milliseconds since 1970 is
- * the one thing in a layout that differs between two exports, unless it is the epoch's.
+ * The entries of `index.json`: the image under each of its names, or once without a name. Unless it
+ * is set by the epoch, `time` (in milliseconds since 1970) is the only thing in a layout that
+ * differs between two exports.
  */
 export function layoutIndex(target: Descriptor, names: readonly string[], time: number): Descriptor[] {
   const created = { 'org.opencontainers.image.created': rfc3339(Math.floor(time / 1000) * 1000) };
@@ -58,7 +62,7 @@ export function layoutIndex(target: Descriptor, names: readonly string[], time: 
   });
 }
 
-/** `manifest.json` of docker's archive format, for one manifest. */
+/** `manifest.json` of Docker's archive format, for one manifest. */
 export function dockerManifest(config: Descriptor, layers: readonly Descriptor[], names: readonly string[]): ArchiveEntry {
   const bytes = Buffer.from(compactJson([dockerElement(config, layers, names)]));
   return { name: 'manifest.json', kind: 'bytes', mode: 0o644, bytes };

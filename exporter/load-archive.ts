@@ -15,9 +15,10 @@ const REF_NAME = 'org.opencontainers.image.ref.name';
 const MAX_NESTING = 3;
 
 /**
- * Reads every image of an OCI layout (a directory or a tar archive) or of an archive that `docker save` wrote into the store. The
- * input is a stranger's: every blob is hashed before it is visible, sizes are those that are there, and names in it never become
- * paths. An index may name manifests that are not in the layout, as `docker save` of one platform does.
+ * Reads every image of an OCI layout (a directory or a tar archive), or of an archive written by
+ * `docker save`, into the store. The input is not trusted: every blob is hashed before it is
+ * visible, actual sizes are used, and names in it never become paths. An index may name manifests
+ * that are not in the layout, as `docker save` of one platform writes it.
  */
 export async function loadArchive(services: LoadServices, path: string, options: LoadOptions): Promise<LoadedImage[]> {
   const layout = layoutAt(path);
@@ -41,7 +42,7 @@ export async function loadArchive(services: LoadServices, path: string, options:
   return [...loaded.values()].map(({ target, names }) => ({ target, names: [...names] }));
 }
 
-/** The layout at `path`, or undefined when it is an archive of docker's own format. */
+/** The layout at `path`, or undefined when it is an archive in Docker's own format. */
 function layoutAt(path: string): Layout | undefined {
   try {
     return openLayout(path);
@@ -53,14 +54,17 @@ function layoutAt(path: string): Layout | undefined {
   }
 }
 
-/** A full name, or a reference in place of the tag, as some tools write it. */
+/** The full name of an entry. Some tools write a reference in place of the tag. */
 function nameOf(entry: Descriptor): string | undefined {
   const reference = entry.annotations?.[REF_NAME];
   const text = entry.annotations?.[FULL_NAME] ?? (reference?.includes(':') ? reference : undefined);
   return text === undefined ? undefined : formatReference(parseReference(text));
 }
 
-/** Loads a document and all that hangs from it, children first; answers the digests of the image configs. */
+/**
+ * Loads a document and everything it names, children first. Returns the digests of the image
+ * configs.
+ */
 async function loadTree(
   services: LoadServices,
   layout: Layout,
@@ -115,7 +119,8 @@ async function loadManifest(
   if (isImage && diffIds.length !== manifest.layers.length) {
     throw new KilnError('KILN_MANIFEST_INVALID', `${where} has ${manifest.layers.length} layers and ${diffIds.length} diff ids`);
   }
-  // Which diffID a layer has is only what the archive says, until it is unpacked: nobody may use the blob for another image before that.
+  // The diffID of a layer is only stated by the archive until the layer is unpacked. Until then no
+  // other image may use the blob.
   for (const layer of manifest.layers) await copyBlob(content, layout, layer, signal, progress);
   content.put(config);
   return isImage ? [manifest.config.digest] : [];

@@ -10,7 +10,7 @@ import { MAX_CONFIG, MAX_MANIFEST, parseConfig } from '../registry/parse-documen
 import { manifestJson } from './image-documents.ts';
 import type { LoadedImage, LoadOptions, LoadServices } from './loading.ts';
 
-/** One element of `manifest.json`, as it comes: every field is still to be checked. */
+/** One element of `manifest.json` as it was read: its fields have not been checked yet. */
 interface Element {
   readonly config: string;
   readonly layers: readonly string[];
@@ -18,8 +18,9 @@ interface Element {
 }
 
 /**
- * Reads an archive in the format of `docker save` before Docker 25 (moby, image/spec v1.2): `manifest.json` names a config and
- * uncompressed or gzip layers by their path in the archive. The config's diffIDs verify the layers.
+ * Reads an archive in the format that `docker save` wrote before Docker 25 (moby, image/spec v1.2):
+ * `manifest.json` names a config and uncompressed or gzip layers by their path in the archive. The
+ * config's diffIDs verify the layers.
  */
 export async function loadDockerArchive(services: LoadServices, path: string, options: LoadOptions): Promise<LoadedImage[]> {
   const fd = attempt(reading('the archive', path), () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
@@ -83,7 +84,8 @@ async function loadLayer(
     options.progress?.(diffId, at, member.size);
     await new Promise(setImmediate);
   }
-  // Which layer a blob holds is recorded by who unpacks it, as for every pulled one. That a plain tar is another shows at once.
+  // The layer that a blob holds is recorded when it is unpacked, as for every pulled blob. A plain
+  // tar with another content is noticed here.
   const { digest, size } = writer.commit(gzip ? {} : { digest: diffId });
   return { mediaType, digest, size };
 }

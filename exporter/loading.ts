@@ -3,7 +3,7 @@ import type { Descriptor } from '../base/oci.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 import type { ImageStore } from '../snapshotter/images.ts';
 
-/** What an archive is loaded into, whatever its format. */
+/** The parts of Kiln that loading an archive of any format needs. */
 export interface LoadServices {
   readonly content: ContentStore;
   readonly images: ImageStore;
@@ -11,13 +11,13 @@ export interface LoadServices {
 
 export interface LoadOptions {
   readonly signal: AbortSignal;
-  /** Bytes of one blob that have been copied, of how many. */
+  /** Gets the number of copied bytes of one blob, and their total. */
   readonly progress?: (blob: Digest, copied: number, size: number) => void;
-  /** The full name for an image to which the archive gives none. */
+  /** The full name for an image that has none in the archive. */
   readonly name?: string;
 }
 
-/** What was loaded: an image, and the full names it has now (none, when the archive gave none). */
+/** A loaded image, and the full names it now has. There are none when the archive had none. */
 export interface LoadedImage {
   readonly target: Descriptor;
   readonly names: readonly string[];

@@ -12,13 +12,14 @@ import type { ExportContext, Exporter } from './exporter.ts';
 import { placesOf } from './result-tree.ts';
 import type { ExportServices } from './services.ts';
 
-/** Files copied between two looks at the signal. */
+/** The number of files copied before the signal is checked again. */
 const BATCH = 200;
 
 /**
- * `type=local`: the tree of the result into a directory, owned by whoever runs kiln. What is there already stays unless the tree
- * has something of the same name; what is attested stands at the top of each tree. Links in the destination are never followed: an
- * earlier export may have put them there.
+ * `type=local`: copies the tree of the result into a directory, owned by the user who runs kiln. An
+ * existing file is kept unless the tree has one of the same name. Attestations are written at the
+ * top of each tree. Links in the destination are never followed, because an earlier export may have
+ * created them.
  */
 export function localExporter(
   services: ExportServices,
@@ -58,7 +59,8 @@ async function copyTo(
   try {
     mkdirSync(directory, { recursive: true });
     using top = openRoot(directory);
-    // The platform's own directory is made inside the root as well: it may be a link by now.
+    // The platform's own directory is also created inside the root, because its name may be a link
+    // by now.
     if (place !== '') top.mkdirAll(place, 0o755);
     const entries = walkBeside(statements, source, isPortable);
     await copyEntries(source, top, entries, { place, signal, epoch, progress });
@@ -81,15 +83,15 @@ function writeStatement(top: Root, place: string, { name, text }: StatementFile,
 }
 
 export interface EntriesCopy {
-  /** A directory of the destination, which exists; '' for its top. */
+  /** An existing directory of the destination, '' for its top. */
   readonly place: string;
   readonly signal: AbortSignal;
-  /** The time of everything, in seconds. */
+  /** The time of all files, in seconds. */
   readonly epoch?: number | undefined;
   readonly progress?: (current: number, total: number) => void;
 }
 
-/** Copies what was found in a tree into a directory of the user's, who owns it then. */
+/** Copies the entries of a tree into a directory of the user, who then owns them. */
 export async function copyEntries(
   source: string,
   top: Root,
@@ -111,7 +113,7 @@ export async function copyEntries(
   finishTree(job, begun);
 }
 
-/** Who cannot make device nodes goes without them. */
+/** A user who cannot create device nodes gets the tree without them. */
 function isPortable(entry: Entry): boolean {
   return (process.getuid?.() === 0 && !inUserNamespace()) || (entry.kind !== 'char' && entry.kind !== 'block');
 }

@@ -9,7 +9,10 @@ import { writeLayoutDirectory } from './layout-directory.ts';
 import type { Destination, ImageOptions, OutputSpec } from './output-spec.ts';
 import type { ExportServices } from './services.ts';
 
-/** `type=oci`: an OCI image layout as an archive, or with `tar=false` as a directory. OCI media types unless told. */
+/**
+ * `type=oci`: an OCI image layout as an archive, or with `tar=false` as a directory. The default
+ * media types are OCI's.
+ */
 export function ociExporter(services: ExportServices, spec: OutputSpec & { readonly type: 'oci' }): Exporter {
   const name = 'exporting to oci image format';
   const { names } = spec.image;
@@ -40,8 +43,8 @@ export interface DockerSpec {
 }
 
 /**
- * `type=docker`: what `docker load` reads, which is an OCI image layout as well. Docker's media types unless told. One platform only,
- * as the format has no index.
+ * `type=docker`: an archive that `docker load` reads, and which is also an OCI image layout. The
+ * default media types are Docker's. It holds one platform only, because the format has no index.
  */
 export function dockerExporter(services: ExportServices, { image: options, destination }: DockerSpec): Exporter {
   const name = 'exporting to docker image format';
@@ -65,27 +68,27 @@ export function dockerExporter(services: ExportServices, { image: options, desti
   };
 }
 
-/** The format has no place for them. */
+/** The format cannot hold attestations. */
 function withoutAttestations({ attest, ...context }: ExportContext): ExportContext {
   if (attest)
     context.progress({
       kind: 'warning',
-      short: 'an archive for docker load has no attestations',
+      short: 'an archive for docker load cannot hold attestations',
       detail: ['use --output type=oci, or push to a registry'],
     });
   return context;
 }
 
-/** Docker's image format knows gzip only. */
+/** Docker's image format supports gzip only. */
 function tellZstd({ progress }: ExportContext): void {
   progress({
     kind: 'warning',
-    short: 'layers in zstd have no media type in the docker image format: older engines and other tools refuse them',
+    short: 'the docker image format has no media type for zstd layers: older engines and other tools refuse them',
     detail: ['use compression=gzip, or oci-mediatypes=true'],
   });
 }
 
-/** The time an export is dated, in milliseconds since 1970. */
+/** The time of an export, in milliseconds since 1970. */
 function timeOf(epoch: number | undefined): number {
   return epoch === undefined ? Date.now() : epoch * 1000;
 }

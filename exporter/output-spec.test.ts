@@ -24,7 +24,7 @@ function refused(text: string): KilnError {
   throw new Error(`${text} was accepted`);
 }
 
-test('names are full, each once, and name= wins over -t', () => {
+test('names are full, each once, and name= takes precedence over -t', () => {
   const named = (text: string, tags: readonly string[]) => {
     const spec = parse(text, tags);
     return spec.type === 'image' ? spec.image.names : undefined;
@@ -52,14 +52,14 @@ test('a flag may stand alone, and takes true and false', () => {
   assert.equal(['force-compression', 'force-compression=1', 'force-compression=false'].map(forced), [true, true, false]);
 });
 
-test('a dash is standard output for an archive, and nothing for a directory', () => {
+test('a dash means standard output for an archive, and is refused for a directory', () => {
   const tar = parse('type=tar,dest=-');
   assert.equal(tar.type === 'tar' && tar.destination, { kind: 'stdout' });
   assert.is(refused('type=local,dest=-').code, 'KILN_OUTPUT_INVALID');
   assert.is(refused('type=oci,tar=false,dest=-').code, 'KILN_OUTPUT_INVALID');
 });
 
-test('annotations say where they go', () => {
+test('annotations state their target', () => {
   const spec = parse('type=oci,dest=x,annotation.a.b=c=d,annotation-index-descriptor[linux/arm64].e=f');
   assert.equal(spec.type === 'oci' && spec.image.annotations, [
     { target: 'manifest', platform: undefined, key: 'a.b', value: 'c=d' },
@@ -67,14 +67,14 @@ test('annotations say where they go', () => {
   ]);
 });
 
-test('what is wrong is named', () => {
+test('an error names the wrong attribute', () => {
   assert.match(refused('dest=x').message, 'type is missing');
   assert.match(refused('type=zip').message, 'zip');
   assert.match(refused('type=tar').message, 'needs dest');
   assert.match(refused('type=tar,dest=x,compression=gzip').message, 'unknown attribute "compression"');
   assert.match(refused('type=oci,dest=x,compression=lzma').message, 'lzma');
-  assert.match(refused('type=oci,dest=x,compression-level=10').message, 'none of gzip');
-  assert.match(refused('type=oci,dest=x,compression=zstd,compression-level=0').message, 'none of zstd');
+  assert.match(refused('type=oci,dest=x,compression-level=10').message, 'not valid for gzip');
+  assert.match(refused('type=oci,dest=x,compression=zstd,compression-level=0').message, 'not valid for zstd');
   assert.match(refused('type=oci,dest=x,annotation-layer.a=b').message, 'layer');
   assert.match(refused('type=oci,dest=x,tar=perhaps').message, 'neither true nor false');
   assert.is(refused('type=image,name=A B').code, 'KILN_REFERENCE_INVALID');

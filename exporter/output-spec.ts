@@ -3,39 +3,46 @@ import { formatReference, parseReference } from '../base/reference.ts';
 import type { Compression } from '../snapshotter/content.ts';
 import { type Annotation, parseAnnotation } from './annotations.ts';
 
-/** How the image is written: what `--output type=image|oci|docker` have in common. */
+/** How the image is written: the options that `--output type=image|oci|docker` have in common. */
 export interface ImageOptions {
   /** Full names (`docker.io/library/app:latest`), each once, in the order given. */
   readonly names: readonly string[];
-  /** Undefined when the user did not say: gzip where bytes are needed, none where they are not. */
+  /**
+   * Undefined when the user did not choose: gzip where bytes are needed, uncompressed where they
+   * are not.
+   */
   readonly compression?: Compression | undefined;
   readonly level?: number | undefined;
   readonly forceCompression: boolean;
-  /** OCI media types, else Docker's; the exporter's usual ones when undefined. */
+  /** True for OCI media types, false for Docker's. When undefined, the exporter's default. */
   readonly ociTypes?: boolean | undefined;
   readonly annotations: readonly Annotation[];
   /** Write an index even for one platform. */
   readonly alwaysIndex: boolean;
-  /** With SOURCE_DATE_EPOCH, no time in a layer built here is after it: what makes two builds the same bytes. True unless told. */
+  /**
+   * With SOURCE_DATE_EPOCH, no time in a layer built here is later, so that two builds give the
+   * same bytes. The default is true.
+   */
   readonly rewriteTimestamp: boolean;
 }
 
 /**
- * Where bytes go. `stdout` is the output of the caller, who lends it as a stream before an exporter writes to it. Other streams are
- * somebody else's: standard input of `docker load`, a connection. The path of a file is absolute.
+ * The destination of the bytes. `stdout` is the output of the caller, who provides it as a stream
+ * before an exporter writes to it. Other streams belong to another program, such as standard input
+ * of `docker load` or a connection. The path of a file is absolute.
  */
 export type Destination =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'stdout' }
   | { readonly kind: 'stream'; readonly write: (bytes: Uint8Array) => Promise<void> };
 
-/** Under which names `type=image` leaves what it made. */
+/** The names under which `type=image` leaves its result. */
 export interface ImageNaming {
-  /** In the local image store. */
+  /** Store it in the local image store. */
   readonly store: boolean;
-  /** Also, or pushed by digest only, under `NAME@sha256:…`. */
+  /** Use `NAME@sha256:…` as well, or only that for a push by digest. */
   readonly canonical: boolean;
-  /** The registry gets no tag; the names have none. */
+  /** Write no tag to the registry. The names then have no tag. */
   readonly byDigest: boolean;
 }
 
@@ -48,15 +55,16 @@ export type OutputSpec =
   | ({ readonly type: 'tar'; readonly destination: Destination } & TreeOptions)
   | ({ readonly type: 'local'; readonly directory: string; readonly platformSplit?: boolean | undefined } & TreeOptions);
 
-/** What `local` and `tar` have in common. */
+/** The options that `local` and `tar` have in common. */
 export interface TreeOptions {
-  /** Before the names of the files that hold what is attested. */
+  /** The prefix of the names of files with attestations. */
   readonly attestationPrefix?: string | undefined;
 }
 
 /**
- * Parses the attributes of one `--output` (`type=oci,dest=out.tar,…` as a map). `-` as `dest` is standard output. `tags` are the
- * values of `-t`, which name the image unless `name=` does.
+ * Parses the attributes of one `--output` (`type=oci,dest=out.tar,…` as a map). `-` as `dest` is
+ * standard output. `tags` are the values of `-t`, which name the image unless `name=` is given.
+ *
  * Throws KILN_OUTPUT_INVALID, which names the attribute, and KILN_REFERENCE_INVALID.
  */
 export function parseOutput(attributes: ReadonlyMap<string, string>, tags: readonly string[] = []): OutputSpec {
@@ -127,11 +135,11 @@ function imageOptions(reader: Attributes, tags: readonly string[], byDigest = fa
   };
 }
 
-/** A name for a push by digest: with a tag it would promise what is not done. */
+/** A name for a push by digest. It must not have a tag, because no tag is written. */
 function untagged(text: string): string {
   const { tag: _, ...named } = parseReference(text);
   if (/:[^/]*$/.test(text)) {
-    throw invalid(`a push by digest gives no tag, and ${JSON.stringify(text)} has one`, 'leave the tag out, or push-by-digest');
+    throw invalid(`a push by digest writes no tag, but ${JSON.stringify(text)} has one`, 'leave the tag out, or push-by-digest');
   }
   return formatReference(named);
 }
@@ -139,7 +147,7 @@ function untagged(text: string): string {
 function compressionOf(text: string | undefined): Compression | undefined {
   if (text === undefined || text === 'gzip' || text === 'zstd' || text === 'uncompressed') return text;
   if (text === 'estargz' || text === 'nydus')
-    throw invalid(`compression=${text} is not supported`, 'use zstd for small layers, or gzip for what everybody reads');
+    throw invalid(`compression=${text} is not supported`, 'use zstd for small layers, or gzip for layers that every tool reads');
   throw invalid(`unknown compression ${JSON.stringify(text)}`, 'the compressions are gzip, zstd and uncompressed');
 }
 
@@ -148,10 +156,10 @@ function levelOf(text: string | undefined, compression: Compression): number | u
   const [least, most] = compression === 'zstd' ? [1, 22] : [0, 9];
   const level = Number(text);
   if (/^\d+$/.test(text) && level >= least && level <= most) return level;
-  throw invalid(`compression-level ${JSON.stringify(text)} is none of ${compression}`, `it goes from ${least} to ${most}`);
+  throw invalid(`compression-level ${JSON.stringify(text)} is not valid for ${compression}`, `it goes from ${least} to ${most}`);
 }
 
-/** Other names of standard output: it must not be opened anew, nor a file put in its place. */
+/** Other names of standard output. They must not be opened again, nor replaced by a file. */
 const STDOUT = new Set(['-', '/dev/stdout', '/dev/fd/1', '/proc/self/fd/1']);
 
 export function destinationOf(path: string): Destination {
@@ -163,17 +171,20 @@ function directoryOf(path: string): string {
   return path;
 }
 
-/** A part of a file name: what is attested stands at the top of a tree. */
+/** The prefix is a part of a file name: attestations are written at the top of a tree. */
 function prefixOf(reader: Attributes): string | undefined {
   const prefix = reader.text('attestation-prefix');
   if (prefix === undefined || /^[^/\0]{0,100}$/.test(prefix)) return prefix;
   throw invalid(
     `attestation-prefix ${JSON.stringify(prefix)} cannot begin a file name`,
-    'leave slashes out: the files stand beside the tree',
+    'leave slashes out: the files are written at the top of the tree',
   );
 }
 
-/** The attributes of one output; asks for each by name, so that what nobody asked for can be refused. */
+/**
+ * The attributes of one output. Each is asked for by name, so that unused attributes can be
+ * refused.
+ */
 class Attributes {
   readonly #map: ReadonlyMap<string, string>;
   readonly #asked = new Set<string>();
@@ -193,7 +204,7 @@ class Attributes {
     throw invalid(`type=${type} needs ${name}`, `write type=${type},${name}=PATH`);
   }
 
-  /** `true`, `false`, `1`, `0`; the name alone is true. */
+  /** Parses `true`, `false`, `1` or `0`. The name alone means true. */
   flag(name: string): boolean | undefined {
     const value = this.text(name);
     if (value === undefined) return undefined;

@@ -5,7 +5,7 @@ import type { LayerPacker, WantedForm } from '../snapshotter/packer.ts';
 import type { LayerId, Snapshotter } from '../snapshotter/snapshotter.ts';
 import type { ImageOptions } from './output-spec.ts';
 
-/** containerd has this type although Docker's own specification never did. */
+/** containerd uses this type, although Docker's own specification never had it. */
 const DOCKER_ZSTD = 'application/vnd.docker.image.rootfs.diff.tar.zstd';
 
 const OCI_TYPE: Record<Compression, string> = {
@@ -19,7 +19,7 @@ const DOCKER_TYPE: Record<Compression, string> = {
   zstd: DOCKER_ZSTD,
 };
 
-/** The layer's media type in the family the manifest is of. */
+/** The media type of a layer, in the same family of types as the manifest. */
 export function layerType(compression: Compression, ociTypes: boolean): string {
   return (ociTypes ? OCI_TYPE : DOCKER_TYPE)[compression];
 }
@@ -37,11 +37,11 @@ export interface PartsContext {
   readonly snapshotter: Snapshotter;
   readonly ociTypes: boolean;
   readonly signal: AbortSignal;
-  /** Seconds since 1970 after which no time in a layer built here may be. */
+  /** In seconds since 1970. No time in a layer built here may be later. */
   readonly clamp?: number | undefined;
 }
 
-/** Names each layer by a blob that is in the content store, packing what is not. */
+/** Names each layer by a blob in the content store, and packs layers that have none. */
 export function packedParts(context: PartsContext, wanted: WantedForm): (layer: LayerId) => Promise<LayerPart> {
   return async (id) => {
     const layer = clampedLayer(context, id);
@@ -50,8 +50,8 @@ export function packedParts(context: PartsContext, wanted: WantedForm): (layer: 
 }
 
 /**
- * Names a pulled layer by its blob and a layer built here by its uncompressed tar, for which no blob is written: the layer's
- * directory gives it again, bit by bit.
+ * Names a pulled layer by its blob, and a layer built here by its uncompressed tar. No blob is
+ * written for it, because the layer's directory gives the same tar again, bit by bit.
  */
 export function namedParts(context: PartsContext): (layer: LayerId) => Promise<LayerPart> {
   return async (id) => {
@@ -68,7 +68,7 @@ function clampedLayer({ snapshotter, clamp }: PartsContext, layer: LayerId): Lay
   return clamp === undefined ? layer : snapshotter.clamped(layer, clamp);
 }
 
-/** SOURCE_DATE_EPOCH, unless `rewrite-timestamp=false` says that layers keep their times. */
+/** SOURCE_DATE_EPOCH, unless `rewrite-timestamp=false` demands that layers keep their times. */
 export function clampOf(image: ImageOptions, epoch: number | undefined): number | undefined {
   return image.rewriteTimestamp ? epoch : undefined;
 }
@@ -78,7 +78,7 @@ function partOf({ packer, ociTypes }: PartsContext, layer: LayerId, form: BlobFo
   return { diffId: form.diffId, created: packer.created(layer), descriptor };
 }
 
-/** What `--output` says of compression, as the packer understands it. */
+/** The compression options of `--output`, in the form that the packer uses. */
 export function wantedForm(image: ImageOptions, epoch: number | undefined): WantedForm {
   return {
     compression: image.compression ?? 'gzip',

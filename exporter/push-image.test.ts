@@ -28,7 +28,9 @@ const ARM = makeImage(
   { os: 'linux', architecture: 'arm64' },
 );
 
-/** The image as if it lay in a store: its documents are, its blobs are opened from memory. */
+/**
+ * The image as if it were in a store: its documents are stored, and its blobs are read from memory.
+ */
 function asPush(
   images: readonly TestImage[],
   target: Descriptor,
@@ -90,7 +92,7 @@ real('a second push sends no blob, and a second tag only its manifest', async ()
     assert.is((await client.head(parseReference(name), tag, never()))?.digest, AMD.target.digest);
 });
 
-real('a blob that another repository of the registry has is mounted', async () => {
+real('a blob of another repository in the same registry is mounted', async () => {
   await using registry = await startRegistry();
   await using client = quickClient();
   const from = parseReference(`${registry.host}/team/base`);
@@ -105,7 +107,7 @@ real('a blob that another repository of the registry has is mounted', async () =
   assert.equal(opened, []);
 });
 
-real('a large blob goes up in pieces', async () => {
+real('a large blob is uploaded in pieces', async () => {
   await using registry = await startRegistry();
   await using client = quickClient();
   const bytes = randomBytes(300_000);
@@ -139,7 +141,7 @@ real('a registry with a login: pushed with it, refused without it', async () => 
   }
 });
 
-test('an upload that breaks is sent again from the start', async () => {
+test('a broken upload is sent again from the start', async () => {
   const bytes = randomBytes(200_000);
   await using server = await faultServer((request, response, count) => {
     if (request.method === 'HEAD') response.writeHead(404).end();
@@ -161,7 +163,7 @@ test('an upload that breaks is sent again from the start', async () => {
   assert.is(last?.path, `/v2/a/blobs/uploads/u?state=2&digest=${encodeURIComponent(source.digest)}`);
 });
 
-test('a piece that breaks goes on with what the registry has', async () => {
+test('a broken piece is resumed with the bytes that the registry lacks', async () => {
   const bytes = randomBytes(100_000);
   const got: Buffer[] = [];
   await using server = await faultServer((request, response, count) => {
@@ -228,7 +230,7 @@ test('one refused blob ends the push, and no manifest is sent', async () => {
   assert.not.ok(server.seen.some((request) => request.path.includes('/manifests/')));
 });
 
-test('an image whose blob is gone is not pushed', () => {
+test('an image with a missing blob is not pushed', () => {
   const content = memoryContent();
   content.put(AMD.bytes);
   assert.throws(

@@ -11,9 +11,15 @@ import type { ContentStore } from '../snapshotter/content.ts';
 /** A blob that the registry must have before the manifests that name it. */
 export interface PushBlob {
   readonly descriptor: Descriptor;
-  /** Its bytes from `start` up to, not including, `end`. Only called when the registry lacks the blob; again when a transfer breaks. */
+  /**
+   * Its bytes from `start` up to, but not including, `end`. Called only when the registry lacks the
+   * blob, and again when a transfer breaks.
+   */
   readonly open: (start?: number, end?: number) => AsyncIterable<Uint8Array>;
-  /** Repositories (of any registry) that may have the blob: mounted from there when it is the same registry. */
+  /**
+   * Repositories (of any registry) that may have the blob. It is mounted from one in the same
+   * registry.
+   */
   readonly knownIn?: readonly Repository[];
 }
 
@@ -24,14 +30,20 @@ export interface PushDocument {
   readonly bytes: Uint8Array;
 }
 
-/** All that makes up an image: what its name stands for, the manifests of an index, and the blobs of them all, each once. */
+/**
+ * All parts of an image: the document that its name means, the manifests of an index, and all their
+ * blobs, each once.
+ */
 export interface PushImage {
   readonly root: PushDocument;
   readonly children: readonly PushDocument[];
   readonly blobs: readonly PushBlob[];
 }
 
-/** Where a blob or manifest stands. `current` equals `total` when it is there; `outcome` says how it got there. */
+/**
+ * The progress of a blob or manifest. `current` equals `total` when the registry has it; `outcome`
+ * says how it got there.
+ */
 export interface PushStatus {
   readonly id: string;
   readonly name: string;
@@ -43,19 +55,20 @@ export interface PushStatus {
 export interface PushOptions {
   readonly signal: AbortSignal;
   readonly report?: (status: PushStatus) => void;
-  /** Uploads at once; 4 unless told. */
+  /** The number of uploads at once. The default is 4. */
   readonly parallel?: number;
   /** Send blobs in pieces of this many bytes. */
   readonly chunkSize?: number | undefined;
-  /** Where blobs were seen; those of this push are added. */
+  /** The repositories in which blobs were seen. Those of this push are added. */
   readonly locations?: BlobLocations | undefined;
   /** Push under the digest only, with no tag. */
   readonly byDigest?: boolean;
 }
 
 /**
- * Pushes `image` under each of `references`. Blobs go in parallel, those that the registry has are not sent; manifests follow when
- * all blobs are there, the tag comes last: nobody ever sees a tag whose image is incomplete. Answers the digest of the root.
+ * Pushes `image` under each of `references`. Blobs are sent in parallel, except those that the
+ * registry has. Manifests follow when all blobs are there, and the tag comes last, so that a tag
+ * never names an incomplete image. Returns the digest of the root.
  */
 export async function pushImage(
   client: RegistryClient,
@@ -78,7 +91,7 @@ export async function pushImage(
   return image.root.digest;
 }
 
-/** What went to one repository of a registry is mounted in the next. */
+/** Blobs that were sent to one repository of a registry are mounted into the next. */
 function knownAlsoIn(image: PushImage, repositories: readonly Repository[]): PushImage {
   if (repositories.length === 0) return image;
   return { ...image, blobs: image.blobs.map((blob) => ({ ...blob, knownIn: [...repositories, ...(blob.knownIn ?? [])] })) };
@@ -92,7 +105,7 @@ async function pushContent(
 ): Promise<void> {
   const { default: Queue } = await import('p-queue');
   const queue = new Queue({ concurrency: options.parallel ?? 4 });
-  // The first failure ends the others: their signal aborts, and we wait until they are over.
+  // The first failure ends the other uploads: their signal aborts, and they are waited for.
   const failed = new AbortController();
   const signal = AbortSignal.any([options.signal, failed.signal]);
   const work = image.blobs.map((blob) =>
@@ -137,9 +150,9 @@ async function pushBlob(client: RegistryClient, blob: PushBlob, repository: Repo
 }
 
 /**
- * The parts of an image whose documents are in the content store. A blob that is not there is asked of `missing`: a layer that was
- * built here and never packed, or one that was never downloaded. Of an index, manifests that are not in the store are an error:
- * the image would be incomplete.
+ * The parts of an image whose documents are in the content store. For a blob that is not there
+ * `missing` is called: its layer was built here and never packed, or never downloaded. A manifest
+ * of an index that is not in the store is an error, because the image would be incomplete.
  */
 export function storedImage(
   content: ContentStore,
@@ -158,7 +171,7 @@ export function storedImage(
       if (parsed.kind === 'index') visit(part, false);
       else if (!blobs.has(part.digest)) blobs.set(part.digest, storedBlob(content, part, missing, knownIn));
     }
-    // After what it names: manifests of an index inside an index go first.
+    // Children come first, also for an index inside an index.
     if (!isRoot && !children.some((child) => child.digest === descriptor.digest)) children.push(document);
     return document;
   };
@@ -176,7 +189,7 @@ function storedBlob(
   return { descriptor, knownIn, open: (start, end) => content.open(descriptor.digest, start, end) };
 }
 
-/** For blobs that ought to be in the store. */
+/** For blobs that should be in the store. */
 export function failMissing(blob: Pick<Descriptor, 'digest'>): never {
   throw new KilnError('KILN_BLOB_MISSING', `blob ${blob.digest} of the image is not in the store`, {
     hint: 'pull or build the image again',

@@ -5,8 +5,8 @@ import { DEEPEST, tooDeep } from '../snapshotter/sys/treepaths.ts';
 import type { BuiltTarget } from './target.ts';
 
 /**
- * Everything in the tree at `root` without the top itself: each directory before what is in it, names sorted by bytes. What is not
- * `wanted` is left out, with all that is below it.
+ * All entries of the tree at `root` without the top itself: each directory before its content,
+ * names sorted by bytes. An entry that is not `wanted` is left out with everything below it.
  */
 export function walkTree(root: string, wanted: (entry: Entry) => boolean = () => true): Entry[] {
   using view = viewTree({ root });
@@ -33,7 +33,7 @@ export function walkTree(root: string, wanted: (entry: Entry) => boolean = () =>
   return entries.all;
 }
 
-/** A directory on the way of the walk. */
+/** A directory that the walk is in. */
 interface Directory {
   readonly path: string;
   readonly index: number;
@@ -41,13 +41,16 @@ interface Directory {
   next: number;
 }
 
-/** Which directory of the output each target goes to: '' for a single one, else `linux_amd64` and so on, as buildx does. */
+/**
+ * The directory of the output for each target: '' for a single target, otherwise `linux_amd64` and
+ * so on, as in buildx.
+ */
 export function placesOf(targets: readonly BuiltTarget[], split: boolean | undefined): ReadonlyMap<BuiltTarget, string> {
   const divided = split ?? targets.length > 1;
   return new Map(targets.map((target) => [target, divided ? platformName(target.platform) : '']));
 }
 
-/** `linux_arm_v7`: a platform as a part of a file name. */
+/** A platform as a part of a file name, such as `linux_arm_v7`. */
 export function platformName({ os, architecture, variant }: Platform): string {
   return [os, architecture, variant].filter((part) => part).join('_');
 }

@@ -21,10 +21,11 @@ export interface SaveOptions {
 }
 
 /**
- * Writes images of the local store as one archive: an OCI image layout that `docker load` reads, too. Digests stay as they are: a
- * layer that was built here goes out as the uncompressed tar that its manifest names, made from the layer's directory if need be.
- * Throws KILN_BLOB_MISSING for an image that was pulled in part, KILN_STORE_DAMAGED when a layer has changed, KILN_BLOB_CORRUPT for a damaged blob
- * that cannot be made anew.
+ * Writes images of the local store as one archive: an OCI image layout that `docker load` also
+ * reads. Digests do not change: a layer that was built here is written as the uncompressed tar that
+ * its manifest names, made from the layer's directory if necessary. Throws KILN_BLOB_MISSING for an
+ * image that was pulled only in part, KILN_STORE_DAMAGED when a layer has changed, and
+ * KILN_BLOB_CORRUPT for a damaged blob that cannot be made again.
  */
 export async function saveImages(
   services: ExportServices,
@@ -57,7 +58,7 @@ async function writeImages(
   await writeTo(destination, signal, (sink) => writeArchive(all, services.content, sink, progress));
 }
 
-/** Adds the document and all that hangs from it to `entries`; answers the digests of the manifests among it. */
+/** Adds the document and everything it names to `entries`. Returns the digests of its manifests. */
 async function collect(
   services: ExportServices,
   target: Descriptor,
@@ -70,7 +71,7 @@ async function collect(
   add(blobBytes(target.digest, bytes));
   const document = parseDocument(bytes, target.mediaType, `manifest ${target.digest}`);
   if (document.kind === 'index') {
-    // Of an image that was pulled for one platform the others are not here, and stay out.
+    // When an image was pulled for one platform, the others are not in the store and are left out.
     const here = document.index.manifests.filter((child) => content.size(child.digest) !== undefined);
     const found = await Promise.all(here.map((child) => collect(services, child, signal, entries)));
     return new Set(found.flatMap((digests) => [...digests]));
@@ -98,7 +99,7 @@ export async function presentBlob(
   return layer;
 }
 
-/** The manifest that `docker load` shall take: of an index that for this machine. */
+/** The manifest for `docker load`: of an index, the one for this machine. */
 function forDocker(content: ContentStore, target: Descriptor): { descriptor: Descriptor; manifest: Manifest } | undefined {
   const bytes = content.read(target.digest);
   if (bytes.byteLength > MAX_MANIFEST) return undefined;

@@ -3,7 +3,7 @@ import type { ImageStore } from '../snapshotter/images.ts';
 import type { LayerPacker } from '../snapshotter/packer.ts';
 import type { Snapshotter } from '../snapshotter/snapshotter.ts';
 
-/** What exporters work with. */
+/** The parts of Kiln that exporters use. */
 export interface ExportServices {
   readonly snapshotter: Snapshotter;
   readonly packer: LayerPacker;

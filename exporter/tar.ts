@@ -15,8 +15,9 @@ import { placesOf } from './result-tree.ts';
 import type { ExportServices } from './services.ts';
 
 /**
- * `type=tar`: the tree of the result as one tar archive, sorted, with owners, modes, links and capabilities; times as they are, or
- * all the epoch's. Several platforms each get a directory; what is attested stands before each tree.
+ * `type=tar`: the tree of the result as one tar archive, sorted, with owners, modes, links and
+ * capabilities. Times are kept, or all set to the epoch. With several platforms each gets a
+ * directory. Attestations come before each tree.
  */
 export function tarExporter(
   services: ExportServices,
@@ -52,17 +53,17 @@ const TYPES: Record<Entry['kind'], EntryType | undefined> = {
   fifo: 'fifo',
   char: 'char',
   block: 'block',
-  // A socket means nothing without its process; no archive format has them.
+  // A socket has no meaning without its process, and archive formats do not support sockets.
   socket: undefined,
 };
 
-/** Writes one tree. What leads into it is a path of ours; every path in it is resolved inside it. */
+/** Writes one tree. The path to the tree is Kiln's own; every path in it is resolved inside it. */
 class TreeWriter {
   readonly #path: string;
   readonly #prefix: string;
   readonly #epoch: number | undefined;
   readonly #sink: ByteSink;
-  /** The first name of each file that has several. */
+  /** For each file with several names, the first of them. */
   readonly #names = new Map<number, string>();
 
   constructor(path: string, place: string, epoch: number | undefined, sink: ByteSink) {
@@ -141,7 +142,7 @@ class TreeWriter {
   }
 }
 
-/** Of what no tree has: the directory of a platform, a statement. */
+/** The header of an entry that is not in the tree: the directory of a platform, or a statement. */
 function ownHeader(type: EntryType, path: string, mode: number, size: number, sec: number): Buffer {
   const mtime = { sec, nsec: 0 };
   return encodeHeader({

@@ -6,23 +6,26 @@ import type { Repository } from '../registry/client.ts';
 import type { ImageOrigin } from '../registry/pull.ts';
 import type { Snapshot } from '../snapshotter/snapshotter.ts';
 
-/** What a build ends in for one platform. */
+/** The result of a build for one platform. */
 export interface BuiltTarget {
   readonly platform: Platform;
   readonly snapshot: Snapshot;
-  /** From the frontend; `rootfs` and `created` are the exporter's to set. */
+  /** The config from the frontend. The exporter sets `rootfs` and `created`. */
   readonly config: ImageConfig;
   readonly base?: ImageConfig | undefined;
-  /** The layers when they are not here; `snapshot` is empty then. Only a push is given such a target. */
+  /**
+   * The layers when they are not in the store; `snapshot` is then empty. Only a push gets such a
+   * target.
+   */
   readonly elsewhere?: ElsewhereLayers;
-  /** Repositories that have a blob, by its digest: those of the bases. */
+  /** The repositories that have a blob, by its digest: those of the base images. */
   readonly knownIn?: ReadonlyMap<Digest, Repository>;
 }
 
-/** Layers of an imported cache, or of a base that no step mounted. */
+/** Layers of an imported cache, or of a base image that no step mounted. */
 export interface ElsewhereLayers {
   readonly layers: readonly RemoteLayer[];
   readonly origin: ImageOrigin;
-  /** Brings the blob of one of them into the content store. */
+  /** Fetches the blob of one of the layers into the content store. */
   readonly fetch: (layer: Descriptor, signal: AbortSignal) => Promise<void>;
 }

@@ -9,11 +9,11 @@ import type { ExportContext, Exporter, ExportResponse } from './exporter.ts';
 import { type OutputSpec, parseOutput } from './output-spec.ts';
 import type { BuiltTarget } from './target.ts';
 
-/** A store of its own in a temporary directory, with an output directory beside it. For tests. */
+/** A temporary store for tests, with an output directory beside it. */
 export interface Workshop extends AsyncDisposable, StoreServices {
   readonly out: string;
   readonly events: ProgressEvent[];
-  /** Commits a layer that `write` makes in the mounted tree. */
+  /** Commits a layer. `write` makes its content in the mounted tree. */
   step(parent: Snapshot, write: (root: string) => void): Promise<Snapshot>;
   run(
     exporter: Exporter,
@@ -69,7 +69,7 @@ export function targetOf(snapshot: Snapshot = SCRATCH, architecture = 'amd64'): 
   };
 }
 
-/** `type=oci,dest=x` and so on, parsed; `T` narrows the result. */
+/** Parses an output such as `type=oci,dest=x`. `T` narrows the result. */
 export function output<T extends OutputSpec['type']>(type: T, text = '', tags: readonly string[] = []): OutputSpec & { type: T } {
   const fields = text === '' ? [] : text.split(',').map((field) => field.split('=') as [string, string]);
   return parseOutput(new Map([['type', type], ...fields]), tags) as OutputSpec & { type: T };

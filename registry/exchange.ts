@@ -27,7 +27,7 @@ export interface ApiRequest {
   readonly path: string | URL;
   readonly scopes: readonly Scope[];
   readonly headers?: Readonly<Record<string, string>>;
-  /** The request body. A stream is made anew each time the request is sent. */
+  /** The request body. A stream is made again each time the request is sent. */
   readonly body?: Uint8Array | string | (() => Readable);
   /** Statuses that the caller handles. All others become errors. */
   readonly accept: readonly number[];

@@ -88,7 +88,7 @@ test('BUILDKIT_PROGRESS holds for every command that shows progress, and a wrong
 /** Words of other commands that would have no effect, or mean nothing: each is refused before anything is done. */
 const REFUSED: readonly (readonly [string, RegExp])[] = [
   ['du --format foo', /Allowed choices are json/],
-  ['du --filter nosuch=1', /not a filter/],
+  ['du --filter nosuch=1', /not a valid filter/],
   ['cache ls --format foo', /Allowed choices are json/],
   ['prune -f --reserved-space foo', /not a size/],
   ['prune -f --reserved-space 1g --keep-storage 2g', /--keep-storage and --reserved-space cannot be used together/],

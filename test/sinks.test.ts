@@ -105,7 +105,7 @@ test('every output to a file: a full disk, a limit of file sizes, a disk that is
       assert.not.match(readOnly.stderr, /exporting|COPY/, 'told before the work');
     });
     const missing = await shell(rig, `kiln ${command('no/such/o')}`);
-    failedWell(missing, `${name} without its directory`, /no\/such for the output .* is not there \[KILN_OUTPUT_INVALID\]/);
+    failedWell(missing, `${name} without its directory`, /no\/such for the output .* does not exist \[KILN_OUTPUT_INVALID\]/);
     assert.not(existsSync(rig.path('no')));
     failedWell(await shell(rig, `kiln ${command('c')}`), `${name} onto a directory`, /is a directory \[KILN_OUTPUT_INVALID\]/);
     failedWell(await shell(rig, `kiln ${command('c/Dockerfile/o')}`), `${name} below a file`, /KILN_OUTPUT_UNWRITABLE/);

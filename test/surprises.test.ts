@@ -26,7 +26,7 @@ COPY --link r /
 `;
   assert.match(await warned(linked), /--link puts a directory where the image has a link: \/bin/);
   const zstd = await warned('FROM busybox\nRUN echo x >/x\n', `--output=type=docker,dest=${rig.path('d.tar')},compression=zstd`);
-  assert.match(zstd, /layers in zstd have no media type in the docker image format/);
+  assert.match(zstd, /the docker image format has no media type for zstd layers/);
 });
 
 surprises('a name that no image can have is refused in a stage that is not needed, too', async () => {

@@ -111,8 +111,8 @@ test('filters of the command line: KEY=VALUE, and until is a time', () => {
   assert.ok(filter(item('a')));
   assert.not(filter(item('a', { inUse: true })));
   assert.not(filter(item('a', { type: 'internal' })));
-  assert.throws(() => parseFilterFlags(['colour=red']), /not a filter/);
-  assert.throws(() => parseFilterFlags(['until=soon']), /not a duration/);
+  assert.throws(() => parseFilterFlags(['colour=red']), /not a valid filter/);
+  assert.throws(() => parseFilterFlags(['until=soon']), /not a valid duration/);
 });
 
 test.run();

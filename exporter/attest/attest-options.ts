@@ -1,7 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
 import type { AttestOptions, ProvenanceOptions } from './attestation.ts';
 
-/** One flag: its fields in order, and which flag it was. */
+/** One flag: its fields in order, and its name. */
 export interface AttestFlag {
   readonly flag: '--attest' | '--provenance' | '--sbom';
   readonly fields: ReadonlyMap<string, string>;
@@ -13,8 +13,9 @@ const FIELDS: Readonly<Record<'provenance' | 'sbom', readonly string[]>> = {
 };
 
 /**
- * Reads what is to be attested, as buildx does (docs.docker.com, build/metadata/attestations): `type=provenance,mode=max`,
- * `type=sbom`, `disabled=true`. Nothing is attested that was not asked for. Throws KILN_ATTEST_INVALID.
+ * Parses the requested attestations as buildx does (docs.docker.com, build/metadata/attestations):
+ * `type=provenance,mode=max`, `type=sbom`, `disabled=true`. Nothing is attested unless it is
+ * requested. Throws KILN_ATTEST_INVALID.
  */
 export function parseAttestations(flags: readonly AttestFlag[]): AttestOptions {
   const seen = new Set<string>();
@@ -24,7 +25,7 @@ export function parseAttestations(flags: readonly AttestFlag[]): AttestOptions {
     const type = fields.get('type') ?? '';
     if (type !== 'provenance' && type !== 'sbom')
       throw invalid(flag, `unknown attestation type ${JSON.stringify(type)}`, 'the types are provenance and sbom');
-    if (seen.has(type)) throw invalid(flag, `${type} is asked for twice`, `give ${type} with one flag`);
+    if (seen.has(type)) throw invalid(flag, `${type} is requested twice`, `give ${type} with one flag`);
     seen.add(type);
     const unknown = [...fields.keys()].find((name) => !FIELDS[type].includes(name));
     if (unknown !== undefined)
@@ -55,8 +56,8 @@ function sbomOf(flag: string, fields: ReadonlyMap<string, string>): boolean {
   if (!generator) return true;
   throw invalid(
     flag,
-    'SBOM generators are images, and none is run',
-    'leave generator out: the package databases of the image are read',
+    'SBOM generators are not supported',
+    'leave generator out: Kiln reads the package databases of the image itself',
   );
 }
 

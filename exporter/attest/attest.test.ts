@@ -38,7 +38,7 @@ test('the attestation manifest and the index over it are Docker’s, byte for by
 });
 
 for (const version of ['v1', 'v0.2'] as const) {
-  test(`a statement of provenance ${version} is Docker's but for times and the name of the run`, () => {
+  test(`a statement of provenance ${version} is Docker's except for times and the id of the run`, () => {
     const expected = golden(`${version}-min.statement.golden`);
     const digest = asDigest(`sha256:${JSON.parse(expected).subject[0].digest.sha256}`);
     const subjects = imageSubjects({ mediaType: '', digest, size: 0 }, ['reg.example/app:1'], AMD64);
@@ -55,7 +55,7 @@ function withoutRun({ predicate, ...statement }: any): unknown {
   return { ...statement, predicate: JSON.parse(text) };
 }
 
-test('commits, downloads and layouts are named with what they came to', () => {
+test('commits, downloads and layouts are listed with their digests', () => {
   const commit = 'a'.repeat(40);
   const said = provenance(MIN, FACTS, {
     edge: undefined,
@@ -75,7 +75,7 @@ test('commits, downloads and layouts are named with what they came to', () => {
   assert.is(runDetails.metadata.buildkit_completeness.resolvedDependencies, false);
 });
 
-test('a build of a commit alone is complete, and without a network hermetic', () => {
+test('a build of only a commit is complete, and without a network it is hermetic', () => {
   const commit = 'b'.repeat(40);
   const { body } = provenance(
     { ...MIN, reproducible: true },

@@ -1,16 +1,18 @@
 import type { BuiltTarget } from '../target.ts';
 
-/** One thing that is said about an image, for one platform: a predicate of in-toto. */
+/** One statement about an image for one platform: a predicate of in-toto. */
 export interface Predicate {
   /** A URI, such as `https://slsa.dev/provenance/v1`. */
   readonly type: string;
-  /** JSON values; a member that is undefined is left out. */
+  /** The JSON content. A member that is undefined is left out. */
   readonly body: object;
-  /** How it is called where it is written as a file. */
+  /** The name of the file, where the statement is written as a file. */
   readonly fileName: string;
 }
 
-/** What is to be said about a target. Asked once for each; nothing is worked out before. */
+/**
+ * Makes the predicates for a target. Called once for each target; nothing is computed before that.
+ */
 export type Attestor = (target: BuiltTarget) => Promise<readonly Predicate[]>;
 
 /** `--attest`, `--provenance` and `--sbom`, parsed. */
@@ -20,11 +22,14 @@ export interface AttestOptions {
 }
 
 export interface ProvenanceOptions {
-  /** `max` also tells build arguments, labels, the names of secrets, the graph and the Dockerfile. */
+  /**
+   * `max` also includes build arguments, labels, the names of secrets, the graph and the
+   * Dockerfile.
+   */
   readonly mode: 'min' | 'max';
   readonly version: 'v1' | 'v0.2';
   readonly builderId: string;
-  /** The user says that the build gives the same bytes again. */
+  /** The user states that the build is reproducible. */
   readonly reproducible: boolean;
 }
 

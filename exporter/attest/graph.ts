@@ -4,8 +4,9 @@ import type { ChownOpt, ExecOp, FileAction, LlbOp, Mount, UserOpt } from '../../
 import { topological } from '../../solver/llb/walk.ts';
 
 /**
- * The graph as BuildKit's provenance shows it (solver/llbsolver/provenance, buildconfig.go): the JSON form of its protobuf messages. Without
- * its table of the vertices' digests: that of a local directory is another one in each session.
+ * The graph as BuildKit's provenance shows it (solver/llbsolver/provenance, buildconfig.go): the
+ * JSON form of its protobuf messages. The table of the vertices' digests is left out, because the
+ * digest of a local directory differs in each session.
  */
 export interface GraphSteps {
   readonly llbDefinition: readonly object[];
@@ -60,7 +61,7 @@ function kindJson(op: LlbOp): object {
   }
 }
 
-/** What tells of this machine or of one session stays here. */
+/** Attributes that describe this machine or one session are left out. */
 function attrsJson(attrs: Readonly<Record<string, string>>): object | undefined {
   const shown = Object.entries(attrs).filter(
     ([name, value]) => !/session|uniqueid/.test(name) && !(name === 'local.sharedkeyhint' && value.includes('/')),
@@ -68,7 +69,7 @@ function attrsJson(attrs: Readonly<Record<string, string>>): object | undefined 
   return shown.length > 0 ? Object.fromEntries(shown) : undefined;
 }
 
-/** Without proxies: their addresses may hold passwords, and they are in no key. */
+/** Proxies are left out: their addresses may contain passwords, and they are not part of a key. */
 function execJson({ meta, mounts, network, security, secretenv, cdiDevices }: ExecOp): object {
   const { args, env, cwd, user, extraHosts, hostname, ulimit, cgroupParent, removeMountStubsRecursive, validExitCodes } = meta;
   return {

@@ -9,25 +9,28 @@ import { type Predicate, type ProvenanceOptions, SLSA } from './attestation.ts';
 import { graphSteps } from './graph.ts';
 import { imagePurl } from './purl.ts';
 
-/** What a build was asked, and how it went. */
+/** The request of a build, and its result. */
 export interface BuildFacts {
-  /** The Dockerfile, by the name it has in its context, and its text. */
+  /** The Dockerfile: its name in its context, and its text. */
   readonly dockerfile: { readonly name: string; readonly text: string };
-  /** Of a context at a URL, where it is. */
+  /** The URL of the context, if it is at a URL. */
   readonly context: string | undefined;
-  /** The frontend's options under BuildKit's names: `target`, `build-arg:X`, `label:l`, `no-cache`, … */
+  /**
+   * The frontend's options under BuildKit's names: `target`, `build-arg:X`, `label:l`, `no-cache`,
+   * …
+   */
   readonly args: Readonly<Record<string, string>>;
-  /** Names of the directories that the caller lent. */
+  /** The names of the directories that the caller provided. */
   readonly locals: readonly string[];
   readonly buildPlatform: Platform;
-  /** Names this run; absent when the same inputs are to give the same bytes. */
+  /** The id of this run. Absent when the same inputs are to give the same bytes. */
   readonly invocation: string | undefined;
   /** Milliseconds since 1970. */
   readonly started: number;
   readonly finished: number;
 }
 
-/** The part that is about one platform. */
+/** The facts about one platform. */
 export interface TargetFacts {
   readonly edge: LlbEdge | undefined;
   readonly materials: readonly Material[];
@@ -35,13 +38,17 @@ export interface TargetFacts {
 
 type Mode = ProvenanceOptions['mode'];
 
-/** These hold values of the user, which may be confidential: told in mode=max only. */
+/**
+ * These arguments hold values of the user, which may be confidential. They are included in mode=max
+ * only.
+ */
 const PRIVATE_ARGS = /^(build-arg|label|context):/;
 
 /**
- * The provenance of one platform's image: SLSA v1 or v0.2, in the form that BuildKit gives it (docs/attestations/slsa-definitions.md).
- * Never in it: secrets' bytes, proxies, paths of this machine; logins in URLs go when it becomes a statement (statement.ts). In mode=min
- * also none of the values of build arguments and labels, nor which secrets there are.
+ * The provenance of one platform's image: SLSA v1 or v0.2, in BuildKit's form
+ * (docs/attestations/slsa-definitions.md). It never contains the bytes of secrets, proxies, or
+ * paths of this machine; logins in URLs are removed when it becomes a statement (statement.ts). In
+ * mode=min it also has no values of build arguments and labels, and no names of secrets.
  */
 export function provenance(options: ProvenanceOptions, build: BuildFacts, target: TargetFacts): Predicate {
   const facts = collect(options, build, target);
@@ -135,7 +142,7 @@ function bodyV02({ builderId, reproducible, mode }: ProvenanceOptions, facts: Fa
   };
 }
 
-/** SLSA's ResourceDescriptor of a material; a directory of the caller has none. */
+/** SLSA's ResourceDescriptor of a material. A directory of the caller has none. */
 function dependency(material: Material, mode: Mode): object | undefined {
   switch (material.kind) {
     case 'image':
@@ -152,7 +159,7 @@ function dependency(material: Material, mode: Mode): object | undefined {
   }
 }
 
-/** A query often holds a token, or the value of a build argument. */
+/** The query of a URL often contains a token or the value of a build argument. */
 function address(url: string, mode: Mode): string {
   return mode === 'max' ? url : url.replace(/\?[^#]*/, '');
 }
@@ -165,7 +172,7 @@ function gitDigest(commit: string): object {
   return commit.length === 64 ? { sha256: commit } : { sha1: commit };
 }
 
-/** Of a context at a URL, what was found there. */
+/** The digest of the context at a URL. */
 function digestOfContext({ context }: BuildFacts, materials: readonly Material[]): object | undefined {
   if (context === undefined) return undefined;
   for (const material of materials) {
@@ -175,7 +182,7 @@ function digestOfContext({ context }: BuildFacts, materials: readonly Material[]
   return undefined;
 }
 
-/** Which secrets or agents the steps ask for, by name; never what they are. */
+/** The secrets or ssh agents that the steps ask for, by name only. */
 function grants(edge: LlbEdge | undefined, kind: 'secret' | 'ssh'): readonly object[] | undefined {
   const asked = new Map<string, boolean>();
   const ask = (id: string, optional: boolean) => asked.set(id, (asked.get(id) ?? true) && optional);
@@ -191,7 +198,7 @@ function grants(edge: LlbEdge | undefined, kind: 'secret' | 'ssh'): readonly obj
   return nonEmpty(sorted.map(([id, optional]) => ({ id, optional: optional || undefined })));
 }
 
-/** The Dockerfile, and which of its lines each step comes from. */
+/** The Dockerfile, and the lines that each step comes from. */
 function sourceOf({ dockerfile }: BuildFacts, { locations }: ReturnType<typeof graphSteps>): object {
   const data = Buffer.from(redactUrl(dockerfile.text)).toString('base64');
   return { locations, infos: [{ filename: dockerfile.name, language: 'Dockerfile', data }] };

@@ -4,7 +4,7 @@ import { familiarName, parseReference } from '../../base/reference.ts';
 /** Package URLs (package-url/purl-spec): `pkg:TYPE/NAMESPACE/NAME@VERSION?QUALIFIERS`. */
 export interface Purl {
   readonly type: string;
-  /** With its namespace, by slashes. */
+  /** The name with its namespace, separated by slashes. */
   readonly name: string;
   readonly version?: string | undefined;
   readonly qualifiers?: Readonly<Record<string, string | undefined>> | undefined;
@@ -19,12 +19,15 @@ export function formatPurl({ type, name, version, qualifiers = {} }: Purl): stri
   return `pkg:${type}/${path}${version ? `@${escaped(version)}` : ''}${given.length > 0 ? `?${given.join('&')}` : ''}`;
 }
 
-/** A colon may stay as it is (a port of a registry, an epoch); the rest is as for URIs. */
+/** A colon may stay (the port of a registry, an epoch). Otherwise the rules of URIs apply. */
 function escaped(text: string): string {
   return encodeURIComponent(text).replaceAll('%3A', ':');
 }
 
-/** An image by name, as BuildKit writes it: the tag as version, or else the digest as a qualifier. */
+/**
+ * The package URL of an image, as BuildKit writes it: with the tag as version, or with the digest
+ * as a qualifier.
+ */
 export function imagePurl(type: 'docker' | 'oci', name: string, platform: Platform): string {
   const { domain, path, tag, digest } = parseReference(name);
   const repository = familiarName({ domain, path });

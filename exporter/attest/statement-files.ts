@@ -10,26 +10,27 @@ import { platformName, walkTree } from '../result-tree.ts';
 import type { BuiltTarget } from '../target.ts';
 import { type Subject, statementText } from './statement.ts';
 
-/** A statement beside the files that it is about. */
+/** A statement in a file beside the files that it describes. */
 export interface StatementFile {
   readonly name: string;
   readonly text: string;
 }
 
-/** Only the owner reads them, as with BuildKit. */
+/** Only the owner may read them, as with BuildKit. */
 export const STATEMENT_MODE = 0o600;
 
-/** How statements are called in an output that is a tree. */
+/** How statements are named in an output that is a tree. */
 export interface StatementNames {
-  /** `attestation-prefix`. */
+  /** The value of `attestation-prefix`. */
   readonly prefix?: string | undefined;
-  /** Several platforms share a directory: each name tells its platform. */
+  /** True when several platforms share a directory: each name then contains its platform. */
   readonly shared: boolean;
 }
 
 /**
- * What is attested of a target, as files for the top of the output that its tree `root` goes to, as BuildKit writes them
- * (docs/attestations/attestation-storage.md): the subjects are all plain files of the tree.
+ * The attestations of a target as files for the top of its tree `root` in the output, as BuildKit
+ * writes them (docs/attestations/attestation-storage.md). Their subjects are all plain files of the
+ * tree.
  */
 export async function statementFiles(
   target: BuiltTarget,
@@ -47,7 +48,7 @@ export async function statementFiles(
   });
 }
 
-/** Everything in the tree but what statements take the names of; see `walkTree`. */
+/** All entries of the tree except those with the name of a statement; see `walkTree`. */
 export function walkBeside(
   statements: readonly StatementFile[],
   root: string,
@@ -57,7 +58,7 @@ export function walkBeside(
   return walkTree(root, (entry) => wanted(entry) && !taken.has(entry.path));
 }
 
-/** `sbom.spdx` and `.json`. */
+/** Splits a file name, for example into `sbom.spdx` and `.json`. */
 function divided(name: string): [stem: string, extension: string] {
   const dot = name.lastIndexOf('.');
   return dot < 0 ? [name, ''] : [name.slice(0, dot), name.slice(dot)];

@@ -8,18 +8,21 @@ import { imagePurl } from './purl.ts';
 
 const IN_TOTO = 'application/vnd.in-toto+json';
 
-/** What a statement is about: in-toto's ResourceDescriptor. */
+/** The subject of a statement: in-toto's ResourceDescriptor. */
 export interface Subject {
   readonly name: string;
   readonly digest: { readonly sha256: string };
 }
 
-/** An in-toto statement (Statement v0.1, which BuildKit writes and everybody reads), without white space. */
+/**
+ * An in-toto statement without white space. Its version is v0.1, which BuildKit writes and all
+ * tools read.
+ */
 export function statementJson(predicate: Predicate, subjects: readonly Subject[]): string {
   return compactJson(statement(predicate, subjects));
 }
 
-/** The same for people to read. */
+/** The same statement indented, for people to read. */
 export function statementText(predicate: Predicate, subjects: readonly Subject[]): string {
   return indentedJson(statement(predicate, subjects));
 }
@@ -28,7 +31,7 @@ function statement({ type, body }: Predicate, subject: readonly Subject[]): obje
   return { _type: 'https://in-toto.io/Statement/v0.1', predicateType: type, subject, predicate: redactData(body) };
 }
 
-/** The image as the subject, under each of its names. */
+/** The image as the subject, once for each of its names. */
 export function imageSubjects(manifest: Descriptor, names: readonly string[], platform: Platform): Subject[] {
   const digest = { sha256: hexOf(manifest.digest) };
   if (names.length === 0) return [{ name: '_', digest }];
@@ -36,8 +39,9 @@ export function imageSubjects(manifest: Descriptor, names: readonly string[], pl
 }
 
 /**
- * The attestation manifest of one image manifest, as BuildKit lays it out (moby/buildkit docs/attestations/attestation-storage.md):
- * a layer for each statement, and a descriptor that says whom it is about. Its documents are put into `documents`.
+ * The attestation manifest of one image manifest, as BuildKit builds it (moby/buildkit
+ * docs/attestations/attestation-storage.md): a layer for each statement, and a descriptor that
+ * names the image manifest. Its documents are added to `documents`.
  */
 export function attestationManifest(
   manifest: Descriptor,
@@ -62,7 +66,7 @@ export function attestationManifest(
   };
 }
 
-/** In BuildKit's order, which is not that of an image's config. */
+/** In BuildKit's order of fields, which differs from that of an image's config. */
 function configOf(diffIds: readonly Digest[]): string {
   return compactJson({ architecture: 'unknown', os: 'unknown', config: {}, rootfs: { type: 'layers', diff_ids: diffIds } });
 }

@@ -5,7 +5,7 @@ import type { MarshalledCache } from '../../cache/remote/marshal.ts';
 
 /** How the manifest of a cache is written. */
 export interface CacheForm {
-  /** An image manifest, which every registry takes, rather than an index that lists layers. */
+  /** Write an image manifest, which every registry accepts, and not an index that lists layers. */
   readonly imageManifest: boolean;
   readonly ociTypes: boolean;
 }
@@ -15,7 +15,10 @@ export interface CacheDocuments {
   readonly manifest: { readonly mediaType: string; readonly digest: Digest; readonly bytes: Uint8Array };
 }
 
-/** The config and the manifest of a cache, as BuildKit lays them out (cache/remotecache/export.go). */
+/**
+ * The config and the manifest of a cache, in the form that BuildKit gives them
+ * (cache/remotecache/export.go).
+ */
 export function cacheDocuments(cache: MarshalledCache, form: CacheForm): CacheDocuments {
   const bytes = Buffer.from(JSON.stringify(cache.config));
   const config: Descriptor = { mediaType: CACHE_CONFIG, digest: digestOf(bytes), size: bytes.length };

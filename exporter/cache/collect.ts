@@ -8,14 +8,20 @@ import type { Snapshot, Snapshotter } from '../../snapshotter/snapshotter.ts';
 import { snapshotOf } from '../../solver/result.ts';
 import { layerType } from '../parts.ts';
 
-/** A step of the build that may be exported: how it is found, and for which platforms it was part of the build. */
+/**
+ * A step of the build that may be exported: its links, and the platforms for which it was part of
+ * the build.
+ */
 export interface Candidate {
   readonly key: Digest;
   readonly aliases: readonly Digest[];
   readonly platforms: readonly string[];
 }
 
-/** What a step came to: layers of the store, or of a cache that nobody had to download. */
+/**
+ * The result of a step: layers of the store, or layers of a cache that did not have to be
+ * downloaded.
+ */
 export type StepOutput = Snapshot | RemoteStack;
 
 /** A step that has a result. */
@@ -26,7 +32,7 @@ export interface FinishedStep {
   readonly created: number;
 }
 
-/** Those of the candidates that have a result with at least one layer in each output. */
+/** The candidates that have a result with at least one layer in each output. */
 export function finishedSteps(
   candidates: readonly Candidate[],
   cache: CacheStore,
@@ -58,12 +64,17 @@ export interface PackContext {
   readonly snapshotter: Snapshotter;
   readonly wanted: WantedForm;
   readonly ociTypes: boolean;
-  /** Seconds since 1970 after which no time in a layer built here may be: as in the image, so that both have the same blobs. */
+  /**
+   * In seconds since 1970. No time in a layer built here may be later. The value is that of the
+   * image, so that image and cache have the same blobs.
+   */
   readonly clamp: number | undefined;
   readonly signal: AbortSignal;
 }
 
-/** The layers of an output as blobs in the content store; those that are elsewhere stay there. */
+/**
+ * The layers of an output as blobs in the content store. Layers that are elsewhere are not fetched.
+ */
 export async function packedOutput(output: StepOutput, context: PackContext): Promise<readonly RemoteLayer[]> {
   if (output instanceof RemoteStack) return output.layers;
   const { packer, snapshotter, wanted, ociTypes, clamp, signal } = context;
@@ -90,7 +101,10 @@ export async function packedRecords(steps: readonly FinishedStep[], context: Pac
   );
 }
 
-/** The candidates whose results are not exported, as steps that were seen. */
+/**
+ * Records without a result, for the candidates that are not exported. They say that the step was
+ * seen.
+ */
 export function seenRecords(candidates: readonly Candidate[], exported: readonly FinishedStep[]): RemoteRecord[] {
   const keys = new Set(exported.map(({ candidate }) => candidate.key));
   return candidates
@@ -98,7 +112,7 @@ export function seenRecords(candidates: readonly Candidate[], exported: readonly
     .map((candidate) => ({ ...candidate, outputs: [], created: 0 }));
 }
 
-/** Where the blobs of layers are that are not in the store. */
+/** The places of layer blobs that are not in the store. */
 export function originsOf(steps: readonly FinishedStep[]): Map<Digest, ImageOrigin> {
   const origins = new Map<Digest, ImageOrigin>();
   for (const output of steps.flatMap(({ outputs }) => outputs)) {
@@ -118,7 +132,7 @@ export async function diffIdsOf(
   return await Promise.all(output.layers.map(async (layer) => (await snapshotter.describe(layer, signal)).diffId));
 }
 
-/** Where in `whole` the layers of `part` are, in order; undefined when they are not all there. */
+/** The positions of the layers of `part` in `whole`, in order. Undefined when one is missing. */
 export function positionsIn(part: readonly Digest[], whole: readonly Digest[]): number[] | undefined {
   const positions: number[] = [];
   for (const diffId of part) {

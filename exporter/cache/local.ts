@@ -13,8 +13,8 @@ import { type CacheTarget, oldCache } from './target.ts';
 const REF_NAME = 'org.opencontainers.image.ref.name';
 
 /**
- * A cache in a directory: an OCI layout in whose index it has the tag `tag`. Blobs are only added, the index changes last. `copy` writes
- * a layer's bytes, verified, to a new file.
+ * A cache in a directory: an OCI layout whose index names it by the tag `tag`. Blobs are only
+ * added, and the index changes last. `copy` writes the verified bytes of a layer to a new file.
  */
 export function localTarget(
   root: string,
@@ -35,7 +35,8 @@ export function localTarget(
           if (sizeOf(blobPath(root, digest)) === size) continue;
           await place(blobPath(root, digest), async (path) => {
             await copy(layer, path);
-            // The store's blobs are for its owner alone; a cache is for whoever carries it to another machine.
+            // Blobs in the store are readable by their owner only. A cache must be readable by
+            // anyone who copies it to another machine.
             chmodSync(path, 0o644);
           });
           report.done(`writing layer ${digest}`);
@@ -55,7 +56,7 @@ export function localTarget(
   };
 }
 
-/** The index of the directory with `tag` moved; what has other tags stays. */
+/** The index of the directory with `tag` moved. Entries with other tags are kept. */
 function withEntry(entries: readonly Descriptor[], entry: Descriptor, tag: string): Index {
   const kept = entries.filter(
     ({ digest, annotations }) => annotations?.[REF_NAME] !== tag && (digest !== entry.digest || annotations?.[REF_NAME]),
@@ -75,7 +76,7 @@ async function write(path: string, bytes: Uint8Array): Promise<void> {
   await place(path, async (temporary) => writeFileSync(temporary, bytes, { flag: 'wx' }));
 }
 
-/** Whole or not at all, by rename. */
+/** Writes a file completely or not at all, by rename. */
 async function place(path: string, make: (temporary: string) => Promise<void>): Promise<void> {
   await appear(path, join(dirname(path), `.${process.pid}.part`), outputFile(path), make);
 }

@@ -6,7 +6,10 @@ import type { RegistryClient } from '../../registry/client.ts';
 import { type PushBlob, pushImage } from '../push-image.ts';
 import { blobsOf, type CacheTarget, oldCache } from './target.ts';
 
-/** A cache under a tag of a registry. `blob` says how a layer is sent, should it not be there. */
+/**
+ * A cache under a tag of a registry. `blob` describes how to send a layer that the registry does
+ * not have.
+ */
 export function registryTarget(
   client: RegistryClient,
   reference: Reference,
@@ -41,7 +44,8 @@ export function registryTarget(
         },
       });
       report.done(`writing config ${config.descriptor.digest}`);
-      // A tag cannot be changed on condition: this makes the moment in which another's write is lost as short as it can be.
+      // A registry cannot change a tag conditionally. Checking here keeps the time in which another
+      // build's write can be lost as short as possible.
       if ((await current()) !== seen) return false;
       await client.putManifest(reference, tag, manifest.mediaType, manifest.bytes, signal);
       return true;

@@ -48,7 +48,7 @@ const real = (name: string, body: () => Promise<void>) => {
 };
 
 for (const over of [{}, { imageManifest: false }, { imageManifest: false, ociTypes: false }]) {
-  real(`a registry takes the cache and gives it back: ${JSON.stringify(over)}`, async () => {
+  real(`a registry stores the cache and returns it unchanged: ${JSON.stringify(over)}`, async () => {
     await using registry = await startRegistry();
     await using client = quickClient();
     const reference = parseReference(`${registry.host}/cache:v1`);
@@ -63,14 +63,14 @@ for (const over of [{}, { imageManifest: false }, { imageManifest: false, ociTyp
     const target = () => registryTarget(client, reference, blob, never());
     const manifest = await write(target(), 'a', 'linux/amd64', over);
     await write(target(), 'b', 'linux/arm64', over);
-    assert.is(opened.length, 3, 'the layer of both is sent once');
+    assert.is(opened.length, 3, 'the layer of both records is sent once');
     const read = await readCache({ type: 'registry', ref: `${registry.host}/cache:v1` }, async () => client, never());
     assert.equal(new Set(read.records.map(({ key }) => key)), new Set([digestOf('key a'), digestOf('key b')]));
     assert.ok(manifest && manifest.digest !== read.digest);
   });
 }
 
-real('two who write at once both stay in the cache', async () => {
+real('two builds that write at once are both in the cache', async () => {
   await using registry = await startRegistry();
   await using client = quickClient();
   const reference = parseReference(`${registry.host}/cache:v1`);
@@ -92,7 +92,7 @@ real('two who write at once both stay in the cache', async () => {
     },
   };
   await write(interrupted, 'a', 'linux/amd64');
-  assert.is(interfered, 2, 'it began again');
+  assert.is(interfered, 2, 'the export started over');
   const read = await readCache({ type: 'registry', ref: `${registry.host}/cache:v1` }, async () => client, never());
   assert.is(read.records.length, 2);
   const forever: CacheTarget = {
@@ -150,7 +150,7 @@ test('a directory holds caches under several tags, and only what a layout has', 
     assert.equal(await read(undefined, index.manifests[0].digest), [digestOf('key a')]);
   }));
 
-test('what is in the directory and no cache is not overwritten blindly', () =>
+test('content of the directory that is not a cache is not overwritten', () =>
   inDirectory(async (root, copy) => {
     await write(localTarget(root, 'one', copy, never()), 'a', 'linux/amd64');
     writeFileSync(join(root, 'index.json'), '{"schemaVersion":2,"layers":[]}');

@@ -9,12 +9,15 @@ import type { ReadCache } from '../../cache/remote/source.ts';
 import type { Report } from '../export-report.ts';
 import type { CacheDocuments, CacheForm } from './cache-documents.ts';
 
-/** A place that caches are written to. */
+/** A destination of a cache. */
 export interface CacheTarget {
   readonly name: string;
-  /** What is there now; undefined for nothing, or nothing that can be read. */
+  /** The cache that is there now. Undefined when there is none, or none that can be read. */
   old(): Promise<ReadCache | undefined>;
-  /** Writes blobs that are not there, then the documents, the name last. False when somebody else has written since `old`. */
+  /**
+   * Writes missing blobs, then the documents, and the name last. Returns false when another build
+   * has written since `old`.
+   */
   write(documents: CacheDocuments, layers: readonly RemoteLayer[], old: ReadCache | undefined, report: Report): Promise<boolean>;
 }
 
@@ -26,12 +29,12 @@ export interface CacheExport {
   readonly form: CacheForm;
 }
 
-/** Somebody else may write to the same name at the same time: this often we begin again. */
+/** The number of attempts when other builds write to the same name at the same time. */
 const ATTEMPTS = 4;
 
 /**
- * Writes a cache over the one that is at `target`, which keeps its records of other platforms. Answers the descriptor of the manifest;
- * undefined when there was nothing to write.
+ * Writes a cache over the one at `target`, and keeps its records of other platforms. Returns the
+ * descriptor of the manifest, or undefined when there was nothing to write.
  */
 export async function exportCache(
   target: CacheTarget,
@@ -55,7 +58,7 @@ export async function exportCache(
     report.done(`writing cache manifest ${digest}`);
     if (written) return { mediaType, digest, size: bytes.byteLength };
   }
-  throw new KilnError('KILN_CACHE_CONTENDED', `others keep writing to the cache ${target.name}`, {
+  throw new KilnError('KILN_CACHE_CONTENDED', `other builds keep writing to the cache ${target.name}`, {
     hint: 'give each of the builds that run at once a name of its own, and import them all',
   });
 }
@@ -67,12 +70,15 @@ function layersOf(records: readonly RemoteRecord[]): RemoteLayer[] {
   return [...layers.values()];
 }
 
-/** Blobs that the old cache has need not be sent, nor looked for. */
+/** The blobs of the old cache. They need neither be sent nor looked up. */
 export function blobsOf(old: ReadCache | undefined): Set<Digest> {
   return new Set(old?.records.flatMap(({ outputs }) => outputs.flat().map(({ descriptor }) => descriptor.digest)) ?? []);
 }
 
-/** Why there is no old cache: it is not there, or it is none. Anything else is an error, since what is there must not be lost. */
+/**
+ * Reasons why there is no old cache: it does not exist, or the content is not a cache. Any other
+ * error is thrown, because the existing content must not be lost.
+ */
 const NO_CACHE = new Set([
   'KILN_IMAGE_NOT_FOUND',
   'KILN_BLOB_NOT_FOUND',

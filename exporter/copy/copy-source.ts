@@ -6,23 +6,27 @@ import { brokenPromise } from '../../base/promise.ts';
 import { parseDocument } from '../../registry/parse-document.ts';
 import type { PushBlob, PushDocument, PushImage } from '../push-image.ts';
 
-/** A place that has an image: a repository of a registry, a layout, an archive, the store. Everything it hands out is verified. */
+/**
+ * A place that has an image: a repository of a registry, a layout, an archive, the store. All
+ * content that it returns is verified.
+ */
 export interface CopySource extends AsyncDisposable {
-  /** For messages. */
+  /** The name of the source, for messages. */
   readonly name: string;
-  /** What the name stands for. */
+  /** The document that the name means. */
   readonly target: Descriptor;
   /** A manifest or index. */
   document(descriptor: Descriptor): Promise<Uint8Array>;
-  /** A blob that is read when it is needed. */
+  /** A blob. It is read when it is needed. */
   blob(descriptor: Descriptor): PushBlob;
 }
 
 const MAX_NESTING = 3;
 
 /**
- * All that hangs from `target` in `source`: every platform, with its attestations, byte for byte. Documents are read now, blobs when
- * the other side turns out to lack them. Throws what the source throws for a part that it lacks.
+ * Everything that `target` names in `source`: every platform with its attestations, byte for byte.
+ * Documents are read now, and blobs only when the destination lacks them. Throws the error of the
+ * source for a missing part.
  */
 export async function readTree(source: CopySource, target: Descriptor = source.target): Promise<PushImage> {
   const blobs = new Map<Digest, PushBlob>();
@@ -34,7 +38,7 @@ export async function readTree(source: CopySource, target: Descriptor = source.t
     const parsed = parseDocument(bytes, descriptor.mediaType, `manifest ${descriptor.digest} of ${source.name}`);
     if (parsed.kind === 'index') {
       const found = await Promise.all(parsed.index.manifests.map((child) => visit(child, depth + 1)));
-      // After what it names: manifests of an index inside an index go first.
+      // Children come first, also for an index inside an index.
       for (const child of found) children.set(child.digest, child);
     } else {
       for (const part of [parsed.manifest.config, ...parsed.manifest.layers])
@@ -47,7 +51,7 @@ export async function readTree(source: CopySource, target: Descriptor = source.t
   return { root, children: [...children.values()], blobs: [...blobs.values()] };
 }
 
-/** `bytes` with an error at their end when they are not what `descriptor` says. */
+/** Passes `bytes` on, and ends in an error when they do not match `descriptor`. */
 export async function* verified(descriptor: Descriptor, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const hash = createHash('sha256');
   let size = 0;
@@ -58,7 +62,7 @@ export async function* verified(descriptor: Descriptor, bytes: AsyncIterable<Uin
   }
   const came = { digest: asDigest(`sha256:${hash.digest('hex')}`), size };
   if (brokenPromise(descriptor, came) === undefined) return;
-  throw new KilnError('KILN_DIGEST_MISMATCH', `blob ${descriptor.digest} came with other bytes than its digest says`, {
+  throw new KilnError('KILN_DIGEST_MISMATCH', `blob ${descriptor.digest} arrived with bytes that do not match its digest`, {
     hint: 'the place it was copied from, or something between, damages what it sends',
   });
 }

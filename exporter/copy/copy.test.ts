@@ -19,7 +19,7 @@ import { copyToStore } from './to-store.ts';
 
 const IMAGE = makeImage([{ name: 'a', text: 'honest' }]);
 
-/** Serves IMAGE; `blob` says what is sent for a blob. */
+/** Serves IMAGE. `blob` decides which bytes are sent for a blob. */
 function registry(blob: (bytes: Buffer) => Buffer) {
   return faultServer((request, response) => {
     const [, kind, name = ''] = /^\/v2\/a\/(manifests|blobs)\/([^?]*)/.exec(request.path) ?? [];
@@ -30,7 +30,7 @@ function registry(blob: (bytes: Buffer) => Buffer) {
   });
 }
 
-/** Takes any upload; `got` holds what was put, by digest. */
+/** Accepts any upload. `got` holds the uploaded content by digest. */
 function sink() {
   const got = new Map<string, Buffer>();
   const server = faultServer((request, response) => {
@@ -44,7 +44,7 @@ function sink() {
   return Object.assign(server, { got });
 }
 
-test('a mirror that lies about a blob does not spoil a copy to the store, a directory or a registry', async () => {
+test('a mirror that sends wrong bytes does not damage a copy to the store, a directory or a registry', async () => {
   const root = mkdtempSync(join(tmpdir(), 'kiln-copy-'));
   try {
     for (const to of ['store', 'directory', 'registry']) {

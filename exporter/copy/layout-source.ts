@@ -2,7 +2,10 @@ import { openLayout } from '../../registry/layout.ts';
 import { MAX_MANIFEST } from '../../registry/parse-document.ts';
 import { type CopySource, verified } from './copy-source.ts';
 
-/** An image in an OCI layout, a directory or an archive; `tag` may be left out where there is but one image. */
+/**
+ * An image in an OCI layout, a directory or an archive. `tag` may be omitted when there is only one
+ * image.
+ */
 export function layoutSource(path: string, tag: string | undefined, signal: AbortSignal): CopySource {
   const layout = openLayout(path);
   try {

@@ -4,7 +4,10 @@ import { formatReference, type Reference } from '../../base/reference.ts';
 import type { FetchedDocument, RegistryClient } from '../../registry/client.ts';
 import type { CopySource } from './copy-source.ts';
 
-/** An image in a registry. Its blobs are streamed from there when a copy needs their bytes, and mounted within one registry. */
+/**
+ * An image in a registry. Its blobs are streamed from there when a copy needs their bytes, and
+ * mounted when the destination is the same registry.
+ */
 export async function registrySource(client: RegistryClient, reference: Reference, signal: AbortSignal): Promise<CopySource> {
   const { domain, path } = reference;
   const repository = { domain, path };
@@ -29,11 +32,11 @@ export async function registrySource(client: RegistryClient, reference: Referenc
   };
 }
 
-/** The digest is right; what the index said besides has to be, too. */
+/** The digest is right. The size and media type in the index have to be right, too. */
 function checked(found: FetchedDocument, descriptor: Descriptor, name: string): Uint8Array {
   if (found.mediaType === descriptor.mediaType && found.bytes.length === descriptor.size) return found.bytes;
   throw new KilnError(
     'KILN_MANIFEST_INVALID',
-    `manifest ${descriptor.digest} of ${name} is ${found.bytes.length} bytes of ${found.mediaType}, its index says ${descriptor.size} of ${descriptor.mediaType}`,
+    `manifest ${descriptor.digest} of ${name} has ${found.bytes.length} bytes of type ${found.mediaType}, but its index says ${descriptor.size} bytes of type ${descriptor.mediaType}`,
   );
 }

@@ -5,8 +5,9 @@ import type { ExportServices } from '../services.ts';
 import type { CopySource } from './copy-source.ts';
 
 /**
- * An image of the store as it is named there: a layer that was built here goes out as the uncompressed tar that its manifest names, made
- * when it is needed. Of an image that was pulled for one platform the others are missed.
+ * An image of the store. A layer that was built here is sent as the uncompressed tar that its
+ * manifest names, made when it is needed. When an image was pulled for one platform, the manifests
+ * of the others are missing, which is an error.
  */
 export function storeSource(services: ExportServices, target: Descriptor, name: string, signal: AbortSignal): CopySource {
   return {

@@ -10,10 +10,10 @@ import { blobBytes, blobName, dockerElement, layoutFrame } from '../layout.ts';
 import { writeLayoutDirectory } from '../layout-directory.ts';
 import { failMissing, type PushBlob, type PushImage } from '../push-image.ts';
 
-/** Where in the file system a copy goes, and what it is called there. */
+/** The path of a copy in the file system, and its name there. */
 export type LayoutDestination =
   | { readonly kind: 'oci' | 'oci-archive'; readonly path: string; readonly tag: string | undefined }
-  /** With a `manifest.json` for `docker load`. `name` is a full image name. */
+  /** An archive with a `manifest.json` for `docker load`. `name` is a full image name. */
   | { readonly kind: 'docker-archive'; readonly path: string; readonly name: string | undefined };
 
 export interface CopyReport {
@@ -24,7 +24,10 @@ export interface CopyReport {
 const REF_NAME = 'org.opencontainers.image.ref.name';
 const FULL_NAME = 'io.containerd.image.name';
 
-/** Writes `image` as an OCI layout; what a layout directory has already stays there. Nothing appears before it is whole and verified. */
+/**
+ * Writes `image` as an OCI layout. Existing images of a layout directory are kept. A file appears
+ * only when it is complete and verified.
+ */
 export async function copyToLayout(
   image: PushImage,
   destination: LayoutDestination,
@@ -41,7 +44,7 @@ export async function copyToLayout(
   await writeTo({ kind: 'file', path: destination.path }, signal, (sink) => writeArchive(all, NO_BLOBS, sink));
 }
 
-/** Everything comes from the source of the copy, which verifies it. */
+/** All bytes come from the source of the copy, which verifies them. */
 const NO_BLOBS = {
   open: (digest: Digest): never => failMissing({ digest }),
   copy: async (digest: Digest) => failMissing({ digest }),
@@ -68,7 +71,7 @@ function blobStream({ descriptor, open }: PushBlob, report: CopyReport['report']
   return { name: blobName(digest), kind: 'stream', mode: 0o444, size, open: stream };
 }
 
-/** For `docker load`: of an index the manifest for this machine, if it has one. */
+/** The entry for `docker load`: of an index, the manifest for this machine, if it has one. */
 function dockerEntry({ root, children }: PushImage, name: string | undefined): ArchiveEntry | undefined {
   const documents = new Map<Digest, PushImage['root']>([root, ...children].map((document) => [document.digest, document]));
   const manifestOf = (digest: Digest): Manifest | undefined => {

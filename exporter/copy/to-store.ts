@@ -7,10 +7,13 @@ import type { PushBlob, PushImage } from '../push-image.ts';
 import type { CopyReport } from './to-layout.ts';
 
 const CONFIG_TYPES: readonly string[] = [MEDIA.ociConfig, MEDIA.dockerConfig];
-/** Blobs at once. */
+/** The number of blobs copied at once. */
 const PARALLEL = 4;
 
-/** Keeps `image`, all platforms of it, in the store under the full name `name`. Layers are unpacked when something is run in them. */
+/**
+ * Stores `image` with all its platforms under the full name `name`. Layers are unpacked when a step
+ * needs them.
+ */
 export async function copyToStore(
   services: { readonly content: ContentStore; readonly images: ImageStore },
   image: PushImage,
@@ -56,7 +59,7 @@ async function copyBlob(
       }
       writer.commit({ digest, size });
     };
-    // Wrong bytes are asked for once more: from another mirror, where there is one.
+    // Wrong bytes are requested once more, from another mirror if there is one.
     await copy().catch((error: unknown) =>
       error instanceof KilnError && error.code === 'KILN_DIGEST_MISMATCH' ? copy() : Promise.reject(error),
     );
@@ -64,7 +67,7 @@ async function copyBlob(
   tell(size);
 }
 
-/** The configs of its platforms; attestations have none. */
+/** The configs of its platforms. Attestations have none. */
 function configsOf({ root, children }: PushImage) {
   return [...children, root].flatMap(({ bytes, mediaType, digest }) => {
     const parsed = parseDocument(bytes, mediaType, `manifest ${digest}`);

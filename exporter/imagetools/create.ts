@@ -13,7 +13,10 @@ import { registrySource } from '../copy/registry-source.ts';
 import { indexJson } from '../image-documents.ts';
 import type { PushDocument, PushImage } from '../push-image.ts';
 
-/** One of the images that the new one is made of: where it is, and fields of its entry that were given with it. */
+/**
+ * One of the images that the new image is made from: its location, and the fields of its entry that
+ * were given with it.
+ */
 export interface CreateSource {
   readonly reference: Reference;
   readonly given?: Partial<Descriptor>;
@@ -21,14 +24,14 @@ export interface CreateSource {
 
 export interface CreateOptions {
   readonly annotations: readonly Annotation[];
-  /** Only these, with their attestations; all when undefined. */
+  /** Include only these platforms, with their attestations. When undefined, include all. */
   readonly platforms: readonly Platform[] | undefined;
-  /** An index even of one manifest alone. */
+  /** Write an index even when there is only one manifest. */
   readonly preferIndex: boolean;
   readonly signal: AbortSignal;
 }
 
-/** The new image, and where each thing that its document names comes from. */
+/** The new image, and the source of each part that its document names. */
 export interface CreatedImage {
   readonly document: PushDocument;
   readonly parts: readonly { readonly from: Reference; readonly descriptor: Descriptor }[];
@@ -37,8 +40,9 @@ export interface CreatedImage {
 const REFERENCE_DIGEST = 'vnd.docker.reference.digest';
 
 /**
- * Parses a source as buildx takes it: a reference, a digest, or a descriptor as JSON. The last two are looked for in the one repository
- * that the other sources or the tags name. Throws KILN_REFERENCE_INVALID.
+ * Parses a source as buildx does: a reference, a digest, or a descriptor as JSON. Digests and
+ * descriptors are looked up in the one repository that the other sources or the tags name. Throws
+ * KILN_REFERENCE_INVALID.
  */
 export function parseSources(texts: readonly string[], targets: readonly Reference[]): CreateSource[] {
   const parsed = texts.map((text) => parseSource(text.trim()));
@@ -48,7 +52,7 @@ export function parseSources(texts: readonly string[], targets: readonly Referen
     if (reference) return { reference };
     const [only] = repositories.size === 1 ? [...repositories.values()] : [];
     if (!only || !given) {
-      throw new KilnError('KILN_REFERENCE_INVALID', `it is not clear in which repository ${texts[index]?.trim()} is`, {
+      throw new KilnError('KILN_REFERENCE_INVALID', `the repository of ${texts[index]?.trim()} is not known`, {
         hint: 'write it with its repository: NAME@sha256:…',
         exitCode: 2,
       });
@@ -78,7 +82,10 @@ function parseSource(text: string): { reference?: Reference; given?: Partial<Des
   };
 }
 
-/** Makes one image of `sources`: an index of all their manifests, each once. A lone index without changes stays as it is. */
+/**
+ * Makes one image from `sources`: an index of all their manifests, each once. A single index
+ * without changes is kept as it is.
+ */
 export async function combine(
   client: RegistryClient,
   sources: readonly CreateSource[],
@@ -112,7 +119,7 @@ interface ReadSource {
   readonly from: Reference;
   readonly document: PushDocument;
   readonly self: Descriptor;
-  /** What it brings into an index. */
+  /** The entries that it adds to an index. */
   readonly entries: readonly Descriptor[];
 }
 
@@ -131,7 +138,7 @@ async function readSource(client: RegistryClient, { reference, given }: CreateSo
   return { ...common, kind: 'manifest', entries: [{ ...self, ...(platform ? { platform } : {}) }] };
 }
 
-/** A manifest alone does not say what it is for; its config does. */
+/** A manifest alone does not state its platform. Its config does. */
 async function platformIn(
   client: RegistryClient,
   reference: Reference,
@@ -146,13 +153,13 @@ async function platformIn(
 
 type Part = CreatedImage['parts'][number];
 
-/** What is the same twice, or is for the same platform with the same digest, stands there once. */
+/** Removes duplicates: equal entries, and entries for the same platform with the same digest. */
 function distinct(parts: readonly Part[]): Part[] {
   const keyOf = ({ descriptor: { digest, platform } }: Part) => `${digest} ${platform ? formatPlatform(platform) : ''}`;
   return [...new Map(parts.map((part) => [keyOf(part), part])).values()];
 }
 
-/** Those for the wanted platforms, and what is said about them. */
+/** The entries for the wanted platforms, and their attestations. */
 function wanted(parts: readonly Part[], platforms: readonly Platform[] | undefined): readonly Part[] {
   if (!platforms) return parts;
   const chosen = parts.filter(({ descriptor: { platform } }) => platform && platforms.some((one) => samePlatform(one, platform)));
@@ -177,8 +184,9 @@ function annotated(descriptor: Descriptor, annotations: readonly Annotation[]): 
 }
 
 /**
- * All that `to`'s repository has to have besides the new document: blobs are mounted within one registry and streamed between two.
- * Of what comes from the repository itself nothing is asked.
+ * All content that the repository of `to` needs in addition to the new document. Blobs are mounted
+ * within one registry and streamed between two. Content that is already in the repository is not
+ * requested.
  */
 export async function partsFor(
   client: RegistryClient,

@@ -3,7 +3,10 @@ import { formatPlatformInFull } from '../../base/platform.ts';
 import { formatReference } from '../../base/reference.ts';
 import type { RemoteImage } from './inspect.ts';
 
-/** What `imagetools inspect` prints without a format, as buildx does; `referrers` come on top where there are any. */
+/**
+ * The output of `imagetools inspect` without a format, as in buildx. `referrers` are listed in
+ * addition when there are any.
+ */
 export function describeRemote({ name, reference, root }: RemoteImage, referrers: readonly Descriptor[]): string {
   const lines = [`Name:      ${name}`, `MediaType: ${root.mediaType}`, `Digest:    ${root.digest}`];
   if (root.document.kind === 'index') {
@@ -17,11 +20,11 @@ export function describeRemote({ name, reference, root }: RemoteImage, referrers
     lines.push(' '.repeat(11), 'Referrers: ');
     lines.push(...joined(referrers.map((entry) => child(formatReference({ ...reference, digest: entry.digest }), entry))));
   }
-  // What a registry says must not move the cursor.
+  // Text from a registry must not contain control characters, which could move the cursor.
   return `${lines.map((line) => line.replace(/[\x00-\x1f\x7f-\x9f]/g, ' ')).join('\n')}\n`;
 }
 
-/** An empty line, padded as a table's, stands between two. */
+/** Two entries are separated by an empty line, padded like a table row. */
 function joined(entries: readonly (readonly string[])[]): string[] {
   return entries.flatMap((lines, index) => (index === 0 ? lines : [' '.repeat(15), ...lines]));
 }

@@ -6,21 +6,24 @@ import type { FetchedDocument, RegistryClient } from '../../registry/client.ts';
 import { isObject, jsonOf } from '../../registry/json-fields.ts';
 import { MAX_CONFIG, parseConfig } from '../../registry/parse-document.ts';
 
-/** An image in a registry: the document that its name stands for. */
+/** An image in a registry: the document that its name means. */
 export interface RemoteImage {
   readonly name: string;
   readonly reference: Reference;
   readonly root: FetchedDocument;
 }
 
-/** Of what an image says of itself, by buildx's names: by platform when it has several, else the one. */
+/**
+ * Data about an image under buildx's names: by platform when there are several, or else of the only
+ * one.
+ */
 export type ByPlatform = Readonly<Record<string, unknown>>;
 
 const REFERENCE_TYPE = 'vnd.docker.reference.type';
 const REFERENCE_DIGEST = 'vnd.docker.reference.digest';
 const PREDICATE_TYPE = 'in-toto.io/predicate-type';
 const CONFIG_TYPES: readonly string[] = [MEDIA.ociConfig, MEDIA.dockerConfig];
-/** An attestation may be large: a list of packages of a whole system. */
+/** An attestation may be large: it may list the packages of a whole system. */
 const MAX_STATEMENT = 64 << 20;
 
 export async function openRemote(client: RegistryClient, reference: Reference, signal: AbortSignal): Promise<RemoteImage> {
@@ -28,7 +31,7 @@ export async function openRemote(client: RegistryClient, reference: Reference, s
   return { name: formatReference(reference), reference, root };
 }
 
-/** The manifests of an image that can be run, attestations left out. */
+/** The manifests of an image that can be run, without attestations. */
 function platformsOf(index: Index): readonly Descriptor[] {
   return index.manifests.filter(({ annotations }) => annotations?.[REFERENCE_TYPE] !== 'attestation-manifest');
 }
@@ -55,7 +58,7 @@ export async function remoteConfigs(
   return byPlatform(found.filter((entry) => entry !== undefined));
 }
 
-/** As Go's struct has the fields; what builders keep for themselves is left out. */
+/** The fields in the order of Go's struct. Fields for internal use of builders are left out. */
 function shownConfig(config: ImageConfig | undefined): unknown {
   if (!config) return undefined;
   const { created, author, architecture, variant, os, config: run, rootfs, history } = config;
@@ -72,12 +75,15 @@ function platformName(entry: Descriptor, config?: ImageConfig): string {
   });
 }
 
-/** One platform is shown as it is, several under their names. */
+/** A single platform is shown directly, several by their names. */
 function byPlatform(entries: readonly (readonly [string, unknown])[]): unknown {
   return entries.length === 1 ? entries[0]?.[1] : Object.fromEntries(entries);
 }
 
-/** Provenance (`SLSA`) or packages (`SPDX`) that whoever built the image attached to it, as BuildKit does; `{}` without. */
+/**
+ * Provenance (`SLSA`) or packages (`SPDX`) that the image's builder attached to it, as BuildKit
+ * does; `{}` when there is none.
+ */
 export async function remoteStatements(
   client: RegistryClient,
   { root, reference }: RemoteImage,
@@ -125,7 +131,7 @@ function predicate(bytes: Buffer, where: string): unknown {
   return sorted(statement['predicate']);
 }
 
-/** With the keys of its objects in order, as Go prints a map. */
+/** Sorts the keys of objects, as Go prints a map. */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== 'object' || value === null) return value;
@@ -133,7 +139,7 @@ function sorted(value: unknown): unknown {
   return Object.fromEntries(entries.map(([key, item]) => [key, sorted(item)]));
 }
 
-/** The root as buildx tells it: the fields of an index, or the descriptor of a manifest. */
+/** The root as buildx prints it: the fields of an index, or the descriptor of a manifest. */
 export function remoteManifest({ root }: RemoteImage): Readonly<Record<string, unknown>> {
   const own = { mediaType: root.mediaType, digest: root.digest, size: root.bytes.length };
   if (root.document.kind === 'manifest') return own;

@@ -1,12 +1,15 @@
 import { formatPurl } from '../attest/purl.ts';
 import { type Distribution, type FoundPackage, soundLicence, soundName, soundVersion } from './package.ts';
 
-/*
- * The databases of package managers, as text. Everything in them is an image's own word: a malformed entry is left out, and what is
- * taken is short and printable.
+/**
+ * Parses the databases of package managers as text. They come from an image and are not trusted: a
+ * malformed entry is left out, and accepted values are short and printable.
  */
 
-/** dpkg's status file: paragraphs of `Field: value`. Only what is installed (deb-control(5), dpkg-query(1)). */
+/**
+ * dpkg's status file: paragraphs of `Field: value`. Only installed packages are returned
+ * (deb-control(5), dpkg-query(1)).
+ */
 export function dpkgPackages(text: string, foundIn: string, { id, version: release }: Distribution): FoundPackage[] {
   return paragraphs(text).flatMap((fields) => {
     const named = sound(fields.get('Package'), fields.get('Version'));
@@ -19,7 +22,10 @@ export function dpkgPackages(text: string, foundIn: string, { id, version: relea
   });
 }
 
-/** apk's installed database: paragraphs of `P:name`, `V:version`, `A:arch`, `L:licence` (wiki.alpinelinux.org, Apk_spec). */
+/**
+ * apk's installed database: paragraphs of `P:name`, `V:version`, `A:arch`, `L:licence`
+ * (wiki.alpinelinux.org, Apk_spec).
+ */
 export function apkPackages(text: string, foundIn: string, { id, version: release }: Distribution): FoundPackage[] {
   return text.split(/\n\n+/).flatMap((paragraph) => {
     const field = (letter: string) => new RegExp(`^${letter}:(.*)$`, 'm').exec(paragraph)?.[1];

@@ -1,6 +1,6 @@
 import type { ImageFile } from './imagefile.ts';
 
-/** Where the numbers of a header are in its two classes (elf(5)). */
+/** The positions of numbers in the header, for both ELF classes (elf(5)). */
 const FORMS = {
   1: { word: 4, shoff: 32, shentsize: 46, name: 0, offset: 16, size: 20, header: 40 },
   2: { word: 8, shoff: 40, shentsize: 58, name: 0, offset: 24, size: 32, header: 64 },
@@ -9,7 +9,10 @@ const FORMS = {
 const MAX_SECTIONS = 1000;
 const MAX_NAMES = 1 << 16;
 
-/** The content of a section of an ELF file, by name, up to `limit` bytes; undefined when it is no ELF file or has no such section. */
+/**
+ * The content of a section of an ELF file, by name, up to `limit` bytes. Undefined when the file is
+ * not an ELF file or has no such section.
+ */
 export function elfSection(file: ImageFile, name: string, limit: number): Buffer | undefined {
   const head = file.read(0, 64);
   if (head.length < 64 || head.readUInt32BE(0) !== 0x7f454c46) return undefined;
@@ -34,7 +37,10 @@ export function elfSection(file: ImageFile, name: string, limit: number): Buffer
   return undefined;
 }
 
-/** An address or offset; beyond what a file can have it is no safe integer, and nothing is read there. */
+/**
+ * An address or offset. A value that is too large for a file is not a safe integer, and nothing is
+ * read there.
+ */
 function word(bytes: Buffer, at: number, size: 4 | 8, little: boolean): number {
   if (size === 4) return little ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at);
   return Number(little ? bytes.readBigUInt64LE(at) : bytes.readBigUInt64BE(at));

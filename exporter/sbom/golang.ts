@@ -4,7 +4,10 @@ import type { ImageFile } from './imagefile.ts';
 import { type FoundPackage, soundName, soundVersion } from './package.ts';
 
 const MAGIC = Buffer.from('\xff Go buildinf:', 'latin1');
-/** The strings stand behind the header: since Go 1.18. Before, it points to them. */
+/**
+ * The strings follow the header in programs since Go 1.18. In older programs the header points to
+ * them.
+ */
 const INLINE = 2;
 const HEADER = 32;
 /** The text stands between two marks of this length. */
@@ -12,12 +15,12 @@ const MARK = 16;
 const LIMIT = 4 << 20;
 const MAX_MODULES = 20_000;
 
-/** `old`: a Go program, but of before 1.18. */
+/** `old` is a Go program built before Go 1.18. */
 export type GoProgram = readonly FoundPackage[] | 'old';
 
 /**
- * What a Go program says that it is made of: its module, those it needs, and the standard library (pkg.go.dev/debug/buildinfo).
- * Undefined when it is no Go program.
+ * The modules in a Go program: its own module, its dependencies, and the standard library
+ * (pkg.go.dev/debug/buildinfo). Undefined when the file is not a Go program.
  */
 export function goPackages(file: ImageFile, foundIn: string): GoProgram | undefined {
   const section = elfSection(file, '.go.buildinfo', LIMIT);
@@ -30,7 +33,7 @@ export function goPackages(file: ImageFile, foundIn: string): GoProgram | undefi
   if (go) found.push({ path: 'stdlib', version: go });
   return found.flatMap(({ path, version: of }) => {
     if (!soundName(path)) return [];
-    // What was built from a checkout has no version.
+    // A module built from a checkout has no version.
     const known = of !== undefined && soundVersion(of) ? of : undefined;
     return [
       { name: path, version: known, purl: formatPurl({ type: 'golang', name: path.toLowerCase(), version: known }), foundIn },
@@ -43,7 +46,10 @@ interface Module {
   version: string | undefined;
 }
 
-/** Lines of `path`, `mod`, `dep` and `=>` with fields by tabs (runtime/debug.BuildInfo). */
+/**
+ * Parses lines of `path`, `mod`, `dep` and `=>` with fields separated by tabs
+ * (runtime/debug.BuildInfo).
+ */
 function modulesIn(text: string): Module[] {
   const modules: Module[] = [];
   let program: string | undefined;
@@ -51,14 +57,15 @@ function modulesIn(text: string): Module[] {
     const [kind, path = '', version] = line.split('\t');
     if (kind === 'path') program = path;
     else if (kind === 'mod' || kind === 'dep') modules.push({ path, version });
-    // In place of the one before; a directory in its place has no name that means something elsewhere.
+    // The module replaces the one before. A local directory as replacement has no name that is
+    // known elsewhere.
     else if (kind === '=>' && !/^[./]/.test(path)) Object.assign(modules.at(-1) ?? {}, { path, version });
   }
   if (modules.length === 0 && program !== undefined) modules.push({ path: program, version: undefined });
   return modules;
 }
 
-/** Bytes after their length as a varint. */
+/** Bytes that follow their length, which is a varint. */
 function lengthFramed(bytes: Buffer, start: number): { readonly bytes: Buffer; readonly end: number } | undefined {
   let length = 0;
   for (let at = start, shift = 0; shift <= 28 && at < bytes.length; at++, shift += 7) {

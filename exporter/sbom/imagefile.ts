@@ -4,16 +4,19 @@ import { fstat } from '../../snapshotter/sys/calls.ts';
 import { O, S } from '../../snapshotter/sys/constants.ts';
 import type { Root } from '../../snapshotter/sys/rooted.ts';
 
-/** A plain file of an image while it is open. */
+/** An open plain file of an image. */
 export interface ImageFile {
   readonly size: number;
-  /** Up to `length` bytes from `at`; fewer where the file ends, none outside it. */
+  /** Up to `length` bytes from `at`. Fewer at the end of the file, and none outside it. */
   read(at: number, length: number): Buffer;
-  /** Writes all of it to a descriptor. */
+  /** Writes the whole file to a descriptor. */
   copyTo(fd: number): void;
 }
 
-/** Opens the file at `name` inside the tree for `use`. Undefined when there is none, or it is no plain file, or longer than `limit` bytes. */
+/**
+ * Opens the file at `name` inside the tree for `use`. Undefined when it does not exist, is not a
+ * plain file, or is longer than `limit` bytes.
+ */
 export function withImageFile<T>(root: Root, name: string, limit: number, use: (file: ImageFile) => T): T | undefined {
   let fd: number;
   try {

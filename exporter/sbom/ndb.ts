@@ -1,8 +1,9 @@
 import type { ImageFile } from './imagefile.ts';
 
-/*
- * SUSE's form of rpm's database, Packages.db (rpm-software-management/rpm, lib/backend/ndb/rpmpkg.c): a head, pages of slots, and
- * blobs in blocks that the slots name. All numbers are little-endian.
+/**
+ * SUSE's form of the rpm database, Packages.db (rpm-software-management/rpm,
+ * lib/backend/ndb/rpmpkg.c): a head, pages of slots, and blobs in blocks to which the slots point.
+ * All numbers are little-endian.
  */
 
 const HEAD_MAGIC = 0x506d7052; // RpmP
@@ -13,10 +14,13 @@ const HEAD = 32;
 const SLOT = 16;
 const BLOCK = 16;
 const BLOB_HEAD = 16;
-/** 256 packages each. */
+/** Each page has 256 packages. */
 const MAX_PAGES = 1024;
 
-/** The headers in it. Throws RangeError where it is malformed: better nothing is told than a part. */
+/**
+ * The headers in the database. Throws RangeError when it is malformed, because an incomplete list
+ * would be worse than none.
+ */
 export function* ndbHeaders(file: ImageFile, limit: number): Generator<Buffer> {
   const head = exactly(file, 0, HEAD);
   check(head.readUInt32LE(0) === HEAD_MAGIC && head.readUInt32LE(4) === 0, 'head');
@@ -30,7 +34,7 @@ export function* ndbHeaders(file: ImageFile, limit: number): Generator<Buffer> {
   }
 }
 
-/** A blob says whose it is, so that a slot that leads astray is noticed. */
+/** A blob names its owner, so that a wrong slot is noticed. */
 function blobAt(file: ImageFile, at: number, owner: number, limit: number): Buffer {
   const head = exactly(file, at, BLOB_HEAD);
   check(head.readUInt32LE(0) === BLOB_MAGIC && head.readUInt32LE(4) === owner, 'blob');

@@ -9,20 +9,20 @@ import { ndbHeaders } from './ndb.ts';
 import { type Distribution, type FoundPackage, soundLicence, soundName, soundVersion } from './package.ts';
 import { parseRpmHeader, type RpmHeader } from './rpmheader.ts';
 
-/** Where the database of rpm is, by age of the distribution. */
+/** The directories of the rpm database in older and newer distributions. */
 export const RPM_DIRECTORIES = ['var/lib/rpm', 'usr/lib/sysimage/rpm', 'usr/share/rpm'];
 
 const SQLITE = 'rpmdb.sqlite';
 const NDB = 'Packages.db';
-/** Its names in all its forms; the last is Berkeley DB, which is not read. */
+/** Its file names in all forms. The last is Berkeley DB, which is not supported. */
 export const RPM_DATABASES = [SQLITE, NDB, 'Packages'];
 
 const DATABASE_LIMIT = 512 << 20;
 const HEADER_LIMIT = 16 << 20;
-/** A damaged file may hold the same pages again and again. */
+/** A damaged file may contain the same pages again and again. */
 const TOTAL_LIMIT = 2 * DATABASE_LIMIT;
 
-/** How package URLs call a distribution where os-release calls it something else. */
+/** The names of distributions in package URLs, where they differ from os-release. */
 const NAMESPACES: Readonly<Record<string, string>> = {
   rhel: 'redhat',
   'opensuse-leap': 'opensuse',
@@ -30,7 +30,9 @@ const NAMESPACES: Readonly<Record<string, string>> = {
   '': 'rpm',
 };
 
-/** The packages in the database called `name` in `directory` of the tree; undefined when it is none that can be read. */
+/**
+ * The packages in the database `name` in `directory` of the tree. Undefined when it cannot be read.
+ */
 export function rpmPackages(
   root: Root,
   directory: string,
@@ -48,7 +50,7 @@ export function rpmPackages(
   return headers?.flatMap((header) => packageOf(header, path, distribution) ?? []);
 }
 
-/** Whatever is wrong with a database is its own fault: it is told as one that was not read. */
+/** Any fault of a database is reported as a database that was not read. */
 function headersOf(blobs: Iterable<Buffer>): RpmHeader[] | undefined {
   const headers: RpmHeader[] = [];
   let total = 0;
@@ -64,12 +66,12 @@ function headersOf(blobs: Iterable<Buffer>): RpmHeader[] | undefined {
   }
 }
 
-/** SQLite opens by path, and writes beside it: so it reads a copy. */
+/** SQLite opens files by path and writes beside them, so it gets a copy. */
 function headersInSqlite(root: Root, path: string, scratch: () => ScratchDir): RpmHeader[] | undefined {
   using room = scratch();
   const copy = join(room.path, SQLITE);
   if (!copied(root, path, copy)) return undefined;
-  // What was written last may still be in the log beside it.
+  // The latest changes may still be in the log beside the file.
   copied(root, `${path}-wal`, `${copy}-wal`);
   return headersOf(sqliteHeaders(copy));
 }
@@ -87,7 +89,7 @@ function copied(root: Root, from: string, to: string): boolean {
   return copy === true;
 }
 
-/** The file is the image's word: nothing in its schema is run. */
+/** The file is not trusted: no code in its schema is run. */
 function* sqliteHeaders(path: string): Generator<Buffer> {
   const db = new DatabaseSync(path);
   try {
@@ -104,7 +106,7 @@ function* sqliteHeaders(path: string): Generator<Buffer> {
 function packageOf(header: RpmHeader, foundIn: string, { id, version: of }: Distribution): FoundPackage | undefined {
   const { name, epoch, arch, licence } = header;
   const version = `${header.version}-${header.release}`;
-  // Keys of signers stand in the database as if they were packages.
+  // Keys of signers are stored in the database like packages.
   if (name === 'gpg-pubkey' || !soundName(name) || !soundVersion(version)) return undefined;
   const qualifiers = {
     arch: arch !== undefined && soundName(arch) ? arch : undefined,
@@ -115,7 +117,10 @@ function packageOf(header: RpmHeader, foundIn: string, { id, version: of }: Dist
   return { name, version: epoch === undefined ? version : `${epoch}:${version}`, licence: identified(licence), purl, foundIn };
 }
 
-/** Older distributions have names of their own for licences, such as GPLv2+; those of SPDX end in a version, but for a few. */
+/**
+ * Older distributions have their own names for licences, such as GPLv2+. SPDX names end in a
+ * version, with a few exceptions.
+ */
 function identified(licence: string | undefined): string | undefined {
   const names = licence?.split(/ (?:AND|OR|WITH) /) ?? [];
   return names.every((name) => /-\d|^(MIT|ISC|Zlib|curl|OpenSSL)$/.test(name)) ? soundLicence(licence) : undefined;

@@ -1,4 +1,4 @@
-/** What is taken of a package's header. */
+/** The fields of a package's header that are used. */
 export interface RpmHeader {
   readonly name: string;
   readonly version: string;
@@ -10,14 +10,15 @@ export interface RpmHeader {
 
 const TAG = { name: 1000, version: 1001, release: 1002, epoch: 1003, licence: 1014, arch: 1022 } as const;
 const TYPE = { int32: 4, string: 6, i18n: 9 } as const;
-/** Real headers have some sixty. */
+/** Real headers have about sixty. */
 const MAX_ENTRIES = 10_000;
 const INTRO = 8;
 const ENTRY = 16;
 
 /**
- * Reads a header as it stands in the database (rpm.org, manual/format_header.html): the numbers of entries and of bytes, the index,
- * the bytes; all big-endian. Undefined when it is malformed or lacks a name, version or release.
+ * Reads a header in its database form (rpm.org, manual/format_header.html): the number of entries
+ * and of bytes, the index, the bytes, all big-endian. Undefined when it is malformed or lacks a
+ * name, version or release.
  */
 export function parseRpmHeader(blob: Buffer): RpmHeader | undefined {
   if (blob.length < INTRO) return undefined;

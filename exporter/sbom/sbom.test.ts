@@ -39,7 +39,7 @@ function run(command: string, ...args: string[]): void {
   assert.is(status, 0, stderr);
 }
 
-/** An rpm database with packages in it, made by rpm itself. */
+/** An rpm database with packages, made by rpm itself. */
 function rpmDatabase(dir: string, directory: string, specs: readonly Readonly<Record<string, string>>[]): void {
   const top = join(dir, 'top');
   for (const [index, fields] of specs.entries()) {
@@ -60,7 +60,7 @@ const real = (name: string, body: (context: { dir: string }) => void) => {
   else test(name, body);
 };
 
-real("the packages of rpm's own database are found, wherever the distribution has it", ({ dir }) => {
+real("the packages of rpm's own database are found, in the directory of every distribution", ({ dir }) => {
   put(dir, 'etc/os-release', 'ID=fedora\nVERSION_ID=40\n');
   rpmDatabase(dir, 'usr/lib/sysimage/rpm', [
     { Name: 'hello', Version: '1.2.3', Release: '4.fc40', Epoch: '2', License: 'GPL-2.0-or-later AND MIT' },
@@ -86,12 +86,12 @@ real("the packages of rpm's own database are found, wherever the distribution ha
   ]);
 });
 
-real('what rpm wrote last may still be in the log beside its database', ({ dir }) => {
+real('packages in the log beside the rpm database are found', ({ dir }) => {
   const directory = 'var/lib/rpm';
   rpmDatabase(dir, directory, [{ Name: 'first', Version: '1', Release: '1', License: 'MIT' }]);
   const path = join(treeOf(dir), directory, 'rpmdb.sqlite');
   const db = new DatabaseSync(path);
-  // Open while it is scanned: so nothing is moved from the log into the file.
+  // The database is open while it is scanned, so that nothing is moved from the log into the file.
   db.exec("PRAGMA wal_autocheckpoint=0; UPDATE Packages SET blob = CAST(replace(CAST(blob AS BLOB), 'first', 'newer') AS BLOB)");
   const files = [path, `${path}-wal`].map((file) => readFileSync(file));
   db.close();
@@ -100,7 +100,7 @@ real('what rpm wrote last may still be in the log beside its database', ({ dir }
   assert.equal(urls(scan(dir)), ['pkg:rpm/rpm/newer@1-1?arch=noarch']);
 });
 
-test('databases of rpm that are damaged, odd or of other forms are said to be unread', ({ dir }) => {
+test('damaged, strange and unsupported rpm databases are reported as not read', ({ dir }) => {
   put(dir, 'var/lib/rpm/Packages', 'Berkeley');
   const sqlite = put(dir, 'usr/lib/sysimage/rpm/rpmdb.sqlite', '');
   rmSync(sqlite);
@@ -131,7 +131,7 @@ const strings = (name: string): Buffer =>
     `${name}\0${'1\0'}${'2\0'}`,
   );
 
-test('malformed headers in a database of rpm are left out', ({ dir }) => {
+test('malformed headers in an rpm database are left out', ({ dir }) => {
   const path = put(dir, 'var/lib/rpm/rpmdb.sqlite', '');
   rmSync(path);
   const db = new DatabaseSync(path);
@@ -162,7 +162,7 @@ test('malformed headers in a database of rpm are left out', ({ dir }) => {
   assert.equal([urls(found), found.unread], [['pkg:rpm/rpm/sound@1-2'], []]);
 });
 
-/** SUSE's form: one page of slots, then the blobs. */
+/** SUSE's form: one page of slots, followed by the blobs. */
 function ndb(blobs: readonly Buffer[]): Buffer {
   const words = (...values: readonly number[]) => {
     const bytes = Buffer.alloc(values.length * 4);
@@ -176,7 +176,7 @@ function ndb(blobs: readonly Buffer[]): Buffer {
   for (const [index, blob] of blobs.entries()) {
     const whole = Buffer.concat([words(magic('BlbS'), index + 1, 0, blob.length), blob, Buffer.alloc(12)]);
     const blocks = Math.ceil(whole.length / 16);
-    // A slot that is free stands between any two.
+    // A free slot stands between any two.
     slots.push(words(magic('Slot'), 0, 0, 0), words(magic('Slot'), index + 1, block, blocks));
     parts.push(Buffer.concat([whole], blocks * 16));
     block += blocks;
@@ -185,7 +185,7 @@ function ndb(blobs: readonly Buffer[]): Buffer {
   return Buffer.concat([words(magic('RpmP'), 0, 1, 1, 3, 0, 0, 0), ...slots, ...parts]);
 }
 
-test("the packages in SUSE's form of the database are found; where it is damaged, none", ({ dir }) => {
+test("the packages in SUSE's form of the database are found; in a damaged one none are", ({ dir }) => {
   const path = 'usr/lib/sysimage/rpm/Packages.db';
   const sound = ndb([strings('one'), strings('two')]);
   put(dir, 'etc/os-release', 'ID="opensuse-leap"\nVERSION_ID="15.6"\n');
@@ -213,10 +213,10 @@ test("the packages in SUSE's form of the database are found; where it is damaged
   }
 });
 
-/** A Go program that is here in any case: the compiler of these sources. */
+/** A Go program that is always here: the compiler of these sources. */
 const PROGRAM = join(import.meta.dirname, `../../node_modules/@typescript/typescript-linux-${process.arch}/lib/tsc`);
 
-test('a Go program tells its module, what it needs, and the standard library', ({ dir }) => {
+test('a Go program lists its module, its dependencies and the standard library', ({ dir }) => {
   if (!existsSync(PROGRAM)) return console.log('SKIP a Go program: the TypeScript compiler is not there');
   copyFileSync(PROGRAM, put(dir, 'usr/bin/tool', ''));
   chmodSync(join(treeOf(dir), 'usr/bin/tool'), 0o755);
@@ -228,7 +228,7 @@ test('a Go program tells its module, what it needs, and the standard library', (
   assert.equal([...new Set(found.packages.map(({ foundIn }) => foundIn))], ['usr/bin/tool']);
 });
 
-test('a Go program that was built without modules is told by the path of its package', ({ dir }) => {
+test('a Go program built without modules is listed by the path of its package', ({ dir }) => {
   put(
     dir,
     'bin/tool',
@@ -240,7 +240,7 @@ test('a Go program that was built without modules is told by the path of its pac
   assert.is(program?.version, undefined);
 });
 
-/** The least ELF file that has the section. */
+/** The smallest ELF file that has the section. */
 function elf(section: Buffer, big = false): Buffer {
   const names = Buffer.from('\0.go.buildinfo\0.shstrtab\0');
   const file = Buffer.alloc(70_000);
@@ -282,7 +282,7 @@ const MODULES = [
   'build\t-compiler=gc',
 ].join('\n');
 
-test('of a module that another takes the place of, the other is told', ({ dir }) => {
+test('for a replaced module the replacement is listed', ({ dir }) => {
   const expected = [
     'pkg:golang/example.com/here@v3.0.0',
     'pkg:golang/example.com/new@v2.0.0%2Bincompatible',
@@ -295,14 +295,14 @@ test('of a module that another takes the place of, the other is told', ({ dir })
   }
 });
 
-test('only what can be run is looked at; an old program is said to be unread', ({ dir }) => {
+test('only executable files are read; an old program is reported as not read', ({ dir }) => {
   put(dir, 'bin/data', elf(buildInfo('go1.22.1', MODULES)));
   put(dir, 'bin/old', elf(buildInfo('', '', 0)), 0o755);
   const found = scan(dir);
   assert.equal([found.packages, found.unread], [[], ['bin/old']]);
 });
 
-test('programs whose headers lie are no Go programs', ({ dir }) => {
+test('programs with wrong headers are not Go programs', ({ dir }) => {
   const sound = elf(buildInfo('go1.22.1', MODULES));
   const twisted = (change: (bytes: Buffer) => unknown): Buffer => {
     const bytes = Buffer.from(sound);

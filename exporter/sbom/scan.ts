@@ -12,7 +12,10 @@ export interface Scan {
   /** Sorted, each once. */
   readonly packages: readonly FoundPackage[];
   readonly distribution: string;
-  /** What is there and is not read: rpm's database in its oldest form, Go programs of before 1.18. */
+  /**
+   * Files that exist but cannot be read: rpm's database in its oldest form, Go programs built
+   * before Go 1.18.
+   */
   readonly unread: readonly string[];
 }
 
@@ -24,10 +27,13 @@ const NPM = /(?:^|\/)node_modules\/(?:@[^/]+\/)?[^/]+\/package\.json$/;
 
 const DATABASE_LIMIT = 64 << 20;
 const FILE_LIMIT = 1 << 20;
-/** No Go program is smaller. */
+/** Every Go program is larger than this. */
 const PROGRAM_LEAST = 1 << 16;
 
-/** The packages in the mounted tree at `path`. Every path in it is resolved inside it. `scratch`: room for a copy of a database. */
+/**
+ * The packages in the mounted tree at `path`. Every path in it is resolved inside it. `scratch`
+ * provides a directory for a copy of a database.
+ */
 export function scanTree(path: string, scratch: (label: string) => ScratchDir): Scan {
   using root = openRoot(path);
   const read: ReadImageFile = (name, limit = FILE_LIMIT) =>

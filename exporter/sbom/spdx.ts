@@ -6,7 +6,10 @@ import type { Scan } from './scan.ts';
 
 const NOTHING = 'NOASSERTION';
 
-/** The scan as an SPDX 2.3 document in JSON (spdx.github.io/spdx-spec/v2.3). `time`: milliseconds since 1970. */
+/**
+ * The scan as an SPDX 2.3 document in JSON (spdx.github.io/spdx-spec/v2.3). `time`: milliseconds
+ * since 1970.
+ */
 export function spdx(scan: Scan, name: string, time: number): Predicate {
   const packages = scan.packages.map(packageOf);
   const identity = hexOf(digestOfParts([name, String(time), ...scan.packages.map(({ purl, foundIn }) => `${purl} ${foundIn}`)]));
