@@ -3,6 +3,7 @@ import type { CallSpec } from '../builder/call.ts';
 import type { CacheFromSpec, CacheToSpec } from '../builder/request.ts';
 import type { ResourceLimits } from '../executor/limits.ts';
 import type { AttestOptions } from '../exporter/attest/attestation.ts';
+import type { ExportType } from '../exporter/output-spec.ts';
 import type { ProgressMode } from './progress/view.ts';
 
 /** What `kiln build` was asked to do: flags and environment, parsed once. Nothing below reads a flag or the environment. */
@@ -60,7 +61,7 @@ export interface BuildOptions {
 
 /** One `--output`. */
 export interface OutputFlag {
-  readonly type: 'image' | 'registry' | 'oci' | 'docker' | 'tar' | 'local' | 'cacheonly';
+  readonly type: ExportType | 'cacheonly';
   /** A path, or `-` for standard output; undefined where the type needs none. */
   readonly dest: string | undefined;
   /** The rest, by name: `name`, `push`, `compression`, … */

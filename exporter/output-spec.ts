@@ -46,6 +46,10 @@ export interface ImageNaming {
   readonly byDigest: boolean;
 }
 
+/** What `type=` may be; `registry` is an image that is pushed. */
+export const EXPORT_TYPES = ['image', 'registry', 'oci', 'docker', 'tar', 'local'] as const;
+export type ExportType = (typeof EXPORT_TYPES)[number];
+
 /** One `--output`, parsed. */
 export type OutputSpec =
   | ({ readonly type: 'image'; readonly image: ImageOptions; readonly push: boolean } & ImageNaming)
@@ -114,7 +118,7 @@ function specOf(reader: Attributes, tags: readonly string[]): OutputSpec {
     default:
       throw invalid(
         type === undefined ? 'type is missing' : `unknown type ${JSON.stringify(type)}`,
-        'the types are image, registry, oci, docker, tar and local',
+        `the types are ${EXPORT_TYPES.slice(0, -1).join(', ')} and ${EXPORT_TYPES.at(-1)}`,
       );
   }
 }

@@ -99,11 +99,7 @@ function buildCommand(): Command {
       .addOption(new Option('--nocache-filter <stages>', NO_CACHE_FILTER).argParser(collect).hideHelp())
       .addHelpText('after', `  --no-cache-filter <stages>  ${NO_CACHE_FILTER}`)
       .option('--on-error <action>', 'shell: when a step fails, open a shell in its sandbox; needs a terminal')
-      .option(
-        '-o, --output <spec>',
-        'where the result goes: type=image|registry|oci|docker|tar|local|cacheonly, with dest=PATH for files',
-        collect,
-      )
+      .option('-o, --output <spec>', `where the result goes: type=${OUTPUT_TYPES.join('|')}, with dest=PATH for files`, collect)
       .option('--output-on-error <spec>', 'DIR,PATH[,PATH...]: when a step fails, copy these paths of its tree into DIR')
       .option('--platform <list>', 'build for these platforms, such as linux/amd64,linux/arm64', collect)
       .addOption(new Option('--progress <mode>', 'how to show progress (default: BUILDKIT_PROGRESS, or auto)'))

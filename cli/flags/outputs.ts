@@ -1,10 +1,12 @@
 import { existsSync, statSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import { nearest } from '../../base/suggest.ts';
+import { EXPORT_TYPES } from '../../exporter/output-spec.ts';
 import { splitCsv } from '../arguments.ts';
 import type { OutputFlag } from '../build-options.ts';
 
-export const OUTPUT_TYPES = ['image', 'registry', 'oci', 'docker', 'tar', 'local', 'cacheonly'] as const;
+/** `cacheonly` has no exporter. */
+export const OUTPUT_TYPES: readonly OutputFlag['type'][] = [...EXPORT_TYPES, 'cacheonly'];
 
 /**
  * Reads `--output` as buildx does: `type=…,dest=…`, `dest` alone for a directory, `-` for a tar on standard output. `isTerminal` says
