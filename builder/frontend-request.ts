@@ -4,6 +4,7 @@ import { formatReference, parseReference } from '../base/reference.ts';
 import { unknownRules } from '../frontend/check/unknown.ts';
 import type { ImageResolver, NamedContext } from '../frontend/frontend.ts';
 import type { FrontendInputs } from '../frontend/gateway.ts';
+import { graphOptions } from '../frontend/graph-options.ts';
 import { ignoreFilter } from '../frontend/ignore.ts';
 import { checkSyntax } from '../frontend/syntax.ts';
 import { hostPlatform } from '../registry/platforms.ts';
@@ -57,19 +58,10 @@ export function prepareRequest(
   for (const [name, source] of options.namedContexts)
     namedContexts.set(name, namedContext(name, source, { session, locals, warn }));
   const inputs: FrontendInputs = {
+    ...graphOptions(options),
     dockerfile: context.dockerfile,
-    target: options.target,
     buildArgs: new Map([...options.proxies, ...options.buildArgs]),
-    labels: options.labels,
-    platforms: options.platforms,
     buildPlatform: hostPlatform(),
-    noCache: options.noCache,
-    pull: options.pull,
-    network: options.network,
-    extraHosts: options.extraHosts,
-    shmSize: options.shmSize,
-    ulimits: options.ulimits,
-    cgroupParent: options.cgroupParent,
     namedContexts,
     mainContext: {
       ...(from.kind === 'local' ? { kind: 'local', sharedKeyHint: from.directory } : from),
@@ -77,7 +69,6 @@ export function prepareRequest(
       ignore: ignore?.patterns.map((pattern) => pattern.text) ?? [],
       ignoreFile: ignore,
     },
-    epoch: options.epoch,
   };
   return { inputs, locals };
 }

@@ -1,8 +1,8 @@
 import type { Digest } from '../base/digest.ts';
-import type { Platform } from '../base/platform.ts';
 import type { ResourceLimits } from '../executor/limits.ts';
 import type { AttestOptions } from '../exporter/attest/attestation.ts';
 import type { OutputSpec } from '../exporter/output-spec.ts';
+import type { GraphOptions } from '../frontend/graph-options.ts';
 import type { Compression } from '../snapshotter/content.ts';
 
 /**
@@ -12,7 +12,7 @@ import type { Compression } from '../snapshotter/content.ts';
  * caller lends (directories, secrets, agents, input) is named here and found in the `Session`. A request has a JSON form
  * (`request-json.ts`).
  */
-export interface BuildRequest {
+export interface BuildRequest extends GraphOptions {
   /** What makes a graph of the build file: a frontend that the engine has. */
   readonly frontend: string;
   readonly context: ContextSource;
@@ -21,31 +21,14 @@ export interface BuildRequest {
   readonly namedContexts: ReadonlyMap<string, NamedContextSource>;
   /** Names of the image. Those of an output that names its own go before them. */
   readonly tags: readonly string[];
-  /** The last stage when undefined. */
-  readonly target: string | undefined;
-  readonly buildArgs: ReadonlyMap<string, string>;
   /** Build arguments that nothing which tells of the build tells: proxies that are configured for docker. */
   readonly proxies: ReadonlyMap<string, string>;
-  readonly labels: ReadonlyMap<string, string>;
-  /** The host's own when empty. */
-  readonly platforms: readonly Platform[];
-  readonly noCache: 'none' | 'all' | readonly string[];
-  /** Ask registries for a newer base even when the store has one. */
-  readonly pull: boolean;
-  readonly network: 'default' | 'none' | 'host';
-  readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
-  /** Bytes of /dev/shm in steps; 0 is the usual size. */
-  readonly shmSize: number;
-  readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
-  readonly cgroupParent: string;
   /** What each step may use at most. */
   readonly limits: ResourceLimits | undefined;
   /** What steps may do beyond the sandbox: `network.host`, `security.insecure`, `device`, `device=NAME`. */
   readonly allow: readonly string[];
   /** Devices that every step gets, by their CDI names. */
   readonly devices: readonly string[];
-  /** SOURCE_DATE_EPOCH, in seconds since 1970. */
-  readonly epoch: number | undefined;
   /** Where the result goes. Nowhere when empty: then only the cache has it. */
   readonly outputs: readonly OutputSpec[];
   readonly cacheFrom: readonly CacheFromSpec[];

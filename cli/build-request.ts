@@ -8,6 +8,7 @@ import {
 } from '../builder/request.ts';
 import { type OutputSpec, parseOutput } from '../exporter/output-spec.ts';
 import { gitRefOf } from '../frontend/convert/gitref.ts';
+import { graphOptions } from '../frontend/graph-options.ts';
 import { type LayoutReference, parseLayoutReference } from '../registry/layout.ts';
 import type { BuildOptions } from './build-options.ts';
 import { isRemote } from './context-directory.ts';
@@ -19,31 +20,20 @@ const IMAGE = 'docker-image://';
 export function requestOf(options: BuildOptions): BuildRequest {
   const { buildContexts, outputs, secrets, maxParallelism, proxies, squash, limits } = options;
   return buildRequest({
+    ...graphOptions(options),
     context: contextSource(options.context),
     dockerfile: dockerfileSource(options.file),
     namedContexts: new Map([...buildContexts].map(([name, value]) => [name, namedContextSource(name, value)])),
     tags: options.tags,
-    target: options.target,
-    buildArgs: options.buildArgs,
-    proxies: proxies ?? new Map(),
-    labels: options.labels,
-    platforms: options.platforms,
-    noCache: options.noCache,
-    pull: options.pull,
-    network: options.network,
-    extraHosts: options.extraHosts,
-    shmSize: options.shmSize,
-    ulimits: options.ulimits,
-    cgroupParent: options.cgroupParent,
+    proxies,
     limits,
     allow: options.allow,
     devices: options.devices,
-    epoch: options.epoch,
     outputs:
       outputs.length > 0 ? outputs.flatMap((output) => outputOf(output, options.tags)) : [parseOutput(PLAIN, options.tags)],
     cacheFrom: options.cacheFrom.map((spec) => (spec.type === 'local' ? { ...spec, src: resolve(spec.src) } : spec)),
     cacheTo: options.cacheTo.map((spec) => (spec.type === 'local' ? { ...spec, dest: resolve(spec.dest) } : spec)),
-    squash: squash === true,
+    squash,
     attest: options.attest,
     secretsInKeys: secrets.flatMap(({ id, invalidate }) => (invalidate ? [id] : [])),
     parallelism: maxParallelism,

@@ -5,6 +5,7 @@ import type { Platform } from '../base/platform.ts';
 import type { WarningEvent } from '../base/progress.ts';
 import type { DraftEdge } from '../solver/llb/draft.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
+import type { GraphOptions } from './graph-options.ts';
 import type { IgnoreFile } from './ignore.ts';
 
 /**
@@ -14,31 +15,14 @@ import type { IgnoreFile } from './ignore.ts';
  * is this image, what does this context hold). Out: for each target platform one LLB edge and the
  * image config that belongs to it. It runs nothing, reads no file.
  */
-export interface FrontendRequest {
+export interface FrontendRequest extends GraphOptions {
   readonly dockerfile: SourceText;
-  /** `--target`; the last stage when undefined. */
-  readonly target?: string | undefined;
-  readonly buildArgs: ReadonlyMap<string, string>;
-  /** `--label`, in order of name. */
-  readonly labels: ReadonlyMap<string, string>;
-  /** `--platform`; the build platform when empty. */
-  readonly platforms: readonly Platform[];
   readonly buildPlatform: Platform;
-  /** `--no-cache` is `all`; `--no-cache-filter` a list of stages. */
-  readonly noCache: 'none' | 'all' | readonly string[];
-  readonly pull: boolean;
-  readonly network: 'default' | 'none' | 'host';
-  readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
-  readonly shmSize: number;
-  readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
-  readonly cgroupParent: string;
   readonly hostname?: string | undefined;
   /** `--build-context` by name. */
   readonly namedContexts: ReadonlyMap<string, NamedContext>;
   readonly mainContext: MainContext;
   readonly resolveImage: ImageResolver;
-  /** SOURCE_DATE_EPOCH in seconds, when set. */
-  readonly epoch?: number | undefined;
   readonly signal: AbortSignal;
 }
 

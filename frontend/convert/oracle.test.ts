@@ -73,7 +73,7 @@ function request({ dockerfile, options, images, session }: Golden): FrontendRequ
       if (!found) throw new Error(`${name} is not among the images of the case`);
       return { name, digest: asDigest(found.digest), config: found.config, local: true };
     },
-    ...(epoch !== undefined && { epoch: Number(epoch) }),
+    epoch: epoch === undefined ? undefined : Number(epoch),
     signal: new AbortController().signal,
   };
 }

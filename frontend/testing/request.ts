@@ -15,6 +15,7 @@ export function requestOf(
   const patterns = ignoreFile?.patterns.map(({ text }) => text) ?? [];
   return {
     dockerfile: { name: 'Dockerfile', text: dockerfile },
+    target: undefined,
     buildArgs: new Map(),
     labels: new Map(),
     platforms: [],
@@ -26,6 +27,7 @@ export function requestOf(
     shmSize: 0,
     ulimits: [],
     cgroupParent: '',
+    epoch: undefined,
     namedContexts: new Map(),
     mainContext: { kind: 'local', sessionId: 's', sharedKeyHint: 'c', ignore: patterns, ignoreFile },
     resolveImage: async (ref, { architecture }) => {

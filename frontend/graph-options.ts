@@ -1,0 +1,45 @@
+import type { Platform } from '../base/platform.ts';
+
+/**
+ * What a user chooses for the graph of a build. Said here once: the flags of `kiln build`, a
+ * `BuildRequest` and what a frontend is asked have these fields, under these names.
+ */
+export interface GraphOptions {
+  /** `--target`; the last stage when undefined. */
+  readonly target: string | undefined;
+  readonly buildArgs: ReadonlyMap<string, string>;
+  /** `--label`, in order of name. */
+  readonly labels: ReadonlyMap<string, string>;
+  /** `--platform`, each once; the build platform when empty. */
+  readonly platforms: readonly Platform[];
+  /** `--no-cache` is `all`; `--no-cache-filter` a list of stages. */
+  readonly noCache: 'none' | 'all' | readonly string[];
+  /** Ask registries for a newer base even when the store has one. */
+  readonly pull: boolean;
+  readonly network: 'default' | 'none' | 'host';
+  readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
+  /** Bytes of /dev/shm in steps; 0 is the usual size. */
+  readonly shmSize: number;
+  readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+  readonly cgroupParent: string;
+  /** SOURCE_DATE_EPOCH, in seconds since 1970. */
+  readonly epoch: number | undefined;
+}
+
+/** Only these of `options`, for whoever hands them on. */
+export function graphOptions(options: GraphOptions): GraphOptions {
+  return {
+    target: options.target,
+    buildArgs: options.buildArgs,
+    labels: options.labels,
+    platforms: options.platforms,
+    noCache: options.noCache,
+    pull: options.pull,
+    network: options.network,
+    extraHosts: options.extraHosts,
+    shmSize: options.shmSize,
+    ulimits: options.ulimits,
+    cgroupParent: options.cgroupParent,
+    epoch: options.epoch,
+  };
+}
