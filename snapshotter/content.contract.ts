@@ -16,7 +16,7 @@ function failsWith(code: string, body: () => unknown): void {
   assert.throws(body, (error: unknown) => error instanceof KilnError && error.code === code);
 }
 
-/** What every content store and its table of forms keep. */
+/** What every content store and its table of forms must do. */
 export function contentContract(name: string, make: () => ContentUnderTest): void {
   const test = suite<{ subject: ContentUnderTest; content: ContentStore; forms: BlobForms }>(name);
   test.before.each((context) => {
@@ -35,7 +35,7 @@ export function contentContract(name: string, make: () => ContentUnderTest): voi
 type Test = ReturnType<typeof suite<{ subject: ContentUnderTest; content: ContentStore; forms: BlobForms }>>;
 
 function blobTests(test: Test): void {
-  test('small bytes come back by their digest', ({ content }) => {
+  test('small blobs are read back by their digest', ({ content }) => {
     const digest = content.put(Buffer.from('hello'));
     assert.is(digest, digestOf('hello'));
     assert.is(content.put(Buffer.from('hello')), digest);
@@ -55,7 +55,7 @@ function blobTests(test: Test): void {
     failsWith('KILN_BLOB_MISSING', () => content.read(digest));
   });
 
-  test('changed bytes are never given out as a document', ({ content }) => {
+  test('a damaged document is never given out', ({ content }) => {
     const digest = content.put(Buffer.from('hello'));
     writeFileSync(content.path(digest), 'hallo');
     failsWith('KILN_BLOB_CORRUPT', () => content.read(digest));
@@ -68,7 +68,7 @@ function blobTests(test: Test): void {
     assert.equal(content.read(digest), Buffer.from('hello'));
   });
 
-  test('text that is no digest never becomes a path', ({ content }) => {
+  test('text that is not a digest never becomes a path', ({ content }) => {
     const evil = 'sha256:../../../etc/passwd' as Digest;
     for (const body of [() => content.size(evil), () => content.read(evil), () => content.remove(evil)]) assert.throws(body);
   });
@@ -91,7 +91,7 @@ function writerTests(test: Test): void {
     assert.not(existsSync(writer.path));
   });
 
-  test('bytes other than expected leave nothing behind', ({ content }) => {
+  test('unexpected bytes leave nothing behind', ({ content }) => {
     using writer = content.writer();
     writer.write(Buffer.from('wrong'));
     failsWith('KILN_DIGEST_MISMATCH', () => writer.commit({ digest: digestOf('right') }));
@@ -126,7 +126,7 @@ function writerTests(test: Test): void {
     assert.is(content.size(digestOf('')), 0);
   });
 
-  test('a file that somebody else wrote and hashed is adopted', ({ content }) => {
+  test('a file that a worker wrote and hashed is adopted', ({ content }) => {
     using writer = content.writer();
     writeFileSync(writer.path, 'from a worker');
     writer.adopt(digestOf('from a worker'));
@@ -135,7 +135,7 @@ function writerTests(test: Test): void {
 }
 
 function formTests(test: Test): void {
-  test('a layer is found in each of its forms, and only while the blob is there', ({ content, forms }) => {
+  test('a layer is found in each of its forms, and only while the blob exists', ({ content, forms }) => {
     const diffId = digestOf('tar');
     const gzip = {
       diffId,
@@ -160,7 +160,7 @@ function formTests(test: Test): void {
     assert.equal(forms.all(diffId), [pulled]);
     assert.is(forms.find(diffId, 'gzip', 'libdeflate-1.14-6'), undefined);
     content.put(Buffer.from('gz6'));
-    assert.equal(forms.find(diffId, 'gzip', 'libdeflate-1.14-6'), ours, 'it comes back with its blob');
+    assert.equal(forms.find(diffId, 'gzip', 'libdeflate-1.14-6'), ours, 'the form comes back with its blob');
   });
 }
 
@@ -182,7 +182,7 @@ async function corrupt(body: () => Promise<unknown>): Promise<void> {
 }
 
 function leavingTests(test: Test): void {
-  test('a blob leaves as a whole, in parts, and as a copy', async ({ content }) => {
+  test('a blob can be read as a whole, in parts and as a copy', async ({ content }) => {
     const digest = content.put(LARGE);
     assert.ok((await all(content.open(digest))).equals(LARGE));
     assert.ok((await all(content.open(digest, 0, LARGE.length))).equals(LARGE));
@@ -221,7 +221,7 @@ function leavingTests(test: Test): void {
     }
   }
 
-  test('the last piece of a damaged blob is held back', async ({ content }) => {
+  test('the last piece of a damaged blob is not given out', async ({ content }) => {
     const digest = content.put(LARGE);
     const bytes = Buffer.from(LARGE);
     bytes.writeUInt8(1, 0);

@@ -8,7 +8,7 @@ export interface ImagesUnderTest extends Disposable {
   readonly images: ImageStore;
 }
 
-/** What every store of image names keeps. */
+/** What every store of image names must do. */
 export function imagesContract(name: string, make: () => ImagesUnderTest): void {
   const test = suite<{ subject: ImagesUnderTest; images: ImageStore }>(name);
   test.before.each((context) => {
@@ -17,7 +17,7 @@ export function imagesContract(name: string, make: () => ImagesUnderTest): void 
   });
   test.after.each((context) => context.subject[Symbol.dispose]());
 
-  test('a name leads to what was put under it last', ({ images }) => {
+  test('a name leads to the image that was put under it last', ({ images }) => {
     const first = image('docker.io/library/app:latest', 'one');
     assert.is(images.get(first.name), undefined);
     images.put(first);
@@ -28,7 +28,7 @@ export function imagesContract(name: string, make: () => ImagesUnderTest): void 
     assert.equal(images.list(), [second]);
   });
 
-  test('put again unchanged, a name keeps the time at which it first stood for this', ({ images }) => {
+  test('a name that is put again unchanged keeps its time of creation', ({ images }) => {
     const first = image('docker.io/library/app:latest', 'one');
     images.put(first);
     images.put({ ...first, created: first.created + 1000 });
@@ -46,7 +46,7 @@ export function imagesContract(name: string, make: () => ImagesUnderTest): void 
     );
   });
 
-  test('a removed name is gone, others stay', ({ images }) => {
+  test('a removed name is gone, and others remain', ({ images }) => {
     images.put(image('a', 'one'));
     images.put(image('b', 'one'));
     assert.is(images.remove('a'), true);

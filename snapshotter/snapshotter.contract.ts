@@ -26,13 +26,13 @@ import { type ImageLayer, type LayerId, SCRATCH, type Snapshot, type Snapshotter
 export interface SnapshotterUnderTest extends AsyncDisposable {
   readonly snapshotter: Snapshotter;
   readonly content: ContentStore;
-  /** The directory in which everything lives, to be searched for what should be gone. */
+  /** The directory that holds everything. Tests search it for files that should be gone. */
   readonly root: string;
-  /** Another snapshotter on the same store, as another process would have it. */
+  /** Opens another snapshotter on the same store, as another process would. */
   reopen(): Promise<SnapshotterUnderTest>;
   /**
-   * Names in the space for work in progress, without what is kept for the life of the process or is
-   * just being removed.
+   * Names in the space for work in progress, without those that stay for the life of the process or
+   * are just being removed.
    */
   scratch(): string[];
 }
@@ -41,8 +41,8 @@ export interface ContractOptions {
   readonly make: () => Promise<SnapshotterUnderTest>;
   /**
    * A module that, run as `node CHILD ROOT`, commits layers on the store at ROOT until it is
-   * killed, each holding the file `data` with its number 5,000 times, one per line; prints each
-   * layer's id and number when `commit` has answered.
+   * killed. Each layer holds the file `data` with its number 5,000 times, one per line. The module
+   * prints each layer's id and number when `commit` has resolved.
    */
   readonly crashChild: string;
 }
@@ -55,7 +55,7 @@ interface Context {
 
 type Test = ReturnType<typeof suite<Context>>;
 
-/** What every snapshotter keeps. */
+/** What every snapshotter must do. */
 export function snapshotterContract(name: string, options: ContractOptions): void {
   const test = suite<Context>(name);
   test.before.each(async (context) => {
@@ -72,14 +72,14 @@ export function snapshotterContract(name: string, options: ContractOptions): voi
   test.run();
 }
 
-/** Commits a layer on `parent` that `write` makes in the mounted tree. */
+/** Commits a layer on `parent`. `write` makes its content in the mounted tree. */
 async function step(snapshotter: Snapshotter, parent: Snapshot, write: (root: string) => void): Promise<Snapshot> {
   await using active = await snapshotter.prepare(parent);
   write(active.root);
   return await active.commit();
 }
 
-/** The tree of a snapshot as lines `path content`, sorted. */
+/** The tree of a snapshot as sorted lines `path content`. */
 async function treeOf(snapshotter: Snapshotter, snapshot: Snapshot): Promise<string[]> {
   await using view = await snapshotter.view(snapshot);
   const lines: string[] = [];
@@ -100,7 +100,7 @@ async function treeOf(snapshotter: Snapshotter, snapshot: Snapshot): Promise<str
 }
 
 function lifeTests(test: Test): void {
-  test('what is written before commit is what a view shows after it', async ({ snapshotter, subject }) => {
+  test('a view shows after commit what was written before it', async ({ snapshotter, subject }) => {
     const one = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'a'), 'one'));
     const two = await step(snapshotter, one, (root) => writeFileSync(join(root, 'b'), 'two'));
     assert.is(two.layers.length, 2);
@@ -111,7 +111,7 @@ function lifeTests(test: Test): void {
     assert.equal(subject.scratch(), []);
   });
 
-  test('an active snapshot that is not committed leaves nothing', async ({ snapshotter, subject }) => {
+  test('an active snapshot that is not committed leaves nothing behind', async ({ snapshotter, subject }) => {
     let root: string;
     {
       await using active = await snapshotter.prepare(SCRATCH);
@@ -123,7 +123,7 @@ function lifeTests(test: Test): void {
     assert.equal(subject.scratch(), []);
   });
 
-  test('disposal takes away any names and modes a step may leave', async ({ snapshotter, subject }) => {
+  test('disposal removes files of any name and mode', async ({ snapshotter, subject }) => {
     const base = await step(snapshotter, SCRATCH, (root) => mkdirSync(join(root, 'lower')));
     {
       await using active = await snapshotter.prepare(base);
@@ -138,7 +138,7 @@ function lifeTests(test: Test): void {
     assert.ok(existsSync('/etc/passwd'));
   });
 
-  test('a commit can happen once', async ({ snapshotter }) => {
+  test('a snapshot can be committed only once', async ({ snapshotter }) => {
     await using active = await snapshotter.prepare(SCRATCH);
     await active.commit();
     let failed = false;
@@ -146,7 +146,7 @@ function lifeTests(test: Test): void {
     assert.ok(failed);
   });
 
-  test('a view cannot be written, and stays for as long as one user has it', async ({ snapshotter }) => {
+  test('a view is read-only and remains until its last user disposes of it', async ({ snapshotter }) => {
     const one = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'a'), 'one'));
     const first = await snapshotter.view(one);
     const second = await snapshotter.view(one);
@@ -161,7 +161,7 @@ function lifeTests(test: Test): void {
     assert.is(readFileSync(join(third.root, 'a'), 'utf8'), 'one');
   });
 
-  test('views that nobody uses are few', async ({ snapshotter }) => {
+  test('only a few unused views are kept', async ({ snapshotter }) => {
     const roots: string[] = [];
     for (let i = 0; i < 20; i++) {
       const one = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'a'), String(i)));
@@ -172,7 +172,7 @@ function lifeTests(test: Test): void {
     assert.ok(new Set(roots.filter((root) => existsSync(join(root, 'a')))).size < 10);
   });
 
-  test('squashed layers show the same tree in one, without what was only there for a while', async ({ snapshotter }) => {
+  test('squashed layers show the same tree in one layer, without temporary files', async ({ snapshotter }) => {
     const base = await step(snapshotter, SCRATCH, (root) => {
       for (const name of ['kept', 'gone']) writeFileSync(join(root, name), name);
       mkdirSync(join(root, 'emptied'));
@@ -197,21 +197,21 @@ function lifeTests(test: Test): void {
     const top = snapshotter.files(squashed.layers[1]!)!;
     assert.equal(readdirSync(top).sort(), ['a', 'b', 'emptied', 'gone']);
     assert.is(lstatSync(join(top, 'a')).ino, lstatSync(join(top, 'b')).ino);
-    assert.is(await snapshotter.squash(one, 1, signal), one, 'one layer stays');
+    assert.is(await snapshotter.squash(one, 1, signal), one, 'a single layer is not squashed');
     const whole = await snapshotter.squash(two, 0, signal);
     assert.is(whole.layers.length, 1);
     assert.equal(await treeOf(snapshotter, whole), await treeOf(snapshotter, two));
     assert.equal(readdirSync(snapshotter.files(whole.layers[0]!)!).sort(), ['a', 'b', 'emptied', 'kept']);
   });
 
-  test('committed layers are there for the next process', async ({ snapshotter, subject }) => {
+  test('the next process finds committed layers', async ({ snapshotter, subject }) => {
     const one = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'a'), 'one'));
     await using again = await subject.reopen();
     assert.ok(again.snapshotter.has(one));
     assert.equal(await treeOf(again.snapshotter, one), ['a one']);
   });
 
-  test('a stack that names an unknown layer is not there, and cannot be used', async ({ snapshotter }) => {
+  test('a stack with an unknown layer is not in the store and cannot be used', async ({ snapshotter }) => {
     const unknown = { layers: ['0'.repeat(32) as LayerId] };
     assert.not(snapshotter.has(unknown));
     assert.ok(snapshotter.has(SCRATCH));
@@ -226,7 +226,7 @@ function lifeTests(test: Test): void {
 }
 
 function stackTests(test: Test): void {
-  test('a removed file and a replaced directory hide what is below, there and in views', async ({ snapshotter }) => {
+  test('a removed file and a replaced directory hide what is below, in the tree and in views', async ({ snapshotter }) => {
     const base = await step(snapshotter, SCRATCH, (root) => {
       mkdirSync(join(root, 'd'));
       for (const name of ['gone', 'kept', 'd/old']) writeFileSync(join(root, name), name);
@@ -239,13 +239,13 @@ function stackTests(test: Test): void {
     });
     const expected = ['d/', 'd/new new', 'kept kept'];
     assert.equal(await treeOf(snapshotter, next), expected);
-    // A view of the difference alone shows what it adds and nothing of how it is stored.
+    // A view of the difference alone shows what it adds, and nothing of how it is stored.
     assert.equal(await treeOf(snapshotter, { layers: next.layers.slice(1) }), ['d/', 'd/new new']);
     const again = await step(snapshotter, next, (root) => writeFileSync(join(root, 'gone'), 'back'));
     assert.equal(await treeOf(snapshotter, again), ['d/', 'd/new new', 'gone back', 'kept kept']);
   });
 
-  test('who replaces files and changes none makes the layers that anyone would', async ({ snapshotter }) => {
+  test('a replacer makes the same layers as any other writer', async ({ snapshotter }) => {
     const old = 1_600_000_000;
     const base = await step(snapshotter, SCRATCH, (root) => {
       mkdirSync(join(root, 'd'));
@@ -275,7 +275,7 @@ function stackTests(test: Test): void {
     ]);
   });
 
-  test('a file that is written to in place is changed in the new layer alone, whatever other names it has', async ({
+  test('a file that is written in place changes only in the new layer, whatever other names it has', async ({
     snapshotter,
   }) => {
     const base = await step(snapshotter, SCRATCH, (root) => {
@@ -293,18 +293,18 @@ function stackTests(test: Test): void {
     assert.is((lstatSync(join(view.root, 'a')).mode & 0o777) === 0o600, false);
   });
 
-  test('two names of one file stay one file', async ({ snapshotter }) => {
+  test('two names of one file remain one file', async ({ snapshotter }) => {
     const one = await step(snapshotter, SCRATCH, (root) => {
       writeFileSync(join(root, 'a'), 'x');
       linkSync(join(root, 'a'), join(root, 'b'));
     });
     await using view = await snapshotter.view(one);
     assert.is(statSync(join(view.root, 'a')).ino, statSync(join(view.root, 'b')).ino);
-    // A tree of hard links to the layer gives the file more names than it shows.
+    // A tree of hard links to the layer gives the file more names than the tree shows.
     assert.ok(statSync(join(view.root, 'a')).nlink >= 2);
   });
 
-  test('a stack of 200 layers mounts, for reading and for writing', async ({ snapshotter }) => {
+  test('a stack of 200 layers can be read and written', async ({ snapshotter }) => {
     let snapshot: Snapshot = SCRATCH;
     for (let i = 0; i < 200; i++) {
       snapshot = await step(snapshotter, snapshot, (root) => {
@@ -318,7 +318,7 @@ function stackTests(test: Test): void {
     assert.ok(tree.includes('last 199'));
   });
 
-  test('a merge of stacks shows both, the later one on top, and may share layers', async ({ snapshotter }) => {
+  test('a merge of stacks shows both, the later one on top, even when they share layers', async ({ snapshotter }) => {
     const base = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'base'), 'base'));
     const left = await step(snapshotter, base, (root) => {
       writeFileSync(join(root, 'left'), 'left');
@@ -336,7 +336,7 @@ function stackTests(test: Test): void {
 }
 
 function describeTests(test: Test): void {
-  test('equal layers have equal tars, different ones have not', async ({ snapshotter }) => {
+  test('equal layers have equal tars, and different layers have different tars', async ({ snapshotter }) => {
     const write = (content: string) => (root: string) => {
       writeFileSync(join(root, 'a'), content);
       mkdirSync(join(root, 'd'), { mode: 0o755 });
@@ -350,14 +350,14 @@ function describeTests(test: Test): void {
     assert.equal(await snapshotter.describe(one.layers[0]!), a);
   });
 
-  test('an untouched layer counts, and is known to be empty', async ({ snapshotter }) => {
+  test('an untouched layer is a layer, and is known to be empty', async ({ snapshotter }) => {
     const one = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'a'), 'x'));
     const two = await step(snapshotter, one, () => undefined);
     assert.is(two.layers.length, 2);
     assert.ok((await snapshotter.describe(two.layers[1]!)).empty);
   });
 
-  test('a layer says only what differs from what is below it', async ({ snapshotter }) => {
+  test('a layer holds only what differs from the layers below', async ({ snapshotter }) => {
     const old = 1_600_000_000;
     const base = await step(snapshotter, SCRATCH, (root) => {
       mkdirSync(join(root, 'd'));
@@ -374,7 +374,7 @@ function describeTests(test: Test): void {
     assert.ok((await snapshotter.describe(next.layers[1]!)).empty);
   });
 
-  test('what a layer is described as is kept', async ({ snapshotter, subject }) => {
+  test('the description of a layer is kept', async ({ snapshotter, subject }) => {
     const one = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'a'), 'x'));
     const info = await snapshotter.describe(one.layers[0]!);
     await using again = await subject.reopen();
@@ -383,7 +383,7 @@ function describeTests(test: Test): void {
   });
 }
 
-/** A tar entry of the few kinds that the tests need (POSIX ustar). */
+/** A tar entry of one of the few kinds that the tests need (POSIX ustar). */
 export interface Entry {
   readonly name: string;
   readonly type?: 'file' | 'directory' | 'hardlink' | 'symlink';
@@ -391,7 +391,7 @@ export interface Entry {
   readonly link?: string;
 }
 
-/** A ustar archive, written by hand so that the tests depend on no code of ours. */
+/** A ustar archive, written by hand so that the tests do not depend on Kiln's code. */
 export function ustar(entries: readonly Entry[]): Buffer {
   const blocks = entries.flatMap((entry) => {
     const type = { file: '0', hardlink: '1', symlink: '2', directory: '5' }[entry.type ?? 'file'];
@@ -420,7 +420,7 @@ function stored(content: ContentStore, entries: readonly Entry[]): ImageLayer {
 }
 
 function unpackTests(test: Test): void {
-  test('layers of an image unpack by themselves, at once, and show what the tars say', async ({
+  test('the layers of an image unpack alone and at once, and show what their tars hold', async ({
     snapshotter,
     content,
     subject,
@@ -452,13 +452,13 @@ function unpackTests(test: Test): void {
     assert.equal(subject.scratch(), []);
   });
 
-  test('those who ask for one layer at once share the work', async ({ snapshotter, content }) => {
+  test('callers that unpack one layer at once share the work', async ({ snapshotter, content }) => {
     const layer = stored(content, [{ name: 'a', content: 'a' }]);
     const ids = await Promise.all([1, 2, 3].map(() => snapshotter.unpack(layer, SCRATCH)));
     assert.is(new Set(ids).size, 1);
   });
 
-  test('a layer with a link into a lower layer is unpacked above it, and is not offered alone', async ({
+  test('a layer with a link into a lower layer is unpacked above it, and cannot be found alone', async ({
     snapshotter,
     content,
   }) => {
@@ -474,7 +474,7 @@ function unpackTests(test: Test): void {
     assert.is(await snapshotter.unpack(top, { layers: [lower] }), upper);
   });
 
-  test('a layer whose bytes are not those of its diffID never becomes visible', async ({ snapshotter, content, subject }) => {
+  test('a layer whose bytes differ from its diffID never becomes visible', async ({ snapshotter, content, subject }) => {
     const layer = stored(content, [{ name: 'a', content: 'a' }]);
     const other = { ...layer, diffId: digestOf('another tar') };
     await rejects('KILN_DIGEST_MISMATCH', snapshotter.unpack(other, SCRATCH));
@@ -482,7 +482,7 @@ function unpackTests(test: Test): void {
     assert.equal(subject.scratch(), []);
   });
 
-  test('an aborted unpack leaves nothing and can be asked for again', async ({ snapshotter, content, subject }) => {
+  test('an aborted unpack leaves nothing behind and can be repeated', async ({ snapshotter, content, subject }) => {
     const layer = stored(content, [{ name: 'a', content: 'a' }]);
     const abort = new AbortController();
     const waiting = snapshotter.unpack(layer, SCRATCH, abort.signal);
@@ -500,8 +500,8 @@ function ustarSize(content: ContentStore, layer: ImageLayer): number {
 }
 
 function crashTests(test: Test, child: string): void {
-  test('a process that is killed while it commits leaves whole layers and no others', async ({ snapshotter, subject }) => {
-    // The bytes a layer must have tell whether it is whole.
+  test('a process that is killed while it commits leaves only complete layers', async ({ snapshotter, subject }) => {
+    // A layer is complete when it has the expected bytes.
     const expected = (number: string) => createHash('sha256').update(`${number}\n`.repeat(5000)).digest('hex');
     for (const after of [1, 2, 5, 9]) {
       const committed = await killAfter(child, subject.root, after);
@@ -524,7 +524,7 @@ function crashTests(test: Test, child: string): void {
 }
 
 /**
- * Starts the child and kills it as soon as it has told of `count` commits, which is somewhere in
+ * Starts the child and kills it as soon as it has reported `count` commits, which is somewhere in
  * the next one.
  */
 async function killAfter(child: string, root: string, count: number): Promise<{ id: LayerId; number: string }[]> {

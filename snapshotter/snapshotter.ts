@@ -4,87 +4,89 @@ import type { Digest } from '../base/digest.ts';
  * # Layers, snapshots and the life of a file tree
  *
  * A *layer* is one committed directory: the difference that one step made, or one unpacked image
- * layer, in the form overlayfs reads (whiteouts are 0:0 character devices, opaque directories carry
- * the overlay opaque xattr). It never changes after commit.
+ * layer. It has the form that overlayfs reads (whiteouts are 0:0 character devices, opaque
+ * directories carry the overlay opaque xattr). It never changes after commit.
  *
  * A *snapshot* is a stack of layers, bottom first. It is plain data: it can be put in a cache
  * record, compared and serialised. The empty stack is `scratch`. A merge of snapshots is the
  * concatenation of their stacks.
  *
  * An *active* snapshot is a new, writable layer on top of a stack. It is mounted at `root` while it
- * lives, and ends in `commit()` (it becomes a layer) or disposal (it is gone).
+ * exists. It ends in `commit()`, which makes it a layer, or in disposal, which removes it.
  *
  *     await using active = await snapshotter.prepare(base);      // base: Snapshot
  *     ... write below active.root ...
  *     const next = await active.commit();         // next.layers = [...base.layers, newLayer]
  *
- * Mounts live in a mount namespace that belongs to this process alone, so a killed process leaves
+ * Mounts are in a mount namespace that belongs to this process alone, so a killed process leaves
  * none. A path in a mounted tree is hostile: open it through `sys/rooted.ts` only.
  */
 export interface Snapshotter {
   /**
-   * A new writable layer on top of `parent`, as a tree. Disposing it takes the tree away and,
+   * Makes a new writable layer on top of `parent`, as a tree. Disposing it removes the tree and,
    * unless committed, the layer.
    */
   prepare(parent: Snapshot, writer?: Writer): Promise<ActiveSnapshot>;
 
   /**
-   * A read-only mount of `snapshot`, for reading a tree or as a bind-mount source. Views of one
-   * snapshot are shared; a few that nobody uses may stay mounted for the next user.
+   * A read-only mount of `snapshot`, for reading a tree or as the source of a bind mount. Users of
+   * one snapshot share its view. A few unused views may stay mounted for the next user.
    */
   view(snapshot: Snapshot): Promise<View>;
 
   /**
-   * The same tree with its first `keep` layers, and one that stands for all above them; made anew
-   * by each call, if there is more than one.
+   * The same tree as its first `keep` layers and a single one that replaces all above them. If
+   * there is more than one above, each call makes that layer again.
    */
   squash(snapshot: Snapshot, keep: number, signal: AbortSignal): Promise<Snapshot>;
 
   /**
-   * The layer of an image as a committed layer: unpacked from `blob` if it is not in the store yet.
-   * Verified against `diffId` before it becomes visible. `below` is only asked for and mounted for
-   * the rare layer that cannot stand alone (a hard link into a lower layer, a parent directory it
-   * does not list): all layers of an image can be unpacked at once, each with a `below` that waits
-   * for those beneath it.
+   * An image's layer as a committed layer, unpacked from `blob` if it is not in the store yet. It
+   * is verified against `diffId` before it becomes visible. `below` is called and mounted only for
+   * a layer that cannot stand alone, which is rare (a hard link into a lower layer, a parent
+   * directory that it does not list). So all layers of an image can be unpacked at once, each with
+   * a `below` that waits for those beneath it.
    */
   unpack(layer: ImageLayer, below: Snapshot | (() => Promise<Snapshot>), signal?: AbortSignal): Promise<LayerId>;
 
-  /**
-   * A layer with this diffID that stands alone, when the store has one. No I/O beyond the metadata.
-   */
+  /** A layer with this diffID that stands alone, if the store has one. It reads only metadata. */
   find(diffId: Digest): LayerId | undefined;
 
   /**
-   * True when every layer of the stack is in the store. A record that names a missing layer is no
-   * hit.
+   * True when every layer of the stack is in the store. A cache record that names a missing layer
+   * is not a hit.
    */
   has(snapshot: Snapshot): boolean;
 
   /**
-   * The tar form of one layer: its diffID and size in bytes; computed once (walk, sorted PAX tar
-   * through sha256) and kept with the layer. For unpacked image layers this is known from the
+   * The diffID and size of one layer's tar. They are computed once (a walk, with a sorted PAX tar
+   * through sha256) and kept with the layer. For unpacked image layers they are known from the
    * start.
    */
   describe(layer: LayerId, signal?: AbortSignal): Promise<LayerInfo>;
 
   /**
-   * The same layer with no time after `second` (since 1970) in its tar: SOURCE_DATE_EPOCH. Another
-   * id over the same files; costs nothing. A layer that came as a blob is what it is and stays so.
+   * The same layer with no time after `second` (since 1970) in its tar: SOURCE_DATE_EPOCH. It is
+   * another id over the same files and costs nothing. A layer that was unpacked from a blob does
+   * not change.
    */
   clamped(layer: LayerId, second: number): LayerId;
 
   /**
-   * The directory that holds the files of a committed layer, in overlay's form; undefined when
-   * there is no such layer. To be read, or linked from, and never written to. Hostile, as every
-   * tree.
+   * The directory that holds the files of a committed layer, in overlay's form. Undefined when the
+   * layer does not exist. It may be read, or linked from, but never written to. Its content is
+   * hostile, like that of every tree.
    */
   files(layer: LayerId): string | undefined;
 
-  /** Marks layers as used now, for collection by last use. */
+  /** Marks layers as used now. Garbage collection goes by the time of last use. */
   touch(snapshot: Snapshot): void;
 }
 
-/** The name of a committed layer: lower-case letters and digits, a directory name of the store. */
+/**
+ * The name of a committed layer: lower-case letters and digits, also the name of its directory in
+ * the store.
+ */
 export type LayerId = string & { readonly __layer: unique symbol };
 
 /** A stack of layers, bottom first. */
@@ -93,39 +95,40 @@ export interface Snapshot {
 }
 
 /**
- * Who writes to a tree. `anyone`: a step, which may change a file in place. `replacer`: code of
- * ours that leaves every file that is there as it is, or takes its name away and makes a new one;
- * directories it may change. For it the tree need not be copied.
+ * Who writes to a tree. `anyone`: a step, which may change a file in place. `replacer`: Kiln's own
+ * code, which never changes an existing file but may replace it by a new one, and may change
+ * directories. A tree for a replacer need not be copied.
  */
 export type Writer = 'anyone' | 'replacer';
 
 export const SCRATCH: Snapshot = { layers: [] };
 
 export interface ActiveSnapshot extends AsyncDisposable {
-  /** Where the tree is mounted, in the process's mount namespace. Its content is hostile. */
+  /** Where the tree is mounted, in this process's mount namespace. Its content is hostile. */
   readonly root: string;
   /**
-   * Where what is new may be written past a mount, into directories that are new themselves: the
-   * layer's own directory (overlay's upper), or `root` again where nothing is mounted.
+   * Where new files may be written without going through a mount, into directories that are new
+   * themselves. It is the layer's own directory (overlay's upper), or `root` where nothing is
+   * mounted.
    */
   readonly upper: string;
   /**
-   * Nothing is between writers and the file system: no overlay that would refuse devices with the
-   * number 0:0 and marks of its own.
+   * True when writers use the file system directly. An overlay would refuse devices with the number
+   * 0:0 and its own marks.
    */
   readonly isPlain: boolean;
   readonly parent: Snapshot;
   /**
    * Unmounts, makes the layer durable and visible, and returns the new stack. An untouched layer
-   * still counts as a (empty) layer. `copied`: it holds many files that are likely to be copied
-   * again.
+   * still counts as an (empty) layer. `copied` says that it holds many files that are likely to be
+   * copied again.
    */
   commit(copied?: CopiedFiles): Promise<Snapshot>;
 }
 
 /**
- * What a layer is known to hold: copies, of which those that are as they were in the layer `like`
- * are hard links to its files.
+ * The copies that a layer is known to hold. Those that are unchanged since the layer `like` are
+ * hard links to its files.
  */
 export interface CopiedFiles {
   readonly like: LayerId | undefined;
@@ -135,13 +138,13 @@ export interface View extends AsyncDisposable {
   readonly root: string;
 }
 
-/** A layer of an image whose compressed bytes are in the content store. */
+/** An image's layer whose compressed bytes are in the content store. */
 export interface ImageLayer {
   readonly diffId: Digest;
   readonly blob: Digest;
   readonly mediaType: string;
   /**
-   * When the layer was made, in milliseconds since 1970, where that is known: a step from an
+   * When the layer was made, in milliseconds since 1970, where that is known. A step from an
    * imported cache keeps its time.
    */
   readonly created?: number | undefined;
@@ -149,8 +152,8 @@ export interface ImageLayer {
 
 export interface LayerInfo {
   readonly diffId: Digest;
-  /** Bytes of the uncompressed tar. */
+  /** The size of the uncompressed tar in bytes. */
   readonly tarSize: number;
-  /** True when the tar holds no entry. */
+  /** True when the tar has no entries. */
   readonly empty: boolean;
 }

@@ -135,7 +135,7 @@ RUN /k/kiln images; test $? = 1
   });
   await rig.kiln(['load', '-q', '-i', testImage('debian')], { expect: 0 });
   const said = await rig.build('c', '--no-cache');
-  assert.match(said, /copy socket this process may make no mounts/);
+  assert.match(said, /copy socket this process may not mount anything/);
   assert.match(said, /ERROR: a sandbox needs mounts.*KILN_NO_PRIVILEGE/);
   assert.match(said, /MISSING +privileges +root, but .*CAP_SYS_ADMIN/);
   assert.match(said, /ERROR: as an ordinary user Kiln needs a user namespace.*KILN_NEEDS_ROOT/);

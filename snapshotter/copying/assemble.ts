@@ -14,16 +14,16 @@ export interface AssembleInput {
   /** An empty directory, which becomes the tree. */
   readonly root: string;
   /**
-   * `link`: the files are further names of the layers' own, so nobody may write to them. `copy`:
-   * they belong to the tree. A hard link of a layer is then two files, as it is for a writer on
-   * overlay, where writing to one name leaves the other as it was.
+   * `link`: the files are further names of the layers' own files, so they must not be written to.
+   * `copy`: they belong to the tree. A hard link of a layer then becomes two files. A writer on
+   * overlay sees the same: writing to one name does not change the other.
    */
   readonly files: FilesAre;
-  /** Where to write what the tree is like when it is done (identity.ts). */
+  /** Where the state of the finished tree is recorded (identity.ts). */
   readonly record?: string | undefined;
   /**
-   * The marks of opaque directories cannot be read by this process: where one would matter the tree
-   * cannot be made.
+   * True when this process cannot read the marks of opaque directories. Where such a mark would
+   * matter, the tree cannot be made.
    */
   readonly blind?: boolean | undefined;
 }
@@ -33,9 +33,9 @@ export function assembleTree({ layers, root, files, record, blind }: AssembleInp
   const top = openat(AT.FDCWD, root, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
   try {
     const tree = new Tree(top, files === 'link' ? linkEntry : copyEntry, check, blind ?? false);
-    // From the top: what is there already hides what comes later, so that nothing is copied in
-    // vain. The topmost layer gives the root its owner and mode; where a new one is to come above
-    // it, that one does.
+    // Layers are added from the top: existing entries hide later ones, so nothing is copied in
+    // vain. The topmost layer gives the root its owner and mode, unless a new layer will come above
+    // it.
     for (const [at, layer] of layers.toReversed().entries()) tree.add(layer, at === 0 && record === undefined);
     tree.finish();
     if (record !== undefined) writeRecord(top, record, files, check);
@@ -49,7 +49,7 @@ class Tree {
   readonly #place: typeof copyEntry;
   readonly #check: () => void;
   readonly #blind: boolean;
-  /** Names that a layer above hides, and directories for which no lower layer counts. */
+  /** Names that a layer above hides, and directories that hide everything below. */
   readonly #hidden = new Set<string>();
   readonly #times = new Map<string, Timespec>();
   #count = 0;
@@ -62,7 +62,8 @@ class Tree {
   }
 
   /**
-   * Puts a layer below what is there. `asRoot`: its directory gives the root its owner and mode.
+   * Puts a layer below the existing ones. With `asRoot` its directory gives the root its owner and
+   * mode.
    */
   add(layer: string, asRoot: boolean): void {
     const from = openat(AT.FDCWD, layer, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
@@ -78,7 +79,7 @@ class Tree {
     }
   }
 
-  /** Gives directories the times that filling them has changed, deepest first. */
+  /** Restores the times of directories, which filling them has changed, deepest first. */
   finish(): void {
     for (const [path, time] of [...this.#times].reverse()) {
       const fd = openBelow(this.#top, path);

@@ -13,27 +13,27 @@ import { fileSystemName, mayChown, OWNERS, overlayObstacle, unholdable } from '.
 import { CopyingTrees } from './trees.ts';
 
 /**
- * # Which way of making trees
+ * # How a store makes trees
  *
- * Found out when a store is first worked in, and kept in its file `snapshotter`, as the layers in
- * it are written in the form that it needs:
+ * This is determined when a store is first used, and kept in its file `snapshotter`, because the
+ * layers in the store are written in the matching form:
  *
- *     overlay                    mounts; a process that may make none copies, and reads what it can
+ *     overlay                    mounts; a process that may not mount copies what it can read
  *     copy MARKS why it copies   directories of copies
  *
- * A store of before that file holds layers as overlay reads them.
+ * A store that is older than this file holds layers in overlay's form.
  */
 export interface TreeChoice {
   readonly kind: TreeKind;
   readonly marks: MarkForm;
-  /** Why not overlay, as a sentence's part. */
+  /** Why overlay is not used, as the rest of a sentence. */
   readonly reason?: string;
 }
 
 const MEMORY = 'snapshotter';
 
 /**
- * The trees of a store, as the store and this process allow. Throws KILN_STORE_FILE_SYSTEM when the
+ * Chooses the trees that the store and this process allow. Throws KILN_STORE_FILE_SYSTEM when the
  * store cannot hold layers at all.
  */
 export function chooseTrees(store: Store, jobs: LayerJobs): Trees {
@@ -50,14 +50,14 @@ export function chooseTrees(store: Store, jobs: LayerJobs): Trees {
 }
 
 /**
- * What a build in the store at `root` will use; `scratch` makes directories on the file system
- * where the store is or would be.
+ * What a build in the store at `root` will use. `scratch` makes directories on the file system of
+ * the store, or where the store would be made.
  */
 export function foreseeTrees(root: string, scratch: () => ScratchDir): TreeChoice {
   return usable(remembered(root) ?? explore(scratch));
 }
 
-/** What is written down about the store, if anything is. */
+/** The recorded choice of the store, if it has one. */
 export function remembered(root: string): TreeChoice | undefined {
   let text: string;
   try {
@@ -82,7 +82,7 @@ function holdsLayers(root: string): boolean {
   }
 }
 
-/** Two processes that do this at once find out the same. */
+/** Two processes that do this at once come to the same result. */
 function remember(root: string, choice: TreeChoice): TreeChoice {
   const temporary = join(root, `${MEMORY}.${process.pid}`);
   writeFileSync(temporary, choice.kind === 'overlay' ? 'overlay\n' : `copy ${choice.marks} ${choice.reason}\n`, { mode: 0o600 });
@@ -109,15 +109,15 @@ function withScratch<T>(scratch: () => ScratchDir, use: (path: string) => T): T 
 }
 
 /**
- * A store for overlay, in a process that may not mount: its layers are read as far as that process
- * can.
+ * For a process that may not mount, with a store for overlay: reads the layers as far as this
+ * process can.
  */
 function usable(choice: TreeChoice): TreeChoice {
   if (choice.kind === 'copy' || mayMount()) return choice;
   return { kind: 'copy', marks: choice.marks, reason: NO_MOUNTS };
 }
 
-/** `trusted.*` attributes are there for CAP_SYS_ADMIN only, `user.*` ones for everybody. */
+/** `trusted.*` attributes are visible to CAP_SYS_ADMIN only, `user.*` ones to everybody. */
 function readsMarks(): boolean {
   return inUserNamespace() || mayMount();
 }
@@ -126,7 +126,7 @@ function cannotHold(path: string, missing: string): KilnError {
   if (missing === OWNERS && !mayChown())
     return new KilnError(
       'KILN_NO_PRIVILEGE',
-      'the files of an image have owners, and this process may give none (no CAP_CHOWN)',
+      'the files of an image have owners, and this process may not set them (no CAP_CHOWN)',
       {
         hint: 'start the container or service around Kiln with --cap-add CAP_CHOWN',
       },

@@ -23,24 +23,22 @@ import { ERRNO, SysError } from '../sys/native.ts';
 import { fdPath, getXattr, listXattrs, setXattr } from '../sys/xattr.ts';
 
 /**
- * Makes the file `name` of `from`, which is not a directory, in `to`: a second name of the same
- * file, where the file system gives one.
+ * Makes the entry `name` of `from`, which is not a directory, in `to`: as a hard link where the
+ * file system allows it.
  */
 export function linkEntry(from: number, to: number, name: string, stat: Stat): void {
-  // Too many names, no hard links here, or none across whatever lies between: any reason is
-  // answered by a copy.
+  // Whatever the reason (too many names, no hard links, another file system), the file is copied
+  // instead.
   if (tryLinkat(from, name, to, name) !== 0) copyEntry(from, to, name, stat);
 }
 
 /**
- * What a file system says that gives a file no further name: it has no hard links, or the file has
+ * The errors of a file system that allows no further name: it has no hard links, or the file has
  * too many.
  */
 const NO_LINK = new Set(['EPERM', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].map((code) => -(ERRNO[code] ?? 0)));
 
-/**
- * Makes `as` another name of the file `name`, or, where there can be none, another file like it.
- */
+/** Makes `as` another name of the file `name`, or else a copy of it. */
 export function linkOrCopy(from: number, name: string, to: number, as: string): void {
   const failed = tryLinkat(from, name, to, as);
   if (failed === 0) return;
@@ -48,7 +46,7 @@ export function linkOrCopy(from: number, name: string, to: number, as: string): 
   copyEntry(from, to, name, stat(from, name), as);
 }
 
-/** The same, called `as`, as a file of its own, with owner, mode, attributes and times. */
+/** Copies the entry, called `as`, with owner, mode, attributes and times. */
 export function copyEntry(from: number, to: number, name: string, stat: Stat, as = name): void {
   const type = stat.mode & S.IFMT;
   if (type === S.IFREG) return copyFile(from, to, name, stat, as);
@@ -62,7 +60,7 @@ export function copyEntry(from: number, to: number, name: string, stat: Stat, as
   utimensat(to, as, stat.mtime, stat.mtime, AT.SYMLINK_NOFOLLOW);
 }
 
-/** Owner, mode and attributes of a directory; its times are set when all is in it. */
+/** Sets owner, mode and attributes of a directory. Its times are set when it is filled. */
 export function dressDirectory(from: number, to: number, stat: Stat): void {
   fchown(to, stat.uid, stat.gid);
   fchmod(to, stat.mode & 0o7777);
@@ -92,8 +90,8 @@ const CHUNK = 1 << 20;
 let chunk: Buffer | undefined;
 
 /**
- * In the kernel, which shares the blocks where the file system can; by hand where it cannot copy at
- * all.
+ * Copies in the kernel, which shares blocks where the file system can. Copies by hand where the
+ * kernel cannot.
  */
 function copyBytes(from: number, to: number, size: number): void {
   let done = 0;
@@ -107,16 +105,16 @@ function copyBytes(from: number, to: number, size: number): void {
     if (!CANNOT.has(errnoOf(error) ?? '')) throw error;
   }
   chunk ??= Buffer.allocUnsafeSlow(CHUNK);
-  // Both positions are where the kernel's copy ended; what it did not do is done here, to the very
-  // end of the file.
+  // Both positions are where the kernel's copy ended. The rest is copied here, to the real end of
+  // the file.
   for (let count = readSync(from, chunk); count > 0; count = readSync(from, chunk)) {
     for (let at = 0; at < count; ) at += writeSync(to, chunk, at, count - at);
   }
 }
 
 /**
- * Overlay's own marks are those of a layer, not of a tree. What a file system refuses to hold, a
- * copy goes without.
+ * Overlay's own marks belong to a layer, not to a tree, and are left out. So are attributes that
+ * the file system refuses.
  */
 function copyXattrs(from: string, to: string, follow: boolean): void {
   for (const name of listXattrs(from, { follow })) {

@@ -22,7 +22,7 @@ import { unmount } from '../sys/mount.ts';
 import { mountOverlay } from '../sys/overlay.ts';
 import { mappedIds } from '../sys/usernamespace.ts';
 
-/** Magic numbers of statfs(2), of file systems on which stores are found. */
+/** Magic numbers of statfs(2), for file systems on which stores are found. */
 const NAMES: ReadonlyMap<number, string> = new Map([
   [0x794c7630, 'overlayfs'],
   [0x01021994, 'tmpfs'],
@@ -49,8 +49,8 @@ export function fileSystemName(path: string): string {
 }
 
 /**
- * Why overlay cannot be had with its upper directory in the empty directory `directory`; undefined
- * when it works. Mounts must be allowed.
+ * Why overlay does not work with its upper directory in the empty directory `directory`. Undefined
+ * when it works. This process must be allowed to mount.
  */
 export function overlayObstacle(directory: string): string | undefined {
   const at = (name: string) => join(directory, name);
@@ -64,7 +64,7 @@ export function overlayObstacle(directory: string): string | undefined {
   }
   try {
     unlinkSync(at('tree/f'));
-    // Without d_type overlay does not know its whiteouts when it lists a directory.
+    // Without d_type overlay does not recognise its whiteouts when it lists a directory.
     if (readdirSync(at('tree')).includes('f')) return 'overlay does not work (no d_type)';
     unlinkSync(at('tree/d/f'));
     rmdirSync(at('tree/d'));
@@ -78,7 +78,7 @@ export function overlayObstacle(directory: string): string | undefined {
   if (typeof whiteout === 'number' || !isWhiteout(whiteout)) return 'overlay leaves no whiteouts';
   const fd = openat(AT.FDCWD, at('upper/d'), O.RDONLY | O.DIRECTORY);
   try {
-    return isOpaque(fd) ? undefined : 'there are no extended attributes for overlay';
+    return isOpaque(fd) ? undefined : 'the file system has no extended attributes for overlay';
   } finally {
     closeSync(fd);
   }
@@ -87,16 +87,13 @@ export function overlayObstacle(directory: string): string | undefined {
 const MODE = 0o4751;
 export const OWNERS = 'the owners of files';
 
-/**
- * CAP_CHOWN, the first of all capabilities. A file system can only be blamed for what the process
- * may do.
- */
+/** CAP_CHOWN is capability number 0. Only with it can a failure be blamed on the file system. */
 export function mayChown(): boolean {
   const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
   return (BigInt(`0x${effective}`) & 1n) === 1n;
 }
 
-/** What images need of a file system, each with how it is tried. */
+/** What images need from a file system, each with a test for it. */
 const NEEDS: ReadonlyMap<string, (directory: string) => boolean> = new Map([
   ['symbolic links', holdsLinks],
   ['names that differ in case only', holdsCase],
@@ -109,7 +106,7 @@ const NEEDS: ReadonlyMap<string, (directory: string) => boolean> = new Map([
 
 /**
  * What the file system of the empty directory `directory` cannot hold of an image, as the end of a
- * sentence; undefined when it holds all.
+ * sentence. Undefined when it can hold everything.
  */
 export function unholdable(directory: string): string | undefined {
   for (const [what, holds] of NEEDS) if (!succeeds(() => holds(directory))) return what;
@@ -137,7 +134,7 @@ function holdsAnyName(directory: string): boolean {
   return readdirSync(directory, 'buffer').some((found) => found.equals(name));
 }
 
-/** Where there is one id only, all files are that one's. */
+/** Where only one id exists, all files belong to it. */
 function holdsOwners(directory: string): boolean {
   if (mappedIds() === 1) return true;
   const path = join(directory, 'owned');
@@ -163,7 +160,7 @@ function succeeds(holds: () => boolean): boolean {
   try {
     return holds();
   } catch (error) {
-    // A full disk or an error of the device is told as that by what comes next.
+    // A full disk or an error of the device is reported by the next operation.
     if (['ENOSPC', 'EDQUOT', 'EIO'].includes(errnoOf(error) ?? '')) return true;
     if (errnoOf(error) === undefined) throw error;
     return false;

@@ -9,22 +9,22 @@ import { dressDirectory } from './entry.ts';
 import { type FilesAre, identityText, isAfter, type Recorded, readIdentities } from './identity.ts';
 
 export interface GatherInput {
-  /** The tree that `assemble` made, as it is now. What was changed is moved out of it. */
+  /** The tree that `assemble` made, after the step. Its changes are moved out of it. */
   readonly root: string;
-  /** What it was like (identity.ts). */
+  /** The record of its earlier state (identity.ts). */
   readonly record: string;
   /** The empty directory of the new layer. */
   readonly files: string;
-  /** How they were made: a hard link's ctime tells nothing. */
+  /** How the files were made. The ctime of a hard link says nothing. */
   readonly filesAre: FilesAre;
   readonly marks: MarkForm;
 }
 
 /**
- * Makes the layer that overlay would have gathered in its upper directory: what is new or changed,
- * whole; what is gone, as whiteouts; and the directories that lead there. It may say more than
- * differs (a file that was written with what it held, a directory in which something was for a
- * while): the same `normalise` that tidies overlay's layers takes that away.
+ * Makes the layer that overlay would have in its upper directory: new and changed entries as a
+ * whole, removed ones as whiteouts, and the directories that lead to them. It may hold more than
+ * the difference (a file that was rewritten with the same bytes, a directory that had a temporary
+ * file). `normalise`, which also tidies overlay's layers, removes that.
  */
 export function gather({ root, record, files, filesAre, marks }: GatherInput, { check }: JobContext): void {
   const { trusted, top } = readIdentities(record);
@@ -32,11 +32,11 @@ export function gather({ root, record, files, filesAre, marks }: GatherInput, { 
   const layer = openat(AT.FDCWD, files, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
   let count = 0;
 
-  /** Whether it may have been changed in the very instant in which it was recorded. */
+  /** True when the file may have been changed at the very instant at which it was recorded. */
   const isDoubtful = (stat: Stat) => !isAfter(trusted, stat.ctime) && (filesAre === 'copy' || isDirectory(stat));
 
   /**
-   * Moves what differs in one directory to the same directory of the layer, which `upper` makes.
+   * Moves the differences in one directory to the same directory of the layer, which `upper` makes.
    */
   const visit = (dir: number, before: ReadonlyMap<string, Recorded>, upper: () => number) => {
     const names = listDirectory(dir);
@@ -55,7 +55,7 @@ export function gather({ root, record, files, filesAre, marks }: GatherInput, { 
   const inDirectory = (dir: number, name: string, stat: Stat, known: Recorded, upper: () => number) => {
     const now = identityText(dir, name, stat, filesAre);
     if (inodeOf(now) !== inodeOf(known.identity)) {
-      // Another directory of that name: nothing below counts any more.
+      // It is another directory of that name, so nothing below counts any more.
       renameat2(dir, name, upper(), name);
       const moved = openat(upper(), name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
       try {

@@ -4,21 +4,21 @@ import { AT, S } from '../sys/constants.ts';
 import { decodeName, nameBytes } from '../sys/name-bytes.ts';
 
 /**
- * # What a tree was like when it was handed out
+ * # The state of a tree when it was handed out
  *
  * For each entry its *identity*: kind, mode, owner, size, times and inode number. Any change to a
- * file changes its ctime, which nobody can set; so an entry of the same identity is the same,
- * without a look at its bytes. The record is a file beside the tree:
+ * file changes its ctime, which nobody can set. So an entry with the same identity is unchanged,
+ * and its bytes need not be read. The record is a file beside the tree:
  *
  *     ctime before which identities can be trusted NUL, then for each entry: path NUL identity NUL
  */
 export interface Recorded {
   readonly identity: string;
-  /** Of a directory. */
+  /** The entries of a directory. */
   readonly children?: Map<string, Recorded>;
 }
 
-/** What the files of a tree are: see AssembleInput. */
+/** What the files of a tree are (see AssembleInput). */
 export type FilesAre = 'link' | 'copy';
 
 export interface RecordedTree {
@@ -31,14 +31,15 @@ export interface RecordedTree {
 }
 
 /**
- * Of a directory the size and the mtime are left out, and its birth tells it from another that got
- * its inode number. The ctime comes last: of a directory it changes with what is in it.
+ * For a directory the size and the mtime are left out, and the time of birth tells it from a later
+ * one with the same inode number. The ctime comes last, because that of a directory changes with
+ * its entries.
  */
 export function identityText(dir: number, name: string, stat: Stat, files: FilesAre): string {
   const isDirectory = (stat.mode & S.IFMT) === S.IFDIR;
   const { mode, uid, gid, ino, rdevMajor, rdevMinor, size, mtime, ctime } = stat;
   const own = isDirectory ? birthOf(dir, name) : `${size},${mtime.sec}.${mtime.nsec}`;
-  // Another tree may have made or removed a further name of the same file meanwhile, which changes
+  // Another tree may have made or removed another name of the same file meanwhile, which changes
   // its ctime.
   const change = files === 'link' && !isDirectory ? '' : `${ctime.sec}.${ctime.nsec}`;
   return `${mode} ${uid} ${gid} ${ino},${rdevMajor},${rdevMinor},${own} ${change}`;
@@ -60,8 +61,8 @@ export class IdentityRecorder {
   }
 
   /**
-   * Writes the record to the new file `file`, once the clock of its file system has moved on from
-   * the last change, if that is soon.
+   * Writes the record to the new file `file`. First it waits a short time until the clock of the
+   * file system has passed the last change.
    */
   write(file: string): void {
     writeFileSync(file, '', { mode: 0o600 });
@@ -72,15 +73,15 @@ export class IdentityRecorder {
 
 const NUL = Buffer.of(0);
 /**
- * The coarsest clock that is waited for: HZ=100 gives 10 ms. Where it ticks in seconds, bytes are
- * compared instead.
+ * The coarsest clock that is waited for: HZ=100 gives 10 ms. Where the clock ticks in seconds,
+ * bytes are compared instead.
  */
 const PATIENCE_MS = 50;
 const nap = new Int32Array(new SharedArrayBuffer(4));
 
 /**
- * A ctime of the file system that is later than `latest`; or `latest`, when its clock does not move
- * in time.
+ * A ctime of the file system that is later than `latest`. It is `latest` itself when the clock does
+ * not advance in time.
  */
 function tick(file: string, latest: Timespec): Timespec {
   const end = Date.now() + PATIENCE_MS;
@@ -109,7 +110,7 @@ export function readIdentities(file: string): RecordedTree {
   }
   const [sec = 0, nsec = 0] = fields[0]!.split('.').map(Number);
   const top = new Map<string, Recorded>();
-  // A directory comes before what it holds.
+  // A directory comes before its entries.
   for (let at = 1; at + 1 < fields.length; at += 2) {
     const names = fields[at]!.split('/');
     let children = top;

@@ -39,7 +39,7 @@ function directory(name: string): string {
 }
 
 /**
- * A layer above `lower` in which a file is gone, a directory was replaced, and a file became a
+ * A layer above `lower` in which a file is removed, a directory is replaced, and a file becomes a
  * directory.
  */
 function changed(lower: string, marks: 'overlay' | 'socket'): string {
@@ -71,7 +71,7 @@ function listing(root: string): string[] {
 
 const EXPECTED = ['d', 'd/new', 'kept', 'turned'];
 
-test('both forms of marks make the same tar, and the same tree by copy; that of overlay is overlay’s own', async () => {
+test('both forms of marks give the same tar and the same copied tree; overlay reads its own form', async () => {
   const lower = lowest();
   const layers = { overlay: changed(lower, 'overlay'), socket: changed(lower, 'socket') };
   assert.ok(lstatSync(join(layers.overlay, 'gone')).isCharacterDevice());
@@ -91,7 +91,7 @@ test('both forms of marks make the same tar, and the same tree by copy; that of 
   }
 });
 
-test('a process that cannot see marks is told, wherever one would matter', () => {
+test('a process that cannot see marks gets an error wherever one would matter', () => {
   const lower = lowest();
   const above = directory('above');
   mkdirSync(join(above, 'd'));
@@ -105,7 +105,7 @@ test('a process that cannot see marks is told, wherever one would matter', () =>
   );
 });
 
-test('a file that can have no further name is copied', () => {
+test('a file that cannot have another name is copied', () => {
   const from = directory('names');
   writeFileSync(join(from, 'f'), 'data', { mode: 0o640 });
   utimesSync(join(from, 'f'), 1_600_000_000, 1_600_000_000);
@@ -127,7 +127,7 @@ test('a file that can have no further name is copied', () => {
   }
 });
 
-test('this file system holds images, and gives overlay', () => {
+test('this file system can hold images and supports overlay', () => {
   assert.is(unholdable(directory('holds')), undefined);
   assert.is(overlayObstacle(directory('gives')), undefined);
 });

@@ -22,7 +22,8 @@ async function open(root: string, keep = false): Promise<SnapshotterUnderTest> {
     scratch: () => (existsSync(mine) ? readdirSync(mine).filter((name) => !/^(empty|trash|view)/.test(name)) : []),
     [Symbol.asyncDispose]: async () => {
       await snapshotter[Symbol.asyncDispose]();
-      // The scratch directory belongs to the process, which the first store outlives.
+      // Only the database is closed: the scratch directory belongs to the process, and the first
+      // store still uses it.
       if (keep) return store.db.close();
       store.close();
       rmSync(root, { recursive: true });

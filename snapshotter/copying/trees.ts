@@ -9,11 +9,11 @@ import { changeMount, cloneMount, unmount } from '../sys/mount.ts';
 import { mayMount } from '../sys/namespace.ts';
 
 /**
- * Trees as plain directories, for where the kernel gives no overlay: as BuildKit's native
- * snapshotter and buildah's vfs do it. A tree that a step writes to is a copy, of shared blocks
- * where the file system can (btrfs, xfs): a hard link would let it write into a layer. A tree that
- * is only read, or in which files are replaced and never changed, has hard links. What a step
- * changed is found by the identities of files (identity.ts).
+ * Trees as plain directories, for where the kernel allows no overlay, like BuildKit's native
+ * snapshotter and buildah's vfs. A tree that a step writes to is a copy, with shared blocks where
+ * the file system can (btrfs, xfs): through a hard link the step would write into a layer. A tree
+ * that is only read, or in which files are replaced and never changed, has hard links. The changes
+ * of a step are found by the identities of files (identity.ts).
  */
 export class CopyingTrees implements Trees {
   readonly kind = 'copy';
@@ -21,9 +21,7 @@ export class CopyingTrees implements Trees {
   readonly #jobs: LayerJobs;
   readonly #blind: boolean;
 
-  /**
-   * `blind`: this process cannot read what other layers of the store say about opaque directories.
-   */
+  /** `blind`: this process cannot read the opaque marks of other layers in the store. */
   constructor(jobs: LayerJobs, marks: MarkForm, blind: boolean) {
     this.#jobs = jobs;
     this.marks = marks;
@@ -44,7 +42,7 @@ export class CopyingTrees implements Trees {
 
   async view(root: string, lower: readonly string[]): Promise<Disposable> {
     await told(root, this.#jobs.assemble({ layers: lower, root, files: 'link', blind: this.#blind }));
-    // Where no mount can be made no sandbox runs: the only one to read it is this program.
+    // Where this process may not mount, no sandbox runs. So only Kiln itself reads the tree.
     if (!mayMount()) return { [Symbol.dispose]: () => {} };
     using tree = cloneMount(root);
     changeMount(tree.fd, { set: MOUNT_ATTR.RDONLY });

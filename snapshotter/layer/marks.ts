@@ -11,8 +11,8 @@ import { fdPath, getFdXattr, removeXattr, setXattr } from '../sys/xattr.ts';
  * under its name. There are two forms:
  *
  *     overlay   a 0:0 character device, and the attribute that overlayfs itself reads
- *     socket    a socket without permissions at the hidden name, and one called `.kiln-opaque` in the
- *               directory, for a file system that cannot hold such a device or attribute. A tar
+ *     socket    a socket without permissions at the hidden name, and one called `.kiln-opaque` in
+ *               the directory, for a file system that cannot hold such a device or attribute. A tar
  *               cannot hold a socket, so an image cannot forge one.
  *
  * Both are read everywhere. A store writes one form, which is decided when it is first opened

@@ -9,7 +9,7 @@ import { openStore } from '../store/root.ts';
 import { layerSizes } from './collection.ts';
 import { LayerTable } from './layers.ts';
 
-test('a file that two layers share counts for the one used last, also when the first was measured before', () => {
+test('a file that two layers share counts for the one used last, even when the first was measured before', () => {
   const dir = mkdtempSync(join(tmpdir(), 'kiln-sizes-'));
   using store = openStore(join(dir, 'store'));
   const table = new LayerTable(store);
@@ -32,7 +32,7 @@ test('a file that two layers share counts for the one used last, also when the f
     assert.ok(sizes.get(second)! > 1_000_000, String(sizes.get(second)));
     assert.ok(sizes.get(first)! < 200_000 && sizes.get(first)! > 100_000, String(sizes.get(first)));
     table.remove(second);
-    assert.ok(layerSizes(store).get(first)! > 1_100_000, 'what is shared no more is its own again');
+    assert.ok(layerSizes(store).get(first)! > 1_100_000, 'a file that is no longer shared counts for its only layer');
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }

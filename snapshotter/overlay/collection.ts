@@ -20,23 +20,23 @@ export interface LayerUse {
   readonly diffId: Digest | undefined;
   readonly created: number;
   readonly used: number;
-  /** Bytes of its directory on disk. */
+  /** The size of its directory on disk, in bytes. */
   readonly disk: number;
 }
 
-/** What a collection takes away. */
+/** What a collection removes. */
 export interface Condemned {
   readonly layers: readonly LayerId[];
   readonly blobs: readonly Digest[];
 }
 
-/** What is asked of a collector inside the one transaction in which it decides. */
+/** The functions that a collector may use inside the transaction in which it decides. */
 export interface Deciding {
   /** True when a live process uses the layer or blob. */
   inUse(thing: { readonly layer: LayerId } | { readonly blob: Digest }): boolean;
 }
 
-/** Layers with the size of their directory; `sizes` are those that are known already. */
+/** Layers with the size of their directories. `sizes` are those that are known already. */
 export function layersInUse(store: Store, sizes: ReadonlyMap<LayerId, number> = layerSizes(store)): LayerUse[] {
   const rows = store.db.all<{ id: LayerId; diff_id: Digest | null; created: number; used: number }>(
     'SELECT id, diff_id, created, used FROM layers',
@@ -53,14 +53,14 @@ export function layersInUse(store: Store, sizes: ReadonlyMap<LayerId, number> = 
     }));
 }
 
-/** Of a layer that shares files with others: its size depends on which of them are there. */
+/** Marks a layer that shares files with others: its size depends on which of them exist. */
 const LINKED = -1;
 
 /**
- * Bytes on disk of each layer's directory. Measured once and kept in the row, but for layers that
- * share files (a large copy that was made again has hard links into the earlier one): there a file
- * counts for the layer that was used last, which is collected last, so that what a layer is said to
- * take is what its removal frees.
+ * The bytes on disk of each layer's directory. They are measured once and kept in the row, except
+ * for layers that share files: a large copy that was made again has hard links into the earlier
+ * layer. A shared file counts for the layer that was used last, which is also collected last. So
+ * the size of a layer is what its removal frees.
  */
 export function layerSizes(store: Store): Map<LayerId, number> {
   const { db } = store;
@@ -76,7 +76,7 @@ export function layerSizes(store: Store): Map<LayerId, number> {
     measured.set(id, outside ? LINKED : bytes);
   };
   rows.filter(({ disk }) => disk === null).forEach(measure);
-  // A new layer with links into others: what was measured of those before does not hold any more.
+  // A new layer with links into others makes earlier measurements invalid.
   if ([...measured.values()].includes(LINKED)) rows.filter(({ disk }) => disk !== null && disk !== LINKED).forEach(measure);
   for (const [id, bytes] of measured) db.run('UPDATE layers SET disk = ? WHERE id = ?', bytes, id);
   if (measured.size > 0) rows = read();
@@ -88,10 +88,10 @@ export function layerSizes(store: Store): Map<LayerId, number> {
 }
 
 /**
- * One collection, after any other that is going on. `decide` runs inside a write transaction while
- * the gate is up (see leases.ts): it reads what is there, removes its own rows and answers what
- * goes. Layers and blobs that it names are then moved out of sight, each in a transaction in which
- * a process that wants it back may come first, and removed when nobody looks for them any more.
+ * Runs one collection, after any other that is running. `decide` runs inside a write transaction
+ * while the gate is up (see leases.ts). It reads what exists, removes its own rows and answers what
+ * must go. The layers and blobs that it names are then moved out of sight, each in its own
+ * transaction, so that another process may still reclaim one before. They are removed after that.
  */
 export async function collectGarbage(
   store: Store,
@@ -109,13 +109,13 @@ export async function collectGarbage(
       });
       trash.push(...reclaim(store));
     }
-    // What cannot be removed now is left to the sweep of a later start, and keeps nothing else from
-    // going.
+    // A path that cannot be removed now is left to the sweep of a later start. It does not keep the
+    // others from being removed.
     for (const path of trash) await removeTreeSoon(path);
   });
 }
 
-/** What live processes use at this moment. */
+/** Says what live processes use at this moment. */
 export function usedNow(store: Store): Deciding['inUse'] {
   const held = heldNames(store.root);
   return (thing) => held.has('layer' in thing ? layerHold(thing.layer) : blobHold(thing.blob));
@@ -124,7 +124,7 @@ export function usedNow(store: Store): Deciding['inUse'] {
 function condemn({ db }: Store, { layers, blobs }: Condemned): void {
   const remember = (name: string) => db.run('INSERT OR IGNORE INTO condemned (name) VALUES (?)', name);
   for (const layer of layers) {
-    // The directory goes, and with it every layer that is made of it.
+    // The directory is removed, and with it every layer that is made of it.
     const { id } = originalOf(layer);
     db.run('DELETE FROM layers WHERE id = ? OR id GLOB ?', id, `${id}t*`);
     remember(layerHold(id));
@@ -136,15 +136,15 @@ function condemn({ db }: Store, { layers, blobs }: Condemned): void {
 }
 
 /**
- * Moves what is condemned into our scratch space. A killed process leaves it to the sweep of the
- * next open.
+ * Moves everything condemned into scratch space. If this process is killed, the sweep of the next
+ * open removes it.
  */
 function reclaim(store: Store): string[] {
   const { db } = store;
   return db.all<{ name: string }>('SELECT name FROM condemned').flatMap(({ name }) =>
     db.transaction(() => {
       if (db.run('DELETE FROM condemned WHERE name = ?', name) === 0) return [];
-      // It becomes a path: nothing but what `condemn` wrote.
+      // The name becomes a path, so only a form that `condemn` writes is accepted.
       if (!/^(l[a-z0-9]{8,80}|b[0-9a-f]{64})$/.test(name)) return [];
       const layer = name.slice(1);
       if (name.startsWith('l') && db.get('SELECT 1 FROM layers WHERE id = ?', layer) !== undefined) return [];

@@ -4,7 +4,7 @@ import { SCRATCH } from '../snapshotter.ts';
 import { openStore } from '../store/root.ts';
 import { openServices } from './services.ts';
 
-// Run by snapshotter.contract.ts: commits layers until it is killed.
+// snapshotter.contract.ts runs this: it commits layers until it is killed.
 const { snapshotter } = openServices(openStore(process.argv[2] ?? ''));
 for (let number = 0; ; number++) {
   const active = await snapshotter.prepare(SCRATCH);

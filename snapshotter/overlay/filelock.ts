@@ -6,23 +6,21 @@ import { tryLock } from '../sys/lock.ts';
 
 export type LockMode = 'shared' | 'exclusive';
 
-/**
- * Where flock(1) of util-linux is missing, whoever waits looks again after this long, in
- * milliseconds.
- */
+/** The milliseconds between two attempts where flock(1) of util-linux is missing. */
 const LOOK_AGAIN_MS = 200;
 
 /**
- * A lock on a file that stays when the lock goes; disposing lets the next one in. The kernel frees
- * what a dead process held.
+ * A lock on a file that remains when the lock is released. Disposing releases it. The kernel
+ * releases the locks of a dead process.
  */
 export interface HeldLock extends Disposable {
   readonly path: string;
 }
 
 /**
- * The lock, or undefined when somebody holds one that excludes it. Its directory must be there,
- * else ENOENT. `unused`: whoever only looks leaves the time of last use as it was.
+ * Takes the lock, or answers undefined when another holder excludes it. Throws ENOENT when the
+ * directory does not exist. `unused` leaves the time of last use as it was, for callers that only
+ * look.
  */
 export function tryLockFile(path: string, mode: LockMode, use: 'used' | 'unused' = 'used'): HeldLock | undefined {
   for (;;) {
@@ -37,9 +35,9 @@ export function tryLockFile(path: string, mode: LockMode, use: 'used' | 'unused'
 }
 
 /**
- * Waits for the lock in the kernel's queue, which knows at once when a holder lets go or dies. The
- * wait is flock(1)'s, in a child that shares our open file: a waiting call of our own could not be
- * cancelled.
+ * Waits for the lock in the kernel's queue, so that a release or a holder's death is noticed at
+ * once. A child with the same open file runs flock(1), because a blocking call in this process
+ * could not be cancelled.
  */
 export async function lockFile(path: string, mode: LockMode, signal: AbortSignal): Promise<HeldLock> {
   for (;;) {
@@ -56,24 +54,27 @@ export async function lockFile(path: string, mode: LockMode, signal: AbortSignal
   }
 }
 
-/** Removes the lock files in `directory` that nobody holds: killed processes left them. */
+/** Removes the lock files in `directory` that nobody holds, which killed processes left. */
 export function removeStaleLocks(directory: string): void {
   if (!existsSync(directory)) return;
   for (const name of readdirSync(directory)) {
     using held = tryLockFile(join(directory, name), 'exclusive', 'unused');
-    // While it is held: who waits for it finds it gone and begins again.
+    // The file is removed while the lock is held. A waiter finds it gone and begins again.
     if (held) rmSync(held.path, { force: true });
   }
 }
 
-/** A file that was removed while we waited locks nothing any more: undefined, and begin again. */
+/**
+ * A file that was removed during the wait locks nothing any more. The answer is then undefined, and
+ * the caller begins again.
+ */
 function heldOf(fd: number, path: string, use: 'used' | 'unused'): HeldLock | undefined {
   const now = statSync(path, { throwIfNoEntry: false });
   if (now === undefined || now.ino !== fstatSync(fd).ino) {
     closeSync(fd);
     return undefined;
   }
-  // The time of last use, for collection.
+  // The time of last use, for garbage collection.
   if (use === 'used') futimesSync(fd, Date.now() / 1000, Date.now() / 1000);
   let open = true;
   return {
@@ -85,7 +86,7 @@ function heldOf(fd: number, path: string, use: 'used' | 'unused'): HeldLock | un
   };
 }
 
-/** True when the lock is ours. */
+/** True when this process has the lock. */
 async function waitFor(fd: number, mode: LockMode, signal: AbortSignal): Promise<boolean> {
   const child = spawn('flock', [mode === 'shared' ? '-s' : '-x', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
   const stop = () => child.kill('SIGKILL');

@@ -10,7 +10,7 @@ import { withLockFile } from './lockfile.ts';
 
 const never = new AbortController().signal;
 
-test('all who ask while the work runs share it; who asks later starts anew', async () => {
+test('callers share work that is running; a later caller starts it again', async () => {
   const flights = new Flights<number>();
   let runs = 0;
   const gate = Promise.withResolvers<void>();
@@ -25,7 +25,7 @@ test('all who ask while the work runs share it; who asks later starts anew', asy
   assert.is(await ask(), 2);
 });
 
-test('who gives up leaves the others waiting; the work is aborted when nobody is left', async () => {
+test('a caller that gives up leaves the others waiting; the work is aborted when nobody waits', async () => {
   const flights = new Flights<string>();
   let aborted = false;
   const gate = Promise.withResolvers<void>();
@@ -48,14 +48,14 @@ test('who gives up leaves the others waiting; the work is aborted when nobody is
   assert.ok(aborted);
 });
 
-test('a failure reaches all who wait, and is forgotten', async () => {
+test('a failure reaches all callers that wait, and is not kept', async () => {
   const flights = new Flights<number>();
   const fail = () => flights.run('key', undefined, () => Promise.reject(new Error('no'))).catch((error: Error) => error.message);
   assert.equal(await Promise.all([fail(), fail()]), ['no', 'no']);
   assert.is(await flights.run('key', undefined, async () => 1), 1);
 });
 
-test('one at a time holds a lock file, and it goes away', async () => {
+test('only one holder has a lock file, and the file is removed', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'kiln-lock-'));
   const path = join(directory, 'locks', 'a');
   let inside = 0;
@@ -72,7 +72,7 @@ test('one at a time holds a lock file, and it goes away', async () => {
   rmSync(directory, { recursive: true });
 });
 
-test('the lock of a process that was killed is free', async () => {
+test('the lock of a killed process is free', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'kiln-lock-'));
   const path = join(directory, 'a');
   const module = JSON.stringify(new URL('lockfile.ts', import.meta.url).href);

@@ -7,8 +7,8 @@ interface Flight<V> {
 }
 
 /**
- * Work that is done once however many ask for it at the same time. Somebody who gives up leaves the
- * others waiting; the work is aborted when nobody is left.
+ * Does work once for all callers that want it at the same time. A caller that gives up leaves the
+ * others waiting. The work is aborted when nobody waits any more.
  */
 export class Flights<V> {
   readonly #flights = new Map<string, Flight<V>>();
@@ -22,8 +22,8 @@ export class Flights<V> {
     } finally {
       if (--flight.waiting === 0) {
         flight.abort.abort();
-        // Who asks now starts anew. Who was the last to give up waits until the work has let go of
-        // everything.
+        // A later caller starts the work again. The last caller to give up waits until the aborted
+        // work has released everything.
         if (this.#flights.get(key) === flight) this.#flights.delete(key);
         await flight.result.catch(() => undefined);
       }
@@ -33,7 +33,7 @@ export class Flights<V> {
   #start(key: string, body: (signal: AbortSignal) => Promise<V>): Flight<V> {
     const abort = new AbortController();
     const result = body(abort.signal);
-    // Its failure reaches those who wait; when they have all gone it is nobody's.
+    // A failure reaches the callers that wait. When all have gone, it is ignored.
     result.catch(() => undefined);
     const flight = { result, abort, waiting: 0 };
     this.#flights.set(key, flight);

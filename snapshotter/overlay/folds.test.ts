@@ -26,7 +26,7 @@ import { enterPrivateMounts } from '../sys/namespace.ts';
 import { mountOverlay } from '../sys/overlay.ts';
 import { Folds } from './folds.ts';
 
-/** Layers that add, replace, remove and hide a few names, over and over. */
+/** Layers that add, replace, remove and hide a few names again and again. */
 function makeLayers(home: string, count: number, seed: number): string[] {
   const random = randomOf(seed);
   return Array.from({ length: count }, (_, at) => {
@@ -44,7 +44,7 @@ function makeEntry(layer: string, random: ReturnType<typeof randomOf>, at: numbe
   try {
     mkdirSync(parent, { recursive: true });
   } catch {
-    // One of the names is a file of this layer.
+    // A file of this layer already has one of the names.
     return;
   }
   const within = (path: string, make: (fd: number) => void) => {
@@ -63,14 +63,14 @@ function makeEntry(layer: string, random: ReturnType<typeof randomOf>, at: numbe
   }
 }
 
-/** Everything below a directory, a line each. */
+/** Lists everything below a directory, one line each. */
 function listTree(directory: string, prefix = ''): string[] {
   return readdirSync(directory)
     .sort()
     .flatMap((name) => {
       const path = join(directory, name);
       const stat = lstatSync(path, { throwIfNoEntry: false });
-      // In a directory that one layer alone has, the kernel lists the names of whiteouts.
+      // The kernel lists the names of whiteouts in a directory that only one layer has.
       if (!stat) return [];
       const what = stat.isFile() ? readFileSync(path, 'utf8') : stat.isSymbolicLink() ? readlinkSync(path) : '';
       const line = `${prefix}${name} ${stat.mode.toString(8)} ${Math.floor(stat.mtimeMs)} ${what}`;
@@ -78,7 +78,7 @@ function listTree(directory: string, prefix = ''): string[] {
     });
 }
 
-test('a stack that is folded shows what the kernel shows of all its layers', async () => {
+test('a folded stack shows the same as an overlay of all its layers', async () => {
   enterPrivateMounts();
   const home = mkdtempSync(join(tmpdir(), 'kiln-folds-'));
   const mounted: string[] = [];
@@ -105,16 +105,16 @@ test('a stack that is folded shows what the kernel shows of all its layers', asy
       return listTree(target).join('\n');
     };
     for (const count of [1, 2, 150, 200]) assert.equal(await folds.fold(layers.slice(0, count)), layers.slice(0, count));
-    assert.is(assembled, 0, 'nothing is folded that need not be');
+    assert.is(assembled, 0, 'a short stack is not folded');
     for (const count of [201, 300, 329, 480]) {
       const lower = layers.slice(0, count);
       const folded = await folds.fold(lower);
       assert.ok(folded.length <= 200, `${folded.length}`);
       assert.equal(show(folded), show(lower), `${count}`);
     }
-    assert.is(assembled, 3, 'a longer stack is folded on top of what was folded before');
+    assert.is(assembled, 3, 'a longer stack is folded on top of an earlier fold');
     await Promise.all([480, 479, 470].map((count) => folds.fold(layers.slice(0, count))));
-    assert.is(assembled, 3, 'each is made once');
+    assert.is(assembled, 3, 'each fold is made once');
     assert.ok((await folds.fold([...layers, ...makeLayers(mkdtempSync(join(home, 'more-')), 1500, 8)])).length <= 200);
   } finally {
     for (const target of mounted) unmount(target);

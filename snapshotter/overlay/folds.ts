@@ -4,20 +4,20 @@ import type { ScratchDir } from '../store/scratch.ts';
 import type { LayerJobs } from './jobs.ts';
 
 /**
- * Overlay takes 500 lower layers, and before Linux 6.7 as many as their names fit into a page: some
- * 230. A stack of more is folded: its lowest layers become one directory, of hard links, which
- * shows what they show together. Images never have so many but for the strangest.
+ * Overlay takes 500 lower layers. Before Linux 6.7 it takes only as many as their names fit into a
+ * page, which is about 230. A longer stack is folded: its lowest layers become one directory of
+ * hard links, which shows what they show together. Very few images have that many layers.
  */
 const MOST = 200;
 /**
- * Layers are folded by so many, so that the stacks of one step after the other have the same ones
- * folded.
+ * Layers are folded in groups of this size, so that the stacks of successive steps share their
+ * folds.
  */
 const STEP = 128;
 
 /**
- * Folded stacks, in the scratch space of this process: no image, record or layer knows of them.
- * Each is made once, out of the one of fewer layers, and stays until the store is closed.
+ * Folded stacks, in the scratch space of this process. No image, record or layer refers to them.
+ * Each is made once, from the fold of fewer layers, and remains until the store is closed.
  */
 export class Folds {
   readonly #store: Pick<Store, 'scratch'>;
@@ -29,21 +29,21 @@ export class Folds {
     this.#jobs = jobs;
   }
 
-  /** Directories that together show what `lower` (bottom first) show, few enough for one mount. */
+  /** Directories that together show what `lower` (bottom first) shows, few enough for one mount. */
   async fold(lower: readonly string[]): Promise<readonly string[]> {
     if (lower.length <= MOST) return lower;
     const count = Math.ceil((lower.length - MOST) / STEP) * STEP;
     return [(await this.#folded(lower, count)).path, ...lower.slice(count)];
   }
 
-  /** The lowest `count` in one directory. */
+  /** The lowest `count` layers as one directory. */
   #folded(lower: readonly string[], count: number): Promise<ScratchDir> {
     const key = createHash('sha256').update(lower.slice(0, count).join('\0')).digest('hex');
     const known = this.#made.get(key);
     if (known) return known;
     const made = this.#make(lower, count);
     this.#made.set(key, made);
-    // Who asks later tries again.
+    // A later caller tries again.
     made.catch(() => this.#made.delete(key));
     return made;
   }

@@ -11,7 +11,7 @@ import { SCRATCH } from '../snapshotter.ts';
 import { openStore } from '../store/root.ts';
 import { openServices, type StoreServices } from './services.ts';
 
-/** A blob is recorded as a form of a layer by the call that unpacked it, and by nothing else. */
+/** Checks that a blob is recorded as a form of a layer only by the call that unpacked it. */
 function withServices(work: (services: StoreServices) => Promise<void>): () => Promise<void> {
   return async () => {
     const root = mkdtempSync(join(tmpdir(), 'kiln-forms-'));
@@ -32,13 +32,13 @@ const DIFF_ID = digestOf(HONEST);
 const formsOf = ({ forms }: StoreServices) => forms.all(DIFF_ID).map(({ digest }) => digest);
 
 test(
-  'of two blobs that claim one layer at the same time only that which is it becomes a form, whoever is first',
+  'of two blobs that claim one layer at once, only the right one becomes a form',
   withServices(async (services) => {
     const [good, bad] = [HONEST, OTHER].map((tar) => services.content.put(gzipSync(tar)));
     const claims = [bad!, good!, bad!].map((blob) => ({ diffId: DIFF_ID, blob, mediaType: MEDIA.ociLayerGzip }));
     const [first, honest] = await Promise.allSettled(claims.map((layer) => services.snapshotter.unpack(layer, SCRATCH)));
-    assert.is(first?.status, 'rejected', 'its bytes are looked at, and they are others');
-    assert.is(honest?.status, 'fulfilled', 'a liar fails by himself');
+    assert.is(first?.status, 'rejected', 'its bytes are checked, and they differ');
+    assert.is(honest?.status, 'fulfilled', 'only the image with the wrong diffID fails');
     assert.equal(formsOf(services), [good]);
   }),
 );

@@ -6,44 +6,40 @@ import type { TrailFiles } from '../layer/trail.ts';
 import type { WantedForm } from '../packer.ts';
 import type { LayerInfo } from '../snapshotter.ts';
 
-/** The work on bytes that snapshotter and packer hand to worker threads. */
+/** The work on bytes that the snapshotter and the packer give to worker threads. */
 export interface LayerJobs {
-  /** Walks the layer directory and answers what its tar is. */
+  /** Walks the layer directory and answers the diffID and size of its tar. */
   describe(layer: LayerFiles, signal: AbortSignal): Promise<LayerInfo>;
   /**
-   * Unpacks the blob into the empty directory `files` and verifies it against `diffId`,
-   * KILN_DIGEST_MISMATCH when it is another. With `root`, a mount of the layers below with `files`
-   * on top, the entries are written there. Answers undefined, and leaves whatever it has written,
-   * when the layer needs a `root` and has none.
+   * Unpacks the blob into the empty directory `files` and verifies it against `diffId`:
+   * KILN_DIGEST_MISMATCH when it differs. With `root`, a mount of the layers below with `files` on
+   * top, the entries are written there. Answers undefined when the layer needs a `root` and has
+   * none; what was written until then remains.
    */
   unpack(request: UnpackRequest, signal: AbortSignal): Promise<LayerInfo | undefined>;
   /**
-   * Writes the tar of the layer directory, in the form that is wanted, to the new file `to`, and
-   * syncs it.
+   * Writes the tar of the layer directory, in the wanted form, to the new file `to`, and syncs it.
    */
   pack(layer: LayerFiles, to: string, wanted: WantedForm, signal: AbortSignal): Promise<PackedBlob>;
-  /** The same from the blob of a layer, whose tar stays as it is. */
+  /** The same from the blob of a layer. The tar in it does not change. */
   convert(blob: string, mediaType: string, to: string, wanted: WantedForm, signal: AbortSignal): Promise<PackedBlob>;
-  /** Does to the mounted tree at `root` what the layer directories say, in order. */
+  /** Applies the layer directories, in order, to the mounted tree at `root`. */
   replay(layers: readonly string[], root: string, signal: AbortSignal): Promise<void>;
   /** Makes the tree of a stack of layer directories from copies or hard links. */
   assemble(input: AssembleInput, signal?: AbortSignal): Promise<void>;
-  /** Moves what was changed in an assembled tree into a layer directory. */
+  /** Moves the changes of an assembled tree into a layer directory. */
   gather(input: GatherInput, signal?: AbortSignal): Promise<void>;
-  /** What BlobForm.variant of the bytes will be that `pack` and `convert` make. */
+  /** The BlobForm.variant of the bytes that `pack` and `convert` make. */
   variant(wanted: WantedForm): string;
 }
 
-/**
- * A layer's tree, and the second after which its times are cut to it, when they are
- * (SOURCE_DATE_EPOCH).
- */
+/** A layer's tree. With SOURCE_DATE_EPOCH, also the second to which later times are clamped. */
 export interface LayerFiles {
   readonly files: string;
   readonly clamp?: number | undefined;
   /**
-   * Of a layer of many copied files: where describing it leaves its trail, and that of the layer it
-   * shares files with.
+   * For a layer of many copied files: where describing it leaves its trail, and the trail of the
+   * layer with which it shares files.
    */
   readonly trail?: TrailFiles | undefined;
 }

@@ -40,7 +40,7 @@ test('a layer that was renamed but has no row gets its row again', ({ store, tab
   assert.is(next.table.find(digestOf('tar')), one);
 });
 
-test('a layer directory that is not whole is removed', ({ store }) => {
+test('an incomplete layer directory is removed', ({ store }) => {
   mkdirSync(join(store.layers, id(1), 'fs'), { recursive: true });
   mkdirSync(join(store.layers, id(2), 'fs'), { recursive: true });
   writeFileSync(join(store.layers, id(2), 'layer.json'), `{"id":"${id(2)}","alone":tr`);
@@ -51,14 +51,14 @@ test('a layer directory that is not whole is removed', ({ store }) => {
   assert.is(next.table.missing([id(1)]), id(1));
 });
 
-test('a row whose directory has gone is forgotten', ({ store, table }) => {
+test('a row whose directory is gone is removed', ({ store, table }) => {
   const one = add(store, table, 1);
   rmSync(join(store.layers, one), { recursive: true });
   using next = crashed(store);
   assert.is(next.table.missing([one]), one);
 });
 
-test('after a reboot only layers that were settled are trusted', ({ store, table }) => {
+test('after a reboot only settled layers are trusted', ({ store, table }) => {
   const lost = add(store, table, 1, 'an earlier boot');
   const kept = add(store, table, 2, 'an earlier boot');
   const fresh = add(store, table, 3);
@@ -80,7 +80,7 @@ test('layers made before the last write-back are trusted after a reboot', ({ roo
   assert.equal(next.unsettled(), []);
 });
 
-test('settled layers of an earlier boot survive the loss of the database as well', ({ root, store, table }) => {
+test('settled layers of an earlier boot survive the loss of the database', ({ root, store, table }) => {
   const lost = add(store, table, 1, 'an earlier boot');
   const kept = add(store, table, 2, 'an earlier boot');
   table.settled([kept]);
@@ -98,7 +98,7 @@ test('settled layers of an earlier boot survive the loss of the database as well
   }
 });
 
-test('what another process removed is noticed', ({ store, table }) => {
+test('a removal by another process is noticed', ({ store, table }) => {
   const one = add(store, table, 1);
   assert.is(table.missing([one]), undefined);
   const other = openStore(store.root);
@@ -107,7 +107,7 @@ test('what another process removed is noticed', ({ store, table }) => {
   assert.is(table.missing([one]), one);
 });
 
-test('a second layer of the same id is success, and the first one stays', ({ store, table }) => {
+test('adding a layer twice succeeds and keeps the first one', ({ store, table }) => {
   const one = add(store, table, 1);
   const second = store.scratchPath('made');
   mkdirSync(join(second, 'fs'), { recursive: true });
@@ -116,11 +116,11 @@ test('a second layer of the same id is success, and the first one stays', ({ sto
   assert.is(table.get(one)?.created, 1_700_000_000_001);
 });
 
-test('text that is no layer id never becomes a path', ({ table }) => {
+test('text that is not a layer id never becomes a path', ({ table }) => {
   for (const evil of ['../../etc', '', 'a/b', 'ABCDEFGH']) assert.throws(() => table.files(evil as LayerId));
 });
 
-test('touched layers are written at the flush', ({ store, table }) => {
+test('touched layers are written by flush', ({ store, table }) => {
   const one = add(store, table, 1);
   store.db.run('UPDATE layers SET used = 5');
   table.touch([one]);
@@ -129,7 +129,7 @@ test('touched layers are written at the flush', ({ store, table }) => {
   assert.ok((store.db.get<{ used: number }>('SELECT used FROM layers')?.used ?? 0) > 5);
 });
 
-/** Another process on the store, which finds that one has died in its work. */
+/** Opens the store as another process would that finds a dead owner. */
 function crashed(store: Store): Disposable & { table: LayerTable } {
   mkdirSync(join(store.tmp, `${'0'.repeat(32)}-1-1-1`));
   const next = openStore(store.root);

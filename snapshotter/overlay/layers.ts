@@ -23,15 +23,16 @@ const TABLES = [
   'CREATE INDEX layers_by_diff ON layers (diff_id) WHERE diff_id IS NOT NULL',
   'CREATE INDEX layers_unsettled ON layers (boot) WHERE settled = 0',
   'ALTER TABLE layers ADD COLUMN disk INTEGER',
-  // When the files came here: a layer of an imported cache was created earlier, elsewhere.
+  // The time at which the files came into this store. A layer of an imported cache was created
+  // earlier, on another machine.
   'ALTER TABLE layers ADD COLUMN written INTEGER',
 ];
 
 const UNREADABLE = 'the index held rows of layers that could not be read: they were made again or removed';
 
 /**
- * An empty file in the directory of a layer that is known to be on disk: the row's `settled`,
- * should the row be lost.
+ * An empty file in the directory of a layer that is known to be on disk. It stands for the row's
+ * `settled` if the row is lost.
  */
 const SETTLED = 'settled';
 
@@ -46,22 +47,26 @@ interface Row {
 }
 
 /**
- * The committed layers of a store. A layer is visible when its row is there; the row is written
- * after the directory was renamed into place, so a row never names a directory that is not there.
- * The files of a new layer are not yet on disk (no step waits for that): the row says in which boot
- * it was made, and after a boot that ended before `settled` was called the layer is dropped,
- * because a power cut may have left holes in it.
+ * The committed layers of a store. A layer is visible when it has a row. The row is written after
+ * the directory was renamed into place, so a row never names a missing directory.
+ *
+ * The files of a new layer may not be on disk yet, because no step waits for that. The row
+ * therefore holds the boot in which the layer was made. If that boot ended before `settled` was
+ * called, the layer is dropped: a power cut may have left holes in its files.
  */
 export class LayerTable {
   readonly #store: Store;
-  /** What is there and stays, because it is held by our lease. As of `#version` of the database. */
+  /**
+   * Layers that exist and remain, because this process's lease holds them. Valid for `#version` of
+   * the database.
+   */
   readonly #ours = new Map<LayerId, LayerRecord>();
   readonly #trails = new Map<LayerId, TrailFiles>();
   #version = '';
   readonly #touched = new Set<string>();
   #looked = false;
 
-  /** `adopted` is told of each layer whose row was lost and is there again. */
+  /** `adopted` is called for each layer whose row was lost and has been written again. */
   constructor(store: Store, adopted: (record: LayerRecord) => void = () => undefined) {
     this.#store = store;
     store.migrate('layers', TABLES);
@@ -77,7 +82,7 @@ export class LayerTable {
     return join(this.#store.layers, checked(originalOf(id).id));
   }
 
-  /** The layer with its times clamped: a row of its own over the same directory. */
+  /** The layer with its times clamped. It has a row of its own over the same directory. */
   clamped(id: LayerId, second: number): LayerId {
     const clamped = clampedId(id, second);
     if (this.get(clamped)) return clamped;
@@ -92,13 +97,13 @@ export class LayerTable {
     this.#store.db.run('UPDATE layers SET settled = 1 WHERE id = ?', record.id);
   }
 
-  /** What a tar of the layer is made from. */
+  /** What the tar of a layer is made from. */
   source(id: LayerId): LayerFiles {
     return { files: this.files(id), clamp: originalOf(id).clamp, trail: this.#trails.get(id) };
   }
 
   /**
-   * Says of a layer made in this process that it holds many files copied, some of them links into
+   * Records that a layer of this process holds many copied files, some of which are hard links into
    * `like`.
    */
   copied(id: LayerId, like: LayerId | undefined): void {
@@ -106,14 +111,14 @@ export class LayerTable {
     this.#trails.set(id, { to: trailOf(id), from: like && trailOf(like) });
   }
 
-  /** The layer's tree. */
+  /** The path of the layer's tree. */
   files(id: LayerId): string {
     return join(this.directory(id), 'fs');
   }
 
   /**
-   * Makes `directory` (holding `fs/`, in our scratch space) the layer `record.id`. When the layer
-   * is there already, which is success, `directory` is left to the caller.
+   * Makes `directory`, which holds `fs/` and is in scratch space, the layer `record.id`. If the
+   * layer exists already, this succeeds and `directory` is left to the caller.
    */
   add(record: LayerRecord, directory: string): void {
     guarded(directory, () => {
@@ -131,7 +136,7 @@ export class LayerTable {
 
   get(id: LayerId): LayerRecord | undefined {
     const ours = this.#ours.get(id);
-    // Another process may have described it meanwhile; what is described stays as it is.
+    // Another process may have described the layer meanwhile. An existing description is kept.
     return ours?.info ? ours : this.#read(id);
   }
 
@@ -142,13 +147,14 @@ export class LayerTable {
     const { id: original, clamp } = originalOf(id);
     const record = clamp === undefined ? undefined : this.#read(original);
     if (!record) return undefined;
-    // The row of a clamped layer says nothing that is not beside the layer, or can be made again.
+    // The row of a clamped layer says nothing that is not also in the sidecar, or can be computed
+    // again.
     const clamped = { ...record, id, info: this.#beside(id)?.clamped?.[String(clamp)] };
     this.#insertClamped(clamped);
     return clamped;
   }
 
-  /** A row that cannot be read is as good as none: what is beside the layer says the same. */
+  /** Treats a row that cannot be read like a missing one, because the sidecar holds the same. */
   #mend(id: LayerId): LayerRecord | undefined {
     const { db } = this.#store;
     this.#store.warn(UNREADABLE);
@@ -161,7 +167,7 @@ export class LayerTable {
     return record;
   }
 
-  /** Gives a layer that is on disk its row again. */
+  /** Writes the row of a layer that is on disk. */
   #adopt(record: LayerRecord): void {
     this.#insert(record);
     if (existsSync(join(this.directory(record.id), SETTLED)))
@@ -171,8 +177,8 @@ export class LayerTable {
   }
 
   /**
-   * The directory of a layer is gone, whoever took it: the row goes, too, so that no step counts as
-   * made any more. Undefined while it is there.
+   * Checks whether the directory of a layer is gone, whoever removed it. If it is, the row is
+   * removed too, so that no step counts as cached any more. Undefined while the directory exists.
    */
   lost(id: LayerId): KilnError | undefined {
     if (existsSync(this.files(id))) return undefined;
@@ -183,8 +189,8 @@ export class LayerTable {
   }
 
   /**
-   * Runs `body`, which reads the directories of `ids`; when it fails because one of them is gone,
-   * that is what is told.
+   * Runs `body`, which reads the directories of `ids`. If it fails because one of them is gone, the
+   * error says so.
    */
   async reading<T>(ids: readonly LayerId[], body: () => Promise<T>): Promise<T> {
     try {
@@ -198,19 +204,19 @@ export class LayerTable {
     }
   }
 
-  /** A layer of that diffID that stands alone; it stays while this process uses the store. */
+  /** A layer of that diffID that stands alone. It remains while this process uses the store. */
   find(diffId: Digest): LayerId | undefined {
     const look = () =>
       this.#store.db.get<{ id: LayerId }>('SELECT id FROM layers WHERE diff_id = ? AND alone = 1 ORDER BY id LIMIT 1', diffId)
         ?.id;
     for (let id = look(); id !== undefined; id = look()) if (this.missing([id]) === undefined) return id;
-    // A row that cannot be read is not found by its diffID.
+    // A row that cannot be read cannot be found by its diffID.
     return this.#mendAll() ? this.find(diffId) : undefined;
   }
 
   /**
-   * Once, when something is missed: true when there were rows that could not be read, which have
-   * been made again or removed.
+   * Checks all rows, once, when something was not found. True when rows could not be read; they
+   * have then been written again or removed.
    */
   #mendAll(): boolean {
     if (this.#looked) return false;
@@ -223,9 +229,9 @@ export class LayerTable {
   }
 
   /**
-   * The first of `ids` that is not there; if none, all of them stay while this process uses the
-   * store. 20 µs for each at first, then a look-up in a map while no other process writes to the
-   * store.
+   * The first of `ids` that does not exist. If all exist, they remain while this process uses the
+   * store. The first call costs 20 µs for each layer, later ones a look-up in a map while no other
+   * process writes to the store.
    */
   missing(ids: readonly LayerId[]): LayerId | undefined {
     const version = this.#store.db.version();
@@ -243,7 +249,7 @@ export class LayerTable {
     return true;
   }
 
-  /** Keeps what `describe` found, in the row and beside the layer. */
+  /** Keeps what `describe` found, in the row and in the sidecar. */
   describe(id: LayerId, info: LayerInfo): void {
     const { db } = this.#store;
     const record = this.get(id);
@@ -260,13 +266,13 @@ export class LayerTable {
   }
 
   /**
-   * For when the row is lost: beside the layer is what its tars are, with its own times and with
-   * those that were cut.
+   * Writes the sidecar for the case that the row is lost. It holds what the layer's tars are, with
+   * its own times and with clamped ones.
    */
   #keepBeside(id: LayerId, info: LayerInfo): void {
     const { clamp } = originalOf(id);
     const record = this.#beside(id);
-    // Gone meanwhile, or damaged: fsck tells.
+    // The layer was removed meanwhile, or is damaged. fsck reports that.
     if (!record) return;
     const said = clamp === undefined ? { info } : { clamped: { ...record.clamped, [clamp]: info } };
     const temporary = this.#store.scratchPath('sidecar');
@@ -284,7 +290,7 @@ export class LayerTable {
     for (const id of ids) this.#touched.add(id);
   }
 
-  /** Writes what `touch` collected, in one transaction. */
+  /** Writes the times of use that `touch` collected, in one transaction. */
   flush(): void {
     if (this.#touched.size === 0) return;
     const { db } = this.#store;
@@ -300,7 +306,7 @@ export class LayerTable {
     return this.#store.db.all<{ id: LayerId }>('SELECT id FROM layers WHERE settled = 0').map((row) => row.id);
   }
 
-  /** To be called when a sync of the file system, begun after `ids` were read, has ended. */
+  /** Call this when a sync of the file system has ended that began after `ids` were read. */
   settled(ids: readonly LayerId[]): void {
     const { db } = this.#store;
     for (const id of ids) mark(join(this.directory(id), SETTLED));
@@ -310,8 +316,8 @@ export class LayerTable {
   }
 
   /**
-   * Has a layer that is not what it was count as gone; its files stay until the next collection, as
-   * something may be mounted of it.
+   * Makes a layer that is not intact count as removed. Its files stay until the next collection,
+   * because something may have mounted them.
    */
   drop(id: LayerId): void {
     const { db } = this.#store;
@@ -323,7 +329,7 @@ export class LayerTable {
     this.#ours.clear();
   }
 
-  /** Takes the layer away: first the row, then, out of sight, the files. */
+  /** Removes the layer: first the row, then the files, out of sight. */
   remove(id: LayerId): void {
     const { id: original } = originalOf(id);
     this.#store.db.run('DELETE FROM layers WHERE id = ? OR id GLOB ?', original, `${original}t*`);
@@ -367,10 +373,10 @@ export class LayerTable {
   }
 
   /**
-   * After a process died in its work: a layer directory without a row gets its row again, one
-   * without a readable `layer.json` is removed, and so is a row without a directory. A live process
-   * that has renamed a layer and not yet written its row is helped, not hurt: both write the same
-   * row. Answers what got its row again.
+   * Repairs the table after a process died at work. A layer directory without a row gets its row
+   * again. A directory without a readable `layer.json` is removed, and so is a row without a
+   * directory. A live process that has renamed a layer and not yet written its row is not
+   * disturbed, because both write the same row. Answers the layers that got their row again.
    */
   #recover(): readonly LayerRecord[] {
     const { db } = this.#store;
@@ -380,7 +386,7 @@ export class LayerTable {
     const condemned = new Set(condemnedNames(db));
     const orphans: LayerRecord[] = [];
     for (const name of onDisk) {
-      // One whose removal was decided and not finished waits for the next collection.
+      // A layer that is condemned but not yet removed waits for the next collection.
       if (inTable.has(name as LayerId) || condemned.has(`l${name}`)) continue;
       const directory = join(this.#store.layers, name);
       const record = readSidecar(join(directory, SIDECAR), name);
@@ -406,8 +412,7 @@ export class LayerTable {
 }
 
 /**
- * A row as every reader of the table may take it. SQLite keeps what it is given, whatever the
- * column is called.
+ * Checks a row before use. SQLite stores values of any type, whatever the type of the column is.
  */
 function isSound(row: Row): boolean {
   return (
@@ -432,7 +437,7 @@ export function unsoundRows({ db }: Pick<Store, 'db'>): string[] {
 }
 
 /**
- * Removes rows that cannot be read. Their layers are taken back, or removed, as those without a
+ * Removes rows that cannot be read. Their layers are then adopted or removed, like those without a
  * row.
  */
 export function removeUnsound(store: Pick<Store, 'db'>): void {
@@ -442,7 +447,7 @@ export function removeUnsound(store: Pick<Store, 'db'>): void {
   }
 }
 
-/** A layer's name in leases: that of its directory. */
+/** The name of a layer in leases: that of its directory. */
 export function layerHold(id: LayerId): string {
   return `l${originalOf(id).id}`;
 }

@@ -7,10 +7,7 @@ export function missingLayer(id: LayerId): KilnError {
   });
 }
 
-/**
- * A layer of a local image that is gone with all its forms, and that its registry does not give
- * either.
- */
+/** A layer of a local image is gone in all its forms, and its registry does not give it either. */
 export function missingLayerOf(image: string, diffId: string, cause?: unknown): KilnError {
   const asked = cause === undefined ? '' : `, and it cannot be fetched: ${messageOf(cause)}`;
   return new KilnError('KILN_LAYER_MISSING', `the store has lost the layer ${diffId} of the image ${image}${asked}`, {

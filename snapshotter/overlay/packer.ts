@@ -16,7 +16,7 @@ const MEDIA_TYPE: Record<Compression, string> = {
   zstd: MEDIA.ociLayerZstd,
 };
 
-/** Makes blobs of the layers of a LayerTable. */
+/** Makes blobs from the layers of a LayerTable. */
 export class OverlayPacker implements LayerPacker {
   readonly #table: LayerTable;
   readonly #content: ContentStore;
@@ -37,7 +37,7 @@ export class OverlayPacker implements LayerPacker {
     const there = this.#there(record, wanted, variant);
     if (there) return there;
     return this.#packing.run(`${layer} ${variant}`, signal, async (all) => {
-      // Asked again: whoever made it may have ended between the look-up and now.
+      // The record is read again, because the maker of the blob may have ended since the look-up.
       const now = this.#record(layer);
       return this.#there(now, wanted, variant) ?? this.#make(now, wanted, variant, all);
     });
@@ -75,8 +75,8 @@ export class OverlayPacker implements LayerPacker {
       ? await this.#convert(record, source, writer.path, wanted, signal)
       : await this.#table.reading([record.id], () => this.#jobs.pack(this.#table.source(record.id), writer.path, wanted, signal));
     if (record.info && packed.info.diffId !== record.info.diffId) {
-      // Whatever has the layer below it has other files than it is recorded with: the next build
-      // makes it again.
+      // The layer's files are not the recorded ones. It is dropped, so that the next build makes it
+      // again.
       if (!isUnpacked(record.id)) this.#table.drop(record.id);
       throw changed(record, packed);
     }
@@ -95,8 +95,8 @@ export class OverlayPacker implements LayerPacker {
   }
 
   /**
-   * From the blob in which it came. Where that is damaged it is removed, and the layer's own files
-   * are tried, which may give the same tar.
+   * Converts the blob from which the layer was unpacked. If that blob is damaged, it is removed,
+   * and the layer's own files are tried, which may give the same tar.
    */
   async #convert(
     record: LayerRecord,
@@ -119,14 +119,14 @@ export class OverlayPacker implements LayerPacker {
 }
 
 /**
- * A layer whose directory does not give the tar it is known by: for one that came as a blob that is
- * no damage.
+ * The error for a layer whose directory does not give its recorded tar. For a layer that was
+ * unpacked from a blob, that is not damage.
  */
 function changed(record: LayerRecord, packed: PackedBlob): KilnError {
   if (isUnpacked(record.id)) {
     return new KilnError(
       'KILN_BLOB_MISSING',
-      `the blob of layer ${record.info?.diffId} is gone, and only its sender can make it again`,
+      `the blob of layer ${record.info?.diffId} is gone, and only its source has the same bytes`,
       {
         hint: 'pull or load the image again',
       },
@@ -135,6 +135,6 @@ function changed(record: LayerRecord, packed: PackedBlob): KilnError {
   return new KilnError(
     'KILN_STORE_DAMAGED',
     `the files of layer ${record.id} have changed: they pack to ${packed.info.diffId} instead of ${record.info?.diffId}`,
-    { hint: 'build the image again: the step that made it runs anew' },
+    { hint: 'build the image again: the step that made it then runs again' },
   );
 }

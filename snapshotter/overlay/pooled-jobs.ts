@@ -7,12 +7,12 @@ import type { Job } from '../workers/job.ts';
 import { runInline, type WorkerPool } from '../workers/pool.ts';
 import type { LayerJobs } from './jobs.ts';
 
-/** Below these a job is done before a thread would have started (30 ms). */
+/** A job within these limits is done before a thread would have started (30 ms). */
 const SMALL_ENTRIES = 200;
 const SMALL_BYTES = 8 << 20;
 const SMALL_BLOB = 1 << 20;
 
-/** Layer work on worker threads, and small work at once on this one. */
+/** Does layer work on worker threads, and small jobs at once on this thread. */
 export function pooledJobs(pool: WorkerPool): LayerJobs {
   const run = <I, O>(small: boolean, job: Job<I, O>, input: I, signal?: AbortSignal) =>
     small ? runInline(job, input, signal) : pool.run(job, input, signal);
@@ -30,14 +30,17 @@ export function pooledJobs(pool: WorkerPool): LayerJobs {
   };
 }
 
-/** Looks no further than it must. Only names and sizes are read, and no link is followed. */
+/**
+ * True for a small directory. It stops looking once the limits are exceeded. It reads only names
+ * and sizes, and follows no link.
+ */
 function isSmall(files: string): boolean {
   let entries = -1;
   let bytes = 0;
   let unread = false;
   for (const stat of statsBelow(files, () => (unread = true))) {
     if (stat.isFile()) bytes += stat.size;
-    // What it is about says so itself, when the job is done.
+    // An unreadable entry is reported by the job itself.
     if (++entries > SMALL_ENTRIES || bytes > SMALL_BYTES || unread) return false;
   }
   return true;

@@ -13,8 +13,8 @@ import { pooledJobs } from './pooled-jobs.ts';
 import { OverlaySnapshotter } from './snapshotter.ts';
 
 /**
- * The services over one store. Opening them reads a few rows; nothing is mounted and no worker
- * started before it is needed.
+ * The services over one store. Opening them reads a few rows. Nothing is mounted, and no worker is
+ * started, before it is needed.
  */
 export interface StoreServices {
   readonly store: Store;
@@ -26,8 +26,8 @@ export interface StoreServices {
 }
 
 /**
- * Opens every service of `store`. Dispose the snapshotter before the store is closed. `jobs`:
- * `pooledJobs(pool)` for anything that is more than a look; without it the work on bytes is done on
+ * Opens all services of `store`. Dispose of the snapshotter before the store is closed. Pass
+ * `pooledJobs(pool)` as `jobs` for anything more than a look. Without it, work on bytes is done on
  * this thread.
  */
 export function openServices(store: Store, jobs: LayerJobs = inlineJobs()): StoreServices {

@@ -4,27 +4,31 @@ import type { BlobForm } from '../content.ts';
 import type { LayerId, LayerInfo } from '../snapshotter.ts';
 
 /**
- * What is known of a committed layer: a row of the table, and `layer.json` beside the layer's
- * files.
+ * What is known of a committed layer: it is stored as a row of the table, and as `layer.json` (the
+ * sidecar) beside the layer's files.
  */
 export interface LayerRecord {
   readonly id: LayerId;
-  /** Known from the start for an unpacked layer, after `describe` for one that a step made. */
+  /**
+   * Known from the start for an unpacked layer. For a layer of a step it is known after `describe`.
+   */
   readonly info?: LayerInfo | undefined;
   /** False for a layer that was unpacked above others and means nothing without them. */
   readonly alone: boolean;
   /** Milliseconds since 1970. */
   readonly created: number;
-  /** The boot in which the layer was made: see LayerTable. */
+  /** The boot in which the layer was made (see LayerTable). */
   readonly boot: string;
   /**
-   * What the tars of a layer of a step are whose times are cut to a second, by that second. Only
-   * beside the layer.
+   * The tars of a step's layer with its times clamped to a second, by that second. Only in the
+   * sidecar.
    */
   readonly clamped?: Readonly<Record<string, LayerInfo>> | undefined;
-  /** What a layer that does not stand alone was unpacked above. Only beside the layer. */
+  /** The layers above which a layer was unpacked that does not stand alone. Only in the sidecar. */
   readonly below?: readonly LayerId[] | undefined;
-  /** The blob an unpacked layer came in. Only beside the layer: the table of forms has it, too. */
+  /**
+   * The blob from which a layer was unpacked. Only in the sidecar: the table of forms holds it too.
+   */
   readonly form?: BlobForm | undefined;
 }
 
@@ -34,13 +38,15 @@ export function sidecarOf(record: LayerRecord): string {
   return `${JSON.stringify(record)}\n`;
 }
 
-/** The record beside a layer, when there is one, whole, for the directory called `name`. */
+/**
+ * The sidecar of the layer directory called `name`. Undefined when it is missing or not complete.
+ */
 export function readSidecar(path: string, name: string): LayerRecord | undefined {
   let record: Partial<LayerRecord>;
   try {
     record = JSON.parse(readFileSync(path, 'utf8')) as Partial<LayerRecord>;
   } catch {
-    // Absent or torn: the layer was not complete, or a power cut took it.
+    // It is missing or torn: the layer was not complete, or a power cut destroyed it.
     return undefined;
   }
   if (record.id !== name || !isLayerId(record.id)) return undefined;
@@ -64,29 +70,33 @@ function isIdList(value: unknown): boolean {
 }
 
 /**
- * Layer ids come back from cache records and from disk, and become paths: this form and no other.
+ * Checks the form of a layer id. Ids come from cache records and from disk, and become paths, so no
+ * other form is accepted.
  */
 export function isLayerId(text: string): text is LayerId {
   return /^[a-z0-9]{8,80}$/.test(text);
 }
 
 /**
- * A layer of a step with its times clamped to a second since 1970: the same directory under another
- * id, with a tar of its own. Such an id is the layer's, the letter t and the second.
+ * The id of a step's layer with its times clamped to a second since 1970. It stands for the same
+ * directory with another tar. It consists of the layer's id, the letter t and the second.
  */
 export function clampedId(id: LayerId, second: number): LayerId {
   return isUnpacked(id) ? id : (`${originalOf(id).id}t${second}` as LayerId);
 }
 
-/** The layer whose directory a layer has, and the second its times are clamped to, if they are. */
+/**
+ * The layer that owns the directory of `id`, and the second to which times are clamped, if they
+ * are.
+ */
 export function originalOf(id: LayerId): { readonly id: LayerId; readonly clamp?: number } {
   const match = /^([0-9a-f]{32})t(\d{1,12})$/.exec(id);
   return match?.[1] ? { id: match[1] as LayerId, clamp: Number(match[2]) } : { id };
 }
 
 /**
- * Whether the layer came as a blob: its id then has a letter and a sha256 (see snapshotter.ts); one
- * of a step has 32 hex digits.
+ * True when the layer was unpacked from a blob. Its id is then a letter and a sha256 (see
+ * snapshotter.ts); that of a step's layer has 32 hex digits.
  */
 export function isUnpacked(id: LayerId): boolean {
   return id.length > 64;

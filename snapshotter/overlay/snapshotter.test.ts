@@ -25,7 +25,8 @@ async function open(root: string, keep: boolean, jobs?: LayerJobs): Promise<Snap
     scratch: () => (existsSync(mine) ? readdirSync(mine).filter((name) => !/^(empty|trash|view)/.test(name)) : []),
     [Symbol.asyncDispose]: async () => {
       await snapshotter[Symbol.asyncDispose]();
-      // The scratch directory belongs to the process, which the first store outlives.
+      // Only the database is closed: the scratch directory belongs to the process, and the first
+      // store still uses it.
       if (keep) return store.db.close();
       store.close();
       rmSync(root, { recursive: true });
@@ -38,7 +39,7 @@ const crashChild = fileURLToPath(new URL('crash.child.ts', import.meta.url));
 
 snapshotterContract('overlay snapshotter', { make: () => open(temporary(), false), crashChild });
 
-// The same with every job on a thread, however small it is.
+// Runs the same tests with every job on a thread, even the small ones.
 const pool = createPool({ entry: new URL('worker.fixture.ts', import.meta.url), threads: 2 });
 const threaded: LayerJobs = {
   describe: (layer, signal) => pool.run(describeJob, layer, signal),

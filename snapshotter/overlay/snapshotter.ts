@@ -21,11 +21,11 @@ import type { Trees } from './trees.ts';
 import { Views } from './views.ts';
 import { writeBackLater } from './write-back.ts';
 
-/** Layers that are unpacked at once; an image may have a thousand. */
+/** The number of layers that are unpacked at once. An image may have a thousand layers. */
 const UNPACKING = 16;
 
 /**
- * Snapshots over `store.layers`, as trees that `choose` knows how to make. Nothing is chosen,
+ * Snapshots over `store.layers`. `choose` decides how their trees are made. Nothing is chosen,
  * mounted or copied before it is needed.
  */
 export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
@@ -52,7 +52,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     this.#views = new Views(store, table, () => this.trees);
   }
 
-  /** How trees are made in this store, by this process. */
+  /** How this process makes trees in this store. */
   get trees(): Trees {
     return (this.#chosen ??= this.#choose());
   }
@@ -125,9 +125,10 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   /**
-   * Has the layers made so far written back to disk, so that they outlive a power cut, by a process
-   * of its own that nobody waits for: that takes as long as the disk does. A layer for which it has
-   * not happened is dropped, not trusted, after a reboot. False when there is none.
+   * Starts to write the layers made so far back to disk, so that they survive a power cut. A
+   * separate process does it, and nothing waits for it, because it takes as long as the disk does.
+   * After a reboot, a layer that was not written back is dropped. Answers false when there is no
+   * such layer.
    */
   settleLater(): boolean {
     if (this.#table.unsettled().length === 0) return false;
@@ -135,13 +136,13 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     return true;
   }
 
-  /** Takes all views away and writes what `touch` collected. */
+  /** Removes all views and writes what `touch` collected. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#views.close();
     this.#table.flush();
   }
 
-  /** The layer when it was unpacked before: by itself, or above these very layers. */
+  /** The layer if it was unpacked before: by itself, or above the same layers. */
   #unpacked(diffId: Digest, below: Snapshot): LayerId | undefined {
     const alone = this.#table.find(diffId);
     if (alone) return alone;
@@ -152,7 +153,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   /** Undefined when the layer cannot stand alone. */
   async #unpackAlone(layer: ImageLayer, signal: AbortSignal): Promise<LayerId | undefined> {
     return this.#locked(layer, signal, async () => {
-      // Another process may have done it while we waited.
+      // Another process may have unpacked it during the wait.
       const known = this.#table.find(layer.diffId);
       if (known) return known;
       using made = new ActiveLayer(this.#store);
@@ -174,8 +175,8 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   /**
-   * When it fails because the blob is damaged on our own disk, the blob is removed, so that it is
-   * fetched again.
+   * Unpacks the blob. If the blob is damaged on this disk, it is removed, so that it is fetched
+   * again.
    */
   async #unpackBlob({ blob }: ImageLayer, request: UnpackRequest, signal: AbortSignal): Promise<LayerInfo | undefined> {
     try {
@@ -191,8 +192,8 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   /**
-   * One process at a time unpacks a layer, and this one no more at once than it has descriptors and
-   * threads for.
+   * Lets one process at a time unpack a layer. In this process, descriptors and threads limit how
+   * many are unpacked at once.
    */
   #locked<V>(layer: ImageLayer, signal: AbortSignal, body: () => Promise<V>): Promise<V> {
     const lock = join(this.#store.tmp, 'locks', hexOf(layer.diffId));
@@ -220,9 +221,9 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   /**
-   * Records that the blob holds the layer, so that an exporter names it by the very bytes it came
-   * in. Called for what was unpacked just now and for nothing else: what an image merely says of a
-   * blob is not proven. Compression and type are what the bytes are.
+   * Records that the blob holds the layer, so that an exporter can use the same bytes. It is called
+   * only for a layer that was just unpacked: what an image merely says about a blob is not proven.
+   * Compression and media type are taken from the bytes.
    */
   #remember({ diffId, blob, mediaType }: ImageLayer): BlobForm | undefined {
     const size = this.#content.size(blob);
@@ -241,7 +242,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   }
 }
 
-/** The id of a layer that is only good above `below`. */
+/** The id of a layer that is valid only above `below`. */
 function idAbove(diffId: Digest, below: Snapshot): LayerId {
   return `c${hexOf(digestOfParts([diffId, ...below.layers]))}` as LayerId;
 }

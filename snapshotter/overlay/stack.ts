@@ -3,10 +3,9 @@ import type { LayerTable } from './layers.ts';
 import { missingLayer } from './missing.ts';
 
 /**
- * The directories of a snapshot's layers, bottom first, each once: overlay refuses a directory that
- * occurs twice, as a merge of two stacks with a common base would give. The topmost occurrence is
- * kept: it shows everything of the layer, so that what the lower one shows is either the same or
- * hidden.
+ * The directories of a snapshot's layers, bottom first, each once. Overlay refuses a directory that
+ * occurs twice, which a merge of two stacks with a common base would give. The topmost occurrence
+ * is kept: it shows the whole layer, so what the lower one shows is either the same or hidden.
  */
 export function stackOf(table: LayerTable, snapshot: Snapshot): string[] {
   const missing = table.missing(snapshot.layers);

@@ -5,10 +5,10 @@ import type { LayerTable } from './layers.ts';
 import { stackOf } from './stack.ts';
 import type { Views } from './views.ts';
 
-/** So many look-ups (2 µs each) are cheaper than a mount of the layers below (1 ms and more). */
+/** This many look-ups (2 µs each) are cheaper than a mount of the layers below (1 ms and more). */
 const LOOKUPS = 400;
 
-/** Makes the unmounted `upper` say only what differs from `parent`: see layer/normalise.ts. */
+/** Reduces the unmounted `upper` to what differs from `parent` (see layer/normalise.ts). */
 export async function tidy(upper: string, parent: Snapshot, table: LayerTable, views: Views): Promise<void> {
   const names = readdirSync(upper, 'buffer');
   if (names.length === 0) return;
@@ -17,7 +17,7 @@ export async function tidy(upper: string, parent: Snapshot, table: LayerTable, v
   normalise(upper, view.root);
 }
 
-/** True when no layer below has any of the names at its top. */
+/** True when no layer below has any of the names at the top of the new layer. */
 function isAllNew(names: readonly Buffer[], stack: readonly string[]): boolean {
   if (names.length * stack.length > LOOKUPS) return false;
   const slash = Buffer.from('/');

@@ -10,53 +10,57 @@ import type { Folds } from './folds.ts';
 /**
  * # How a stack of layers becomes a tree
  *
- * All else of a snapshotter (names, records, unpacking, views that are shared) is the same whatever
- * makes the trees:
+ * The rest of a snapshotter (names, records, unpacking, shared views) does not depend on how trees
+ * are made:
  *
  *     overlay   a mount by the kernel, at once and without a copy, wherever the kernel allows it
  *               (`OverlayTrees`)
  *     copy      a directory of copies, compared after the step with what it was before:
  *               everywhere else (../copying/trees.ts)
  *
- * Both make the same layers of the same steps, byte for byte; ../copying/choose.ts decides which.
+ * Both make the same layers from the same steps, byte for byte. ../copying/choose.ts chooses one of
+ * them.
  */
 export interface Trees {
   readonly kind: TreeKind;
-  /** How layers that are written say what they hide. */
+  /** The form in which new layers say what they hide. */
   readonly marks: MarkForm;
-  /** The tree of `lower` (directories of layers, bottom first) with room for changes. */
+  /** Opens the writable tree of `lower` (directories of layers, bottom first). */
   open(place: ActivePlace, lower: readonly string[], writer: Writer): Promise<OpenTree>;
   /**
-   * The tree of `lower` to be read, at the empty directory `root`. The directory is left empty by
-   * disposal or goes with it. `empty`: an empty directory.
+   * Makes the read-only tree of `lower` at the empty directory `root`. Disposal empties or removes
+   * that directory. `empty` is another empty directory.
    */
   view(root: string, lower: readonly string[], empty: string): Promise<Disposable>;
 }
 
 export type TreeKind = 'overlay' | 'copy';
 
-/** Directories of a layer in the making. */
+/** The directories of a layer that is being made. */
 export interface ActivePlace {
   readonly directory: string;
-  /** Empty; where the tree is to be. */
+  /** Empty at first; the tree appears here. */
   readonly root: string;
-  /** Empty; becomes the layer. */
+  /** Empty at first; it becomes the layer. */
   readonly files: string;
-  /** Empty; for the tree's own use. */
+  /** Empty at first; for the tree's own use. */
   readonly work: string;
 }
 
 export interface OpenTree {
-  /** Where what is new may be written past the tree, into directories that are new themselves. */
+  /**
+   * Where new files may be written without going through the tree, into directories that are new
+   * themselves.
+   */
   readonly direct: string;
   /** As in ActiveSnapshot. */
   readonly isPlain: boolean;
   /**
-   * Has all changes in `files`, and takes the tree away; `root` and `work` stay, for the caller to
+   * Moves all changes to `files` and removes the tree. `root` and `work` remain for the caller to
    * remove.
    */
   gather(): Promise<void>;
-  /** Takes the tree away; may be called again, and after `gather`. */
+  /** Removes the tree. It may be called again, and after `gather`. */
   close(): void;
 }
 
@@ -72,7 +76,7 @@ export class OverlayTrees implements Trees {
   async open({ directory, root, files, work }: ActivePlace, lower: readonly string[]): Promise<OpenTree> {
     enterPrivateMounts();
     const folded = await this.#fold(directory, lower);
-    // Volatile: unmounting would otherwise write all of the store's file system back to disk.
+    // Volatile: otherwise unmounting would write the store's whole file system back to disk.
     mounted(directory, () => mountOverlay({ lower: folded, upper: files, work, target: root, volatile: true }));
     let isMounted = true;
     const close = () => {
@@ -99,13 +103,14 @@ export class OverlayTrees implements Trees {
 }
 
 /**
- * What the kernel says where it gives no overlay: for this file system, to this process, or at all.
+ * The kernel's errors where overlay is not available for this file system, to this process, or at
+ * all.
  */
 const REFUSALS = new Set(['EINVAL', 'ENODEV', 'ENOSYS', 'EOPNOTSUPP', 'EPERM', 'EACCES', 'EBUSY']);
 
 /**
- * Such a refusal was not foreseen: the store or the process is elsewhere than when the store was
- * first opened.
+ * Reports an unexpected refusal: the store or the process has moved since the store was first
+ * opened.
  */
 function mounted(path: string, mount: () => void): void {
   try {
@@ -114,7 +119,7 @@ function mounted(path: string, mount: () => void): void {
     if (!REFUSALS.has(errnoOf(error) ?? '')) throw storeError(error, path);
     throw new KilnError(
       'KILN_STORE_FILE_SYSTEM',
-      `the layers of this store are made for overlay mounts, and the kernel gives none here (${errnoOf(error)})`,
+      `the layers of this store are made for overlay mounts, and the kernel allows none here (${errnoOf(error)})`,
       {
         place: { kind: 'path', path },
         hint: "use another store with KILN_ROOT: a new one finds out what works here; 'kiln doctor' says what that is",

@@ -12,19 +12,19 @@ import type { Trees } from './trees.ts';
 interface Shared {
   readonly root: string;
   users: number;
-  /** Disposes of what is there when it is. */
+  /** Set when the tree exists; disposes of it. */
   tree: Disposable | undefined;
   readonly ready: Promise<void>;
 }
 
 /**
- * Mounts that nobody uses just now and that stay for who comes next: fifty times COPY --from of one
- * stage mount it once. Taking a mount away costs 0.7 ms, and half a dozen do no harm: the layers
- * below are held by this process until its end anyhow.
+ * The number of unused mounts that are kept for the next user, so that fifty COPY --from of one
+ * stage mount it once. Unmounting costs 0.7 ms, and half a dozen mounts do no harm: this process
+ * holds the layers below until it ends anyway.
  */
 const IDLE = 6;
 
-/** The trees that are read, one for each snapshot. */
+/** The read-only trees, one for each snapshot. */
 export class Views {
   readonly #store: Store;
   readonly #table: LayerTable;
@@ -58,7 +58,7 @@ export class Views {
     };
   }
 
-  /** Unmounts everything, used or not. */
+  /** Unmounts everything, whether used or not. */
   close(): void {
     for (const [key, shared] of this.#shared) this.#unmount(key, shared);
     this.#empty?.[Symbol.dispose]();
@@ -92,7 +92,7 @@ export class Views {
     this.#discard(shared.root);
   }
 
-  /** A tree of copies goes in the background. */
+  /** A tree of copies is removed in the background. */
   #discard(root: string): void {
     try {
       rmdirSync(root);

@@ -3,18 +3,18 @@ import { join } from 'node:path';
 import { errnoOf } from '../../base/errors.ts';
 import { launch } from '../sys/launch.ts';
 
-/** Holds the time, in milliseconds since 1970, before which everything in the store is on disk. */
+/** This file holds a time in milliseconds since 1970. Everything older in the store is on disk. */
 const MARK = 'written-back';
 
 /**
- * $1 is the store, $2 the time: the mark is made only when the file system has said that all is
- * written, and the store is still one.
+ * $1 is the store, $2 the time. The mark is written only after the sync has succeeded, and only if
+ * the store still exists.
  */
 const SCRIPT = 'cd / && sync -f "$1" && [ -f "$1/VERSION" ] && printf %s "$2" >"$1/$3.$$" && mv "$1/$3.$$" "$1/$3"';
 
 /**
- * Starts writing the store's file system back to disk, and leaves a mark when that is done. Answers
- * at once and is not waited for.
+ * Starts to write the store's file system back to disk, and leaves a mark when that is done.
+ * Returns at once; nothing waits for it.
  */
 export function writeBackLater(root: string): void {
   const nothing = openSync('/dev/null', 'r+');
@@ -26,14 +26,14 @@ export function writeBackLater(root: string): void {
       stdio: [nothing, nothing, nothing],
     });
   } catch {
-    // Without a shell or sync(1) the layers stay unsettled, which costs no more than the cache
-    // after a reboot.
+    // Without a shell or sync(1) the layers stay unsettled. That costs only the cache after a
+    // reboot.
   } finally {
     closeSync(nothing);
   }
 }
 
-/** The time of the last mark; 0 when there is none. */
+/** The time of the last mark. It is 0 when there is none. */
 export function writtenBack(root: string): number {
   try {
     const time = Number(readFileSync(join(root, MARK), 'utf8'));

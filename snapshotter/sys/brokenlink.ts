@@ -2,9 +2,9 @@ import { lstatSync, readlinkSync, type Stats, statSync } from 'node:fs';
 import { errnoOf } from '../../base/errors.ts';
 
 /**
- * The target of a link at `path` that leads nowhere; undefined of anything else. To be asked when a
- * file is not there: somebody wanted it to be, and to go on as if nobody had can lose what it
- * should have said. For paths of the user's own only: links are followed.
+ * The target of a link at `path` that leads nowhere. Undefined for anything else. Call it when a
+ * file was not found: the user wanted a file there, and ignoring the broken link could lose what it
+ * should have said. Links are followed, so use it only for the user's own paths.
  */
 export function brokenLink(path: string): string | undefined {
   if (!statOf(lstatSync, path)?.isSymbolicLink()) return undefined;

@@ -19,7 +19,7 @@ test.before.each((context) => {
 });
 test.after.each(({ top }) => rmSync(top, { recursive: true }));
 
-test('a failed call says which it was, on what, and why', () => {
+test('a failed call names itself, its file and the reason', () => {
   try {
     openat(AT.FDCWD, '/nowhere/at/all', O.RDONLY);
     assert.unreachable();
@@ -32,7 +32,7 @@ test('a failed call says which it was, on what, and why', () => {
   }
 });
 
-test('metadata is what Node sees, to the nanosecond, before 1970 too', ({ top }) => {
+test('metadata is the same as in Node, to the nanosecond, even before 1970', ({ top }) => {
   const path = join(top, 'f');
   writeFileSync(path, 'four');
   for (const sec of [-1_000_000_000, -1, 0, 1, 5_000_000_000]) {
@@ -46,7 +46,7 @@ test('metadata is what Node sees, to the nanosecond, before 1970 too', ({ top })
   assert.is(tryStat(AT.FDCWD, join(top, 'missing')), 2);
 });
 
-test('times of a symlink are its own', ({ top }) => {
+test('a symlink has its own times', ({ top }) => {
   writeFileSync(join(top, 'f'), '');
   symlinkSync('f', join(top, 'l'));
   utimensat(AT.FDCWD, join(top, 'l'), { sec: 7, nsec: 0 }, { sec: 7, nsec: 8 });
@@ -54,7 +54,7 @@ test('times of a symlink are its own', ({ top }) => {
   assert.not.equal(stat(AT.FDCWD, join(top, 'f')).mtime, { sec: 7, nsec: 8 });
 });
 
-test('device numbers survive, large ones too', ({ top }) => {
+test('device numbers are preserved, even large ones', ({ top }) => {
   if (process.getuid?.() !== 0) return console.log('SKIP device numbers: needs root');
   for (const [major, minor] of [
     [0, 0],
@@ -100,7 +100,7 @@ test('a lock that another process holds is waited for', async ({ top }) => {
 });
 
 test('the errno of a call on a pool thread is its own', async () => {
-  // Not open, so the first, synchronous attempt fails as well.
+  // The descriptor is not open, so the first, synchronous attempt fails as well.
   const failed = await lock(1_000_000, 'shared').catch(errnoOf);
   assert.is(failed, 'EBADF');
 });

@@ -5,8 +5,8 @@ import { mappedIds } from './usernamespace.ts';
 
 /**
  * File system calls relative to directory descriptors. Each throws a SysError. A `path` is text as
- * `decodeName` makes it; none of these resolves inside a root by itself (except `openat2` when
- * told): for trees that are not ours use rooted.ts.
+ * `decodeName` makes it. None of these calls resolves inside a root by itself (except `openat2`
+ * with its flags). For untrusted trees use rooted.ts.
  */
 
 const c = {
@@ -37,8 +37,8 @@ export function openat(dir: number, path: string, flags: number, mode = 0): numb
 }
 
 /**
- * As `openat`, but a negative errno instead of an exception: for callers that expect ENOENT or
- * EEXIST often.
+ * Like `openat`, but answers a negative errno instead of throwing. For callers that often expect
+ * ENOENT or EEXIST.
  */
 export function tryOpenat(dir: number, path: string, flags: number, mode = 0): number {
   const fd = c.openat(dir, cName(path), flags | O.CLOEXEC, mode);
@@ -47,12 +47,12 @@ export function tryOpenat(dir: number, path: string, flags: number, mode = 0): n
 
 const how = Buffer.alloc(24);
 /**
- * openat2 answers EAGAIN when a rename raced with a `..`; so often in a row means that someone does
- * it on purpose.
+ * openat2 fails with EAGAIN when a rename raced with a `..`. This many failures in a row mean that
+ * somebody does it on purpose.
  */
 const RETRIES = 4096;
 
-/** openat2(2); a negative errno instead of an exception. */
+/** openat2(2). Answers a negative errno instead of throwing. */
 export function tryOpenat2(dir: number, path: string, flags: number, mode: number, resolve: number): number {
   how.writeBigUInt64LE(BigInt(flags | O.CLOEXEC), 0);
   how.writeBigUInt64LE(BigInt(mode), 8);
@@ -77,7 +77,7 @@ export function mkdirat(dir: number, path: string, mode: number): void {
   check(c.mkdirat(dir, cName(path), mode), 'mkdirat', path);
 }
 
-/** False when the name is taken. */
+/** Answers false when the name is taken. */
 export function tryMkdirat(dir: number, path: string, mode: number): boolean {
   if (c.mkdirat(dir, cName(path), mode) >= 0) return true;
   const errno = lastErrno();
@@ -85,7 +85,7 @@ export function tryMkdirat(dir: number, path: string, mode: number): boolean {
   throw new SysError('mkdirat', errno, path);
 }
 
-/** `mode` with its file type bits; `dev` from `makedev`. */
+/** `mode` includes the file type bits. `dev` comes from `makedev`. */
 export function mknodat(dir: number, path: string, mode: number, dev = 0n): void {
   check(c.mknodat(dir, cName(path), mode, dev), 'mknodat', path);
 }
@@ -104,7 +104,7 @@ export function linkat(fromDir: number, from: string, toDir: number, to: string,
   check(c.linkat(fromDir, cName(from), toDir, cName(to), flags), 'linkat', to);
 }
 
-/** Zero when done, else a negative errno. Never follows a final symlink. */
+/** Answers zero on success, else a negative errno. Never follows a final symlink. */
 export function tryLinkat(fromDir: number, from: string, toDir: number, to: string): number {
   return c.linkat(fromDir, cName(from), toDir, cName(to), 0) < 0 ? -lastErrno() : 0;
 }
@@ -117,7 +117,7 @@ export function unlinkat(dir: number, path: string, flags = 0): void {
   check(c.unlinkat(dir, cName(path), flags), 'unlinkat', path);
 }
 
-/** Zero when done, else a negative errno. */
+/** Answers zero on success, else a negative errno. */
 export function tryUnlinkat(dir: number, path: string, flags = 0): number {
   return c.unlinkat(dir, cName(path), flags) < 0 ? -lastErrno() : 0;
 }
@@ -126,20 +126,20 @@ export function renameat2(fromDir: number, from: string, toDir: number, to: stri
   check(c.renameat2(SYS.renameat2, fromDir, cName(from), toDir, cName(to), flags), 'renameat2', to);
 }
 
-/** `flags`: AT.SYMLINK_NOFOLLOW unless told. */
+/** `flags` is AT.SYMLINK_NOFOLLOW by default. */
 export function fchownat(dir: number, path: string, uid: number, gid: number, flags: number = AT.SYMLINK_NOFOLLOW): void {
   owned(c.fchownat(dir, cName(path), uid, gid, flags), 'fchownat', path);
 }
 
-/** Where this namespace knows one id only, everything stays that one's. */
+/** Ignores a refusal where this namespace knows only one id: everything belongs to that id. */
 function owned(result: number, syscall: string, path?: string): void {
   if (result < 0 && lastErrno() === ERRNO['EINVAL'] && mappedIds() === 1) return;
   check(result, syscall, path);
 }
 
 /**
- * Follows a final symlink (Linux has no mode of a symlink): only for names known to be something
- * else.
+ * Follows a final symlink, because a symlink has no mode on Linux. Use it only for names that are
+ * known to be something else.
  */
 export function fchmodat(dir: number, path: string, mode: number): void {
   check(c.fchmodat(dir, cName(path), mode, 0), 'fchmodat', path);
@@ -172,7 +172,10 @@ function packTimes(atime: Timespec, mtime: Timespec): Buffer {
   return times;
 }
 
-/** Without BigInt, which costs several times as much. Exact for whole numbers up to 2^53. */
+/**
+ * Writes an int64 without BigInt, which costs several times as much. Exact for whole numbers up to
+ * 2^53.
+ */
 function putInt64(buffer: Buffer, at: number, value: number): void {
   buffer.writeInt32LE(Math.floor(value / 2 ** 32), at + 4);
   buffer.writeUInt32LE(value - Math.floor(value / 2 ** 32) * 2 ** 32, at);
@@ -203,7 +206,7 @@ export function readlinkat(dir: number, path: string): Buffer {
   return Buffer.from(linkBuffer.subarray(0, length));
 }
 
-/** Metadata of one file. `dev`, `rdev` as major and minor; times with nanoseconds. */
+/** Metadata of one file. `dev` and `rdev` are major and minor numbers. Times have nanoseconds. */
 export interface Stat {
   readonly mode: number;
   readonly nlink: number;
@@ -231,7 +234,7 @@ export function stat(dir: number, path: string, flags: number = AT.SYMLINK_NOFOL
   return found;
 }
 
-/** As `stat`; the errno instead of an exception. */
+/** Like `stat`, but answers the errno instead of throwing. */
 export function tryStat(dir: number, path: string, flags: number = AT.SYMLINK_NOFOLLOW): Stat | number {
   if (c.statx(SYS.statx, dir, cName(path), flags, 0x7ff, stx) < 0) return lastErrno();
   return {
@@ -251,8 +254,8 @@ export function tryStat(dir: number, path: string, flags: number = AT.SYMLINK_NO
 }
 
 /**
- * When an entry was made, as text; empty where the file system does not know. Tells a directory
- * from another that got its inode number.
+ * When an entry was made, as text. Empty where the file system does not know it. It tells a
+ * directory from a later one with the same inode number.
  */
 export function birthOf(dir: number, name: string): string {
   if (c.statx(SYS.statx, dir, cName(name), AT.SYMLINK_NOFOLLOW, STATX_BTIME, stx) < 0) return '';
@@ -275,19 +278,19 @@ function getInt64(at: number): number {
 }
 
 /**
- * Copies up to `length` bytes from one file's position to the other's, in the kernel; returns how
- * many (0 at the end).
+ * Copies up to `length` bytes in the kernel, between the present positions of two files. Answers
+ * how many were copied (0 at the end).
  */
 export function copyFileRange(from: number, to: number, length: number): number {
   return check(c.copyFileRange(SYS.copy_file_range, from, null, to, null, length, 0), 'copy_file_range');
 }
 
-/** Writes back everything of the file system that `fd` is on. Blocks. */
+/** Writes back all changes of the file system that `fd` is on. Blocks. */
 export function syncfs(fd: number): void {
   check(c.syncfs(fd), 'syncfs');
 }
 
-/** Sets this process's umask and returns the old one (worker threads may not through Node). */
+/** Sets this process's umask and returns the old one. Node does not allow it in worker threads. */
 export function umask(mask: number): number {
   return c.umask(mask);
 }
@@ -298,8 +301,8 @@ const APPEND_ONLY = 0x20;
 const IMMUTABLE = 0x10;
 
 /**
- * Takes "immutable" and "append only" (chattr(1)) off an open file. False when it has neither, or
- * when we may not.
+ * Removes "immutable" and "append only" (chattr(1)) from an open file. Answers false when it has
+ * neither, or when this process may not.
  */
 export function clearMarks(fd: number): boolean {
   const flags = Buffer.alloc(8);

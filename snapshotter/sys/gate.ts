@@ -1,4 +1,4 @@
-/** Lets so many through at once; who comes later waits in turn. */
+/** Lets a limited number of callers in at once. Later callers wait in order. */
 export class Gate {
   #free: number;
   readonly #waiting: (() => void)[] = [];
@@ -21,14 +21,14 @@ export class Gate {
 }
 
 /**
- * koffi refuses more than 64 calls in flight from one thread ("Too many asynchronous calls"); the
- * pool of libuv has four threads.
+ * koffi refuses more than 64 simultaneous calls from one thread ("Too many asynchronous calls").
+ * The libuv pool has four threads.
  */
 const calls = new Gate(32);
 
 /**
- * Makes a native call on a thread of the libuv pool. The one door for all such calls: `start`
- * begins it and is told of its end.
+ * Makes a native call on a thread of the libuv pool. All such calls go through here. `start` begins
+ * the call and is called back at its end.
  */
 export function inFlight<R>(start: (done: (error: Error | null, result: R) => void) => void): Promise<R> {
   return calls.through(

@@ -1,21 +1,21 @@
 import { type Arg, bind, SysError } from './native.ts';
 
 /**
- * A child by posix_spawn(3), which does not copy this process's page tables as Node's own spawn
- * (fork) does: 0.3 ms of the main thread instead of 1 to 9, growing with our memory (2-core VM,
- * 2026-11). Node does not know of the child.
+ * Starts a child by posix_spawn(3). Unlike Node's own spawn (fork), it does not copy this process's
+ * page tables: the main thread spends 0.3 ms instead of 1 to 9, which grows with this process's
+ * memory (2-core VM, 2026-11). Node does not know of the child.
  */
 export interface SpawnOptions {
   readonly path: string;
-  /** Without the program's own name. */
+  /** The arguments without the program's own name. */
   readonly args: readonly string[];
   readonly env: readonly string[];
   /**
-   * Descriptors of ours that become the child's 0, 1 and 2. It gets no other that is closed on
-   * exec.
+   * Descriptors of this process that become the child's 0, 1 and 2. It gets no other descriptor
+   * that is closed on exec.
    */
   readonly stdio: readonly number[];
-  /** A session of its own, away from our terminal: true unless told. */
+  /** True (the default) gives the child a session of its own, away from this process's terminal. */
   readonly session?: boolean;
 }
 
@@ -34,14 +34,14 @@ const SETSIGDEF = 0x04;
 const SETSIGMASK = 0x08;
 const SETSID = 0x80;
 /**
- * More than sizeof(posix_spawnattr_t) (336) and sizeof(posix_spawn_file_actions_t) (80), of glibc
- * and of musl.
+ * More than sizeof(posix_spawnattr_t) (336) and sizeof(posix_spawn_file_actions_t) (80), in glibc
+ * and musl.
  */
 const OPAQUE = 512;
 const SIGSET = 128;
 
 /**
- * Starts a program; answers its process id. Whoever wants it gone waits for it (executor/spawn.ts).
+ * Starts a program and answers its process id. The caller waits for its end (executor/spawn.ts).
  * Throws a SysError when it cannot be started.
  */
 export function launch({ path, args, env, stdio, session = true }: SpawnOptions): number {
@@ -49,8 +49,8 @@ export function launch({ path, args, env, stdio, session = true }: SpawnOptions)
   const actions = Buffer.alloc(OPAQUE);
   c.actionsInit(actions);
   try {
-    // Ours are all above 3, or 0 to 2 in their own places, so that no step overwrites what a later
-    // one needs.
+    // The sources are all above 3, or 0 to 2 in their own places, so no action overwrites the
+    // source of a later one.
     for (const [to, from] of stdio.entries()) c.actionsDup(actions, from, to);
     const errno = c.spawn(pid, path, actions, attributes(session), strings([path, ...args]), strings(env));
     if (errno !== 0) throw new SysError('posix_spawn', errno, path);
@@ -61,7 +61,7 @@ export function launch({ path, args, env, stdio, session = true }: SpawnOptions)
 }
 
 /**
- * No signal blocked, none ignored: Node ignores SIGPIPE, and a shell's `yes | head` must not
+ * No signal is blocked or ignored: Node ignores SIGPIPE, and a shell's `yes | head` must not
  * inherit that.
  */
 function attributes(session: boolean): Buffer {

@@ -9,8 +9,8 @@ const flock = bind('int flock(int, int)');
 const flockAsync = bindAsync('flock', 'int flock(int, int)');
 
 /**
- * Takes an advisory lock on the open file `fd` at once; false when another open file holds it.
- * Closing `fd` frees it.
+ * Takes an advisory lock on the open file `fd` at once. Answers false when another open file holds
+ * it. Closing `fd` releases it.
  */
 export function tryLock(fd: number, mode: 'shared' | 'exclusive'): boolean {
   if (flock(fd, (mode === 'shared' ? SHARED : EXCLUSIVE) | NONBLOCK) === 0) return true;
@@ -20,9 +20,9 @@ export function tryLock(fd: number, mode: 'shared' | 'exclusive'): boolean {
 }
 
 /**
- * As `tryLock`, waiting without polling for as long as it takes. The wait occupies one thread of
- * the libuv pool (there are four unless UV_THREADPOOL_SIZE says otherwise), so only wait for what
- * another *process* holds.
+ * Like `tryLock`, but waits as long as necessary, without polling. The wait occupies one thread of
+ * the libuv pool (four threads unless UV_THREADPOOL_SIZE says otherwise). So wait only for a lock
+ * that another *process* holds.
  */
 export async function lock(fd: number, mode: 'shared' | 'exclusive'): Promise<void> {
   if (tryLock(fd, mode)) return;

@@ -3,9 +3,9 @@ import { dirname } from 'node:path';
 import { errnoOf } from '../../base/errors.ts';
 
 /**
- * mkdir -p. Node's own says ENOENT where the file system is read-only (v24), which sends the reader
- * the wrong way: then the first directory that is missing is tried by itself, and its error is the
- * true one. Answers whether anything had to be made.
+ * mkdir -p. Node's own (v24) throws ENOENT where the file system is read-only, which misleads the
+ * reader. So after a failure the first missing directory is made alone, and its error is reported.
+ * Answers whether anything was made.
  */
 export function makeDirectory(path: string, mode = 0o777): boolean {
   try {

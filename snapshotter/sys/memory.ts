@@ -3,9 +3,9 @@ import { MS } from './constants.ts';
 import { mount } from './mount.ts';
 
 /**
- * Mounts a file system in memory at a directory of ours, for secrets: its files never touch a disk,
- * also not by way of swap where the kernel can promise that (Linux 6.4, and not in a user
- * namespace). Belongs into the private mount namespace.
+ * Mounts a file system in memory for secrets at a directory of Kiln's. Its files never reach a
+ * disk. They do not reach swap either where the kernel can promise that (Linux 6.4, outside of a
+ * user namespace). Call it in the private mount namespace.
  */
 export function mountMemory(path: string, size: string): void {
   const flags = MS.NOSUID | MS.NODEV;

@@ -3,7 +3,7 @@ import { AT, MNT_DETACH, SYS, UMOUNT_NOFOLLOW } from './constants.ts';
 import { cName } from './name-bytes.ts';
 import { bind, check } from './native.ts';
 
-/** Mount calls. All act on the mount namespace of the calling thread: see namespace.ts. */
+/** Mount calls. All of them act on the mount namespace of the calling thread (see namespace.ts). */
 
 const c = {
   mount: bind('int mount(const char *, const char *, const char *, uint64_t, const char *)'),
@@ -41,19 +41,19 @@ export function mount(
 }
 
 /**
- * Takes a mount away at once, even while it is in use; what still has files open there keeps them.
+ * Unmounts at once, even while the mount is in use. Processes with open files there keep them.
  * Follows no symlink.
  */
 export function unmount(target: string, flags: number = MNT_DETACH): void {
   check(c.umount2(cName(target), flags | UMOUNT_NOFOLLOW), 'umount2', target);
 }
 
-/** An open mount that is attached nowhere yet; disposing it unattached takes it away. */
+/** An open mount that is not attached anywhere yet. Disposing it before that removes it. */
 export interface DetachedMount extends Disposable {
   readonly fd: number;
   /**
-   * Attaches it at a path of ours, or on what the descriptor `at` is open on (O_PATH: how to mount
-   * inside a hostile tree).
+   * Attaches it at a trusted path, or at the file that the descriptor `at` is open on (O_PATH). The
+   * second way is for mounting inside a hostile tree.
    */
   attach(at: string | number): void;
 }
@@ -80,8 +80,8 @@ function detached(fd: number): DetachedMount {
 export type FsOption = string | readonly [key: string, value: string];
 
 /**
- * fsopen + fsconfig + fsmount: a new instance of file system `type`, not attached yet.
- * `attributes`: MOUNT_ATTR bits.
+ * fsopen + fsconfig + fsmount: makes a new instance of file system `type`, not attached yet.
+ * `attributes` are MOUNT_ATTR bits.
  */
 export function createMount(type: string, options: readonly FsOption[], attributes = 0): DetachedMount {
   const fs = check(c.fsopen(SYS.fsopen, type, FSOPEN_CLOEXEC), 'fsopen', type);
@@ -98,8 +98,8 @@ export function createMount(type: string, options: readonly FsOption[], attribut
 }
 
 /**
- * A copy of the mount at `source` (a path of ours, or what an O_PATH descriptor is open on) as a
- * detached mount: a bind mount whose source cannot be swapped any more.
+ * Copies the mount at `source` (a trusted path, or the file that an O_PATH descriptor is open on)
+ * as a detached mount. It is a bind mount whose source cannot be exchanged any more.
  */
 export function cloneMount(source: string | number, options: { readonly recursive?: boolean } = {}): DetachedMount {
   const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (options.recursive ? AT.RECURSIVE : 0);
@@ -119,7 +119,7 @@ export interface MountChange {
   readonly recursive?: boolean;
 }
 
-/** mount_setattr(2) on a path of ours, or on the mount that a descriptor is open on. */
+/** mount_setattr(2) on a trusted path, or on the mount that a descriptor is open on. */
 export function changeMount(target: string | number, change: MountChange): void {
   const attr = Buffer.alloc(32);
   attr.writeBigUInt64LE(BigInt(change.set ?? 0), 0);

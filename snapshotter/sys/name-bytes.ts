@@ -1,9 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 
 /**
- * File names are bytes to the kernel and text to us. A name that is not UTF-8 is carried
- * losslessly: each odd byte 0x80..0xff becomes the lone surrogate U+DC80..U+DCFF, which no valid
- * UTF-8 decodes to. The common case costs one check.
+ * File names are bytes for the kernel and text in Kiln. A name that is not UTF-8 is kept without
+ * loss: each odd byte 0x80..0xff becomes the lone surrogate U+DC80..U+DCFF, to which no valid UTF-8
+ * decodes. The common case costs one check.
  */
 export function decodeName(bytes: Buffer): string {
   if (isUtf8(bytes)) return bytes.toString('utf8');
@@ -42,14 +42,14 @@ export function nameBytes(name: string): Buffer {
   return Buffer.concat(parts);
 }
 
-/** For node:fs calls: the text itself when it is plain, its bytes when not. */
+/** For node:fs calls: the text itself when it is plain, else its bytes. */
 export function fsName(name: string): string | Buffer {
   return name.isWellFormed() ? name : nameBytes(name);
 }
 
 /**
- * For bound C calls: as `fsName`, NUL-terminated. A NUL inside would silently cut the path short,
- * so it is refused.
+ * For bound C calls: like `fsName`, NUL-terminated. A NUL inside a name would silently cut the
+ * path, so it is refused.
  */
 export function cName(name: string): string | Buffer {
   if (name.includes('\0')) throw new RangeError('a path must not contain a NUL byte');
@@ -57,8 +57,8 @@ export function cName(name: string): string | Buffer {
 }
 
 /**
- * Orders names by their bytes, as every archive and listing of ours is sorted (UTF-16 order differs
- * above U+D7FF).
+ * Orders names by their bytes, the order of all archives and listings in Kiln. UTF-16 order differs
+ * above U+D7FF.
  */
 export function compareNames(a: string, b: string): number {
   const limit = Math.min(a.length, b.length);

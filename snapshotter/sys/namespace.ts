@@ -6,14 +6,14 @@ import { mount, unshare } from './mount.ts';
 let entered = false;
 
 /**
- * Gives this process a mount namespace of its own, once, so that no mount of ours outlives it or is
- * seen by others; mounts made outside (an unlocked disk, an automount) still arrive. Needs
- * CAP_SYS_ADMIN: throws a SysError with code EPERM without it.
+ * Gives this process a mount namespace of its own, once. So no mount of Kiln's outlives the process
+ * or is visible to others. Mounts that are made outside (an unlocked disk, an automount) still
+ * arrive. Needs CAP_SYS_ADMIN: without it, throws a SysError with code EPERM.
  *
- * A namespace belongs to a thread. What inherits ours: the main thread, worker threads started
- * *after* this call, and children that the main thread spawns. What may not: the libuv pool, whose
- * threads start with the first asynchronous file operation. So reach into a mount of ours with
- * synchronous calls or through a descriptor, never with fs.promises on a path.
+ * A namespace belongs to a thread. The main thread, worker threads started *after* this call, and
+ * children of the main thread are in it. The threads of the libuv pool may not be, because they
+ * start with the first asynchronous file operation. So access Kiln's mounts with synchronous calls
+ * or through a descriptor, never with fs.promises on a path.
  */
 export function enterPrivateMounts(): void {
   if (entered) return;
@@ -24,15 +24,15 @@ export function enterPrivateMounts(): void {
 }
 
 /**
- * As `enterPrivateMounts`, for what cannot be done without: throws KILN_NO_PRIVILEGE. `what` needs
- * it, as the start of a sentence.
+ * Like `enterPrivateMounts`, for work that is impossible without it: throws KILN_NO_PRIVILEGE.
+ * `what` begins the message.
  */
 export function requireMounts(what: string): void {
   if (!mayMount()) throw noMounts(what);
 }
 
-/** The one sentence about a process that may not mount, which `kiln doctor` says as well. */
-export const NO_MOUNTS = 'this process may make no mounts (no CAP_SYS_ADMIN, or seccomp or AppArmor refuse them)';
+/** The sentence about a process that may not mount. `kiln doctor` prints it too. */
+export const NO_MOUNTS = 'this process may not mount anything (no CAP_SYS_ADMIN, or seccomp or AppArmor refuses it)';
 export const ALLOW_MOUNTS =
   'start the container or service around Kiln with --privileged, or with CAP_SYS_ADMIN and without its seccomp and AppArmor profiles';
 
@@ -43,8 +43,8 @@ function noMounts(what: string): KilnError {
 }
 
 /**
- * Enters it, and says whether that can be done: not without CAP_SYS_ADMIN, nor where seccomp or
- * AppArmor refuses mounts.
+ * Enters the namespace, and says whether that is possible. It is not without CAP_SYS_ADMIN, or
+ * where seccomp or AppArmor refuses mounts.
  */
 export function mayMount(): boolean {
   try {

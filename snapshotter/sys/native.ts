@@ -3,13 +3,14 @@ import { inFlight } from './gate.ts';
 import { type Koffi, loadKoffi } from './koffi.ts';
 
 /**
- * The bridge to libc. koffi is loaded at the first call of any bound function, never at import, so
+ * The bridge to libc. koffi is loaded at the first call of a bound function, never at import, so
  * that commands which touch no tree do not pay for it. Every thread that uses a binding loads its
  * own.
  */
 
 /**
- * What koffi may hand over: numbers, pointers (buffers), C strings (text, or NUL-terminated bytes).
+ * The values that koffi can pass: numbers, pointers (buffers), C strings (text, or NUL-terminated
+ * bytes).
  */
 export type Arg = number | bigint | string | Buffer | Uint8Array | null;
 
@@ -31,8 +32,8 @@ function load(): Koffi<Bound> {
 }
 
 /**
- * A shared library by path or soname, or undefined when the system has none such. null: what this
- * process has loaded already.
+ * A shared library by path or soname. Undefined when the system does not have it. null means what
+ * this process has already loaded.
  */
 export function openLibrary(name: string | null): Library | undefined {
   try {
@@ -42,7 +43,7 @@ export function openLibrary(name: string | null): Library | undefined {
   }
 }
 
-/** A failed system call: `code` is the errno name, `syscall` the call, `path` what it was about. */
+/** A failed system call. `code` is the errno name, `syscall` the call, `path` the file. */
 export class SysError extends Error {
   readonly code: string;
   readonly errno: number;
@@ -79,14 +80,14 @@ export function lastErrno(): number {
   return failed;
 }
 
-/** How often a failed call is repeated at most. */
+/** The most repetitions of a failed call. */
 const REPEATS = 4;
 
 /**
- * Calls, and finds out why when the call fails. Between libc's return and our look at errno the
- * engine may run (a collection, a finished compilation) and change it: seen once in some 10,000
- * failing calls under load, as EAGAIN. A failed call has changed nothing, so it is simply made
- * again until it says the same twice.
+ * Makes a call, and finds the errno when it fails. Between libc's return and the reading of errno,
+ * the JavaScript engine may run (a garbage collection, a finished compilation) and change errno.
+ * That happened once in some 10,000 failing calls under load, as EAGAIN. A failed call has changed
+ * nothing, so it is repeated until it gives the same errno twice.
  */
 function settled(bound: Bound, args: Arg[]): number {
   const result = Number(bound(...args));
@@ -103,8 +104,8 @@ function settled(bound: Bound, args: Arg[]): number {
 }
 
 /**
- * A libc function by its C prototype; the symbol is looked up at the first call. The raw result
- * comes back as a number.
+ * Binds a libc function by its C prototype. The symbol is looked up at the first call. The raw
+ * result is a number.
  */
 export function bind(prototype: string): (...args: Arg[]) => number {
   let bound: Bound | undefined;
@@ -115,7 +116,7 @@ export function bind(prototype: string): (...args: Arg[]) => number {
 }
 
 /**
- * As `bind`, run on a thread of the libuv pool. Rejects with a SysError when the result is
+ * Like `bind`, but runs on a thread of the libuv pool. Rejects with a SysError when the result is
  * negative.
  */
 export function bindAsync(name: string, prototype: string): (...args: Arg[]) => Promise<number> {
@@ -132,13 +133,13 @@ export function bindAsync(name: string, prototype: string): (...args: Arg[]) => 
 }
 
 function symbol(prototype: string): Bound {
-  // null: the symbols of this process, so libc has no name here (glibc and musl call theirs
+  // null means the symbols of this process, so libc needs no name here (glibc and musl name theirs
   // differently).
   self ??= load().load(null);
   return self.func(prototype);
 }
 
-/** Returns `result` unless it is negative; then throws the errno as a SysError. */
+/** Returns `result`, or throws the errno as a SysError when it is negative. */
 export function check(result: number, syscall: string, path?: string): number {
   if (result < 0) throw new SysError(syscall, lastErrno(), path);
   return result;

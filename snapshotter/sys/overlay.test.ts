@@ -68,7 +68,7 @@ test('the last of five hundred layers is the top one', ({ top }) => {
   assert.ok(statSync(join(top, 'upper/f')).isCharacterDevice());
 });
 
-test('paths that are long, or full of what options are made of, are layers too', ({ top }) => {
+test('a layer may have a long path, or one with characters that options use', ({ top }) => {
   const odd = layer(top, 'a,b:c\\d', 'odd');
   mkdirSync(join(top, 'x'.repeat(250)));
   const long = layer(top, `${'x'.repeat(250)}/${'y'.repeat(250)}`, 'long');
@@ -77,7 +77,7 @@ test('paths that are long, or full of what options are made of, are layers too',
   });
 });
 
-test('without an upper directory nothing can be written, whatever the number of layers', ({ top }) => {
+test('a mount without an upper directory is read-only for any number of layers', ({ top }) => {
   const layers = [layer(top, 'one', 'a'), layer(top, 'two', 'b')];
   for (const count of [0, 1, 2]) {
     mounted({ lower: layers.slice(0, count), target: join(top, 'target') }, (root) => {
@@ -90,7 +90,7 @@ test('without an upper directory nothing can be written, whatever the number of 
   }
 });
 
-test('without layers below, what is written goes to the upper directory as it is', ({ top }) => {
+test('without layers below, files are written to the upper directory as they are', ({ top }) => {
   mounted({ lower: [], upper: join(top, 'upper'), work: join(top, 'work'), target: join(top, 'target') }, (root) => {
     writeFileSync(join(root, 'new'), 'x');
     rmSync(join(root, 'new'));
@@ -121,7 +121,7 @@ test('a renamed or chmodded lower file is copied whole, so that the upper direct
   assert.ok(statSync(join(top, 'upper/d')).isCharacterDevice());
 });
 
-test('kernels that take layers only as one option string mount the same', ({ top }) => {
+test('the mount is the same on kernels that take layers only as one option string', ({ top }) => {
   const lower = Array.from({ length: 200 }, (_, at) => layer(top, `layer${at}`, 'f'));
   using paths = new ShortPaths();
   const spec = { lower, upper: join(top, 'upper'), work: join(top, 'work'), target: join(top, 'target') };
@@ -134,7 +134,7 @@ test('kernels that take layers only as one option string mount the same', ({ top
   }
 });
 
-test('a mount is attached where a descriptor is open, whatever its path has become', ({ top }) => {
+test('a mount is attached at an open descriptor, even if its path was renamed', ({ top }) => {
   const one = layer(top, 'one', 'f');
   const fd = openat(AT.FDCWD, join(top, 'target'), O.PATH | O.DIRECTORY);
   using clone = cloneMount(one);
@@ -144,7 +144,7 @@ test('a mount is attached where a descriptor is open, whatever its path has beco
   unmount(join(top, 'target'));
 });
 
-test('mounts are seen by worker threads and children started later, and by nobody outside', async ({ top }) => {
+test('worker threads and children that start later see the mounts, and other processes do not', async ({ top }) => {
   const one = layer(top, 'one', 'f');
   const target = join(top, 'target');
   mountOverlay({ lower: [one], target });

@@ -13,7 +13,7 @@ export interface OverlaySpec {
    */
   readonly lower: readonly string[];
   /**
-   * The writable layer and its scratch directory on the same file system; both or neither. Without
+   * The writable layer and its scratch directory on the same file system: both or neither. Without
    * them the mount is read-only.
    */
   readonly upper?: string;
@@ -21,18 +21,19 @@ export interface OverlaySpec {
   readonly target: string;
   readonly readonly?: boolean;
   /**
-   * Keep overlay's marks in `user.overlay.*`, as a mount in a user namespace must; there it is so
-   * unless told otherwise.
+   * Keeps overlay's marks in `user.overlay.*`, as a mount in a user namespace must. By default it
+   * is true exactly there.
    */
   readonly userxattr?: boolean;
   /**
-   * Do not write the upper layer back on fsync or unmount; after a crash it is garbage. `work`
-   * cannot be used twice then.
+   * Does not write the upper layer back on fsync or unmount. After a crash the upper layer is
+   * invalid. `work` cannot be used twice then.
    */
   readonly volatile?: boolean;
   /**
-   * An empty directory of ours. Given, a view of a single layer is an overlay above it, which hides
-   * the layer's whiteouts; absent, it is a bind mount, which is quicker but shows them as devices.
+   * An empty directory. With it, a view of a single layer is an overlay above this directory, which
+   * hides the layer's whiteouts. Without it, such a view is a bind mount, which is faster but shows
+   * whiteouts as devices.
    */
   readonly empty?: string;
 }
@@ -81,7 +82,8 @@ function plainOptions(spec: OverlaySpec): FsOption[] {
     ['source', 'overlay'],
     ['index', 'off'],
   ];
-  // With userxattr the kernel never makes redirects and metacopies, and refuses to be told so.
+  // With userxattr the kernel never makes redirects and metacopies, and refuses the options that
+  // turn them off.
   if (spec.userxattr ?? inUserNamespace()) options.push('userxattr');
   else options.push(['metacopy', 'off'], ['redirect_dir', 'off']);
   if (spec.volatile && spec.upper !== undefined) options.push('volatile');
@@ -95,7 +97,7 @@ function overlayOf(spec: OverlaySpec, paths: ShortPaths): DetachedMount {
   try {
     return createMount('overlay', options, spec.upper === undefined ? MOUNT_ATTR.RDONLY : 0);
   } catch (error) {
-    // Before Linux 6.7 there is no `lowerdir+`.
+    // Kernels before Linux 6.7 lack `lowerdir+`.
     if (!(error instanceof SysError && error.code === 'EINVAL' && error.path?.startsWith('lowerdir+'))) throw error;
     return legacyOverlay(spec, paths);
   }
@@ -103,8 +105,8 @@ function overlayOf(spec: OverlaySpec, paths: ShortPaths): DetachedMount {
 
 /**
  * For kernels without `lowerdir+`: one option string of at most a page. Layers are named by
- * descriptor (17 bytes each), which leaves room for about 230 of them. The mount is made at the
- * target, as mount(2) must, and picked up again from there.
+ * descriptor (17 bytes each), so about 230 of them fit. mount(2) can only mount at the target, from
+ * where the mount is then taken as a descriptor.
  */
 export function legacyOverlay(spec: OverlaySpec, paths: ShortPaths): DetachedMount {
   const data = plainOptions(spec)
@@ -129,13 +131,13 @@ export function legacyOverlay(spec: OverlaySpec, paths: ShortPaths): DetachedMou
 }
 
 /**
- * Names directories shortly and without characters that overlay's option parser would interpret.
+ * Gives directories short names without characters that overlay's option parser would interpret.
  */
 export class ShortPaths implements Disposable {
   readonly #fds: number[] = [];
 
   /**
-   * The path itself where it can be used: a fsconfig value is at most 255 bytes, and `\`, `:` and
+   * The path itself where it can be used: a fsconfig value has at most 255 bytes, and `\`, `:` and
    * `,` have a meaning.
    */
   short(path: string): string {

@@ -3,22 +3,22 @@ import { fstat } from './calls.ts';
 import { O, S } from './constants.ts';
 import { type Root, reopen } from './rooted.ts';
 
-/** A regular file that is open for reading; the caller closes `fd`. */
+/** A regular file that is open for reading. The caller closes `fd`. */
 export interface RegularFile {
   readonly fd: number;
   readonly size: number;
 }
 
 /**
- * In the place of a regular file is something that is never opened: a FIFO would block, a device
- * answer, a link lead out.
+ * Something else is in the place of a regular file. It is never opened: a FIFO would block, a
+ * device could act, and a link could lead out.
  */
 export class NotRegular extends Error {}
 
 /**
- * A file of a directory that somebody else made and that is read as a whole: an OCI layout, a saved
- * cache. Links are followed inside the directory only, and nothing but a regular file is opened.
- * Undefined when there is nothing. Throws NotRegular, which says what is there, and SysError.
+ * Opens a file in a directory that somebody else made and that Kiln reads: an OCI layout, a saved
+ * cache. Links are followed inside the directory only, and only a regular file is opened. Undefined
+ * when nothing exists at `path`. Throws NotRegular, which says what it found, and SysError.
  */
 export function openRegular(root: Root, path: string): RegularFile | undefined {
   const found = root.find(path);

@@ -24,7 +24,7 @@ test.after.each(({ top }) => {
   removeTree(top);
 });
 
-/** By descriptor, as where Node's own removal fails. */
+/** Removes by descriptor, as where Node's own removal fails. */
 function thorough(top: string, name: string): unknown {
   const dir = openat(AT.FDCWD, top, O.PATH | O.DIRECTORY);
   let failure: unknown;
@@ -54,7 +54,7 @@ for (const [way, remove] of WAYS) {
     assert.is(await remove(top), undefined);
   });
 
-  test(`${way}: what is mounted in it stays as it is, and the tree goes`, async ({ top, tree }) => {
+  test(`${way}: a mounted file system is not changed, and the tree is removed`, async ({ top, tree }) => {
     if (process.getuid?.() !== 0) return;
     enterPrivateMounts();
     mkdirSync(join(top, 'other'));
@@ -70,7 +70,7 @@ for (const [way, remove] of WAYS) {
   });
 }
 
-test('few directories are open at a time, however deep the tree is', ({ top, tree }) => {
+test('only a few directories are open at once, however deep the tree is', ({ top, tree }) => {
   makeDeep(tree, 1500, 'a');
   const dir = openat(AT.FDCWD, top, O.PATH | O.DIRECTORY);
   const before = readdirSync('/proc/self/fd').length;
@@ -82,7 +82,7 @@ test('few directories are open at a time, however deep the tree is', ({ top, tre
   assert.not(existsSync(tree));
 });
 
-test('a file marked immutable goes where the mark can be taken off; what cannot go leaves the rest to go', ({ tree }) => {
+test('a file marked immutable is removed where the mark can be removed; one that remains does not stop the rest', ({ tree }) => {
   mkdirSync(join(tree, 'd'));
   for (const name of ['a', 'd/b', 'c']) writeFileSync(join(tree, name), '');
   try {

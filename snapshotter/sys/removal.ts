@@ -8,16 +8,16 @@ import { AT, O } from './constants.ts';
 import { removing } from './rooted.ts';
 
 /**
- * # Removing what is ours, with all that others left in it
+ * # Removing Kiln's own directories with hostile content
  *
- * A layer, a cache mount or the scratch of a killed build may hold anything: paths longer than the
- * system takes, files marked immutable, a mount that somebody forgot. None of it may keep the rest
- * from being removed, or lead the removal out of the tree. Answers the first error of what stayed,
- * undefined when nothing did; an error of the system is never thrown, because housekeeping goes on
- * with the next.
+ * A layer, a cache mount or the scratch directory of a killed build may hold anything: paths longer
+ * than the kernel takes, files marked immutable, a forgotten mount. None of it may keep the rest
+ * from being removed, or lead the removal out of the tree. Answers the first error of what
+ * remained, or undefined. An error of the system is never thrown, because housekeeping continues
+ * with the next tree.
  *
- * Node's own removal is quick (and, where it is asynchronous, on another thread). Where that fails,
- * or would walk into a mount, the removal goes by descriptor, one name at a time.
+ * Node's own removal is fast (and, where it is asynchronous, on another thread). Where it fails, or
+ * would walk into a mount, the tree is removed by descriptor, one name at a time.
  */
 export function removeTree(path: string): unknown {
   if (!hasMounts(path)) {
@@ -25,7 +25,7 @@ export function removeTree(path: string): unknown {
       rmSync(path, { recursive: true, force: true });
       return undefined;
     } catch {
-      // Some of it is gone; the long way tells why the rest is not.
+      // A part is removed. The slow way reports why the rest is not.
     }
   }
   const removal = new Thorough(path);
@@ -34,8 +34,8 @@ export function removeTree(path: string): unknown {
 }
 
 /**
- * As `removeTree`, leaving the thread free meanwhile. `unmounted`: nothing can be mounted in it, so
- * that need not be looked up.
+ * Like `removeTree`, but keeps the thread free meanwhile. `unmounted` says that nothing can be
+ * mounted in the tree, which saves the check.
  */
 export async function removeTreeSoon(path: string, { unmounted = false } = {}): Promise<unknown> {
   if (unmounted || !hasMounts(path)) {
@@ -51,7 +51,7 @@ export async function removeTreeSoon(path: string, { unmounted = false } = {}): 
   return removal.failure;
 }
 
-/** Names removed between two looks at what else there is to do. */
+/** The number of names that are removed before other work gets a turn. */
 const SLICE = 100;
 
 class Thorough {
@@ -62,7 +62,7 @@ class Thorough {
     this.#steps = this.#remove(path);
   }
 
-  /** Removes a little more; false when there is nothing left to do. */
+  /** Removes a few more names. Answers false when nothing is left to do. */
   step(): boolean {
     return !this.#steps.next().done;
   }
@@ -83,11 +83,11 @@ class Thorough {
   }
 }
 
-/** Whether something is mounted at or below `path`, in our namespace. */
+/** True when something is mounted at or below `path` in this mount namespace. */
 function hasMounts(path: string): boolean {
   try {
     const real = join(realpathSync(dirname(path)), basename(path));
-    // As the kernel writes it: blanks and backslashes in octal.
+    // The path as the kernel writes it: blanks and backslashes in octal.
     const written = real.replace(/[\t\n \\]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`);
     return readFileSync('/proc/self/mountinfo', 'utf8')
       .split('\n')

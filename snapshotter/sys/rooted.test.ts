@@ -76,7 +76,7 @@ test('links that go through /proc never leave the root', ({ root, tree }) => {
   symlinkSync('/proc/self/cwd', join(tree, 'cwd'));
   symlinkSync('/proc/self/root', join(tree, 'slash'));
   assert.is(root.stat('cwd/'), undefined);
-  // Even with proc inside the root, its magic links are refused.
+  // Magic links are refused even with /proc inside the root.
   using slash = openRoot('/');
   assert.is(
     codeOf(() => slash.open('proc/self/cwd', O.PATH)),
@@ -88,7 +88,7 @@ test('links that go through /proc never leave the root', ({ root, tree }) => {
   );
 });
 
-test('a chain of links that never ends is an error', ({ root, tree }) => {
+test('an endless chain of links is an error', ({ root, tree }) => {
   symlinkSync('b', join(tree, 'a'));
   symlinkSync('a', join(tree, 'b'));
   assert.is(
@@ -121,7 +121,7 @@ test('a final symlink is followed only when asked to', ({ root, tree }) => {
   );
 });
 
-test('only regular files below the cap are read, and nothing blocks', ({ root, tree }) => {
+test('only regular files below the limit are read, and nothing blocks', ({ root, tree }) => {
   execFileSync('mkfifo', [join(tree, 'fifo')]);
   execFileSync('mknod', [join(tree, 'zero'), 'c', '1', '5']);
   execFileSync('truncate', ['-s', '1G', join(tree, 'sparse')]);
@@ -164,7 +164,7 @@ test('a new file is never made through a symlink', ({ root, tree, canary }) => {
   assert.not(existsSync(join(canary, 'new')));
 });
 
-test('directories are made inside the root, through dangling links too, with exactly the mode', ({ root, tree, canary }) => {
+test('directories are made inside the root with exactly the mode, even through dangling links', ({ root, tree, canary }) => {
   symlinkSync('/var/data', join(tree, 'dangling'));
   symlinkSync(canary, join(tree, 'out'));
   const made: string[] = [];
@@ -189,7 +189,7 @@ test('directories are made inside the root, through dangling links too, with exa
   );
 });
 
-test('removing follows nothing and leaves the root', ({ root, tree, canary }) => {
+test('removing follows no link and keeps the root', ({ root, tree, canary }) => {
   mkdirSync(join(tree, 'a/b'), { recursive: true });
   symlinkSync(canary, join(tree, 'a/b/out'));
   symlinkSync(canary, join(tree, 'out'));

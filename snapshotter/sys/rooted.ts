@@ -24,44 +24,43 @@ import { fdPath } from './xattr.ts';
 /**
  * # Paths inside a hostile tree
  *
- * A tree that came from an image, an archive, a context or a process in a RUN may hold any symlink,
- * and may be changed by someone else while we look. A `Root` is an open descriptor of the tree's
- * top; each path is resolved by the kernel in one step, with the top as its `/`: `..` stops there,
- * absolute symlinks start there, `/proc` magic links are refused. What comes back is a descriptor,
- * which no later renaming can turn into something else. No other code joins a path onto such a
- * tree.
+ * A tree from an image, an archive, a context or a process in a RUN may hold any symlink, and
+ * somebody else may change it at any time. A `Root` is an open descriptor of the tree's top. The
+ * kernel resolves each path in one step, with that top as its `/`: `..` stops there, absolute
+ * symlinks start there, and `/proc` magic links are refused. The result is a descriptor, which
+ * later renames cannot redirect. No other code joins a path onto such a tree.
  *
  *     using root = openRoot(view.root);
  *     const passwd = root.readFile('/etc/passwd', { max: 10 << 20 });
  *
- * Paths are `/`-separated, absolute or relative (the same here), in the text form of names.ts.
- * Errors are SysErrors: ENOENT, ELOOP (a chain of links too long, or a magic link), ENOTDIR, EAGAIN
- * (someone renames directories without pause).
+ * Paths are separated by `/`. Absolute and relative paths mean the same here. They are in the text
+ * form of name-bytes.ts. Errors are SysErrors: ENOENT, ELOOP (too many links, or a magic link),
+ * ENOTDIR, EAGAIN (somebody renames directories without pause).
  */
 export interface Root extends Disposable {
   /** O_PATH descriptor of the top. */
   readonly fd: number;
   /**
-   * A descriptor for `path` with open(2) `flags`; the caller closes it. Never blocks on a FIFO
-   * unless `flags` ask to.
+   * Opens `path` with open(2) `flags`. The caller closes the descriptor. Never blocks on a FIFO
+   * unless `flags` ask for it.
    */
   open(path: string, flags: number, options?: OpenOptions): number;
   /**
-   * As `open` with O_PATH: the file itself, not its content; no driver is woken. Undefined when
-   * there is nothing.
+   * Like `open` with O_PATH: opens the file itself, not its content, so no driver is involved.
+   * Undefined when nothing exists at `path`.
    */
   find(path: string, options?: FollowOptions): number | undefined;
   /**
-   * Metadata, or undefined when there is nothing (ENOENT, ENOTDIR). Follows a final symlink unless
-   * told not to.
+   * Metadata, or undefined when nothing exists at `path` (ENOENT, ENOTDIR). Follows a final symlink
+   * by default.
    */
   stat(path: string, options?: FollowOptions): Stat | undefined;
   readlink(path: string): string;
-  /** Names in a directory, sorted by bytes. */
+  /** The names in a directory, sorted by bytes. */
   readdir(path: string): string[];
   /**
-   * The bytes of a regular file; undefined when there is nothing. Throws EFBIG above `max` bytes,
-   * EINVAL for any other file type.
+   * The bytes of a regular file. Undefined when nothing exists at `path`. Throws EFBIG above `max`
+   * bytes, and EINVAL for any other type of file.
    */
   readFile(path: string, options: { readonly max: number } & FollowOptions): Buffer | undefined;
   /**
@@ -70,41 +69,41 @@ export interface Root extends Disposable {
    */
   parent(path: string): { readonly dir: number; readonly name: string };
   /**
-   * A new empty regular file, never through a symlink; EEXIST when the name is taken. Returns a
-   * descriptor for writing.
+   * Makes a new empty regular file, never through a symlink: EEXIST when the name is taken. Answers
+   * a descriptor for writing.
    */
   create(path: string, mode: number): number;
   /**
-   * `mkdir -p` with exactly `mode`. Existing symlinks to directories are followed inside the root,
-   * dangling ones to where they point.
+   * `mkdir -p` with exactly `mode`. Symlinks to directories are followed inside the root. Dangling
+   * symlinks are followed to where they point.
    */
   mkdirAll(path: string, mode: number, onMade?: (made: MadeDirectory) => void): string;
   symlink(target: string, path: string): void;
   /**
-   * A second name for a file that is not a directory. Neither name is followed when it is a
+   * Makes a second name for a file that is not a directory. Neither name is followed when it is a
    * symlink.
    */
   link(from: string, to: string): void;
   mknod(path: string, mode: number, dev?: bigint): void;
   /**
-   * `rm -rf`, following nothing and crossing no mount. False when there was nothing. The root
-   * itself stays.
+   * `rm -rf` that follows no link and crosses no mount. Answers false when nothing existed. The
+   * root itself remains.
    */
   remove(path: string): boolean;
   /**
-   * `path` with every symlink resolved, without leading `/`; components that do not exist are kept
+   * `path` with every symlink resolved, without leading `/`. Components that do not exist are kept
    * as they are.
    */
   resolve(path: string): string;
 }
 
 export interface FollowOptions {
-  /** Follow a symlink in the last component (inside the root). True unless told. */
+  /** Whether a symlink in the last component is followed, inside the root. True by default. */
   readonly follow?: boolean;
 }
 
 export interface OpenOptions extends FollowOptions {
-  /** For O_CREAT. */
+  /** The mode of a new file, for O_CREAT. */
   readonly mode?: number;
   /** Refuse any symlink in the whole path (ELOOP). */
   readonly noLinks?: boolean;
@@ -122,12 +121,12 @@ export interface MadeDirectory {
   readonly name: string;
 }
 
-/** Opens the tree at `path`, a path of ours; throws ENOENT, ENOTDIR. */
+/** Opens the tree at the trusted path `path`. Throws ENOENT, ENOTDIR. */
 export function openRoot(path: string): Root {
   return rootAt(openat(AT.FDCWD, path, O.PATH | O.DIRECTORY));
 }
 
-/** A root at an open directory descriptor, which it takes over. */
+/** Makes a root from an open directory descriptor, and takes ownership of it. */
 export function rootAt(fd: number): Root {
   const open = (path: string, flags: number, options?: OpenOptions) => openIn(fd, path, flags, options);
   let live = true;
@@ -155,12 +154,12 @@ export function rootAt(fd: number): Root {
   };
 }
 
-/** As `open` with `noLinks`, from a directory that was opened in a root. `path` has no `..`. */
+/** Like `open` with `noLinks`, from a directory that was opened in a root. `path` has no `..`. */
 export function openBelow(dir: number, path: string, flags: number): number {
   return openIn(dir, path, flags, { noLinks: true });
 }
 
-/** Runs `use` on a descriptor and closes it; undefined passes through. */
+/** Runs `use` on a descriptor and closes it. Undefined is passed through. */
 function using<T>(fd: number, use: (fd: number) => T): T;
 function using<T>(fd: number | undefined, use: (fd: number) => T): T | undefined;
 function using<T>(fd: number | undefined, use: (fd: number) => T): T | undefined {
@@ -184,19 +183,19 @@ function tryOpenIn(root: number, path: string, flags: number, options: OpenOptio
   if (options.sameMount) resolve |= RESOLVE.NO_XDEV;
   let how = flags;
   if (options.follow === false) how |= O.NOFOLLOW;
-  // An open for reading must not wait for the other end of a FIFO, nor make a terminal ours.
+  // Opening for reading must not wait for the other end of a FIFO, nor take a controlling terminal.
   if (!(flags & O.PATH)) how |= O.NOCTTY | O.NONBLOCK;
   if (path.length * 3 > PATH_BYTES && nameBytes(path).length > PATH_BYTES) return tryOpenFar(root, path, how, options, resolve);
   return tryOpenat2(root, path === '' ? '.' : path, how, flags & O.CREAT ? (options.mode ?? 0o600) : 0, resolve);
 }
 
-/** The kernel takes paths of so many bytes. */
+/** The kernel takes paths of at most this many bytes. */
 const PATH_BYTES = 4095;
 
 /**
- * Opens what a longer path leads to, a piece at a time. A piece is opened in the one before it,
- * where `..` and a link would mean something else than in the whole: so what has any on the way is
- * resolved first, and then opened without.
+ * Opens a path that is longer than the kernel takes, one piece at a time. Each piece is opened in
+ * the one before it. There `..` and links would have another meaning than in the whole path, so a
+ * path that has any is first resolved to one without.
  */
 function tryOpenFar(root: number, path: string, how: number, options: OpenOptions, resolve: number): number {
   const parts = components(path);
@@ -216,13 +215,13 @@ function tryOpenPieces(root: number, parts: readonly string[], how: number, opti
   try {
     for (let at = 0; ; ) {
       const piece: string[] = [];
-      // The last name stands alone: it is opened in its own way.
+      // The last name is left out: it is opened with the caller's flags.
       for (let length = 0; at < parts.length - 1 && length + parts[at]!.length * 3 < PATH_BYTES; at++) {
         piece.push(parts[at]!);
         length += parts[at]!.length * 3 + 1;
       }
       if (piece.length === 0) {
-        // A link as the last name, not to be followed, is what is asked for.
+        // A final link that must not be followed may be the wanted file.
         const final = options.follow === false && !options.noLinks ? resolve : plain;
         return tryOpenat2(dir, parts.slice(at).join('/') || '.', how, how & O.CREAT ? (options.mode ?? 0o600) : 0, final);
       }
@@ -245,8 +244,8 @@ function findIn(root: number, path: string, options: FollowOptions = {}): number
 }
 
 /**
- * Opens what `fd` (O_PATH) is on, for real. The type was checked on the very same inode, so no
- * device can take its place.
+ * Reopens the file of `fd` (O_PATH) for reading or writing. Its type was checked on the same inode,
+ * so no device can take its place.
  */
 export function reopen(fd: number, flags: number): number {
   return openat(AT.FDCWD, fdPath(fd), flags);
@@ -255,7 +254,7 @@ export function reopen(fd: number, flags: number): number {
 function readRegular(fd: number, path: string, max: number): Buffer {
   if ((fstat(fd).mode & S.IFMT) !== S.IFREG) throw new SysError('read', ERRNO['EINVAL']!, path);
   return using(reopen(fd, O.RDONLY | O.NONBLOCK | O.NOCTTY), (file) => {
-    // One byte more than the size says: the file may grow while we read.
+    // One byte more than the size, because the file may grow while it is read.
     const chunks: Buffer[] = [];
     let total = 0;
     for (;;) {
@@ -269,13 +268,15 @@ function readRegular(fd: number, path: string, max: number): Buffer {
   });
 }
 
-/** The names in the directory that `fd` is open on (O_PATH will do), sorted by bytes. */
+/** The names in the directory that `fd` is open on (O_PATH suffices), sorted by bytes. */
 export function listDirectory(fd: number): string[] {
   const names = readdirSync(fdPath(fd), 'buffer');
   return names.sort(Buffer.compare).map(decodeName);
 }
 
-/** Splits a path into components without `.`; `..` stays, as it means something after a symlink. */
+/**
+ * Splits a path into components without `.`. A `..` remains, because it matters after a symlink.
+ */
 function components(path: string): string[] {
   return path.split('/').filter((part) => part !== '' && part !== '.');
 }
@@ -292,12 +293,12 @@ function inParent<T>(root: number, path: string, use: (dir: number, name: string
   return using(dir, () => use(dir, name));
 }
 
-/** As many links as the kernel follows in one path. */
+/** The kernel follows at most this many links in one path. */
 const MAX_LINKS = 40;
 
 /**
- * Resolves links one component at a time, without trusting the outcome: it is only ever opened
- * through the kernel's own resolution again.
+ * Resolves links one component at a time. The result is not trusted: the kernel resolves it once
+ * more when it is opened.
  */
 function resolveIn(root: number, path: string): string {
   const parts = components(path);
@@ -322,7 +323,10 @@ function resolveIn(root: number, path: string): string {
   return done.join('/');
 }
 
-/** True when all of it is there, and no link on the way or at its end: it is then where it says. */
+/**
+ * True when the whole path exists without a link on the way or at its end. It is then already
+ * resolved.
+ */
 function isPlain(root: number, parts: readonly string[]): boolean {
   if (parts.includes('..')) return false;
   const fd = tryOpenIn(root, parts.join('/'), O.PATH, { noLinks: true });
@@ -330,7 +334,7 @@ function isPlain(root: number, parts: readonly string[]): boolean {
   return fd >= 0;
 }
 
-/** The target when `path` is a symlink; undefined when it is anything else or nothing. */
+/** The target when `path` is a symlink. Undefined otherwise. */
 function linkAt(root: number, path: string): string | undefined {
   return using(findIn(root, path, { follow: false }), (fd) =>
     (fstat(fd).mode & S.IFMT) === S.IFLNK ? decodeName(readlinkat(fd, '')) : undefined,
@@ -352,7 +356,8 @@ function mkdirAll(root: number, path: string, mode: number, onMade?: (made: Made
     for (const [at, name] of parts.entries()) {
       const made = parts.slice(0, at + 1).join('/');
       makeOne(dir, name, made, mode, onMade);
-      // From the root again, so that a link that appears in between is still resolved inside it.
+      // Opened from the root again, so that a link that appears in between is still resolved inside
+      // it.
       const next = openIn(root, made, O.PATH | O.DIRECTORY);
       closeSync(dir);
       dir = next;
@@ -364,9 +369,9 @@ function mkdirAll(root: number, path: string, mode: number, onMade?: (made: Made
 }
 
 /**
- * The common case: no link on the way. What is there already is found in a few looks, so that the
- * entries of a deep archive do not cost a look at each directory above them. False when there is a
- * link, or anything else that is to be looked at more closely.
+ * Handles the common case of a path without links. Existing directories are found in a few calls,
+ * so that the entries of a deep archive do not cost a call for each directory above them. Answers
+ * false when it meets a link, or anything else that needs a closer look.
  */
 function makeBelow(root: number, parts: readonly string[], mode: number, onMade?: (made: MadeDirectory) => void): boolean {
   if (parts.includes('..')) return false;
@@ -410,8 +415,8 @@ function makeOne(dir: number, name: string, path: string, mode: number, onMade?:
 }
 
 /**
- * The mode that was asked for, whatever the umask of this process. What has taken the directory's
- * place since keeps its own.
+ * Sets exactly the requested mode, whatever this process's umask is. If something replaced the
+ * directory meanwhile, that keeps its own mode.
  */
 function setMode(dir: number, name: string, mode: number): void {
   const fd = tryOpenat(dir, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
@@ -431,8 +436,8 @@ function removeIn(root: number, path: string): boolean {
 }
 
 /**
- * Removes one name and all below it, by descriptor, following nothing. A mount in the tree gives
- * EXDEV. False when absent.
+ * Removes one name and everything below it, by descriptor, following no link. A mount in the tree
+ * gives EXDEV. Answers false when the name does not exist.
  */
 export function removeAt(dir: number, name: string): boolean {
   return finished(removing(dir, name));
@@ -451,18 +456,18 @@ function finished<T>(steps: Generator<void, T>): T {
 
 export interface Removal {
   /**
-   * Told of what cannot be removed; the rest goes all the same. Without it that is thrown, and the
-   * rest stays.
+   * Called with the error of each entry that cannot be removed; the rest is still removed. Without
+   * it, the first error is thrown and the rest remains.
    */
   readonly failed?: (error: unknown) => void;
   /**
-   * The tree is ours whatever is in it: marks that forbid changes are taken off, and what is
-   * mounted in it is detached.
+   * True for a tree that belongs to Kiln, whatever is in it. Marks that forbid changes are removed,
+   * and mounts in it are detached.
    */
   readonly stubborn?: boolean;
 }
 
-/** As `removeAt`, a name at a time. To be run to its end. */
+/** Like `removeAt`, one name at a time. Run it to its end. */
 export function* removing(dir: number, name: string, removal: Removal = {}): Generator<void, boolean> {
   try {
     const inner = removeOne(dir, name, removal);
@@ -477,10 +482,10 @@ export function* removing(dir: number, name: string, removal: Removal = {}): Gen
 
 /** A directory that is being emptied. */
 interface Level {
-  /** -1 while it is not held open. */
+  /** -1 while the directory is not held open. */
   fd: number;
   readonly name: string;
-  /** What it is in, for the uppermost one; that is not ours to close. */
+  /** The directory that holds the uppermost one. This code does not close it. */
   readonly above: number;
   readonly ino: number;
   readonly dev: string;
@@ -489,8 +494,8 @@ interface Level {
 }
 
 /**
- * Of the directories of one path so many are held open; those above are found again by `..`, and
- * known by their numbers.
+ * At most this many directories of one path are held open. Those above are found again by `..`, and
+ * recognised by their numbers.
  */
 const HELD = 64;
 
@@ -531,11 +536,11 @@ function* emptying(levels: Level[], removal: Removal): Generator<void> {
   }
 }
 
-/** A directory is empty, or as empty as it gets: it goes, and what holds it is next. */
+/** A directory is empty, or as empty as it can get. It is removed, and its parent is next. */
 function leave(levels: Level[], removal: Removal): void {
   const level = levels.at(-1)!;
   const parent = levels.at(-2);
-  // The top of a root stays.
+  // The top of a root remains.
   if (level.fd === level.above) return void levels.pop();
   if (parent && parent.fd < 0) parent.fd = openParent(level.fd, parent);
   levels.pop();
@@ -547,7 +552,7 @@ function leave(levels: Level[], removal: Removal): void {
   const dir = parent ? parent.fd : level.above;
   attempted(removal, parent, () => {
     const errno = -tryUnlinkat(dir, level.name, AT.REMOVEDIR);
-    // Somebody else may be removing the same.
+    // Another process may be removing the same tree.
     if (errno !== 0 && errno !== ERRNO['ENOENT'] && !(removal.stubborn && unlocked(dir, level.name) && retried(dir, level.name)))
       throw new SysError('unlinkat', errno, level.name);
   });
@@ -576,8 +581,8 @@ function openParent(fd: number, { ino, dev, name }: Level): number {
 }
 
 /**
- * True when it is gone, false when it was not there; a descriptor when it is a directory with
- * something in it.
+ * Answers true when the name was removed, false when it did not exist, and a descriptor when it is
+ * a directory that is not empty.
  */
 function removeOne(dir: number, name: string, { stubborn }: Removal): boolean | number {
   const errno = -tryUnlinkat(dir, name);
@@ -594,7 +599,8 @@ function removeOne(dir: number, name: string, { stubborn }: Removal): boolean | 
     if (below >= 0) return below;
   }
   if (inner !== -ERRNO['ENOTDIR']! && inner !== -ERRNO['ELOOP']!) throw new SysError('openat2', -inner, name);
-  // Not a directory after all, and not to be removed: marked immutable, it or what it is in.
+  // It is not a directory after all, but cannot be removed: it or its directory is marked
+  // immutable.
   if (stubborn && unlocked(dir, name) && tryUnlinkat(dir, name) === 0) return true;
   throw new SysError('unlinkat', errno, name);
 }
@@ -603,7 +609,7 @@ function openWithin(dir: number, name: string): number {
   return tryOpenat2(dir, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW, 0, RESOLVE.NO_XDEV | RESOLVE.NO_SYMLINKS);
 }
 
-/** Takes away what is mounted on a name. False when nothing is, or when that is forbidden. */
+/** Unmounts what is mounted on a name. Answers false when nothing is, or when that is forbidden. */
 function isDetached(dir: number, name: string): boolean {
   try {
     unmount(`${fdPath(dir)}/${name}`);
@@ -614,8 +620,8 @@ function isDetached(dir: number, name: string): boolean {
 }
 
 /**
- * Takes "immutable" and "append only" off a name and off the directory that it is in, where there
- * are such marks and we may.
+ * Removes "immutable" and "append only" from a name and from its directory, where such marks exist
+ * and this process may.
  */
 function unlocked(dir: number, name: string): boolean {
   const fd = tryOpenat(dir, name, O.RDONLY | O.NOFOLLOW | O.NONBLOCK | O.NOCTTY);
@@ -628,8 +634,8 @@ function unlocked(dir: number, name: string): boolean {
 }
 
 /**
- * Opens the directory `name` in `dir`, refusing a symlink; undefined when it is not there or no
- * directory.
+ * Opens the directory `name` in `dir`, refusing a symlink. Undefined when it does not exist or is
+ * not a directory.
  */
 export function openDirectoryAt(dir: number, name: string): number | undefined {
   const fd = tryOpenat(dir, name, O.PATH | O.DIRECTORY | O.NOFOLLOW);
@@ -639,7 +645,9 @@ export function openDirectoryAt(dir: number, name: string): number | undefined {
   throw new SysError('openat', errno, name);
 }
 
-/** Metadata of one name in a directory, not followed; undefined when it is not there. */
+/**
+ * Metadata of one name in a directory, without following a link. Undefined when it does not exist.
+ */
 export function statAt(dir: number, name: string): Stat | undefined {
   const found = tryStat(dir, name);
   if (typeof found !== 'number') return found;

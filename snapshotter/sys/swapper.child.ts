@@ -2,8 +2,8 @@ import { renameat2 } from './calls.ts';
 import { AT, RENAME } from './constants.ts';
 
 /**
- * Exchanges two paths as fast as it can until it is killed: the other side of every race with
- * symlinks. Says `ready` first.
+ * Exchanges two paths as fast as it can until it is killed. Tests race against it with symlinks.
+ * Prints `ready` first.
  */
 const [, , left, right] = process.argv;
 process.stdout.write('ready\n');

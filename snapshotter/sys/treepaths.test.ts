@@ -20,7 +20,7 @@ test.after.each(({ top }) => {
   assert.is(removeTree(top), undefined);
 });
 
-/** Few long names, many short ones, and names of which a UTF-16 unit is three bytes. */
+/** Few long names, many short ones, and names whose UTF-16 units take three bytes each. */
 const SHAPES: readonly (readonly [depth: number, name: string])[] = [
   [40, 'y'.repeat(200)],
   [2200, 'a'],
@@ -32,7 +32,7 @@ function openFiles(): number {
   return readdirSync('/proc/self/fd').length;
 }
 
-test('every path is found, in any order, and nothing stays open', ({ top }) => {
+test('every path is found, in any order, and no descriptor stays open', ({ top }) => {
   for (const [depth, name] of SHAPES) {
     const tree = join(top, String(depth));
     mkdirSync(tree);
@@ -71,7 +71,7 @@ test('every path is found, in any order, and nothing stays open', ({ top }) => {
   }
 });
 
-test('paths in a root: longer than the system takes, through links and out of none', ({ top }) => {
+test('paths in a root may be longer than the kernel takes, follow links and never leave the root', ({ top }) => {
   using root = openRoot(top);
   const name = 'y'.repeat(200);
   const deep = new Array(30).fill(name).join('/');
@@ -93,7 +93,7 @@ test('paths in a root: longer than the system takes, through links and out of no
   assert.equal(root.readdir('/'), ['short']);
 });
 
-test('what cannot be looked at is told, and the rest is looked at all the same', ({ top }) => {
+test('unreadable entries are reported, and the walk continues', ({ top }) => {
   makeDeep(top, 3, 'a');
   mkdirSync(join(top, 'closed'));
   writeFileSync(join(top, 'closed/f'), '');

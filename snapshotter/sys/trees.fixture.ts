@@ -2,8 +2,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { TreePaths } from './treepaths.ts';
 
 /**
- * Directories within directories, each with a file `here` of one byte in it: `name` so many times.
- * Answers the path of the deepest.
+ * Makes `depth` nested directories called `name`, each with a file `here` of one byte. Answers the
+ * path of the deepest.
  */
 export function makeDeep(top: string, depth: number, name: string): string {
   using paths = new TreePaths(top);

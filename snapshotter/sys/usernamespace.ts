@@ -4,7 +4,7 @@ let known: boolean | undefined;
 let ids: number | undefined;
 
 /**
- * True when this process is root of a user namespace only, not of the machine: device numbers,
+ * True when this process is root of a user namespace only, not of the machine. Device numbers,
  * `trusted.*` attributes and ids outside the map are then out of reach (user_namespaces(7)).
  */
 export function inUserNamespace(): boolean {
@@ -12,7 +12,7 @@ export function inUserNamespace(): boolean {
   return known;
 }
 
-/** How many user ids there are in this namespace. 1: nothing can belong to anybody but root. */
+/** The number of user ids in this namespace. With 1, everything belongs to root. */
 export function mappedIds(): number {
   ids ??= uidMap()
     .trim()
@@ -22,8 +22,8 @@ export function mappedIds(): number {
 }
 
 /**
- * One line a range: first id inside, first outside, count. A kernel without user namespaces has no
- * such file.
+ * The map has one line for each range: first id inside, first outside, count. A kernel without user
+ * namespaces has no such file.
  */
 function uidMap(): string {
   try {
@@ -33,7 +33,7 @@ function uidMap(): string {
   }
 }
 
-/** The ids there are in this namespace, from `uid_map` or `gid_map`. */
+/** The ids that exist in this namespace, from `uid_map` or `gid_map`. */
 export function idRanges(name: 'uid_map' | 'gid_map'): readonly { readonly first: number; readonly count: number }[] {
   const lines = readFileSync(`/proc/self/${name}`, 'utf8').trim().split('\n');
   return lines.map((line) => {
@@ -42,7 +42,7 @@ export function idRanges(name: 'uid_map' | 'gid_map'): readonly { readonly first
   });
 }
 
-/** The id, outside of the user namespace that we are root of, of who calls. */
+/** The user's id outside of the user namespace of which this process is root. */
 export function outerUser(): number {
   const uid = process.getuid?.() ?? 0;
   if (uid !== 0) return uid;

@@ -3,7 +3,7 @@ import { bind, ERRNO, lastErrno, SysError } from './native.ts';
 
 /**
  * Extended attributes of a path, never following a final symlink. A descriptor is named by
- * `fdPath(fd)`, whose final magic link has to be followed: hence the second set of calls.
+ * `fdPath(fd)`, whose final magic link must be followed. So a second set of calls does that.
  */
 
 const c = {
@@ -20,8 +20,8 @@ const c = {
 };
 
 /**
- * The path that names an open descriptor of this process. Works for O_PATH descriptors, of symlinks
- * too when joined with a name.
+ * The path that names an open descriptor of this process. It works for O_PATH descriptors, and for
+ * symlinks when a name is appended.
  */
 export function fdPath(fd: number): string {
   return `/proc/self/fd/${fd}`;
@@ -36,11 +36,11 @@ function absent(errno: number): boolean {
 }
 
 export interface XattrOptions {
-  /** For a `fdPath`, or any path whose final symlink is to be followed. */
+  /** True for a `fdPath`, or any path whose final symlink must be followed. */
   readonly follow?: boolean;
 }
 
-/** The value, or undefined when the file has no such attribute (or its file system none at all). */
+/** The value. Undefined when the file has no such attribute, or its file system has none at all. */
 export function getXattr(path: string, name: string, options: XattrOptions = {}): Buffer | undefined {
   scratch ??= Buffer.alloc(LIMIT);
   const length = (options.follow ? c.get : c.lget)(cName(path), cName(name), scratch, LIMIT);
@@ -53,7 +53,7 @@ export function getXattr(path: string, name: string, options: XattrOptions = {})
 /** An attribute that could not be set. */
 export class XattrError extends SysError {
   readonly attribute: string;
-  /** Bytes of its value. */
+  /** The size of its value in bytes. */
   readonly size: number;
 
   constructor(errno: number, path: string, attribute: string, size: number) {
@@ -81,9 +81,9 @@ export function listXattrs(path: string, options: XattrOptions = {}): string[] {
 }
 
 /**
- * The value of an attribute of an open file (not O_PATH), or undefined. Asks for the list first:
- * most files have no attribute at all, and a call that succeeds is several times as fast as one
- * that fails.
+ * The value of an attribute of an open file (not O_PATH), or undefined. It asks for the list first:
+ * most files have no attributes, and a call that succeeds is several times as fast as one that
+ * fails.
  */
 export function getFdXattr(fd: number, name: string): Buffer | undefined {
   scratch ??= Buffer.alloc(LIMIT);
@@ -102,7 +102,7 @@ export function getFdXattr(fd: number, name: string): Buffer | undefined {
   throw new SysError('fgetxattr', errno);
 }
 
-/** Removing an attribute that is not there is no error. */
+/** Removes an attribute. A missing attribute is not an error. */
 export function removeXattr(path: string, name: string, options: XattrOptions = {}): void {
   if ((options.follow ? c.remove : c.lremove)(cName(path), cName(name)) >= 0) return;
   const errno = lastErrno();
