@@ -275,9 +275,7 @@ function stackTests(test: Test): void {
     ]);
   });
 
-  test('a file that is written in place changes only in the new layer, whatever other names it has', async ({
-    snapshotter,
-  }) => {
+  test('a file that is written in place changes only in the new layer, whatever other names it has', async ({ snapshotter }) => {
     const base = await step(snapshotter, SCRATCH, (root) => {
       writeFileSync(join(root, 'a'), 'old');
       linkSync(join(root, 'a'), join(root, 'b'));
