@@ -13,7 +13,7 @@ import type { AttestedBuild } from './attest.ts';
 import type { BuildContext } from './build-context.ts';
 import type { SolvedTarget } from './caches/cached-target.ts';
 import type { Fates } from './export/fates.ts';
-import { openFrontend, targetsOf } from './opened-frontend.ts';
+import { askFrontend, openFrontend } from './opened-frontend.ts';
 import { explained, type Solving } from './solving.ts';
 import { squashed, squashedHistory } from './squash.ts';
 import { refuseWindows } from './windows.ts';
@@ -40,7 +40,7 @@ export async function solveBuild(context: BuildContext, wanted: ResultNeeds): Pr
   const { request, session, signal } = context;
   await session.ssh.check();
   const opened = await openFrontend(context);
-  const targets = await targetsOf(context, opened);
+  const targets = await askFrontend(context, opened);
   refuseWindows(targets);
   const solving = opened.solving();
   const started = Date.now();

@@ -1,32 +1,26 @@
 import type { CallSpec } from '../builder/call.ts';
 import type { BuildRequest } from '../builder/request.ts';
-import type { ExportType } from '../exporter/output-spec.ts';
-import type { GraphOptions } from '../frontend/graph-options.ts';
 import type { ProgressMode } from './progress/view.ts';
 
 /**
- * What `kiln build` was asked to do: flags and environment, parsed once. Nothing below reads a flag
- * or the environment. What goes into the request as it is has the request's type.
+ * What `kiln build` was asked to do: flags and environment, parsed once. `request` decides the
+ * result. The rest is what this process lends to the build, shows of it and writes after it. Nothing
+ * below reads a flag or the environment.
  */
-export interface BuildOptions
-  extends GraphOptions,
-    Pick<BuildRequest, 'tags' | 'proxies' | 'limits' | 'allow' | 'devices' | 'cacheFrom' | 'cacheTo' | 'squash' | 'attest'> {
-  /** A directory, `-`, or a URL, as written. */
-  readonly context: string;
-  /** `--file`, as written; `-` is standard input. */
-  readonly file: string | undefined;
-  readonly outputs: readonly OutputFlag[];
+export interface BuildOptions {
+  readonly request: BuildRequest;
+  /** The context as written. */
+  readonly shownContext: string;
+  /** The directories and layouts of this machine, by the names that the request has for them. */
+  readonly lentPaths: ReadonlyMap<string, LentPath>;
+  readonly secrets: readonly SecretSpec[];
+  readonly ssh: readonly SshSpec[];
   readonly progress: ProgressMode;
   readonly quiet: boolean;
   /** Say at the end why steps were not cached. */
   readonly explain: boolean;
   readonly iidFile: string | undefined;
   readonly metadataFile: string | undefined;
-  readonly secrets: readonly SecretSpec[];
-  readonly ssh: readonly SshSpec[];
-  readonly buildContexts: ReadonlyMap<string, string>;
-  /** How many steps run at once. */
-  readonly maxParallelism: number;
   /** `--on-error=shell` */
   readonly onError?: 'shell' | undefined;
   readonly outputOnError?: FailureOutput | undefined;
@@ -34,13 +28,10 @@ export interface BuildOptions
   readonly call?: CallSpec | undefined;
 }
 
-/** One `--output`. */
-export interface OutputFlag {
-  readonly type: ExportType | 'cacheonly';
-  /** A path, or `-` for standard output; undefined where the type needs none. */
-  readonly dest: string | undefined;
-  /** The rest, by name: `name`, `push`, `compression`, … */
-  readonly attributes: ReadonlyMap<string, string>;
+/** A place on this machine, its path as written. */
+export interface LentPath {
+  readonly kind: 'directory' | 'oci-layout';
+  readonly path: string;
 }
 
 /** `--output-on-error`: what of a failed step's tree is kept, and where. */

@@ -8,7 +8,6 @@ import { parseDockerfile } from '../frontend/parse.ts';
 import { imageSources } from '../registry/pull.ts';
 import { definitionJson, marshalDefinition, toDefinition } from '../solver/llb/definition.ts';
 import { imageResolver } from '../solver/ops/source-image.ts';
-import { requestOf } from './build-request.ts';
 import { openLocalEngine } from './engine.ts';
 import { parseBuildFlags } from './flags/build-flags.ts';
 import { localSession } from './local-session.ts';
@@ -37,7 +36,7 @@ export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Arra
   await using engine = openLocalEngine();
   await using scope = new AsyncDisposableStack();
   const { signal } = new AbortController();
-  const request = requestOf(options);
+  const { request } = options;
   const session = localSession(options, engine, signal);
   const build = { request, engine, session, progress: notTold, signal, scope };
   const context = await loadContext(request, { ...contextHost(build), fetch: notFetched });

@@ -2,7 +2,6 @@ import { resolve } from 'node:path';
 import { KilnError } from '../base/errors.ts';
 import type { Engine } from '../builder/engine.ts';
 import type { Session } from '../builder/session.ts';
-import { parseLayoutReference } from '../registry/layout.ts';
 import type { BuildOptions } from './build-options.ts';
 import { directoryAt } from './context-directory.ts';
 import type { OnFailure } from './failure/on-failure.ts';
@@ -12,7 +11,10 @@ import { readFifo, readUpTo } from './read-stream.ts';
 import { openSshAgents } from './ssh-agents.ts';
 import { standardInput } from './stdin.ts';
 
-/** What this process lends to a build: directories and files as the flags name them, its environment, standard input and agents. */
+/**
+ * What this process lends to a build: directories and files as the flags name them, its environment,
+ * standard input and agents.
+ */
 export function localSession(
   options: BuildOptions,
   engine: Pick<Engine, 'store'>,
@@ -23,12 +25,11 @@ export function localSession(
   const input: Session['input'] = (max) => readUpTo(standardInput(), max, signal);
   const file = (path: string, max: number) => readFifo(path, max, signal);
   return {
-    shownContext: options.context,
+    shownContext: options.shownContext,
     directory(name) {
-      const path = name === 'context' ? options.context : options.buildContexts.get(name);
-      if (path === undefined) throw new KilnError('KILN_CONTEXT_NOT_FOUND', `there is no context ${JSON.stringify(name)}`);
-      if (path.startsWith('oci-layout://')) return { path: resolve(parseLayoutReference(path).path), remembered: true };
-      return { path: directoryAt(path), remembered: true };
+      const lent = options.lentPaths.get(name);
+      if (!lent) throw new KilnError('KILN_CONTEXT_NOT_FOUND', `there is no context ${JSON.stringify(name)}`);
+      return { path: lent.kind === 'directory' ? directoryAt(lent.path) : resolve(lent.path), remembered: true };
     },
     file,
     input,

@@ -40,7 +40,10 @@ export class BuildCaches implements AsyncDisposable {
     this.#files = context.request.cacheTo.flatMap((spec) => (spec.type === 'inline' ? [] : [spec]));
   }
 
-  /** Solves with the imported records behind those of `asked`. When it fails, what was finished is exported. */
+  /**
+   * Solves with the imported records behind those of `asked`. When it fails, what was finished is
+   * exported.
+   */
   async solve(asked: CachedSolve, targets: readonly TargetResult[]): Promise<readonly SolvedTarget[]> {
     const { engine, signal } = this.#context;
     const imports = await this.#imports.read;
@@ -54,7 +57,10 @@ export class BuildCaches implements AsyncDisposable {
     }
   }
 
-  /** A step has made `layer`: for a cache with `mode=max` its blob is made, and sent, while others run. */
+  /**
+   * A step has made `layer`: for a cache with `mode=max` its blob is made and sent while others run.
+   * False when there is no such cache.
+   */
   layerMade(layer: LayerId): boolean {
     const specs = this.#files.filter(({ mode }) => mode === 'max');
     if (specs.length === 0) return false;

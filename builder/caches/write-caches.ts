@@ -16,7 +16,7 @@ import { packContext } from './pack-context.ts';
 import { stepsOfResult } from './result-steps.ts';
 
 /** What there is to write when the steps of a build are over. */
-export interface CacheExport extends Omit<BlobSources, 'origins'> {
+export interface CachesToWrite extends Omit<BlobSources, 'origins'> {
   readonly steps: KeyedSteps;
   readonly targets: readonly CachedTarget[];
   /** The build failed. Its failure is the news: a cache that cannot be written is a warning. */
@@ -27,7 +27,7 @@ export interface CacheExport extends Omit<BlobSources, 'origins'> {
 /** Writes each cache of `specs`, one after the other. Answers the manifest of the last. */
 export async function writeCaches(
   specs: readonly CacheFileSpec[],
-  written: CacheExport,
+  written: CachesToWrite,
   context: BuildContext,
 ): Promise<ExportResponse> {
   const { failed, fates } = written;
@@ -48,7 +48,7 @@ export async function writeCaches(
 
 async function writeCache(
   spec: CacheFileSpec,
-  { steps: keyed, targets, failed, ...blobs }: CacheExport,
+  { steps: keyed, targets, failed, ...blobs }: CachesToWrite,
   context: BuildContext,
 ): Promise<Descriptor | undefined> {
   const { mode, imageManifest, ociTypes } = spec;

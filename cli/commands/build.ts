@@ -7,19 +7,17 @@ import { build, withoutLogins } from '../../builder/build.ts';
 import type { BuildContext } from '../../builder/build-context.ts';
 import type { CallSpec } from '../../builder/call.ts';
 import type { Engine } from '../../builder/engine.ts';
-import type { BuildRequest } from '../../builder/request.ts';
 import { tryDirectory } from '../../exporter/destination.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import type { Command } from '../arguments.ts';
 import type { BuildOptions } from '../build-options.ts';
-import { requestOf } from '../build-request.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { closed } from '../closing.ts';
-import { isRemote } from '../context-directory.ts';
 import { dockerProxies } from '../docker-proxies.ts';
 import { openLocalEngine } from '../engine.ts';
 import type { OnFailure } from '../failure/on-failure.ts';
-import { declareBuild, parseBuildFlags } from '../flags/build-flags.ts';
+import { declareBuild } from '../flags/build-command.ts';
+import { parseBuildFlags } from '../flags/build-flags.ts';
 import { localSession } from '../local-session.ts';
 import { closedOutput, isClosed, stderr, stdout } from '../output.ts';
 import { createView } from '../progress/create-view.ts';
@@ -46,8 +44,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (options.call) return await answer(options, options.call, told);
   if (options.iidFile !== undefined || options.metadataFile !== undefined)
     (await import('../result-files.ts')).tryResultFiles(options);
-  const request = requestOf(options);
-  tryPlaces(options, request.outputs);
+  tryPlaces(options);
   await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
   const view = lending(await createView(options.progress, stderr, viewOptions()));
@@ -63,7 +60,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   for (const event of told) progress(event);
   try {
     const session = localSession(options, engine, cancel.signal, failure);
-    const { response } = await build(engine, request, session, progress, cancel.signal, resultFiles(options));
+    const { response } = await build(engine, options.request, session, progress, cancel.signal, resultFiles(options));
     await afterwards(engine);
     await writeAnswers(options, response);
     view.close('done');
@@ -80,8 +77,8 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 /** What the build cannot try by itself, because it is this process's: standard output, and where a failed step's files go. */
-function tryPlaces({ outputOnError }: BuildOptions, outputs: BuildRequest['outputs']): void {
-  const toStdout = outputs.some((output) => 'destination' in output && output.destination?.kind === 'stdout');
+function tryPlaces({ request, outputOnError }: BuildOptions): void {
+  const toStdout = request.outputs.some((output) => 'destination' in output && output.destination?.kind === 'stdout');
   if (toStdout && isClosed(1)) throw closedOutput();
   if (outputOnError) tryDirectory({ path: outputOnError.directory, flag: '--output-on-error' });
 }
@@ -155,7 +152,7 @@ async function answer(options: BuildOptions, call: CallSpec, told: readonly Warn
   try {
     const { answerCall } = await import('../../builder/call.ts');
     const context: BuildContext = {
-      request: requestOf(options),
+      request: options.request,
       engine,
       session: localSession(options, engine, cancel.signal),
       progress,
@@ -179,8 +176,8 @@ function closingOf(scope: AsyncDisposableStack): AsyncDisposable {
 }
 
 /** The Dockerfile as buildx names it in a check: by its path from here. */
-function shownName({ context, file }: BuildOptions): string | undefined {
-  return file === undefined && context !== '-' && !isRemote(context) ? join(context, 'Dockerfile') : undefined;
+function shownName({ request: { context, dockerfile }, shownContext }: BuildOptions): string | undefined {
+  return dockerfile.kind === 'default' && context.kind === 'directory' ? join(shownContext, 'Dockerfile') : undefined;
 }
 
 /** What new layers entail, done by processes that nobody waits for: they are written back, and now and then the store is collected. */

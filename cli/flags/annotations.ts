@@ -1,11 +1,11 @@
 import { KilnError } from '../../base/errors.ts';
-import type { OutputFlag } from '../build-options.ts';
 
 const TARGET = /^[a-z-]+(?:\[[A-Za-z0-9_/.-]+\])?$/;
 
 /**
- * `--annotation [TARGETS:]KEY=VALUE` as attributes of an output, as buildx has them: a target is `manifest`, `index`,
- * `manifest-descriptor` or `index-descriptor`, for one platform with `[linux/arm64]`; several are divided by commas.
+ * `--annotation [TARGETS:]KEY=VALUE` as attributes of an output, as buildx has them. A target is
+ * `manifest`, `index`, `manifest-descriptor` or `index-descriptor`, for one platform with
+ * `[linux/arm64]`. Several targets are divided by commas.
  */
 export function annotationAttributes(texts: readonly string[]): ReadonlyMap<string, string> {
   return new Map(
@@ -30,18 +30,6 @@ function split(name: string): { readonly targets: readonly string[]; readonly ke
   const areTargets = targets.length > 0 && targets.every((target) => TARGET.test(target));
   return areTargets ? { targets, key: name.slice(colon + 1) } : { targets: [''], key: name };
 }
-
-/** The outputs with the annotations on those that make an image. */
-export function annotated(outputs: readonly OutputFlag[], texts: readonly string[]): readonly OutputFlag[] {
-  if (texts.length === 0) return outputs;
-  const attributes = annotationAttributes(texts);
-  const all: readonly OutputFlag[] = outputs.length > 0 ? outputs : [{ type: 'image', dest: undefined, attributes: new Map() }];
-  return all.map((output) =>
-    IMAGES.has(output.type) ? { ...output, attributes: new Map([...output.attributes, ...attributes]) } : output,
-  );
-}
-
-const IMAGES: ReadonlySet<string> = new Set(['image', 'registry', 'oci', 'docker']);
 
 function wrong(text: string, why: string, hint: string): KilnError {
   return new KilnError('KILN_ANNOTATION_INVALID', `the annotation ${JSON.stringify(text)} cannot be used: ${why}`, {

@@ -1,6 +1,8 @@
+import { resolve } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
+import type { BuildRequest } from '../../builder/request.ts';
 import type { BuildOptions } from '../build-options.ts';
 import { parseBuildFlags } from './build-flags.ts';
 
@@ -16,6 +18,10 @@ function parse(args: readonly string[], env: Record<string, string> = {}): Build
   return parsedWith(args, env).options;
 }
 
+function requested(args: readonly string[], env: Record<string, string> = {}): BuildRequest {
+  return parse(args, env).request;
+}
+
 function refused(args: readonly string[]): KilnError {
   try {
     parse(args);
@@ -27,24 +33,25 @@ function refused(args: readonly string[]): KilnError {
 }
 
 test('flags may stand before and after the context, with = or a space', () => {
-  const options = parse(['-t', 'a', '.', '--tag=b', '--target', 's', '-f', 'x/Dockerfile', '-tc']);
-  assert.equal([options.context, options.tags, options.target, options.file], ['.', ['a', 'b', 'c'], 's', 'x/Dockerfile']);
+  const { request, shownContext } = parse(['-t', 'a', '.', '--tag=b', '--target', 's', '-f', 'x/Dockerfile', '-tc']);
+  assert.equal([shownContext, request.tags, request.target], ['.', ['a', 'b', 'c'], 's']);
+  assert.equal(request.dockerfile, { kind: 'file', path: resolve('x/Dockerfile'), name: 'x/Dockerfile' });
 });
 
 test('boolean flags take =true and =false', () => {
-  assert.is(parse(['--pull=true', '.']).pull, true);
-  assert.is(parse(['--pull=false', '.']).pull, false);
-  assert.is(parse(['--no-cache=true', '.']).noCache, 'all');
-  assert.is(parse(['--no-cache=false', '.']).noCache, 'none');
-  assert.is(parse(['--no-cache', '.']).noCache, 'all');
+  assert.is(requested(['--pull=true', '.']).pull, true);
+  assert.is(requested(['--pull=false', '.']).pull, false);
+  assert.is(requested(['--no-cache=true', '.']).noCache, 'all');
+  assert.is(requested(['--no-cache=false', '.']).noCache, 'none');
+  assert.is(requested(['--no-cache', '.']).noCache, 'all');
 });
 
 test('--no-cache-filter names stages', () => {
-  assert.equal(parse(['--no-cache-filter', 'A,b', '--no-cache-filter=c', '.']).noCache, ['a', 'b', 'c']);
+  assert.equal(requested(['--no-cache-filter', 'A,b', '--no-cache-filter=c', '.']).noCache, ['a', 'b', 'c']);
 });
 
 test('a build argument without a value has the one of the environment, or none', () => {
-  const args = parse(['--build-arg', 'A=1=2', '--build-arg', 'B', '--build-arg', 'C', '.'], { B: 'env' }).buildArgs;
+  const args = requested(['--build-arg', 'A=1=2', '--build-arg', 'B', '--build-arg', 'C', '.'], { B: 'env' }).buildArgs;
   assert.equal(
     [...args],
     [
@@ -55,13 +62,13 @@ test('a build argument without a value has the one of the environment, or none',
 });
 
 test('SOURCE_DATE_EPOCH comes from the environment or an argument', () => {
-  assert.is(parse(['.'], { SOURCE_DATE_EPOCH: '12' }).epoch, 12);
-  assert.is(parse(['--build-arg', 'SOURCE_DATE_EPOCH=13', '.'], { SOURCE_DATE_EPOCH: '12' }).epoch, 13);
+  assert.is(requested(['.'], { SOURCE_DATE_EPOCH: '12' }).epoch, 12);
+  assert.is(requested(['--build-arg', 'SOURCE_DATE_EPOCH=13', '.'], { SOURCE_DATE_EPOCH: '12' }).epoch, 13);
   assert.is(refused(['--build-arg', 'SOURCE_DATE_EPOCH=yesterday', '.']).code, 'KILN_EPOCH_INVALID');
 });
 
 test('platforms are normalised and split at commas', () => {
-  const { platforms } = parse(['--platform', 'linux/amd64,linux/aarch64', '--platform=arm', '.']);
+  const { platforms } = requested(['--platform', 'linux/amd64,linux/aarch64', '--platform=arm', '.']);
   assert.equal(
     platforms.map((platform) => [platform.architecture, platform.variant]),
     [
@@ -72,22 +79,85 @@ test('platforms are normalised and split at commas', () => {
   );
 });
 
+const IMAGE = {
+  names: [],
+  compression: undefined,
+  level: undefined,
+  forceCompression: false,
+  ociTypes: undefined,
+  annotations: [],
+  alwaysIndex: false,
+  rewriteTimestamp: true,
+};
+const STORED = { type: 'image', image: IMAGE, push: false, store: true, canonical: false, byDigest: false };
+
+test('without a flag that says where it goes, the result is an image in the store', () => {
+  assert.equal(requested(['.']).outputs, [STORED]);
+  assert.equal(requested(['-t', 'a', '.']).outputs, [{ ...STORED, image: { ...IMAGE, names: ['docker.io/library/a:latest'] } }]);
+  assert.equal(requested(['-o', 'type=cacheonly', '.']).outputs, []);
+});
+
+test('--push and --load are outputs, or change the one that there is', () => {
+  assert.equal(requested(['--push', '.']).outputs, [{ ...STORED, push: true, store: false }]);
+  assert.equal(requested(['--push', '-o', 'type=image', '.']).outputs, [{ ...STORED, push: true }]);
+  assert.equal(requested(['--push', '-o', 'type=image,push=false', '.']).outputs, [{ ...STORED, push: true }]);
+  assert.equal(requested(['--load', '.']).outputs, [{ type: 'docker', image: IMAGE, destination: undefined }]);
+});
+
+test('--annotation goes to every output that is an image, and over what the output says', () => {
+  const given = ['--annotation', 'a=x', '-o', 'dir', '-o', 'type=oci,dest=o,annotation.a=y,annotation.b=z', '.'];
+  const { outputs } = requested(given);
+  assert.equal(
+    outputs.map((output) => 'image' in output && output.image.annotations.map(({ key, value }) => `${key}=${value}`)),
+    [false, ['a=x', 'b=z']],
+  );
+});
+
 test('outputs as buildx takes them', () => {
-  const outputs = (spec: string) => parse(['--output', spec, '.']).outputs[0];
-  assert.equal(outputs('dir'), { type: 'local', dest: 'dir', attributes: new Map() });
-  assert.equal(outputs('type=oci,dest=o.tar,"annotation.a=x,y",compression=zstd'), {
-    type: 'oci',
-    dest: 'o.tar',
-    attributes: new Map([
-      ['annotation.a', 'x,y'],
-      ['compression', 'zstd'],
-    ]),
+  const outputs = (spec: string) => requested(['--output', spec, '.']).outputs[0];
+  assert.equal(outputs('dir'), {
+    type: 'local',
+    directory: resolve('dir'),
+    platformSplit: undefined,
+    attestationPrefix: undefined,
   });
+  const oci = outputs('type=oci,dest=o.tar,"annotation.a=x,y",compression=zstd');
+  assert.ok(oci?.type === 'oci' && oci.tar);
+  assert.equal(oci.destination, { kind: 'file', path: resolve('o.tar') });
+  assert.equal([oci.image.compression, oci.image.annotations[0]?.value], ['zstd', 'x,y']);
   assert.is(refused(['--output', '-', '.']).code, 'KILN_OUTPUT_INVALID', 'a terminal gets no tar');
   assert.is(refused(['--output', 'type=oci', '.']).code, 'KILN_OUTPUT_INVALID');
   assert.is(refused(['--output', 'type=local', '.']).code, 'KILN_OUTPUT_INVALID');
   assert.match(refused(['--output', 'type=imgae', '.']).hint ?? '', 'type=image');
-  assert.is(parse(['--push', '.']).outputs[0]?.type, 'registry');
+  assert.is(refused(['--output', 'type=tar,dest=/dev/stdout', '.']).code, 'KILN_OUTPUT_INVALID', 'nor by another name');
+  assert.match(refused(['--output', 'type=tar,dest=/', '.']).message, '/ is a directory');
+});
+
+test('contexts are named in the request, and their places are lent', () => {
+  const given = ['img=docker-image://alpine', 'dir=sub', 'git=https://host/a.git#v1', 'file=https://host/a.tar'];
+  const flags = [...given, 'oci=oci-layout://lay:v1'].flatMap((value) => ['--build-context', value]);
+  const { request, lentPaths } = parse([...flags, 'main']);
+  assert.equal(request.context, { kind: 'directory', name: 'context' });
+  assert.equal(
+    [...request.namedContexts],
+    [
+      ['img', { kind: 'image', ref: 'alpine' }],
+      ['dir', { kind: 'directory', name: 'dir' }],
+      ['git', { kind: 'git', url: 'https://host/a.git#v1' }],
+      ['file', { kind: 'http', url: 'https://host/a.tar' }],
+      ['oci', { kind: 'oci-layout', name: 'oci', suffix: ':v1' }],
+    ],
+  );
+  assert.equal(
+    [...lentPaths],
+    [
+      ['dir', { kind: 'directory', path: 'sub' }],
+      ['oci', { kind: 'oci-layout', path: 'lay' }],
+      ['context', { kind: 'directory', path: 'main' }],
+    ],
+  );
+  assert.equal(requested(['-']).context, { kind: 'input' });
+  assert.equal(requested(['https://host/a.git']).context, { kind: 'remote', url: 'https://host/a.git' });
 });
 
 test('secrets from files and from the environment', () => {
@@ -102,12 +172,12 @@ test('secrets from files and from the environment', () => {
 });
 
 test('sizes, limits and hosts', () => {
-  assert.is(parse(['--shm-size', '128m', '.']).shmSize, 128 << 20);
-  assert.equal(parse(['--ulimit', 'nofile=1024:4096', '--ulimit', 'nproc=10', '.']).ulimits, [
+  assert.is(requested(['--shm-size', '128m', '.']).shmSize, 128 << 20);
+  assert.equal(requested(['--ulimit', 'nofile=1024:4096', '--ulimit', 'nproc=10', '.']).ulimits, [
     { name: 'nofile', soft: 1024, hard: 4096 },
     { name: 'nproc', soft: 10, hard: 10 },
   ]);
-  assert.equal(parse(['--add-host', 'a:1.2.3.4', '--add-host', 'b=::1', '--add-host', 'c:[fe80::1]', '.']).extraHosts, [
+  assert.equal(requested(['--add-host', 'a:1.2.3.4', '--add-host', 'b=::1', '--add-host', 'c:[fe80::1]', '.']).extraHosts, [
     { host: 'a', ip: '1.2.3.4' },
     { host: 'b', ip: '::1' },
     { host: 'c', ip: 'fe80::1' },
@@ -124,14 +194,14 @@ test('a wrong flag is a usage error with exit code 2', () => {
 interface Outcome {
   readonly refused?: RegExp;
   readonly warned?: RegExp;
-  readonly is?: (options: BuildOptions) => unknown;
+  readonly is?: (request: BuildRequest, options: BuildOptions) => unknown;
 }
 
 const refusedWith = (words: RegExp): Outcome => ({ refused: words });
 const warnedWith = (words: RegExp): Outcome => ({ warned: words });
 const is = (look: NonNullable<Outcome['is']>): Outcome => ({ is: look });
 const gateway = /^(?!127\.)\d+\.\d+\.\d+\.\d+$/;
-const ipOf = (options: BuildOptions) => options.extraHosts[0]?.ip ?? '';
+const ipOf = ({ extraHosts }: BuildRequest) => extraHosts[0]?.ip ?? '';
 
 /** A flag, a value of it that has something amiss or odd, and what comes of it. Docker 28 takes or refuses the same values. */
 const ROWS: readonly (readonly [readonly string[], Outcome])[] = [
@@ -148,11 +218,11 @@ const ROWS: readonly (readonly [readonly string[], Outcome])[] = [
   [['--tag', ''], refusedWith(/reference/)],
   [['-t='], refusedWith(/reference/)],
   [['-t=foo'], is(({ tags }) => tags[0] === 'foo')],
-  [['-f=Dockerfile'], is(({ file }) => file === 'Dockerfile')],
+  [['-f=Dockerfile'], is(({ dockerfile }) => dockerfile.kind === 'file' && dockerfile.name === 'Dockerfile')],
   [['-f', 'a', '-f', 'b'], warnedWith(/--file is given more than once/)],
-  [['-q=true'], is(({ progress }) => progress === 'quiet')],
+  [['-q=true'], is((_, { progress }) => progress === 'quiet')],
   [['-q=yes'], refusedWith(/"yes" is not a value of -q/)],
-  [['-qtfoo'], is(({ quiet, tags }) => quiet && tags[0] === 'foo')],
+  [['-qtfoo'], is(({ tags }, { quiet }) => quiet && tags[0] === 'foo')],
   [['--load=yes'], refusedWith(/not a value of --load/)],
   [['--target', ''], warnedWith(/--target has an empty value/)],
   [['--iidfile='], warnedWith(/--iidfile has an empty value/)],
@@ -169,13 +239,13 @@ const ROWS: readonly (readonly [readonly string[], Outcome])[] = [
   [['--add-host', 'a b:1.2.3.4'], refusedWith(/not the name of a host/)],
   [['--add-host', 'foo:fe80::1%eth0'], refusedWith(/not an IP address/)],
   [['--add-host', ''], warnedWith(/--add-host has an empty value/)],
-  [['--add-host', 'foo:10.0.0.1'], is((options) => ipOf(options) === '10.0.0.1')],
-  [['--add-host', 'foo=10.0.0.1'], is((options) => ipOf(options) === '10.0.0.1')],
-  [['--add-host', 'foo:::1'], is((options) => ipOf(options) === '::1')],
-  [['--add-host', 'foo=::1'], is((options) => ipOf(options) === '::1')],
-  [['--add-host', 'foo:[::1]'], is((options) => ipOf(options) === '::1')],
-  [['--add-host', 'foo=[::1]'], is((options) => ipOf(options) === '::1')],
-  [['--add-host', 'foo:host-gateway'], is((options) => gateway.test(ipOf(options)))],
+  [['--add-host', 'foo:10.0.0.1'], is((request) => ipOf(request) === '10.0.0.1')],
+  [['--add-host', 'foo=10.0.0.1'], is((request) => ipOf(request) === '10.0.0.1')],
+  [['--add-host', 'foo:::1'], is((request) => ipOf(request) === '::1')],
+  [['--add-host', 'foo=::1'], is((request) => ipOf(request) === '::1')],
+  [['--add-host', 'foo:[::1]'], is((request) => ipOf(request) === '::1')],
+  [['--add-host', 'foo=[::1]'], is((request) => ipOf(request) === '::1')],
+  [['--add-host', 'foo:host-gateway'], is((request) => gateway.test(ipOf(request)))],
   [['--builder', 'nosuch'], warnedWith(/--builder "nosuch" has no effect/)],
   [['--builder', 'default'], is(() => true)],
   [['--secret', 'id=t,env=UNSET'], warnedWith(/UNSET is not set/)],
@@ -235,7 +305,7 @@ for (const [words, { refused: why, warned, is: look }] of ROWS) {
     const { options, warnings } = parsedWith([...words, '.']);
     if (warned) assert.match(warnings.join('\n'), warned);
     else assert.equal(warnings, []);
-    if (look) assert.ok(look(options));
+    if (look) assert.ok(look(options.request, options));
   });
 }
 

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
@@ -27,8 +28,8 @@ test('--cache-from takes references alone, several in one value, and what buildx
       { type: 'registry', ref: 'app:1' },
       { type: 'registry', ref: 'team/app:2' },
       { type: 'registry', ref: 'app:3' },
-      { type: 'local', src: 'dir', tag: undefined, digest: DIGEST },
-      { type: 'local', src: 'd', tag: 'v1', digest: undefined },
+      { type: 'local', src: resolve('dir'), tag: undefined, digest: DIGEST },
+      { type: 'local', src: resolve('d'), tag: 'v1', digest: undefined },
     ],
   );
 });
@@ -47,7 +48,7 @@ test('--cache-to has buildx’s defaults and options', () => {
   assert.equal(parseCacheTo(['app:cache', 'type=inline', 'type=local,dest=d,tag=v1']), [
     { ...defaults, type: 'registry', dest: 'app:cache' },
     { type: 'inline' },
-    { ...defaults, type: 'local', dest: 'd', tag: 'v1' },
+    { ...defaults, type: 'local', dest: resolve('d'), tag: 'v1' },
   ]);
   assert.equal(
     parseCacheTo([
@@ -66,7 +67,7 @@ test('--cache-to has buildx’s defaults and options', () => {
         forceCompression: true,
         ignoreError: true,
       },
-      { ...defaults, type: 'local', dest: 'd', imageManifest: false, ociTypes: false },
+      { ...defaults, type: 'local', dest: resolve('d'), imageManifest: false, ociTypes: false },
     ],
   );
 });

@@ -1,6 +1,7 @@
+import { resolve } from 'node:path';
 import { type Digest, isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
-import { parseReference } from '../../base/reference.ts';
+import { parseReference, type Reference } from '../../base/reference.ts';
 import type { CacheFromSpec, CacheToSpec } from '../../builder/request.ts';
 import type { Compression } from '../../snapshotter/content.ts';
 import { splitCsv } from '../arguments.ts';
@@ -8,7 +9,10 @@ import { splitCsv } from '../arguments.ts';
 const TYPES = ['registry', 'local', 'inline'] as const;
 const ELSEWHERE = ['gha', 's3', 'azblob', 'gcs', 'oss'];
 
-/** Reads the values of `--cache-from` as buildx does: `type=…,…`, or an image reference alone. Throws KILN_CACHE_INVALID, KILN_CACHE_UNSUPPORTED. */
+/**
+ * Reads the values of `--cache-from` as buildx does: `type=…,…`, or an image reference alone. Throws
+ * KILN_CACHE_INVALID and KILN_CACHE_UNSUPPORTED.
+ */
 export function parseCacheFrom(texts: readonly string[]): CacheFromSpec[] {
   return texts.flatMap((text) =>
     readersOf(text, '--cache-from').map((reader): CacheFromSpec => {
@@ -18,7 +22,7 @@ export function parseCacheFrom(texts: readonly string[]): CacheFromSpec[] {
       const spec: CacheFromSpec =
         type === 'registry'
           ? { type, ref: reader.reference('ref') }
-          : { type, src: reader.required('src'), tag: reader.text('tag'), digest: reader.digest('digest') };
+          : { type, src: resolve(reader.required('src')), tag: reader.text('tag'), digest: reader.digest('digest') };
       reader.end();
       return spec;
     }),
@@ -42,12 +46,10 @@ function cacheTo(reader: Reader): CacheToSpec {
   const imageManifest = reader.flag('image-manifest') ?? ociTypes;
   if (imageManifest && !ociTypes)
     throw reader.fail('image-manifest=true needs OCI media types', 'leave out oci-mediatypes=false or image-manifest=true');
-  if (type === 'registry' && parseReference(reader.reference('ref')).digest)
-    throw reader.fail('a cache cannot be written to a digest', 'name a tag');
   const compression = reader.choice('compression', ['gzip', 'zstd', 'uncompressed']) ?? 'gzip';
   const spec: CacheToSpec = {
     type,
-    dest: type === 'registry' ? reader.reference('ref') : reader.required('dest'),
+    dest: type === 'registry' ? reader.tagged('ref') : resolve(reader.required('dest')),
     tag: (type === 'local' ? reader.text('tag') : undefined) ?? 'latest',
     mode: reader.choice('mode', ['min', 'max']) ?? 'min',
     imageManifest,
@@ -125,15 +127,26 @@ class Reader {
     throw this.fail(`type=${this.#map.get('type')} needs ${name}`, `write ${this.#flag} type=${this.#map.get('type')},${name}=…`);
   }
 
+  /** The name of an image that is read. */
   reference(name: string): string {
+    this.#parsed(name);
+    return this.required(name);
+  }
+
+  /** The name of an image that is written. */
+  tagged(name: string): string {
+    if (this.#parsed(name).digest) throw this.fail('a cache cannot be written to a digest', 'name a tag');
+    return this.required(name);
+  }
+
+  #parsed(name: string): Reference {
     const ref = this.required(name);
     try {
-      parseReference(ref);
+      return parseReference(ref);
     } catch (error) {
       if (error instanceof KilnError) throw this.fail(error.message, error.hint);
       throw error;
     }
-    return ref;
   }
 
   digest(name: string): Digest | undefined {

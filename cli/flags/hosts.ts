@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { KilnError } from '../../base/errors.ts';
-import type { BuildOptions } from '../build-options.ts';
+import type { BuildRequest } from '../../builder/request.ts';
 
-type ExtraHost = BuildOptions['extraHosts'][number];
+type ExtraHost = BuildRequest['extraHosts'][number];
 
 /**
  * A value of `--add-host`, as buildx reads it: `name=address` or `name:address`, IPv6 with or without brackets. `host-gateway` is this
@@ -27,7 +27,7 @@ export function parseExtraHost(spec: string, gateway: () => string | undefined =
 export const NETWORK_MODES: readonly string[] = ['default', 'none', 'host'];
 
 /** `--network`, of a build or a run. */
-export function parseNetwork(value = ''): BuildOptions['network'] {
+export function parseNetwork(value = ''): BuildRequest['network'] {
   if (value === '' || value === 'default' || value === 'bridge') return 'default';
   if (value === 'none' || value === 'host') return value;
   throw new KilnError('KILN_FLAG_VALUE', `network mode ${JSON.stringify(value)} is not supported`, {

@@ -1,26 +1,60 @@
-import { existsSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { nearest } from '../../base/suggest.ts';
-import { EXPORT_TYPES } from '../../exporter/output-spec.ts';
+import { EXPORT_TYPES, type OutputSpec, parseOutput } from '../../exporter/output-spec.ts';
 import { splitCsv } from '../arguments.ts';
-import type { OutputFlag } from '../build-options.ts';
+import { annotationAttributes } from './annotations.ts';
 
 /** `cacheonly` has no exporter. */
-export const OUTPUT_TYPES: readonly OutputFlag['type'][] = [...EXPORT_TYPES, 'cacheonly'];
+export const OUTPUT_TYPES: readonly string[] = [...EXPORT_TYPES, 'cacheonly'];
+/** Those of them that make an image, which has annotations. */
+const IMAGE_TYPES: ReadonlySet<string> = new Set(['image', 'registry', 'oci', 'docker']);
+
+/** The flags that say where a result goes. */
+export interface OutputFlags {
+  readonly outputs: readonly string[];
+  readonly annotations: readonly string[];
+  readonly tags: readonly string[];
+  readonly push: boolean;
+  readonly load: boolean;
+}
 
 /**
- * Reads `--output` as buildx does: `type=…,dest=…`, `dest` alone for a directory, `-` for a tar on standard output. `isTerminal` says
- * whether standard output is one: bytes are never written to a terminal.
+ * Reads `--output` as buildx does (`type=…,dest=…`, `dest` alone for a directory, `-` for a tar on
+ * standard output), with `--push`, `--load`, `--annotation` and `--tag`. Without any of them the
+ * result is an image in the local store. `isTerminal` says whether standard output is one: bytes are
+ * never written to a terminal.
  */
-export function parseOutputFlag(text: string, isTerminal: boolean): OutputFlag {
+export function parseOutputs(flags: OutputFlags, isTerminal: boolean): OutputSpec[] {
+  const annotations = annotationAttributes(flags.annotations);
+  const asked = flags.outputs.map(attributesOf);
+  if (flags.push) {
+    const image = asked.find((output) => ['image', 'registry'].includes(output.get('type') ?? ''));
+    if (image) image.set('push', 'true');
+    else asked.push(new Map([['type', 'registry']]));
+  }
+  if (flags.load) asked.push(new Map([['type', 'docker']]));
+  if (asked.length === 0) asked.push(new Map([['type', 'image']]));
+  return asked.flatMap((attributes) => {
+    const type = attributes.get('type') ?? '';
+    if (type === 'cacheonly') return [];
+    const all = IMAGE_TYPES.has(type) ? new Map([...attributes, ...annotations]) : attributes;
+    const output = parseOutput(all, flags.tags);
+    check(output, isTerminal);
+    return [absolute(output)];
+  });
+}
+
+/** The attributes of one `--output`, among them a known `type`, and `dest` where the type has one. */
+function attributesOf(text: string): Map<string, string> {
   const fields = splitCsv(text, '--output');
   const only = fields.length === 1 ? (fields[0] ?? '') : '';
-  if (only !== '' && !only.startsWith('type=') && !/^[a-z-]+=/.test(only)) {
-    return check(
-      only === '-' ? { type: 'tar', dest: '-', attributes: new Map() } : { type: 'local', dest: only, attributes: new Map() },
-      isTerminal,
-    );
-  }
+  if (only !== '' && !only.startsWith('type=') && !/^[a-z-]+=/.test(only))
+    return new Map([
+      ['type', only === '-' ? 'tar' : 'local'],
+      ['dest', only],
+    ]);
   const attributes = new Map<string, string>();
   for (const field of fields) {
     const equals = field.indexOf('=');
@@ -28,45 +62,46 @@ export function parseOutputFlag(text: string, isTerminal: boolean): OutputFlag {
     attributes.set(field.slice(0, equals).trim().toLowerCase(), field.slice(equals + 1));
   }
   const type = attributes.get('type') ?? '';
+  checkType(type);
+  const dest = attributes.get('dest') ?? attributes.get('output') ?? defaultDest(type);
+  attributes.delete('output');
+  if (dest !== undefined) attributes.set('dest', dest);
+  if (type === 'local' && !dest) throw wrong('dest is required for local output', 'write --output type=local,dest=DIR');
+  return attributes;
+}
+
+function checkType(type: string): void {
   if (type === '') throw wrong('type is required for output', `one of ${OUTPUT_TYPES.join(', ')}`);
-  if (!isType(type)) {
-    const close = nearest(type, OUTPUT_TYPES);
-    throw wrong(`unknown output type: ${type}`, close ? `did you mean type=${close}?` : `one of ${OUTPUT_TYPES.join(', ')}`);
-  }
-  const dest = attributes.get('dest') ?? attributes.get('output');
-  for (const name of ['type', 'dest', 'output']) attributes.delete(name);
-  return check({ type, dest: dest ?? defaultDest(type), attributes }, isTerminal);
+  if (OUTPUT_TYPES.includes(type)) return;
+  const close = nearest(type, OUTPUT_TYPES);
+  throw wrong(`unknown output type: ${type}`, close ? `did you mean type=${close}?` : `one of ${OUTPUT_TYPES.join(', ')}`);
 }
 
-function isType(text: string): text is OutputFlag['type'] {
-  return (OUTPUT_TYPES as readonly string[]).includes(text);
-}
-
-/** An archive without `dest` goes to standard output, as buildx does. `type=docker` without one is for the Docker engine. */
-function defaultDest(type: OutputFlag['type']): string | undefined {
+/**
+ * An archive without `dest` goes to standard output, as buildx does. `type=docker` without one is for
+ * the Docker engine.
+ */
+function defaultDest(type: string): string | undefined {
   return type === 'oci' || type === 'tar' ? '-' : undefined;
 }
 
-function check(spec: OutputFlag, isTerminal: boolean): OutputFlag {
-  if (spec.type === 'local' && (spec.dest === undefined || spec.dest === ''))
-    throw wrong('dest is required for local output', 'write --output type=local,dest=DIR');
-  if (spec.dest === '-' && isTerminal)
+function check(output: OutputSpec, isTerminal: boolean): void {
+  if (!('destination' in output)) return;
+  const { type, destination } = output;
+  if (destination?.kind === 'stdout' && isTerminal)
     throw wrong(
-      `dest file is required for ${spec.type} output: refusing to write to a terminal`,
-      `write --output type=${spec.type},dest=FILE`,
+      `dest file is required for ${type} output: refusing to write to a terminal`,
+      `write --output type=${type},dest=FILE`,
     );
-  const writesFile = spec.type === 'oci' || spec.type === 'docker' || spec.type === 'tar';
-  if (
-    writesFile &&
-    spec.attributes.get('tar') !== 'false' &&
-    spec.dest !== undefined &&
-    spec.dest !== '-' &&
-    existsSync(spec.dest) &&
-    statSync(spec.dest).isDirectory()
-  ) {
-    throw wrong(`destination file ${spec.dest} is a directory`, 'name a file in it');
-  }
-  return spec;
+  if (destination?.kind === 'file' && statSync(destination.path, { throwIfNoEntry: false })?.isDirectory())
+    throw wrong(`destination file ${destination.path} is a directory`, 'name a file in it');
+}
+
+/** A request means the same wherever it is read: its paths are absolute. */
+function absolute(output: OutputSpec): OutputSpec {
+  if ('directory' in output) return { ...output, directory: resolve(output.directory) };
+  if (!('destination' in output) || output.destination?.kind !== 'file') return output;
+  return { ...output, destination: { kind: 'file', path: resolve(output.destination.path) } };
 }
 
 function wrong(message: string, hint: string): KilnError {

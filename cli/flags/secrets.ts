@@ -1,6 +1,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import { attempt } from '../../base/oserror.ts';
+import type { BuildRequest } from '../../builder/request.ts';
 import { brokenLink } from '../../snapshotter/sys/brokenlink.ts';
 import { keyValues, splitCsv } from '../arguments.ts';
 import type { SecretSpec, SshSpec } from '../build-options.ts';
@@ -14,19 +15,16 @@ const KEYS = ['type', 'id', 'src', 'source', 'env', 'invalidate'];
 export const STDIN: readonly string[] = ['-', '/dev/stdin', '/dev/fd/0', '/proc/self/fd/0'];
 
 /** What else of a build may come from standard input. */
-interface Piped {
-  readonly context: string | undefined;
-  readonly file: string | undefined;
-}
+type Piped = Pick<BuildRequest, 'context' | 'dockerfile'>;
 
 /**
- * The values of `--secret`, as buildx reads them; and `invalidate`, and `src=-` for standard input. That is one thing: a secret, the context
- * or the Dockerfile; else KILN_STDIN_TWICE.
+ * The values of `--secret`, as buildx reads them; and `invalidate`, and `src=-` for standard input.
+ * That is one thing: a secret, the context or the Dockerfile; else KILN_STDIN_TWICE.
  */
 export function parseSecrets(
   specs: readonly string[],
   env: Environment,
-  { context, file }: Piped,
+  { context, dockerfile }: Piped,
   warn: (sentence: string) => void,
 ): SecretSpec[] {
   const secrets = distinct(specs.map((spec) => parseSecret(spec, env)));
@@ -35,8 +33,8 @@ export function parseSecrets(
       warn(`the variable ${source.name} is not set, so there is no secret ${id}`);
   const users = secrets.filter(({ source }) => source.kind === 'stdin').map(({ id }) => `the secret ${id}`);
   if (users.length === 0) return secrets;
-  if (context === '-') users.push('the context');
-  else if (file === '-') users.push('the Dockerfile');
+  if (context.kind === 'input') users.push('the context');
+  else if (dockerfile.kind === 'input') users.push('the Dockerfile');
   if (users.length === 1) return secrets;
   throw new KilnError('KILN_STDIN_TWICE', `standard input cannot be both ${users[0]} and ${users[1]}`, {
     place: PLACE,

@@ -1,10 +1,13 @@
+import type { OutputSpec } from '../../exporter/output-spec.ts';
+
 /**
- * What users of docker set and Kiln has no use for: told, so that nothing is lost without a word. What changes nothing in the result is
- * in docs/differences.md alone.
+ * What users of docker set and Kiln has no use for: told, so that nothing is lost without a word.
+ * What changes nothing in the result is in docs/differences.md alone.
  */
 export function withoutEffect(
   flags: Readonly<Record<string, unknown>>,
   env: Readonly<Record<string, string | undefined>>,
+  outputs: readonly OutputSpec[],
 ): readonly string[] {
   const builder = (flags['builder'] as string | undefined) || env['BUILDX_BUILDER'] || 'default';
   const source = flags['builder'] ? '--builder' : 'BUILDX_BUILDER';
@@ -20,7 +23,10 @@ export function withoutEffect(
       `${asks} builds nothing: ${results.map(flagOf).join(', ')} ${results.length > 1 ? 'have' : 'has'} no effect`,
     ],
     [flags['debug'] === true, '--debug has no effect: errors say all that is known, kiln logs has the rest'],
-    [hasAnnotations(flags) && !makesImage(flags), '--annotation has no effect: no output of this build is an image'],
+    [
+      flags['annotation'] !== undefined && !outputs.some((output) => 'image' in output),
+      '--annotation has no effect: no output of this build is an image',
+    ],
     [flags['compress'] === true, '--compress has no effect: the context is not sent anywhere'],
     [
       isFalse(env['DOCKER_BUILDKIT']),
@@ -51,16 +57,6 @@ function flagOf(name: string): string {
 
 /** Names by which docker's own builder goes, and Kiln's. */
 const OWN = new Set(['default', 'kiln', 'desktop-linux']);
-
-function hasAnnotations(flags: Readonly<Record<string, unknown>>): boolean {
-  return flags['annotation'] !== undefined;
-}
-
-function makesImage(flags: Readonly<Record<string, unknown>>): boolean {
-  const outputs = flags['output'] as readonly string[] | undefined;
-  if (outputs === undefined || flags['push'] === true || flags['load'] === true) return true;
-  return outputs.some((output) => /(^|,)type=(image|registry|oci|docker)(,|$)/.test(output));
-}
 
 function isTrue(value: string | undefined): boolean {
   return /^(?:1|t|true|y|yes|on)$/i.test(value ?? '');

@@ -1,0 +1,75 @@
+import { resolve } from 'node:path';
+import { KilnError } from '../../base/errors.ts';
+import type { BuildRequest, DockerfileSource, NamedContextSource } from '../../builder/request.ts';
+import { gitRefOf } from '../../frontend/convert/gitref.ts';
+import { type LayoutReference, parseLayoutReference } from '../../registry/layout.ts';
+import type { LentPath } from '../build-options.ts';
+import { isRemote } from '../context-directory.ts';
+import { namedValues } from './named-values.ts';
+import { STDIN } from './secrets.ts';
+
+const LAYOUT = 'oci-layout://';
+const IMAGE = 'docker-image://';
+
+/** Where the files of a build come from. What is on this machine is only named in the request. */
+interface Contexts extends Pick<BuildRequest, 'context' | 'dockerfile' | 'namedContexts'> {
+  /** What is lent for the names in the request. */
+  readonly lentPaths: ReadonlyMap<string, LentPath>;
+}
+
+/** Reads the context of `kiln build`, `--file` and the values of `--build-context`. */
+export function parseContexts(context: string, file: string | undefined, specs: readonly string[]): Contexts {
+  const lentPaths = new Map<string, LentPath>();
+  const namedContexts = new Map<string, NamedContextSource>();
+  for (const [name, value] of namedValues(specs, () => '', '--build-context'))
+    namedContexts.set(
+      name,
+      namedContextSource(name, value, (path) => lentPaths.set(name, path)),
+    );
+  const sources = { dockerfile: dockerfileSource(file), namedContexts, lentPaths };
+  if (context === '-') return { ...sources, context: { kind: 'input' } };
+  if (isRemote(context)) return { ...sources, context: { kind: 'remote', url: context } };
+  lentPaths.set('context', { kind: 'directory', path: context });
+  return { ...sources, context: { kind: 'directory', name: 'context' } };
+}
+
+function dockerfileSource(file: string | undefined): DockerfileSource {
+  if (file === undefined) return { kind: 'default' };
+  // Standard input under any of its names is one thing: it can be read once.
+  if (STDIN.includes(file)) return { kind: 'input' };
+  if (/^https?:\/\//.test(file)) return { kind: 'remote', url: file };
+  return { kind: 'file', path: resolve(file), name: file };
+}
+
+/**
+ * One `--build-context NAME=VALUE`: an image, an OCI layout, a git repository, a file by http, or a
+ * directory. `lend` is called for what is on this machine.
+ */
+function namedContextSource(name: string, value: string, lend: (path: LentPath) => void): NamedContextSource {
+  if (value === '') throw noPlace(name);
+  if (value.startsWith(IMAGE)) return { kind: 'image', ref: value.slice(IMAGE.length) };
+  if (value.startsWith(LAYOUT)) {
+    const layout = parseLayoutReference(value);
+    lend({ kind: 'oci-layout', path: layout.path });
+    return { kind: 'oci-layout', name, suffix: layoutSuffix(layout) };
+  }
+  if (isRemote(value)) {
+    const git = gitRefOf(value);
+    if (git && !git.looksLocal) return { kind: 'git', url: value };
+    if (/^https?:/.test(value)) return { kind: 'http', url: value };
+  }
+  lend({ kind: 'directory', path: value });
+  return { kind: 'directory', name };
+}
+
+function layoutSuffix({ tag, digest }: LayoutReference): string {
+  return `${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
+}
+
+function noPlace(name: string): KilnError {
+  return new KilnError('KILN_FLAG_VALUE', `--build-context ${name} does not say where the context is`, {
+    place: { kind: 'flag', flag: '--build-context' },
+    hint: 'write NAME=VALUE: a directory, docker-image://…, oci-layout://… or a URL',
+    exitCode: 2,
+  });
+}

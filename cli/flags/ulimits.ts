@@ -1,0 +1,27 @@
+import { KilnError } from '../../base/errors.ts';
+import type { BuildRequest } from '../../builder/request.ts';
+import { isUlimit } from '../../executor/rlimits.ts';
+
+/** One `--ulimit`: `type=soft[:hard]`. */
+export function parseUlimit(spec: string): BuildRequest['ulimits'][number] {
+  const match = /^([a-z]+)=(-?\d+)(?::(-?\d+))?$/.exec(spec);
+  if (!match)
+    throw new KilnError('KILN_FLAG_VALUE', `invalid ulimit ${JSON.stringify(spec)}`, {
+      place: { kind: 'flag', flag: '--ulimit' },
+      hint: 'write type=soft[:hard], such as nofile=1024:4096',
+      exitCode: 2,
+    });
+  const soft = Number(match[2]);
+  const limit = { name: match[1] ?? '', soft, hard: match[3] === undefined ? soft : Number(match[3]) };
+  const why = !isUlimit(limit.name)
+    ? `${JSON.stringify(limit.name)} is not a limit`
+    : limit.hard >= 0 && (soft < 0 || soft > limit.hard)
+      ? 'the soft limit is above the hard one'
+      : undefined;
+  if (why === undefined) return limit;
+  throw new KilnError('KILN_FLAG_VALUE', `invalid ulimit ${JSON.stringify(spec)}: ${why}`, {
+    place: { kind: 'flag', flag: '--ulimit' },
+    hint: 'write type=soft[:hard], such as nofile=1024:4096',
+    exitCode: 2,
+  });
+}
