@@ -90,14 +90,14 @@ export function untoldOsError(error: unknown, what?: string): unknown {
     return osError(error, {
       code: 'KILN_SYSTEM',
       what: 'the current directory cannot be found',
-      hint: 'it was removed, or may not be looked into: change to another, and name paths in full',
+      hint: 'it was removed, or you may not read it: change to another directory, or give absolute paths',
     });
   const call = [syscall, place].filter((word) => typeof word === 'string').join(' ');
   return osError(error, {
     code: 'KILN_SYSTEM',
     what: [what, call].filter(Boolean).join(': ') || 'the system refused a call',
     path: place,
-    hint: 'see whether something else changed it meanwhile, then run the command again',
+    hint: 'check whether another process changed it, then run the command again',
   });
 }
 
@@ -123,13 +123,13 @@ const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'connection reset by the other side',
   EDQUOT: 'disk quota exceeded',
-  EEXIST: 'it exists already',
+  EEXIST: 'it already exists',
   EFBIG: 'file too large',
   EHOSTUNREACH: 'no route to the host',
   EINVAL: 'invalid argument',
   EIO: 'input/output error',
   EISDIR: 'it is a directory',
-  ELOOP: 'it is a symbolic link that leads to itself, or one of too many',
+  ELOOP: 'it is a symbolic link that leads to itself, or too many links follow each other',
   EMFILE: 'too many open files',
   EMLINK: 'too many links',
   ENAMETOOLONG: 'the name is too long',
@@ -144,7 +144,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTDIR: 'a part of the path is not a directory',
   ENOTEMPTY: 'the directory is not empty',
   ENOTSUP: 'the file system does not support it',
-  ENXIO: 'no such device, or nobody at the other end',
+  ENXIO: 'no such device, or no process has the other end open',
   EOPNOTSUPP: 'the file system does not support it',
   EPERM: 'operation not permitted',
   EPIPE: 'the reader has gone',
@@ -168,7 +168,7 @@ function nextStep(code: string, { path, doing = 'read' }: Attempt): string | und
         ? `choose a place that this user may write, or give the right with chmod or chown: ls -ld ${it}`
         : `let this user read ${it} (chmod a+r; directories above need a+x), or run as a user who may`;
     case 'EPERM':
-      return `the file system or its flags (lsattr) forbid it, or it takes a user with more rights: ls -ld ${it}`;
+      return `the file system or its flags (lsattr) forbid it, or a user with more rights is needed: ls -ld ${it}`;
     case 'EISDIR':
       return write
         ? 'name a file, not a directory'
@@ -176,9 +176,9 @@ function nextStep(code: string, { path, doing = 'read' }: Attempt): string | und
     case 'EEXIST':
       return `something else is at ${it}: move it out of the way`;
     case 'ENOTDIR':
-      return 'name a path whose every part but the last is a directory';
+      return 'name a path in which every part but the last is a directory';
     case 'ELOOP':
-      return `find the circle with namei -l ${it}, and remove or correct a link of it`;
+      return `find the circle of links with namei -l ${it}, and remove or correct a link of it`;
     case 'ENAMETOOLONG':
       return 'use a shorter name: a file name may have 255 bytes, a path 4095';
     case 'ENOSPC':

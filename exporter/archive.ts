@@ -108,7 +108,7 @@ function header(entry: ArchiveEntry, size: number): Pick<Header, 'name' | 'type'
 }
 
 function otherSize(name: string, size: number): KilnError {
-  return new KilnError('KILN_BLOB_CORRUPT', `${name} does not have the ${size} bytes that its manifest says`, {
+  return new KilnError('KILN_BLOB_CORRUPT', `${name} does not have the ${size} bytes that its manifest states`, {
     hint: 'pull, load or build the image again',
   });
 }

@@ -81,7 +81,7 @@ async function loadTree(
     return configs;
   }
   if (depth >= MAX_NESTING)
-    throw new KilnError('KILN_MANIFEST_INVALID', `${layout.path} has indexes in indexes, more than ${MAX_NESTING} deep`);
+    throw new KilnError('KILN_MANIFEST_INVALID', `${layout.path} has indexes nested more than ${MAX_NESTING} deep`);
   const configs: Digest[] = [];
   let found = 0;
   for (const child of document.index.manifests) {
@@ -90,7 +90,10 @@ async function loadTree(
     configs.push(...(await loadTree(services, layout, child, options, depth + 1)));
   }
   if (found === 0 && document.index.manifests.length > 0) {
-    throw new KilnError('KILN_BLOB_NOT_FOUND', `${layout.path} has none of the manifests that its index ${target.digest} names`);
+    throw new KilnError(
+      'KILN_BLOB_NOT_FOUND',
+      `${layout.path} does not have any of the manifests that its index ${target.digest} names`,
+    );
   }
   services.content.put(bytes);
   return configs;

@@ -148,5 +148,5 @@ function elementsOf(archive: Archive): Element[] {
 function strings(value: unknown, archive: Archive): string[] {
   if (value === undefined || value === null) return [];
   if (Array.isArray(value) && value.length <= 4096 && value.every((item) => typeof item === 'string')) return value;
-  throw archive.invalid('a list in its manifest.json is not of strings');
+  throw archive.invalid('a list in its manifest.json has values that are not strings');
 }

@@ -146,8 +146,8 @@ export class RegistryClient implements AsyncDisposable {
     });
     if (!bytes) throw new KilnError('KILN_MANIFEST_INVALID', `${where} is larger than ${MAX_MANIFEST >> 20} MiB`);
     const digest = digestOf(bytes);
-    // For a tag the Content-Type must be true as well. Bytes that were asked for by digest need no
-    // such check.
+    // The bytes must have the digest that was asked for, or for a tag the digest that the registry
+    // states.
     const asked = isDigest(reference) ? reference : (promisedDigest(response, repository, reference) ?? digest);
     const wrong = brokenPromise({ digest: asked }, { digest });
     if (wrong !== undefined) throw liedAbout(response, where, wrong);

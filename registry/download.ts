@@ -133,7 +133,7 @@ async function receive(task: Download, response: HttpResponse, sink: BlobSink, s
       skip = Math.max(0, skip - chunk.length);
       if (!fresh) continue;
       if (state.received + fresh.length > descriptor.size)
-        throw mismatch(task, `sent more than the ${descriptor.size} bytes that its manifest says`);
+        throw mismatch(task, `sent more than the ${descriptor.size} bytes that its manifest states`);
       batch.add(fresh);
       state.received += fresh.length;
       task.onProgress(state.received);

@@ -382,7 +382,7 @@ async function choose(
   const best = bestManifest(document.index, platform);
   if (!best) throw notFor(naming.where, platform, offeredPlatforms(document.index));
   if (depth >= MAX_NESTING)
-    throw new KilnError('KILN_MANIFEST_INVALID', `${naming.where} has indexes in indexes, more than ${MAX_NESTING} deep`);
+    throw new KilnError('KILN_MANIFEST_INVALID', `${naming.where} has indexes nested more than ${MAX_NESTING} deep`);
   return choose(best, platform, documents, naming, depth + 1);
 }
 

@@ -173,7 +173,7 @@ class Upload {
   async #begin(): Promise<URL> {
     this.#reach(0);
     const location = await start(this.#target, this.#source, this.#options.signal);
-    if (location === 'mounted') throw new Error('a mount that nobody asked for');
+    if (location === 'mounted') throw new Error('the registry mounted a blob that was to be uploaded');
     this.#location = location;
     return location;
   }

@@ -15,7 +15,7 @@ import type { FsckReport } from './fsck-report.ts';
  */
 export function checkFiles({ root }: Store, searchPath: string | undefined, report: FsckReport): void {
   checkMemories(join(root, 'statcache'), 'digests of the files of a context', report);
-  checkMemories(join(root, 'copies'), 'what a large copy made', report);
+  checkMemories(join(root, 'copies'), 'results of large copies', report);
   checkMounts(join(root, 'caches'), report);
   checkRepositories(join(root, 'git'), searchPath, report);
 }
@@ -37,7 +37,7 @@ function checkMemories(directory: string, what: string, report: FsckReport): voi
     // the garbage collector removes it.
     if (name.endsWith('.tmp') || isWholeMemory(path)) continue;
     report.problems.push({
-      what: `the memory ${name} (${what}) is damaged`,
+      what: `the file ${name} (${what}) is damaged`,
       repair: 'it was removed; the files are read again',
       mend: () => rmSync(path, { force: true }),
     });

@@ -103,7 +103,7 @@ async function verdictOn(world: LayerWorld, row: Row, badBlobs: ReadonlySet<Dige
       return row.tar_size === null || made.tarSize === row.tar_size ? 'proven' : { wrong: ' has another size' };
     if (!isUnpacked(row.id)) return { wrong: ' has files that were changed after it was made' };
     const again = await unpackedAgain(world, record, diffId, badBlobs, signal);
-    if (again === undefined) return { wrong: ' came in a blob that is gone or damaged, and cannot be proven without it' };
+    if (again === undefined) return { wrong: ' came in a blob that is missing or damaged, and cannot be verified without it' };
     if (again === 'unknown') return 'unproven';
     return again.diffId === made.diffId ? 'proven' : { wrong: ' has files that were changed after it was made' };
   } catch (error) {
@@ -134,7 +134,7 @@ async function unpackedAgain(
     const unpacked = await jobs.unpack({ ...request, files: scratch.path }, signal);
     return unpacked ? await jobs.describe({ files: scratch.path }, signal) : 'unknown';
   }
-  // A tree made of copies says what changed only when it is collected.
+  // In a tree made of copies, the changes are known only after they have been collected.
   if (!below || kind !== 'overlay') return 'unknown';
   await using active = await world.snapshotter.prepare({ layers: below });
   await jobs.unpack({ ...request, files: active.upper, root: active.root }, signal);

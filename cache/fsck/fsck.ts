@@ -71,7 +71,7 @@ async function mend(world: FsckWorld, report: FsckReport, signal: AbortSignal): 
   await collectGarbage(store, signal, ({ inUse }) => {
     const layers = new Map<LayerId, string>();
     const blobs = [];
-    for (const layer of report.unproven) if (!inUse({ layer })) layers.set(layer, 'nothing could prove its files');
+    for (const layer of report.unproven) if (!inUse({ layer })) layers.set(layer, 'its files could not be verified');
     for (const problem of report.problems) {
       const { layer, blob } = problem;
       if ((layer && inUse({ layer })) || (blob && inUse({ blob }))) left.push(problem);

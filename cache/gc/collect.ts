@@ -128,7 +128,7 @@ export function forgetRecords(store: Store, victims: ReadonlyMap<LayerId, string
     const victim = layers.find((layer) => victims.has(layer));
     const lost = layers.some((layer) => !there.has(layer));
     if (victim === undefined && !lost && !all) continue;
-    const reason = victim === undefined ? (lost ? 'its layers were gone' : ASKED) : victims.get(victim)!;
+    const reason = victim === undefined ? (lost ? 'its layers no longer existed' : ASKED) : victims.get(victim)!;
     db.run('DELETE FROM record WHERE key = ?', key);
     const why = reason === ASKED ? "'kiln prune' was called" : reason;
     db.run('INSERT OR REPLACE INTO pruned (key, at, reason) VALUES (?, ?, ?)', key, now, why);

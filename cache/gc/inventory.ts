@@ -282,7 +282,7 @@ class Inventory {
       type: isCommon ? 'regular' : 'internal',
       parents: [],
       description: isCommon
-        ? 'common to images without a name'
+        ? 'shared by images without a name'
         : isSpare
           ? 'another form of a layer'
           : isDocument

@@ -15,7 +15,7 @@ export function otherItems({ root }: Pick<Store, 'root'>): Item[] {
     ...cacheMountItems(join(root, 'caches')),
     ...gitItems(join(root, 'git')),
     ...memoryItems(join(root, 'statcache'), 'digests of the files of a context'),
-    ...memoryItems(join(root, 'copies'), 'what a large copy made'),
+    ...memoryItems(join(root, 'copies'), 'results of large copies'),
     ...logItems(join(root, 'logs')),
     ...fixedItems(root),
   ];

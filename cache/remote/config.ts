@@ -166,7 +166,7 @@ function checkDepth(parents: readonly number[], check: Checks): void {
     const path: number[] = [];
     for (let at = index; !depths.has(at); at = parents[at]!) {
       path.push(at);
-      if (path.length > MAX_DEPTH) throw check.fail(`its layers go in a circle, or are more than ${MAX_DEPTH} deep`);
+      if (path.length > MAX_DEPTH) throw check.fail(`its layers form a circle, or are more than ${MAX_DEPTH} deep`);
     }
     for (const at of path.reverse()) depths.set(at, depths.get(parents[at]!)! + 1);
     if (depths.get(index)! > MAX_DEPTH) throw check.fail(`its layers are more than ${MAX_DEPTH} deep`);
@@ -249,7 +249,7 @@ function checkLinks(records: readonly ParsedRecord[], check: Checks): void {
     done++;
     for (const reader of readers[index]!) if (--waiting[reader]! === 0) ready.push(reader);
   }
-  if (done < records.length) throw check.fail('its records go in a circle');
+  if (done < records.length) throw check.fail('its records form a circle');
 }
 
 /**

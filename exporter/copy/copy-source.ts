@@ -33,7 +33,7 @@ export async function readTree(source: CopySource, target: Descriptor = source.t
   const children = new Map<Digest, PushDocument>();
   const visit = async (descriptor: Descriptor, depth: number): Promise<PushDocument> => {
     if (depth > MAX_NESTING)
-      throw new KilnError('KILN_MANIFEST_INVALID', `${source.name} has indexes in indexes, more than ${MAX_NESTING} deep`);
+      throw new KilnError('KILN_MANIFEST_INVALID', `${source.name} has indexes nested more than ${MAX_NESTING} deep`);
     const bytes = await source.document(descriptor);
     const parsed = parseDocument(bytes, descriptor.mediaType, `manifest ${descriptor.digest} of ${source.name}`);
     if (parsed.kind === 'index') {
