@@ -32,6 +32,20 @@ function describe(comments: readonly string[], name: string): string {
   return comments.find((line) => line.startsWith(`${name} `))?.slice(name.length + 1) ?? '';
 }
 
+/** Comments times names of one ARG, beyond which the comments are not gone through for each name. */
+const MANY = 100_000;
+
+/** What `describe` finds, for names without blanks: one ARG can declare thousands, with a comment for each. */
+function byFirstWord(comments: readonly string[]): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const line of comments) {
+    const space = line.indexOf(' ');
+    const name = line.slice(0, space);
+    if (space > 0 && !found.has(name)) found.set(name, line.slice(space + 1));
+  }
+  return found;
+}
+
 export function stageComment(comment: string, name: string | undefined): string {
   return describe(comment.split('\n'), name ?? '');
 }
@@ -139,7 +153,9 @@ function readArg(reading: Reading): ArgInstruction {
     throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', 'ARG names can not be blank', 'put a name before the =');
   }
   // Docker does not look at this one's flags.
-  const args = entries.map(({ key, value }) => ({ key, value, docComment: describe(line.comments, key) }));
+  const described = line.comments.length * entries.length > MANY ? byFirstWord(line.comments) : undefined;
+  const docOf = (key: string) => (described ? (described.get(key) ?? '') : describe(line.comments, key));
+  const args = entries.map(({ key, value }) => ({ key, value, docComment: docOf(key) }));
   return { kind: 'arg', ...base(reading), args };
 }
 

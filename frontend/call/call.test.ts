@@ -114,6 +114,34 @@ test('of an instruction of many lines a document names the first and the last', 
   assert.equal(warnings.at(-1)?.location.ranges, [{ start: { line: 404 }, end: { line: 3405 } }]);
 });
 
+test('an outline of ARGs that are each made of the one before has them all', async () => {
+  const count = 20_000;
+  const chain = Array.from({ length: count }, (_, at) => `ARG A${at + 1}=$A${at}\n`).join('');
+  const dockerfile = `ARG A0=x\n${chain}FROM scratch\nARG A${count}\n`;
+  const { args } = await outlineBuild(requestFor({ name: '', dockerfile, calls: [] }), () => {});
+  assert.is(args.length, count + 1);
+  assert.is(args.at(-1)?.value, 'x');
+});
+
+test('one ARG of many names has a description for each of them', async () => {
+  const count = 2000;
+  const comments = Array.from({ length: count }, (_, at) => `# A${at} number ${at}\n`).join('');
+  const names = Array.from({ length: count }, (_, at) => `A${at}`).join(' ');
+  const dockerfile = `FROM scratch\n${comments}ARG ${names}\n`;
+  const { args } = await outlineBuild(requestFor({ name: '', dockerfile, calls: [] }), () => {});
+  assert.is(args.length, count);
+  assert.ok(args.every(({ name, description }) => description === `number ${name.slice(1)}`));
+});
+
+test('the CMD that an ENTRYPOINT drops is that of the nearest stage', async () => {
+  const dockerfile = 'FROM scratch AS a\nCMD ["1"]\nFROM a AS b\nCMD ["2"]\nFROM b AS c\nFROM c\nENTRYPOINT ["x"]\n';
+  const { warnings } = await checkBuild(requestFor({ name: '', dockerfile, calls: [] }));
+  assert.equal(
+    warnings.map(({ message }) => message),
+    ['ENTRYPOINT drops the CMD of line 4, which the stage inherits: write it again below'],
+  );
+});
+
 test('after the first image that cannot be had few others are asked about', async () => {
   const images = Array.from({ length: 2000 }, (_, at) => `COPY --from=none${at} a b\n`).join('');
   let asked = 0;

@@ -38,13 +38,14 @@ export function outlineOf(target: StageNode, dockerfile: Dockerfile, conversion:
   const stages = outward(target);
   const args = new Map<string, ArgInfo>();
   for (const { outline } of stages) {
-    const use = (name: string): void => {
+    // Without recursion: each ARG may be made of the one before it, by the thousand.
+    const open = [...outline.used].reverse();
+    for (let name = open.pop(); name !== undefined; name = open.pop()) {
       const info = outline.args.get(name) ?? globals.get(name);
-      if (!info || args.has(name)) return;
+      if (!info || args.has(name)) continue;
       args.set(name, info);
-      for (const dependency of globals.get(name)?.dependencies ?? []) use(dependency);
-    };
-    for (const name of outline.used) use(name);
+      open.push(...[...(globals.get(name)?.dependencies ?? [])].reverse());
+    }
   }
   const mounts = (kind: 'secrets' | 'ssh' | 'caches') => {
     const found = new Map<string, MountInfo>();

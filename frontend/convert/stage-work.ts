@@ -13,6 +13,7 @@ export function workOn(node: StageNode, { platform, state, image, config }: Reso
     buildArgs: NO_ARGS,
     paths: node.paths,
     workdirSet: false,
+    inheritedCmd: undefined,
   };
 }
 
@@ -23,7 +24,8 @@ export function inheritedWork(node: StageNode, base: StageWork): StageWork {
   const image = cloneImage(base.image);
   delete image.config.OnBuild;
   const { platform, state, baseImage, paths, workdirSet, buildArgs } = base;
-  return { ...nothingYet(node), platform, state, image, baseImage, buildArgs, paths, workdirSet };
+  const inheritedCmd = base.seen.get('cmd') ?? base.inheritedCmd;
+  return { ...nothingYet(node), platform, state, image, baseImage, buildArgs, paths, workdirSet, inheritedCmd };
 }
 
 function nothingYet(node: StageNode): Pick<StageWork, 'node' | 'droppedCmd' | 'seen'> {

@@ -96,6 +96,8 @@ export interface StageWork {
   /** The ENTRYPOINT that took away a CMD which an earlier stage of the file gives, and the line of that CMD. */
   droppedCmd: { readonly at: SourceRange; readonly given: number } | undefined;
   readonly seen: Map<'cmd' | 'entrypoint' | 'healthcheck', SourceRange>;
+  /** The last CMD of the stages that it is built on. */
+  readonly inheritedCmd: SourceRange | undefined;
 }
 
 /** Which step of which stage it is. */

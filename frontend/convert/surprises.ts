@@ -80,10 +80,8 @@ export function warnLinkedTmp({ conversion, command }: Step, { flags }: CopyInst
 /** A CMD that this file gives, and that an ENTRYPOINT further down takes away. */
 export function warnDroppedCmd({ stage, command }: Step): void {
   if (stage.image.config.Cmd === undefined || stage.seen.has('cmd')) return;
-  for (let { base } = stage.node; base; base = base.base) {
-    const given = base.life.kind === 'lowered' ? base.life.work.seen.get('cmd') : undefined;
-    if (given) stage.droppedCmd = { at: command.instruction.range, given: given.start.line };
-  }
+  const { inheritedCmd } = stage;
+  if (inheritedCmd) stage.droppedCmd = { at: command.instruction.range, given: inheritedCmd.start.line };
 }
 
 /** When the stage is done: a CMD of its own makes it right. */
