@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, createReadStream, openSync, readdirSync, readSync } from 'node:fs';
+import { closeSync, createReadStream, fstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
@@ -9,6 +9,7 @@ import type { Compression } from '../../snapshotter/content.ts';
 import { type FormRow, isSoundForm } from '../../snapshotter/store/forms.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { damagedIn, type FsckReport } from './fsck-report.ts';
+import { sameFile } from './same-file.ts';
 
 const PIECE = 1 << 20;
 
@@ -27,6 +28,7 @@ export function checkBlobs(store: Store, report: FsckReport, check: () => void):
         what: `the blob ${digest} does not match its name`,
         repair: 'it was removed',
         blob: digest,
+        still: sameFile(join(store.blobs, name), read.inode),
       });
   }
   report.verified.set('blobs', good.size);
@@ -59,6 +61,13 @@ export async function checkForms(store: Store, report: FsckReport, signal: Abort
   }
 }
 
+interface HashedFile {
+  readonly digest: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly inode: number;
+}
+
 function soundForms(store: Store): FormRow[] {
   return store.db.all<FormRow>('SELECT * FROM forms').filter(isSoundForm);
 }
@@ -79,7 +88,7 @@ async function tarDigest(path: string, compression: Compression, signal: AbortSi
 }
 
 /** Undefined when the blob was removed meanwhile. */
-function hashFile(path: string, buffer: Buffer, check: () => void): { digest: string; size: number } | undefined {
+function hashFile(path: string, buffer: Buffer, check: () => void): HashedFile | undefined {
   let fd: number;
   try {
     fd = openSync(path, 'r');
@@ -87,6 +96,7 @@ function hashFile(path: string, buffer: Buffer, check: () => void): { digest: st
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   }
+  const inode = fstatSync(fd).ino;
   try {
     const hash = createHash('sha256');
     let size = 0;
@@ -95,12 +105,12 @@ function hashFile(path: string, buffer: Buffer, check: () => void): { digest: st
       hash.update(buffer.subarray(0, count));
       size += count;
     }
-    return { digest: `sha256:${hash.digest('hex')}`, size };
+    return { digest: `sha256:${hash.digest('hex')}`, size, inode };
   } catch (error) {
     // An unreadable sector, or something that is not a file, counts as a blob with wrong bytes. An
     // abort ends the check.
     if (errnoOf(error) === undefined) throw error;
-    return { digest: 'unreadable', size: 0 };
+    return { digest: 'unreadable', size: 0, inode };
   } finally {
     closeSync(fd);
   }

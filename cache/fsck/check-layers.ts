@@ -12,6 +12,7 @@ import { condemnedNames } from '../../snapshotter/store/leases.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { removeTree } from '../../snapshotter/sys/removal.ts';
 import { damagedIn, type FsckReport } from './fsck-report.ts';
+import { sameFile } from './same-file.ts';
 
 export interface LayerWorld {
   readonly store: Store;
@@ -47,16 +48,22 @@ export async function checkLayers(world: LayerWorld, report: FsckReport, signal:
   const wrong = new Set<LayerId>();
   for (const row of rows) {
     signal.throwIfAborted();
-    const verdict = await verdictOn(world, row, blobs, signal);
     const { id } = originalOf(row.id);
+    const still = sameFile(join(store.layers, id));
+    const verdict = await verdictOn(world, row, blobs, signal);
     if (verdict === 'proven') verified.add(id);
     // The layer may have been removed since the rows were read.
     else if (verdict !== 'unproven' && !wrong.has(id) && isThere(store, row.id)) {
       wrong.add(id);
-      report.problems.push({ what: `the layer ${row.id}${verdict.wrong}`, repair: repairOf(id), layer: id });
+      report.problems.push({ what: `the layer ${row.id}${verdict.wrong}`, repair: repairOf(id), layer: id, still });
     }
   }
-  report.unproven.push(...[...known].filter((id) => !verified.has(id) && !wrong.has(id) && isThere(store, id)));
+  for (const { id, diff_id } of rows) {
+    if (originalOf(id).id !== id || verified.has(id) || wrong.has(id)) continue;
+    // A running build may record the digest at any time, and then an image of the layer.
+    const still = () => store.db.get('SELECT 1 FROM layers WHERE id = ? AND diff_id IS ?', id, diff_id) !== undefined;
+    if (still()) report.unproven.push({ layer: id, still });
+  }
   report.verified.set('layers', [...verified].filter((id) => !wrong.has(id)).length);
 }
 
@@ -78,9 +85,11 @@ function checkStrays(store: Store, known: ReadonlySet<string>, report: FsckRepor
   const condemned = new Set(condemnedNames(store.db));
   for (const name of readdirSync(store.layers)) {
     if (known.has(name) || condemned.has(`l${name}`)) continue;
-    if (store.db.get('SELECT 1 FROM layers WHERE id = ?', name) !== undefined) continue;
+    // A build that commits a layer writes its row after its directory is in place.
+    const still = () => !isThere(store, name as LayerId);
+    if (!still()) continue;
     const path = join(store.layers, name);
-    const how = isLayerId(name) ? { layer: name } : { mend: () => void removeTree(path) };
+    const how = isLayerId(name) ? { layer: name, still } : { mend: () => void removeTree(path) };
     report.problems.push({ what: `the index does not know the layer ${name}`, repair: 'it was removed', ...how });
   }
 }

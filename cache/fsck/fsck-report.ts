@@ -13,8 +13,23 @@ export interface Problem {
    */
   readonly layer?: LayerId;
   readonly blob?: Digest;
+  /**
+   * False when the layer or blob is no longer the one that was checked. Builds go on during a
+   * check, and one may have made a sound layer or blob of the same name since.
+   */
+  readonly still?: () => boolean;
   /** Any other action that repairs the fault. */
   readonly mend?: () => void;
+}
+
+/**
+ * A layer whose bytes cannot be proven: its build was killed before it recorded a digest, or is
+ * running.
+ */
+export interface UnprovenLayer {
+  readonly layer: LayerId;
+  /** False when a build has recorded the digest since the layer was checked. */
+  readonly still: () => boolean;
 }
 
 /** The checked items and the faults found. */
@@ -22,20 +37,23 @@ export interface FsckReport {
   readonly problems: Problem[];
   /** The number of verified items of each kind: `blobs`, `layers`, … */
   readonly verified: Map<string, number>;
-  /**
-   * Layers whose bytes cannot be proven: their build was killed before it recorded a digest. A
-   * repair removes them.
-   */
-  readonly unproven: LayerId[];
+  /** A repair removes these layers. */
+  readonly unproven: UnprovenLayer[];
 }
 
-/** Damaged blobs and layers, for checks of items that depend on them. */
+/** Blobs and layers that are damaged now, for checks of items that depend on them. */
 export function damagedIn({ problems, unproven }: FsckReport): {
   readonly blobs: ReadonlySet<Digest>;
   readonly layers: ReadonlySet<LayerId>;
 } {
+  const found = problems.filter(isStill);
   return {
-    blobs: new Set(problems.flatMap(({ blob }) => blob ?? [])),
-    layers: new Set([...problems.flatMap(({ layer }) => layer ?? []), ...unproven]),
+    blobs: new Set(found.flatMap(({ blob }) => blob ?? [])),
+    layers: new Set([...found, ...unproven.filter(isStill)].flatMap(({ layer }) => layer ?? [])),
   };
+}
+
+/** True while the thing that was found damaged is there, and is the same. */
+export function isStill({ still }: { readonly still?: () => boolean }): boolean {
+  return still?.() ?? true;
 }

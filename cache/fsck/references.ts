@@ -24,25 +24,38 @@ interface Sound {
  * blob can be made.
  */
 export function checkImages(store: Store, images: Pick<ImageStore, 'list' | 'remove'>, report: FsckReport): void {
-  const sound = soundParts(store, report);
   let verified = 0;
+  let sound = soundParts(store, report);
   for (const image of images.list()) {
-    const lacks = lackOf(image, sound);
+    let lacks = lackOf(image, sound);
+    if (lacks !== undefined) {
+      // It may have been built, together with what it needs, since the index was read.
+      sound = soundParts(store, report);
+      lacks = lackOf(image, sound);
+    }
     if (lacks === undefined) verified++;
     else {
       report.problems.push({
         what: `the image ${image.name} lacks ${lacks}`,
         repair: isNamed(image) ? 'its name was removed: pull or build it again' : 'it was removed: build it again',
-        mend: () => {
-          // The image may have been built or removed since the list was read.
-          const now = images.list().find(({ name }) => name === image.name);
-          if (now?.target.digest === image.target.digest && lackOf(now, soundParts(store, report)) !== undefined)
-            images.remove(image.name);
-        },
+        // No build can write its layers or its name between the look and the removal.
+        mend: () => store.db.transaction(() => removeIfLacking(store, images, image, report)),
       });
     }
   }
   report.verified.set('images', verified);
+}
+
+/** The image may have been built or removed since the list was read. */
+function removeIfLacking(
+  store: Store,
+  images: Pick<ImageStore, 'list' | 'remove'>,
+  image: StoredImage,
+  report: FsckReport,
+): void {
+  const now = images.list().find(({ name }) => name === image.name);
+  if (now?.target.digest !== image.target.digest) return;
+  if (lackOf(now, soundParts(store, report)) !== undefined) images.remove(now.name);
 }
 
 function soundParts(store: Store, report: FsckReport): Sound {
