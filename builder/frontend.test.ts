@@ -54,7 +54,7 @@ async function built(files: Readonly<Record<string, string>>, frontend = 'lines'
     const request = buildRequest({ frontend, buildArgs, outputs: [output('type=tar,dest=-')] });
     await build(engine, request, session, (event) => void events.push(event), new AbortController().signal);
   } finally {
-    rmSync(root, { recursive: true, force: true });
+    rmSync(root, { recursive: true, force: true, maxRetries: 5 });
   }
   return { tar: Buffer.concat(chunks), events };
 }

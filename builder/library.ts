@@ -40,7 +40,7 @@ export type KilnOptions = Pick<EngineOptions, 'root'> & Partial<EngineOptions>;
 
 /** An engine whose registries are spoken to without logins or proxies, and whose steps share the host's network where they get none. */
 export function openKiln(options: KilnOptions): Engine {
-  return openEngine({
+  const engine = openEngine({
     worker: workerEntry(),
     threads: Math.max(2, availableParallelism()),
     // Threads see the mounts of the thread that starts them: the private namespace comes first.
@@ -54,6 +54,13 @@ export function openKiln(options: KilnOptions): Engine {
     networkFallback: async () => 'host',
     ...options,
   });
+  const close = async () => {
+    await using _engine = engine;
+    // Layers that are not known to be on disk are dropped after a reboot.
+    engine.snapshotter.settleLater();
+  };
+  let closed: Promise<void> | undefined;
+  return { ...engine, [Symbol.asyncDispose]: () => (closed ??= close()) };
 }
 
 /** Beside the bundle, or the source of the worker. */

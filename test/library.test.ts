@@ -23,7 +23,7 @@ test('the example builds from memory, twice the same, and its archive can be rea
     assert.match(refused.stderr, /\[KILN_OUTPUT_INVALID\]/);
     assert.is(refused.stdout, '');
   } finally {
-    rmSync(place, { recursive: true, force: true });
+    rmSync(place, { recursive: true, force: true, maxRetries: 5 });
   }
 });
 
@@ -54,7 +54,7 @@ test('the package brings its types: a program that uses it well compiles, and on
     assert.ok(programs.length > 2);
     for (const program of programs) assert.is(compiled(program), '', program);
   } finally {
-    rmSync(place, { recursive: true, force: true });
+    rmSync(place, { recursive: true, force: true, maxRetries: 5 });
   }
 });
 
