@@ -55,9 +55,17 @@ const SPECIAL = { '\\': /[$'"\\]/, '`': /[$'"`]/ };
 export function expandWord(word: string, environment: Variables, options: ExpandOptions = {}): ExpandedText {
   const escapeChar = options.escape ?? '\\';
   if (!SPECIAL[escapeChar].test(word)) {
-    const words = new WordList(options.heredocWords ?? false);
-    words.add(word);
-    return { text: word, words: words.finish(), used: NOTHING, unmatched: NOTHING };
+    return {
+      text: word,
+      // Most callers want the text alone.
+      get words() {
+        const words = new WordList(options.heredocWords ?? false);
+        words.add(word);
+        return words.finish();
+      },
+      used: NOTHING,
+      unmatched: NOTHING,
+    };
   }
   try {
     return new Expander(word, environment, { ...options, escape: escapeChar }).run();
