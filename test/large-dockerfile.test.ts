@@ -1,0 +1,37 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Rig } from './rig.ts';
+
+/** Dockerfiles and command lines that only a program writes, by the real binary. */
+
+test('a thousand findings of a rule are shown, and the log of a build has the Dockerfile once', async () => {
+  await using rig = await Rig.create();
+  rig.write('c', { Dockerfile: `FROM scratch\nLABEL u=https://user:pass@host/\n${'CMD x\n'.repeat(48_000)}` });
+  const checked = await rig.kiln(['build', '--check', 'c'], { expect: 1 });
+  assert.is(checked.stdout.split('WARNING: JSONArgsRecommended').length - 1, 1001);
+  assert.match(checked.stdout, 'More findings of JSONArgsRecommended than 1000');
+  assert.not.match(checked.stdout, 'user:pass');
+  await rig.build('c', '--output=type=cacheonly');
+  const logs = join(rig.store, 'logs');
+  const log = readFileSync(join(logs, readdirSync(logs).at(-1)!), 'utf8');
+  assert.ok(log.length < 3_000_000, `${log.length} characters`);
+  assert.not.match(log, 'user:pass');
+  const replayed = await rig.kiln(['logs']);
+  assert.match(replayed.stdout + replayed.stderr, /JSONArgsRecommended: .* \(line 1002\)/);
+});
+
+test('thousands of build arguments and labels come into the image', async () => {
+  await using rig = await Rig.create();
+  const numbers = Array.from({ length: 2000 }, (_, at) => at);
+  rig.write('c', { Dockerfile: `FROM scratch\n${numbers.map((at) => `ARG A${at}\nENV E${at}=$A${at}\n`).join('')}` });
+  const flags = numbers.flatMap((at) => ['--build-arg', `A${at}=v${at}`, '--label', `l${at}=w${at}`]);
+  await rig.build('c', '-t', 'many', ...flags);
+  const { stdout } = await rig.kiln(['image', 'inspect', 'many']);
+  const text = JSON.stringify(JSON.parse(stdout));
+  assert.match(text, '"E1999=v1999"');
+  assert.match(text, '"l1999":"w1999"');
+});
+
+test.run();
