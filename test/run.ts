@@ -57,7 +57,7 @@ function runFile(file: string): Promise<FileResult> {
 }
 
 const wanted = process.argv.slice(2);
-const files = globSync('{base,frontend,solver,cache,snapshotter,executor,exporter,registry,builder,cli,test}/**/*.test.ts', {
+const files = globSync('{base,frontend,solver,cache,snapshotter,executor,exporter,registry,builder,cli,scripts,test}/**/*.test.ts', {
   cwd: ROOT,
 })
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))

@@ -1,7 +1,10 @@
 import type { SourceRange } from '../../solver/llb/graph.ts';
 import { newStage, type StageNode } from './stage.ts';
 
-/** All stages in order: those of the file, then the images and contexts that are only copied or mounted from. */
+/**
+ * All stages in order: those of the file, then the images and contexts that are only copied or
+ * mounted from.
+ */
 export class StageList {
   readonly all: StageNode[] = [];
   readonly #byName = new Map<string, StageNode>();

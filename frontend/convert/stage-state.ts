@@ -25,13 +25,16 @@ export function emptyState(tree: DraftEdge | undefined, platform?: Platform): St
 const OF_AN_ENTRY = 3;
 
 /**
- * ENV, and the ARGs that are declared; a variable that is set again moves to the end. A stage begins with setting all variables of its
- * base's config again: that is said by naming them, not done one by one, as stages can follow one another by the thousand.
+ * ENV, and the ARGs that are declared; a variable that is set again moves to the end. A stage
+ * begins with setting all variables of its base's config again: that is said by naming them, not
+ * done one by one, as stages can follow one another by the thousand.
  */
 export class Environment implements Env, Iterable<readonly [string, string]> {
   /** All that was set, in this stage and those it is built on. */
   readonly #sets: Versions<string>;
-  /** The config's variables (as `NAME=value`) when the stage began, and what had been set by then. */
+  /**
+   * The config's variables (as `NAME=value`) when the stage began, and what had been set by then.
+   */
   readonly #base: Versions<string> | undefined;
   readonly #begin: number;
 
@@ -92,8 +95,9 @@ export function splitEnv(entry: string): readonly [string, string] {
 }
 
 /**
- * The variables of a config by name, each as it is written there. Of a name that is there twice the last one counts, as for the program that
- * gets them; the earlier ones keep their places under names that are none.
+ * The variables of a config by name, each as it is written there. Of a name that is there twice the
+ * last one counts, as for the program that gets them; the earlier ones keep their places under
+ * names that are none.
  */
 export function envOf(config: readonly string[]): Versions<string> {
   const last = new Map(config.map((entry, index) => [splitEnv(entry)[0], index]));

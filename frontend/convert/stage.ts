@@ -11,8 +11,9 @@ import type { Versions } from './versions.ts';
 /**
  * # A stage
  *
- * It is made for each FROM, and for each image or context that COPY `--from` or a mount's `from` names without there being such a stage
- * (`registered` false): those have no instructions. What FROM says of it stays as it is; what becomes of it is its `life`.
+ * It is made for each FROM, and for each image or context that COPY `--from` or a mount's `from`
+ * names without there being such a stage (`registered` false): those have no instructions. What
+ * FROM says of it stays as it is; what becomes of it is its `life`.
  */
 export interface StageNode {
   /** Lower-case name after AS. */
@@ -47,11 +48,20 @@ export type StageLife =
   | { readonly kind: 'listed' }
   /** It is known which stages its instructions read. */
   | ({ readonly kind: 'linked' } & Reads)
-  /** It is known what its base is, which may bring triggers. A stage that is built on a stage skips this. */
+  /**
+   * It is known what its base is, which may bring triggers. A stage that is built on a stage skips
+   * this.
+   */
   | ({ readonly kind: 'resolved'; readonly base: ResolvedBase } & Reads)
-  /** The triggers of its base are instructions of its own. `base` is undefined for what is built on a stage. */
+  /**
+   * The triggers of its base are instructions of its own. `base` is undefined for what is built on
+   * a stage.
+   */
   | ({ readonly kind: 'ready'; readonly base: ResolvedBase | undefined } & Reads)
-  /** All its instructions are lowered: others may read it. What has none is so as soon as its base is known. */
+  /**
+   * All its instructions are lowered: others may read it. What has none is so as soon as its base
+   * is known.
+   */
   | ({ readonly kind: 'lowered'; readonly work: StageWork } & Reads);
 
 /** What a stage reads, besides its base. */
@@ -93,7 +103,10 @@ export interface StageWork {
   /** Those of the stage at the bottom: what is built on a local context reads the context. */
   readonly paths: Set<string>;
   workdirSet: boolean;
-  /** The ENTRYPOINT that took away a CMD which an earlier stage of the file gives, and the line of that CMD. */
+  /**
+   * The ENTRYPOINT that took away a CMD which an earlier stage of the file gives, and the line of
+   * that CMD.
+   */
   droppedCmd: { readonly at: SourceRange; readonly given: number } | undefined;
   readonly seen: Map<'cmd' | 'entrypoint' | 'healthcheck', SourceRange>;
   /** The last CMD of the stages that it is built on. */

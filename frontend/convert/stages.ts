@@ -139,7 +139,10 @@ export function findTarget(list: StageList, target: string | undefined): StageNo
   );
 }
 
-/** Finds what each instruction of each stage reads. Throws KILN_STAGE_CYCLE when stages read each other in a circle. */
+/**
+ * Finds what each instruction of each stage reads. Throws KILN_STAGE_CYCLE when stages read each
+ * other in a circle.
+ */
 export function linkStages(list: StageList, words: Words): void {
   for (const stage of [...list.all]) {
     const commands = stage.instructions.map((instruction) => toCommand(instruction, list, words));
@@ -200,7 +203,10 @@ interface Visit {
   reads: Instruction | undefined;
 }
 
-/** Shows the circle, at the first instruction in it. Without recursion: stages can read one another by the thousand. */
+/**
+ * Shows the circle, at the first instruction in it. Without recursion: stages can read one another
+ * by the thousand.
+ */
 function refuseCycles(stages: readonly StageNode[]): void {
   const done = new Set<StageNode>();
   /** The stages of the path, with their places in it. */

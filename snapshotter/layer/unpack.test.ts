@@ -9,7 +9,7 @@ import { digestOf } from '../../base/digest.ts';
 import { errnoOf } from '../../base/errors.ts';
 import { type Stat, stat, tryStat } from '../sys/calls.ts';
 import { AT, S } from '../sys/constants.ts';
-import { startSwapper } from '../sys/swapper.ts';
+import { startSwapper } from '../sys/swapper.fixture.ts';
 import { getXattr, listXattrs } from '../sys/xattr.ts';
 import { archive, golden, type Member } from './archive.fixture.ts';
 import { BREAKOUTS, breakout } from './breakouts.fixture.ts';

@@ -65,8 +65,8 @@ export interface Store extends Disposable {
   migrate(service: string, statements: readonly string[]): void;
   /**
    * Compares what a service has on disk with its table, by `recover`: now, when a process died in
-   * the middle of its work or the index was made anew and this service has not done it yet, and again
-   * whenever the index is made anew while it is open.
+   * the middle of its work or the index was made anew and this service has not done it yet, and
+   * again whenever the index is made anew while it is open.
    */
   recovering(service: string, recover: () => void): void;
   /** Has every service that is open compare its directory with its table once more. */
@@ -357,8 +357,8 @@ function refuseForeign(root: string): void {
 
 /**
  * Opens the database; one that is damaged or gone is begun anew, for the services to fill from what
- * is on disk. Nothing is lost that the disk does not tell again, except cache records: the steps they
- * stand for run once more.
+ * is on disk. Nothing is lost that the disk does not tell again, except cache records: the steps
+ * they stand for run once more.
  */
 function openDatabase(root: string): { db: Database; warning: string | undefined } {
   const gone = guarded(root, () => makeDirectories(root));

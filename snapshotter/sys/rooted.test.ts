@@ -22,7 +22,7 @@ import { errnoOf } from '../../base/errors.ts';
 import { umask } from './calls.ts';
 import { O, S } from './constants.ts';
 import { openRoot, type Root } from './rooted.ts';
-import { startSwapper } from './swapper.ts';
+import { startSwapper } from './swapper.fixture.ts';
 
 interface Context {
   top: string;

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { startSwapper } from '../../snapshotter/sys/swapper.ts';
+import { startSwapper } from '../../snapshotter/sys/swapper.fixture.ts';
 import { Rig, run } from '../rig.ts';
 
 const ROUNDS = process.env['KILN_SOAK'] ? 60 : 6;

@@ -1,5 +1,5 @@
 import { KilnError } from '../../../base/errors.ts';
-import { CACHE_SHARING, MOUNT_TYPE, NET_MODE, nameOf, SECURITY_MODE } from '../../llb/enums.ts';
+import { CACHE_SHARING, enumName, MOUNT_TYPE, NET_MODE, SECURITY_MODE } from '../../llb/enums.ts';
 import type { ExecOp } from '../../llb/ops.ts';
 import { allowedDevices } from './devices.ts';
 import { outputOf } from './mounts.ts';
@@ -51,7 +51,7 @@ function isWhole(op: ExecOp, inputCount: number): boolean {
 }
 
 function isOneOf(numbers: Readonly<Record<string, number>>, number: number): boolean {
-  return nameOf(numbers, number) !== undefined;
+  return enumName(numbers, number) !== undefined;
 }
 
 function isIndex(value: number, count: number): boolean {

@@ -1,7 +1,7 @@
 import type { Platform } from '../../../base/platform.ts';
 import type { KeyPart } from '../../../cache/cache.ts';
 import { contentIndex } from '../../../cache/explain/contentindex.ts';
-import { MOUNT_TYPE, nameOf } from '../../llb/enums.ts';
+import { enumName, MOUNT_TYPE } from '../../llb/enums.ts';
 import type { ExecOp, Mount } from '../../llb/ops.ts';
 import type { BuildResult } from '../../result.ts';
 import type { InputKey } from '../../solver.ts';
@@ -46,7 +46,7 @@ export function keyParts(op: ExecOp, platform: Platform | undefined): KeyPart[] 
 
 function mountIdentity(mount: Mount): unknown {
   return [
-    nameOf(MOUNT_TYPE, mount.mountType ?? MOUNT_TYPE.bind),
+    enumName(MOUNT_TYPE, mount.mountType ?? MOUNT_TYPE.bind),
     mount.input,
     mount.dest,
     outputOf(mount),

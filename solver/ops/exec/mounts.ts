@@ -8,7 +8,7 @@ import { type ActiveSnapshot, SCRATCH, type Snapshot } from '../../../snapshotte
 import { fchownat } from '../../../snapshotter/sys/calls.ts';
 import { AT } from '../../../snapshotter/sys/constants.ts';
 import { openRoot } from '../../../snapshotter/sys/rooted.ts';
-import { CACHE_SHARING, MOUNT_TYPE, nameOf } from '../../llb/enums.ts';
+import { CACHE_SHARING, enumName, MOUNT_TYPE } from '../../llb/enums.ts';
 import type { ExecOp, Mount } from '../../llb/ops.ts';
 import type { BuildResult, DirectoryResult } from '../../result.ts';
 import type { StepSession } from '../../step-session.ts';
@@ -211,7 +211,7 @@ class Opener {
     const base = mount.input === -1 ? undefined : this.#inputs[mount.input];
     return {
       id: mount.cache?.id ?? mount.dest,
-      sharing: nameOf(CACHE_SHARING, mount.cache?.sharing ?? CACHE_SHARING.shared) ?? 'shared',
+      sharing: enumName(CACHE_SHARING, mount.cache?.sharing ?? CACHE_SHARING.shared) ?? 'shared',
       base: base === undefined ? '' : await cacheBase(base, this.#world, this.#signal),
       fresh: this.#fresh,
       fill: async (directory) => {

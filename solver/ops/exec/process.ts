@@ -1,6 +1,6 @@
 import type { Platform } from '../../../base/platform.ts';
 import type { ProcessSpec } from '../../../executor/executor.ts';
-import { NET_MODE, nameOf, SECURITY_MODE } from '../../llb/enums.ts';
+import { enumName, NET_MODE, SECURITY_MODE } from '../../llb/enums.ts';
 import type { ExecOp, ProxyEnv } from '../../llb/ops.ts';
 import type { StepSession } from '../../step-session.ts';
 import type { World } from '../../world.ts';
@@ -11,7 +11,7 @@ import { secretMissing } from './secret-missing.ts';
 const DEFAULT_HOSTNAME = 'buildkitsandbox';
 
 export function networkOf(op: ExecOp): ProcessSpec['network'] {
-  return nameOf(NET_MODE, op.network) ?? 'default';
+  return enumName(NET_MODE, op.network) ?? 'default';
 }
 
 /** The process of an exec op, over mounts that are open. */

@@ -1,0 +1,75 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { wideComments } from './comments.ts';
+import { importCycles } from './cycles.ts';
+import { wrongImports } from './imports.ts';
+import { doubleNames, genericFileNames } from './names.ts';
+import { parseSource } from './sources.ts';
+import { reachesAround } from './surroundings.ts';
+
+const at = (file: string, ...lines: string[]) => parseSource(file, lines.join('\n'));
+
+test('what reaches around the doors is found wherever it is written', () => {
+  for (const line of [
+    "const path = process.env['PATH'];",
+    'const { env } = process;',
+    "import process from 'node:process';",
+    'if (process.stdin.isTTY) ask();',
+    'console.log(text);',
+    'process.exitCode = 1;',
+    'process.exit(1);',
+    'writeSync(1, bytes);',
+    'const stat = fstatSync(0);',
+    "spawn(program, { stdio: ['ignore', 'inherit', 'pipe'] });",
+    "const fd = openSync('/dev/stdout', 'w');",
+    'const here = process.cwd();',
+  ]) {
+    assert.is(reachesAround(at('solver/a.ts', line)).length, 1, line);
+    assert.equal(reachesAround(at('cli/a.ts', line)), [], `${line} at a door`);
+    assert.equal(reachesAround(at('solver/a.test.ts', line)), [], `${line} in a test`);
+    assert.equal(reachesAround(at('solver/a.ts', `// ${line}`)), [], `${line} in a comment`);
+  }
+  const path = "import { join, resolve } from 'node:path';";
+  assert.is(reachesAround(at('cache/a.ts', path, 'const a = resolve(join(b, c));')).length, 1);
+  assert.equal(reachesAround(at('cache/a.ts', path, 'const a = resolve(root, b);')), []);
+  assert.equal(reachesAround(at('cache/a.ts', 'const a = sources.resolve(b); file.readSync(0, 10);')), []);
+});
+
+test('a circle of imports is shown as one, types and later imports included', () => {
+  const circle = [
+    at('base/a.ts', "import type { B } from './b.ts';"),
+    at('base/b.ts', "const c = await import('./c.ts');"),
+    at('base/c.ts', "export { a } from './a.ts';"),
+    at('base/d.ts', "import { a } from './a.ts';"),
+  ];
+  assert.equal(importCycles(circle), ['a circle of imports: base/a.ts → base/b.ts → base/c.ts → base/a.ts']);
+  assert.equal(importCycles(circle.slice(1)), []);
+});
+
+test('an import points downwards', () => {
+  const breach = ['base/a.ts: imports solver/b.ts, which base/ must not know'];
+  assert.equal(wrongImports(at('base/a.ts', "import { b } from '../solver/b.ts';")), breach);
+  assert.equal(wrongImports(at('solver/a.ts', "import { b } from '../base/b.ts';")), []);
+});
+
+test('a name that two files declare is told, not one that is handed on', () => {
+  const one = at('base/a.ts', 'export interface Limits {}');
+  assert.is(doubleNames([one, at('solver/b.ts', 'type Limits = number;', 'export type { Limits };')]).length, 1);
+  assert.is(doubleNames([one, at('solver/b.ts', 'export class Limits {}')]).length, 1);
+  assert.equal(doubleNames([one, at('solver/b.ts', "export type { Limits } from '../base/a.ts';")]), []);
+  assert.equal(doubleNames([one, at('solver/b.ts', 'interface Limits {}')]), []);
+});
+
+test('a file name that says nothing stands in one folder', () => {
+  assert.is(genericFileNames([at('base/options.ts'), at('solver/ops/options.ts')]).length, 1);
+  assert.equal(genericFileNames([at('base/digest.ts'), at('solver/digest.ts')]), []);
+  assert.equal(genericFileNames([at('cli/commands/push.ts'), at('exporter/push.ts')]), []);
+});
+
+test('a comment is as narrow as code', () => {
+  const words = 'word '.repeat(30);
+  assert.is(wideComments(at('base/a.ts', `// ${words}`, `/** ${words} */`, ` * ${words}`)).length, 3);
+  assert.equal(wideComments(at('base/a.ts', `const text = '${words}';`, `// https://${'x'.repeat(120)}`)), []);
+});
+
+test.run();

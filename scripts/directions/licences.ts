@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT } from './sources.ts';
+
+const LICENCES = new Set([
+  'MIT',
+  'ISC',
+  'BSD-2-Clause',
+  'BSD-3-Clause',
+  'Apache-2.0',
+  'BlueOak-1.0.0',
+  '0BSD',
+  'CC0-1.0',
+  'MIT OR Apache-2.0',
+]);
+
+/** Dependencies whose licence is not one that we accept. */
+export function wrongLicences(): string[] {
+  const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { license?: string }>;
+  };
+  return Object.entries(lock.packages).flatMap(([path, { license }]) =>
+    path === '' || !license || LICENCES.has(license)
+      ? []
+      : [`package-lock.json: ${path} has the licence ${license}, which is not on the list`],
+  );
+}
