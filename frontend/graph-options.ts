@@ -1,8 +1,8 @@
 import type { Platform } from '../base/platform.ts';
 
 /**
- * What a user chooses for the graph of a build. Said here once: a `BuildRequest` and what a frontend
- * is asked have these fields, under these names.
+ * What a user chooses for the graph of a build. Said here once: a `BuildRequest` and what a
+ * frontend is asked have these fields, under these names.
  */
 export interface GraphOptions {
   /** `--target`; the last stage when undefined. */

@@ -32,10 +32,15 @@ function describe(comments: readonly string[], name: string): string {
   return comments.find((line) => line.startsWith(`${name} `))?.slice(name.length + 1) ?? '';
 }
 
-/** Comments times names of one ARG, beyond which the comments are not gone through for each name. */
+/**
+ * Comments times names of one ARG, beyond which the comments are not gone through for each name.
+ */
 const MANY = 100_000;
 
-/** What `describe` finds, for names without blanks: one ARG can declare thousands, with a comment for each. */
+/**
+ * What `describe` finds, for names without blanks: one ARG can declare thousands, with a comment
+ * for each.
+ */
 function byFirstWord(comments: readonly string[]): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
   for (const line of comments) {

@@ -30,8 +30,8 @@ export interface Conversion {
   /** Instructions that came out of ONBUILDs so far. */
   readonly triggers: { count: number };
   /**
-   * Bytes of the graph so far that can be more than the Dockerfile has: variables in each RUN, and in
-   * heredocs.
+   * Bytes of the graph so far that can be more than the Dockerfile has: variables in each RUN, and
+   * in heredocs.
    */
   readonly described: { bytes: number };
   /** Tells the checks that an instruction has been lowered. */
