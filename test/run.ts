@@ -57,9 +57,12 @@ function runFile(file: string): Promise<FileResult> {
 }
 
 const wanted = process.argv.slice(2);
-const files = globSync('{base,frontend,solver,cache,snapshotter,executor,exporter,registry,builder,cli,scripts,test}/**/*.test.ts', {
-  cwd: ROOT,
-})
+const files = globSync(
+  '{base,frontend,solver,cache,snapshotter,executor,exporter,registry,builder,cli,scripts,test}/**/*.test.ts',
+  {
+    cwd: ROOT,
+  },
+)
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
   // End-to-end tests take longest: start them first.
   .sort((a, b) => Number(b.startsWith('test/')) - Number(a.startsWith('test/')) || (a < b ? -1 : 1));
