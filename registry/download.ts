@@ -212,7 +212,7 @@ export function memorySink(): { open(): BlobSink; bytes(): Buffer } {
     write: (chunk) => chunks.push(chunk),
     commit({ digest }) {
       const wrong = brokenBytes({ digest }, bytes());
-      if (wrong !== undefined) throw new KilnError('KILN_DIGEST_MISMATCH', `these are not the bytes asked for: ${wrong}`);
+      if (wrong !== undefined) throw new KilnError('KILN_DIGEST_MISMATCH', `the bytes are not the requested ones: ${wrong}`);
     },
     [Symbol.dispose]: () => {},
   };

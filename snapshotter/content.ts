@@ -2,38 +2,38 @@ import type { Digest } from '../base/digest.ts';
 
 /**
  * The content store: immutable bytes by digest, under `blobs/sha256/`. A blob is visible only when
- * it is whole: bytes go to a temporary file, are hashed on the way, fsynced and renamed. Two
- * writers of one blob are harmless: the second rename is success.
+ * it is complete: its bytes go to a temporary file, are hashed on the way, synced, and renamed. Two
+ * writers of one blob do no harm: the second rename succeeds too.
  */
 export interface ContentStore {
-  /** The size in bytes when the store has the blob. */
+  /** The size in bytes, or undefined when the store does not have the blob. */
   size(digest: Digest): number | undefined;
-  /** The path of a blob for reading; throws KILN_BLOB_MISSING when absent. */
+  /** The path of a blob for reading. Throws KILN_BLOB_MISSING when it does not exist. */
   path(digest: Digest): string;
   /**
-   * A small blob (manifest, config), verified against its digest; throws KILN_BLOB_MISSING or
+   * A small blob (manifest, config), verified against its digest. Throws KILN_BLOB_MISSING or
    * KILN_BLOB_CORRUPT.
    */
   read(digest: Digest): Buffer;
   /**
-   * The bytes of a blob on their way out of the store, from `start` up to, not including, `end`, in
-   * pieces. They are hashed on the way, and the last piece is not handed out before they are known
-   * to be what the digest says: else KILN_BLOB_CORRUPT is thrown, and the blob removed, so that it
-   * is made or fetched again. A part is handed out of a blob only that was verified as a whole by
-   * this process. Throws KILN_BLOB_MISSING.
+   * The bytes of a blob in pieces, from `start` up to, but not including, `end`. They are hashed on
+   * the way. The last piece is given out only when the hash matches the digest. Otherwise
+   * KILN_BLOB_CORRUPT is thrown and the blob is removed, so that it is made or fetched again. A
+   * part of a blob is given out only if this process has verified the whole blob. Throws
+   * KILN_BLOB_MISSING.
    */
   open(digest: Digest, start?: number, end?: number): AsyncIterable<Uint8Array>;
   /**
-   * Writes a blob to `to`, a new file, sharing its blocks where the file system can. Verified, and
-   * throws, as `open`.
+   * Copies a blob to `to`, a new file, sharing its blocks where the file system can. It verifies
+   * and throws like `open`.
    */
   copy(digest: Digest, to: string): Promise<void>;
-  /** Reads a blob as a whole; throws as `open`. */
+  /** Reads a whole blob. Throws like `open`. */
   verify(digest: Digest): Promise<void>;
   /** Stores small bytes at once and returns their digest. */
   put(bytes: Uint8Array): Digest;
   /**
-   * Opens a writer for a stream of unknown digest. Disposing it without commit removes the
+   * Opens a writer for a stream whose digest is not known. Disposing it without commit removes the
    * temporary file.
    */
   writer(): BlobWriter;
@@ -42,30 +42,33 @@ export interface ContentStore {
 }
 
 export interface BlobWriter extends Disposable {
-  /** The temporary file, for workers that write it themselves (they then call `adopt`). */
+  /** The temporary file, for workers that write it themselves and then call `adopt`. */
   readonly path: string;
   /**
-   * Appends bytes and hashes them. Synchronous: callers that stream call it once per chunk of at
-   * least 64 KB.
+   * Appends bytes and hashes them. It is synchronous: callers that stream call it once per chunk of
+   * at least 64 KB.
    */
   write(bytes: Uint8Array): void;
   readonly size: number;
   /**
-   * Makes the blob visible. Throws KILN_DIGEST_MISMATCH and keeps nothing when `expected` is given
-   * and differs.
+   * Makes the blob visible. When `expected` is given and differs, throws KILN_DIGEST_MISMATCH and
+   * keeps nothing.
    */
   commit(expected?: { digest?: Digest; size?: number }): { digest: Digest; size: number };
-  /** Makes `path`, which a worker has written and hashed, visible under `digest`. */
+  /** Makes the file `path`, which a worker has written and hashed, visible under `digest`. */
   adopt(digest: Digest): void;
 }
 
 /**
- * Which blobs hold which layer: one diffID may be stored in several compressed forms. The blob
- * itself may be gone; `blobOf` answers only for blobs that are there.
+ * Which blobs hold which layer. One diffID may be stored in several compressed forms. A recorded
+ * blob may be gone; `find` and `all` answer only those that exist.
  */
 export interface BlobForms {
   record(form: BlobForm): void;
-  /** The form of `diffId` with the wanted compression, any level when `level` is undefined. */
+  /**
+   * The form of `diffId` with the wanted compression. Any variant matches when `variant` is
+   * undefined.
+   */
   find(diffId: Digest, compression: Compression, variant?: string): BlobForm | undefined;
   all(diffId: Digest): readonly BlobForm[];
 }
@@ -79,8 +82,8 @@ export interface BlobForm {
   readonly mediaType: string;
   readonly compression: Compression;
   /**
-   * Who made the bytes: `pulled` for a registry's own, else compressor, version and level, such as
-   * `libdeflate-1.14-6`.
+   * What made the bytes: `pulled` for those of a registry, else compressor, version and level, such
+   * as `libdeflate-1.14-6`.
    */
   readonly variant: string;
 }

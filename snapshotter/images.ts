@@ -2,29 +2,29 @@ import type { Digest } from '../base/digest.ts';
 import type { Descriptor } from '../base/oci.ts';
 
 /**
- * The local image store: names to descriptors of manifests or indexes whose documents are in the
+ * The local image store: names to descriptors of manifests or indexes, whose documents are in the
  * content store. Names are kept in their full form (`docker.io/library/busybox:latest`, see
- * registry/names.ts). A layer that was built here may have no blob yet: the manifest names it by
- * its uncompressed form and `layers` ties each diffID to the committed layer.
+ * registry/names.ts). A layer that was built here may not have a blob yet: the manifest then names
+ * its uncompressed form, and `layers` maps each diffID to the committed layer.
  */
 export interface ImageStore {
   get(name: string): StoredImage | undefined;
   list(): readonly StoredImage[];
   /**
-   * Creates or moves a name, in one transaction; one that stands for the same documents already
-   * stays as it is.
+   * Creates or moves a name, in one transaction. A name that already stands for the same documents
+   * is not changed.
    */
   put(image: StoredImage): void;
-  /** False when there was no such name. */
+  /** Answers false when the name did not exist. */
   remove(name: string): boolean;
 }
 
 /**
- * An image store whose names outlive its table: a copy of them is kept beside it, from which a lost
- * table is filled.
+ * An image store whose names survive the loss of its table: a copy of them is kept beside it, from
+ * which a lost table is filled.
  */
 export interface MirroredImages extends ImageStore {
-  /** Whether the copy says the same as the table. */
+  /** True when the copy says the same as the table. */
   isMirrored(): boolean;
   /** Writes the copy again. */
   mirror(): void;
@@ -34,9 +34,10 @@ export interface StoredImage {
   readonly name: string;
   readonly target: Descriptor;
   /**
-   * Digests of the image configs, one for each platform: what `kiln images` shows as the image ID.
+   * The digests of the image configs, one for each platform, which `kiln images` shows as image
+   * IDs.
    */
   readonly configs: readonly Digest[];
-  /** When the name first stood for these documents: milliseconds since 1970. */
+  /** When the name first stood for these documents, in milliseconds since 1970. */
   readonly created: number;
 }

@@ -99,7 +99,7 @@ test('without its layers the store says so, steps run again, and it is sound', a
   await using rig = await prepared();
   rmSync(`${rig.store}/layers`, { recursive: true });
   const built = await rig.build('c', '-t', 'x');
-  assert.match(built, /layers of the store was missing: what it held is made again when it is needed/);
+  assert.match(built, /layers of the store was missing: its contents are made again when they are needed/);
   assert.is(steps(built).get('[2/3] COPY a /a'), 'DONE');
   assert.is((await rig.kiln(['run', 'x', 'cat', '/a'], { expect: 0 })).stdout, 'a');
   await isSound(rig);

@@ -25,21 +25,24 @@ import type { Store } from './root.ts';
 import { guarded, storeError } from './store-errors.ts';
 
 /**
- * A document (manifest, index, config) that is read whole may be this large; image-spec asks for 4
- * MiB, some are larger.
+ * The largest document (manifest, index, config) that is read as a whole. image-spec asks for 4
+ * MiB, and some documents are larger.
  */
 const MAX_DOCUMENT = 64 << 20;
-/** How much of a blob is read at once on its way out. */
+/** The size of the pieces in which a blob is read. */
 const PIECE = 1 << 20;
 
-/** The content store in `store.blobs`. The directory is the only truth: no table repeats it. */
+/**
+ * The content store in `store.blobs`. The directory is the only source of truth: no table repeats
+ * it.
+ */
 export function openContent(store: Store): ContentStore {
   return new BlobDirectory(store);
 }
 
 class BlobDirectory implements ContentStore {
   readonly #store: Store;
-  /** Blobs that were read to the end and are what they are called. */
+  /** Blobs that were read to the end and match their digests. */
   readonly #sound = new Set<Digest>();
 
   constructor(store: Store) {
@@ -79,7 +82,7 @@ class BlobDirectory implements ContentStore {
 
   async copy(digest: Digest, to: string): Promise<void> {
     copyFileSync(this.path(digest), to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
-    // What was copied is read, not what it was copied from: these are the bytes that leave.
+    // The copy is read, not its source, because the bytes of the copy leave the store.
     for await (const _ of this.#verified(digest, to));
   }
 
@@ -88,7 +91,7 @@ class BlobDirectory implements ContentStore {
     this.#sound.add(digest);
   }
 
-  /** The bytes of the file at `path`, which ought to be the blob. */
+  /** The bytes of the file at `path`, verified against `digest`. */
   async *#verified(digest: Digest, path: string): AsyncGenerator<Uint8Array> {
     using hash = openHash(Math.min(PIECE, this.size(digest) ?? 0));
     let hashing: Promise<void> | undefined;
@@ -101,7 +104,7 @@ class BlobDirectory implements ContentStore {
         held = piece;
       }
     } finally {
-      // OpenSSL may still be reading from a piece when nobody wants the rest.
+      // OpenSSL may still be reading from a piece when the consumer stops.
       await hashing;
     }
     const wrong = brokenPromise({ digest }, { digest: hash.digest() });
@@ -139,8 +142,8 @@ class BlobDirectory implements ContentStore {
   }
 
   #file(digest: Digest): string {
-    // A digest is typed, but it once came from a manifest: test the form again where it becomes a
-    // path.
+    // A digest is typed, but it may come from a manifest. Its form is checked again where it
+    // becomes a path.
     return join(this.#store.blobs, hexOf(asDigest(digest)));
   }
 }
@@ -187,7 +190,7 @@ class FileWriter implements BlobWriter {
     const wrong = brokenPromise({ digest: expected.digest ?? digest, size: expected.size }, { digest, size });
     if (wrong !== undefined) {
       this[Symbol.dispose]();
-      throw new KilnError('KILN_DIGEST_MISMATCH', `these are not the bytes asked for: ${wrong}`, {
+      throw new KilnError('KILN_DIGEST_MISMATCH', `the bytes are not the requested ones: ${wrong}`, {
         hint: 'the source sent damaged or wrong bytes; try again',
       });
     }

@@ -4,8 +4,8 @@ import { errnoOf, KilnError, messageOf } from '../../base/errors.ts';
 import { damaged, diskFull, isFull, unwritable } from './store-errors.ts';
 
 /**
- * How long a writer waits for another process's transaction, in milliseconds. Transactions here
- * take well under one.
+ * The milliseconds that a writer waits for another process's transaction. A transaction in Kiln
+ * takes well under one.
  */
 const BUSY_MS = 10_000;
 
@@ -13,10 +13,10 @@ const BUSY_MS = 10_000;
 const SQLITE = { error: 1, busy: 5, locked: 6, readonly: 8, ioerr: 10, corrupt: 11, full: 13, cantopen: 14, notadb: 26 } as const;
 
 /**
- * The store's SQLite file. Statements are prepared once per text. Failures come out as KilnErrors:
- * a full disk, a store that may not be written, a busy one, and damage. Damage may show in any
- * statement, late too: when `healWith` was called, the file is then begun anew, and the statement,
- * or the whole transaction that it is part of, runs once more.
+ * The store's SQLite file. Statements are prepared once per text. Failures become KilnErrors: a
+ * full disk, a store that may not be written, a busy one, and damage. Any statement may find
+ * damage, even late. After `healWith` was called, the file is then made again, and the statement,
+ * or the whole transaction around it, runs once more.
  */
 export class Database {
   readonly path: string;
@@ -24,7 +24,7 @@ export class Database {
   #db: DatabaseSync;
   #inode: number;
   #depth = 0;
-  /** How often the file was begun anew while it was open. */
+  /** How often the file was made again while it was open. */
   #renewals = 0;
   #heal: ((damage: KilnError | undefined) => void) | undefined;
   #tables: ReadonlySet<string> = new Set(['rooms', 'recovery']);
@@ -32,7 +32,7 @@ export class Database {
   readonly #damages = new WeakSet<object>();
 
   /**
-   * Opens or creates `path`. Throws when it is not a database; see root.ts for what happens then.
+   * Opens or creates `path`. Throws when it is not a database (see root.ts for what happens then).
    */
   constructor(path: string, create: boolean) {
     this.path = path;
@@ -41,9 +41,9 @@ export class Database {
   }
 
   /**
-   * `heal` makes a sound file at `path`, calls `reopen`, and fills the tables. It is told of the
-   * damage, or of nothing when another process has put a new file there. `tables`: those that must
-   * be there once they were made.
+   * Sets the function that repairs the file. `heal` makes an intact file at `path`, calls `reopen`,
+   * and fills the tables. It gets the damage, or undefined when another process has replaced the
+   * file. `tables` are those that must exist once they were made.
    */
   healWith(heal: (damage: KilnError | undefined) => void, tables: ReadonlySet<string>): void {
     this.#heal = heal;
@@ -51,8 +51,7 @@ export class Database {
   }
 
   /**
-   * Leaves the file that is open for the one that is now at `path`, which is made when there is
-   * none.
+   * Closes the open file and opens the one that is now at `path`, which is made when it is missing.
    */
   reopen(): void {
     this.close();
@@ -61,12 +60,12 @@ export class Database {
     this.#inode = inodeOf(this.path);
   }
 
-  /** True while the file that is open is the one at `path`. */
+  /** True while the open file is the one at `path`. */
   get isInPlace(): boolean {
     return inodeOf(this.path) === this.#inode;
   }
 
-  /** Begins the file anew, as for damage that SQLite does not see. */
+  /** Makes the file again, for damage that SQLite does not see. */
   renew(why: string): void {
     if (this.#heal && !this.#healing) this.#healNow(this.#damage(why));
   }
@@ -74,10 +73,10 @@ export class Database {
   #connect(create: boolean): DatabaseSync {
     this.#db = this.#translated(() => new DatabaseSync(this.path, { timeout: BUSY_MS }));
     try {
-      // WAL is a property of the file, so it is set once; asking again would cost a millisecond at
+      // WAL is a property of the file, so it is set once. Asking again would cost a millisecond at
       // each start.
       if (create) {
-        // Counts only while the file is empty; see vacuum.ts.
+        // This has an effect only while the file is empty (see vacuum.ts).
         this.exec('PRAGMA auto_vacuum=INCREMENTAL');
         this.#useWal();
       }
@@ -90,8 +89,8 @@ export class Database {
   }
 
   /**
-   * SQLite does not wait for the lock that this takes: two processes that make the same store at
-   * once take turns.
+   * SQLite does not wait for the lock that this takes, so two processes that make the same store at
+   * once take turns here.
    */
   #useWal(): void {
     const deadline = Date.now() + BUSY_MS;
@@ -109,7 +108,7 @@ export class Database {
     this.#guard(() => this.#db.exec(sql));
   }
 
-  /** The first row, or undefined. `T` is the caller's word for what the columns are. */
+  /** The first row, or undefined. The caller states with `T` what the columns are. */
   get<T>(sql: string, ...values: SQLInputValue[]): T | undefined {
     return this.#guard(() => this.#prepare(sql).get(...values)) as T | undefined;
   }
@@ -118,14 +117,14 @@ export class Database {
     return this.#guard(() => this.#prepare(sql).all(...values)) as T[];
   }
 
-  /** The number of rows changed. */
+  /** Answers the number of rows that were changed. */
   run(sql: string, ...values: SQLInputValue[]): number {
     this.#stayInPlace();
     return Number(this.#guard(() => this.#prepare(sql).run(...values)).changes);
   }
 
   /**
-   * Runs `body` in one transaction, which takes the write lock at once; a nested call joins the
+   * Runs `body` in one transaction, which takes the write lock at once. A nested call joins the
    * outer one.
    */
   transaction<T>(body: () => T): T {
@@ -151,7 +150,7 @@ export class Database {
       return value;
     } finally {
       this.#depth--;
-      // SQLite has rolled back by itself after some errors, a full disk among them.
+      // After some errors, such as a full disk, SQLite has already rolled back.
       if (!done) this.#rollBack();
     }
   }
@@ -160,13 +159,13 @@ export class Database {
     try {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
     } catch {
-      // What made the transaction fail is told; of a damaged file nothing is kept.
+      // The error that made the transaction fail is thrown. A damaged file is replaced anyway.
     }
   }
 
   /**
-   * Changes when another connection has written since the last call, or when the file was begun
-   * anew.
+   * A value that changes when another connection has written since the last call, or when the file
+   * was made again.
    */
   version(): string {
     return `${this.#renewals} ${this.pragma('data_version')}`;
@@ -182,8 +181,8 @@ export class Database {
     try {
       if (this.#db.isOpen) this.#db.close();
     } catch (error) {
-      // The last one to close writes back the log, and may find that the file is damaged: the next
-      // open finds it, too.
+      // The last connection writes back the log when it closes, and may find damage. The next open
+      // finds it too.
       if (!this.#damages.has(Object(this.#translate(error)))) throw error;
     }
   }
@@ -201,7 +200,7 @@ export class Database {
     try {
       return this.#translated(body);
     } catch (error) {
-      // Within a transaction it is the transaction that runs again.
+      // Inside a transaction the whole transaction runs again, not the statement.
       if (this.#depth > 0 || !this.#canHeal(error)) throw error;
       this.#healNow(error);
       return this.#translated(body);
@@ -230,7 +229,7 @@ export class Database {
   }
 
   /**
-   * Another process may have found damage and begun the file anew: rows that we put into the old
+   * Another process may have found damage and replaced the file. Rows that are written to the old
    * one would be lost.
    */
   #stayInPlace(): void {
@@ -252,7 +251,7 @@ export class Database {
           cause: error,
         });
       case SQLITE.ioerr:
-        // A disk too full for the shared-memory file shows as an I/O error.
+        // A disk that is too full for the shared-memory file gives an I/O error.
         return isFull(this.path) ? diskFull(this.path, error) : unwritable(this.path, error);
       case SQLITE.corrupt:
       case SQLITE.notadb:
@@ -265,8 +264,8 @@ export class Database {
   }
 
   /**
-   * A file that is sound for SQLite and is not as it was left: one of 0 bytes, or that of another
-   * program.
+   * True for a file that SQLite accepts but that lacks Kiln's tables: one of 0 bytes, or that of
+   * another program.
    */
   #lacksTable(message: string): boolean {
     const name = /^no such table: (?:main\.)?(\w+)$/.exec(message)?.[1];
@@ -285,7 +284,10 @@ export class Database {
   }
 }
 
-/** Why the file cannot be opened, which SQLite does not say; undefined when it can. */
+/**
+ * The reason why the file cannot be opened, which SQLite does not give. Undefined when it can be
+ * opened.
+ */
 function openError(path: string): unknown {
   try {
     closeSync(openSync(path, 'r+'));
@@ -295,13 +297,13 @@ function openError(path: string): unknown {
   }
 }
 
-/** 0 for a file that is not there. */
+/** Answers 0 for a file that does not exist. */
 function inodeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.ino ?? 0;
 }
 
 /**
- * The file whose presence makes the next open rebuild the database: an earlier Kiln leaves it when
+ * The file whose presence makes the next open rebuild the database. An earlier Kiln leaves it when
  * it finds damage.
  */
 export function damageMarker(database: string): string {

@@ -5,8 +5,8 @@ import { asDigest, type Digest } from '../../base/digest.ts';
 const PIECE = 1 << 20;
 
 /**
- * The digest of a file, read piece by piece, here and now: for the rare look at a blob that
- * something is wrong with.
+ * The digest of a file, read piece by piece on this thread. For the rare check of a blob that seems
+ * damaged.
  */
 export function digestOfFile(path: string): Digest {
   const hash = createHash('sha256');

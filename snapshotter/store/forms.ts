@@ -21,7 +21,8 @@ export interface FormRow {
 }
 
 /**
- * The forms of layers whose blobs are in `content`. A form whose blob has gone comes back with it.
+ * The forms of layers whose blobs are in `content`. A form whose blob is gone is valid again when
+ * the blob comes back.
  */
 export function openBlobForms(store: Store, content: ContentStore): BlobForms {
   store.migrate('forms', TABLES);
@@ -31,8 +32,8 @@ export function openBlobForms(store: Store, content: ContentStore): BlobForms {
     if (isSoundForm(row)) {
       const size = content.size(asDigest(row.digest));
       if (size === row.size) return fromRow(row);
-      // That these bytes are the layer's was proven, and is true when they come back: a damaged
-      // blob is removed, and pulled again.
+      // The row is kept: it was proven that these bytes are the layer's, which stays true. A
+      // damaged blob is removed and pulled again.
       if (size === undefined) return undefined;
     }
     db.run('DELETE FROM forms WHERE diff_id = ? AND digest = ?', row.diff_id, row.digest);
@@ -66,12 +67,12 @@ const TYPES: Record<Compression, string> = {
   zstd: MEDIA.ociLayerZstd,
 };
 
-/** The media type of a layer whose bytes have this compression: `stated` when that agrees. */
+/** The media type of a layer whose bytes have this compression. It is `stated` when that agrees. */
 export function typeFor(compression: Compression, stated: string): string {
   return knownCompression(stated) === compression ? stated : TYPES[compression];
 }
 
-/** A row that can be believed; one that cannot costs a blob that is made, or fetched, once more. */
+/** True for a valid row. An invalid row costs making, or fetching, a blob once more. */
 export function isSoundForm({ diff_id, digest, size, media_type, compression, variant }: FormRow): boolean {
   return (
     isDigest(diff_id) &&
@@ -83,9 +84,7 @@ export function isSoundForm({ diff_id, digest, size, media_type, compression, va
   );
 }
 
-/**
- * The compression that a layer's media type tells, or undefined for one that is no layer we know.
- */
+/** The compression that a layer's media type names. Undefined for a type that is not known. */
 export function knownCompression(mediaType: string): Compression | undefined {
   switch (mediaType) {
     case MEDIA.ociLayer:

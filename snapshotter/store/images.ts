@@ -21,8 +21,8 @@ interface Row {
 }
 
 /**
- * The names of images. The table is mirrored in `images.json`, because names, unlike layers and
- * blobs, cannot be found again on disk when the database is lost.
+ * The names of images. The table is mirrored in `images.json`: unlike layers and blobs, names
+ * cannot be found again on disk when the database is lost.
  */
 export function openImages(store: Store): MirroredImages {
   store.migrate('images', TABLES);
@@ -59,7 +59,7 @@ class ImageTable implements MirroredImages {
     this.#store.db.transaction(() => this.#writeMirror());
   }
 
-  /** A row that cannot be read: the mirror may have the same. */
+  /** Repairs a row that cannot be read, if the mirror has the same image. */
   #mend(name: unknown): StoredImage | undefined {
     const image = typeof name === 'string' ? this.#readMirror().find((other) => other.name === name) : undefined;
     const shown = JSON.stringify(name);
@@ -75,8 +75,8 @@ class ImageTable implements MirroredImages {
   }
 
   put(image: StoredImage): void {
-    // A build that found everything cached writes nothing: its transaction, the mirror and their
-    // syncs take longer than the rest of its export.
+    // A fully cached build writes nothing: its transaction, the mirror and their syncs would take
+    // longer than the rest of its export.
     const before = this.get(image.name);
     if (before && isSame(before, image)) return;
     this.#store.db.transaction(() => {
@@ -93,7 +93,7 @@ class ImageTable implements MirroredImages {
     });
   }
 
-  /** Fills an empty table from the mirror; a table with rows knows better. */
+  /** Fills an empty table from the mirror. A table with rows takes precedence. */
   restore(): void {
     this.#store.db.transaction(() => {
       if (this.#store.db.get('SELECT 1 FROM images LIMIT 1') !== undefined) return;
@@ -111,17 +111,18 @@ class ImageTable implements MirroredImages {
     );
   }
 
-  /** Inside the transaction, so that the last writer's mirror holds every name. */
+  /** Called inside the transaction, so that the last writer's mirror holds every name. */
   #writeMirror(): void {
     const temporary = this.#store.scratchPath('images');
     guarded(this.#mirrorPath, () => {
-      // On disk before it takes the place of the old one: a power cut leaves one of the two.
+      // The new mirror is on disk before it replaces the old one, so a power cut leaves one of the
+      // two.
       writeFileSync(temporary, `${JSON.stringify(this.list(), undefined, 1)}\n`, { mode: 0o600, flush: true });
       renameSync(temporary, this.#mirrorPath);
     });
   }
 
-  /** What can be read of it: a torn mirror (power cut) is as good as none. */
+  /** Reads what is readable. A mirror that was torn by a power cut counts as missing. */
   #readMirror(): StoredImage[] {
     let entries: unknown;
     try {
@@ -134,7 +135,10 @@ class ImageTable implements MirroredImages {
   }
 }
 
-/** The same documents; when the name was given is told of the first time. */
+/**
+ * True when both name the same documents. The time of creation is that of the first, so it does not
+ * count.
+ */
 function isSame(one: StoredImage, other: StoredImage): boolean {
   return JSON.stringify([one.target, one.configs]) === JSON.stringify([other.target, other.configs]);
 }
@@ -147,7 +151,7 @@ function fromRow({ name, target, configs, created }: Row): StoredImage | undefin
   }
 }
 
-/** An image of the table or the mirror; undefined for anything else. */
+/** Checks an image of the table or the mirror. Undefined for anything else. */
 function checked(value: unknown): StoredImage | undefined {
   const { name, target, configs, created } = Object(value) as Partial<StoredImage>;
   if (typeof name !== 'string' || name === '' || typeof created !== 'number') return undefined;

@@ -27,7 +27,7 @@ test.after.each(({ dir, mine, other }) => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-test('what a store has looked at is held until it is closed', ({ mine, other }) => {
+test('names that a store has looked up are held until it is closed', ({ mine, other }) => {
   openContent(mine).put(bytes);
   assert.ok(heldNames(other.root).has(blobHold(digest)));
   mine.close();
@@ -42,7 +42,7 @@ test('a dead process holds nothing, and its lease is removed', ({ mine }) => {
   assert.not(existsSync(dead));
 });
 
-test('a collector sees what is in use, and takes only what it names', async ({ mine, other }) => {
+test('a collector sees what is in use, and removes only what it names', async ({ mine, other }) => {
   const second = Buffer.from('another');
   const content = openContent(mine);
   content.put(bytes);
@@ -59,7 +59,7 @@ test('a collector sees what is in use, and takes only what it names', async ({ m
   reopened.close();
 });
 
-test('who asks for a condemned blob before it is moved gets it back', async ({ mine, other }) => {
+test('a condemned blob that is requested before it is moved is kept', async ({ mine, other }) => {
   openContent(mine).put(bytes);
   mine.close();
   const user = openStore(other.root);
@@ -73,7 +73,7 @@ test('who asks for a condemned blob before it is moved gets it back', async ({ m
   user.close();
 });
 
-test('what a killed collector had condemned goes with the next collection', async ({ mine, other }) => {
+test('the next collection removes what a killed collector had condemned', async ({ mine, other }) => {
   openContent(mine).put(bytes);
   mine.close();
   other.db.run('INSERT INTO condemned (name) VALUES (?)', blobHold(digest));

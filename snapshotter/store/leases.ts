@@ -7,20 +7,24 @@ import { isAlive, thisOwner } from './owner.ts';
 import { guarded } from './store-errors.ts';
 
 /**
- * # Leases: what nobody may take away
+ * # Leases: what a collector must not remove
  *
- * A process writes the name of a layer or blob into its lease file *before* it looks whether the
- * thing is there. A collector puts up the *gate* before it reads the leases, and decides within one
- * write transaction. So of a user and a collector at the same time, one sees the other: either the
- * gate was not up yet, then the collector reads a lease with the name in it; or it was, then the
- * user looks inside a transaction of its own, which is before the decision (the collector reads the
- * lease after) or after it (the thing counts as gone). A file goes with its owner: that of a dead
- * process means nothing (owner.ts). See docs/decisions/008.
+ * A process writes the name of a layer or blob into its lease file *before* it checks whether the
+ * thing exists. A collector puts up the *gate* before it reads the leases, and decides within one
+ * write transaction. So a user and a collector at the same time always notice each other:
+ *
+ * - If the gate was not up when the user looked, the collector reads a lease with the name in it.
+ * - If it was up, the user looks inside a transaction of its own. When that is before the decision,
+ *   the collector then reads the lease. When it is after the decision, the user sees that the thing
+ *   is gone.
+ *
+ * The lease file of a dead process means nothing (owner.ts). See docs/decisions/008.
  *
  *     leases/OWNER-N     a line for each name: `l` and a layer's id, `b` and a blob's 64 hex digits
- *     leases/gate        there while a collection decides
+ *     leases/gate        exists while a collection decides
  *
- * *Condemned* names are decided and not yet removed: their rows are gone, their files not.
+ * *Condemned* things are chosen for removal and not yet removed: their rows are gone, but their
+ * files exist.
  */
 export const CONDEMNED_TABLES = ['CREATE TABLE condemned (name TEXT PRIMARY KEY) WITHOUT ROWID'];
 
@@ -34,12 +38,12 @@ export function condemnedNames(db: Database): string[] {
   return db.all<{ name: string }>('SELECT name FROM condemned').map(({ name }) => name);
 }
 
-/** Two stores opened in one process have a lease each. */
+/** Two stores that were opened in one process have a lease each. */
 let counter = 0;
 
 /**
- * What this process uses. The file is made with the first name; a name costs some 5 µs, and nothing
- * when it is held already.
+ * What this process uses. The file is made with the first name. A new name costs about 5 µs, and
+ * nothing when it is already held.
  */
 export class Lease {
   readonly #directory: string;
@@ -54,9 +58,9 @@ export class Lease {
   }
 
   /**
-   * Runs `body`, which looks for the things called `names` or puts them there; what it finds stays
-   * while the lease is open. `restore`: a thing that is condemned is as good as any, and is kept;
-   * `look`: it is gone. `body` may run inside a transaction.
+   * Runs `body`, which looks up or adds the things called `names`. What it finds remains while the
+   * lease is open. `purpose` is about condemned things: with `restore` such a thing is kept and
+   * used, and with `look` it counts as gone. `body` may run inside a transaction.
    */
   claim<T>(names: readonly string[], purpose: 'look' | 'restore', body: () => T): T {
     const fresh = names.filter((name) => !this.#held.has(name));
@@ -99,8 +103,9 @@ export class Lease {
 }
 
 /**
- * Puts up the gate until disposed. One collector at a time: the caller holds the collector's lock.
- * One that was left behind by a killed collector makes look-ups a little dearer, no more.
+ * Puts up the gate until it is disposed. The caller holds the collector's lock, so that only one
+ * collector runs at a time. A gate that a killed collector left behind only makes look-ups a little
+ * slower.
  */
 export function raiseGate(root: string): Disposable {
   const gate = join(root, 'leases', GATE);
@@ -109,7 +114,7 @@ export function raiseGate(root: string): Disposable {
   return { [Symbol.dispose]: () => rmSync(gate, { force: true }) };
 }
 
-/** Everything that live processes use. Files of dead owners are removed. */
+/** Everything that live processes use. Lease files of dead owners are removed. */
 export function heldNames(root: string): Set<string> {
   const held = new Set<string>();
   const directory = join(root, 'leases');

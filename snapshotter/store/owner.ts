@@ -2,15 +2,16 @@ import { readFileSync, readlinkSync, statSync } from 'node:fs';
 import { errnoOf } from '../../base/errors.ts';
 
 /**
- * Who owns a temporary directory: one process of one boot. The start time tells a process from a
- * later one with the same pid, and the pid namespace says whether the pid means anything to us.
+ * The owner of a temporary directory: one process of one boot. The start time tells a process from
+ * a later one with the same pid. The pid namespace says whether this process can look up that pid.
  *
  *     <boot id, 32 hex>-<pid namespace>-<pid>-<start time in clock ticks since boot>
  */
 export type ScratchOwner = string;
 
 /**
- * After this long an owner we cannot look at (another container on the same store) counts as dead.
+ * An owner that cannot be looked up (another container on the same store) counts as dead after this
+ * long.
  */
 const FOREIGN_AGE_MS = 7 * 24 * 3600 * 1000;
 
@@ -26,8 +27,8 @@ export function thisOwner(): ScratchOwner {
 }
 
 /**
- * Whether the process that made `directory`, which is called `name`, is still there. A name that is
- * no owner's is reported alive, because nobody but its maker knows what it is for.
+ * True when the process that made `directory`, which is called `name`, still exists. A name that is
+ * not an owner's counts as alive, because only its maker knows what it is for.
  */
 export function isAlive(name: string, directory: string): boolean {
   const match = /^([0-9a-f]{32})-(\d+)-(\d+)-(\d+)$/.exec(name);
@@ -47,8 +48,8 @@ function identity(): { boot: string; namespace: string; owner: ScratchOwner } {
 }
 
 /**
- * Field 22 of /proc/PID/stat (proc(5)), counted after the command name, which may hold spaces and
- * parentheses.
+ * Field 22 of /proc/PID/stat (proc(5)), counted after the command name, which may contain spaces
+ * and parentheses.
  */
 function startTime(pid: string): string | undefined {
   try {

@@ -69,7 +69,7 @@ test('a store of a later format is refused', ({ dir }) => {
   failsWith('KILN_STORE_NEWER', () => openStore(dir));
 });
 
-test('tables of a later kiln are refused, older ones are brought up to date', ({ dir }) => {
+test('tables of a later Kiln are refused, and older ones are brought up to date', ({ dir }) => {
   const first = openStore(dir);
   first.migrate('room', ['CREATE TABLE t (a INTEGER)']);
   first.db.run('INSERT INTO t VALUES (?)', 1);
@@ -126,7 +126,7 @@ function damage(dir: string): void {
   writeFileSync(path, readFileSync(path).fill(0xa5, 5 * 4096));
 }
 
-test('damage met in the middle of the work is mended at once, and the statement runs again', ({ dir }) => {
+test('damage that is found at work is repaired at once, and the statement runs again', ({ dir }) => {
   filled(dir);
   damage(dir);
   const store = openStore(dir);
@@ -159,7 +159,7 @@ test('a transaction that meets damage runs again as a whole', ({ dir }) => {
   store.close();
 });
 
-test('what SQLite takes for sound and is not an index is begun anew', ({ dir }) => {
+test('a valid SQLite file that is not an index is replaced', ({ dir }) => {
   const path = join(dir, 'kiln.db');
   const kinds: Record<string, () => void> = {
     'a file of 0 bytes': () => writeFileSync(path, ''),
@@ -214,7 +214,7 @@ test('what SQLite takes for sound and is not an index is begun anew', ({ dir }) 
   }
 });
 
-test('a process whose index another one has set aside goes on in the new one', ({ dir }) => {
+test('a process continues in the new index when another one has replaced it', ({ dir }) => {
   filled(dir);
   const slow = openStore(dir);
   slow.migrate('room', ROWS);
@@ -229,7 +229,7 @@ test('a process whose index another one has set aside goes on in the new one', (
   for (const store of [slow, quick]) store.close();
 });
 
-test('a VERSION file that a power cut took is written again; a foreign directory is still refused', ({ dir }) => {
+test('a VERSION file that a power cut destroyed is written again; a foreign directory is still refused', ({ dir }) => {
   filled(dir);
   writeFileSync(join(dir, 'images.json'), '[]');
   for (const harm of [() => writeFileSync(join(dir, 'VERSION'), ''), () => rmSync(join(dir, 'VERSION'))]) {
@@ -244,7 +244,7 @@ test('a VERSION file that a power cut took is written again; a foreign directory
   failsWith('KILN_STORE_NOT_A_STORE', () => openStore(join(dir, 'x')));
 });
 
-test('a deleted database is begun anew', ({ dir }) => {
+test('a deleted database is made again', ({ dir }) => {
   openStore(dir).close();
   rmSync(join(dir, 'kiln.db'));
   const store = openStore(dir);
@@ -253,7 +253,7 @@ test('a deleted database is begun anew', ({ dir }) => {
   store.close();
 });
 
-test('leftovers of dead processes are removed, those of the living stay', async ({ dir }) => {
+test('leftovers of dead processes are removed, and files of living ones remain', async ({ dir }) => {
   openStore(dir).close();
   const dead = spawnSync(
     process.execPath,
@@ -271,12 +271,12 @@ test('leftovers of dead processes are removed, those of the living stay', async 
   store.close();
 });
 
-test('an owner of a pid namespace we cannot see counts as alive', () => {
+test('an owner in an invisible pid namespace counts as alive', () => {
   assert.ok(isAlive(`${bootId()}-1-4194303-1`, '/'));
   assert.ok(isAlive(thisOwner(), '/'));
 });
 
-test('scratch space is ours, is unique, and goes with the store', ({ dir }) => {
+test('scratch paths are private and unique, and are removed with the store', ({ dir }) => {
   const store = openStore(dir);
   const a = store.scratch('a');
   const b = store.scratch('a');
@@ -289,7 +289,7 @@ test('scratch space is ours, is unique, and goes with the store', ({ dir }) => {
   assert.equal(readdirSync(join(dir, 'tmp')), []);
 });
 
-test('a directory of the store that somebody has removed is made again', ({ dir }) => {
+test('a removed directory of the store is made again', ({ dir }) => {
   openStore(dir).close();
   for (const name of readdirSync(dir).filter((one) => !/^(VERSION|kiln\.db.*)$/.test(one)))
     rmSync(join(dir, name), { recursive: true });

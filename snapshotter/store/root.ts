@@ -10,8 +10,8 @@ import { leftovers, Scratch, type ScratchDir, sweep } from './scratch.ts';
 import { guarded, unwritable } from './store-errors.ts';
 
 /**
- * The format this code reads and writes. It goes up when an older Kiln could misread the directory,
- * not for a new table.
+ * The format that this code reads and writes. It is raised when an older Kiln could misread the
+ * directory, not for a new table.
  */
 const FORMAT = 1;
 
@@ -34,56 +34,53 @@ const DATABASE = 'kiln.db';
  * be rebuilt from it.
  */
 export interface Store extends Disposable {
-  /** Absolute. */
+  /** An absolute path. */
   readonly root: string;
   readonly blobs: string;
   readonly layers: string;
   readonly tmp: string;
   readonly logs: string;
   readonly db: Database;
-  /** What this process uses, so that no other takes it away. */
+  /** The names that this process uses, so that no other process removes them. */
   readonly lease: Lease;
   /**
-   * Sentences for the user about what had to be mended, in opening and later, until somebody
-   * listens.
+   * Sentences for the user about what had to be repaired, in opening and later. They are collected
+   * until somebody listens.
    */
   readonly warnings: readonly string[];
-  /** Tells the user, each sentence once. Needs no `this`. */
+  /** Tells the user a sentence, each at most once. It needs no `this`. */
   readonly warn: (sentence: string) => void;
-  /** Hands over the warnings so far, and each later one as it comes. */
+  /** Passes the warnings so far to `listener`, and each later one as it comes. */
   onWarning(listener: (sentence: string) => void): void;
-  /**
-   * Settles when the leftovers of dead processes, if there were any, are gone. Nothing has to wait
-   * for it.
-   */
+  /** Settles when the leftovers of dead processes are removed. Nothing has to wait for it. */
   readonly swept: Promise<void>;
   /**
-   * Brings the tables of one service up to date: `statements` is the service's whole history,
-   * append-only; those not yet applied are applied in one transaction. Throws KILN_STORE_NEWER when
-   * the store knows more of them.
+   * Brings the tables of one service up to date. `statements` is the service's whole, append-only
+   * history. Those that were not applied yet are applied in one transaction. Throws
+   * KILN_STORE_NEWER when the store has applied more statements than these.
    */
   migrate(service: string, statements: readonly string[]): void;
   /**
-   * Compares what a service has on disk with its table, by `recover`: now, when a process died in
-   * the middle of its work or the index was made anew and this service has not done it yet, and
-   * again whenever the index is made anew while it is open.
+   * Makes a service compare its files on disk with its table, by `recover`. This happens now if a
+   * process died at work, or the index was made again, and the service has not recovered since. It
+   * happens again whenever the index is made again while the service is open.
    */
   recovering(service: string, recover: () => void): void;
-  /** Has every service that is open compare its directory with its table once more. */
+  /** Makes every open service compare its directory with its table once more. */
   recoverAll(): void;
-  /** Begins the index anew from what is on disk, with a warning that says why. */
+  /** Makes the index again from what is on disk, with a warning that says why. */
   renewIndex(why: string): void;
-  /** A new path in our part of `tmp/`, on the same file system as blobs and layers. */
+  /** A new path in this process's part of `tmp/`, on the same file system as blobs and layers. */
   scratchPath(label: string): string;
   scratch(label: string): ScratchDir;
-  /** Closes the database and removes our scratch space. */
+  /** Closes the database and removes this process's scratch space. */
   close(): void;
 }
 
 /**
- * Opens the store at the absolute `path`, creating it when the directory is absent or empty. About
- * 2 ms for an existing one. Throws KILN_STORE_NEWER, KILN_STORE_NOT_A_STORE, KILN_STORE_UNWRITABLE
- * or KILN_DISK_FULL.
+ * Opens the store at the absolute `path`, and makes one when the directory is missing or empty.
+ * Takes about 2 ms for an existing one. Throws KILN_STORE_NEWER, KILN_STORE_NOT_A_STORE,
+ * KILN_STORE_UNWRITABLE or KILN_DISK_FULL.
  */
 export function openStore(path: string): Store {
   const lost = lostVersion(path);
@@ -112,15 +109,15 @@ class OpenStore implements Store {
   readonly #scratch: Scratch;
   readonly #told = new Set<string>();
   #listener: ((sentence: string) => void) | undefined;
-  /** The tables of the services that were asked for, and what fills those of a new index. */
+  /** The tables of the services that were asked for, to make them again in a new index. */
   readonly #tables = new Map<string, readonly string[]>();
   readonly #recover = new Map<string, () => void>();
   #services = new Map<string, number>();
-  /** Tables of services that are open. */
+  /** Tables of open services. */
   readonly #known = new Set(['rooms', 'recovery']);
   /**
-   * Tables and indices that there are, by their names. Read once: whatever is missing was missing
-   * before.
+   * The names of existing tables and indices. They are read once: whatever is missing now was
+   * missing before.
    */
   #objects = new Set<string>();
   #recovery: { generation: number; done: Map<string, number> } = { generation: 0, done: new Map() };
@@ -136,8 +133,8 @@ class OpenStore implements Store {
     this.#scratch = new Scratch(this.tmp);
     const dead = leftovers(this.tmp);
     db.healWith((damage) => this.#heal(damage), this.#known);
-    // Written before anything is swept: if we die too, the services still learn that there is
-    // something to look at.
+    // This is recorded before anything is swept. If this process dies too, the services still learn
+    // that they must check their files.
     if (dead.length > 0 || warning !== undefined) countRecovery(db);
     this.#readServices();
     this.swept = dead.length > 0 ? sweep(dead) : Promise.resolve();
@@ -158,7 +155,7 @@ class OpenStore implements Store {
   }
 
   migrate(service: string, statements: readonly string[]): void {
-    // Looked at once, when the service is opened.
+    // Checked once, when the service is opened.
     const lost =
       this.#tables.has(service) || this.#services.get(service) !== statements.length ? undefined : this.#lostOf(statements);
     this.#tables.set(service, statements);
@@ -169,7 +166,7 @@ class OpenStore implements Store {
 
   #apply(service: string, statements: readonly string[]): void {
     this.db.transaction(() => {
-      // Read again under the write lock: another process may have done it meanwhile.
+      // Read again under the write lock, because another process may have done it meanwhile.
       const row = this.db.get<{ version: number }>('SELECT version FROM rooms WHERE room = ?', service);
       const applied = Number(row?.version ?? 0);
       if (applied > statements.length) throw newerStore(this.root, `its ${service} tables`);
@@ -209,7 +206,7 @@ class OpenStore implements Store {
     this.#recovery = readRecovery(this.db);
   }
 
-  /** The first table or index of a service's history that is not there. */
+  /** The first table or index of a service's history that is missing. */
   #lostOf(statements: readonly string[]): string | undefined {
     for (const statement of statements) {
       for (const [what, , name = ''] of statement.matchAll(/\bCREATE (TABLE|INDEX) (\w+)/g))
@@ -218,7 +215,7 @@ class OpenStore implements Store {
     return undefined;
   }
 
-  /** The index is damaged, or another process has found it so and put a new one there. */
+  /** The index is damaged, or another process has found damage and replaced the file. */
   #heal(damage: KilnError | undefined): void {
     if (damage && this.db.isInPlace) this.warn(rebuilt('was damaged', setAside(this.db.path)));
     this.db.reopen();
@@ -253,8 +250,8 @@ function countRecovery(db: Database): void {
 }
 
 /**
- * The row of the service '' counts the events that services have to recover from; a service's own
- * row says up to which it has.
+ * The row of the service '' counts the events after which services must recover. A service's own
+ * row says up to which event it has.
  */
 function readRecovery(db: Database): { generation: number; done: Map<string, number> } {
   const done = new Map(
@@ -265,7 +262,7 @@ function readRecovery(db: Database): { generation: number; done: Map<string, num
   return { generation: done.get('') ?? 0, done };
 }
 
-/** Whether `root` is a store of our format; throws for one of a later format. */
+/** True when `root` is a store of this format. Throws for a later format. */
 function isStore(root: string): boolean {
   const version = readVersion(root);
   if (version !== undefined && version > FORMAT) throw newerStore(root, `its format ${version}`);
@@ -273,7 +270,8 @@ function isStore(root: string): boolean {
 }
 
 /**
- * Two processes may do this at once. VERSION comes last: a directory that has it has everything.
+ * Makes a store. Two processes may do this at once. VERSION is written last: a directory that has
+ * it has everything.
  */
 function createStore(root: string): { db: Database; warning: undefined } {
   refuseForeign(root);
@@ -295,9 +293,9 @@ function writeVersion(root: string): void {
 }
 
 /**
- * What befell the VERSION file of a directory that is a store by all else, such as a power cut that
- * left it empty. A number in it is believed. A store that another process is just making has only
- * what it begins with.
+ * What happened to the VERSION file of a directory that is otherwise a store, such as a power cut
+ * that left the file empty. A number in it is trusted. A store that another process is just making
+ * holds only its first files.
  */
 function lostVersion(root: string): string | undefined {
   let text: string | undefined;
@@ -313,7 +311,9 @@ function lostVersion(root: string): string | undefined {
   return text === undefined ? 'was missing' : 'was damaged';
 }
 
-/** Answers those that were not there and held something that the index speaks of. */
+/**
+ * Makes the directories. Answers those that were missing although the index refers to their files.
+ */
 function makeDirectories(root: string): string[] {
   const make = (name: string) => makeDirectory(join(root, name), 0o700);
   for (const name of ['tmp', 'logs', 'leases']) make(name);
@@ -338,8 +338,8 @@ function unusable(root: string, error: unknown): unknown {
 }
 
 /**
- * What a store may hold before its VERSION is there (another process is just making it), and what a
- * fresh file system holds.
+ * What a store may hold before it has VERSION (another process is just making it), and what a new
+ * file system holds.
  */
 const HARMLESS = /^(VERSION\..*|blobs|layers|tmp|logs|leases|kiln\.db.*|lost\+found)$/;
 
@@ -356,9 +356,8 @@ function refuseForeign(root: string): void {
 }
 
 /**
- * Opens the database; one that is damaged or gone is begun anew, for the services to fill from what
- * is on disk. Nothing is lost that the disk does not tell again, except cache records: the steps
- * they stand for run once more.
+ * Opens the database. A damaged or missing one is made again, and the services fill it from what is
+ * on disk. Only cache records are lost, and their steps run once more.
  */
 function openDatabase(root: string): { db: Database; warning: string | undefined } {
   const gone = guarded(root, () => makeDirectories(root));
@@ -368,7 +367,7 @@ function openDatabase(root: string): { db: Database; warning: string | undefined
     try {
       const warning =
         gone.length > 0
-          ? `${gone.join(' and ')} of the store was missing: what it held is made again when it is needed`
+          ? `${gone.join(' and ')} of the store was missing: its contents are made again when they are needed`
           : undefined;
       return { db: openTables(path, false), warning };
     } catch (error) {
@@ -384,12 +383,12 @@ function rebuilt(what: string, aside?: string): string {
   return `the store's index ${what} and has been rebuilt from what is on disk${kept}`;
 }
 
-/** What SQLite writes at once: the size of a sound file is a multiple of it. */
+/** SQLite's unit of writing. The size of an intact file is a multiple of it. */
 const PAGE = 4096;
 
 /**
- * True for a file that lost a part of its last page, which SQLite reads as zeros, and for what is
- * not a file at all. A write-back that was cut short can be finished: no damage.
+ * True for a file that lost a part of its last page, which SQLite reads as zeros, and for something
+ * that is not a file. An interrupted write-back can be completed and is not damage.
  */
 function isCut(path: string): boolean {
   const stat = statSync(path, { throwIfNoEntry: false });
@@ -402,7 +401,7 @@ function openTables(path: string, create: boolean): Database {
   const db = new Database(path, create);
   try {
     if (create) createTables(db);
-    // The first read of an existing file: this is where "not a database" shows.
+    // The first read of an existing file, which finds files that are not a database.
     else db.get('SELECT count(*) AS n FROM rooms');
     return db;
   } catch (error) {
@@ -421,8 +420,8 @@ function createTables(db: Database): void {
 }
 
 /**
- * Moves a damaged index out of the way, its log first, so that the log is never taken for that of a
- * new file. Answers where to.
+ * Moves a damaged index out of the way, its log first, so that the log is never used for a new
+ * file. Answers the new path.
  */
 function setAside(path: string): string {
   const aside = `${path}.damaged-${Date.now().toString(36)}`;

@@ -5,14 +5,16 @@ import { isAlive, thisOwner } from './owner.ts';
 import { guarded } from './store-errors.ts';
 
 /**
- * A directory of our own below `tmp/`, removed with everything in it on disposal; harmless when it
- * is gone already. What cannot be removed is left to the sweep of a later start.
+ * A directory of this process below `tmp/`. Disposal removes it with everything in it, and does
+ * nothing when it is already gone. What cannot be removed is left to the sweep of a later start.
  */
 export interface ScratchDir extends Disposable {
   readonly path: string;
 }
 
-/** The part of `tmp/` that belongs to this process. Its directory is made when first needed. */
+/**
+ * The part of `tmp/` that belongs to this process. Its directory is made when it is first needed.
+ */
 export class Scratch {
   readonly #directory: string;
   #made = false;
@@ -23,7 +25,7 @@ export class Scratch {
   }
 
   /**
-   * A path that nothing has yet, in a directory that exists. The caller makes a file there and
+   * A path that does not exist yet, in a directory that does. The caller makes a file there and
    * removes or renames it.
    */
   path(label: string): string {
@@ -41,7 +43,10 @@ export class Scratch {
     return { path, [Symbol.dispose]: () => void removeTree(path) };
   }
 
-  /** Removes what is ours. Only when nothing of this process uses the store any more. */
+  /**
+   * Removes everything of this process. Call it only when nothing in this process uses the store
+   * any more.
+   */
   clear(): void {
     if (!this.#made) return;
     removeTree(this.#directory);
@@ -50,12 +55,12 @@ export class Scratch {
 }
 
 /**
- * Counts for the whole process, because two stores opened on one directory share the owner's
- * directory.
+ * Counts for the whole process, because two stores that were opened on one directory share the
+ * owner's directory.
  */
 let counter = 0;
 
-/** The directories below `tmp` whose owners are dead. One readdir when there are none. */
+/** The directories below `tmp` whose owners are dead. It costs one readdir when there are none. */
 export function leftovers(tmp: string): string[] {
   return readdirSync(tmp)
     .filter((name) => name !== thisOwner() && !isAlive(name, join(tmp, name)))
@@ -63,8 +68,8 @@ export function leftovers(tmp: string): string[] {
 }
 
 /**
- * Removes `directories` in the background. Another process may be doing the same; what cannot be
- * removed now (files of a user namespace) stays for the next start.
+ * Removes `directories` in the background. Another process may be doing the same. What cannot be
+ * removed now (files of a user namespace) is left for the next start.
  */
 export async function sweep(directories: readonly string[]): Promise<void> {
   for (const directory of directories) await removeTreeSoon(directory);

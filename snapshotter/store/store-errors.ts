@@ -4,9 +4,8 @@ import { errnoOf, KilnError, messageOf } from '../../base/errors.ts';
 import { osError } from '../../base/oserror.ts';
 
 /**
- * The error a user should see for `error`, which was met while writing at `path`: a full disk, a
- * disk quota and a store that may not be written have codes of their own; anything else comes back
- * as it was.
+ * The error for the user when `error` happened while writing at `path`. A full disk, a disk quota
+ * and a store that may not be written have their own codes. Any other error is returned unchanged.
  */
 export function storeError(error: unknown, path: string): unknown {
   switch (errnoOf(error)) {
@@ -22,12 +21,14 @@ export function storeError(error: unknown, path: string): unknown {
   }
 }
 
-/** As `storeError`, for an error met anywhere: only a full disk or quota is told apart. */
+/**
+ * Like `storeError`, for an error that happened anywhere: only a full disk or quota is recognised.
+ */
 export function fullDiskError(error: unknown, path: string): unknown {
   return errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT' ? diskFull(path, error) : error;
 }
 
-/** KILN_DISK_FULL with what is left on the file system of `path`. */
+/** KILN_DISK_FULL with the free space of the file system of `path`. */
 export function diskFull(path: string, cause?: unknown): KilnError {
   return new KilnError('KILN_DISK_FULL', `no space left for ${path}${freeSpace(path)}`, {
     place: { kind: 'path', path },
@@ -57,19 +58,19 @@ export function damaged(path: string, what: string, hint: string, cause?: unknow
 
 const MEANINGFUL = new Set(['EEXIST', 'ENOENT', 'ENOTEMPTY', 'EXDEV']);
 
-/** Runs `body`; an error of the system met in it is thrown as the KilnError that names `path`. */
+/** Runs `body`. An error of the system in it is thrown as a KilnError that names `path`. */
 export function guarded<T>(path: string, body: () => T): T {
   try {
     return body();
   } catch (error) {
-    // What is missing or there already means something to callers.
+    // Callers handle missing and existing files themselves.
     if (MEANINGFUL.has(errnoOf(error) ?? '')) throw error;
     const told = storeError(error, path);
     throw osError(told, { code: 'KILN_STORE_UNWRITABLE', what: 'the store cannot be written', path, doing: 'write' });
   }
 }
 
-/** Whether the file system of `path` has no room for a small file. */
+/** True when the file system of `path` has no space for a small file. */
 export function isFull(path: string): boolean {
   try {
     const fs = statfsSync(dirname(path));

@@ -3,17 +3,17 @@ import { statsBelow } from '../sys/treepaths.ts';
 const BLOCK = 512;
 
 export interface Usage {
-  /** Allocated on disk. */
+  /** The bytes that are allocated on disk. */
   readonly bytes: number;
-  /** True when a file has another name somewhere else. */
+  /** True when a file has another name outside of the tree. */
   readonly outside: boolean;
 }
 
 /**
- * Bytes on disk below `path`, itself included: allocated blocks, a file with several names once, as
- * du(1) counts. `seen` carries inodes over several calls. Only names and metadata are read and no
- * link is followed; 100,000 files take about half a second. What cannot be looked at counts as
- * nothing: one tree must not keep the size of all others from being told.
+ * The bytes on disk below `path`, including `path`: allocated blocks, and a file with several names
+ * once, as du(1) counts. `seen` carries inodes from call to call. Only names and metadata are read,
+ * and no link is followed. 100,000 files take about half a second. Unreadable entries count as
+ * nothing, so that one tree does not keep the size of all others from being computed.
  */
 export function diskUsage(path: string, seen: Set<string> = new Set()): Usage {
   const names = new Map<string, number>();

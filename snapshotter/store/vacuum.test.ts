@@ -43,7 +43,7 @@ test('an index that is mostly free pages shrinks', async () => {
   assert.is(await giveBackPages(it.store.db, signal), 0);
 });
 
-test('an index with as much in it as free stays as it is, since the pages will be needed again', async () => {
+test('an index that is half full does not shrink, since the pages will be needed again', async () => {
   using it = filled(4);
   it.store.db.run('DELETE FROM filling WHERE id >= 2200');
   const before = it.size();
@@ -51,7 +51,7 @@ test('an index with as much in it as free stays as it is, since the pages will b
   assert.is(it.size(), before);
 });
 
-test('others write and read while pages are given back', async () => {
+test('other processes write and read while pages are given back', async () => {
   using it = filled(8);
   it.store.db.run('DELETE FROM filling WHERE id >= 100');
   using other = openStore(it.store.root);
@@ -67,13 +67,13 @@ test('others write and read while pages are given back', async () => {
   }
   assert.ok((await shrinking) * 4096 > 6 * MIB);
   assert.ok(written > 1);
-  assert.is(reader.db.get<{ n: number }>('SELECT count(*) AS n FROM filling')?.n, before, 'a reader sees what it saw');
+  assert.is(reader.db.get<{ n: number }>('SELECT count(*) AS n FROM filling')?.n, before, 'a reader keeps its snapshot');
   reader.close();
   assert.is(other.db.get<{ n: number }>('SELECT count(*) AS n FROM filling')?.n, 100 + written);
   assert.ok(it.size() < 2 * MIB, `${it.size()} bytes`);
 });
 
-test('an index of an earlier Kiln is written anew when what is left of it is small', async () => {
+test('an index of an earlier Kiln is written again when its contents are small', async () => {
   using it = filled(8);
   it.store.db.exec('PRAGMA auto_vacuum=NONE');
   it.store.db.exec('VACUUM');
@@ -85,7 +85,7 @@ test('an index of an earlier Kiln is written anew when what is left of it is sma
   assert.is(it.store.db.pragma('auto_vacuum'), 2, 'from now on step by step');
 });
 
-test('what was cancelled goes on at the next time', async () => {
+test('a cancelled run is continued by the next one', async () => {
   using it = filled(8);
   it.store.db.run('DELETE FROM filling WHERE id >= 100');
   const stopped = AbortSignal.abort();

@@ -2,21 +2,24 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { KilnError } from '../../base/errors.ts';
 import type { Database } from './database.ts';
 
-/** Pages given back in one transaction, of 4 KiB: 2 ms on a small virtual machine. */
+/** The pages of 4 KiB that one transaction gives back: 2 ms on a small virtual machine. */
 const STEP = 256;
-/** Between two steps: who waits for the lock looks again every few milliseconds. */
+/**
+ * The pause between two steps. A process that waits for the lock looks again every few
+ * milliseconds.
+ */
 const PAUSE_MS = 10;
-/** A file with fewer free pages is left as it is: they will be needed again. */
+/** A file with fewer free pages is not shrunk: it will need them again. */
 const WORTH = 64;
 /**
- * Of a file that cannot be shrunk step by step, this much may be written anew at once, in pages:
- * others wait for that.
+ * A file that cannot be shrunk step by step is written again at once if it has at most this many
+ * pages, because other processes wait for that.
  */
 const AT_ONCE = 4096;
 
 const INCREMENTAL = 2;
 
-/** Another collection will come. */
+/** With these errors the work is left to a later collection. */
 const CAN_WAIT: ReadonlySet<string> = new Set(['KILN_STORE_BUSY', 'KILN_DISK_FULL']);
 
 interface Pages {
@@ -25,9 +28,10 @@ interface Pages {
 }
 
 /**
- * Gives the free pages of the index back to the disk when they are more than half of it: after a
- * collection. Nobody has to be kept out, since it is done in small transactions; a file of before
- * there was `auto_vacuum` in it is written anew when it is small. Answers how many pages went.
+ * Gives the free pages of the index back to the disk after a collection, when they are more than
+ * half of it. Other processes can go on, because the transactions are small. A file that was made
+ * before Kiln set `auto_vacuum` is written again when it is small. Answers how many pages were
+ * given back.
  */
 export async function giveBackPages(db: Database, signal: AbortSignal): Promise<number> {
   const { all, free } = pagesOf(db);

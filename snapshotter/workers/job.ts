@@ -10,12 +10,10 @@ export interface Job<I, O> {
 }
 
 export interface JobContext {
-  /**
-   * Throws CancelledError once the caller has aborted. To be called every few milliseconds of work.
-   */
+  /** Throws CancelledError once the caller has aborted. Call it every few milliseconds of work. */
   readonly check: () => void;
 }
 
-// Jobs of any input live in one list; each is called only with its own input, which `run` of the
-// pool ties to it.
+// Jobs with different inputs are in one list. The pool's `run` ties each job to its own type of
+// input.
 export type AnyJob = Job<never, unknown>;

@@ -21,7 +21,7 @@ export const failJob: Job<'kiln' | 'plain', never> = {
     });
   },
 };
-/** Sets the first number and then runs until it is told to stop. */
+/** Sets the first number and then runs until it is cancelled. */
 export const endlessJob: Job<Int32Array<SharedArrayBuffer>, never> = {
   name: 'endless',
   run(started, { check }) {
@@ -34,7 +34,7 @@ export const dieJob: Job<null, never> = {
   name: 'die',
   run: () => process.exit(3),
 };
-/** Waits until all `flags` of so many jobs are set: only threads at once can. */
+/** Waits until all `flags` of its fellow jobs are set, which only jobs that run at once can do. */
 export const meetJob: Job<{ readonly flags: Int32Array<SharedArrayBuffer>; readonly mine: number }, boolean> = {
   name: 'meet',
   run({ flags, mine }) {

@@ -1,7 +1,7 @@
 import { whereJob } from './jobs.fixture.ts';
 import { createPool } from './pool.ts';
 
-// Run by pool.test.ts: leaves an idle pool behind, used or not, and must end all the same.
+// pool.test.ts runs this: it leaves an idle pool behind, used or not, and must end all the same.
 const pool = createPool({
   entry: new URL('worker.fixture.ts', import.meta.url),
   threads: 2,

@@ -28,7 +28,7 @@ function flag(): Int32Array<SharedArrayBuffer> {
   return new Int32Array(new SharedArrayBuffer(4));
 }
 
-test('jobs run on other threads, which are used again', async ({ pool }) => {
+test('jobs run on other threads, which are reused', async ({ pool }) => {
   const threads = new Set<number>();
   for (let n = 0; n < 5; n++) threads.add(await pool.run(whereJob, null));
   assert.not(threads.has(threadId));
@@ -49,7 +49,7 @@ test('more jobs than threads all get their own answer', async ({ pool }) => {
   );
 });
 
-test('an error for the user crosses whole', async ({ pool }) => {
+test('an error for the user arrives complete', async ({ pool }) => {
   const error = await failure(pool.run(failJob, 'kiln'));
   assert.instance(error, KilnError);
   const { code, message, place, hint, exitCode, notes } = error as KilnError;
@@ -72,7 +72,7 @@ test('any other error keeps its name, code, message and stack', async ({ pool })
   assert.match(error.stack ?? '', /jobs\.fixture/);
 });
 
-test('a running job is cancelled, and its thread lives on', async ({ pool }) => {
+test('a running job is cancelled, and its thread continues', async ({ pool }) => {
   const controller = new AbortController();
   const started = flag();
   const running = failure(pool.run(endlessJob, started, controller.signal));
@@ -101,7 +101,7 @@ test('a thread that dies fails its job only', async ({ pool }) => {
   assert.type(await pool.run(whereJob, null), 'number');
 });
 
-test('closing ends what runs and what waits', async () => {
+test('closing ends running and waiting jobs', async () => {
   const pool = createPool({ entry, threads: 1 });
   const started = flag();
   const running = failure(pool.run(endlessJob, started));
@@ -113,13 +113,13 @@ test('closing ends what runs and what waits', async () => {
   assert.match(String(await failure(pool.run(whereJob, null))), /closed/);
 });
 
-test('a job inline is the same job on this thread', async () => {
+test('an inline job runs on this thread', async () => {
   assert.is(await runInline(whereJob, null), threadId);
   assert.instance(await failure(runInline(failJob, 'kiln')), KilnError);
   assert.instance(await failure(runInline(whereJob, null, AbortSignal.abort())), CancelledError);
 });
 
-test('an idle pool lets the process end, and one that was never used starts no thread', async () => {
+test('an idle pool lets the process end, and an unused one starts no thread', async () => {
   const child = fileURLToPath(new URL('pool.child.ts', import.meta.url));
   const run = async (...words: string[]) =>
     (await promisify(execFile)(process.execPath, [child, ...words])).stdout.split('\n').filter(Boolean);

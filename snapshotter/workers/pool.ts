@@ -3,15 +3,14 @@ import { CancelledError } from '../../base/errors.ts';
 import type { Job } from './job.ts';
 import { fromFailure, type JobReply, type JobRequest } from './wire.ts';
 
-/** Worker threads that do jobs, one each at a time, the rest in the order they came. */
+/** Worker threads that run jobs. Each runs one job at a time, and the others wait in order. */
 export interface WorkerPool extends AsyncDisposable {
   readonly threads: number;
   /**
-   * Runs `job` on a thread. An aborted job rejects with CancelledError as soon as the job has
-   * noticed.
+   * Runs `job` on a thread. An aborted job rejects with CancelledError as soon as it has noticed.
    */
   run<I, O>(job: Job<I, O>, input: I, signal?: AbortSignal): Promise<O>;
-  /** Starts all threads now: for who knows that there will be work for them soon. */
+  /** Starts all threads now, for callers that will soon have work for them. */
   warm(): void;
 }
 
@@ -20,13 +19,15 @@ export interface PoolOptions {
   readonly entry: URL;
   readonly threads: number;
   /**
-   * Called before each thread starts: what threads inherit from this one must be in place (a mount
-   * namespace).
+   * Called before each thread starts. What threads inherit from this one must then be set up (a
+   * mount namespace).
    */
   readonly prepare?: () => void;
 }
 
-/** Runs a job on this thread: for work that is smaller than the 30 ms a thread takes to start. */
+/**
+ * Runs a job on this thread, for work that is smaller than the 30 ms that a thread takes to start.
+ */
 export async function runInline<I, O>(job: Job<I, O>, input: I, signal?: AbortSignal): Promise<O> {
   const check = () => {
     if (signal?.aborted) throw new CancelledError(signal.reason);
@@ -96,7 +97,7 @@ class Pool implements WorkerPool {
     await Promise.all(this.#all.splice(0).map((thread) => thread.worker.terminate()));
   }
 
-  /** A task that waits is taken out; one that runs is told. */
+  /** A waiting task is removed; a running one is told to stop. */
   #cancel(task: Task): void {
     const at = this.#waiting.indexOf(task);
     if (at >= 0) {
@@ -121,7 +122,7 @@ class Pool implements WorkerPool {
   #start(): Thread {
     this.#prepare();
     const worker = new Worker(this.#entry, {
-      // Descriptors are opened and closed through libc, which Node's bookkeeping does not see.
+      // Descriptors are opened and closed through libc, which Node does not track.
       trackUnmanagedFds: false,
       resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16 },
     });
@@ -137,13 +138,13 @@ class Pool implements WorkerPool {
   #done(thread: Thread, reply: JobReply): void {
     const { task } = thread;
     thread.task = undefined;
-    // The last thing that holds the event loop may be the wait for its end.
+    // Waiting for the thread's end may be the last thing that keeps the event loop alive.
     if (!this.#closed) thread.worker.unref();
     if (task) 'failure' in reply ? task.reject(fromFailure(reply.failure)) : task.resolve(reply.output);
     if (!this.#closed) this.#assign();
   }
 
-  /** A thread that died takes its task with it and nothing else. */
+  /** A thread that died fails its own task only. */
   #lost(thread: Thread, error: Error): void {
     const at = this.#all.indexOf(thread);
     if (at >= 0) this.#all.splice(at, 1);

@@ -3,11 +3,11 @@ import { CancelledError } from '../../base/errors.ts';
 import type { AnyJob, Job } from './job.ts';
 import { type JobReply, type JobRequest, toFailure } from './wire.ts';
 
-/** Makes this worker thread do the jobs that its pool sends. */
+/** Makes this worker thread run the jobs that its pool sends. */
 export function serveJobs(jobs: readonly AnyJob[]): void {
   const byName = new Map(jobs.map((job) => [job.name, job as unknown as Job<unknown, unknown>]));
   const port = parentPort;
-  if (!port) throw new Error('jobs are served in a worker thread only');
+  if (!port) throw new Error('serveJobs() belongs in a worker thread');
   port.on('message', async (request: JobRequest) => {
     port.postMessage(await answer(byName, request));
   });
@@ -19,7 +19,7 @@ async function answer(
 ): Promise<JobReply> {
   try {
     const job = jobs.get(name);
-    if (!job) throw new Error(`no worker job is called ${name}`);
+    if (!job) throw new Error(`the worker job ${name} does not exist`);
     const check = () => {
       if (Atomics.load(cancelled, 0) === 1) throw new CancelledError();
     };

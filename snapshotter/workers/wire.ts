@@ -2,7 +2,8 @@ import type { KilnErrorCode } from '../../base/codes.ts';
 import { CancelledError, KilnError, type KilnErrorOptions, messageOf } from '../../base/errors.ts';
 
 /**
- * What goes to a worker: which job, its input, and a flag that turns 1 when the caller has aborted.
+ * What a worker gets: the name of a job, its input, and a flag that becomes 1 when the caller has
+ * aborted.
  */
 export interface JobRequest {
   readonly id: number;
@@ -13,7 +14,7 @@ export interface JobRequest {
 
 export type JobReply = { readonly id: number; readonly output: unknown } | { readonly id: number; readonly failure: Failure };
 
-/** An error as plain data: structured clone would lose its class and its code. */
+/** An error as plain data, because structured clone would lose its class and its code. */
 export type Failure =
   | { readonly kind: 'cancelled' }
   | { readonly kind: 'kiln'; readonly code: KilnErrorCode; readonly message: string; readonly options: KilnErrorOptions }
@@ -23,7 +24,7 @@ export type Failure =
       readonly message: string;
       readonly stack: string | undefined;
       readonly code: unknown;
-      /** Of an error of the system: the call, and what it was about. */
+      /** For an error of the system: the call and its file. */
       readonly syscall: unknown;
       readonly path: unknown;
     };
