@@ -3,7 +3,7 @@ import { gunzipSync } from 'node:zlib';
 import { END_OF_ARCHIVE, encodeHeader, NO_XATTRS, padding, type TarEntry } from './tar.ts';
 import { TarReader } from './untar.ts';
 
-/** For tests: an entry with the fields that matter, and what follows it. */
+/** For tests: an entry with the relevant fields, and its content. */
 export type Member = Partial<TarEntry> & { readonly path: string; readonly content?: string | Buffer };
 
 export function member({ content, ...entry }: Member): Buffer {
@@ -32,7 +32,7 @@ export interface Read extends TarEntry {
   readonly content: Buffer;
 }
 
-/** Everything in an archive, pushed in pieces of `step` bytes. */
+/** All entries of an archive, pushed in pieces of `step` bytes. */
 export function readAll(tar: Buffer, step = tar.length || 1): Read[] {
   const found: Read[] = [];
   let pieces: Buffer[] = [];
@@ -56,8 +56,8 @@ export function readAll(tar: Buffer, step = tar.length || 1): Read[] {
 }
 
 /**
- * Layers as Docker 28.5 (BuildKit) made them of testdata/Dockerfile: `base` of its first stage,
- * `delta` of its second.
+ * Layers that Docker 28.5 (BuildKit) made from testdata/Dockerfile: `base` from its first stage,
+ * `delta` from its second.
  */
 export function golden(name: 'base' | 'delta'): Buffer {
   return gunzipSync(readFileSync(new URL(`testdata/${name}.tar.gz`, import.meta.url)));

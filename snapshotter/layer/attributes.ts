@@ -4,14 +4,14 @@ import { AT } from '../sys/constants.ts';
 import { fdPath, setXattr } from '../sys/xattr.ts';
 import type { TarEntry } from './tar.ts';
 
-/** Attributes that may come out of an image. `trusted.*` would speak to overlay itself. */
+/** Attributes that may come from an image. `trusted.*` would be read by overlay itself. */
 function xattrAllowed(name: string): boolean {
   return name === 'security.capability' || (name.startsWith('user.') && !name.startsWith('user.overlay.'));
 }
 
 /**
- * Owner, mode, attributes and times of an open file. Owner first: changing it clears setuid and
- * capabilities.
+ * Sets owner, mode, attributes and times of an open file. The owner comes first, because changing
+ * it clears setuid and capabilities.
  */
 export function applyEntryToFd(fd: number, entry: TarEntry, withTimes: boolean): void {
   fchown(fd, entry.uid, entry.gid);
@@ -20,7 +20,7 @@ export function applyEntryToFd(fd: number, entry: TarEntry, withTimes: boolean):
   if (withTimes) futimens(fd, entry.mtime, entry.mtime);
 }
 
-/** The same for what cannot be opened: a symlink, a device, a fifo. */
+/** Does the same for an entry that cannot be opened: a symlink, a device, a FIFO. */
 export function applyEntryToName(dir: number, name: string, entry: TarEntry): void {
   fchownat(dir, name, entry.uid, entry.gid);
   if (entry.type !== 'symlink') {
@@ -36,8 +36,8 @@ function setXattrs(path: string, { xattrs }: TarEntry, follow: boolean): void {
     try {
       setXattr(path, name, value, { follow });
     } catch (error) {
-      // A file system without attributes: the file is still the file, and the layer's blob still
-      // has them.
+      // The file system has no such attributes. The file is written without them, and the layer's
+      // blob still has them.
       if (errnoOf(error) !== 'EOPNOTSUPP' && !(name.startsWith('user.') && errnoOf(error) === 'EPERM')) throw error;
     }
   }

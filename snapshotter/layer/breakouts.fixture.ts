@@ -3,8 +3,8 @@ import type { Member } from './archive.fixture.ts';
 const dir = (path: string): Member => ({ path: `${path}/`, type: 'directory' });
 
 /**
- * The tar breakout family: each either is refused or stays inside. `CANARY` stands for a directory
- * outside.
+ * Tar archives that try to write outside the layer. Each must be refused or stay inside. `CANARY`
+ * stands for a directory outside.
  */
 export const BREAKOUTS: Readonly<Record<string, readonly Member[]>> = {
   'dots first': [{ path: '../canary/new', content: 'x' }],
@@ -79,7 +79,7 @@ export const BREAKOUTS: Readonly<Record<string, readonly Member[]>> = {
   'a whiteout made by hand': [{ path: 'd', type: 'char', devMajor: 0, devMinor: 0 }],
 };
 
-/** The members of one, for a directory that stands for the host's. */
+/** The members of one such archive, with `canary` as the directory of the host. */
 export function breakout(members: readonly Member[], canary: string): readonly (Member & { readonly linkPath: string })[] {
   const outside = (text: string) => text.replace('CANARY', canary);
   return members.map((one) => ({ ...one, path: outside(one.path), linkPath: outside(one.linkPath ?? '') }));

@@ -27,7 +27,7 @@ test.after.each(({ top }) => rmSync(top, { recursive: true }));
 
 const job = { check: () => {} };
 
-/** Five and a bit megabytes, neither random nor repetitive. */
+/** A little more than five megabytes, neither random nor repetitive. */
 function fill(files: string): void {
   let text = '';
   for (let n = 0; n < 120_000; n++) text += `${(n * 2654435761) % 1_000_003} line ${n}\n`;
@@ -48,7 +48,7 @@ async function packed(context: { top: string; files: string }, wanted: WantedFor
 const python = ['-c', 'import gzip,sys,hashlib; print(hashlib.sha256(gzip.decompress(sys.stdin.buffer.read())).hexdigest())'];
 
 for (const reproducible of [false, true]) {
-  test(`gzip that other programs read, ${reproducible ? 'the same on every machine' : 'fast'}`, async (context) => {
+  test(`other programs can read the gzip, ${reproducible ? 'the same on every machine' : 'fast'}`, async (context) => {
     if (!reproducible && libdeflatePath() === undefined) return console.log('SKIP fast gzip: libdeflate is not installed');
     fill(context.files);
     const { bytes, info } = await packed(context, { compression: 'gzip', reproducible });
@@ -65,14 +65,14 @@ for (const reproducible of [false, true]) {
   });
 }
 
-test('zstd that other programs read', async (context) => {
+test('other programs can read the zstd', async (context) => {
   fill(context.files);
   const { bytes, info } = await packed(context, { compression: 'zstd' });
   const tar = execFileSync('zstd', ['-dc'], { input: bytes, maxBuffer: 1 << 30 });
   assert.is(digestOf(tar), info.diffId);
 });
 
-test('a tree of nothing is the tar of nothing in each form', async (context) => {
+test('an empty tree gives an empty tar in each form', async (context) => {
   for (const compression of ['uncompressed', 'gzip', 'zstd'] as const) {
     const { info } = await packed(context, { compression });
     assert.equal(info, await describeLayer({ files: context.files }, job));
@@ -82,7 +82,7 @@ test('a tree of nothing is the tar of nothing in each form', async (context) => 
   }
 });
 
-test('the variant tells forms apart whose bytes differ', () => {
+test('forms with different bytes have different variants', () => {
   const names = [
     { compression: 'uncompressed' },
     { compression: 'gzip', reproducible: true },
@@ -93,7 +93,7 @@ test('the variant tells forms apart whose bytes differ', () => {
   assert.is(new Set(names.map(variantOf)).size, names.length);
 });
 
-test('times after the epoch become it, earlier ones stay, and fractions go', async (context) => {
+test('times after the epoch become the epoch, earlier ones are kept, and fractions are dropped', async (context) => {
   for (const [name, time] of [
     ['early', '@1000.7'],
     ['late', '@3000.2'],
@@ -112,7 +112,7 @@ test('times after the epoch become it, earlier ones stay, and fractions go', asy
   );
 });
 
-test('hard links carry the capability again, for engines that set the owner of each', async (context) => {
+test('hard links repeat the capability, for engines that set the owner of each', async (context) => {
   if (process.getuid?.() !== 0) return console.log('SKIP capabilities: needs root');
   writeFileSync(join(context.files, 'a'), 'x');
   setXattr(join(context.files, 'a'), 'security.capability', Buffer.from('0100000200040000000000000000000000000000', 'hex'));
@@ -123,7 +123,7 @@ test('hard links carry the capability again, for engines that set the owner of e
   assert.ok(file?.xattrs.get('security.capability')?.equals(link?.xattrs.get('security.capability') ?? Buffer.alloc(0)));
 });
 
-test('a conversion keeps the tar', async (context) => {
+test('a conversion does not change the tar', async (context) => {
   fill(context.files);
   const first = await packed(context, { compression: 'zstd' });
   const blob = join(context.top, 'from');
@@ -150,7 +150,7 @@ async function all(pieces: AsyncIterable<Buffer>): Promise<Buffer[]> {
   return found;
 }
 
-test('zstd frames are told apart however their bytes come, with skippable ones between them', async () => {
+test('zstd frames are separated however their bytes arrive, with skippable frames between them', async () => {
   const parts = ['one '.repeat(1000), '', 'two'].map((text) => Buffer.from(text));
   const skippable = Buffer.concat([Buffer.from('502a4d1803000000', 'hex'), Buffer.from('abc')]);
   const bytes = Buffer.concat(parts.flatMap((part) => [zstdCompressSync(part), skippable]));

@@ -4,36 +4,37 @@ import type { WantedForm } from '../packer.ts';
 import { libdeflatePath, openDeflater } from './libdeflate.ts';
 
 /**
- * Compresses a stream piece by piece; pieces are encoded on the threads of the libuv pool, several
+ * Compresses a stream piece by piece. Pieces are encoded on the threads of the libuv pool, several
  * at once, and written in order. The same pieces always give the same bytes.
  */
 export interface Encoder {
-  /** Bytes in one piece. */
+  /** The size of a piece in bytes. */
   readonly piece: number;
-  /**
-   * Encodes piece number `index`. The answer stays valid until the piece `index + slots` is begun.
-   */
+  /** Encodes piece number `index`. The answer is valid until the piece `index + slots` is begun. */
   encode(piece: Buffer, index: number): Promise<Uint8Array>;
-  /** What ends the stream. */
+  /** The bytes that end the stream. */
   finish(): Uint8Array;
-  /** How many pieces may be under way at once. */
+  /** The number of pieces that may be encoded at once. */
   readonly slots: number;
 }
 
 const MIB = 1 << 20;
-/** Two cores: one more than run at once, so that none waits for the writer. */
+/** For two cores: more than run at once, so that none waits for the writer. */
 const SLOTS = 4;
 const GZIP_LEVEL = 6;
 /**
- * Of libdeflate: on a tree of headers, manuals and Python 0.1 % smaller than `gzip -6`, 20 % faster
- * than its level 6 (which gives 0.6 % smaller blobs); level 4 is half as fast again and 1.5 %
- * larger (2-core VM, November 2026).
+ * The level for libdeflate. On a tree of headers, manuals and Python, level 5 is 0.1 % smaller than
+ * `gzip -6`. It is 20 % faster than libdeflate's level 6, whose blobs are 0.6 % smaller. Level 4 is
+ * half as fast again and 1.5 % larger (2-core VM, November 2026).
  */
 const LIBDEFLATE_LEVEL = 5;
 const ZSTD_LEVEL = 3;
 const NOTHING = new Uint8Array();
 
-/** Names compressor, version and level: what the bytes of a blob depend on besides the tar. */
+/**
+ * Names the compressor, its version and level: everything besides the tar that determines the bytes
+ * of a blob.
+ */
 export function variantOf(wanted: WantedForm): string {
   switch (wanted.compression) {
     case 'uncompressed':
@@ -47,9 +48,7 @@ export function variantOf(wanted: WantedForm): string {
   }
 }
 
-/**
- * Reproducible bytes come from the zlib that Kiln ships with, whatever the machine has installed.
- */
+/** Reproducible bytes come from the zlib in Node, whatever is installed on the machine. */
 function usesLibdeflate(wanted: WantedForm): boolean {
   return wanted.compression === 'gzip' && !wanted.reproducible && wanted.level !== 0 && libdeflatePath() !== undefined;
 }
@@ -92,19 +91,19 @@ function libdeflateEncoder(path: string, level: number): Encoder {
 
 const WINDOW = 32768;
 /**
- * Room for what a piece can become at worst, so that it is one errand of the pool and not one for
- * every 16 KB.
+ * Room for the largest result of a piece, so that a piece is one task of the pool instead of one
+ * for every 16 KB.
  */
 const ROOM = MIB + (MIB >> 8);
 const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
-/** The last deflate block, empty (RFC 1951, section 3.2.6). */
+/** The last, empty deflate block (RFC 1951, section 3.2.6). */
 const LAST_BLOCK = Buffer.from([3, 0]);
 
 const deflate = (bytes: Uint8Array, options: object) => promisify<Uint8Array, object, Buffer>(deflateRaw)(bytes, options);
 const zstd = (bytes: Uint8Array, options: object) => promisify<Uint8Array, object, Buffer>(zstdCompress)(bytes, options);
 
 /**
- * One gzip member: every piece is deflated with the 32 KB before it as dictionary, and ends at a
+ * One gzip member: every piece is deflated with the preceding 32 KB as dictionary, and ends at a
  * byte boundary.
  */
 function zlibEncoder(level: number): Encoder {
@@ -132,7 +131,8 @@ function zlibEncoder(level: number): Encoder {
 }
 
 /**
- * Frames follow one another (RFC 8878, section 3). Pieces of 2 MiB, which is the window of level 3.
+ * One frame after another (RFC 8878, section 3), in pieces of 2 MiB, which is the window of level
+ * 3.
  */
 function zstdEncoder(level: number): Encoder {
   const options = { params: { [constants.ZSTD_c_compressionLevel]: level }, chunkSize: MIB };

@@ -4,7 +4,8 @@ import { malformed } from './refusal.ts';
 const MAX_NAME = 255;
 
 /**
- * Where an entry goes. `names` are the components below the layer's root: none for the root itself.
+ * Where an entry goes. `names` are the components below the layer's root, and empty for the root
+ * itself.
  */
 export interface EntryPath {
   readonly names: readonly string[];
@@ -13,8 +14,8 @@ export interface EntryPath {
 }
 
 /**
- * The path of an entry, as components. Leading `/` and `./` mean nothing; `..` is refused rather
- * than resolved, and so is what the file system could not name.
+ * Splits the path of an entry into components. Leading `/` and `./` are ignored. `..` is refused
+ * rather than resolved, and so are names that the file system does not allow.
  */
 export function entryPath(path: string): EntryPath {
   const names: string[] = [];
@@ -33,8 +34,8 @@ const PREFIX = '.wh.';
 const OPAQUE = '.wh..wh..opq';
 
 /**
- * What a name in a layer means (image-spec layer.md#whiteouts). `.wh..wh.` names other than the
- * opaque one are AUFS's own and mean nothing.
+ * The meaning of a name in a layer (image-spec layer.md#whiteouts). Names with `.wh..wh.` other
+ * than the opaque one belong to AUFS and are ignored.
  */
 export function whiteoutOf(
   name: string,

@@ -1,18 +1,21 @@
 import { KilnError } from '../../base/errors.ts';
 
-/** What nothing honest exceeds: unpacked bytes for each packed one, beyond a first gigabyte. */
+/**
+ * The most unpacked bytes for each packed byte, beyond a first gigabyte. No honest archive exceeds
+ * it.
+ */
 export const MAX_RATIO = 1100;
 const FREE_BYTES = 2 ** 30;
 /**
- * What an entry takes of a disk at least, for an inode and a name, however small its header was
- * once packed.
+ * The least space of an entry on a disk, for an inode and a name, however well its header was
+ * compressed.
  */
 const ENTRY_BYTES = 2048;
 
 /**
- * Weighs what comes out of a decompressor against what goes in. Every door through which packed
- * bytes come has one: layers, archives for ADD and as contexts, bodies of HTTP answers. `what` is
- * packed, as the beginning of a sentence: `the archive a.tar`.
+ * Compares the output of a decompressor with its input. All packed bytes from outside pass through
+ * one: layers, archives for ADD and as contexts, bodies of HTTP answers. `what` names the packed
+ * data, as the beginning of a sentence: `the archive a.tar`.
  */
 export class Expansion {
   readonly #what: string;
@@ -23,26 +26,26 @@ export class Expansion {
     this.#what = what;
   }
 
-  /** Bytes that went in. */
+  /** Counts packed bytes. */
   packed(bytes: number): void {
     this.#packed += bytes;
   }
 
-  /** Bytes that came out. Throws KILN_LAYER_LIMIT. */
+  /** Counts unpacked bytes. Throws KILN_LAYER_LIMIT. */
   unpacked(bytes: number): void {
     this.#unpacked += bytes;
     if (this.#unpacked <= FREE_BYTES || this.#unpacked <= this.#packed * MAX_RATIO) return;
     throw new KilnError('KILN_LAYER_LIMIT', `${this.#what} unpacks to more than ${MAX_RATIO} times its size`, {
-      hint: 'it is refused as a bomb; if it is meant to be so large, pack it with less compression',
+      hint: 'it is refused as a decompression bomb; if it is meant to be so large, pack it with less compression',
     });
   }
 
-  /** An entry of the archive that came out. Throws KILN_LAYER_LIMIT. */
+  /** Counts an unpacked entry of the archive. Throws KILN_LAYER_LIMIT. */
   entry(): void {
     this.unpacked(ENTRY_BYTES);
   }
 
-  /** What `decode` makes of the packed bytes, weighed piece by piece. */
+  /** Decodes the packed bytes with `decode`, and counts each piece. */
   async *of(
     packed: AsyncIterable<Buffer>,
     decode: (counted: AsyncIterable<Buffer>) => AsyncIterable<Buffer>,

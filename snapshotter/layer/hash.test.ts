@@ -19,7 +19,7 @@ for (const sizes of [[], [0], [10], [1 << 20], [1 << 20, 1 << 20, 77], [77, 1 <<
   });
 }
 
-test('a reader that fails ends the hash with its error', async () => {
+test('the error of a failing reader ends the hash', async () => {
   function* failing(): Generator<Buffer> {
     yield Buffer.alloc(1 << 20);
     throw new Error('read error');

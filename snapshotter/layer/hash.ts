@@ -4,13 +4,13 @@ import { openResumable } from './resumable.ts';
 import type { StreamHash } from './streamhash.ts';
 
 /**
- * The sha256 of a stream, computed on a thread of the libuv pool, so that the reader and the hash
- * keep two cores busy: node:crypto hashes a stream on the calling thread only, but Node exports the
- * functions of the OpenSSL that it is built with (resumable.ts). Where they are not to be had (a
- * Node built otherwise), and for a stream of one short piece, node:crypto does it.
+ * Computes the sha256 of a stream on a thread of the libuv pool, so that the reader and the hash
+ * keep two cores busy. node:crypto hashes a stream only on the calling thread, but Node exports the
+ * functions of its OpenSSL (resumable.ts). Where a Node does not, and for a stream of one short
+ * piece, node:crypto is used.
  *
- * One piece is hashed while the next is read. `free` is told how many of the first pieces may be
- * overwritten. `by`: another hash than that of the whole.
+ * One piece is hashed while the next is read. `free` is called with the number of first pieces that
+ * may be overwritten. `by` replaces the hash.
  */
 export async function hashPieces(pieces: Iterable<Buffer>, free: (count: number) => void, by?: StreamHash): Promise<Digest> {
   let hash = by;
@@ -32,12 +32,12 @@ export async function hashPieces(pieces: Iterable<Buffer>, free: (count: number)
   }
 }
 
-/** Bytes in a piece from which a visit to another thread pays. */
+/** The size of a piece, in bytes, from which using another thread pays. */
 const WORTH = 256 << 10;
 
 /**
- * A sha256 for pieces of about this many bytes: on a thread of the pool where that pays and can be
- * had.
+ * A sha256 for pieces of about this many bytes. It runs on a thread of the pool where that pays and
+ * is possible.
  */
 export function openHash(pieceSize: number): StreamHash {
   return (pieceSize >= WORTH && openResumable()) || nodeHash();

@@ -9,10 +9,7 @@ import { inflate, magicOf } from './inflate.ts';
 
 const MIB = 1 << 20;
 
-/**
- * Unpacks a blob without keeping anything; answers how many bytes came, and the code with which it
- * ended.
- */
+/** Unpacks a blob and discards the result. Answers the number of bytes, and the error code. */
 async function unpacked(blob: string): Promise<readonly [number, string | undefined]> {
   let bytes = 0;
   try {
@@ -23,7 +20,7 @@ async function unpacked(blob: string): Promise<readonly [number, string | undefi
   }
 }
 
-test('a blob that unpacks to more than a layer can is given up on, one that is large for its size is not', async () => {
+test('a blob that unpacks to too much is refused, and a well-compressed one is not', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'kiln-inflate-'));
   try {
     const blob = join(directory, 'blob');

@@ -6,17 +6,17 @@ import type { Compression } from '../content.ts';
 import { Expansion } from './expansion.ts';
 import { unzstd } from './zstd-frames.ts';
 
-/** Bytes in the pieces that inflating gives, the last of them shorter. */
+/** The size of the inflated pieces in bytes. The last one is shorter. */
 export const INFLATED_PIECE = 1 << 20;
 /**
- * Pieces inflated ahead of who takes them: with less than one, nothing is inflated while a piece is
- * unpacked.
+ * The number of pieces that are inflated ahead of the consumer, so that inflating continues while a
+ * piece is unpacked.
  */
 const AHEAD = 4;
 
 /**
- * The bytes of the tar in a blob: gzip, zstd or plain, told by the first bytes. In pieces of 1 MiB:
- * with Node's usual 16 KB gunzip takes more than twice as long.
+ * The bytes of the tar in a blob: gzip, zstd or plain, recognised by the first bytes. Pieces have 1
+ * MiB: with Node's default of 16 KB gunzip takes more than twice as long.
  */
 export async function* inflate(
   blob: string,
@@ -42,10 +42,7 @@ export async function* inflate(
   }
 }
 
-/**
- * The compression of a blob, as `inflate` takes it: what its first bytes say, whatever its media
- * type.
- */
+/** The compression of a blob as `inflate` sees it: by its first bytes, whatever its media type. */
 export function compressionIn(blob: string): Compression {
   return compressionBy(magicOf(blob));
 }
@@ -66,7 +63,7 @@ function opened(file: Readable, start: Uint8Array): Readable {
   return file.pipe(decoder);
 }
 
-/** The first bytes of a blob, by which its compression is told. */
+/** The first bytes of a blob, which show its compression. */
 export function magicOf(blob: string): Uint8Array {
   const fd = openSync(blob, 'r');
   try {

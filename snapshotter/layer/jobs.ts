@@ -37,7 +37,7 @@ export const convertJob: Job<ConvertInput, Packed> = {
   },
 };
 
-/** Pieces of one size, as encoders want them: what comes out of a decompressor has any. */
+/** Pieces of one size, as encoders need them. A decompressor gives pieces of any size. */
 async function* sized(blob: string, size: number, count: (size: number) => void): AsyncGenerator<Buffer> {
   let piece = Buffer.allocUnsafeSlow(size);
   let filled = 0;

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { inFlight } from '../sys/gate.ts';
 import { loadKoffi } from '../sys/koffi.ts';
 
-/** Where distributions put it. Asked by name, so that looking costs no library load. */
+/** Where distributions install it. Checking paths avoids loading the library. */
 const PLACES = ['x86_64-linux-gnu', 'aarch64-linux-gnu']
   .flatMap((triple) => [`/usr/lib/${triple}`, `/lib/${triple}`])
   .concat('/usr/lib64', '/usr/lib', '/usr/local/lib');
@@ -16,14 +16,14 @@ export function libdeflatePath(): string | undefined {
   return found ?? undefined;
 }
 
-/** One compressor: not to be used by two calls at once. */
+/** One compressor. Two calls must not use it at once. */
 export interface Deflater {
   /**
-   * Compresses `input` to a whole gzip member in `output`, on a thread of the libuv pool; answers
+   * Compresses `input` to a whole gzip member in `output`, on a thread of the libuv pool. Answers
    * its length.
    */
   member(input: Uint8Array, output: Uint8Array): Promise<number>;
-  /** Bytes that `output` must have for `size` bytes of input. */
+  /** The bytes that `output` must have for `size` bytes of input. */
   bound(size: number): number;
 }
 
@@ -39,7 +39,7 @@ export function openDeflater(path: string, level: number): () => Deflater {
   const compress = library.func('size_t libdeflate_gzip_compress(void *, const void *, size_t, void *, size_t)');
   const bound = library.func('size_t libdeflate_gzip_compress_bound(void *, size_t)');
   return () => {
-    // Lives as long as the process: a handful of them, 1 MB each at most.
+    // The compressor is never freed. There are only a few, of at most 1 MB each.
     const compressor = alloc(level);
     return {
       bound: (size) => Number(bound(compressor, size)),

@@ -5,27 +5,27 @@ import { inUserNamespace } from '../sys/usernamespace.ts';
 import { fdPath, getFdXattr, removeXattr, setXattr } from '../sys/xattr.ts';
 
 /**
- * # How a layer directory says what it hides
+ * # How a layer directory marks what it hides
  *
- * A *whiteout* hides one name of the layers below, and an *opaque* directory all that they have
- * under its name. There are two forms:
+ * A *whiteout* hides one name of the layers below. An *opaque* directory hides everything that they
+ * have under its name. There are two forms:
  *
  *     overlay   a 0:0 character device, and the attribute that overlayfs itself reads
  *     socket    a socket without permissions at the hidden name, and one called `.kiln-opaque` in
  *               the directory, for a file system that cannot hold such a device or attribute. A tar
  *               cannot hold a socket, so an image cannot forge one.
  *
- * Both are read everywhere. A store writes one form, which is decided when it is first opened
- * (../copying/choose.ts).
+ * Both forms are always understood. A store writes one of them, which is decided when it is first
+ * opened (../copying/choose.ts).
  */
 export type MarkForm = 'overlay' | 'socket';
 
-/** What marks a directory as opaque in the form of sockets. */
+/** The file that marks a directory as opaque in the socket form. */
 export const OPAQUE_NAME = '.kiln-opaque';
 
 /**
- * Overlay's mark on a directory that hides what lower layers have under its name. Only the one that
- * our mounts heed counts (`userxattr`, see sys/overlay.ts): as root of the machine
+ * The attribute of overlay on a directory that hides what lower layers have under its name. Only
+ * the one that Kiln's mounts use counts (`userxattr`, see sys/overlay.ts): for root of the machine,
  * `user.overlay.opaque` is an attribute that any step may set.
  */
 function attributeName(): string {
@@ -46,13 +46,13 @@ export function makeWhiteout(dir: number, name: string, form: MarkForm): void {
   mknodat(dir, name, form === 'overlay' ? S.IFCHR : S.IFSOCK, 0n);
 }
 
-/** `names`: what the directory holds, when it is known already. */
+/** `names` are the entries of the directory, if they are already known. */
 export function isOpaque(fd: number, names?: readonly string[]): boolean {
   if (getFdXattr(fd, attributeName())?.toString() === 'y') return true;
   return names?.includes(OPAQUE_NAME) !== false && isOpaqueMark(fd, OPAQUE_NAME);
 }
 
-/** Whether the entry `name` is not a file of the tree but says that its directory is opaque. */
+/** True when the entry `name` is not a file of the tree but marks its directory as opaque. */
 export function isOpaqueMark(dir: number, name: string): boolean {
   if (name !== OPAQUE_NAME) return false;
   const stat = tryStat(dir, name);
@@ -73,17 +73,17 @@ export function makeOpaque(fd: number, form: MarkForm): void {
 }
 
 export function clearOpaque(fd: number): void {
-  // Asked first: a process that cannot see the attribute may not remove it either, and has not made
-  // it.
+  // The attribute is read first: a process that cannot see it may not remove it either, and has not
+  // set it.
   if (getFdXattr(fd, attributeName())) removeXattr(fdPath(fd), attributeName(), { follow: true });
   if (isOpaqueMark(fd, OPAQUE_NAME)) tryUnlinkat(fd, OPAQUE_NAME);
 }
 
-/** Overlay's attributes are read and written by CAP_SYS_ADMIN only. */
+/** Only CAP_SYS_ADMIN may read and write overlay's attributes. */
 export function marksNeedPrivilege(cause?: unknown): KilnError {
   return new KilnError(
     'KILN_NO_PRIVILEGE',
-    'the layers of this store say what they hide in a way that only CAP_SYS_ADMIN may read and write',
+    'the layers of this store mark removed files in a way that only CAP_SYS_ADMIN may read and write',
     {
       hint: 'run Kiln with the privileges that the store was made with, or give it another store by KILN_ROOT',
       cause,

@@ -14,13 +14,13 @@ const DIRECTORY = 0o040000;
 const DEVICE = { char: 0o020000, block: 0o060000, fifo: 0o010000 } as const;
 
 /**
- * Writes the entries of a layer over a mount of the layers below it, as ordinary changes to that
- * tree: for the rare layer that cannot stand alone. Symlinks among the parents are followed inside
- * the root, as other engines do; whiteouts remove.
+ * Writes the entries of a layer over a mount of the layers below, as ordinary changes to that tree.
+ * It is used for the rare layer that cannot stand alone. Symlinks among the parents are followed
+ * inside the root, as in other engines. Whiteouts remove files.
  */
 export class MountWriter implements TarHandler, Disposable {
   readonly #root: Root;
-  /** What this layer has made: a whiteout or an opaque mark is not about it. */
+  /** The paths that this layer has made. Its whiteouts and opaque marks do not affect them. */
   readonly #made = new Set<string>();
   readonly #times = new Map<string, Timespec>();
   #file = -1;
@@ -47,7 +47,7 @@ export class MountWriter implements TarHandler, Disposable {
   }
 
   data(bytes: Buffer): void {
-    // What a whiteout says it holds is passed over, as containerd does.
+    // The content of a whiteout is ignored, as in containerd.
     if (this.#file < 0) return;
     for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
   }

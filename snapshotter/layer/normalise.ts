@@ -11,12 +11,12 @@ const DIRECTORY = 0o040000;
 const REGULAR = 0o100000;
 
 /**
- * Makes the upper directory of an unmounted overlay say only what differs from `base` (a mount of
- * the layers below): takes away what was copied up and is as it was (a directory in which a file
- * was made and removed again, a file opened for writing), and overlay's "opaque" mark on
- * directories that hide nothing. So the layer packs to what BuildKit's differ gives (which names
- * what an opaque directory hides, where ours has `.wh..wh..opq`), and can be put on other layers.
- * Only directories that are in both trees are entered: what is new is not looked at.
+ * Reduces the upper directory of an unmounted overlay to what differs from `base`, a mount of the
+ * layers below. It removes entries that were copied up and are unchanged (a directory with a
+ * temporary file, a file that was opened for writing), and overlay's "opaque" mark on directories
+ * that hide nothing. The layer then packs to what BuildKit's differ gives, and can be put on other
+ * layers. (BuildKit names the files that an opaque directory hides, where Kiln writes
+ * `.wh..wh..opq`.) Only directories that are in both trees are entered: new ones are not looked at.
  */
 export function normalise(upper: string, base: string): void {
   const dir = openat(AT.FDCWD, upper, O.RDONLY | O.DIRECTORY);
@@ -29,7 +29,10 @@ export function normalise(upper: string, base: string): void {
   }
 }
 
-/** Without a base everything is new: only opaque marks at the top can be there. */
+/**
+ * Does the same without a base. Everything is then new, so only opaque marks at the top can be
+ * removed.
+ */
 export function normaliseAlone(upper: string): void {
   const dir = openat(AT.FDCWD, upper, O.RDONLY | O.DIRECTORY);
   try {
@@ -39,11 +42,11 @@ export function normaliseAlone(upper: string): void {
   }
 }
 
-/** A directory that is in both trees. */
+/** A directory that exists in both trees. */
 interface Pair {
   readonly dir: number;
   readonly below: number;
-  /** In the directory above; '' for the top. */
+  /** The name in the directory above. It is '' for the top. */
   readonly name: string;
   readonly before: Stat;
   readonly names: readonly string[];
@@ -57,8 +60,8 @@ function pair(dir: number, below: number, name: string): Pair {
 }
 
 /**
- * From the top down and up again. Not recursive: a tree may be deeper than the stack of a thread
- * is.
+ * Goes from the top down and up again. It is not recursive, because a tree may be deeper than a
+ * thread's stack.
  */
 function visit(dir: number, below: number): void {
   const open = [pair(dir, below, '')];
@@ -92,14 +95,17 @@ function close({ dir, below }: Pair): void {
   closeSync(below);
 }
 
-/** A directory's time alone is no difference: it tells that something was there for a while. */
+/**
+ * The time of a directory alone is not a difference: it only shows that something existed in it for
+ * a while.
+ */
 function saysMore({ dir, below }: Pair): boolean {
   return !sameOwner(fstat(dir), fstat(below)) || !sameCapability(dir, below);
 }
 
 /**
- * False when the entry said nothing and was taken away; a pair when it is a directory of both
- * trees, to be looked through.
+ * Answers false when the entry was redundant and has been removed. Answers a pair when it is a
+ * directory of both trees, which must be entered.
  */
 function look({ dir, below }: Pair, name: string): boolean | Pair {
   const ours = statAt(dir, name);
@@ -126,8 +132,8 @@ function enter(dir: number, below: number, name: string): true | Pair {
   try {
     childBelow = openat(below, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
     if (isOpaque(child)) {
-      // Kept as a mark, not spelt out as whiteouts: overlay lists those by name in a directory that
-      // only one layer has.
+      // The mark is kept, not replaced by whiteouts: overlay lists whiteouts by name in a directory
+      // that only one layer has.
       if (listDirectory(childBelow).length === 0) unmark(dir, name);
       else {
         closeSync(child);
@@ -144,7 +150,7 @@ function enter(dir: number, below: number, name: string): true | Pair {
 }
 
 function remove(dir: number, name: string, flags: number): boolean {
-  // A directory that is not empty after all stays, and counts as a difference.
+  // A directory that is not empty after all remains, and counts as a difference.
   return tryUnlinkat(dir, name, flags) !== 0;
 }
 
@@ -166,8 +172,8 @@ function sameOwner(a: Stat, b: Stat): boolean {
 }
 
 /**
- * As BuildKit's differ: of a directory the time does not count, for it changes whenever something
- * in it comes and goes; of a file the number of its names does not.
+ * As in BuildKit's differ: the time of a directory does not count, because it changes with its
+ * entries. The number of names of a file does not count either.
  */
 function sameMetadata(a: Stat, b: Stat): boolean {
   const same = sameOwner(a, b) && a.rdevMajor === b.rdevMajor && a.rdevMinor === b.rdevMinor;

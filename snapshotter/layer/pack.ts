@@ -14,14 +14,14 @@ export interface DescribeInput {
   readonly files: string;
   readonly clamp?: number | undefined;
   /**
-   * For a layer that is made again now and then: goes along its older version's trail, and leaves
+   * For a layer that may be made repeatedly: follows the trail of its older version, and leaves
    * one.
    */
   readonly trail?: TrailFiles | undefined;
 }
 
 export interface PackInput extends DescribeInput {
-  /** A new file. */
+  /** The path of a new file. */
   readonly to: string;
   readonly wanted: WantedForm;
 }
@@ -33,8 +33,8 @@ export interface Packed {
 }
 
 /**
- * What the tar of a layer directory is: one walk, no byte written. A piece is hashed while the next
- * is read. Numbers: README.md.
+ * Computes the digest and size of a layer directory's tar in one walk, without writing a byte. A
+ * piece is hashed while the next is read. See README.md for numbers.
  */
 export async function describeLayer({ files, clamp, trail: left }: DescribeInput, { check }: JobContext): Promise<LayerInfo> {
   const ring = new Ring(2, PIECE);
@@ -46,14 +46,11 @@ export async function describeLayer({ files, clamp, trail: left }: DescribeInput
   return { diffId, tarSize: stats.size, empty: stats.entries === 0 };
 }
 
-/**
- * Writes the tar of a layer directory in the wanted form to a new file, hashing tar and blob on the
- * way.
- */
+/** Hashes pieces of which the first may be left out, because the trail knows them. */
 async function hashAlong(trail: Trail, pieces: Iterable<Buffer>, free: (count: number) => void): Promise<Digest> {
   let hash: ResumableHash | undefined;
   const whole = (piece: Buffer) => {
-    // What the stream leaves out is known when its first piece is there.
+    // The first piece shows how much the stream leaves out.
     hash ??= trail.hash(PIECE);
     return hash.update(piece)?.then(() => {
       if (piece.length === PIECE) trail.hashed(hash!);
@@ -82,7 +79,7 @@ interface Written {
   readonly size: number;
 }
 
-/** Encodes pieces of a tar, as many at once as the encoder likes, and writes them in order. */
+/** Encodes pieces of a tar, as many at once as the encoder allows, and writes them in order. */
 export async function encodeTo(
   to: string,
   pieces: Iterable<Buffer> | AsyncIterable<Buffer>,
@@ -99,7 +96,7 @@ export async function encodeTo(
     for await (const piece of pieces) {
       check();
       const encoded = encoder.encode(piece, index++);
-      // Never unhandled: a later failure is thrown where it is awaited.
+      // This prevents an unhandled rejection: a later failure is thrown where it is awaited.
       encoded.catch(() => {});
       waiting.push(encoded);
       // Hashed while the pool encodes.
@@ -119,7 +116,7 @@ function digestOf(hash: Hash): Digest {
   return `sha256:${hash.digest('hex')}` as Digest;
 }
 
-/** Buffers in turn: one is filled while the others are encoded. */
+/** Rotating buffers: one is filled while the others are encoded. */
 export class Ring {
   readonly #buffers: readonly Buffer[];
   #taken = 0;
@@ -134,7 +131,7 @@ export class Ring {
     return this.#buffers[this.#taken++ % this.#buffers.length]!;
   }
 
-  /** The first `count` buffers ever taken may be filled again. */
+  /** Allows the first `count` buffers ever taken to be filled again. */
   give(count: number): void {
     this.#given = count;
   }

@@ -13,8 +13,8 @@ export function tooMuch(what: string): KilnError {
 }
 
 /**
- * What the kernel says when entries contradict one another, or say what no file can have: a file in
- * the place of a directory, a link to itself.
+ * The kernel's errors when entries contradict one another, or describe an impossible file: a file
+ * in the place of a directory, a link to itself.
  */
 const IMPOSSIBLE = new Set([
   'ENOTDIR',
@@ -30,16 +30,16 @@ const IMPOSSIBLE = new Set([
   'EOVERFLOW',
 ]);
 /**
- * What it says of a value that no attribute, or none of this file system, can have. A full disk
- * looks like a large value.
+ * The kernel's errors for a value that no attribute can have, or none on this file system. A full
+ * disk gives the same error as a value that is too large.
  */
 const UNFIT = new Set(['EINVAL', 'E2BIG', 'ERANGE', 'EOPNOTSUPP', 'EPERM', 'ENAMETOOLONG']);
 const LARGE_VALUE = 1024;
 
 /**
- * An error met while `entry` was made, told as a fault of the archive when it is one: values of its
- * own that the kernel refuses. Any other error (a full disk, one of the device) comes back as it
- * is.
+ * Converts an error that happened while `entry` was made to a fault of the archive, if the kernel
+ * refused one of the entry's values. Any other error (a full disk, an error of the device) is
+ * returned unchanged.
  */
 export function refusal(entry: TarEntry, error: unknown): unknown {
   if (!(error instanceof SysError)) return error;
@@ -55,7 +55,7 @@ export function refusal(entry: TarEntry, error: unknown): unknown {
   if (code !== 'EINVAL' || !syscall.includes('chown')) return malformed(`${name} cannot be made: ${reasonOf(error)}`, error);
   return new KilnError(
     'KILN_LAYER_MALFORMED',
-    `${name} belongs to ${entry.uid}:${entry.gid}, and there is no such user or group in the range of ids of this user`,
+    `${name} belongs to ${entry.uid}:${entry.gid}, and that user or group is not in the range of ids of this user`,
     { hint: 'give the user more ids in /etc/subuid and /etc/subgid, or run as root', cause: error },
   );
 }

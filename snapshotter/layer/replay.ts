@@ -6,20 +6,20 @@ import { TarReader } from './untar.ts';
 export interface ReplayInput {
   /** Directories of layers, the lowest first. */
   readonly layers: readonly string[];
-  /** A writable mount of what is below them. */
+  /** A writable mount of the tree below them. */
   readonly root: string;
 }
 
 /**
- * Does to a tree, one after the other, what layers say: adds, replaces and removes. What was
- * written by one layer and removed by a later one is gone. Times are whole seconds, as in an image.
+ * Applies layers to a tree in order: adds, replaces and removes files. A file that one layer adds
+ * and a later one removes is gone. Times are whole seconds, as in an image.
  */
 export async function replayLayers({ layers, root }: ReplayInput, { check }: JobContext): Promise<void> {
   const buffer = Buffer.allocUnsafeSlow(PIECE);
   for (const files of layers) {
     using writer = new MountWriter(root);
     const reader = new TarReader(writer);
-    // A writer is done with a piece when `push` is.
+    // A writer is done with a piece when `push` returns.
     for (const piece of tarStream(files, { check, buffer: () => buffer }, { entries: 0, size: 0 })) reader.push(piece);
     reader.finish();
     writer.finish();

@@ -24,7 +24,7 @@ test.after.each(({ top }) => {
   execFileSync('rm', ['-rf', top]);
 });
 
-/** The path of which it complains. */
+/** The path in the error. */
 function refused(run: () => void): string | undefined {
   try {
     run();
@@ -36,12 +36,12 @@ function refused(run: () => void): string | undefined {
   }
 }
 
-test('whatever begins with .wh. is one, and nothing else', () => {
+test('exactly the names that begin with .wh. are reserved', () => {
   for (const name of ['.wh.', '.wh.a', '.wh..', '.wh..wh..opq', 'd/.wh.a', '/.wh.']) assert.ok(isReserved(name), name);
   for (const name of ['', 'a', '.wh', '.whx', 'x.wh.a', '.wh.a/b', 'd/wh.a']) assert.not(isReserved(name), name);
 });
 
-test('files, directories and links of such names are found at any depth, and named', ({ top }) => {
+test('files, directories and links with reserved names are found at any depth, and named', ({ top }) => {
   mkdirSync(join(top, 'a/b'), { recursive: true });
   writeFileSync(join(top, 'a/b/.whatever'), '');
   assert.is(
@@ -64,7 +64,7 @@ test('files, directories and links of such names are found at any depth, and nam
   }
 });
 
-test('a path longer than the kernel takes hides none', ({ top }) => {
+test('reserved names are found below paths that are longer than the kernel takes', ({ top }) => {
   let dir = openat(AT.FDCWD, top, O.RDONLY | O.DIRECTORY);
   const name = 'd'.repeat(250);
   for (let depth = 0; depth < 20; depth++) {
@@ -82,9 +82,7 @@ test('a path longer than the kernel takes hides none', ({ top }) => {
   );
 });
 
-test("on the lowest layer a device 0:0 is refused and a mark of overlay is taken away; above they are overlay's own", ({
-  top,
-}) => {
+test("on the lowest layer a device 0:0 is refused and overlay's mark is removed; above they belong to overlay", ({ top }) => {
   mkdirSync(join(top, 'd/e'), { recursive: true });
   setXattr(join(top, 'd/e'), 'trusted.overlay.opaque', Buffer.from('y'));
   checkWritten(top, false);
@@ -102,7 +100,7 @@ test("on the lowest layer a device 0:0 is refused and a mark of overlay is taken
   );
 });
 
-test('a layer that holds one all the same is not packed', async ({ top }) => {
+test('a layer that holds a reserved name is not packed', async ({ top }) => {
   mkdirSync(join(top, 'etc'));
   writeFileSync(join(top, 'etc/.wh.passwd'), '');
   const error = await describeLayer({ files: top }, { check: () => {} }).catch((thrown: unknown) => thrown);

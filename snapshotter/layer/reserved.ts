@@ -6,19 +6,18 @@ import { decodeName } from '../sys/name-bytes.ts';
 import { fdPath } from '../sys/xattr.ts';
 import { clearOpaque, isOpaque } from './marks.ts';
 
-/** Names that begin so mean a removal in a layer (image-spec layer.md#whiteouts). */
+/** Names with this prefix mean a removal in a layer (image-spec layer.md#whiteouts). */
 const PREFIX = '.wh.';
 const PREFIX_BYTES = Buffer.from(PREFIX);
 const SLASH = Buffer.from('/');
 
-/** Whether the last component of a path is a name that no layer can carry. */
+/** True when the last component of a path is a name that a layer cannot hold. */
 export function isReserved(path: string): boolean {
   return path.startsWith(PREFIX, path.lastIndexOf('/') + 1);
 }
 
 /**
- * Throws KILN_LAYER_NAME for a path in the image that no layer can carry. Only its last component
- * is looked at.
+ * Throws KILN_LAYER_NAME for a path that a layer cannot hold. Only its last component is checked.
  */
 export function refuseReserved(path: string): void {
   if (isReserved(path)) throw reserved(path);
@@ -35,7 +34,7 @@ function reserved(path: string): KilnError {
   );
 }
 
-/** A character device 0:0, by which overlay says that there is nothing. */
+/** The error for a character device 0:0, which marks a removed file in overlay. */
 export function whiteoutDevice(path: string): KilnError {
   return new KilnError(
     'KILN_LAYER_NAME',
@@ -47,16 +46,16 @@ export function whiteoutDevice(path: string): KilnError {
 }
 
 /**
- * Readdir by one path as long as that is short enough for the kernel; below, by the descriptor of a
+ * A path of up to this length is read directly. A longer one is read by the descriptor of a
  * directory on the way.
  */
 const LONG_PATH = 3000;
 
 /**
- * Looks through what a process has written to a layer, names only, for what would mean something
- * else once it is packed or lies on other layers. `isPlain`: the process wrote without an overlay,
- * which would have refused devices with the number 0:0 and marks of its own; such marks are taken
- * away, as they hide nothing. Throws KILN_LAYER_NAME.
+ * Searches what a process has written to a layer, by names only, for entries that would mean
+ * something else once they are packed or on top of other layers. `isPlain` says that the process
+ * wrote without an overlay, which would have refused devices with the number 0:0 and its own marks.
+ * Such marks are then removed, because they hide nothing. Throws KILN_LAYER_NAME.
  */
 export function checkWritten(upper: string, isPlain: boolean): void {
   const top = openat(AT.FDCWD, upper, O.RDONLY | O.DIRECTORY);
@@ -74,7 +73,10 @@ export function checkWritten(upper: string, isPlain: boolean): void {
   }
 }
 
-/** A directory to be looked at: `below` an open one, and its whole path as it is shown. */
+/**
+ * A directory that must be searched. `below` is an open directory above it; its whole path is for
+ * messages.
+ */
 interface Place {
   readonly base: Base;
   readonly below: Buffer;

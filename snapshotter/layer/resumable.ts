@@ -4,18 +4,18 @@ import { openLibrary } from '../sys/native.ts';
 import type { StreamHash } from './streamhash.ts';
 
 /**
- * A sha256 on a thread of the libuv pool that can be stopped after whole blocks of 64 bytes, kept,
- * and gone on with by another process.
+ * A sha256 on a thread of the libuv pool. It can be stopped after whole blocks of 64 bytes, stored,
+ * and continued by another process.
  */
 export interface ResumableHash extends StreamHash {
   /**
-   * The eight words of FIPS 180-4 (section 6.2), in this machine's byte order. To be asked between
+   * The eight words of FIPS 180-4 (section 6.2), in this machine's byte order. Call it between
    * updates, after whole blocks.
    */
   state(): Buffer;
 }
 
-/** Bytes of a state. */
+/** The bytes of a state. */
 export const STATE = 32;
 
 /** SHA256_CTX of OpenSSL: u32 h[8], Nl, Nh, data[16], num, md_len. */
@@ -31,7 +31,7 @@ interface Sha256 {
 let bound: Sha256 | null | undefined;
 
 /**
- * A hash that has seen `bytes` bytes already, which left `state`; undefined where Node was built
+ * A hash that has already seen `bytes` bytes, which gave `state`. Undefined where Node was built
  * with another OpenSSL.
  */
 export function openResumable(seen?: { readonly bytes: number; readonly state: Buffer }): ResumableHash | undefined {
@@ -42,8 +42,8 @@ export function openResumable(seen?: { readonly bytes: number; readonly state: B
   init(context);
   if (seen) {
     seen.state.copy(context, 0, 0, STATE);
-    // In bits: low word, high word. All the machines that Node's build for Linux runs on are
-    // little-endian here (x64, arm64).
+    // The count is in bits: low word, high word. All machines of Node's builds for Linux that reach
+    // this code are little-endian (x64, arm64).
     context.writeBigUInt64LE(BigInt(seen.bytes) * 8n, COUNT);
   }
   return {

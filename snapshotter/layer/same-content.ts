@@ -14,7 +14,8 @@ interface Place {
 }
 
 /**
- * Whether two files of one name, equal in metadata, are equal in capability, link target and bytes.
+ * True when two files of one name, equal in metadata, also have equal capabilities, link targets
+ * and bytes.
  */
 export function sameContent(a: Place, b: Place, name: string): boolean {
   const type = a.stat.mode & TYPE;

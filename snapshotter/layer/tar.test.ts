@@ -18,14 +18,14 @@ const entries: fc.Arbitrary<TarEntry> = fc.record({
   xattrs: fc.constantFrom(NO_XATTRS, NO_XATTRS, new Map([['security.capability', Buffer.from('x')]])),
 });
 
-test('a plain header is the very one that the general way makes', () => {
+test('a plain header is the same as the general encoder makes', () => {
   fc.assert(
     fc.property(entries, (entry) => encodeHeader(entry).equals(extendedHeader(entry))),
     { numRuns: 2000 },
   );
 });
 
-test('GNU tar reads what a plain header says', () => {
+test('GNU tar reads a plain header', () => {
   const entry = {
     type: 'file',
     path: 'a/b',

@@ -2,7 +2,7 @@ import type { Timespec } from '../sys/calls.ts';
 import { nameBytes } from '../sys/name-bytes.ts';
 
 /**
- * The words of the tar format that writer and reader share: POSIX.1-2024 pax, "ustar Interchange
+ * The parts of the tar format that writer and reader share: POSIX.1-2024 pax, "ustar Interchange
  * Format" and "pax Header Block".
  */
 export const BLOCK = 512;
@@ -10,22 +10,24 @@ export const BLOCK = 512;
 export type EntryType = 'file' | 'directory' | 'symlink' | 'hardlink' | 'char' | 'block' | 'fifo';
 
 /**
- * One member of an archive. Paths are text as names.ts makes it, so that names that are not UTF-8
- * survive.
+ * One member of an archive. Paths are in the text form of name-bytes.ts, so that names that are not
+ * UTF-8 are preserved.
  */
 export interface TarEntry {
   readonly type: EntryType;
   readonly path: string;
-  /** Target of a symlink (as it is) or of a hard link (a path in the archive); '' otherwise. */
+  /**
+   * The target of a symlink (unchanged) or of a hard link (a path in the archive). Otherwise ''.
+   */
   readonly linkPath: string;
-  /** Permission bits with setuid, setgid and sticky; no file type. */
+  /** Permission bits with setuid, setgid and sticky, without the file type. */
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** Bytes of a file's content; 0 for everything else. */
+  /** The bytes of a file's content. It is 0 for everything else. */
   readonly size: number;
   readonly mtime: Timespec;
-  /** Write the nanoseconds, too: a layer has whole seconds. */
+  /** True to write nanoseconds as well. A layer has whole seconds. */
   readonly exactTime?: boolean;
   readonly devMajor: number;
   readonly devMinor: number;
@@ -45,7 +47,7 @@ const TYPE_FLAG: Record<EntryType, string> = {
   fifo: '6',
 };
 
-/** Bytes that follow `size` bytes of content up to the next block. */
+/** The bytes of padding that follow `size` bytes of content up to the next block. */
 export function padding(size: number): number {
   return (BLOCK - (size % BLOCK)) % BLOCK;
 }
@@ -54,34 +56,32 @@ export function padding(size: number): number {
 export const END_OF_ARCHIVE = Buffer.alloc(2 * BLOCK);
 
 /**
- * The header blocks of one entry: plain ustar wherever that can say it, else a pax header with only
- * the records that are needed, sorted by key. Byte for byte what Go's archive/tar writes when asked
- * for PAX (and so BuildKit and containerd): no user or group names, times in whole seconds. A
- * directory's path ends in `/`. Golden: testdata, made by Docker 28.5.
+ * The header blocks of one entry: plain ustar wherever that suffices, else a pax header with only
+ * the needed records, sorted by key. The bytes are those of Go's archive/tar in its PAX format (and
+ * so of BuildKit and containerd): no user or group names, times in whole seconds. A directory's
+ * path ends in `/`. Golden files: testdata, made by Docker 28.5.
  */
 export function encodeHeader(entry: TarEntry): Buffer {
   return plainHeader(entry) ?? extendedHeader(entry);
 }
 
-/** Any entry; what `encodeHeader` does where the short way does not reach. */
+/** Encodes any entry. `encodeHeader` uses it where its fast path does not apply. */
 export function extendedHeader(entry: TarEntry): Buffer {
   const name = nameBytes(entry.path);
   const link = nameBytes(entry.linkPath);
   const records = paxRecords(entry, name, link);
   const split = splitPath(name);
   if (records.size === 0) return headerBlock(entry, split?.suffix ?? name, link, split?.prefix);
-  // A long path that ustar could split needs no pax header unless something else does.
+  // A long path that ustar can split needs no pax header of its own.
   if (records.size === 1 && split && records.has('path')) return headerBlock(entry, split.suffix, link, split.prefix);
   return Buffer.concat([...paxBlocks(name, records), headerBlock(entry, ascii(name), ascii(link), undefined)]);
 }
 
 const TEMPLATE = plainTemplate();
-/** The bytes of the template and of a checksum field of spaces, summed. */
+/** The sum of the template's bytes, with spaces in the checksum field. */
 const TEMPLATE_SUM = TEMPLATE.reduce((sum, byte) => sum + byte, 8 * 0x20);
 
-/**
- * What all plain headers have in common: all numbers zero, so that only digits need to be put in.
- */
+/** The common part of all plain headers. All numbers are zero, so only digits must be filled in. */
 function plainTemplate(): Buffer {
   const block = Buffer.alloc(BLOCK);
   for (const at of [100, 108, 116, 329, 337]) putOctal(block, at, 8, 0);
@@ -91,9 +91,9 @@ function plainTemplate(): Buffer {
 }
 
 /**
- * The header of nearly every entry there is, in one go: a short ASCII path, no link, numbers that
- * fit, no attributes. Undefined for any other. A twentieth of the time that the general way takes,
- * which was a quarter of that of hashing a layer of small files.
+ * Encodes the header of nearly every entry at once: a short ASCII path, no link, numbers that fit,
+ * no attributes. Undefined for any other entry. It takes a twentieth of the time of the general
+ * way, which was a quarter of the time for hashing a layer of small files.
  */
 function plainHeader(entry: TarEntry): Buffer | undefined {
   const { path, mode, uid, gid, size, mtime } = entry;
@@ -119,7 +119,8 @@ function plainHeader(entry: TarEntry): Buffer | undefined {
 }
 
 /**
- * Octal digits over zeros, the last at `end`. Answers by how much that raises the sum of the bytes.
+ * Writes octal digits over zeros, the last one at `end`. Answers by how much that raises the sum of
+ * the bytes.
  */
 function putDigits(block: Buffer, end: number, value: number): number {
   let sum = 0;
@@ -150,7 +151,7 @@ function ascii(bytes: Buffer): Buffer {
   return isAscii(bytes) ? bytes : (bytes.filter((byte) => byte < 0x80) as Buffer);
 }
 
-/** The largest value of an octal field of `width` bytes with its NUL. */
+/** True when `value` fits into an octal field of `width` bytes that ends with a NUL. */
 function fits(value: number, width: number): boolean {
   return value >= 0 && value < 8 ** (width - 1);
 }
@@ -195,7 +196,7 @@ function paxBlocks(name: Buffer, records: ReadonlyMap<string, Buffer>): Buffer[]
   return [header, body, Buffer.alloc(padding(body.length))];
 }
 
-/** Where the pax header itself claims to be: `dir/PaxHeaders.0/file`, as far as it fits. */
+/** The path of the pax header itself: `dir/PaxHeaders.0/file`, shortened if necessary. */
 function paxName(name: Buffer): Buffer {
   const slash = name.lastIndexOf(0x2f) + 1;
   const file = name.subarray(slash);
@@ -229,7 +230,7 @@ function headerBlock(entry: TarEntry, name: Buffer, link: Buffer, prefix: Buffer
   return seal(block, TYPE_FLAG[entry.type]);
 }
 
-/** A text that is cut must not end in a slash, which old readers would take for a directory. */
+/** A truncated text must not end in a slash, which old readers would take for a directory. */
 function putString(block: Buffer, at: number, width: number, text: Buffer): void {
   text.copy(block, at, 0, Math.min(width, text.length));
   if (text.length <= width) return;
@@ -241,7 +242,7 @@ function putOctal(block: Buffer, at: number, width: number, value: number): void
   block.write(digits.padStart(width - 1, '0'), at, width - 1, 'latin1');
 }
 
-/** Type, magic, version and checksum: the last things written. */
+/** Writes type, magic, version and, last, the checksum. */
 function seal(block: Buffer, typeFlag: string): Buffer {
   block.write(typeFlag, 156, 1, 'latin1');
   block.write('ustar\x0000', 257, 8, 'latin1');

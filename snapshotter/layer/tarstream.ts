@@ -23,39 +23,38 @@ const TYPES: ReadonlyMap<number, EntryType> = new Map([
 const TYPE = 0o170000;
 const REGULAR = 0o100000;
 /**
- * Bytes in one piece of the stream. Large enough that a call per piece costs nothing, and a unit
- * for the compressors. Trails count in it: trail.ts has a new magic when it changes.
+ * The size of a piece of the stream in bytes. It is large enough that a call per piece costs
+ * nothing, and it is the compressors' unit. Trails depend on it: when it changes, trail.ts needs a
+ * new magic number.
  */
 export const PIECE = 1 << 20;
 /**
- * Bytes of a path in a layer: a longer one is unpacked by nobody, ourselves included (TAR_LIMITS).
+ * The most bytes of a path in a layer. Nothing, including Kiln, unpacks a longer one (TAR_LIMITS).
  */
 const LONGEST_PATH = 4095;
 const CAPABILITY = 'security.capability';
 const EPOCH = { sec: 0, nsec: 0 };
 
 export interface TarOptions {
-  /**
-   * Times after this many seconds since 1970 become it (SOURCE_DATE_EPOCH with rewrite-timestamp).
-   */
+  /** Later times become this many seconds since 1970 (SOURCE_DATE_EPOCH with rewrite-timestamp). */
   readonly clamp?: number | undefined;
-  /** A tree as it is, not a layer: names mean nothing, times are exact. */
+  /** For a tree instead of a layer: names have no special meaning, and times are exact. */
   readonly plain?: boolean | undefined;
-  /** Called every few entries; throws to stop. */
+  /** Called every few entries. It throws to stop. */
   readonly check: () => void;
   /**
-   * Where the next piece is put; asked again for each. A piece belongs to the consumer until it
-   * gives the buffer back.
+   * Gives the buffer for the next piece. It is called for each piece. A piece belongs to the
+   * consumer until it gives the buffer back.
    */
   readonly buffer: () => Buffer;
   /**
-   * Pieces that an older layer had too are left out at the beginning, as far as the trail tells
-   * (trail.ts); they count in the stats.
+   * With a trail, the first pieces that an older layer had too are left out (trail.ts). They count
+   * in the stats.
    */
   readonly trail?: Trail | undefined;
 }
 
-/** What was seen, complete when the stream has ended. */
+/** What was seen. It is complete when the stream has ended. */
 export interface TarStats {
   entries: number;
   size: number;
@@ -63,9 +62,9 @@ export interface TarStats {
 
 /**
  * The tar of a layer directory, as BuildKit and containerd write it (image-spec layer.md): names
- * sorted by bytes, pax headers where needed, whole seconds, hard links by inode, `.wh.NAME` for a
- * whiteout and `.wh..wh..opq` in a directory that hides what is below; sockets are left out. The
- * last piece may be short.
+ * sorted by bytes, pax headers where needed, whole seconds, hard links by inode. `.wh.NAME` stands
+ * for a whiteout, and `.wh..wh..opq` is in a directory that hides what is below. Sockets are left
+ * out. The last piece may be short.
  */
 export function* tarStream(files: string, options: TarOptions, stats: TarStats): Generator<Buffer, void> {
   const out = new Pieces(options.buffer);
@@ -130,7 +129,9 @@ interface Frame {
   readonly fd: number;
   readonly path: string;
   readonly names: readonly string[];
-  /** A socket says that the directory is opaque (marks.ts); it is not among the names. */
+  /**
+   * True when a socket marks the directory as opaque (marks.ts). The socket is not among the names.
+   */
   readonly isMarked: boolean;
   next: number;
 }
@@ -147,7 +148,7 @@ function statOf(dir: number, name: string): Stat {
   return stat;
 }
 
-/** The header's content; undefined for what a layer cannot hold (a socket). */
+/** The content of the header. Undefined for an entry that a layer cannot hold (a socket). */
 function entryOf(
   dir: number,
   name: string,
@@ -160,7 +161,7 @@ function entryOf(
   const type = TYPES.get(stat.mode & TYPE);
   if (type === undefined || (plain && (type === 'char' || type === 'block'))) return undefined;
   if (!plain && path.length * 3 > LONGEST_PATH) refuseLong(path);
-  // Refused where it was to be made already; a layer of before may hold one.
+  // Such a name is refused when the layer is made. An older layer may still hold one.
   if (!plain && name.startsWith('.wh.')) refuseReserved(path);
   const first = type !== 'directory' && stat.nlink > 1 ? links.get(stat.ino) : undefined;
   if (type !== 'directory' && stat.nlink > 1 && first === undefined) links.set(stat.ino, path);
@@ -194,7 +195,7 @@ function refuseLong(path: string): void {
   );
 }
 
-/** As containerd writes it: an empty file of mode 0 from 1970. */
+/** An empty file of mode 0 from 1970, as in containerd. */
 function whiteout(path: string): TarEntry {
   return {
     type: 'file',
@@ -211,18 +212,18 @@ function whiteout(path: string): TarEntry {
   };
 }
 
-/** File capabilities are the only attribute that layers carry. */
+/** File capabilities are the only attribute that layers hold. */
 function xattrsOf(fd: number): ReadonlyMap<string, Buffer> {
   const capability = getFdXattr(fd, CAPABILITY);
   return capability ? new Map([[CAPABILITY, capability]]) : NO_XATTRS;
 }
 
-/** One entry of the tar: two, where a directory hides what is below. */
+/** One entry of the tar, or two for a directory that hides what is below. */
 interface Part {
   readonly entry: TarEntry;
-  /** Of the inode: a hard link may be to anything. */
+  /** The type of the inode, because a hard link may be to anything. */
   readonly isRegular: boolean;
-  /** Of a directory: they are known when it has been opened. */
+  /** Only for a directory: they are known when it has been opened. */
   readonly xattrs?: TarEntry['xattrs'];
   readonly isOpaque?: boolean;
 }
@@ -236,17 +237,18 @@ function moreOf({ xattrs, isOpaque: opaque }: Part): string {
 function* putPart(out: Pieces, part: Part, open: () => number): Generator<Buffer, void> {
   const { entry, isRegular, xattrs, isOpaque: opaque } = part;
   if (entry.type === 'file') yield* putFile(out, entry, open);
-  // Said again for each link: who unpacks may set the owner anew, which clears capabilities.
+  // Repeated for each link: an unpacking program may set the owner again, which clears
+  // capabilities.
   else if (entry.type === 'hardlink' && isRegular) yield* out.put(encodeHeader({ ...entry, xattrs: withFile(open, xattrsOf) }));
   else yield* out.put(encodeHeader(xattrs ? { ...entry, xattrs } : entry));
   if (opaque) yield* out.put(encodeHeader(whiteout(`${entry.path}.wh..wh..opq`)));
 }
 
-/** The entries that are as they were in an older layer, as long as all before them are. */
+/** Follows the entries that are unchanged since an older layer, as long as all before them are. */
 class Following {
   readonly #files: string;
   readonly #trail: Trail;
-  /** Those that reach into the last, unfinished piece, with where each begins. */
+  /** The entries that reach into the last, unfinished piece, with their beginnings. */
   #pending: { readonly part: Part; readonly path: string; readonly start: number; readonly end: number }[] = [];
   #total = 0;
 
@@ -255,7 +257,7 @@ class Following {
     this.#trail = trail;
   }
 
-  /** An entry of `length` bytes of tar. */
+  /** Passes an entry of `length` bytes of tar. */
   pass(part: Part, path: string, length: number): void {
     const start = this.#total;
     const end = start + length;
@@ -265,7 +267,7 @@ class Following {
     if (end > whole) this.#pending.push({ part, path, start, end });
   }
 
-  /** Goes on from the last whole piece. */
+  /** Continues from the last whole piece. */
   *end(out: Pieces): Generator<Buffer, void> {
     const whole = this.#trail.known(Math.floor(this.#total / PIECE)) * PIECE;
     out.resume(whole, this.#pending[0]?.start ?? whole);
@@ -316,14 +318,14 @@ function* putFile(out: Pieces, entry: TarEntry, open: () => number): Generator<B
 
 const ZEROS = Buffer.alloc(512);
 
-/** Fills buffers to the brim and gives them out. */
+/** Fills buffers completely and yields them. */
 class Pieces {
   readonly #next: () => Buffer;
   #buffer: Buffer;
   #filled = 0;
-  /** Bytes of the tar so far. */
+  /** The bytes of the tar so far. */
   total = 0;
-  /** Bytes to come that were given out before. */
+  /** The bytes to come that were already yielded. */
   #dropping = 0;
 
   constructor(next: () => Buffer) {
@@ -331,13 +333,13 @@ class Pieces {
     this.#buffer = next();
   }
 
-  /** The stream begins at `whole`; what is put next begins at `start`, before it. */
+  /** The stream begins at `whole`. The next bytes that are put begin at `start`, before it. */
   resume(whole: number, start: number): void {
     this.total = whole;
     this.#dropping = whole - start;
   }
 
-  /** How many of the next `count` bytes are not wanted. */
+  /** Answers how many of the next `count` bytes are dropped. */
   drop(count: number): number {
     const dropped = Math.min(count, this.#dropping);
     this.#dropping -= dropped;
@@ -357,7 +359,7 @@ class Pieces {
     return this.#buffer.subarray(this.#filled);
   }
 
-  /** Says that `count` bytes of `room` were filled. */
+  /** Reports that `count` bytes of `room` were filled. */
   *used(count: number): Generator<Buffer, void> {
     this.#filled += count;
     this.total += count;

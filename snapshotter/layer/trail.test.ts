@@ -32,7 +32,7 @@ const whole = (files: string) => describeLayer({ files }, { check() {} });
 const along = (files: string, from?: string) =>
   describeLayer({ files, trail: { to: `${files}.trail`, from: from && `${from}.trail` } }, { check() {} });
 
-test('a hash goes on from a state as if it had never stopped', async () => {
+test('a hash continues from a state as if it had never stopped', async () => {
   const bytes = Buffer.from(Array.from({ length: 5000 }, (_, at) => at % 251));
   for (const cut of [0, 64, 128, 4096, 4992]) {
     const first = openResumable()!;
@@ -44,7 +44,7 @@ test('a hash goes on from a state as if it had never stopped', async () => {
   }
 });
 
-/** Some MiB in files of all sizes, some of them links, below each other. */
+/** Makes some MiB of nested files of all sizes, some of them links. */
 function makeTree(root: string, rng: Random): void {
   mkdirSync(root);
   for (let dir = 0; dir < 8; dir++) {
@@ -60,7 +60,7 @@ function makeTree(root: string, rng: Random): void {
   writeFileSync(join(root, 'd5-big'), Buffer.alloc(3_500_000, 'big'));
 }
 
-/** The same tree of links to the same files. */
+/** Makes the same tree of links to the same files. */
 function linkTree(from: string, to: string): void {
   mkdirSync(to, { mode: lstatSync(from).mode });
   for (const entry of readdirSync(from, { withFileTypes: true })) {
@@ -79,9 +79,7 @@ function filesOf(root: string): string[] {
     .sort();
 }
 
-/**
- * A change to a tree of links, as a copy makes it: never to an inode that the other tree has too.
- */
+/** Changes a tree of links as a copy would: never through an inode that the other tree shares. */
 function change(root: string, rng: Random): string {
   const file = rng.pick(filesOf(root));
   const bytes = readFileSync(file);
@@ -104,7 +102,7 @@ function change(root: string, rng: Random): string {
   return kind;
 }
 
-test('a layer of links is described from where it differs, as if it had been read as a whole', async ({ home }) => {
+test('a layer of links is described from where it differs, with the same result as a full read', async ({ home }) => {
   const rng = randomOf(Number(process.env['KILN_SEED'] ?? 7));
   makeTree(join(home, '0'), rng);
   assert.equal(await along(join(home, '0')), await whole(join(home, '0')));
@@ -117,12 +115,12 @@ test('a layer of links is described from where it differs, as if it had been rea
   }
 });
 
-test('what is the same is not read again', async ({ home }) => {
+test('unchanged files are not read again', async ({ home }) => {
   const [one, two] = [join(home, 'one'), join(home, 'two')];
   mkdirSync(one);
   for (let file = 0; file < 30; file++) writeFileSync(join(one, `f${file + 10}`), Buffer.alloc(200_000, String(file)));
   const first = await along(one);
-  // A lie that only a reader would find out.
+  // Content that differs although the inode is the same, which only a reader would notice.
   linkTree(one, two);
   const content = readFileSync(join(two, 'f12'));
   writeFileSync(join(two, 'f12'), Buffer.alloc(content.length, 'x'));
@@ -132,7 +130,7 @@ test('what is the same is not read again', async ({ home }) => {
   assert.not.equal((await whole(two)).diffId, first.diffId);
 });
 
-test('a damaged trail, a copied one, or none, is a layer read as a whole', async ({ home }) => {
+test('with a damaged, copied or missing trail the whole layer is read', async ({ home }) => {
   const [one, two] = [join(home, 'one'), join(home, 'two')];
   makeTree(one, randomOf(3));
   await along(one);
@@ -141,7 +139,7 @@ test('a damaged trail, a copied one, or none, is a layer read as a whole', async
   const trail = readFileSync(`${one}.trail`);
   renameSync(`${one}.trail`, join(home, 'original'));
   copyFileSync(join(home, 'original'), `${one}.trail`);
-  // In a copy inode numbers mean nothing, so it must not say that this file is the one it knows.
+  // Inode numbers mean nothing in a copy, so the trail must not claim that it knows this file.
   const changed = join(two, 'd5-big');
   const { size, mtime } = lstatSync(changed);
   writeFileSync(changed, Buffer.alloc(size, 'changed'));

@@ -7,25 +7,26 @@ import type { TarEntry } from './tar.ts';
 /**
  * # Describing a layer from where it differs
  *
- * A copy of many files made again is a layer of hard links into the layer that the copy made before
- * (solver/ops/file/earlier.ts), but for what has changed. The tar of both is the same up to the
- * first change. So describing such a layer leaves a trail beside it: a line for each entry of the
- * tar, and what sha256 had come to after each piece. Describing the next one compares lines, reads
- * nothing while they are the same, and goes on hashing from the last piece before they differ.
+ * When a copy of many files is made again, its layer consists of hard links into the layer of the
+ * earlier copy (solver/ops/file/earlier.ts), except for what has changed. The tars of both are the
+ * same up to the first change. So describing such a layer leaves a trail beside it: a line for each
+ * entry of the tar, and the state of sha256 after each piece. Describing the next layer compares
+ * lines and reads no file while they are the same. It then continues hashing from the last piece
+ * before they differ.
  *
- * A line holds all that the entry's bytes depend on, the content of a file by its inode number: a
- * layer is never written to, and one inode in two layers is one file. Numbers are not used twice
- * meanwhile, as the files of the older layer have been there ever since: `from` must be the trail
- * of a layer that was there when the files of this one were linked.
+ * A line holds everything that determines the entry's bytes. The inode number stands for the
+ * content of a file: a layer is never written to, so one inode in two layers is one file. A number
+ * is not reused meanwhile, because the files of the older layer still exist. Therefore `from` must
+ * be the trail of a layer that existed when the files of this one were linked.
  *
- * A trail names its own file, by inode and time of birth: in a copy of the store inode numbers mean
- * other files, and it counts for nothing.
+ * A trail names its own file, by inode and time of birth. In a copy of the store, inode numbers
+ * mean other files, and the trail is ignored.
  *
  *     "KILNTR1\n" | crc32 of the rest u32 | states u32 | inode u64 | born u64 ns
  *     | sha256 after each PIECE: STATE bytes each | lines, UTF-16
  */
 export interface TrailFiles {
-  /** Where to leave the trail. */
+  /** Where the trail is written. */
   readonly to: string;
   /** The trail of the layer that this one was made from. */
   readonly from?: string | undefined;
@@ -33,10 +34,10 @@ export interface TrailFiles {
 
 const MAGIC = Buffer.from('KILNTR1\n');
 const HEADER = 32;
-/** Characters of lines beyond which no trail is kept (a million files). */
+/** The most characters of lines for which a trail is kept (a million files). */
 const LONGEST = 128 << 20;
 
-/** One way along a trail: first following an older one, then making a new one. */
+/** A trail in use: it first follows an older trail, and then records a new one. */
 export class Trail {
   readonly #to: string;
   readonly #old: { readonly states: Buffer; readonly lines: string };
@@ -56,8 +57,8 @@ export class Trail {
   }
 
   /**
-   * How many bytes of tar the next entry takes, when it is the very one that came at this place
-   * before.
+   * The bytes of tar that the next entry takes, if the older layer has the same entry at this
+   * place.
    */
   follow(line: string): number | undefined {
     const { lines } = this.#old;
@@ -69,13 +70,13 @@ export class Trail {
     return length;
   }
 
-  /** How many whole pieces the older layer has. */
+  /** The number of whole pieces in the older layer. */
   get pieces(): number {
     return this.#old.states.length / STATE;
   }
 
   /**
-   * Whole pieces of the followed part that need not be hashed again, of `pieces`; to be asked when
+   * How many of `pieces` whole pieces are known and need not be hashed again. Call it when
    * following has ended.
    */
   known(pieces: number): number {
@@ -84,19 +85,19 @@ export class Trail {
     return known;
   }
 
-  /** An entry of `length` bytes of tar. */
+  /** Records an entry of `length` bytes of tar. */
   add(line: string, length: number): void {
     this.#length += line.length + 12;
     if (this.#length < LONGEST) this.#lines.push(`${length} ${line}`);
   }
 
-  /** The hash after the pieces that were known. */
+  /** The hash, in its state after the known pieces. */
   hash(pieceSize: number): ResumableHash {
     const state = this.#states.at(-1);
     return openResumable(state && { state, bytes: this.#states.length * pieceSize })!;
   }
 
-  /** After another whole piece. */
+  /** Call this after each further whole piece. */
   hashed(hash: ResumableHash): void {
     this.#states.push(hash.state());
   }
@@ -113,7 +114,7 @@ export class Trail {
       sum.writeUInt32LE(crc32(body));
       writeFileSync(fd, Buffer.concat([MAGIC, sum, body]));
     } catch {
-      // A full disk, most likely. The next layer is then described as a whole.
+      // The disk is full, most likely. The next layer is then described by reading it all.
     } finally {
       if (fd >= 0) closeSync(fd);
     }
@@ -121,12 +122,12 @@ export class Trail {
 }
 
 /**
- * All that the bytes of an entry depend on; `more`: what only an open file tells. Paths and links
- * hold no NUL, so no line begins another.
+ * Everything that determines the bytes of an entry. `more` is what only an open file tells. Paths
+ * and links contain no NUL, so no line is the beginning of another.
  */
 export function lineOf(entry: TarEntry, stat: Stat, more: string): string {
   const { type, path, linkPath, mode, uid, gid, size, mtime, devMajor, devMinor } = entry;
-  // The other kinds hold nothing that their inode stands for.
+  // The inode of other kinds of entries says nothing about their bytes.
   const inode = type === 'file' || type === 'hardlink' ? stat.ino : 0;
   return `${type} ${mode} ${uid} ${gid} ${size} ${mtime.sec} ${devMajor} ${devMinor} ${inode} ${more} ${path}\0${linkPath}\0`;
 }
@@ -153,7 +154,7 @@ function read(from: string | undefined): { states: Buffer; lines: string } {
   return { states: bytes.subarray(HEADER, end), lines: bytes.toString('utf16le', end) };
 }
 
-/** What tells a file from its copies. */
+/** Tells a file from its copies. */
 function nameOf(fd: number): Buffer {
   const { ino, birthtimeNs } = fstatSync(fd, { bigint: true });
   const name = Buffer.alloc(16);

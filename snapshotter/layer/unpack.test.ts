@@ -45,7 +45,7 @@ async function unpack({ top, files }: Context, tar: Buffer, root?: string, bytes
   return await unpackLayer({ blob, diffId: digestOf(tar), files, root }, job);
 }
 
-/** Unpacks members as a layer of its own, which they must be able to be. */
+/** Unpacks members as a layer that must be able to stand alone. */
 async function alone(context: Context, ...members: Member[]): Promise<void> {
   const info = await unpack(context, archive(...members));
   assert.is(info?.empty, false);
@@ -75,7 +75,7 @@ function isOpaque(...path: string[]): boolean {
 
 const dir = (path: string): Member => ({ path: `${path}/`, type: 'directory' });
 
-test('what BuildKit packed unpacks to a directory that packs to the same bytes', async (context) => {
+test('a layer of BuildKit unpacks to a directory that packs to the same bytes', async (context) => {
   for (const name of ['base', 'delta'] as const) {
     const files = join(context.top, name);
     mkdirSync(files);
@@ -124,7 +124,7 @@ test('a damaged or wrong blob is refused', async (context) => {
   assert.is(await codeOf(unpack(context, tar, undefined, other)), 'KILN_DIGEST_MISMATCH');
 });
 
-test('what a whiteout, an opaque mark or a note of aufs says it holds is passed over, alone and above other layers', async (context) => {
+test('the content of whiteouts, opaque marks and aufs files is ignored, alone and above other layers', async (context) => {
   for (const [at, name] of ['.wh.b', 'd/.wh..wh..opq', '.wh..wh.plnk', '.wh..wh.aufs'].entries()) {
     const tar = archive(dir('d'), { path: name, content: 'bytes'.repeat(300) }, { path: 'after', content: 'kept' });
     for (const root of [undefined, join(context.top, `root${at}`)]) {
@@ -144,7 +144,7 @@ test('what a whiteout, an opaque mark or a note of aufs says it holds is passed 
   }
 });
 
-test('a value of an entry that the kernel refuses is told with the entry, as a fault of the layer', async (context) => {
+test('a value that the kernel refuses is reported with its entry, as a fault of the layer', async (context) => {
   const xattr = (name: string, value: Buffer) => ({ path: 'f', xattrs: new Map([[name, value]]) });
   const members: [Member, RegExp][] = [
     [xattr('security.capability', Buffer.from('junk')), /"security\.capability".*of "f"/],
@@ -166,7 +166,7 @@ test('a value of an entry that the kernel refuses is told with the entry, as a f
   }
 });
 
-test('owners, modes, times, capabilities and user attributes are those of the archive', async (context) => {
+test('owners, modes, times, capabilities and user attributes match the archive', async (context) => {
   const capability = Buffer.from('0100000200040000000000000000000000000000', 'hex');
   const xattrs = new Map([
     ['security.capability', capability],
@@ -197,7 +197,7 @@ test('owners, modes, times, capabilities and user attributes are those of the ar
   assert.equal([disk.mode, disk.rdevMajor, disk.rdevMinor], [S.IFBLK | 0o660, 259, 70_000]);
 });
 
-test('hard links are one file, also to what another hard link names', async (context) => {
+test('hard links are one file, even a link to another hard link', async (context) => {
   await alone(
     context,
     { path: 'a', content: 'x' },
@@ -209,7 +209,7 @@ test('hard links are one file, also to what another hard link names', async (con
   assert.is(lstat(context.files, 'a').nlink, 3);
 });
 
-test('whiteouts hide what is below and nothing that the same layer has, in either order', async (context) => {
+test('whiteouts hide only what is below, in either order', async (context) => {
   await alone(
     context,
     dir('d'),
@@ -236,7 +236,7 @@ test('whiteouts hide what is below and nothing that the same layer has, in eithe
   assert.ok(existsSync(join(path, 'before/new')));
 });
 
-test('above lower layers, whiteouts remove what those have and nothing of this layer', async (context) => {
+test('above lower layers, whiteouts remove only files of those layers', async (context) => {
   const { root } = context;
   for (const name of ['d/sub', 'd/both', 'o/both', 'plain']) mkdirSync(join(root, name), { recursive: true });
   for (const name of ['d/old', 'd/sub/x', 'd/both/old', 'o/old', 'o/both/old', 'plain/old'])
@@ -265,7 +265,7 @@ test('above lower layers, whiteouts remove what those have and nothing of this l
   assert.is(readFileSync(join(context.canary, 'f'), 'utf8'), 'outside');
 });
 
-test('a layer that leans on lower ones says so', async (context) => {
+test('a layer that depends on lower ones reports it', async (context) => {
   for (const members of [
     [{ path: 'unlisted/f' }],
     [{ path: 'unlisted/.wh.f' }],
@@ -280,7 +280,7 @@ test('a layer that leans on lower ones says so', async (context) => {
   }
 });
 
-test('an entry takes the place of an earlier one of the same name', async (context) => {
+test('an entry replaces an earlier one of the same name', async (context) => {
   await alone(
     context,
     dir('d'),
@@ -306,7 +306,7 @@ test('an entry takes the place of an earlier one of the same name', async (conte
   assert.ok(isOpaque(context.files, 'g'), 'a directory that replaced a file hides what is below');
 });
 
-test('a hard link whose directories are many is made where it belongs', async (context) => {
+test('a hard link below many directories is made in the right place', async (context) => {
   const deep = Array.from({ length: 100 }, (_, at) => Array.from({ length: at + 1 }, () => 'x').join('/'));
   const bottom = deep.at(-1)!;
   const others = Array.from({ length: 80 }, (_, at) => dir(`other${at}`));
@@ -318,7 +318,7 @@ test('a hard link whose directories are many is made where it belongs', async (c
   assert.is(readFileSync(join(context.files, 'y/l'), 'utf8'), 'deep');
 });
 
-test('paths of 4096 bytes and names of 255 unpack; longer ones are refused', async (context) => {
+test('paths of 4096 bytes and names of 255 bytes unpack; longer ones are refused', async (context) => {
   const names = Array.from({ length: 15 }, () => 'n'.repeat(255));
   const deep = names.map((_, at) => dir(names.slice(0, at + 1).join('/')));
   await alone(context, ...deep, { path: `${names.join('/')}/${'m'.repeat(255)}`, content: 'x' });
@@ -327,7 +327,7 @@ test('paths of 4096 bytes and names of 255 unpack; longer ones are refused', asy
   assert.is(await codeOf(unpack(context, archive({ path: `${names.join('/')}/${'m'.repeat(257)}` }))), 'KILN_LAYER_LIMIT');
 });
 
-/** All of the canary: names, contents and metadata. */
+/** Everything in the canary directory: names, contents and metadata. */
 function portrait(canary: string): string {
   const { mode, uid, mtime, nlink, ino } = lstat(canary, 'f');
   return JSON.stringify([
@@ -369,7 +369,7 @@ test('each of them stays inside while another process swaps its directory for a 
   for (const [name, members] of Object.entries(BREAKOUTS)) {
     const below = breakout(members, canary).map((one) => ({
       ...one,
-      // The directory itself stays what the other process swaps.
+      // The other process swaps the directory itself, so it must not be replaced.
       path: /^\.\/?$/.test(one.path) ? one.path : `d/${one.path}`,
       linkPath: one.type === 'hardlink' ? `d/${one.linkPath}` : one.linkPath,
     }));
@@ -397,7 +397,7 @@ test('stays inside while another process swaps a directory of the tree for a lin
   await using _ = await startSwapper(join(root, 'd'), join(root, 's'));
   let refused = 0;
   let passed = 0;
-  // Until the other process was once too late.
+  // Runs until the other process was too late once.
   for (let round = 0; round < ROUNDS || (passed === 0 && round < 50 * ROUNDS); round++)
     (await codeOf(unpack(context, tar, root))) === undefined ? passed++ : refused++;
   assert.ok(passed > 0, `${refused} refused`);

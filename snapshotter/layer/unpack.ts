@@ -17,19 +17,18 @@ export interface UnpackInput {
   /** The empty directory of the new layer. */
   readonly files: string;
   /**
-   * A mount of the layers below with `files` on top: entries are written there, with whiteouts as
-   * removals.
+   * A mount of the layers below with `files` on top. Entries are written there, and whiteouts
+   * remove files.
    */
   readonly root?: string | undefined;
-  /** How the layer says what it hides; as overlay reads it unless told. */
+  /** The form in which the layer marks what it hides; overlay's by default. */
   readonly marks?: MarkForm | undefined;
 }
 
 /**
- * Unpacks a layer's blob into a directory in the form that overlay reads, and verifies the tar
- * against `diffId`. Undefined when the layer cannot stand alone and there is no `root`; what was
- * written until then is the caller's to remove. Throws KILN_DIGEST_MISMATCH, KILN_LAYER_MALFORMED,
- * KILN_LAYER_LIMIT.
+ * Unpacks a layer's blob into a directory in overlay's form, and verifies the tar against `diffId`.
+ * Answers undefined when the layer cannot stand alone and has no `root`; the caller then removes
+ * what was written. Throws KILN_DIGEST_MISMATCH, KILN_LAYER_MALFORMED, KILN_LAYER_LIMIT.
  */
 export async function unpackLayer(
   { blob, diffId, files, root, marks }: UnpackInput,
@@ -68,7 +67,7 @@ export async function unpackLayer(
   return { diffId, tarSize: size, empty: counted.entries === 0 };
 }
 
-/** Counts the entries on their way. */
+/** Counts the entries as they pass. */
 class Counted implements TarHandler {
   entries = 0;
   readonly #inner: TarHandler;

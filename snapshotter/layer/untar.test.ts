@@ -25,7 +25,7 @@ function refused(tar: Buffer, pattern: RegExp, code = 'KILN_LAYER_MALFORMED'): v
   assert.unreachable(`accepted, although ${pattern}`);
 }
 
-/** A header with bytes of our own in it and a right checksum. */
+/** A header with modified bytes and a correct checksum. */
 function header(edit: (block: Buffer) => void): Buffer {
   const block = member({ path: 'f' }).subarray(0, BLOCK);
   edit(block);
@@ -52,7 +52,7 @@ function record(key: string, value: string): string {
   return `${length} ${key}=${value}\n`;
 }
 
-test('what BuildKit wrote is read, and written again byte for byte', () => {
+test('archives of BuildKit are read, and written again byte for byte', () => {
   for (const name of ['base', 'delta'] as const) {
     const tar = golden(name);
     const entries = readAll(tar);
@@ -64,13 +64,13 @@ test('what BuildKit wrote is read, and written again byte for byte', () => {
   }
 });
 
-test('the pieces in which an archive comes make no difference', () => {
+test('the pieces in which an archive arrives make no difference', () => {
   const tar = golden('delta');
   const whole = readAll(tar);
   for (const step of [1, 7, 511, 512, 513, 4096]) assert.equal(readAll(tar, step), whole, String(step));
 });
 
-test('what GNU tar writes in each of its formats is read', () => {
+test('archives of GNU tar are read in each of its formats', () => {
   const top = mkdtempSync(join(tmpdir(), 'kiln-untar-'));
   try {
     const deep = join('d'.repeat(90), 'e'.repeat(90), 'f'.repeat(90));
@@ -92,7 +92,7 @@ test('what GNU tar writes in each of its formats is read', () => {
   }
 });
 
-test('what we write, GNU tar reads', () => {
+test("GNU tar reads Kiln's archives", () => {
   const long = `${'n'.repeat(200)}/${'m'.repeat(50)}`;
   const tar = archive(
     { path: 'd/', type: 'directory' },
@@ -109,7 +109,7 @@ test('what we write, GNU tar reads', () => {
   assert.match(listed, /3000000\/4000000 .* big/);
 });
 
-test('pax records win over the header they disagree with', () => {
+test('pax records take precedence over the header', () => {
   const pax = meta('x', record('path', 'real') + record('uid', '7') + record('mtime', '-1.25') + record('path', 'later'));
   const [entry] = readAll(archive(pax, { path: 'header', uid: 9 }));
   assert.equal([entry?.path, entry?.uid, entry?.mtime], ['later', 7, { sec: -2, nsec: 750_000_000 }]);
@@ -168,13 +168,13 @@ test('malformed archives are refused', () => {
   refused(Buffer.concat([Buffer.alloc(BLOCK), member({ path: 'f' })]), /zeros/);
 });
 
-test('an archive that is cut anywhere but between entries is refused', () => {
+test('an archive that is cut inside an entry is refused', () => {
   const one = Buffer.concat([meta('x', record('path', 'g')), member({ path: 'f', content: 'x'.repeat(600) })]);
-  assert.is(readAll(one).length, 1, 'an end without blocks of zeros is an end');
+  assert.is(readAll(one).length, 1, 'an archive may end without blocks of zeros');
   for (let length = 1; length < one.length; length += 100) refused(one.subarray(0, length), /cut short/);
 });
 
-test('the caps on entries, paths, headers and size hold', () => {
+test('the limits on entries, paths, headers and size are enforced', () => {
   const limited = (members: (Member | Buffer)[], limits: Partial<typeof TAR_LIMITS>) => {
     const reader = new TarReader({ entry() {}, data() {}, end() {} }, undefined, { ...TAR_LIMITS, ...limits });
     assert.throws(
@@ -191,7 +191,7 @@ test('the caps on entries, paths, headers and size hold', () => {
   assert.is(readAll(archive({ path }))[0]?.path, path);
 });
 
-test('entries count for what they take of a disk, not only for the bytes of their headers', () => {
+test('entries count with the space that they take on a disk, not only with their headers', () => {
   const one = member({ path: 'e' });
   const many = Buffer.concat(Array.from({ length: 4096 }, () => one));
   const read = (packed: number): string => {
@@ -211,7 +211,7 @@ test('entries count for what they take of a disk, not only for the bytes of thei
   assert.is(read(4_000_000), 'read');
 });
 
-test('whatever is done to its bytes, an archive is read or refused', () => {
+test('an archive with any changed bytes is read or refused', () => {
   const tar = golden('delta');
   const change = fc.array(fc.tuple(fc.nat(tar.length - 1), fc.nat(255)), { minLength: 1, maxLength: 8 });
   fc.assert(
@@ -228,7 +228,7 @@ test('whatever is done to its bytes, an archive is read or refused', () => {
   );
 });
 
-test('any entry that can be written is read back as it was', () => {
+test('any entry that can be written is read back unchanged', () => {
   const name = fc.string({ minLength: 1, maxLength: 300, unit: 'grapheme' }).map((text) => text.replaceAll(/[\0/]/g, '_'));
   const entry = fc.record({
     path: fc.array(name, { minLength: 1, maxLength: 4 }).map((names) => names.join('/')),

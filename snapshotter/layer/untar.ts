@@ -5,9 +5,9 @@ import { malformed, refusal, tooMuch } from './refusal.ts';
 import { BLOCK, type EntryType, NO_XATTRS, padding, type TarEntry } from './tar.ts';
 
 /**
- * Receives what a TarReader finds. `data` is called any number of times between `entry` of a file
- * and `end`. What the kernel refuses to `entry` and `end` because of what the archive says is told
- * as a fault of the archive (refusal.ts).
+ * Receives what a TarReader finds. `data` is called any number of times between the `entry` of a
+ * file and `end`. When the kernel refuses a value from the archive in `entry` or `end`, the error
+ * is reported as a fault of the archive (refusal.ts).
  */
 export interface TarHandler {
   entry(entry: TarEntry): void;
@@ -16,7 +16,7 @@ export interface TarHandler {
   end(): void;
 }
 
-/** What an archive may cost. An archive beyond them is refused with KILN_LAYER_LIMIT. */
+/** The limits on an archive. An archive beyond them is refused with KILN_LAYER_LIMIT. */
 export interface TarLimits {
   readonly entries: number;
   /** Bytes of a path or link target (Linux's PATH_MAX). */
@@ -33,9 +33,9 @@ export const TAR_LIMITS: TarLimits = { entries: 4_000_000, path: 4096, meta: 1 <
 type Records = Map<string, Buffer>;
 
 /**
- * A strict streaming reader for ustar, pax, GNU long names and base-256 numbers: `push` bytes as
- * they come, then `finish`. Refuses what it cannot read exactly (sparse files, unknown types,
- * numbers that are none) instead of guessing.
+ * A strict streaming reader for ustar, pax, GNU long names and base-256 numbers. `push` bytes as
+ * they arrive, then call `finish`. It refuses what it cannot read exactly (sparse files, unknown
+ * types, invalid numbers) instead of guessing.
  */
 export class TarReader {
   readonly #handler: TarHandler;
@@ -44,7 +44,7 @@ export class TarReader {
   readonly #header = Buffer.alloc(BLOCK);
   #filled = 0;
   #state: 'header' | 'meta' | 'body' | 'end' = 'header';
-  /** Content bytes still to come, then padding still to skip. */
+  /** The bytes of content that are still to come, then the bytes of padding to skip. */
   #left = 0;
   #pad = 0;
   #meta: Buffer[] = [];
@@ -55,17 +55,17 @@ export class TarReader {
   #zeroBlocks = 0;
   #entries = 0;
   #total = 0;
-  /** The entry whose content is read. */
+  /** The entry whose content is being read. */
   #entry: TarEntry | undefined;
 
-  /** `expansion`: what the archive is unpacked from, whose limit its entries count for, too. */
+  /** `expansion` is what the archive is unpacked from. Entries count towards its limit, too. */
   constructor(handler: TarHandler, expansion?: Expansion, limits: TarLimits = TAR_LIMITS) {
     this.#handler = handler;
     this.#expansion = expansion;
     this.#limits = limits;
   }
 
-  /** Whether the archive has said that it ends; what follows means nothing. */
+  /** True when the archive has ended. What follows is ignored. */
   get ended(): boolean {
     return this.#state === 'end';
   }
@@ -88,7 +88,7 @@ export class TarReader {
     }
   }
 
-  /** The archive ends here; throws when that is in the middle of something. */
+  /** Ends the archive. Throws when it is incomplete. */
   finish(): void {
     if (this.#state === 'end') return;
     const waiting = this.#records.size > 0 || this.#longName !== undefined || this.#longLink !== undefined;
@@ -108,7 +108,7 @@ export class TarReader {
   }
 
   #headerBytes(chunk: Buffer, at: number): number {
-    // The common case: a whole header lies in the chunk and need not be copied.
+    // The common case: the whole header is in the chunk and need not be copied.
     if (this.#filled === 0 && chunk.length - at >= BLOCK) {
       this.#readHeader(chunk.subarray(at, at + BLOCK));
       return BLOCK;
@@ -156,7 +156,7 @@ export class TarReader {
     if (this.#metaType === 'x') for (const [key, value] of parsePax(body)) this.#records.set(key, value);
     else if (this.#metaType === 'L') this.#longName = untilNul(body);
     else if (this.#metaType === 'K') this.#longLink = untilNul(body);
-    // A global pax header ('g') is checked for its size only: no builder writes one that matters to
+    // Only the size of a global pax header ('g') is checked: no builder writes one that matters to
     // a layer.
   }
 
@@ -196,7 +196,7 @@ function isZero(block: Buffer): boolean {
   return true;
 }
 
-/** Old writers summed signed bytes; both sums are accepted. */
+/** Old writers summed signed bytes, so both sums are accepted. */
 function verifyChecksum(block: Buffer): void {
   const wanted = readNumber(block, 148, 8);
   let unsigned = 0;
@@ -214,7 +214,7 @@ function untilNul(bytes: Buffer): Buffer {
   return end < 0 ? bytes : bytes.subarray(0, end);
 }
 
-/** An octal field, or GNU's base-256 when the first bit is set. */
+/** Reads an octal field, or GNU's base-256 when the first bit is set. */
 function readNumber(block: Buffer, at: number, width: number): number {
   if (block[at]! & 0x80) return readBase256(block.subarray(at, at + width));
   let value = 0;
@@ -245,7 +245,7 @@ function safe(value: number): number {
   return value;
 }
 
-/** `<length> <key>=<value>\n`, repeated; the later of two equal keys wins. */
+/** `<length> <key>=<value>\n`, repeated. Of two equal keys the later one counts. */
 function parsePax(body: Buffer): Records {
   const records: Records = new Map();
   for (let at = 0; at < body.length; ) {
@@ -267,14 +267,14 @@ function parsePax(body: Buffer): Records {
 }
 
 function wholeNumber(text: string): number {
-  if (!/^[0-9]{1,16}$/.test(text)) throw malformed('a pax number that is none');
+  if (!/^[0-9]{1,16}$/.test(text)) throw malformed('a pax number that is not valid');
   return safe(Number(text));
 }
 
-/** `[-]seconds[.fraction]`, cut to nanoseconds, towards minus infinity as Linux keeps times. */
+/** `[-]seconds[.fraction]`, cut to nanoseconds towards minus infinity, as Linux keeps times. */
 function paxTime(text: string): Timespec {
   const match = /^(-?)([0-9]{1,16})(?:\.([0-9]*))?$/.exec(text);
-  if (!match) throw malformed('a pax time that is none');
+  if (!match) throw malformed('a pax time that is not valid');
   const sec = safe(Number(match[2]));
   const nsec = Number((match[3] ?? '').slice(0, 9).padEnd(9, '0'));
   if (match[1] === '') return { sec, nsec };
@@ -300,7 +300,7 @@ function readEntry(block: Buffer, flag: string, records: Records, longName?: Buf
   const ustar = block.toString('latin1', 257, 262) === 'ustar';
   const path = text(records.get('path'), 'path') ?? decodeName(longName ?? headerName(block));
   const linkPath = text(records.get('linkpath'), 'linkpath') ?? decodeName(longLink ?? untilNul(block.subarray(157, 257)));
-  // Version 7 archives mark a directory by a slash only.
+  // Version 7 archives mark a directory only by a slash.
   if (flag === '\0' && path.endsWith('/')) type = 'directory';
   const number = (key: string, at: number, width: number) => {
     const record = records.get(key);
@@ -325,13 +325,16 @@ function readEntry(block: Buffer, flag: string, records: Records, longName?: Buf
   };
 }
 
-/** A user or group: 32 bits; the last value means "no change" to chown(2), so it is not one. */
+/**
+ * A user or group has 32 bits. The largest value is refused, because it means "no change" to
+ * chown(2).
+ */
 function identity(value: number): number {
   if (value < 0 || value >= 0xffffffff) throw malformed('a user or group number out of range');
   return value;
 }
 
-/** So many of each Linux knows. */
+/** The numbers of majors and minors that Linux has. */
 const MAJORS = 2 ** 12;
 const MINORS = 2 ** 20;
 
@@ -340,14 +343,14 @@ function deviceNumber(value: number, count: number): number {
   return value;
 }
 
-/** ustar's prefix and name; GNU's old format has other things where the prefix would be. */
+/** ustar's prefix and name. GNU's old format has other data in the place of the prefix. */
 function headerName(block: Buffer): Buffer {
   const name = untilNul(block.subarray(0, 100));
   if (block.toString('latin1', 257, 263) !== 'ustar\0' || block[345] === 0) return name;
   return Buffer.concat([untilNul(block.subarray(345, 500)), Buffer.from('/'), name]);
 }
 
-/** An empty pax value means that the header's own field holds. */
+/** An empty pax value means that the header's own field counts. */
 function text(record: Buffer | undefined, key: string): string | undefined {
   if (record === undefined || record.length === 0) return undefined;
   if (record.includes(0)) throw malformed(`a pax ${key} with a NUL`);

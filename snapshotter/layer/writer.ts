@@ -25,8 +25,8 @@ import type { TarEntry } from './tar.ts';
 import type { TarHandler } from './untar.ts';
 
 /**
- * The layer refers to what is below it: a parent it does not list, a hard link into a lower layer,
- * a path through a symlink.
+ * The layer depends on the layers below: a parent that it does not list, a hard link into a lower
+ * layer, a path through a symlink.
  */
 export class NeedsBelow extends Error {}
 
@@ -36,18 +36,19 @@ const S_IFCHR = 0o020000;
 const S_IFBLK = 0o060000;
 const S_IFIFO = 0o010000;
 /**
- * Open directories kept for the entries that follow: archives are written directory by directory.
+ * The number of directories that are kept open for later entries. Archives are written directory by
+ * directory.
  */
 const OPEN_DIRECTORIES = 64;
 
 /**
  * Writes the entries of a layer into a directory of its own, in overlay's form. Every parent must
- * be a real directory that the layer has made itself, opened component by component without
- * following anything; so no entry can lead outside, whatever came before it.
+ * be a real directory that the layer has made itself. It is opened component by component without
+ * following links. So no entry can lead outside, whatever came before it.
  */
 export class LayerWriter implements TarHandler, Disposable {
   readonly #top: number;
-  /** Most recently used last. */
+  /** The most recently used one comes last. */
   readonly #open = new Map<string, number>();
   readonly #times = new Map<string, Timespec>();
   #file = -1;
@@ -56,8 +57,8 @@ export class LayerWriter implements TarHandler, Disposable {
   readonly #form: MarkForm;
 
   /**
-   * `plain`: an archive of a tree, in which names mean nothing more than they say and devices have
-   * no place.
+   * `plain` is for an archive of a tree, in which names have no special meaning and devices are not
+   * allowed.
    */
   constructor(files: string, names: 'layer' | 'plain' = 'layer', form: MarkForm = 'overlay') {
     this.#form = form;
@@ -79,7 +80,7 @@ export class LayerWriter implements TarHandler, Disposable {
   }
 
   data(bytes: Buffer): void {
-    // What a whiteout says it holds is passed over, as containerd does.
+    // The content of a whiteout is ignored, as in containerd.
     if (this.#file < 0) return;
     for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
   }
@@ -91,7 +92,7 @@ export class LayerWriter implements TarHandler, Disposable {
     this.#file = -1;
   }
 
-  /** Gives directories the times that their entries have changed, deepest first. */
+  /** Restores the times of directories, which their entries have changed, deepest first. */
   finish(): void {
     for (const [path, time] of [...this.#times].reverse()) {
       this.#trim();
@@ -109,7 +110,8 @@ export class LayerWriter implements TarHandler, Disposable {
   }
 
   /**
-   * The root's entry gives it owner, mode and time; as anything but a directory it is an attack.
+   * The root's entry gives the root its owner, mode and time. A root that is not a directory is an
+   * attack.
    */
   #root(entry: TarEntry): void {
     if (entry.type !== 'directory') throw malformed(`the root is a ${entry.type}`);
@@ -134,8 +136,8 @@ export class LayerWriter implements TarHandler, Disposable {
   }
 
   /**
-   * Closes the directories used longest ago. Only between entries: in the middle of one, a number
-   * that an entry's code still holds could come to mean another directory, of another thread even.
+   * Closes the least recently used directories. It runs only between entries: during one, a
+   * descriptor number in use could come to mean another directory, even one of another thread.
    */
   #trim(): void {
     while (this.#open.size > OPEN_DIRECTORIES) this.#close(this.#open.keys().next().value!);
@@ -146,7 +148,7 @@ export class LayerWriter implements TarHandler, Disposable {
     this.#open.delete(path);
   }
 
-  /** Forgets a directory that is about to be replaced, and all below it. */
+  /** Forgets a directory that will be replaced, and all directories below it. */
   #forget(path: string): void {
     for (const known of [...this.#open.keys()]) if (known === path || known.startsWith(`${path}/`)) this.#close(known);
     for (const known of [...this.#times.keys()]) if (known === path || known.startsWith(`${path}/`)) this.#times.delete(known);
@@ -175,12 +177,12 @@ export class LayerWriter implements TarHandler, Disposable {
       case 'char':
       case 'block':
         if (this.#plain) throw malformed('a device');
-        // 0:0 is overlay's whiteout: an archive says that by name.
+        // A device 0:0 is overlay's whiteout. An archive must use a name for that.
         if (entry.type === 'char' && entry.devMajor === 0 && entry.devMinor === 0)
           throw malformed('a device with the number 0:0');
         this.#clear(dir, name, full);
-        // The kernel makes none in a user namespace; sandboxes have a /dev of their own, and the
-        // layer's blob stays what it is.
+        // The kernel allows no devices in a user namespace. Sandboxes have a /dev of their own, and
+        // the layer's blob does not change.
         if (inUserNamespace()) return;
         mknodat(dir, name, (entry.type === 'char' ? S_IFCHR : S_IFBLK) | 0o600, makedev(entry.devMajor, entry.devMinor));
         break;
@@ -189,8 +191,8 @@ export class LayerWriter implements TarHandler, Disposable {
   }
 
   /**
-   * A directory in the place of a whiteout (or of a file) hides what lower layers have under its
-   * name.
+   * Makes a directory. One in the place of a whiteout (or of a file) hides what lower layers have
+   * under its name.
    */
   #makeDirectory(dir: number, name: string, full: string, entry: TarEntry): void {
     let replaced = false;
@@ -208,7 +210,10 @@ export class LayerWriter implements TarHandler, Disposable {
     this.#times.set(full, entry.mtime);
   }
 
-  /** Tries to make something new; takes away what is in its place and tries again. */
+  /**
+   * Tries to make something new. If something is in its place, that is removed, and the attempt is
+   * repeated.
+   */
   #fresh(dir: number, name: string, full: string, make: () => number): number {
     const fd = make();
     if (fd >= 0) return fd;
@@ -223,8 +228,8 @@ export class LayerWriter implements TarHandler, Disposable {
   }
 
   /**
-   * To a file of this layer, by a path without symlinks; the target is a path in the archive, not
-   * on this host.
+   * Links to a file of this layer, by a path without symlinks. The target is a path in the archive,
+   * not on this host.
    */
   #hardlink(dir: number, name: string, full: string, entry: TarEntry): void {
     const target = entryPath(entry.linkPath);
@@ -241,9 +246,9 @@ export class LayerWriter implements TarHandler, Disposable {
 }
 
 /**
- * Hides what is below. What the layer itself has put there stays, as a whiteout is about lower
- * layers only (image-spec layer.md#whiteouts): a directory then hides what it would have been
- * merged with.
+ * Hides what is below. Files of this layer remain, because a whiteout affects lower layers only
+ * (image-spec layer.md#whiteouts). A directory of this layer then hides the one with which it would
+ * have been merged.
  */
 function whiteout(dir: number, name: string, form: MarkForm): void {
   const there = tryStat(dir, name);
@@ -258,7 +263,7 @@ function whiteout(dir: number, name: string, form: MarkForm): void {
   }
 }
 
-/** Undefined when there is no such directory: nothing, a symlink, or another kind of file. */
+/** Undefined when the directory does not exist, or is a symlink or another kind of file. */
 function openDirectory(dir: number, name: string): number | undefined {
   const fd = tryOpenat(dir, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
   if (fd >= 0) return fd;

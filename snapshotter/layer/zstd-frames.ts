@@ -8,23 +8,23 @@ const SKIPPABLE = 0x184d2a50;
 const RLE = 1;
 const RESERVED = 3;
 
-/** Part of a frame; `last` when the frame ends with it. */
+/** Part of a frame. `last` is true for the last part. */
 interface Piece {
   readonly bytes: Buffer;
   readonly last: boolean;
 }
 
 /**
- * Decompresses zstd frames that follow one another (RFC 8878, section 3), as Kiln and other
- * parallel compressors write them: Node's own decoder ends after the first. Frames are told apart
- * by their headers and those of their blocks, without decoding anything.
+ * Decompresses consecutive zstd frames (RFC 8878, section 3), as Kiln and other parallel
+ * compressors write them: Node's own decoder ends after the first one. Frames are separated by
+ * reading their headers and those of their blocks, without decoding them.
  */
 export async function* unzstd(chunks: AsyncIterable<Buffer>, chunkSize: number): AsyncGenerator<Buffer> {
   const pieces = framePieces(chunks);
   for (let first = await pieces.next(); !first.done; first = await pieces.next()) {
     const decoder = createZstdDecompress({ chunkSize });
     const fed = pipeline(Readable.from(frameFrom(first.value, pieces), { objectMode: false }), decoder);
-    // The decoder's reader meets the same error.
+    // The decoder's reader gets the same error.
     fed.catch(() => {});
     yield* decoder as AsyncIterable<Buffer>;
     await fed;
@@ -58,14 +58,14 @@ async function* framePieces(chunks: AsyncIterable<Buffer>): AsyncGenerator<Piece
 
 type Part = 'magic' | 'descriptor' | 'fields' | 'block' | 'content' | 'checksum' | 'size';
 
-/** Knows where in a frame a stream of bytes is. */
+/** Tracks the position of a stream of bytes inside a frame. */
 class FrameWalk {
   #state: Part = 'magic';
-  /** Bytes of the current part still to come. */
+  /** The bytes of the current part that are still to come. */
   #left = 4;
   /**
-   * The first bytes of the part, as a little-endian number: no part that is looked at has more than
-   * four.
+   * The first bytes of the part, as a little-endian number. No part that is read this way has more
+   * than four bytes.
    */
   #value = 0;
   #taken = 0;
@@ -77,7 +77,7 @@ class FrameWalk {
     return this.#state === 'magic' && this.#taken === 0;
   }
 
-  /** Takes what it can of one part, at least one byte; answers how many. */
+  /** Consumes bytes of one part, at least one. Answers how many. */
   step(chunk: Buffer, at: number): number {
     const count = Math.min(this.#left, chunk.length - at);
     for (let n = 0; n < count && this.#taken + n < 4; n++) this.#value += chunk[at + n]! * 256 ** (this.#taken + n);
@@ -126,8 +126,8 @@ class FrameWalk {
 }
 
 /**
- * Window descriptor, dictionary id and content size, as the frame header descriptor announces them
- * (section 3.1.1.1.1).
+ * The sizes of window descriptor, dictionary id and content size, according to the frame header
+ * descriptor (section 3.1.1.1.1).
  */
 function fieldBytes(descriptor: number): number {
   const single = (descriptor & 0x20) !== 0;
