@@ -4,6 +4,7 @@ import { checkBuild, outlineBuild, targetsOf } from '../frontend/call/call.ts';
 import { checkDocument, outlineDocument, targetsDocument } from '../frontend/call/call-documents.ts';
 import { checkText, outlineText, targetsText } from '../frontend/call/texts.ts';
 import { requestOver } from '../frontend/gateway.ts';
+import { withoutLogins } from './build.ts';
 import type { BuildContext } from './build-context.ts';
 import { openFrontend } from './opened-frontend.ts';
 
@@ -24,8 +25,17 @@ export interface CallAnswer {
   readonly error: KilnError | undefined;
 }
 
-/** Answers a question about the Dockerfile. Nothing is built. */
-export async function answerCall(call: CallSpec, context: BuildContext): Promise<CallAnswer> {
+/** Answers a question about the Dockerfile. Nothing is built, and no log is written. The rest is as for `build`. */
+export async function answerCall(
+  call: CallSpec,
+  { engine, progress, ...given }: Omit<BuildContext, 'scope' | 'buildId'>,
+): Promise<CallAnswer> {
+  const scope = new AsyncDisposableStack();
+  await using _closing = engine.closing('what the build opened', scope);
+  return await answered(call, { ...given, engine, progress: withoutLogins(progress), scope });
+}
+
+async function answered(call: CallSpec, context: BuildContext): Promise<CallAnswer> {
   const { gateway, inputs } = await openFrontend(context);
   const request = requestOver(gateway, inputs);
   // Documents hold the Dockerfile in base64: it is told without the logins in its URLs before.

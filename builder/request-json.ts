@@ -1,4 +1,5 @@
 import { KilnError } from '../base/errors.ts';
+import type { OutputSpec } from '../exporter/output-spec.ts';
 import { type BuildRequest, buildRequest } from './request.ts';
 
 /** Fields that are maps: in JSON lists of pairs, so that their order stays. */
@@ -81,6 +82,15 @@ const CACHE_FILE = {
   ignoreError: isFlag,
 };
 
+/** What each type of output has to have. */
+const OUTPUTS: { readonly [type in OutputSpec['type']]: Readonly<Record<string, Check>> } = {
+  image: { image: isObject },
+  oci: { image: isObject },
+  docker: { image: isObject },
+  tar: {},
+  local: { directory: isText },
+};
+
 /** What each field of a request has to be. */
 const CHECKS: { readonly [name in keyof BuildRequest]: Check } = {
   frontend: isText,
@@ -118,18 +128,7 @@ const CHECKS: { readonly [name in keyof BuildRequest]: Check } = {
   allow: listOf(isText),
   devices: listOf(isText),
   epoch: optional(isCount),
-  outputs: listOf(
-    kinds(
-      {
-        image: { image: isObject },
-        oci: { image: isObject },
-        docker: { image: isObject },
-        tar: {},
-        local: { directory: isText },
-      },
-      'type',
-    ),
-  ),
+  outputs: listOf(kinds(OUTPUTS, 'type')),
   cacheFrom: listOf(
     kinds({ registry: { ref: isText }, local: { src: isText, tag: optional(isText), digest: optional(isText) } }, 'type'),
   ),

@@ -48,7 +48,6 @@ export interface ImageNaming {
 
 /** What `type=` may be; `registry` is an image that is pushed. */
 export const EXPORT_TYPES = ['image', 'registry', 'oci', 'docker', 'tar', 'local'] as const;
-export type ExportType = (typeof EXPORT_TYPES)[number];
 
 /** One `--output`, parsed. */
 export type OutputSpec =

@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { CancelledError, KilnError } from '../../base/errors.ts';
 import type { ProgressEvent, ProgressSink, WarningEvent } from '../../base/progress.ts';
 import { redactData, redactUrl } from '../../base/redact.ts';
-import { build, withoutLogins } from '../../builder/build.ts';
-import type { BuildContext } from '../../builder/build-context.ts';
+import { build } from '../../builder/build.ts';
 import type { CallSpec } from '../../builder/call.ts';
 import type { Engine } from '../../builder/engine.ts';
 import { tryDirectory } from '../../exporter/destination.ts';
@@ -12,7 +11,6 @@ import type { ExportResponse } from '../../exporter/exporter.ts';
 import type { Command } from '../arguments.ts';
 import type { BuildOptions } from '../build-options.ts';
 import { cancelOnSignals } from '../cancel.ts';
-import { closed } from '../closing.ts';
 import { dockerProxies } from '../docker-proxies.ts';
 import { openLocalEngine } from '../engine.ts';
 import type { OnFailure } from '../failure/on-failure.ts';
@@ -139,27 +137,20 @@ async function explain(events: readonly ProgressEvent[]): Promise<void> {
 /** `--call`: the answer on standard output, progress and errors on standard error. Needs no root and leaves no log. */
 async function answer(options: BuildOptions, call: CallSpec, told: readonly WarningEvent[]): Promise<number> {
   await using engine = openLocalEngine();
-  const scope = new AsyncDisposableStack();
-  await using _closing = closingOf(scope);
   using cancel = cancelOnSignals();
   const view = await createView(options.progress, stderr, viewOptions());
   const warnings: WarningEvent[] = [];
-  const progress = withoutLogins((event) => {
+  const progress: ProgressSink = (event) => {
     if (event.kind === 'warning') warnings.push(event);
     view.event(event);
-  });
+  };
   for (const event of told) progress(event);
   try {
     const { answerCall } = await import('../../builder/call.ts');
-    const context: BuildContext = {
-      request: options.request,
-      engine,
-      session: localSession(options, engine, cancel.signal),
-      progress,
-      signal: cancel.signal,
-      scope,
-    };
-    const found = await answerCall({ ...call, shownName: shownName(options) }, context);
+    const { signal } = cancel;
+    const session = localSession(options, engine, signal);
+    const asked = { ...call, shownName: shownName(options) };
+    const found = await answerCall(asked, { request: options.request, engine, session, progress, signal });
     view.close('done');
     if (options.progress !== 'quiet' && options.progress !== 'rawjson') await printWarnings(warnings);
     stdout.write(found.text);
@@ -168,11 +159,6 @@ async function answer(options: BuildOptions, call: CallSpec, told: readonly Warn
   } catch (error) {
     return await failed(error, view, options, warnings);
   }
-}
-
-/** Closes what a build opened, or says that it cannot. */
-function closingOf(scope: AsyncDisposableStack): AsyncDisposable {
-  return { [Symbol.asyncDispose]: () => closed('what the build opened', scope.disposeAsync()) };
 }
 
 /** The Dockerfile as buildx names it in a check: by its path from here. */
