@@ -31,12 +31,12 @@ import { hostCapabilities, sandboxCapabilities } from './spec.ts';
 import { startWatchdog, type Watchdog } from './watchdog.ts';
 
 /**
- * # What all sandboxes of this process share
+ * # What all sandboxes of one executor share
  *
  *     stateDir/                 0700, ours; /run/kiln or the like: small files, best on a tmpfs
  *       runtime/                the runtime's own state (its --root), shared by all processes
  *       seccomp-HASH            a compiled default profile
- *       PID-START-NAMESPACE/    one live process; the name says whether it still is
+ *       PID-START-NAMESPACE-N/  of one live process; the name says whether it still is
  *         cgroups tables        control groups and firewall tables to be removed after it
  *         hosts-HASH resolv-HASH
  *         kiln-...-N/           the bundle of one sandbox; it exists before the sandbox does,
@@ -82,8 +82,8 @@ export interface SandboxHostOptions {
 }
 
 /**
- * Enters the private mount namespace, finds the runtime and starts the watchdog. Call it once per
- * process.
+ * Enters the private mount namespace, finds the runtime and starts the watchdog. An executor calls
+ * it before its first sandbox; each build of a process has an executor of its own.
  */
 export function openSandboxHost(options: SandboxHostOptions): SandboxHost {
   requireMounts('a sandbox needs mounts of its own');
