@@ -19,6 +19,7 @@ export type { KilnErrorCode } from '../base/codes.ts';
 export { KilnError, type KilnErrorOptions } from '../base/errors.ts';
 export type { Platform } from '../base/platform.ts';
 export type { ProgressEvent, ProgressSink } from '../base/progress.ts';
+export { parseReference, type Reference } from '../base/reference.ts';
 export type { OutputSpec } from '../exporter/output-spec.ts';
 export type { Frontend, FrontendInputs, Gateway, SolvedTree } from '../frontend/gateway.ts';
 export { type BuildOutcome, build } from './build.ts';

@@ -1,9 +1,20 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../base/errors.ts';
+import { parseReference } from '../base/reference.ts';
 import { output } from './output-text.ts';
 import { buildRequest } from './request.ts';
 import { requestFromJson, requestToJson } from './request-json.ts';
+
+const CACHE_FORM = {
+  mode: 'max',
+  imageManifest: true,
+  ociTypes: true,
+  compression: 'zstd',
+  level: 3,
+  forceCompression: false,
+  ignoreError: false,
+} as const;
 
 const FULL = buildRequest({
   context: { kind: 'remote', url: 'https://example.com/app.git#main' },
@@ -27,8 +38,12 @@ const FULL = buildRequest({
     output('type=local,dest=out'),
     output('type=registry', ['a']),
   ],
-  cacheFrom: [{ type: 'registry', ref: 'host/cache:1' }],
-  cacheTo: [{ type: 'inline' }],
+  cacheFrom: [{ type: 'registry', ref: parseReference('localhost:5000/cache:1') }],
+  cacheTo: [
+    { type: 'inline' },
+    { type: 'registry', ref: parseReference('localhost:5000/cache:2'), ...CACHE_FORM },
+    { type: 'local', dest: '/cache', tag: 'v1', ...CACHE_FORM },
+  ],
   squash: true,
   secretsInKeys: ['s'],
   parallelism: 3,
@@ -68,6 +83,9 @@ test('a field that is not known, or not of its form, is named', () => {
     ['{"buildArgs":[["a"]]}', 'buildArgs'],
     ['{"shmSize":-1}', 'shmSize'],
     ['{"outputs":[{"type":"local"}]}', 'outputs'],
+    ['{"cacheFrom":[{"type":"registry","ref":"host/app:1"}]}', 'cacheFrom'],
+    ['{"cacheFrom":[{"type":"registry","ref":{"domain":"host.example","path":"../app","tag":"1"}}]}', 'cacheFrom'],
+    ['{"cacheTo":[{"type":"local","dest":"/cache"}]}', 'cacheTo'],
   ])
     assert.match(refused(text!), name!);
 });

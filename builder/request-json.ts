@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import { KilnError } from '../base/errors.ts';
+import { formatReference, type Reference, tryParseReference } from '../base/reference.ts';
 import type { OutputSpec } from '../exporter/output-spec.ts';
 import { type BuildRequest, buildRequest } from './request.ts';
 
@@ -70,9 +72,12 @@ const pairsOf =
   (value) =>
     listOf((pair) => Array.isArray(pair) && pair.length === 2 && isText(pair[0]) && check(pair[1]))(value);
 
-const CACHE_FILE = {
-  dest: isText,
-  tag: isText,
+/** A reference as `parseReference` makes it. */
+const isReference: Check = (value) =>
+  fields({ domain: isText, path: isText, tag: optional(isText), digest: optional(isText) })(value) &&
+  isDeepStrictEqual(tryParseReference(formatReference(value as Reference)), value);
+
+const CACHE_FORM = {
   mode: oneOf('min', 'max'),
   imageManifest: isFlag,
   ociTypes: isFlag,
@@ -130,9 +135,14 @@ const CHECKS: { readonly [name in keyof BuildRequest]: Check } = {
   epoch: optional(isCount),
   outputs: listOf(kinds(OUTPUTS, 'type')),
   cacheFrom: listOf(
-    kinds({ registry: { ref: isText }, local: { src: isText, tag: optional(isText), digest: optional(isText) } }, 'type'),
+    kinds({ registry: { ref: isReference }, local: { src: isText, tag: optional(isText), digest: optional(isText) } }, 'type'),
   ),
-  cacheTo: listOf(kinds({ inline: {}, registry: CACHE_FILE, local: CACHE_FILE }, 'type')),
+  cacheTo: listOf(
+    kinds(
+      { inline: {}, registry: { ref: isReference, ...CACHE_FORM }, local: { dest: isText, tag: isText, ...CACHE_FORM } },
+      'type',
+    ),
+  ),
   squash: isFlag,
   attest: fields({ sbom: isFlag, provenance: optional(isObject) }),
   secretsInKeys: listOf(isText),

@@ -1,4 +1,5 @@
 import type { Digest } from '../base/digest.ts';
+import type { Reference } from '../base/reference.ts';
 import type { ResourceLimits } from '../executor/limits.ts';
 import type { AttestOptions } from '../exporter/attest/attestation.ts';
 import type { OutputSpec } from '../exporter/output-spec.ts';
@@ -72,19 +73,21 @@ export type NamedContextSource =
 
 /** One cache that is read. */
 export type CacheFromSpec =
-  | { readonly type: 'registry'; readonly ref: string }
+  | { readonly type: 'registry'; readonly ref: Reference }
   | { readonly type: 'local'; readonly src: string; readonly tag: string | undefined; readonly digest: Digest | undefined };
 
 /** One cache that is written. */
 export type CacheToSpec = { readonly type: 'inline' } | CacheFileSpec;
 
-/** A cache of its own, apart from the image. */
-export interface CacheFileSpec {
-  readonly type: 'registry' | 'local';
-  /** The reference of a registry, or the directory. */
-  readonly dest: string;
-  /** Of a directory; a registry's is in the reference. */
-  readonly tag: string;
+/** A cache of its own, apart from the image: under a name of a registry, or in a directory. */
+export type CacheFileSpec = CacheToOptions &
+  (
+    | { readonly type: 'registry'; readonly ref: Reference }
+    | { readonly type: 'local'; readonly dest: string; readonly tag: string }
+  );
+
+/** How a cache of its own is written. */
+interface CacheToOptions {
   readonly mode: 'min' | 'max';
   readonly imageManifest: boolean;
   readonly ociTypes: boolean;

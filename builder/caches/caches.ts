@@ -1,4 +1,3 @@
-import { parseReference } from '../../base/reference.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import type { BuiltTarget } from '../../exporter/target.ts';
 import type { TargetResult } from '../../frontend/frontend.ts';
@@ -67,7 +66,7 @@ export class BuildCaches implements AsyncDisposable {
     this.#early ??= new EarlyBlobs(
       specs.map((spec) => ({
         context: packContext(spec, this.#context),
-        repository: spec.type === 'registry' ? parseReference(spec.dest) : undefined,
+        repository: spec.type === 'registry' ? spec.ref : undefined,
       })),
       () => this.#registry.client(),
       this.#context,

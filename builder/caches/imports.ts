@@ -1,4 +1,5 @@
 import { CancelledError, errnoOf, KilnError, messageOf } from '../../base/errors.ts';
+import { familiarName, withoutLatest } from '../../base/reference.ts';
 import { type ReadCache, readCache } from '../../cache/remote/source.ts';
 import type { BuildContext } from '../build-context.ts';
 import { internalStep } from '../internal-step.ts';
@@ -30,7 +31,7 @@ async function readOne(
   { progress, signal }: Pick<BuildContext, 'progress' | 'signal'>,
   registry: LazyRegistry,
 ): Promise<ReadCache | undefined> {
-  const name = spec.type === 'registry' ? spec.ref : spec.src;
+  const name = spec.type === 'registry' ? familiarName(withoutLatest(spec.ref)) : spec.src;
   try {
     return await internalStep(progress, `importing cache manifest from ${name}`, async (step) => {
       const cache = await readCache(spec, () => registry.client(), signal);

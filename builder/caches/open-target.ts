@@ -1,5 +1,4 @@
 import type { Digest } from '../../base/digest.ts';
-import { parseReference } from '../../base/reference.ts';
 import type { RemoteLayer } from '../../cache/remote/record.ts';
 import { localTarget } from '../../exporter/cache/local.ts';
 import { registryTarget } from '../../exporter/cache/registry.ts';
@@ -47,5 +46,5 @@ export async function openTarget(
       },
     };
   };
-  return registryTarget(await registry.client(), parseReference(spec.dest), blob, signal);
+  return registryTarget(await registry.client(), spec.ref, blob, signal);
 }

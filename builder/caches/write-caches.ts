@@ -1,6 +1,7 @@
 import { messageOf } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
 import { formatPlatform } from '../../base/platform.ts';
+import { familiarName, withoutLatest } from '../../base/reference.ts';
 import { withSoundBlobs } from '../../exporter/again.ts';
 import { cacheDocuments } from '../../exporter/cache/cache-documents.ts';
 import { finishedSteps, originsOf, packedRecords, seenRecords } from '../../exporter/cache/collect.ts';
@@ -33,14 +34,15 @@ export async function writeCaches(
   const { failed, fates } = written;
   const response: Record<string, unknown> = {};
   for (const spec of specs) {
+    const place = spec.type === 'registry' ? familiarName(withoutLatest(spec.ref)) : spec.dest;
     try {
       const manifest = await withSoundBlobs(() => writeCache(spec, written, context));
       if (manifest) response['cache.manifest'] = manifest;
-      fates?.done(`cache to ${spec.dest}`);
+      fates?.done(`cache to ${place}`);
     } catch (error) {
       if (context.signal.aborted) throw error;
-      if (!failed && !spec.ignoreError) fates?.failed(`cache to ${spec.dest}`, error);
-      else warn(context, `the cache was not exported to ${spec.dest}: ${messageOf(error)}`);
+      if (!failed && !spec.ignoreError) fates?.failed(`cache to ${place}`, error);
+      else warn(context, `the cache was not exported to ${place}: ${messageOf(error)}`);
     }
   }
   return response;

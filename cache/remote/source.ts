@@ -1,6 +1,6 @@
 import type { Digest } from '../../base/digest.ts';
 import { type Descriptor, type Manifest, MEDIA } from '../../base/oci.ts';
-import { formatReference, parseReference } from '../../base/reference.ts';
+import { formatReference, type Reference } from '../../base/reference.ts';
 import type { RegistryClient } from '../../registry/client.ts';
 import { openLayout } from '../../registry/layout.ts';
 import {
@@ -20,7 +20,7 @@ import type { RemoteRecord } from './record.ts';
 
 /** The location of a cache, as given by `--cache-from`. */
 export type CacheSource =
-  | { readonly type: 'registry'; readonly ref: string }
+  | { readonly type: 'registry'; readonly ref: Reference }
   | { readonly type: 'local'; readonly src: string; readonly tag: string | undefined; readonly digest: Digest | undefined };
 
 /** The number of images of one index that are searched for inline caches. */
@@ -84,8 +84,11 @@ async function configRecords(config: Descriptor, layers: readonly Descriptor[], 
   return parseCacheBytes(bytes, new Map(layers.map((layer) => [layer.digest, layer])), documents.name);
 }
 
-async function registryDocuments(ref: string, open: () => Promise<RegistryClient>, signal: AbortSignal): Promise<Documents> {
-  const reference = parseReference(ref);
+async function registryDocuments(
+  reference: Reference,
+  open: () => Promise<RegistryClient>,
+  signal: AbortSignal,
+): Promise<Documents> {
   const name = formatReference(reference);
   const client = await open();
   return {

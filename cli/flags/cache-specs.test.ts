@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
+import { parseReference } from '../../base/reference.ts';
 import { parseCacheFrom, parseCacheTo } from './cache-specs.ts';
 
 const refused = (parse: () => unknown): KilnError => {
@@ -25,9 +26,9 @@ test('--cache-from takes references alone, several in one value, and what buildx
       'type=local,src=d,tag=v1',
     ]),
     [
-      { type: 'registry', ref: 'app:1' },
-      { type: 'registry', ref: 'team/app:2' },
-      { type: 'registry', ref: 'app:3' },
+      { type: 'registry', ref: parseReference('app:1') },
+      { type: 'registry', ref: parseReference('team/app:2') },
+      { type: 'registry', ref: parseReference('app:3') },
       { type: 'local', src: resolve('dir'), tag: undefined, digest: DIGEST },
       { type: 'local', src: resolve('d'), tag: 'v1', digest: undefined },
     ],
@@ -43,10 +44,9 @@ test('--cache-to has buildx’s defaults and options', () => {
     level: undefined,
     forceCompression: false,
     ignoreError: false,
-    tag: 'latest',
   };
   assert.equal(parseCacheTo(['app:cache', 'type=inline', 'type=local,dest=d,tag=v1']), [
-    { ...defaults, type: 'registry', dest: 'app:cache' },
+    { ...defaults, type: 'registry', ref: parseReference('app:cache') },
     { type: 'inline' },
     { ...defaults, type: 'local', dest: resolve('d'), tag: 'v1' },
   ]);
@@ -59,7 +59,7 @@ test('--cache-to has buildx’s defaults and options', () => {
       {
         ...defaults,
         type: 'registry',
-        dest: 'a',
+        ref: parseReference('a'),
         mode: 'max',
         imageManifest: false,
         compression: 'zstd',
@@ -67,7 +67,7 @@ test('--cache-to has buildx’s defaults and options', () => {
         forceCompression: true,
         ignoreError: true,
       },
-      { ...defaults, type: 'local', dest: resolve('d'), imageManifest: false, ociTypes: false },
+      { ...defaults, type: 'local', dest: resolve('d'), tag: 'latest', imageManifest: false, ociTypes: false },
     ],
   );
 });

@@ -47,10 +47,12 @@ function cacheTo(reader: Reader): CacheToSpec {
   if (imageManifest && !ociTypes)
     throw reader.fail('image-manifest=true needs OCI media types', 'leave out oci-mediatypes=false or image-manifest=true');
   const compression = reader.choice('compression', ['gzip', 'zstd', 'uncompressed']) ?? 'gzip';
+  const place =
+    type === 'registry'
+      ? { type, ref: reader.tagged('ref') }
+      : { type, dest: resolve(reader.required('dest')), tag: reader.text('tag') ?? 'latest' };
   const spec: CacheToSpec = {
-    type,
-    dest: type === 'registry' ? reader.tagged('ref') : resolve(reader.required('dest')),
-    tag: (type === 'local' ? reader.text('tag') : undefined) ?? 'latest',
+    ...place,
     mode: reader.choice('mode', ['min', 'max']) ?? 'min',
     imageManifest,
     ociTypes,
@@ -127,19 +129,14 @@ class Reader {
     throw this.fail(`type=${this.#map.get('type')} needs ${name}`, `write ${this.#flag} type=${this.#map.get('type')},${name}=…`);
   }
 
-  /** The name of an image that is read. */
-  reference(name: string): string {
-    this.#parsed(name);
-    return this.required(name);
-  }
-
   /** The name of an image that is written. */
-  tagged(name: string): string {
-    if (this.#parsed(name).digest) throw this.fail('a cache cannot be written to a digest', 'name a tag');
-    return this.required(name);
+  tagged(name: string): Reference {
+    const reference = this.reference(name);
+    if (reference.digest) throw this.fail('a cache cannot be written to a digest', 'name a tag');
+    return reference;
   }
 
-  #parsed(name: string): Reference {
+  reference(name: string): Reference {
     const ref = this.required(name);
     try {
       return parseReference(ref);

@@ -24,7 +24,7 @@ export function registryTarget(
     name,
     async old() {
       seen = await current();
-      return seen && (await oldCache(() => readCache({ type: 'registry', ref: name }, async () => client, signal)));
+      return seen && (await oldCache(() => readCache({ type: 'registry', ref: reference }, async () => client, signal)));
     },
     async write({ config, manifest }, layers, old, report) {
       const there = blobsOf(old);

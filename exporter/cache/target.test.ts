@@ -64,7 +64,11 @@ for (const over of [{}, { imageManifest: false }, { imageManifest: false, ociTyp
     const manifest = await write(target(), 'a', 'linux/amd64', over);
     await write(target(), 'b', 'linux/arm64', over);
     assert.is(opened.length, 3, 'the layer of both records is sent once');
-    const read = await readCache({ type: 'registry', ref: `${registry.host}/cache:v1` }, async () => client, never());
+    const read = await readCache(
+      { type: 'registry', ref: parseReference(`${registry.host}/cache:v1`) },
+      async () => client,
+      never(),
+    );
     assert.equal(new Set(read.records.map(({ key }) => key)), new Set([digestOf('key a'), digestOf('key b')]));
     assert.ok(manifest && manifest.digest !== read.digest);
   });
@@ -93,7 +97,11 @@ real('two builds that write at once are both in the cache', async () => {
   };
   await write(interrupted, 'a', 'linux/amd64');
   assert.is(interfered, 2, 'the export started over');
-  const read = await readCache({ type: 'registry', ref: `${registry.host}/cache:v1` }, async () => client, never());
+  const read = await readCache(
+    { type: 'registry', ref: parseReference(`${registry.host}/cache:v1`) },
+    async () => client,
+    never(),
+  );
   assert.is(read.records.length, 2);
   const forever: CacheTarget = {
     ...slow,
