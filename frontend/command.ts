@@ -2,9 +2,9 @@ import { ARGUMENT_SPACE, trimLeft } from './gotext.ts';
 import { failure, type Reading } from './reading.ts';
 
 /**
- * The strings of a JSON array, or undefined when `body` is none: Docker then takes the text as it
- * stands, however close to JSON it came. Only an array with something else than strings in it is an
- * error (KILN_DOCKERFILE_JSON).
+ * The strings of a JSON array. Undefined when `body` is not JSON: Docker then takes the text as
+ * written, however close to JSON it is. Only an array with other values than strings is an error
+ * (KILN_DOCKERFILE_JSON).
  */
 export function readJsonArray(reading: Reading, body: string): string[] | undefined {
   const text = trimLeft(body);
@@ -26,13 +26,13 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** True when a heredoc can stand in this body: JSON arrays hold none. */
+/** True when `body` is a JSON array, which cannot hold a heredoc. */
 export function isJsonArray(body: string): boolean {
   const text = trimLeft(body);
   return text.startsWith('[') && Array.isArray(parseJson(text));
 }
 
-/** Paths and the like: a JSON array, or words without quotes. */
+/** Reads paths and the like: a JSON array, or words without quotes. */
 export function readArguments(reading: Reading, body: string): string[] {
   return readJsonArray(reading, body) ?? (body === '' ? [] : body.split(ARGUMENT_SPACE));
 }

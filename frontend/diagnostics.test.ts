@@ -13,7 +13,7 @@ function rendered(text: string): string[] {
   return [];
 }
 
-test('an error shows its line among its neighbours, what is wrong, and what to do', () => {
+test('an error shows its line with its neighbours, the mistake and the hint', () => {
   assert.equal(rendered('FROM busybox\nARG a\nCOPPY a b\nCMD x\n'), [
     'Dockerfile:3',
     '--------------------',
@@ -44,11 +44,11 @@ test('a very long line is cut', () => {
   assert.ok(rendered(`FROM x\nFOO ${'y'.repeat(10_000)}`).every((line) => line.length < 300));
 });
 
-test('tabs before the mark stay tabs, so that it stands under the word', () => {
+test('tabs before the mark are kept, so that the mark is under the word', () => {
   assert.ok(rendered('FROM x\n\t\tFOO\n').includes('     |     \t\t^^^'));
 });
 
-test('errors without a place, or at a flag, are told without an excerpt', () => {
+test('errors without a place, or at a flag, have no excerpt', () => {
   assert.is(renderError(new KilnError('KILN_USAGE', 'a is b')), 'ERROR: a is b [KILN_USAGE]');
   assert.is(
     renderError(new KilnError('KILN_USAGE', 'a is b', { place: { kind: 'flag', flag: '--a' }, notes: ['more'] })),

@@ -27,7 +27,7 @@ export function renderError({ notes, place, message, code, hint }: KilnError): s
   return lines.join('\n');
 }
 
-/** `Dockerfile:3`, `--flag` or a path: the place in a few characters. */
+/** A short form of the place: `Dockerfile:3`, `--flag` or a path. */
 export function placeName(place: Place): string {
   if (place.kind === 'flag') return place.flag;
   if (place.kind === 'path') return place.path;
@@ -35,14 +35,14 @@ export function placeName(place: Place): string {
 }
 
 const RULE = '--------------------';
-/** Marked lines shown at most; a heredoc may have thousands. */
+/** The most marked lines that are shown; a heredoc may have thousands. */
 const MAX_MARKED = 12;
-/** Characters of a line shown at most. */
+/** The most characters of a line that are shown. */
 const MAX_WIDTH = 200;
 
 let split: { readonly text: string; readonly lines: readonly string[] } | undefined;
 
-/** The lines of a text; the same text is asked for once for each of its warnings. */
+/** The lines of a text, cached because each warning asks for the same text. */
 function linesOf({ text }: SourceText): readonly string[] {
   if (split?.text !== text) split = { text, lines: text.replace(/^\ufeff/, '').split('\n') };
   return split.lines;
@@ -50,7 +50,7 @@ function linesOf({ text }: SourceText): readonly string[] {
 
 /**
  * The lines of a place and a few around it: four when one line is marked, two otherwise. Empty when
- * the source has no such line.
+ * the source does not have such a line.
  */
 export function excerpt(place: SourcePlace): string[] {
   const lines = linesOf(place.source);
@@ -74,12 +74,12 @@ export function excerpt(place: SourcePlace): string[] {
   return [...out, RULE];
 }
 
-/** Only the lines of a place, as an excerpt has them: for a list of warnings. */
+/** The lines of a place without others, for a list of warnings. */
 export function markedLines(place: SourcePlace): string[] {
   return excerpt(place).filter((line) => /^ *\d* \| (?:>>>| {4}…)/.test(line));
 }
 
-/** One line more at either end in turn, as long as there are any. */
+/** Adds lines at both ends in turn, as long as there are any. */
 function widened(from: number, to: number, count: number): [number, number] {
   let [first, last] = [from, to];
   for (let padded = 0, limit = from === to ? 4 : 2; padded < limit; padded++) {
@@ -101,7 +101,7 @@ function underline(place: SourcePlace, line: string): string[] {
   const stop = end.line === start.line ? end.column : line.length + 1;
   const length = Math.max(1, Math.min(stop, line.length + 1, MAX_WIDTH) - start.column);
   const before = line.slice(0, start.column - 1);
-  // A tab stays one, so that it is as wide as the one above it.
+  // Tabs are kept, so that they are as wide as those in the line above.
   const indent = before.split('\t').map((part) => ' '.repeat(cellsOf(part)));
   const marked = cellsOf(line.slice(before.length, before.length + length));
   return [`     |     ${indent.join('\t')}${'^'.repeat(Math.max(1, marked))}`];

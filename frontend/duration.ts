@@ -12,14 +12,14 @@ const UNITS: Readonly<Record<string, bigint>> = {
   h: 3_600_000_000_000n,
 };
 
-/** The largest duration, 2^63 − 1 ns: some 292 years. */
+/** The largest duration, 2^63 − 1 ns: about 292 years. */
 const MAX = (1n << 63n) - 1n;
 
-/** Why a duration is none; the text is Go's. */
+/** Why a duration is not valid. The text is Go's. */
 export class DurationError extends Error {}
 
 /**
- * `1h30m`, `1.5s`, `-300ms` in nanoseconds, rounded towards zero; `0` needs no unit. Throws
+ * Parses `1h30m`, `1.5s`, `-300ms` to nanoseconds, rounded towards zero. `0` needs no unit. Throws
  * DurationError.
  */
 export function parseGoDuration(text: string): bigint {

@@ -11,9 +11,9 @@ import type { IgnoreFile } from './ignore.ts';
 /**
  * # The Dockerfile frontend
  *
- * In: a Dockerfile's text, the options of the build, and two questions it may ask the world (what
- * is this image, what does this context hold). Out: for each target platform one LLB edge and the
- * image config that belongs to it. It runs nothing, reads no file.
+ * Input: a Dockerfile's text, the options of the build, and two functions (what is this image, what
+ * does this context hold). Output: for each target platform one LLB edge and its image config. The
+ * frontend runs nothing and reads no file.
  */
 export interface FrontendRequest extends GraphOptions {
   readonly dockerfile: SourceText;
@@ -31,11 +31,11 @@ export interface FrontendRequest extends GraphOptions {
  * tree of `convert/remote.ts`.
  */
 export type MainContext = {
-  /** Unique per build: keeps a local source from being equal to that of another build. */
+  /** Unique per build. It keeps a local source from being equal to that of another build. */
   readonly sessionId: string;
   /** The `.dockerignore` patterns in force, in order. */
   readonly ignore: readonly string[];
-  /** The file they come from, for checks and errors; absent when there is none. */
+  /** The file of these patterns, for checks and errors. Absent when there is none. */
   readonly ignoreFile?: IgnoreFile | undefined;
 } & ({ readonly kind: 'local'; readonly sharedKeyHint: string } | { readonly kind: 'remote'; readonly tree: DraftEdge });
 
@@ -47,8 +47,8 @@ export type NamedContext =
   | { readonly kind: 'oci-layout'; readonly ref: string; readonly store: string };
 
 /**
- * Answers what an image reference is, for one platform: `ref` comes as written in FROM, expanded.
- * Throws KILN_IMAGE_NOT_FOUND and the like.
+ * Resolves an image reference for one platform. `ref` is as written in FROM, expanded. Throws
+ * KILN_IMAGE_NOT_FOUND and similar errors.
  */
 export type ImageResolver = (
   ref: string,
@@ -59,10 +59,10 @@ export type ImageResolver = (
 export interface ResolvedImage {
   /** The full name with tag, without digest: `docker.io/library/busybox:latest`. */
   readonly name: string;
-  /** Digest of the index or manifest that the name stands for. */
+  /** The digest of the index or manifest for which the name stands. */
   readonly digest: Digest;
   readonly config: ImageConfig;
-  /** True when it lives in the local store or a layout rather than a registry. */
+  /** True when the image is in the local store or a layout rather than in a registry. */
   readonly local: boolean;
 }
 
@@ -76,11 +76,10 @@ export interface TargetResult {
   /** Undefined for an empty image (`FROM scratch` and nothing else). */
   readonly edge: LlbEdge | undefined;
   /**
-   * The image config with history, without `rootfs.diff_ids` and `created`: the exporter knows
-   * those. History entries of layers are in order, with `created` left out where the exporter sets
-   * it.
+   * The image config with history, but without `rootfs.diff_ids` and `created`, which the exporter
+   * adds. The history has its layers in order, without `created` where the exporter sets it.
    */
   readonly config: ImageConfig;
-  /** The base image's config (its history stays untouched), when there is one. */
+  /** The config of the base image, if there is one. Its history is unchanged. */
   readonly base?: ImageConfig | undefined;
 }

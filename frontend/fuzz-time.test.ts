@@ -11,10 +11,10 @@ import { TOKENS } from './testing/corpus.ts';
 import { splitMount } from './tokens.ts';
 
 /**
- * Time grows with the length of the text and not faster: texts made of one piece over and over, and
- * the same twice as long. Times are measured, so this is for KILN_SOAK=1 alone; it is coarse: a
- * text is doubled until it takes a while, and only a ratio far from 2 that is measured three times
- * counts.
+ * Checks that time grows linearly with the length of the text: each text repeats one piece, and is
+ * compared with a text of twice the length. Because times are measured, this runs only with
+ * KILN_SOAK=1. It is coarse: a text is doubled until it takes a while, and only a ratio far from 2
+ * that is measured three times counts.
  */
 const SLOW_MS = 15;
 const LONGEST = 1 << 17;
@@ -105,7 +105,7 @@ else {
   const only = process.env['KILN_KIND'];
   for (const [kind, run] of Object.entries(KINDS)) {
     if (only && !kind.includes(only)) continue;
-    test(`time grows with the length and not faster: ${kind}`, () => {
+    test(`time grows linearly with the length: ${kind}`, () => {
       const slow: string[] = [];
       for (const piece of pieces) {
         try {

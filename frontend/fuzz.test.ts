@@ -10,10 +10,10 @@ import { ignoreFilter, parseIgnore } from './ignore.ts';
 import { parseDockerfile, parseInstruction } from './parse.ts';
 import { splitMount } from './tokens.ts';
 
-/** Short in the test suite; KILN_SOAK=1 looks for longer. */
+/** Few runs in the test suite; KILN_SOAK=1 makes more. */
 const numRuns = process.env['KILN_SOAK'] === '1' ? 200_000 : 1500;
 
-/** Runs `action` and lets only errors of ours through: anything else that is thrown is a bug. */
+/** Runs `action` and returns a KilnError that it throws. Any other error is a bug. */
 function orKilnError<T>(action: () => T): T | KilnError {
   try {
     return action();
@@ -118,7 +118,7 @@ const FILE = [
   '\ufeff',
 ];
 
-test('no Dockerfile makes the parser throw anything but an error of ours with a place', () => {
+test('for any Dockerfile the parser throws nothing but a KilnError with a place', () => {
   fc.assert(
     fc.property(soup(FILE), fc.boolean(), (body, withFrom) => {
       const text = withFrom ? `FROM x\n${body}` : body;
@@ -139,7 +139,7 @@ test('no Dockerfile makes the parser throw anything but an error of ours with a 
   );
 });
 
-test('no word makes expansion throw anything but an error of ours, and text without specials stays as it is', () => {
+test('for any word expansion throws nothing but a KilnError, and plain text is unchanged', () => {
   const environment = new Map([
     ['a', '1 2'],
     ['zz', 'foo/bar*'],
@@ -153,7 +153,7 @@ test('no word makes expansion throw anything but an error of ours, and text with
   );
 });
 
-test('what is quoted in single quotes expands to itself', () => {
+test('text in single quotes expands to itself', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => {
       fc.pre(!text.includes("'"));

@@ -4,34 +4,33 @@ import type { DraftEdge } from '../solver/llb/draft.ts';
 import type { FrontendRequest, FrontendResult, ImageResolver } from './frontend.ts';
 
 /**
- * # Frontends and what they may ask
+ * # Frontends and their gateway
  *
- * A frontend turns what a build was given into a graph. It runs nothing and reads no file by
- * itself: all that it wants to know of the world it asks the gateway of its build. One interface
- * serves three kinds of frontends: the Dockerfile frontend, which is built in; one that runs in a
- * container; and a client that speaks BuildKit's LLBBridge. The questions are those of that
- * service.
+ * A frontend turns the inputs of a build into a graph. It runs nothing and reads no file by itself.
+ * For everything else it asks the gateway of its build. One interface serves three kinds of
+ * frontends: the built-in Dockerfile frontend, one that runs in a container, and a client that
+ * speaks BuildKit's LLBBridge. The methods are those of that service.
  */
 export interface Gateway {
-  /** What the builder runs on. */
+  /** The platform of the builder. */
   readonly buildPlatform: Platform;
   readonly signal: AbortSignal;
-  /** What an image reference is, for one platform (ResolveImageConfig). */
+  /** Resolves an image reference for one platform (ResolveImageConfig). */
   readonly resolveImage: ImageResolver;
   /**
-   * Solves a tree, so that it can be looked into (Solve, ReadFile, StatFile). What it comes to is
-   * cached like any step.
+   * Solves a tree, so that its files can be read (Solve, ReadFile, StatFile). Its result is cached
+   * like that of any step.
    */
   readonly solve: (tree: DraftEdge) => Promise<SolvedTree>;
-  /** Tells the user something (Warn). */
+  /** Shows the user a warning (Warn). */
   readonly warn: (warning: WarningEvent) => void;
 }
 
-/** A tree that is solved, to be read. Its files are a stranger's: links are followed inside it. */
+/** A solved tree, to be read. Its files are untrusted: links are followed only inside it. */
 export interface SolvedTree extends AsyncDisposable {
-  /** What is at a path, up to `max` bytes of it. */
+  /** Says what is at a path, with up to `max` bytes of a file. */
   readonly find: (path: string, max: number) => FoundFile;
-  /** The first `length` bytes of a regular file that is there. */
+  /** The first `length` bytes of a regular file that exists. */
   readonly readStart: (path: string, length: number) => Buffer;
 }
 
@@ -39,24 +38,24 @@ export interface SolvedTree extends AsyncDisposable {
 export type FoundFile =
   | { readonly kind: 'file'; readonly bytes: Buffer }
   | { readonly kind: 'absent' }
-  /** A link, on the way or at the end, that leads to nothing in the tree. */
+  /** A link, on the way or at the end, whose target does not exist in the tree. */
   | { readonly kind: 'dangling'; readonly link: string; readonly target: string }
-  /** Neither a file nor a link to one: `a FIFO`. */
+  /** Neither a file nor a link to one, such as `a FIFO`. */
   | { readonly kind: 'other'; readonly what: string }
   | { readonly kind: 'large'; readonly max: number };
 
 /**
- * What a frontend is given: the build file, the contexts as the graph names them, and the options
- * of the build.
+ * What a frontend gets: the build file, the contexts as the graph names them, and the options of
+ * the build.
  */
 export type FrontendInputs = Omit<FrontendRequest, 'resolveImage' | 'signal'>;
 
-/** Answers for each target platform one edge and the image config that belongs to it. */
+/** Answers, for each target platform, one edge and its image config. */
 export interface Frontend {
   readonly solve: (gateway: Gateway, inputs: FrontendInputs) => Promise<FrontendResult>;
 }
 
-/** The inputs with the questions of the gateway, as the lowering of a Dockerfile takes them. */
+/** Combines the inputs with the gateway to the request that the Dockerfile lowering takes. */
 export function requestOver(gateway: Gateway, inputs: FrontendInputs): FrontendRequest {
   return { ...inputs, resolveImage: gateway.resolveImage, signal: gateway.signal };
 }

@@ -1,7 +1,7 @@
 /**
- * What Docker's parser means by white space, quoting and case. It is written in Go, whose rules
- * differ from JavaScript's `\s`, `trim` and `JSON.stringify` in a few characters (U+0085 is a space
- * there, U+FEFF is not).
+ * White space, quoting and case as in Docker's parser. It is written in Go, whose rules differ from
+ * JavaScript's `\s`, `trim` and `JSON.stringify` in a few characters (U+0085 is a space there,
+ * U+FEFF is not).
  */
 
 /** The members of unicode.IsSpace, for use inside a character class. */

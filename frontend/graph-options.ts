@@ -1,24 +1,24 @@
 import type { Platform } from '../base/platform.ts';
 
 /**
- * What a user chooses for the graph of a build. Said here once: a `BuildRequest` and what a
- * frontend is asked have these fields, under these names.
+ * What a user chooses for the graph of a build. Both `BuildRequest` and the request to a frontend
+ * have these fields, under these names.
  */
 export interface GraphOptions {
-  /** `--target`; the last stage when undefined. */
+  /** `--target`. Undefined means the last stage. */
   readonly target: string | undefined;
   readonly buildArgs: ReadonlyMap<string, string>;
   /** `--label`, in order of name. */
   readonly labels: ReadonlyMap<string, string>;
-  /** `--platform`, each once; the build platform when empty. */
+  /** `--platform`, each once. Empty means the build platform. */
   readonly platforms: readonly Platform[];
   /** `--no-cache` is `all`; `--no-cache-filter` a list of stages. */
   readonly noCache: 'none' | 'all' | readonly string[];
-  /** Ask registries for a newer base even when the store has one. */
+  /** Asks registries for a newer base even when the store has one. */
   readonly pull: boolean;
   readonly network: 'default' | 'none' | 'host';
   readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
-  /** Bytes of /dev/shm in steps; 0 is the usual size. */
+  /** Bytes of /dev/shm in steps. 0 means the default size. */
   readonly shmSize: number;
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   readonly cgroupParent: string;
@@ -26,7 +26,7 @@ export interface GraphOptions {
   readonly epoch: number | undefined;
 }
 
-/** Only these of `options`, for whoever hands them on. */
+/** Copies only these fields of `options`. */
 export function graphOptions(options: GraphOptions): GraphOptions {
   return {
     target: options.target,

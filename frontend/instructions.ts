@@ -2,10 +2,10 @@ import type { Place, SourceText } from '../base/errors.ts';
 import type { SourceRange } from '../solver/llb/graph.ts';
 
 /**
- * # Typed instructions: what the parser answers
+ * # Typed instructions: the result of the parser
  *
- * Text is as written, unexpanded, after line continuation and comments inside it are removed.
- * Expansion is the converter's, since it depends on the stage's environment. `range` covers the
+ * Text is as written and not expanded; line continuations and comments inside it are removed. The
+ * converter expands it, because that depends on the stage's environment. `range` covers the
  * instruction's lines including heredoc bodies.
  */
 export interface Dockerfile {
@@ -24,14 +24,14 @@ export interface Directive {
   readonly range: SourceRange;
 }
 
-/** Something the parser saw that a check may want to speak about. */
+/** Something that the parser noticed and that a check may report. */
 export type ParserNote = { readonly kind: 'empty-continuation'; readonly range: SourceRange };
 
 export interface Stage {
   readonly from: FromInstruction;
   readonly instructions: readonly StageInstruction[];
   /**
-   * What a comment line `# <name> …` right above FROM says of the stage: its description in
+   * The comment line `# <name> …` right above FROM, without the name. It describes the stage in
    * `--call=targets`.
    */
   readonly docComment: string;
@@ -60,11 +60,11 @@ export type StageInstruction =
 
 interface Base {
   readonly range: SourceRange;
-  /** The keyword as written, for casing checks. */
+  /** The keyword as written, for checks of upper and lower case. */
   readonly keyword: string;
   /**
-   * The instruction as Docker keeps it in names and history: keyword upper-cased is the printer's
-   * job; inner line breaks are joined.
+   * The instruction as Docker keeps it in names and history, with inner line breaks joined. The
+   * printer puts the keyword in upper case.
    */
   readonly original: string;
   /** The comment lines right above, without `#`, joined by line breaks. */
@@ -75,7 +75,7 @@ export interface FromInstruction extends Base {
   readonly kind: 'from';
   readonly image: string;
   readonly platform: string | undefined;
-  /** Lower-cased name as written after AS. */
+  /** The name after AS, in lower case. */
   readonly name: string | undefined;
   readonly nameAsWritten: string | undefined;
   /** The AS keyword as written. */
@@ -106,18 +106,20 @@ export interface LabelInstruction extends Base {
   readonly entries: readonly KeyValue[];
 }
 
-/** A command line: `exec` is JSON form, `shell` is to be run by the stage's SHELL. */
+/** A command line: `exec` is the JSON form, `shell` is run by the stage's SHELL. */
 export type CommandLine =
   | { readonly form: 'exec'; readonly args: readonly string[] }
   | { readonly form: 'shell'; readonly text: string };
 
 export interface Heredoc {
   readonly name: string;
-  /** The body with tabs already removed for `<<-`; ends with a line break unless empty. */
+  /**
+   * The body, with tabs already removed for `<<-`. It ends with a line break unless it is empty.
+   */
   readonly content: string;
   /**
-   * The body as written: what a RUN with more than the heredoc hands on to its shell, and what
-   * ONBUILD stores.
+   * The body as written: a RUN with more than the heredoc passes it to its shell, and ONBUILD
+   * stores it.
    */
   readonly raw: string;
   /** False for a quoted delimiter. */
@@ -137,13 +139,13 @@ export interface RunInstruction extends Base {
 }
 
 /**
- * One `--mount`, its values unexpanded; `raw` is the text after `--mount=`. The converter expands,
- * validates and gives defaults.
+ * One `--mount` with unexpanded values. `raw` is the text after `--mount=`. The converter expands
+ * and validates values and adds defaults.
  */
 export interface MountFlag {
   readonly raw: string;
   readonly fields: readonly { readonly key: string; readonly value: string | undefined }[];
-  /** Where the flag stands, to the column. */
+  /** The position of the flag, including the column. */
   readonly place?: Place | undefined;
 }
 
@@ -161,7 +163,7 @@ export interface CopyFlags {
 
 interface CopyLike extends Base {
   readonly flags: CopyFlags;
-  /** Sources as written, heredocs left out. */
+  /** Sources as written, without heredocs. */
   readonly sources: readonly string[];
   /** Heredoc sources, in order. */
   readonly heredocs: readonly Heredoc[];
@@ -188,7 +190,7 @@ export interface ShellInstruction extends Base {
 }
 export interface HealthcheckInstruction extends Base {
   readonly kind: 'healthcheck';
-  /** Undefined for NONE. Durations in nanoseconds. */
+  /** Undefined for NONE. Durations are in nanoseconds. */
   readonly test: CommandLine | undefined;
   readonly interval?: number;
   readonly timeout?: number;
@@ -221,7 +223,7 @@ export interface MaintainerInstruction extends Base {
   readonly maintainer: string;
 }
 /**
- * `expression` is the text that the child build parses; heredoc bodies are appended to it, as
+ * `expression` is the text that the child build parses. Heredoc bodies are appended to it, as
  * Docker stores them.
  */
 export interface OnbuildInstruction extends Base {

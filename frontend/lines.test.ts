@@ -13,16 +13,16 @@ function read(text: string): { reader: LineReader; lines: LogicalLine[] } {
 
 const texts = (text: string) => read(text).lines.map((line) => line.text);
 
-test('a continued line keeps the white space that the next one begins with', () => {
+test('a continued line keeps the white space at the beginning of the next one', () => {
   assert.equal(texts('RUN a \\\n   b\\\nc\nCMD d'), ['RUN a    bc', 'CMD d']);
 });
 
-test('blanks behind the escape still continue, an escaped escape does not', () => {
+test('an escape before trailing blanks continues the line; an escaped escape does not', () => {
   assert.equal(texts('CMD a\\ \t\n b\n'), ['CMD a b']);
   assert.equal(texts('CMD a\\\\\nCMD b\n'), ['CMD a\\\\', 'CMD b']);
 });
 
-test('comment lines and blank lines between continued lines vanish', () => {
+test('comment lines and blank lines between continued lines are removed', () => {
   const { lines } = read('RUN a \\\n  # c \\\n\n \t\n  b\nCMD x');
   assert.equal(
     lines.map((line) => line.text),
@@ -37,7 +37,7 @@ test('comment lines and blank lines between continued lines vanish', () => {
   );
 });
 
-test('a # that does not begin a line is text', () => {
+test('a # inside a line is text', () => {
   assert.equal(texts('RUN a # b\n'), ['RUN a # b']);
 });
 
@@ -50,7 +50,7 @@ test('a file that ends in a continuation ends the instruction', () => {
   assert.equal(texts('\\\nFROM x\n'), ['FROM x']);
 });
 
-test('directives are read from the top until the first line that is none', () => {
+test('directives are read from the top until the first other line', () => {
   const { reader, lines } = read(
     '# SYNTAX = docker/dockerfile:1 \n  #escape=`\n# check=skip=all\n# x=y\n# escape=\\\nRUN a `\n b\n',
   );
@@ -65,7 +65,7 @@ test('directives are read from the top until the first line that is none', () =>
     assert.is(read(`${before}# escape=\`\n`).reader.escape, '\\');
 });
 
-test('a directive given twice, and an escape that is none, are refused with their line', () => {
+test('a repeated directive and an invalid escape are refused with their line', () => {
   for (const [text, line] of [
     ['# escape=`\n# escape=`\n', 2],
     ['# escape=x\n', 1],
@@ -80,7 +80,7 @@ test('a directive given twice, and an escape that is none, are refused with thei
   }
 });
 
-test('the comments right above a line go with it, up to an empty comment, and not the directives', () => {
+test('the comments right above a line belong to it, up to an empty comment, without directives', () => {
   const { lines } = read('# syntax=x\n# one\n#\n# two\n\n# three\nFROM a\n# four\nRUN b \\\n# five\n c\nCMD d');
   assert.equal(
     lines.map((line) => line.comments),
@@ -88,7 +88,7 @@ test('the comments right above a line go with it, up to an empty comment, and no
   );
 });
 
-test('every character of a joined line knows where it stands', () => {
+test('every character of a joined line has its position in the file', () => {
   const { lines } = read('\n  RUN ab \\\n # no\n\tcd\\\nef\n');
   const at = (char: string) => lines[0]!.positionOf(lines[0]!.text.indexOf(char));
   assert.equal(at('R'), { line: 2, column: 3 });
@@ -109,7 +109,7 @@ test('heredoc heads are words that begin with <<, with an fd, a dash, quotes', (
   assert.equal(heredocsIn("RUN echo 'open <<EOF"), []);
 });
 
-test('heredoc bodies are taken as they are, tabs dropped for <<-', () => {
+test('heredoc bodies are unchanged, except that <<- removes tabs', () => {
   const reader = new LineReader({ name: 'Dockerfile', text: 'RUN <<A <<-B\n# x \\\r\n\ty\nA\n\t\tz\n\n\tB\nCMD c' });
   const line = reader.next()!;
   const [a, b] = reader.readHeredocs(heredocsIn(line.text), line.startLine);

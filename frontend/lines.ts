@@ -5,24 +5,29 @@ import type { Directive, Heredoc } from './instructions.ts';
 import { linesOf, problem } from './problem.ts';
 
 /**
- * # Physical lines to logical lines
+ * # From physical lines to logical lines
  *
- * Joins continued lines, drops comments and blank lines between them, reads the directives at the
- * top of the file and, on request, the bodies of heredocs. Every character of a logical line knows
- * where it came from. Dockerfile reference, "Format", "Parser directives", "Here-Documents". Time
- * is linear in the text.
+ * Joins continued lines and drops comments and blank lines between them. Reads the directives at
+ * the top of the file and, when asked, the bodies of heredocs. Every character of a logical line
+ * has its position in the file. See the Dockerfile reference, "Format", "Parser directives",
+ * "Here-Documents". Time is linear in the text.
  */
 export interface LogicalLine {
-  /** The joined text: white space at its front is gone, that of continuation lines is kept. */
+  /**
+   * The joined text. White space at its beginning is removed, and that of continuation lines is
+   * kept.
+   */
   readonly text: string;
-  /** Counted from 1; `endLine` is the last line read for `text`, before any heredoc body. */
+  /**
+   * Counted from 1. `endLine` is the last line that was read for `text`, before any heredoc body.
+   */
   readonly startLine: number;
   readonly endLine: number;
   /** The comment lines right above, without `#`, since the last instruction or empty comment. */
   readonly comments: readonly string[];
-  /** A blank line stands between continued lines. */
+  /** True when a blank line is between continued lines. */
   readonly emptyContinuation: boolean;
-  /** Where character `index` of `text` stands in the file. */
+  /** The position in the file of character `index` of `text`. */
   positionOf(index: number): Position;
   /** The characters from `start` up to `end` as a place. */
   placeOf(start: number, end: number): Place;
@@ -46,7 +51,7 @@ export class LineReader {
   readonly directives: Directives = {};
   escape: '\\' | '`' = '\\';
   #offset = 0;
-  /** The number of the line last read. */
+  /** The number of the line that was read last. */
   #line = 0;
   #directivesDone = false;
   #comments: string[] = [];
@@ -79,8 +84,8 @@ export class LineReader {
   }
 
   /**
-   * Reads the bodies that belong to the heads, which end with the line `NAME`. Throws
-   * KILN_DOCKERFILE_HEREDOC at the end of the file.
+   * Reads the bodies of the heads. Each ends with the line `NAME`. Throws KILN_DOCKERFILE_HEREDOC
+   * at the end of the file.
    */
   readHeredocs(heads: readonly HeredocHead[], startLine: number): Heredoc[] {
     return heads.map((head) => {
@@ -96,14 +101,14 @@ export class LineReader {
       throw problem(
         'KILN_DOCKERFILE_HEREDOC',
         `unterminated heredoc: no line is just ${head.name}`,
-        // Without the text that follows: that may be all the rest of the file.
+        // The place excludes the text that follows, which may be the whole rest of the file.
         linesOf(this.source, startLine, startLine),
         `end the heredoc with a line that holds ${head.name} and nothing else`,
       );
     });
   }
 
-  /** One physical line with its line break. */
+  /** Reads one physical line with its line break. */
   #read(): string | undefined {
     const { text } = this.source;
     if (this.#offset >= text.length) return undefined;
@@ -145,8 +150,8 @@ export class LineReader {
   }
 
   /**
-   * Where the text ends before a line continuation, or -1: the escape, not itself escaped, with
-   * nothing but blanks behind it.
+   * Where the text ends before a line continuation, or -1. A continuation is an escape that is not
+   * itself escaped, followed by blanks only.
    */
   #continuation(text: string): number {
     let end = text.length - 1;
@@ -155,14 +160,14 @@ export class LineReader {
     return end;
   }
 
-  /** An empty comment line parts a description from what is not one. */
+  /** An empty comment line separates a description from other comments. */
   #noteComment(physical: string): void {
     const comment = trimSpace(physical.slice(1));
     if (comment === '') this.#comments = [];
     else this.#comments.push(comment);
   }
 
-  /** True when `text` is a directive. The first line that is none ends them. */
+  /** True when `text` is a directive. The first other line ends the directives. */
   #readDirective(text: string): boolean {
     if (this.#directivesDone) return false;
     const match = text.startsWith('#')
@@ -224,8 +229,8 @@ function logicalLine(source: SourceText, facts: LineFacts, pieces: readonly Piec
 }
 
 /**
- * The last line of the instruction that begins at `line`, without the bodies of its heredocs;
- * `line` itself when none begins there.
+ * The last line of the instruction that begins at `line`, without the bodies of its heredocs. It is
+ * `line` itself when no instruction begins there.
  */
 export function lastLineOf(source: SourceText, line: number): number {
   const reader = new LineReader(source);
@@ -233,7 +238,7 @@ export function lastLineOf(source: SourceText, line: number): number {
     for (let next = reader.next(); next && next.startLine <= line; next = reader.next())
       if (next.startLine === line) return next.endLine;
   } catch {
-    // A directive that is wrong is what the caller tells.
+    // An invalid directive is reported by the caller.
   }
   return line;
 }

@@ -18,11 +18,11 @@ import type { Reading } from './reading.ts';
 import { splitStatement } from './tokens.ts';
 
 /**
- * # Text to typed instructions
+ * # From text to typed instructions
  *
- * Reads a whole Dockerfile. Throws a KilnError with a KILN_DOCKERFILE_* code, the place and a hint
- * for the first thing that is wrong, from the top; nothing else, whatever the text. Time is linear
- * in the text.
+ * Reads a whole Dockerfile. For the first mistake from the top it throws a KilnError with a
+ * KILN_DOCKERFILE_* code, the place and a hint. It throws nothing else, whatever the text. Its time
+ * is linear in the text.
  */
 export function parseDockerfile(source: SourceText): Dockerfile {
   if (source.text === '')
@@ -63,8 +63,8 @@ function checkNotBare(reader: LineReader, stages: readonly Stage[], globalArgs: 
 }
 
 /**
- * Reads one instruction by itself, heredocs included: an ONBUILD trigger out of an image's config.
- * `name` is what errors call the text. FROM, MAINTAINER and ONBUILD cannot be triggers. The escape
+ * Reads a single instruction, heredocs included: an ONBUILD trigger from an image's config. `name`
+ * is the name of the text in errors. FROM, MAINTAINER and ONBUILD cannot be triggers. The escape
  * character is `\`, whatever the Dockerfile's was.
  */
 export function parseInstruction(text: string, name = 'ONBUILD'): StageInstruction {
@@ -86,7 +86,7 @@ export function parseInstruction(text: string, name = 'ONBUILD'): StageInstructi
   return instruction;
 }
 
-/** The name of each instruction, as suggestions are made from. */
+/** The names of the instructions, for suggestions. */
 const KEYWORDS = Object.keys(READERS).map((kind) => kind.toUpperCase());
 
 function readInstruction(reader: LineReader, line: LogicalLine): Instruction {
@@ -110,7 +110,7 @@ function isKind(kind: string): kind is Instruction['kind'] {
   return Object.hasOwn(READERS, kind);
 }
 
-/** RUN, COPY and ADD, alone or behind ONBUILD, unless their arguments are JSON. */
+/** True for RUN, COPY and ADD, alone or after ONBUILD, unless their arguments are JSON. */
 function takesHeredocs(kind: string, body: string, escapeChar: '\\' | '`'): boolean {
   if (!body.includes('<<')) return false;
   if (kind === 'onbuild') {
@@ -129,7 +129,7 @@ function unknownInstruction(keyword: string, line: LogicalLine) {
   return problem('KILN_DOCKERFILE_UNKNOWN_INSTRUCTION', message, line.placeOf(end - keyword.length, end), hint);
 }
 
-/** A name short enough for an error message. */
+/** Shortens a name for an error message. */
 function clip(text: string): string {
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }

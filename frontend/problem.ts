@@ -1,7 +1,7 @@
 import { KilnError, type Place, type SourcePlace, type SourceText } from '../base/errors.ts';
 import type { SourceRange } from '../solver/llb/graph.ts';
 
-/** The ways in which a Dockerfile can be wrong, one code each. */
+/** The ways in which a Dockerfile can be wrong, with one code each. */
 export type DockerfileCode = `KILN_DOCKERFILE_${
   | 'EMPTY'
   | 'NO_STAGE'

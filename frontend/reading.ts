@@ -6,7 +6,7 @@ import type { LogicalLine } from './lines.ts';
 import { type DockerfileCode, placeOf, problem } from './problem.ts';
 import type { FlagToken, Statement } from './tokens.ts';
 
-/** One instruction on its way from text to type: what its reader needs to know. */
+/** What the reader of one instruction needs to know. */
 export interface Reading {
   readonly line: LogicalLine;
   readonly statement: Statement;
@@ -20,19 +20,21 @@ export function failure(reading: Reading, code: DockerfileCode, message: string,
   return problem(code, message, placeOf(reading.range), hint);
 }
 
-/** `string` takes a value, `strings` too and may be repeated, `boolean` may stand alone. */
+/**
+ * `string` takes a value. `strings` takes a value and may be repeated. `boolean` may have no value.
+ */
 export type FlagKind = 'string' | 'strings' | 'boolean';
 
 export interface FlagValues {
   string(name: string): string | undefined;
   strings(name: string): readonly string[];
   boolean(name: string): boolean | undefined;
-  /** Of the flag's first value, or of another. */
+  /** The place of the flag's first value, or of the one at `index`. */
   placeOf(name: string, index?: number): Place | undefined;
 }
 
 /**
- * Checks an instruction's flags against those it knows. Throws KILN_DOCKERFILE_UNKNOWN_FLAG and
+ * Checks an instruction's flags against the known ones. Throws KILN_DOCKERFILE_UNKNOWN_FLAG and
  * KILN_DOCKERFILE_FLAG.
  */
 export function readFlags(reading: Reading, known: Readonly<Record<string, FlagKind>>): FlagValues {
@@ -74,7 +76,7 @@ function checkedValue(reading: Reading, token: FlagToken, known: Readonly<Record
   throw bad(`expecting boolean value for flag --${name}, not: ${value}`, `write --${name} or --${name}=false`);
 }
 
-/** Flags that are looked for at the wrong instruction. */
+/** Flags that users write at the wrong instruction. */
 const FLAGS_OF_OTHERS: Readonly<Record<string, string>> = {
   from: 'COPY',
   parents: 'COPY',

@@ -40,7 +40,7 @@ function refused(text: string, override?: string): KilnError {
   throw new Error(`taken: ${text}`);
 }
 
-for (const name of OWN) test(`${name} is what Kiln stands for`, () => assert.is(check(`# syntax=${name}\nFROM scratch\n`), ''));
+for (const name of OWN) test(`${name} is Kiln's own frontend`, () => assert.is(check(`# syntax=${name}\nFROM scratch\n`), ''));
 
 for (const name of FOREIGN)
   test(`${name} is refused, with the line and what to do`, () => {
@@ -51,12 +51,12 @@ for (const name of FOREIGN)
     assert.is(error.place?.kind === 'source' && error.place.start.line, 2);
   });
 
-test('a name that is none is refused, too', () => {
+test('an invalid name is refused', () => {
   refused('# syntax=$FOO\nFROM scratch\n');
   refused('# syntax=UPPER/Case\nFROM scratch\n');
 });
 
-test('a digest, or a newer version than ours, is told', () => {
+test('a digest, or a newer version than that of Kiln, gives a warning', () => {
   assert.match(check(`# syntax=docker/dockerfile:1@${D}\nFROM scratch\n`), /is not the one that sha256:0+… names/);
   const [major, minor] = LANGUAGE.split('.').map(Number);
   for (const tag of [`${major}.${minor! + 1}`, `${major}.${minor! + 1}-labs`, `${major! + 1}`])
@@ -74,7 +74,7 @@ test('only directives at the top count', () => {
     assert.is(check(text), '');
 });
 
-test('a line of another comment, one behind a shebang, and JSON are found as BuildKit finds them', () => {
+test('lines in other comment styles, after a shebang, and in JSON are found as in BuildKit', () => {
   refused('// syntax=acme/x\npackage main\n');
   refused('#!/usr/bin/env docker\n# syntax=acme/x\nFROM scratch\n');
   refused('{ "syntax": "acme/x", "other": "1" }');
@@ -83,7 +83,7 @@ test('a line of another comment, one behind a shebang, and JSON are found as Bui
   assert.is(check('{ "syntax": '), '');
 });
 
-test('BUILDKIT_SYNTAX goes before the line', () => {
+test('BUILDKIT_SYNTAX takes precedence over the line', () => {
   assert.is(check('# syntax=acme/x\nFROM scratch\n', 'docker/dockerfile:1'), '');
   const error = refused('# syntax=docker/dockerfile:1\nFROM scratch\n', 'acme/x');
   assert.equal(error.place, { kind: 'flag', flag: '--build-arg BUILDKIT_SYNTAX' });

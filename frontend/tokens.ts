@@ -9,9 +9,9 @@ import { problem } from './problem.ts';
 /**
  * # Tokens of a logical line
  *
- * `KEYWORD --flag=value … body`: the flags are taken apart, the body stays one token whatever its
- * length, and each instruction then reads its body in its own way. Lexers are built when first
- * needed and are stateful: one line is read to its end before the next.
+ * `KEYWORD --flag=value … body`: the flags are split, and the body is one token, whatever its
+ * length. Each instruction then reads its body in its own way. Lexers are built when they are first
+ * needed. They have state: one line is read to its end before the next.
  */
 export interface Statement {
   readonly keyword: string;
@@ -163,10 +163,14 @@ export interface Assignment {
   readonly value: string | undefined;
 }
 
-/** Entries per parse: the parser keeps what it has read, so a long list goes to it in slices. */
+/**
+ * The entries in one parse. The parser keeps what it has read, so a long list is parsed in slices.
+ */
 const SLICE = 100;
 
-/** `key=value` words, or bare `key`. The first `=` counts even inside quotes, as for Docker. */
+/**
+ * Parses `key=value` words, or bare `key`. The first `=` counts even inside quotes, as in Docker.
+ */
 export function parseKeyValues(words: readonly string[]): Assignment[] {
   const entries: Assignment[] = [];
   for (let at = 0; at < words.length; at += SLICE) {
@@ -189,8 +193,8 @@ function entryTokens(word: string): GrammarToken[] {
 }
 
 /**
- * The rest of the line behind its first word, or undefined when there is none: the legacy `ENV key
- * value`.
+ * The rest of the line after its first word, for the legacy `ENV key value`. Undefined when there
+ * is none.
  */
 export function splitLegacy(body: string): readonly [string, string] | undefined {
   const space = ARGUMENT_SPACE.exec(body);
@@ -214,8 +218,8 @@ function mountLexer(): moo.Lexer {
 }
 
 /**
- * The comma-separated fields of `--mount`. Quoting as in Go's encoding/csv: a field that begins
- * with `"` ends with one, `""` inside stands for one; a quote anywhere else is an error. Throws
+ * The comma-separated fields of `--mount`, quoted as in Go's encoding/csv: a field that begins with
+ * `"` ends with one, and `""` inside stands for one. A quote anywhere else is an error. Throws
  * KILN_DOCKERFILE_FLAG without a place.
  */
 export function splitMount(value: string): string[] {

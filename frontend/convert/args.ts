@@ -6,8 +6,8 @@ import { placed } from './placed.ts';
 import type { Env, Words } from './words.ts';
 
 /**
- * The ARGs that are there without being declared, in the global scope: what is built, where, and
- * which stage.
+ * The ARGs that exist in the global scope without being declared: what is built, where, and which
+ * stage.
  */
 export function platformArgs(
   build: Platform,
@@ -27,8 +27,8 @@ export function platformArgs(
 }
 
 /**
- * Adds the ARGs before the first FROM to `args`, each expanded by those before it; `--build-arg`
- * wins over a default.
+ * Adds the ARGs before the first FROM to `args`, each expanded by those before it. `--build-arg`
+ * takes precedence over a default.
  */
 export function globalArgs(
   args: ReadonlyMap<string, string>,
@@ -51,8 +51,8 @@ export function globalArgs(
 }
 
 /**
- * The proxies that `--build-arg` names, in any case: they reach RUN without being part of any cache
- * key.
+ * The proxies that `--build-arg` names, in upper or lower case. They reach RUN without being part
+ * of any cache key.
  */
 export function proxyEnv(buildArgs: ReadonlyMap<string, string>): ProxyEnv | undefined {
   const found: { -readonly [K in keyof ProxyEnv]: ProxyEnv[K] } = {};

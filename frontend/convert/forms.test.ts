@@ -7,7 +7,7 @@ import { parseSize } from './parse-size.ts';
 import { base, destination, join, workingDirectory } from './paths.ts';
 import { signalNumber } from './signals.ts';
 
-/* The small written forms: what they mean, and how they are written back. */
+/* Small written forms: what they mean, and how they are printed. */
 
 test('paths are joined as Go does it', () => {
   assert.equal([join('', ''), join('/', '../a'), join('/a', '', './b/')], ['', '/a', '/a/b']);

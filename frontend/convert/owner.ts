@@ -22,8 +22,8 @@ function ownerId(text: string): OwnerId {
 }
 
 /**
- * The time that new files get, in nanoseconds; -1 when the time of the build or of the source is
- * right.
+ * The time of new files, in nanoseconds. It is -1 when the time of the build or of the source
+ * applies.
  */
 export function createdTime({ request }: Conversion): number | bigint {
   return request.epoch === undefined ? -1 : BigInt(request.epoch) * 1_000_000_000n;

@@ -5,13 +5,15 @@ import { cleanPath } from '../../base/gopath.ts';
  * `..` and doubled slashes.
  */
 
-/** Go's path.Join: empty parts do not count, the result is clean, and empty when all parts are. */
+/**
+ * Go's path.Join: empty parts do not count. The result is normalised, and empty when all parts are.
+ */
 export function join(...parts: readonly string[]): string {
   const given = parts.filter((part) => part !== '');
   return given.length === 0 ? '' : cleanPath(given.join('/'));
 }
 
-/** Go's path.Base: the last element; `/` for a root, `.` for nothing. */
+/** Go's path.Base: the last element, or `/` for a root and `.` for nothing. */
 export function base(path: string): string {
   if (path === '') return '.';
   const trimmed = path.replace(/\/+$/, '');
@@ -23,8 +25,8 @@ export function isAbsolute(path: string): boolean {
 }
 
 /**
- * What WORKDIR `next` means where `current` is in force. An absolute path stays as written, not
- * cleaned, as Docker keeps it.
+ * The directory that WORKDIR `next` sets when `current` is the present one. An absolute path is
+ * kept as written, not normalised, as in Docker.
  */
 export function workingDirectory(current: string, next: string): string {
   const parent = isAbsolute(current) ? current : join('/', current);
@@ -33,8 +35,8 @@ export function workingDirectory(current: string, next: string): string {
 }
 
 /**
- * A destination as COPY, ADD and the file ops write it: absolute, relative ones under `directory`,
- * and a trailing `/` or `/.` kept, since it says that the destination is a directory.
+ * A destination as COPY, ADD and the file ops write it: absolute, with relative ones under
+ * `directory`. A trailing `/` or `/.` is kept, because it says that the destination is a directory.
  */
 export function destination(directory: string, path: string): string {
   const written = path === '' || path === '.' ? './' : path;
@@ -44,7 +46,7 @@ export function destination(directory: string, path: string): string {
   return found;
 }
 
-/** A source path: absolute and clean. `..` cannot leave the root. */
+/** A source path: absolute and normalised. `..` cannot leave the root. */
 export function sourcePath(path: string): string {
   return join('/', path);
 }

@@ -1,6 +1,6 @@
 import { KilnError, type Place } from '../../base/errors.ts';
 
-/** Runs `work`; a KilnError that it throws gets `place` unless it has one. */
+/** Runs `work`. A KilnError that it throws gets `place` unless it already has one. */
 export function placed<T>(place: Place | undefined, work: () => T): T {
   try {
     return work();

@@ -1,8 +1,8 @@
 import { constants } from 'node:os';
 
 /**
- * The number of a signal given as number, name or name with `SIG`, or undefined. Linux has
- * real-time signals 34 to 64.
+ * The number of a signal that is given as a number, a name, or a name with `SIG`. Undefined for
+ * other texts. Linux has the real-time signals 34 to 64.
  */
 export function signalNumber(text: string): number | undefined {
   if (/^[+-]?\d+$/.test(text)) return Number(text) > 0 ? Number(text) : undefined;

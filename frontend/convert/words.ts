@@ -1,4 +1,4 @@
-/** What word expansion may look up. */
+/** The variables that word expansion may look up. */
 export interface Env {
   get(name: string): string | undefined;
   keys(): Iterable<string>;
@@ -12,9 +12,9 @@ export interface ExpandedWord {
 }
 
 /**
- * How a word is read. `plain`: quotes are taken off, an unknown variable is empty. `name`: for
- * showing an instruction: quotes stay and so does an unknown variable. `body`: the body of a
- * heredoc, where quotes are ordinary characters.
+ * How a word is read. `plain`: quotes are removed, and an unknown variable is empty. `name`, for
+ * showing an instruction: quotes and unknown variables are kept. `body`, for the body of a heredoc:
+ * quotes are ordinary characters.
  */
 export type WordMode = 'plain' | 'name' | 'body';
 

@@ -13,7 +13,7 @@ interface Table {
 }
 
 /**
- * Docker 28.5's answers: each word stood in a USER instruction, the text is from the history, the
+ * Docker 28.5's answers: each word was in a USER instruction, the text is from the history, the
  * error from the build.
  */
 const tables: readonly Table[] = ['backslash', 'backtick'].map((name) =>
@@ -21,7 +21,7 @@ const tables: readonly Table[] = ['backslash', 'backtick'].map((name) =>
 );
 
 /**
- * Docker turns the pattern of `%` round before it looks at it, and shows it like that; we show what
+ * Docker reverses the pattern of `%` before it parses it, and shows it reversed. Kiln shows what
  * was written.
  */
 const SAID_DIFFERENTLY = new Set(['${p%a\\bc}']);
@@ -59,7 +59,7 @@ test('words are split at white space that is not quoted, after expansion', () =>
   assert.equal(expandWord('  plain\twords\u00a0too ', env).words, ['plain', 'words', 'too']);
 });
 
-test('tells which names were found and which were not, needed or not', () => {
+test('the result lists the names that were found and not found, even unused ones', () => {
   const { used, unmatched } = expandWord('$a ${x:-$y} ${a:+${z}} "$w" \'$q\'', env);
   assert.equal([...used].sort(), ['a']);
   assert.equal([...unmatched].sort(), ['w', 'x', 'y', 'z']);
@@ -75,12 +75,12 @@ test('an unset variable can stay as written', () => {
   assert.is(keep('$a $x ${x} ${x:-w} ${x%"p"} ${x/a/b} ${x//a/b} ${x:?m}'), '2 $x ${x} ${x:-w} ${x%p} ${x/a/b} ${x/a/b} ${x:?m}');
 });
 
-test('in the body of a heredoc quotes are ordinary characters', () => {
+test('quotes are ordinary characters in the body of a heredoc', () => {
   const body = 'it\'s "$a" \'$b\'\n\\$a ${x:-"d"}\n';
   assert.is(expandWord(body, env, { plainQuotes: true }).text, 'it\'s "2" \'two words\'\n$a "d"\n');
 });
 
-test('white space behind << belongs to the word when heredocs are looked for', () => {
+test('white space after << belongs to the word in heredoc mode', () => {
   assert.equal(expandWord('cat <<  EOF x', env, { heredocWords: true }).words, ['cat', '<<EOF', 'x']);
 });
 
@@ -91,7 +91,7 @@ test('a megabyte of text, variables, quotes or escapes takes linear time and nev
   }
 });
 
-test('a substitution of many thousand parts is refused, not attempted', () => {
+test('a substitution of many thousand parts is refused without being parsed', () => {
   const word = `\${x:-${'$a'.repeat(10_000)}}`;
   assert.throws(
     () => expandWord(word, env),
@@ -104,14 +104,14 @@ test('a substitution of many thousand parts is refused, not attempted', () => {
   );
 });
 
-test('patterns made to make an engine backtrack are matched at once', () => {
+test('patterns that cause backtracking are matched fast', () => {
   const value = 'a'.repeat(5000);
   assert.is(trimPrefix(`${'a*'.repeat(50)}b`, value, true), value);
   assert.is(trimSuffix(`b${'*a'.repeat(50)}`, value, false), value);
   assert.is(replacePattern('*a*a*a*b', value, 'x', true), value);
 });
 
-test('no wildcard of a pattern matches a line break', () => {
+test('wildcards of a pattern do not match a line break', () => {
   assert.is(trimPrefix('*b', 'a\nb', true), 'a\nb');
   assert.is(replacePattern('?', 'a\nb', '-', true), '-\n-');
 });

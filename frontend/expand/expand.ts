@@ -10,20 +10,20 @@ import { WordList } from './words.ts';
 /**
  * # Word expansion
  *
- * What `$x`, `${x}`, `${x:-w}` and their relations, quotes and escapes in an argument stand for.
- * Dockerfile reference, "Environment replacement"; where it is silent, BuildKit's behaviour. A word
- * is expanded once, by whoever knows the environment.
+ * Expands `$x`, `${x}`, `${x:-w}` and related forms, quotes and escapes in an argument. It follows
+ * the Dockerfile reference, "Environment replacement", and BuildKit where that is silent. Each word
+ * is expanded once, by code that knows the environment.
  */
 export interface ExpandOptions {
-  /** The file's escape character; `\` unless told. */
+  /** The file's escape character. The default is `\`. */
   readonly escape?: '\\' | '`';
-  /** Keep the quotes in the result. */
+  /** Keeps the quotes in the result. */
   readonly rawQuotes?: boolean;
-  /** Keep the escape characters in the result. */
+  /** Keeps the escape characters in the result. */
   readonly rawEscapes?: boolean;
-  /** Quotes are ordinary characters: for the bodies of heredocs. */
+  /** Treats quotes as ordinary characters, for the bodies of heredocs. */
   readonly plainQuotes?: boolean;
-  /** A variable that is not set stays as written instead of becoming empty. */
+  /** Keeps a variable that is not set as written, instead of making it empty. */
   readonly keepUnset?: boolean;
   /** White space after `<<` does not end a word, so that `<< EOF` is one. */
   readonly heredocWords?: boolean;
@@ -31,7 +31,7 @@ export interface ExpandOptions {
 
 export interface ExpandedText {
   readonly text: string;
-  /** `text` split at white space that is not quoted; empty pieces left out. */
+  /** `text` split at white space that is not quoted, without empty pieces. */
   readonly words: readonly string[];
   /** The names that were looked up and found. */
   readonly used: ReadonlySet<string>;
@@ -43,13 +43,13 @@ export interface Variables {
   get(name: string): string | undefined;
 }
 
-/** What `expandWord` is asked for most: no `$`, quote or escape at all. */
+/** Finds words that have a `$`, quote or escape. Most words have none. */
 const SPECIAL = { '\\': /[$'"\\]/, '`': /[$'"`]/ };
 
 /**
- * Expands `word`. Throws KILN_DOCKERFILE_EXPANSION for a malformed word,
- * KILN_DOCKERFILE_VARIABLE_REQUIRED for `${x:?message}`, both without a place, which the caller
- * knows. Linear in the word; a single `${…}` of more than 4,000 parts is
+ * Expands `word`. Throws KILN_DOCKERFILE_EXPANSION for a malformed word, and
+ * KILN_DOCKERFILE_VARIABLE_REQUIRED for `${x:?message}`. Both have no place, which the caller adds.
+ * Time is linear in the word. A single `${…}` of more than 4,000 parts is
  * KILN_DOCKERFILE_TOO_COMPLEX.
  */
 export function expandWord(word: string, environment: Variables, options: ExpandOptions = {}): ExpandedText {
@@ -84,8 +84,8 @@ function hintFor({ message }: Fault): string {
 }
 
 /**
- * A map made of `NAME=value` lines, as in an image config; a line without `=` sets its name to
- * nothing; the last one wins.
+ * A map made of `NAME=value` lines, as in an image config. A line without `=` gives its name an
+ * empty value. The last line for a name counts.
  */
 export function environmentOf(lines: Iterable<string>): Map<string, string> {
   const environment = new Map<string, string>();
@@ -145,8 +145,7 @@ class Expander {
   }
 
   /**
-   * The top level of the word is walked token by token; only what stands inside `${…}` needs the
-   * grammar.
+   * Walks the top level of the word token by token. Only the inside of `${…}` needs the grammar.
    */
   run(): ExpandedText {
     const { rawQuotes = false, rawEscapes = false, heredocWords = false } = this.#options;
@@ -167,7 +166,7 @@ class Expander {
     return token ? { type: token.type ?? '', value: token.value, text: token.text } : undefined;
   }
 
-  /** One token outside double quotes and substitutions. */
+  /** Expands one token outside double quotes and substitutions. */
   #piece(token: GrammarToken, rawQuotes: boolean, rawEscapes: boolean): string {
     switch (token.type) {
       case 'single':
@@ -200,8 +199,8 @@ class Expander {
   }
 
   /**
-   * Inside double quotes only the quote, `$` and the escape itself can be escaped; kept raw, any
-   * other escape is doubled.
+   * Inside double quotes only the quote, `$` and the escape itself can be escaped. With
+   * `rawEscapes`, any other escape is doubled.
    */
   #quotedEscape(text: string, rawEscapes: boolean): string {
     if (text.length > 1) return rawEscapes ? text : text.slice(1);
@@ -232,7 +231,7 @@ class Expander {
     return `unsupported modifier (${token.text}) in substitution`;
   }
 
-  /** The word ended inside `${`: what was missing in the outermost one. */
+  /** Says what was missing in the outermost `${` when the word ended inside it. */
   #unfinished(tokens: readonly GrammarToken[]): string {
     const last = tokens.at(-1);
     if (tokens.length === 2 && last?.type === 'name') return 'unsupported modifier (\ufffd) in substitution';
@@ -295,7 +294,10 @@ class Expander {
     return withPattern(from, () => replacePattern(from, value ?? '', to, all));
   }
 
-  /** The operand is expanded whether or not it is needed, so that a mistake in it never hides. */
+  /**
+   * The operand is always expanded, even when it is not used, so that a mistake in it is always
+   * found.
+   */
   #operate({ name, op, word: parts }: Substitution & { readonly kind: 'operator' }): string {
     const symbol = op.at(-1);
     const word = this.#join(parts, symbol === '#' || symbol === '%');
@@ -319,7 +321,7 @@ class Expander {
   }
 }
 
-/** A second `#` or `%` at the front of the operand asks for the longest match. */
+/** A second `#` or `%` at the beginning of the operand asks for the longest match. */
 function trim(symbol: '#' | '%', operand: string, value: string): string {
   const greedy = operand.startsWith(symbol);
   const pattern = greedy ? operand.slice(1) : operand;

@@ -1,28 +1,32 @@
 import moo from 'moo';
 
 /**
- * The tokens of a word with `$`, quotes and escapes. Types: `text`; `escape` (the escape and the
- * character it protects; the escape alone at the end); `single` (a whole single-quoted piece);
- * `quote` … `unquote` around a double-quoted piece, in which `quotedEscape`; `variable` (`$name` or
- * `${name}`, value is the name); `dollar` (one that names nothing); `open` `name`? then `operator`
- * or `slash` … `separator` …, and `close`, for any other `${`; and `bad…` for what cannot stand
- * where it stands.
+ * The tokens of a word with `$`, quotes and escapes. The types are:
+ *
+ * - `text`
+ * - `escape`: the escape and the character that it protects, or the escape alone at the end
+ * - `single`: a whole piece in single quotes
+ * - `quote` … `unquote` around a piece in double quotes, with `quotedEscape` inside
+ * - `variable`: `$name` or `${name}`; its value is the name
+ * - `dollar`: a dollar that names nothing
+ * - `open` `name`? then `operator` or `slash` … `separator` …, and `close`, for any other `${`
+ * - `bad…`: a character that is not allowed at its position
  */
 export type WordLexer = moo.Lexer;
 
 export interface WordSyntax {
   readonly escape: '\\' | '`';
-  /** False: quotes are ordinary characters, as in the bodies of heredocs. */
+  /** False when quotes are ordinary characters, as in the bodies of heredocs. */
   readonly quotes: boolean;
-  /** False when the word is all ASCII: the tables of Unicode letters take some 5 ms to build. */
+  /** False when the word is all ASCII. The tables of Unicode letters take about 5 ms to build. */
   readonly unicode: boolean;
 }
 
 const lexers = new Map<string, moo.Lexer>();
 
 /**
- * One lexer per syntax, built when first asked for (half a millisecond). It is stateful: finish one
- * word before the next.
+ * One lexer per syntax, built when it is first needed (half a millisecond). It has state: finish
+ * one word before the next.
  */
 export function wordLexer(syntax: WordSyntax): moo.Lexer {
   const key = `${syntax.escape}${syntax.quotes}${syntax.unicode}`;
@@ -34,7 +38,7 @@ export function wordLexer(syntax: WordSyntax): moo.Lexer {
   return lexer;
 }
 
-/** A run of digits, one special parameter, or a name. */
+/** Digits, one special parameter, or a name. */
 const ASCII_NAME = '(?:[0-9]+|[@*#?\\-$!]|[A-Za-z_][A-Za-z0-9_]*)';
 const UNICODE_NAME = '(?:\\p{Nd}+|[@*#?\\-$!]|[\\p{L}_][\\p{L}\\p{Nd}_]*)';
 

@@ -1,12 +1,12 @@
 /**
- * The patterns of `${x#p}`, `${x%p}` and `${x/p/r}`: `*` any text, `?` one character, `\*`, `\?`,
- * `\\` themselves, and `\}`, `\/` for the characters that would end the pattern. No bracket
- * expressions. As in Go's regular expressions, by which Docker matches, neither wildcard matches a
- * line break.
+ * The patterns of `${x#p}`, `${x%p}` and `${x/p/r}`. `*` matches any text and `?` one character.
+ * `\*`, `\?` and `\\` match themselves, as do `\}` and `\/`, which would otherwise end the pattern.
+ * There are no bracket expressions. As in Go's regular expressions, which Docker uses, neither
+ * wildcard matches a line break.
  */
 type Piece = { readonly kind: 'char'; readonly char: string } | { readonly kind: 'one' } | { readonly kind: 'star' };
 
-/** Why a pattern is none; the text is Docker's. */
+/** Why a pattern is not valid. The text is Docker's. */
 export class PatternError extends Error {}
 
 function piecesOf(pattern: readonly string[]): Piece[] {
@@ -27,13 +27,14 @@ function piecesOf(pattern: readonly string[]): Piece[] {
   return pieces;
 }
 
-/** Work is the product of both lengths; real patterns and values are a few characters long. */
+/** The work is the product of both lengths. Real patterns and values have a few characters. */
 const MAX_WORK = 50_000_000;
 
 /**
- * For each start in `value` (including its end) where a match ends that begins there, or -1. A star
- * prefers the longest text when `greedy` and else the shortest, which is what a backtracking engine
- * finds first, in time |pattern| × |value| instead of exponential.
+ * For each start in `value` (including its end): where a match ends that begins there, or -1. A
+ * star prefers the longest text when `greedy`, and the shortest otherwise. A backtracking engine
+ * finds the same match first, but this takes the time |pattern| × |value| instead of exponential
+ * time.
  */
 function matchEnds(pattern: readonly string[], value: readonly string[], greedy: boolean): Int32Array {
   const pieces = piecesOf(pattern);
@@ -65,14 +66,16 @@ export function trimPrefix(pattern: string, value: string, greedy: boolean): str
   return end < 0 ? value : chars.slice(end).join('');
 }
 
-/** The same at its end: both are turned round, so that the nearest end is found first. */
+/**
+ * The same at the end of `value`. Both texts are reversed, so that the nearest end is found first.
+ */
 export function trimSuffix(pattern: string, value: string, greedy: boolean): string {
   const chars = [...value].reverse();
   const end = matchEnds(reversed([...pattern]), chars, greedy)[0]!;
   return end < 0 ? value : chars.slice(end).reverse().join('');
 }
 
-/** Backwards, but with each escape still before what it protects. */
+/** The pattern reversed, with each escape still before the character that it protects. */
 function reversed(pattern: readonly string[]): string[] {
   const out: string[] = [];
   for (let i = 0; i < pattern.length; i++) {
@@ -86,7 +89,7 @@ function reversed(pattern: readonly string[]): string[] {
   return out.reverse();
 }
 
-/** Replaces the first match of `pattern`, or `all` of them, each as long as can be. */
+/** Replaces the first match of `pattern`, or `all` of them, each as long as possible. */
 export function replacePattern(pattern: string, value: string, replacement: string, all: boolean): string {
   const chars = [...value];
   const ends = matchEnds([...pattern], chars, true);
@@ -99,7 +102,7 @@ function replaceFirst(chars: readonly string[], ends: Int32Array, replacement: s
   return chars.slice(0, start).join('') + replacement + chars.slice(ends[start]!).join('');
 }
 
-/** An empty match right behind another match does not count, as in Go. */
+/** An empty match right after another match does not count, as in Go. */
 function replaceAll(chars: readonly string[], ends: Int32Array, replacement: string): string {
   const out: string[] = [];
   let copied = 0;
@@ -121,8 +124,8 @@ function replaceAll(chars: readonly string[], ends: Int32Array, replacement: str
 }
 
 /**
- * With `//`, Docker's replacement is a template: `$0` stands for the match, `$$` for a dollar, and
- * any other `$name` for nothing. (A dollar gets here only escaped or out of a variable's value.)
+ * With `//`, Docker's replacement is a template: `$0` is the match, `$$` a dollar, and any other
+ * `$name` is empty. (A dollar gets here only when it was escaped or comes from a variable's value.)
  */
 function expandTemplate(template: string, chars: readonly string[], start: number, end: number): string {
   if (!template.includes('$')) return template;

@@ -3,7 +3,7 @@ import { SPACE_CLASS } from '../gotext.ts';
 const SPACES = new RegExp(`[${SPACE_CLASS}]+`, 'g');
 
 /**
- * Collects words out of pieces: unquoted text is split at white space, anything else is taken
+ * Collects words from pieces: unquoted text is split at white space, and any other piece is kept
  * whole.
  */
 export class WordList {
@@ -11,7 +11,7 @@ export class WordList {
   #word = '';
   readonly #heredocs: boolean;
 
-  /** With `heredocs`, white space behind `<<` is dropped and does not end the word. */
+  /** With `heredocs`, white space after `<<` is dropped and does not end the word. */
   constructor(heredocs: boolean) {
     this.#heredocs = heredocs;
   }

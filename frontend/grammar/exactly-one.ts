@@ -3,8 +3,7 @@ import nearley from 'nearley';
 import { problem } from '../problem.ts';
 
 /**
- * What a grammar reads: the type that its rules name, the value that its actions use, and the text
- * as written.
+ * What a grammar reads: the type in its rules, the value for its actions, and the text as written.
  */
 export interface GrammarToken {
   readonly type: string;
@@ -13,9 +12,9 @@ export interface GrammarToken {
 }
 
 /**
- * No text of a person comes near this many tokens in one flag, mount or substitution, and it bounds
- * the time and memory of the Earley parser (about 5 µs and 1 KB a token), which must not be at the
- * mercy of a hostile file.
+ * The most tokens in one flag, mount or substitution. Nobody writes that many. The limit bounds the
+ * time and memory of the Earley parser (about 5 µs and 1 KB a token), which a hostile file could
+ * otherwise exhaust.
  */
 const MAX_TOKENS = 4000;
 
@@ -33,7 +32,7 @@ function grammarOf(rules: CompiledRules): Grammar {
 }
 
 /**
- * The one parse of `tokens`. Undefined when they are no sentence of the grammar; throws
+ * The only parse of `tokens`. Undefined when they do not match the grammar. Throws
  * KILN_DOCKERFILE_TOO_COMPLEX for more than 4,000 tokens. Two parses would be a bug of the grammar,
  * and are reported as one.
  */
@@ -50,8 +49,8 @@ export function parseExactlyOne<T>(rules: CompiledRules, tokens: readonly Gramma
     next: () => tokens[next++],
     reset: () => undefined,
     save: () => ({}),
-    // Called when a token fits no rule. Leaving here spares nearley's report, which retells its
-    // parse table.
+    // Called when a token matches no rule. Throwing here avoids nearley's report, which prints its
+    // whole parse table.
     formatError: () => {
       throw NO_PARSE;
     },
