@@ -25,7 +25,9 @@ export interface AttestedBuild {
   readonly finished: number;
 }
 
-/** What `--provenance` and `--sbom` ask for, worked out once for each target, when an exporter asks. */
+/**
+ * What `--provenance` and `--sbom` ask for, worked out once for each target, when an exporter asks.
+ */
 export function openAttestor(build: AttestedBuild, context: BuildContext): Attestor {
   const made = new Map<BuiltTarget, Promise<readonly Predicate[]>>();
   return (target) => {

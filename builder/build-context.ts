@@ -4,7 +4,9 @@ import type { Engine } from './engine.ts';
 import type { BuildRequest } from './request.ts';
 import type { Session } from './session.ts';
 
-/** One running build: what was asked, what it runs on, what it was lent, and what is opened for it. */
+/**
+ * One running build: what was asked, what it runs on, what it was lent, and what is opened for it.
+ */
 export interface BuildContext {
   readonly request: BuildRequest;
   readonly engine: Engine;
@@ -17,7 +19,9 @@ export interface BuildContext {
   readonly buildId?: string | undefined;
 }
 
-/** How registries are spoken to in this build: as the engine does, with the logins of the session. */
+/**
+ * How registries are spoken to in this build: as the engine does, with the logins of the session.
+ */
 export async function registryOf({ engine, session }: Pick<BuildContext, 'engine' | 'session'>): Promise<RegistryOptions> {
   const options = await engine.settings.registry();
   return session.credentials ? { ...options, credentials: session.credentials } : options;

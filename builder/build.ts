@@ -12,7 +12,10 @@ import type { BuildRequest } from './request.ts';
 import type { Session } from './session.ts';
 import { solveBuild } from './solve-build.ts';
 
-/** What a build came to. A build that fails rejects: with a KilnError where a user can do something about it. */
+/**
+ * What a build came to. A build that fails rejects: with a KilnError where a user can do something
+ * about it.
+ */
 export interface BuildOutcome {
   /** The name of its log (`kiln logs ID`). */
   readonly id: string;
@@ -23,12 +26,14 @@ export interface BuildOutcome {
 /**
  * # The one way to build
  *
- * Loads the context and the Dockerfile, lowers it to a graph, solves that, and exports the result; caches are read before and written after
- * it. `progress` is told everything that happens, without logins in URLs. Several builds may run in one engine at once: what they share is
- * the store, and a step that two of them need runs once. The promise settles when everything of the build is over, also after `signal`
- * has aborted: then it rejects with a CancelledError.
+ * Loads the context and the Dockerfile, lowers it to a graph, solves that, and exports the result;
+ * caches are read before and written after it. `progress` is told everything that happens, without
+ * logins in URLs. Several builds may run in one engine at once: what they share is the store, and a
+ * step that two of them need runs once. The promise settles when everything of the build is over,
+ * also after `signal` has aborted: then it rejects with a CancelledError.
  *
- * `leftover` names what the caller does after a success, so that a failed output can tell what was not done.
+ * `leftover` names what the caller does after a success, so that a failed output can tell what was
+ * not done.
  */
 export async function build(
   engine: Engine,
@@ -74,7 +79,9 @@ async function built(given: Omit<BuildContext, 'scope'>, leftover: readonly stri
   return { ...exported, ...cached };
 }
 
-/** What a build tells, without logins in URLs; the output of steps is theirs, and stays as it is. */
+/**
+ * What a build tells, without logins in URLs; the output of steps is theirs, and stays as it is.
+ */
 export function withoutLogins(sink: ProgressSink): ProgressSink {
   return (event) => sink(event.kind === 'log' ? event : redactData(event));
 }

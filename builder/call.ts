@@ -18,7 +18,10 @@ export interface CallSpec {
   readonly shownName?: string | undefined;
 }
 
-/** What was asked, on standard output, and the exit code; an error of the Dockerfile comes as `error` after the answer. */
+/**
+ * What was asked, on standard output, and the exit code; an error of the Dockerfile comes as
+ * `error` after the answer.
+ */
 export interface CallAnswer {
   readonly text: string;
   readonly exitCode: number;

@@ -15,10 +15,15 @@ import { createPool, type WorkerPool } from '../snapshotter/workers/pool.ts';
 /**
  * # What a process has for its builds
  *
- * The store with what stands over it, threads, and how the world outside is spoken to. One engine serves many builds, also at once, and
- * everything of it is a value: it reads no environment. Opening one costs a few milliseconds and no thread, mount or connection.
+ * The store with what stands over it, threads, and how the world outside is spoken to. One engine
+ * serves many builds, also at once, and everything of it is a value: it reads no environment.
+ * Opening one costs a few milliseconds and no thread, mount or connection.
  *
- *     await using engine = openEngine({ root: '/var/lib/app/kiln', stateDirectory: () => '/run/app', … });
+ *     await using engine = openEngine({
+ *       root: '/var/lib/app/kiln',
+ *       stateDirectory: () => '/run/app',
+ *       …
+ *     });
  *
  * What a caller lends to one build (files, secrets, agents) is its `Session`.
  */
@@ -28,7 +33,9 @@ export interface Engine extends StoreServices, AsyncDisposable {
   readonly settings: EngineSettings;
   /** What this store knows of where blobs are. */
   readonly locations: () => BlobLocations;
-  /** Closes a part, `what`, with the scope of what this answers; one that never ends is an error. */
+  /**
+   * Closes a part, `what`, with the scope of what this answers; one that never ends is an error.
+   */
   readonly closing: (what: string, part: AsyncDisposable) => AsyncDisposable;
   /** An executor for the steps of one build, whose warnings go to `warn`. */
   readonly executor: (warn: ExecutorWarning) => RuntimeExecutor;
@@ -38,15 +45,23 @@ type ExecutorWarning = NonNullable<Parameters<typeof createExecutor>[0]['warn']>
 
 /** How an engine speaks to the world outside. Each part is asked for when it is needed. */
 export interface EngineSettings {
-  /** Where sandboxes keep what must not outlive the machine's run. A file system in memory is best. */
+  /**
+   * Where sandboxes keep what must not outlive the machine's run. A file system in memory is best.
+   */
   readonly stateDirectory: () => string;
-  /** How registries are spoken to: mirrors, certificates, proxies, and logins that hold for all builds. */
+  /**
+   * How registries are spoken to: mirrors, certificates, proxies, and logins that hold for all
+   * builds.
+   */
   readonly registry: () => Promise<RegistryOptions>;
   /** Proxies for files by http. */
   readonly proxies: () => ProxySettings;
   /** What git is given of the environment, and the files of known hosts besides the store's own. */
   readonly git: () => { readonly env: Readonly<Record<string, string>>; readonly knownHosts: readonly string[] };
-  /** The PATH on which programs of this host are looked for when they are not where they usually are. */
+  /**
+   * The PATH on which programs of this host are looked for when they are not where they usually
+   * are.
+   */
   readonly searchPath?: string | undefined;
   readonly emulation: EmulationOptions;
   /** Frontends besides the one for Dockerfiles, by the name that a request asks for. */

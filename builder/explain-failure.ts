@@ -6,7 +6,10 @@ import { VertexError } from '../solver/failure.ts';
 import type { LlbEdge, LlbVertex } from '../solver/llb/graph.ts';
 import { topological } from '../solver/llb/walk.ts';
 
-/** A failed build as the user meets it: what failed, with the place in the Dockerfile that the failed vertex comes from. */
+/**
+ * A failed build as the user meets it: what failed, with the place in the Dockerfile that the
+ * failed vertex comes from.
+ */
 export function explainFailure(error: unknown, edges: readonly LlbEdge[], store: string, signal: AbortSignal): unknown {
   if (signal.aborted) return new CancelledError(error);
   if (!(error instanceof VertexError)) return error;
@@ -30,7 +33,10 @@ function withDiskHint(error: KilnError, store: string): KilnError {
   });
 }
 
-/** The vertex, or the first that reads it and comes from a line: what ADD fetches has no line of its own. */
+/**
+ * The vertex, or the first that reads it and comes from a line: what ADD fetches has no line of its
+ * own.
+ */
 function withPlace(vertices: readonly LlbVertex[], digest: Digest): LlbVertex | undefined {
   const found = vertices.find((vertex) => vertex.digest === digest);
   if (!found || found.metadata.locations.length > 0) return found;

@@ -14,11 +14,16 @@ import { internalStep } from './internal-step.ts';
 import { type BuildRequest, DOCKERFILE_FRONTEND, type NamedContextSource } from './request.ts';
 import type { Session } from './session.ts';
 
-/** A directory that the graph names as `local://NAME`, and what of it is there as far as the build is concerned. */
+/**
+ * A directory that the graph names as `local://NAME`, and what of it is there as far as the build
+ * is concerned.
+ */
 export interface LocalSource {
   readonly directory: string;
   readonly filter: ReturnType<typeof ignoreFilter> | undefined;
-  /** Names the directory for remembered file digests; absent for one that no later build will see. */
+  /**
+   * Names the directory for remembered file digests; absent for one that no later build will see.
+   */
   readonly memory: string | undefined;
 }
 
@@ -97,7 +102,10 @@ function namedContext(name: string, source: NamedContextSource, { session, local
   }
 }
 
-/** Shows each look-up in the progress, once for each image and platform, under BuildKit's name for it. */
+/**
+ * Shows each look-up in the progress, once for each image and platform, under BuildKit's name for
+ * it.
+ */
 export function announcedResolver(resolveImage: ImageResolver, progress: ProgressSink): ImageResolver {
   const answers = new Map<string, ReturnType<ImageResolver>>();
   return (ref, platform, options) => {

@@ -12,8 +12,9 @@ import { seal } from '../solver/llb/draft.ts';
 import { build, buildRequest, memorySession, openKiln, output } from './library.ts';
 
 /**
- * A frontend of a few lines: each line of `build.txt` in the context is `PATH TEXT`, a file of the image. It proves that the gateway is all
- * that a frontend needs: it reads a file of a tree that it has solved, warns, asks what an image is, and answers a graph.
+ * A frontend of a few lines: each line of `build.txt` in the context is `PATH TEXT`, a file of the
+ * image. It proves that the gateway is all that a frontend needs: it reads a file of a tree that it
+ * has solved, warns, asks what an image is, and answers a graph.
  */
 const lines: Frontend = {
   async solve(gateway, { mainContext, buildArgs }) {

@@ -10,7 +10,10 @@ export interface InternalStep {
   done(name: string): void;
 }
 
-/** Runs `work` as a vertex of its own in the progress, such as `[internal] load build definition from Dockerfile`. */
+/**
+ * Runs `work` as a vertex of its own in the progress, such as `[internal] load build definition
+ * from Dockerfile`.
+ */
 export async function internalStep<T>(
   progress: ProgressSink,
   name: string,

@@ -8,13 +8,17 @@ export type { KilnErrorCode } from '../base/codes.ts';
 /**
  * # Kiln as a library
  *
- * The package's public entry (`exports` of package.json). What is not exported here may change with any version.
+ * The package's public entry (`exports` of package.json). What is not exported here may change with
+ * any version.
  *
  *     await using engine = openKiln({ root: '/var/lib/app/kiln' });
- *     using session = memorySession({ directories: { context: { Dockerfile: 'FROM scratch\nCOPY . /\n' } } });
- *     const { response } = await build(engine, buildRequest({ outputs: [output('type=image', ['app'])] }), session, () => {}, signal);
+ *     const context = { Dockerfile: 'FROM scratch\nCOPY . /\n' };
+ *     using session = memorySession({ directories: { context } });
+ *     const request = buildRequest({ outputs: [output('type=image', ['app'])] });
+ *     const { response } = await build(engine, request, session, () => {}, signal);
  *
- * Nothing here reads the environment, standard streams or the working directory, and nothing ends the process.
+ * Nothing here reads the environment, standard streams or the working directory, and nothing ends
+ * the process.
  */
 export { KilnError, type KilnErrorOptions } from '../base/errors.ts';
 export type { Platform } from '../base/platform.ts';
@@ -39,7 +43,10 @@ export { type LentDirectory, NO_AGENTS, type Session, type SessionAgents } from 
 /** What a program says of its engine: where the store is, and what differs from a plain one. */
 export type KilnOptions = Pick<EngineOptions, 'root'> & Partial<EngineOptions>;
 
-/** An engine whose registries are spoken to without logins or proxies, and whose steps share the host's network where they get none. */
+/**
+ * An engine whose registries are spoken to without logins or proxies, and whose steps share the
+ * host's network where they get none.
+ */
 export function openKiln(options: KilnOptions): Engine {
   const engine = openEngine({
     worker: workerEntry(),

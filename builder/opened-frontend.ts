@@ -89,7 +89,10 @@ async function loadAnnounced(
   });
 }
 
-/** Asks the frontend of the request for the graph. Throws KILN_REQUEST_INVALID when the engine has no such frontend. */
+/**
+ * Asks the frontend of the request for the graph. Throws KILN_REQUEST_INVALID when the engine has
+ * no such frontend.
+ */
 export async function askFrontend({ engine, request }: BuildContext, opened: OpenedFrontend): Promise<readonly TargetResult[]> {
   const { frontends = {} } = engine.settings;
   const name = request.frontend;

@@ -1,6 +1,9 @@
 import { type OutputSpec, parseOutput } from '../exporter/output-spec.ts';
 
-/** An output from its text, such as `type=oci,dest=app.tar` or `type=image`. `names` name the image. Values hold no comma. */
+/**
+ * An output from its text, such as `type=oci,dest=app.tar` or `type=image`. `names` name the image.
+ * Values hold no comma.
+ */
 export function output(text: string, names: readonly string[] = []): OutputSpec {
   const attributes = text.split(',').map((field): [string, string] => {
     const equals = field.indexOf('=');

@@ -3,9 +3,10 @@ import type { BuildResult } from '../solver/result.ts';
 import type { ResultCodec } from '../solver/solver.ts';
 
 /**
- * A codec that has every layer which a record leads to described in the background, while later steps run: also those of stages that no
- * export describes. Without its digest nobody could tell later whether a layer is still what its step made ('kiln fsck'). Disposing it
- * waits for what has begun, unless `signal` ends that.
+ * A codec that has every layer which a record leads to described in the background, while later
+ * steps run: also those of stages that no export describes. Without its digest nobody could tell
+ * later whether a layer is still what its step made ('kiln fsck'). Disposing it waits for what has
+ * begun, unless `signal` ends that.
  */
 export function provingCodec(
   codec: ResultCodec<BuildResult>,

@@ -7,7 +7,10 @@ import { type BuildRequest, buildRequest } from './request.ts';
 /** Fields that are maps: in JSON lists of pairs, so that their order stays. */
 const MAPS = ['namedContexts', 'buildArgs', 'proxies', 'labels'] as const;
 
-/** The JSON form of a request. `requestFromJson` gives the same request again. Throws for an output that is a stream of this process. */
+/**
+ * The JSON form of a request. `requestFromJson` gives the same request again. Throws for an output
+ * that is a stream of this process.
+ */
 export function requestToJson(request: BuildRequest): string {
   if (request.outputs.some((output) => 'destination' in output && output.destination?.kind === 'stream'))
     throw new TypeError('an output that is a stream of this process has no JSON form');
@@ -15,7 +18,10 @@ export function requestToJson(request: BuildRequest): string {
   return JSON.stringify({ ...request, ...maps });
 }
 
-/** A request from its JSON form. What it leaves out is as in a plain build. Throws KILN_REQUEST_INVALID, which names the field. */
+/**
+ * A request from its JSON form. What it leaves out is as in a plain build. Throws
+ * KILN_REQUEST_INVALID, which names the field.
+ */
 export function requestFromJson(text: string): BuildRequest {
   const given = parsed(text);
   const known = buildRequest({});

@@ -9,9 +9,9 @@ import type { Compression } from '../snapshotter/content.ts';
 /**
  * # What is to be built
  *
- * Everything that decides the result of a build, and nothing else: no flag, colour, environment or log. Each value is parsed. What the
- * caller lends (directories, secrets, agents, input) is named here and found in the `Session`. A request has a JSON form
- * (`request-json.ts`).
+ * Everything that decides the result of a build, and nothing else: no flag, colour, environment or
+ * log. Each value is parsed. What the caller lends (directories, secrets, agents, input) is named
+ * here and found in the `Session`. A request has a JSON form (`request-json.ts`).
  */
 export interface BuildRequest extends GraphOptions {
   /** What makes a graph of the build file: a frontend that the engine has. */
@@ -22,11 +22,17 @@ export interface BuildRequest extends GraphOptions {
   readonly namedContexts: ReadonlyMap<string, NamedContextSource>;
   /** Names of the image. Those of an output that names its own go before them. */
   readonly tags: readonly string[];
-  /** Build arguments that nothing which tells of the build tells: proxies that are configured for docker. */
+  /**
+   * Build arguments that nothing which tells of the build tells: proxies that are configured for
+   * docker.
+   */
   readonly proxies: ReadonlyMap<string, string>;
   /** What each step may use at most. */
   readonly limits: ResourceLimits | undefined;
-  /** What steps may do beyond the sandbox: `network.host`, `security.insecure`, `device`, `device=NAME`. */
+  /**
+   * What steps may do beyond the sandbox: `network.host`, `security.insecure`, `device`,
+   * `device=NAME`.
+   */
   readonly allow: readonly string[];
   /** Devices that every step gets, by their CDI names. */
   readonly devices: readonly string[];
@@ -56,7 +62,10 @@ export type ContextSource =
 export type DockerfileSource =
   /** `Dockerfile` at the top of the context. */
   | { readonly kind: 'default' }
-  /** A file in the context when `path` is relative to it, or a file of the caller's. `name` is how it was written. */
+  /**
+   * A file in the context when `path` is relative to it, or a file of the caller's. `name` is how
+   * it was written.
+   */
   | { readonly kind: 'file'; readonly path: string; readonly name: string }
   | { readonly kind: 'input' }
   | { readonly kind: 'remote'; readonly url: string }
@@ -66,7 +75,10 @@ export type DockerfileSource =
 export type NamedContextSource =
   | { readonly kind: 'directory'; readonly name: string }
   | { readonly kind: 'image'; readonly ref: string }
-  /** `suffix` is `:TAG`, `@DIGEST`, both or nothing; the layout is what the session lends under `name`. */
+  /**
+   * `suffix` is `:TAG`, `@DIGEST`, both or nothing; the layout is what the session lends under
+   * `name`.
+   */
   | { readonly kind: 'oci-layout'; readonly name: string; readonly suffix: string }
   | { readonly kind: 'git'; readonly url: string }
   | { readonly kind: 'http'; readonly url: string };

@@ -7,18 +7,26 @@ import type { FailedStep } from '../solver/step-session.ts';
 /**
  * # What a caller lends to one build
  *
- * Directories, secrets, ssh agents, credentials, input and a place for output. A session is a value that is handed to the run of a step
- * and never outlives its build: two builds at once in one engine see nothing of each other's. `localSession` of the command line lends
- * what the process has; `memorySession` lends what a program holds; a client behind a connection lends what it answers.
+ * Directories, secrets, ssh agents, credentials, input and a place for output. A session is a value
+ * that is handed to the run of a step and never outlives its build: two builds at once in one
+ * engine see nothing of each other's. `localSession` of the command line lends what the process
+ * has; `memorySession` lends what a program holds; a client behind a connection lends what it
+ * answers.
  */
 export interface Session {
-  /** The directory of that name. Throws KILN_CONTEXT_NOT_FOUND when there is none, and what its file system says. */
+  /**
+   * The directory of that name. Throws KILN_CONTEXT_NOT_FOUND when there is none, and what its file
+   * system says.
+   */
   directory(name: string): LentDirectory;
-  /** A file of the caller's that lies in no lent directory: a Dockerfile named by its path. Undefined when it is larger than `max`. */
+  /**
+   * A file of the caller's that lies in no lent directory: a Dockerfile named by its path.
+   * Undefined when it is larger than `max`.
+   */
   file(path: string, max: number): Promise<Buffer | undefined>;
   /**
-   * All of the input, asked at most once; undefined when it has more bytes than `max` says on seeing the first of them, which is found
-   * without reading on.
+   * All of the input, asked at most once; undefined when it has more bytes than `max` says on
+   * seeing the first of them, which is found without reading on.
    */
   input(max: number | ((start: Buffer) => number)): Promise<Buffer | undefined>;
   /** The bytes of a secret; undefined when none of that id is lent. */

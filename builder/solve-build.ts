@@ -23,19 +23,28 @@ export interface Built {
   readonly targets: readonly BuiltTarget[];
   /** What is said about the targets, when that was asked for. */
   readonly attest: Attestor | undefined;
-  /** Writes the caches that are to be written; to be called when the targets are exported, or could not be. */
+  /**
+   * Writes the caches that are to be written; to be called when the targets are exported, or could
+   * not be.
+   */
   readonly exportCaches: (fates: Fates) => Promise<ExportResponse>;
 }
 
 /** What the outputs want of the result. */
 export interface ResultNeeds {
-  /** Layers of imported caches and bases may stay where they are: what is done with the result needs none here. */
+  /**
+   * Layers of imported caches and bases may stay where they are: what is done with the result needs
+   * none here.
+   */
   readonly mayLeave: boolean;
   /** The result is pushed: it is good to know where blobs of bases are. */
   readonly pushes: boolean;
 }
 
-/** From a request to solved targets: load, parse, lower, solve. Everything that runs reports to the context's `progress`. */
+/**
+ * From a request to solved targets: load, parse, lower, solve. Everything that runs reports to the
+ * context's `progress`.
+ */
 export async function solveBuild(context: BuildContext, wanted: ResultNeeds): Promise<Built> {
   const { request, session, signal } = context;
   await session.ssh.check();

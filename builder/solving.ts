@@ -91,7 +91,10 @@ export function openSolving(context: BuildContext, sources: Sources): Solving {
   };
 }
 
-/** A name for what is built: explanations compare a step with its earlier results in the same project. */
+/**
+ * A name for what is built: explanations compare a step with its earlier results in the same
+ * project.
+ */
 function projectOf({ context, dockerfile, target }: BuildRequest, session: Session): string {
   const place = context.kind === 'remote' ? context.url : context.kind === 'input' ? '-' : session.directory(context.name).path;
   const file =

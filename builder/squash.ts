@@ -6,7 +6,10 @@ import type { BuildResult } from '../solver/result.ts';
 import type { Edge } from '../solver/solver.ts';
 import type { World } from '../solver/world.ts';
 
-/** `--squash`: a last step for a target, which makes one layer of those that are not its base image's. */
+/**
+ * `--squash`: a last step for a target, which makes one layer of those that are not its base
+ * image's.
+ */
 export function squashed(edge: Edge<BuildResult>, { base }: TargetResult, world: World): Edge<BuildResult> {
   const keep = base?.rootfs?.diff_ids?.length ?? 0;
   const { digest, ignoreCache } = edge.vertex;
@@ -20,7 +23,10 @@ export function squashed(edge: Edge<BuildResult>, { base }: TargetResult, world:
   return { vertex, output: 0 };
 }
 
-/** The history of a squashed image: no instruction has a layer of its own. The exporter adds the entry of the layer that there is. */
+/**
+ * The history of a squashed image: no instruction has a layer of its own. The exporter adds the
+ * entry of the layer that there is.
+ */
 export function squashedHistory(config: ImageConfig, { base }: TargetResult): ImageConfig {
   const first = base?.history?.length ?? 0;
   const history = config.history?.map((entry, index) => (index < first ? entry : { ...entry, empty_layer: true }));

@@ -5,8 +5,9 @@ import { placeOf } from '../frontend/problem.ts';
 import { topological } from '../solver/llb/walk.ts';
 
 /**
- * Refuses a build that needs an image for Windows. Its layers keep their files below `Files/`, its paths are written with drives and
- * backslashes, and Kiln knows neither: what it made would look like an image and hold nothing that Windows finds.
+ * Refuses a build that needs an image for Windows. Its layers keep their files below `Files/`, its
+ * paths are written with drives and backslashes, and Kiln knows neither: what it made would look
+ * like an image and hold nothing that Windows finds.
  */
 export function refuseWindows(targets: readonly TargetResult[]): void {
   for (const { platform, edge } of targets) {

@@ -6,8 +6,9 @@ import { stderr, stdout } from './output.ts';
 export { Argument, Command, InvalidArgumentError, Option };
 
 /**
- * A commander command with the manners of Docker's: flags may follow arguments, boolean flags take `=true` and `=false`, a wrong flag is
- * a KilnError with a suggestion. Every command takes --root, which goes before KILN_ROOT. `kiln NAME --help` prints to stdout and ends with 0.
+ * A commander command with the manners of Docker's: flags may follow arguments, boolean flags take
+ * `=true` and `=false`, a wrong flag is a KilnError with a suggestion. Every command takes --root,
+ * which goes before KILN_ROOT. `kiln NAME --help` prints to stdout and ends with 0.
  */
 export function newCommand(name: string, summary: string): Command {
   return new Command(`kiln ${name}`)
@@ -36,7 +37,10 @@ export function groupUsage(group: Command): string {
 
 const offered = new WeakMap<Option, readonly string[]>();
 
-/** Gives words with which values of flags begin to the shells' completion. Nothing is refused by them. */
+/**
+ * Gives words with which values of flags begin to the shells' completion. Nothing is refused by
+ * them.
+ */
 export function offer(command: Command, words: Readonly<Record<string, readonly string[]>>): Command {
   for (const [flag, values] of Object.entries(words)) {
     const option = command.options.find(({ long }) => long === flag);
@@ -55,8 +59,8 @@ export interface ReadingFlags {
   /** What follows the first argument is not ours: the command line of `kiln run`. */
   readonly passesThrough?: boolean;
   /**
-   * What an empty value means, as `--target=` or `--target "$UNSET"`: it is `refused`, or counts as `not given`, which is told. Flags in
-   * `mayBeEmpty` see it themselves.
+   * What an empty value means, as `--target=` or `--target "$UNSET"`: it is `refused`, or counts as
+   * `not given`, which is told. Flags in `mayBeEmpty` see it themselves.
    */
   readonly empty?: 'refused' | 'not given';
   readonly mayBeEmpty?: ReadonlySet<string>;
@@ -111,7 +115,10 @@ function tell(sentence: string): void {
   stderr.write(`WARNING: ${sentence}\n`);
 }
 
-/** Throws KILN_USAGE when `flag` is given together with one of `others`, which would then have no effect. */
+/**
+ * Throws KILN_USAGE when `flag` is given together with one of `others`, which would then have no
+ * effect.
+ */
 export function goesAlone(command: Command, flag: string, others: readonly string[]): void {
   const isGiven = (name: string) => {
     const option = command.options.find(({ long }) => long === name);
@@ -131,7 +138,10 @@ export function collect(value: string, previous: readonly string[] | undefined):
   return [...(previous ?? []), value];
 }
 
-/** Splits `type=oci,dest=out.tar,"annotation.x=a,b"` as Go's encoding/csv does: a field may be quoted, `""` is a quote inside. */
+/**
+ * Splits `type=oci,dest=out.tar,"annotation.x=a,b"` as Go's encoding/csv does: a field may be
+ * quoted, `""` is a quote inside.
+ */
 export function splitCsv(text: string, flag: string): string[] {
   const fields: string[] = [];
   let at = 0;

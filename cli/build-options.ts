@@ -4,8 +4,8 @@ import type { ProgressMode } from './progress/view.ts';
 
 /**
  * What `kiln build` was asked to do: flags and environment, parsed once. `request` decides the
- * result. The rest is what this process lends to the build, shows of it and writes after it. Nothing
- * below reads a flag or the environment.
+ * result. The rest is what this process lends to the build, shows of it and writes after it.
+ * Nothing below reads a flag or the environment.
  */
 export interface BuildOptions {
   readonly request: BuildRequest;

@@ -5,8 +5,9 @@ import { errnoOf, KilnError } from '../base/errors.ts';
 import { outerUser } from '../snapshotter/sys/usernamespace.ts';
 
 /**
- * Who calls, and where his things are. Nothing is taken for granted: a container may run with an id that no passwd file knows, without a
- * HOME, or with one that cannot be written (`docker run --user 1000` has HOME=/).
+ * Who calls, and where his things are. Nothing is taken for granted: a container may run with an id
+ * that no passwd file knows, without a HOME, or with one that cannot be written (`docker run --user
+ * 1000` has HOME=/).
  */
 
 /** The name in passwd, where the id has one. */
@@ -24,14 +25,20 @@ function entry(): { readonly username: string; readonly homedir: string } | unde
   }
 }
 
-/** HOME, else what passwd says, else a directory that nobody has. It need not exist, and need not be writable. */
+/**
+ * HOME, else what passwd says, else a directory that nobody has. It need not exist, and need not be
+ * writable.
+ */
 export function homeDirectory(env: NodeJS.ProcessEnv): string {
   const home = env['HOME'] || entry()?.homedir;
   if (home && isAbsolute(home)) return home;
   return outerUser() === 0 ? '/root' : '/nonexistent';
 }
 
-/** Where a user's data go; `substitute` when the home directory does not take them and a directory named by the id is used. */
+/**
+ * Where a user's data go; `substitute` when the home directory does not take them and a directory
+ * named by the id is used.
+ */
 export function dataDirectory(env: NodeJS.ProcessEnv): { readonly path: string; readonly substitute: boolean } {
   const wanted = env['XDG_DATA_HOME'] || join(homeDirectory(env), '.local/share');
   if (env['XDG_DATA_HOME'] || isWritable(wanted)) return { path: wanted, substitute: false };

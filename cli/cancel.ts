@@ -2,8 +2,9 @@ import { CancelledError } from '../base/errors.ts';
 import { endNow } from './outcome.ts';
 
 /**
- * Turns Ctrl-C and SIGTERM into an aborted signal for as long as the scope lasts. A second signal ends the process at once: the private
- * mount namespace and the sandbox watchdog see to it that nothing is left even then.
+ * Turns Ctrl-C and SIGTERM into an aborted signal for as long as the scope lasts. A second signal
+ * ends the process at once: the private mount namespace and the sandbox watchdog see to it that
+ * nothing is left even then.
  */
 export function cancelOnSignals(): Disposable & { readonly signal: AbortSignal } {
   const controller = new AbortController();

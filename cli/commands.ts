@@ -3,7 +3,10 @@ import type { Command } from 'commander';
 export interface CommandModule {
   /** Runs the command: gets its arguments, answers the exit code. A failure is thrown. */
   run(argv: readonly string[]): Promise<number>;
-  /** Its arguments and flags, of which the reference, the man page and completions are made. A group holds its commands. */
+  /**
+   * Its arguments and flags, of which the reference, the man page and completions are made. A group
+   * holds its commands.
+   */
   declareCommand(): Command | Promise<Command>;
 }
 
@@ -11,7 +14,9 @@ export interface CommandEntry {
   readonly summary: string;
   /** Loaded only when the command is called: start-up reads nothing else. */
   readonly load: () => Promise<CommandModule>;
-  /** Of a group that docker has, too: the commands that are not only another name for one of Kiln. */
+  /**
+   * Of a group that docker has, too: the commands that are not only another name for one of Kiln.
+   */
   readonly own?: readonly string[];
 }
 

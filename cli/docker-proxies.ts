@@ -14,8 +14,9 @@ const FIELDS = {
 const DOCKER_HOST = 'unix:///var/run/docker.sock';
 
 /**
- * `proxies` of docker's config.json as build arguments, as docker has them: the entry for DOCKER_HOST, else `default`; each name in upper and
- * lower case. What `given` has in either case goes before. A file that cannot be used is told, and is none: no build needs it.
+ * `proxies` of docker's config.json as build arguments, as docker has them: the entry for
+ * DOCKER_HOST, else `default`; each name in upper and lower case. What `given` has in either case
+ * goes before. A file that cannot be used is told, and is none: no build needs it.
  */
 export function dockerProxies(
   path: string,

@@ -21,8 +21,8 @@ export interface DumpFlags {
 }
 
 /**
- * The graph of a Dockerfile for one platform: JSON text, for people and without logins in URLs, or the bytes of pb.Definition as they are.
- * Nothing is built; base images are looked up.
+ * The graph of a Dockerfile for one platform: JSON text, for people and without logins in URLs, or
+ * the bytes of pb.Definition as they are. Nothing is built; base images are looked up.
  */
 export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Array> {
   const argv = [

@@ -3,7 +3,8 @@ import { type Platform, parsePlatform } from '../base/platform.ts';
 import { textIfThere } from '../registry/textfile.ts';
 
 /**
- * The emulator that the user names for an architecture in kiln.toml, in the place of the one that is found:
+ * The emulator that the user names for an architecture in kiln.toml, in the place of the one that
+ * is found:
  *
  *     [emulators]
  *       arm64 = "/opt/qemu/qemu-aarch64"

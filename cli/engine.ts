@@ -12,7 +12,10 @@ import { stderr } from './output.ts';
 import { registryOptions } from './registry-options.ts';
 import { rootlessMap } from './rootless.ts';
 
-/** The engine of this process: its store is where the environment says, and the environment and kiln.toml decide the rest. */
+/**
+ * The engine of this process: its store is where the environment says, and the environment and
+ * kiln.toml decide the rest.
+ */
 export function openLocalEngine(): Engine {
   const { env } = process;
   const root = resolve(storeRoot(env, process.getuid?.() ?? 0));
@@ -50,7 +53,10 @@ function enterMountsAsRoot(): void {
   if (process.getuid?.() === 0) mayMount();
 }
 
-/** KILN_ROOT, or /var/lib/kiln for root, or the user's data directory; `own` ids have a store apart (rootless.ts). */
+/**
+ * KILN_ROOT, or /var/lib/kiln for root, or the user's data directory; `own` ids have a store apart
+ * (rootless.ts).
+ */
 export function storeRoot(env: NodeJS.ProcessEnv, uid: number): string {
   if (env['KILN_ROOT']) return env['KILN_ROOT'];
   const map = rootlessMap(env);

@@ -1,6 +1,8 @@
 import type { ProgressEvent } from '../base/progress.ts';
 
-/** Which steps of a build ran and why they were not cached, as text. Internal steps are left out. */
+/**
+ * Which steps of a build ran and why they were not cached, as text. Internal steps are left out.
+ */
 export function renderExplanation(events: readonly ProgressEvent[]): string {
   const reasons = new Map<string, { name: string; reason: string }>();
   const cached = new Map<string, boolean>();

@@ -12,7 +12,10 @@ const command = () =>
     .option('--no-cache', 'a switch that negates')
     .option('--nocache-filter <stages>', 'goes by another name inside', collect);
 
-/** What is written, and what commander sees of it. The left side is what Go's pflag takes, which Docker's command line is made with. */
+/**
+ * What is written, and what commander sees of it. The left side is what Go's pflag takes, which
+ * Docker's command line is made with.
+ */
 const ROWS: readonly (readonly [string, string])[] = [
   ['-t a', '--tag=a'],
   ['-ta', '--tag=a'],

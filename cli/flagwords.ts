@@ -4,8 +4,9 @@ import { KilnError } from '../base/errors.ts';
 /**
  * # The words of a command line, read as Docker reads them
  *
- * Docker's flags are those of Go's pflag, commander's differ in small things. So the words are put in one plain form before commander sees
- * them: `--name=value` for each value, `--name` for each flag that is on.
+ * Docker's flags are those of Go's pflag, commander's differ in small things. So the words are put
+ * in one plain form before commander sees them: `--name=value` for each value, `--name` for each
+ * flag that is on.
  *
  *     -t=app  -tapp  -t app      --tag=app
  *     -qtapp  -qt=app            --quiet --tag=app

@@ -48,7 +48,10 @@ export async function parseGcPolicies(text: string, path: string, disk: Disk): P
   }
 }
 
-/** What is given goes before the defaults; as with BuildKit, one that is given switches all the defaults off. */
+/**
+ * What is given goes before the defaults; as with BuildKit, one that is given switches all the
+ * defaults off.
+ */
 function limitsOf(worker: Table, disk: Disk): SpaceLimits {
   const given = {
     reserved: size(worker['reservedSpace'] ?? worker['gckeepstorage'], disk),

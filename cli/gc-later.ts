@@ -6,15 +6,18 @@ import type { Store } from '../snapshotter/store/root.ts';
 
 /** A file whose time is that of the last automatic collection. */
 const MARK = 'collected';
-/** A collection this often, and on a disk that gets full as often as the shorter time says. Milliseconds. */
+/**
+ * A collection this often, and on a disk that gets full as often as the shorter time says.
+ * Milliseconds.
+ */
 const USUAL_MS = 3_600_000;
 const URGENT_MS = 60_000;
 /** What counts as getting full: a little more than the default policy keeps free. */
 const SCARCE = 0.25;
 
 /**
- * Has the store collected by its policies when it is time for that: by a process of its own, which nobody waits for. Called after builds that
- * made something; costs a look at one file.
+ * Has the store collected by its policies when it is time for that: by a process of its own, which
+ * nobody waits for. Called after builds that made something; costs a look at one file.
  */
 export function collectLater(store: Store, now = Date.now()): void {
   const mark = join(store.root, MARK);

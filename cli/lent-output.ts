@@ -29,7 +29,8 @@ function open(signal: AbortSignal): NonNullable<Session['output']> {
     });
   }
   const stat = fstatSync(1);
-  // Node's stream for a file takes a write that was cut short (a disk that is almost full) for a whole one.
+  // Node's stream for a file takes a write that was cut short (a disk that is almost full) for a
+  // whole one.
   if (!stat.isFIFO() && !stat.isSocket()) {
     const sink = descriptorSink(1, STDOUT, signal);
     return (bytes) => sink.write(bytes);

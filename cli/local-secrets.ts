@@ -14,7 +14,10 @@ export interface SecretHost {
   readonly readPipe: (path: string, max: number) => Promise<Buffer | undefined>;
 }
 
-/** What `--secret` lends. Each secret is read when a step first asks for it, and once: a pipe cannot be read again. */
+/**
+ * What `--secret` lends. Each secret is read when a step first asks for it, and once: a pipe cannot
+ * be read again.
+ */
 export function localSecrets(specs: readonly SecretSpec[], host: SecretHost): (id: string) => Promise<Uint8Array | undefined> {
   const known = new Map<string, Promise<Uint8Array | undefined>>();
   return async (id) => {
@@ -36,7 +39,8 @@ async function readSecret({ id, source }: SecretSpec, host: SecretHost): Promise
   const place = { kind: 'path', path } as const;
   const read = { code: 'KILN_SECRET_NOT_FOUND', what: `the file of secret ${id} cannot be read`, path } as const;
   try {
-    // A pipe, as `<(command)` makes one, has no size before it is read, and must not hold up everything else until it is written to.
+    // A pipe, as `<(command)` makes one, has no size before it is read, and must not hold up
+    // everything else until it is written to.
     const pipe = attempt(read, () => statSync(path)).isFIFO();
     if (pipe) return limited(id, await host.readPipe(path, LIMIT));
     const found = attempt(read, () => readNamed(path, LIMIT, { devices: true }));

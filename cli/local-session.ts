@@ -12,8 +12,8 @@ import { openSshAgents } from './ssh-agents.ts';
 import { standardInput } from './stdin.ts';
 
 /**
- * What this process lends to a build: directories and files as the flags name them, its environment,
- * standard input and agents.
+ * What this process lends to a build: directories and files as the flags name them, its
+ * environment, standard input and agents.
  */
 export function localSession(
   options: BuildOptions,

@@ -7,12 +7,16 @@ declare const KILN_VERSION: string | undefined;
 
 export const VERSION: string = typeof KILN_VERSION === 'string' ? KILN_VERSION : 'dev';
 
-/** What an ordinary user runs as himself: these touch no store, and a helper that keeps logins wants to see who asks. */
+/**
+ * What an ordinary user runs as himself: these touch no store, and a helper that keeps logins wants
+ * to see who asks.
+ */
 const NEEDS_NO_STORE: ReadonlySet<string> = new Set(['completion', 'doctor', 'imagetools', 'login', 'logout']);
 
 /** Runs one command line (without `node` and the script). Sets the exit code; throws nothing. */
 export async function main(argv: readonly string[]): Promise<void> {
-  // Modes of what goes into an image are said in full; a stricter umask of the user's shell must not change them.
+  // Modes of what goes into an image are said in full; a stricter umask of the user's shell must
+  // not change them.
   process.umask(0o022);
   const outcome = beginOutcome();
   try {

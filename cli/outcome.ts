@@ -5,9 +5,11 @@ import { exitCodeOf, printError } from './report.ts';
 /**
  * # How the process ends
  *
- * Success is said, never fallen into. From its first moment the process is one that failed; `succeed` of this module is the only place that
- * changes that, and it is reached when a command has answered 0 and all that it opened is closed. So an event loop that runs dry because
- * something will never settle, an error that nobody caught, or a Node that gives up cannot pass for a build that worked.
+ * Success is said, never fallen into. From its first moment the process is one that failed;
+ * `succeed` of this module is the only place that changes that, and it is reached when a command
+ * has answered 0 and all that it opened is closed. So an event loop that runs dry because something
+ * will never settle, an error that nobody caught, or a Node that gives up cannot pass for a build
+ * that worked.
  */
 export interface Outcome {
   /** What the command answered. */
@@ -20,7 +22,10 @@ export interface Outcome {
 const UNTOLD = 70;
 /** What a command that was cancelled, and has told so itself, answers. */
 const CANCELLED = 130;
-/** After the outcome nothing should hold the event loop. What does may be a connection that is about to close. */
+/**
+ * After the outcome nothing should hold the event loop. What does may be a connection that is about
+ * to close.
+ */
 const LINGER_MS = 60_000;
 
 let told = false;
@@ -40,7 +45,8 @@ export function beginOutcome(): Outcome {
     },
     async failed(error) {
       await printError(error);
-      // Who cancels waits for nobody: bytes that a reader who stands still has not taken would hold the loop.
+      // Who cancels waits for nobody: bytes that a reader who stands still has not taken would hold
+      // the loop.
       if (error instanceof CancelledError) endNow(error.exitCode);
       tell(exitCodeOf(error));
     },
@@ -62,7 +68,10 @@ function tell(code: number): void {
   }, LINGER_MS).unref();
 }
 
-/** Ends the process now, for a user who will not wait: as after a crash, the kernel and the watchdog clean up. */
+/**
+ * Ends the process now, for a user who will not wait: as after a crash, the kernel and the watchdog
+ * clean up.
+ */
 export function endNow(code: number): never {
   told = true;
   process.exit(code);

@@ -6,24 +6,29 @@ import { canMoveCursor } from './terminal/terminal-size.ts';
 import { styled, unstyled, visible } from './terminal/text.ts';
 
 /**
- * Standard output and standard error, as text. Writing waits until everything is written, as Node's own streams do on Linux; those
- * load the sockets of Node even for a pipe, 3 ms of a cached build of 75 (2-core VM, 2026-11). For bytes that are piped on, and for a terminal, the
- * stream of Node is there.
+ * Standard output and standard error, as text. Writing waits until everything is written, as Node's
+ * own streams do on Linux; those load the sockets of Node even for a pipe, 3 ms of a cached build
+ * of 75 (2-core VM, 2026-11). For bytes that are piped on, and for a terminal, the stream of Node
+ * is there.
  */
 export const stdout: StandardOutput = outputOf(1);
 export const stderr: Output = outputOf(2);
 
 /** Standard output, which may end before the command does. */
 export interface StandardOutput extends Output {
-  /** Why text that was written is lost: its reader has gone (`kiln images | head`), or the descriptor was closed by who started us. */
+  /**
+   * Why text that was written is lost: its reader has gone (`kiln images | head`), or the
+   * descriptor was closed by who started us.
+   */
   readonly lost: Loss | undefined;
 }
 
 type Loss = 'unread' | 'closed';
 
 /**
- * For a command whose output is its work: throws when some of it was not taken. A short answer that a reader has had enough of
- * (`kiln images | head -1`) is well; a log or a graph that was cut off is not what was asked for.
+ * For a command whose output is its work: throws when some of it was not taken. A short answer that
+ * a reader has had enough of (`kiln images | head -1`) is well; a log or a graph that was cut off
+ * is not what was asked for.
  */
 export function takenWhole(): void {
   if (stdout.lost === undefined) return;
@@ -34,7 +39,9 @@ export function takenWhole(): void {
 
 const REASON: Readonly<Record<Loss, string>> = { unread: 'the reader has gone', closed: 'it is closed' };
 
-/** Node opens /dev/null in place of a closed descriptor, so the launcher looks before Node starts. */
+/**
+ * Node opens /dev/null in place of a closed descriptor, so the launcher looks before Node starts.
+ */
 export function isClosed(fd: 1 | 2, env: NodeJS.ProcessEnv = process.env): boolean {
   return fd === 1 && env['KILN_STDOUT_CLOSED'] === '1';
 }
@@ -82,8 +89,9 @@ function isDevice(fd: number): boolean {
 }
 
 /**
- * Writes until everything is written; answers why not, when nobody reads it. That ends no command: what is under way is done all the same, and
- * the exit status says how it came out. Standard error is for telling: when that cannot be done, there is nobody to tell.
+ * Writes until everything is written; answers why not, when nobody reads it. That ends no command:
+ * what is under way is done all the same, and the exit status says how it came out. Standard error
+ * is for telling: when that cannot be done, there is nobody to tell.
  */
 function writeAll(fd: number, text: string | Uint8Array): Loss | undefined {
   let rest: Uint8Array = typeof text === 'string' ? Buffer.from(text) : text;

@@ -2,7 +2,10 @@ import { KilnError } from '../base/errors.ts';
 import type { Platform } from '../base/platform.ts';
 import { hostPlatform, parsePlatformForHost } from '../registry/platforms.ts';
 
-/** `--platform` of a command that takes one, else DOCKER_DEFAULT_PLATFORM, as with docker; undefined when neither says. */
+/**
+ * `--platform` of a command that takes one, else DOCKER_DEFAULT_PLATFORM, as with docker; undefined
+ * when neither says.
+ */
 export function platformFlag(flag: string | undefined, env: Readonly<Record<string, string | undefined>>): Platform | undefined {
   const text = flag ?? (env['DOCKER_DEFAULT_PLATFORM'] || undefined);
   if (text === undefined) return undefined;

@@ -1,7 +1,10 @@
 import { KilnError } from '../base/errors.ts';
 import { PROGRESS_MODES, type ProgressMode } from './progress/view.ts';
 
-/** How progress is shown: as the flag says, else as BUILDKIT_PROGRESS does. Throws KILN_FLAG_VALUE for what is neither. */
+/**
+ * How progress is shown: as the flag says, else as BUILDKIT_PROGRESS does. Throws KILN_FLAG_VALUE
+ * for what is neither.
+ */
 export function progressMode(flag: string | undefined, env: Readonly<Record<string, string | undefined>>): ProgressMode {
   const text = flag || env['BUILDKIT_PROGRESS'] || 'auto';
   const mode = PROGRESS_MODES.find((known) => known === text);

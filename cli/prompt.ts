@@ -3,7 +3,10 @@ import { CancelledError } from '../base/errors.ts';
 import { stderr, stdout } from './output.ts';
 import { standardInput } from './stdin.ts';
 
-/** Asks on the terminal and answers the line that is typed, which is not shown when it is `secret`. Ctrl-C and Ctrl-D cancel. */
+/**
+ * Asks on the terminal and answers the line that is typed, which is not shown when it is `secret`.
+ * Ctrl-C and Ctrl-D cancel.
+ */
 export async function ask(question: string, { secret }: { readonly secret: boolean }): Promise<string> {
   const { createInterface } = await import('node:readline');
   stderr.write(question);
@@ -28,7 +31,10 @@ export async function readInput(): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-/** Asks before something goes for good. Asked only where somebody can answer: silence is no, and a script says --force. */
+/**
+ * Asks before something goes for good. Asked only where somebody can answer: silence is no, and a
+ * script says --force.
+ */
 export async function confirmed(what: string): Promise<boolean> {
   const { createInterface } = await import('node:readline');
   stdout.write(`WARNING! ${what} Are you sure you want to continue? [y/N] `);

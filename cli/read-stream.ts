@@ -2,8 +2,9 @@ import { constants as FS, openSync } from 'node:fs';
 import { addAbortSignal, type Readable } from 'node:stream';
 
 /**
- * All that a stream has; undefined as soon as it has more than `max` bytes. `max` may depend on the first bytes (up to 1 KiB): a stream
- * that is an archive may be long, one that is a text may not. Ends with the signal, also while nobody writes.
+ * All that a stream has; undefined as soon as it has more than `max` bytes. `max` may depend on the
+ * first bytes (up to 1 KiB): a stream that is an archive may be long, one that is a text may not.
+ * Ends with the signal, also while nobody writes.
  */
 export async function readUpTo(
   stream: Readable,

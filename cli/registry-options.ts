@@ -9,7 +9,10 @@ import { configPath } from './config-path.ts';
 /** Certificates by host, as docker has them. */
 const CERTIFICATES = '/etc/docker/certs.d';
 
-/** How registries are spoken to: logins of docker's config.json, proxies of the environment, and the host's configuration file. */
+/**
+ * How registries are spoken to: logins of docker's config.json, proxies of the environment, and the
+ * host's configuration file.
+ */
 export async function registryOptions(env: Readonly<Record<string, string | undefined>>): Promise<RegistryOptions> {
   const hosts = await readHostsConfig(configPath(env), CERTIFICATES);
   return { hosts, credentials: dockerCredentials(dockerConfigPath(env), env), proxies: proxySettings(env) };

@@ -5,7 +5,10 @@ import { redactError, redactUrl } from '../base/redact.ts';
 import { stderr } from './output.ts';
 import { cleanLine } from './terminal/text.ts';
 
-/** Prints a failure to standard error: the place with its excerpt, what is wrong and its code, the next step. A bug prints its stack. */
+/**
+ * Prints a failure to standard error: the place with its excerpt, what is wrong and its code, the
+ * next step. A bug prints its stack.
+ */
 export async function printError(thrown: unknown): Promise<void> {
   const error = untoldOsError(firstOf(thrown));
   if (!(error instanceof KilnError)) {
@@ -20,7 +23,10 @@ export async function printError(thrown: unknown): Promise<void> {
   stderr.write(`${renderError(stderr.isTTY ? withCleanNotes(told) : told)}\n`);
 }
 
-/** Notes are mostly the end of a step's output: a terminal shows it without its colours and other sequences. */
+/**
+ * Notes are mostly the end of a step's output: a terminal shows it without its colours and other
+ * sequences.
+ */
 function withCleanNotes(error: KilnError): KilnError {
   const { code, message, place, hint, exitCode } = error;
   return new KilnError(code, message, { place, hint, exitCode, notes: error.notes.map(cleanLine) });

@@ -9,8 +9,9 @@ const DROPPED = /^(--target|--tag|-t|--output|-o|--iidfile|--metadata-file|--cac
 const DROPPED_SWITCH = /^(--push|--load|--quiet|-q|--no-cache)$/;
 
 /**
- * The command that comes to the failed step again and opens a shell there; undefined for other failures, and where something of the build
- * came from standard input. Values of build arguments that are named like secrets are left to the environment, logins of URLs are left out.
+ * The command that comes to the failed step again and opens a shell there; undefined for other
+ * failures, and where something of the build came from standard input. Values of build arguments
+ * that are named like secrets are left to the environment, logins of URLs are left out.
  */
 export function reproduction(argv: readonly string[], error: KilnError): string | undefined {
   if (!STEP_CODES.includes(error.code) || argv.some((argument) => argument.startsWith('--on-error'))) return undefined;

@@ -4,15 +4,19 @@ import { errnoOf } from '../base/errors.ts';
 import { attempt, osError, writing } from '../base/oserror.ts';
 import { writeFile } from '../exporter/destination.ts';
 
-/** What `--iidfile` and `--metadata-file` name: they are written after the build, and tried before it. */
+/**
+ * What `--iidfile` and `--metadata-file` name: they are written after the build, and tried before
+ * it.
+ */
 interface ResultFiles {
   readonly iidFile: string | undefined;
   readonly metadataFile: string | undefined;
 }
 
 /**
- * Throws KILN_FILE_UNWRITABLE for a file that could not be written after the build. The image ID of an earlier build goes at once, as with
- * buildx: a script must not read it after a build that failed.
+ * Throws KILN_FILE_UNWRITABLE for a file that could not be written after the build. The image ID of
+ * an earlier build goes at once, as with buildx: a script must not read it after a build that
+ * failed.
  */
 export function tryResultFiles({ iidFile, metadataFile }: ResultFiles): void {
   if (metadataFile !== undefined) attempt(metadataAt(metadataFile), () => tryFile(metadataFile));

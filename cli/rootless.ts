@@ -9,12 +9,14 @@ import { stderr } from './output.ts';
 /**
  * # An ordinary user
  *
- * Becomes root of a user namespace: the program starts again below unshare(1), which has newuidmap(1) and newgidmap(1) map the user's
- * subordinate ids (subuid(5)). Everything else works as for root from there; what is different in a user namespace is told by
+ * Becomes root of a user namespace: the program starts again below unshare(1), which has
+ * newuidmap(1) and newgidmap(1) map the user's subordinate ids (subuid(5)). Everything else works
+ * as for root from there; what is different in a user namespace is told by
  * `snapshotter/sys/usernamespace.ts`. No set-id helper of ours, and no process stays above us.
  *
- * Without subordinate ids only the user's own id is mapped, to root: then no file can belong to anybody else, and such builds have a store of their
- * own, so that their layers never pass for right ones.
+ * Without subordinate ids only the user's own id is mapped, to root: then no file can belong to
+ * anybody else, and such builds have a store of their own, so that their layers never pass for
+ * right ones.
  */
 export type IdMap = 'all' | 'own';
 
@@ -26,14 +28,19 @@ export function rootlessMap(env: NodeJS.ProcessEnv = process.env): IdMap | undef
 
 /** What is looked at; tests put another host here. */
 export interface UserHost {
-  /** The name; undefined for an id that passwd does not know, for which newuidmap(1) maps nothing. */
+  /**
+   * The name; undefined for an id that passwd does not know, for which newuidmap(1) maps nothing.
+   */
   readonly user: string | undefined;
   readonly uid: number;
   /** The path of a program, or undefined. */
   find(program: string): string | undefined;
   /** The text of a file, or undefined. */
   read(path: string): string | undefined;
-  /** Makes a user namespace by unshare(1) at that path and leaves it again: what was said against it, or undefined. */
+  /**
+   * Makes a user namespace by unshare(1) at that path and leaves it again: what was said against
+   * it, or undefined.
+   */
   tries(unshare: string): string | undefined;
 }
 
@@ -51,7 +58,10 @@ export function planRootless(host: UserHost): { readonly unshare: string; readon
   return { unshare, map: missingForIds(host) === undefined ? 'all' : 'own' };
 }
 
-/** What is said against a user namespace. Asked only where a filter or a container is in the way of some things: it costs a process. */
+/**
+ * What is said against a user namespace. Asked only where a filter or a container is in the way of
+ * some things: it costs a process.
+ */
 export function complaintOf(host: UserHost, unshare: string): string | undefined {
   return isConfined(host.read) ? host.tries(unshare) : undefined;
 }
@@ -68,7 +78,9 @@ function statusField(read: UserHost['read'], name: string): string {
   return new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(read('/proc/self/status') ?? '')?.[1] ?? '0';
 }
 
-/** Why other ids than the user's own cannot be mapped, and what mends it; undefined when they can. */
+/**
+ * Why other ids than the user's own cannot be mapped, and what mends it; undefined when they can.
+ */
 export function missingForIds(host: UserHost): { readonly why: string; readonly fix: string } | undefined {
   const { user, uid, read, find } = host;
   if (user === undefined)
@@ -96,7 +108,9 @@ function hasRange({ user, uid, read }: UserHost, file: string): boolean {
   });
 }
 
-/** A setting that keeps ordinary users from making user namespaces, and the value that it must have. */
+/**
+ * A setting that keeps ordinary users from making user namespaces, and the value that it must have.
+ */
 export interface Refusal {
   readonly setting: string;
   readonly value: string;

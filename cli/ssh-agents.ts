@@ -9,7 +9,10 @@ import type { Store } from '../snapshotter/store/root.ts';
 import type { SshAgent } from '../solver/ops/git/host.ts';
 import type { SshSpec } from './build-options.ts';
 
-/** The agents that `--ssh` lends. Without the flag nothing is loaded, and the caller's own agent is there for git alone, as with buildx. */
+/**
+ * The agents that `--ssh` lends. Without the flag nothing is loaded, and the caller's own agent is
+ * there for git alone, as with buildx.
+ */
 export function openSshAgents(
   specs: readonly SshSpec[],
   env: Readonly<Record<string, string | undefined>>,

@@ -15,8 +15,8 @@ const KEY_LIMIT = 100 * 1024;
 const PLACE = { kind: 'flag', flag: '--ssh' } as const;
 
 /**
- * What `--ssh` lends, by id: one agent that listens at a socket, or keys from disk, which are read now. Throws KILN_SSH_AGENT, KILN_SSH_KEY
- * or KILN_FLAG_VALUE, before anything is built.
+ * What `--ssh` lends, by id: one agent that listens at a socket, or keys from disk, which are read
+ * now. Throws KILN_SSH_AGENT, KILN_SSH_KEY or KILN_FLAG_VALUE, before anything is built.
  */
 export function readSshSources(
   specs: readonly SshSpec[],

@@ -2,8 +2,9 @@ import { fstatSync } from 'node:fs';
 import { attempt } from '../base/oserror.ts';
 
 /**
- * Standard input, for bytes that something is made of. Node reads a directory in its place (`kiln build - < DIR`) as nothing at all, so what
- * was meant to be read would be empty without a word. Throws KILN_FILE_UNREADABLE.
+ * Standard input, for bytes that something is made of. Node reads a directory in its place (`kiln
+ * build - < DIR`) as nothing at all, so what was meant to be read would be empty without a word.
+ * Throws KILN_FILE_UNREADABLE.
  */
 export function standardInput(): typeof process.stdin {
   attempt({ code: 'KILN_FILE_UNREADABLE', what: 'standard input cannot be read', hint: HINTS }, () => {

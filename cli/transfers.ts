@@ -18,8 +18,9 @@ export type TransferReport = (status: {
 }) => void;
 
 /**
- * Runs a pull, push, load or copy as one step in the usual progress view, as the flags and BUILDKIT_PROGRESS say; `quiet` shows nothing. `activity` is what the head of the live
- * view says, such as `Pulling`.
+ * Runs a pull, push, load or copy as one step in the usual progress view, as the flags and
+ * BUILDKIT_PROGRESS say; `quiet` shows nothing. `activity` is what the head of the live view says,
+ * such as `Pulling`.
  */
 export async function shownTransfer<T>(
   activity: string,

@@ -2,8 +2,8 @@ import { KilnError } from '../base/errors.ts';
 import { nearest } from '../base/suggest.ts';
 
 /**
- * What users of docker type first, and what it is called here: words that stand for a command of Kiln, or a sentence about what there is
- * instead.
+ * What users of docker type first, and what it is called here: words that stand for a command of
+ * Kiln, or a sentence about what there is instead.
  */
 const GROUPS: Readonly<Record<string, Readonly<Record<string, readonly string[] | string>>>> = {
   buildx: {
@@ -63,7 +63,10 @@ function builders(...words: readonly string[]): Readonly<Record<string, string>>
   return Object.fromEntries(words.map((word) => [word, 'there are no builders: Kiln is the one that there is']));
 }
 
-/** The words in which Kiln says what `argv` does, which begins with none of Kiln's `commands`. Throws KILN_UNKNOWN_COMMAND. */
+/**
+ * The words in which Kiln says what `argv` does, which begins with none of Kiln's `commands`.
+ * Throws KILN_UNKNOWN_COMMAND.
+ */
 export function inWordsOfKiln(argv: readonly string[], commands: readonly string[]): readonly string[] {
   const [first = '', second, ...rest] = argv;
   const group = Object.hasOwn(GROUPS, first) ? GROUPS[first] : undefined;

@@ -87,7 +87,9 @@ async function made(...tops: Fake[]): Promise<ReturnType<typeof memoryCache>> {
   return cache;
 }
 
-/** base → compile; copy reads one word of compile by content and stands on base; top stands on copy. */
+/**
+ * base → compile; copy reads one word of compile by content and stands on base; top stands on copy.
+ */
 function graph(edit = '', compiled = 'bin=1'): Record<'base' | 'compile' | 'copy' | 'top', Fake> {
   const base = step('base');
   const compile = step('compile', [base], { key: `compile${edit}`, run: () => [compiled] });
@@ -165,7 +167,8 @@ test('after a loss the key is made from the new bytes: what was found by its def
   const imports = new Imports([await made(graph().top)]);
   const { results: first } = await build(imports, graph().top, memoryCache(), true);
   assert.ok(first[0]);
-  // Here the compiler makes other bytes than on the machine that made the cache; its results are gone.
+  // Here the compiler makes other bytes than on the machine that made the cache; its results are
+  // gone.
   for (const word of ['out=top(out=copy(out=base(),bin=1))', 'out=copy(out=base(),bin=1)', 'bin=1']) imports.lost.add(word);
   const local = memoryCache();
   const here = graph('', 'bin=2');

@@ -5,7 +5,10 @@ import type { BringContext } from './deferred.ts';
 import { statusOf } from './ops/source-image.ts';
 import type { World } from './world.ts';
 
-/** Downloads and unpacks what the store lacks of a stack, each layer verified by digest and diffID, and shows it at its vertex. */
+/**
+ * Downloads and unpacks what the store lacks of a stack, each layer verified by digest and diffID,
+ * and shows it at its vertex.
+ */
 export async function bringStack(
   world: Pick<World, 'sources' | 'snapshotter'>,
   { layers, origin }: RemoteStack,

@@ -16,7 +16,10 @@ export function createCachedVertices<R>(cache: CacheStore, reporter: Reporter<R>
     reporter.cached(node.vertex);
   }
 
-  /** What a cached vertex rests on and has a record too: shown at once, in order, so that a long build shows where it is. */
+  /**
+   * What a cached vertex rests on and has a record too: shown at once, in order, so that a long
+   * build shows where it is.
+   */
   function showBelow(node: Node<R>): void {
     const spared: Node<R>[] = [];
     const stack = [node];

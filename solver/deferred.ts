@@ -10,8 +10,9 @@ export interface BringContext {
 }
 
 /**
- * A result that is known but not here: a record of an imported cache. It counts as a hit; its bytes move when a step reads them, or
- * when the caller of the build does. Bringing it again after a success costs nothing.
+ * A result that is known but not here: a record of an imported cache. It counts as a hit; its bytes
+ * move when a step reads them, or when the caller of the build does. Bringing it again after a
+ * success costs nothing.
  */
 export class Deferred<R> {
   readonly #bring: (context: BringContext) => Promise<R>;
@@ -38,7 +39,10 @@ export class Deferred<R> {
 /** A result as a record gives it. */
 export type Held<R> = R | Deferred<R>;
 
-/** A deferred result could not be brought, and its record is dropped: solving again executes what it stood for. */
+/**
+ * A deferred result could not be brought, and its record is dropped: solving again executes what it
+ * stood for.
+ */
 export class LostResult extends Error {
   /** What the step is called. */
   readonly description: string;

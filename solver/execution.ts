@@ -6,7 +6,10 @@ import type { Reporter } from './reporter.ts';
 import type { CacheMap, InputKey, RunContext, SolverOptions } from './solver.ts';
 import type { Content, Identity, Node } from './state.ts';
 
-/** What takes time: asking ops, reading inputs, running. Each promise settles when that is really over. */
+/**
+ * What takes time: asking ops, reading inputs, running. Each promise settles when that is really
+ * over.
+ */
 export interface Execution<R> {
   /** How the op of the node reads its inputs. */
   map(node: Node<R>, signal: AbortSignal): Promise<CacheMap<R>>;
@@ -100,7 +103,10 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
       const { digest, parts = [], index: contentIndex } = await reported(node, () => read.digest(input, signal));
       return { digest, parts, index: contentIndex };
     },
-    /** Unless another process, or another solver of this one, runs the same key: then its record is waited for. */
+    /**
+     * Unless another process, or another solver of this one, runs the same key: then its record is
+     * waited for.
+     */
     async run(node, identity, signal) {
       const { key, fresh } = identity;
       const run = async (): Promise<Run<R>> => ({ results: await execute(node, identity, signal), how: 'ran' });

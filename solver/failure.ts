@@ -1,7 +1,10 @@
 import type { Digest } from '../base/digest.ts';
 import { KilnError, messageOf } from '../base/errors.ts';
 
-/** A vertex could not be solved. `cause` is what its op threw; `kiln` is that same error when the user can act on it. */
+/**
+ * A vertex could not be solved. `cause` is what its op threw; `kiln` is that same error when the
+ * user can act on it.
+ */
 export class VertexError extends Error {
   readonly vertex: FailedVertex;
 

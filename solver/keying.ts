@@ -4,7 +4,10 @@ import { contentKey, definitionKey, type InputIdentity, opKey, sightingKey } fro
 import type { CacheMap, InputKey, Vertex } from './solver.ts';
 import { type Content, darken, type Identity, identityOf, type Keying, type Node, OUTLOOK } from './state.ts';
 
-/** Begins the key of a vertex whose op has said how it reads its inputs. Throws when op and vertex disagree. */
+/**
+ * Begins the key of a vertex whose op has said how it reads its inputs. Throws when op and vertex
+ * disagree.
+ */
 export function startKeying<R>(vertex: Vertex<R>, map: CacheMap<R>): Keying<R> {
   if (map.inputs.length !== vertex.inputs.length) {
     throw new RangeError(`${vertex.name}: the op describes ${map.inputs.length} inputs and has ${vertex.inputs.length}`);
@@ -28,7 +31,8 @@ export function inherit<R>(node: Node<R>, keying: Keying<R>): void {
       if (identity && (identity.fresh || !identity.key)) darken(keying, OUTLOOK.byContent);
       return;
     }
-    // Something made from what means nothing in another build means nothing there either, unless it is read by content.
+    // Something made from what means nothing in another build means nothing there either, unless it
+    // is read by content.
     if (identity && !identity.key) darken(keying, OUTLOOK.volatile);
     if (identity?.fresh) darken(keying, OUTLOOK.fresh);
     // An input whose key is not complete has not shown yet that it has none.
@@ -56,7 +60,10 @@ export function needsContent<R>(node: Node<R>, keying: Keying<R>, index: number)
   return keying.outlook >= OUTLOOK.byContent || (input.kind === 'keying' && input.keying.outlook >= OUTLOOK.hopeless);
 }
 
-/** The definition key, once all inputs have keys; undefined before that, and for ever when an input is volatile. */
+/**
+ * The definition key, once all inputs have keys; undefined before that, and for ever when an input
+ * is volatile.
+ */
 export function definitionOf<R>(node: Node<R>, keying: Keying<R>): Digest | undefined {
   const inputs = node.inputs.map((input, index) => {
     const key = identityOf(input.state)?.key;
@@ -94,7 +101,10 @@ function indexesOf<R>(keying: Keying<R>): ReadonlyMap<number, () => Buffer> {
   return indexes;
 }
 
-/** Every link by which a later build may find the record of this content key: the definition key and the sightings. */
+/**
+ * Every link by which a later build may find the record of this content key: the definition key and
+ * the sightings.
+ */
 export function aliasesOf<R>(node: Node<R>, keying: Keying<R>): readonly Digest[] {
   const definition = keying.outlook === OUTLOOK.volatile ? undefined : definitionOf(node, keying);
   const sightings = keying.map.inputs.flatMap((read, index) => {

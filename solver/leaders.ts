@@ -1,7 +1,10 @@
 import type { Digest } from '../base/digest.ts';
 import type { Node } from './state.ts';
 
-/** Which node executes a key for all who have it, and executions that were cancelled and are not over. */
+/**
+ * Which node executes a key for all who have it, and executions that were cancelled and are not
+ * over.
+ */
 export interface Leaders<R> {
   of(key: Digest): Node<R> | undefined;
   lead(key: Digest, node: Node<R>): void;

@@ -5,8 +5,9 @@ export type Resource = 'process' | 'network' | 'cpu' | 'none';
 /** How many ops of each resource run at once. */
 export interface Limits {
   /**
-   * Runs `task` when there is a place for it. Rejects with the abort reason if the signal aborts before the task has begun; once
-   * begun, settles only when the task does, however the signal stands.
+   * Runs `task` when there is a place for it. Rejects with the abort reason if the signal aborts
+   * before the task has begun; once begun, settles only when the task does, however the signal
+   * stands.
    */
   run<T>(resource: Resource, signal: AbortSignal, task: () => Promise<T>): Promise<T>;
 }
@@ -29,7 +30,8 @@ export function createLimits(limits: Readonly<Record<Exclude<Resource, 'none'>, 
       signal.throwIfAborted();
       if (resource === 'none') return await task();
       const queue = (await (queues ??= load()))[resource];
-      // The queue takes a waiting task out when the signal aborts, but it would also abandon one that has begun: hence a signal that is deaf from then on.
+      // The queue takes a waiting task out when the signal aborts, but it would also abandon one
+      // that has begun: hence a signal that is deaf from then on.
       const waiting = new AbortController();
       const stop = () => waiting.abort(signal.reason);
       signal.throwIfAborted();

@@ -5,7 +5,10 @@ import { vertexId } from './graph.ts';
 import type { SolverOptions } from './solver.ts';
 import { identityOf, type Node } from './state.ts';
 
-/** The results of the first record of `key` that can be used: the store's own, then those of imported caches. */
+/**
+ * The results of the first record of `key` that can be used: the store's own, then those of
+ * imported caches.
+ */
 export function loadRecord<R>(options: SolverOptions<R>, key: Digest, node: Node<R>): readonly Held<R>[] | undefined {
   const { cache, codec } = options;
   const outputs = outputsWanted(node);
@@ -41,8 +44,8 @@ function decodeRecord<R>(codec: SolverOptions<R>['codec'], record: CacheRecord, 
 }
 
 /**
- * The deferred result `index` of an imported record: when the last of them is here the record is saved as the store's own; one that
- * cannot be brought drops the record.
+ * The deferred result `index` of an imported record: when the last of them is here the record is
+ * saved as the store's own; one that cannot be brought drops the record.
  */
 function kept<R>(
   { cache, codec }: SolverOptions<R>,

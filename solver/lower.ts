@@ -7,8 +7,9 @@ import type { Edge, Vertex } from './solver.ts';
 import type { Worker } from './worker.ts';
 
 /**
- * Turns LLB graphs into the solver's vertices, with the ops of `worker`. Equal vertices of all the graphs become one.
- * Throws a VertexError over KILN_GRAPH_INVALID, KILN_NOT_ALLOWED, KILN_OP_UNSUPPORTED or KILN_SOURCE_UNSUPPORTED.
+ * Turns LLB graphs into the solver's vertices, with the ops of `worker`. Equal vertices of all the
+ * graphs become one. Throws a VertexError over KILN_GRAPH_INVALID, KILN_NOT_ALLOWED,
+ * KILN_OP_UNSUPPORTED or KILN_SOURCE_UNSUPPORTED.
  */
 export function lowerGraphs(edges: readonly LlbEdge[], worker: Worker): Edge<BuildResult>[] {
   const lowered = new Map<Digest, Vertex<BuildResult>>();

@@ -20,8 +20,9 @@ export type Material =
   | { readonly kind: 'local'; readonly name: string };
 
 /**
- * The materials of a solved graph, each once, in the order of their first use. What a source came to is what it was in the build of
- * `session`; `own` is what an image source without a platform means.
+ * The materials of a solved graph, each once, in the order of their first use. What a source came
+ * to is what it was in the build of `session`; `own` is what an image source without a platform
+ * means.
  */
 export async function materialsOf(edge: LlbEdge | undefined, own: Platform, session: StepSession): Promise<readonly Material[]> {
   const found = new Map<string, Material>();

@@ -9,8 +9,9 @@ import type { Edge } from './solver.ts';
 import { type Fake, memoryCache, pick, rig, step } from './testing.ts';
 
 /*
- * Random graphs are built several times over one cache, with edits, evictions, failures, cancellations and any order in which
- * flights may land, and held to an evaluator that knows no cache. KILN_SOAK=1 takes 10,000 graphs; KILN_SEED=n repeats a run.
+ * Random graphs are built several times over one cache, with edits, evictions, failures,
+ * cancellations and any order in which flights may land, and held to an evaluator that knows no
+ * cache. KILN_SOAK=1 takes 10,000 graphs; KILN_SEED=n repeats a run.
  */
 
 interface Input {
@@ -39,7 +40,9 @@ interface BuildPlan {
   /** Results of this text cannot be decoded any more. */
   readonly gone: string | undefined;
   readonly fails: number | undefined;
-  /** The solves of the build: which nodes they want, and after how many landings they are aborted. */
+  /**
+   * The solves of the build: which nodes they want, and after how many landings they are aborted.
+   */
   readonly solves: readonly { readonly roots: readonly number[]; readonly abortAfter: number | undefined }[];
   /** Which of the waiting flights lands next; wraps around. */
   readonly order: readonly number[];
@@ -102,7 +105,10 @@ function inputsOf(nodes: readonly NodePlan[], at: number): readonly Input[] {
   return at === 0 ? [] : nodes[at]!.inputs.map((input) => ({ ...input, from: input.from % at }));
 }
 
-/** The two results of an op over what it reads. Few different texts, so that a changed input often gives an unchanged result. */
+/**
+ * The two results of an op over what it reads. Few different texts, so that a changed input often
+ * gives an unchanged result.
+ */
 function evaluate(op: number, read: readonly string[]): readonly [string, string] {
   const of = (output: number) => {
     const hash = digestOf(JSON.stringify([op, output, read]));
@@ -173,8 +179,8 @@ function evict(cache: ReturnType<typeof memoryCache>, which: readonly boolean[])
 }
 
 /**
- * A cache that refuses a second execution of one key in one build. Only with results that can be decoded: what a cancelled execution
- * leaves in its record spares the other solve from executing.
+ * A cache that refuses a second execution of one key in one build. Only with results that can be
+ * decoded: what a cancelled execution leaves in its record spares the other solve from executing.
  */
 function onceEach(cache: ReturnType<typeof memoryCache>): CacheStore & typeof cache {
   const saved = new Set<string>();

@@ -5,7 +5,9 @@ import { type Node, WANT } from './state.ts';
 /** The nodes of one solver. */
 export interface Nodes<R> {
   get(vertex: Vertex<R>): Node<R>;
-  /** Takes part in the vertices, inputs first; `isNew` is called with those that were no nodes yet. */
+  /**
+   * Takes part in the vertices, inputs first; `isNew` is called with those that were no nodes yet.
+   */
   enter(vertices: readonly Vertex<R>[], isNew: (vertex: Vertex<R>) => void): readonly Node<R>[];
   has(node: Node<R>): boolean;
   /** The node is as if nobody had asked for it. Answers what aborts that which is under way. */

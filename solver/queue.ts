@@ -1,9 +1,15 @@
 import type { Node } from './state.ts';
 
-/** The nodes that may be able to move, each at most once, and who wants to know when nodes have moved. */
+/**
+ * The nodes that may be able to move, each at most once, and who wants to know when nodes have
+ * moved.
+ */
 export interface MoveQueue<R> {
   enqueue(node: Node<R>): void;
-  /** Moves nodes until none can move. A call from within a move does nothing: the pump that runs takes what it has queued. */
+  /**
+   * Moves nodes until none can move. A call from within a move does nothing: the pump that runs
+   * takes what it has queued.
+   */
   pump(): void;
   /** Calls `look` after each pump, until the returned function is called. */
   watch(look: () => void): () => void;

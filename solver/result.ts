@@ -5,10 +5,16 @@ import type { LayerId, Snapshot, Snapshotter } from '../snapshotter/snapshotter.
 import { type BringContext, Deferred } from './deferred.ts';
 import type { ResultCodec } from './solver.ts';
 
-/** What a step of a build comes to: a file tree, either layers in the store or a directory of the host as it is. */
+/**
+ * What a step of a build comes to: a file tree, either layers in the store or a directory of the
+ * host as it is.
+ */
 export type BuildResult = { readonly kind: 'snapshot'; readonly snapshot: Snapshot } | DirectoryResult;
 
-/** A local directory. It is read where it lies; it can change at any time and means nothing to another build. */
+/**
+ * A local directory. It is read where it lies; it can change at any time and means nothing to
+ * another build.
+ */
 export interface DirectoryResult {
   readonly kind: 'directory';
   /** Absolute. */
@@ -20,8 +26,9 @@ export interface DirectoryResult {
 }
 
 /**
- * Snapshots go into a record as their list of layers, and come back while every layer is in the store. Layers of an imported record
- * that are not in the store are a deferred result, which `bring` brings.
+ * Snapshots go into a record as their list of layers, and come back while every layer is in the
+ * store. Layers of an imported record that are not in the store are a deferred result, which
+ * `bring` brings.
  */
 export function resultCodec(
   snapshotter: Pick<Snapshotter, 'has' | 'find'>,

@@ -12,7 +12,10 @@ import type { KeyedVertex, SolverOptions, Vertex } from './solver.ts';
 import { identityOf, type Node, type State, type Want } from './state.ts';
 import { type Effects, transition } from './transition.ts';
 
-/** The nodes of a solver and the list of those that may be able to move. Everything but flights happens within `pump`. */
+/**
+ * The nodes of a solver and the list of those that may be able to move. Everything but flights
+ * happens within `pump`.
+ */
 export interface Scheduler<R> {
   /** Takes part in the vertices (inputs first), which are made nodes if they are none yet. */
   enter(vertices: readonly Vertex<R>[]): readonly Node<R>[];
@@ -29,7 +32,10 @@ export interface Scheduler<R> {
   keyed(nodes: readonly Node<R>[]): readonly KeyedVertex<R>[];
 }
 
-/** Put together of parts: `nodes`, `queue` (who may move), `leaders` (who runs a key), `execution` (what takes time), `cached`. */
+/**
+ * Put together of parts: `nodes`, `queue` (who may move), `leaders` (who runs a key), `execution`
+ * (what takes time), `cached`.
+ */
 export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
   const reporter = createReporter<R>(options.progress);
   const nodes = createNodes<R>();
@@ -68,8 +74,8 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
   }
 
   /**
-   * Runs `task` for the node and then moves on, unless the node was given up meanwhile. A flight that ends in an error fails the
-   * node. The promise is kept until the task is really over.
+   * Runs `task` for the node and then moves on, unless the node was given up meanwhile. A flight
+   * that ends in an error fails the node. The promise is kept until the task is really over.
    */
   function fly<T>(node: Node<R>, task: (signal: AbortSignal) => Promise<T>, land: (value: T) => void): void {
     const { abort } = node;
@@ -123,7 +129,10 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
     };
   }
 
-  /** Forgets a node that nobody takes part in, unless it is done; a run goes on for those who follow it. Answers what it aborted. */
+  /**
+   * Forgets a node that nobody takes part in, unless it is done; a run goes on for those who follow
+   * it. Answers what it aborted.
+   */
   function giveUp(node: Node<R>): readonly Promise<void>[] {
     if (node.interest > 0 || node.state.kind === 'done' || !nodes.has(node)) return [];
     if (node.state.kind === 'running' && hasFollowers(node)) return [];

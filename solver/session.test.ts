@@ -21,7 +21,9 @@ import { copy, exec, merge, source } from './testing/graph.ts';
 import { type Command, type TestHost, testHost } from './testing/host.ts';
 import { gate, memoryCache } from './testing.ts';
 
-/** Builds that run at the same time in one process, over one host, one cache and even the same ops. */
+/**
+ * Builds that run at the same time in one process, over one host, one cache and even the same ops.
+ */
 
 const test = suite('sessions');
 
@@ -101,7 +103,10 @@ const SSH: Mount = {
 };
 const SECRET_ENV = [{ id: 'token', name: 'TOKEN', optional: false }];
 
-/** A caller who lends a secret and an agent of its own. `marked`: its steps are not those of another secret. */
+/**
+ * A caller who lends a secret and an agent of its own. `marked`: its steps are not those of another
+ * secret.
+ */
 function caller(engine: Engine, name: string, marked = true): StepSession {
   return stepSession({
     secret: async (id) => (id === 'token' ? Buffer.from(`secret of ${name}`) : undefined),

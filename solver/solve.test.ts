@@ -136,7 +136,8 @@ test('a link whose record is gone is not believed: the inputs are read again', a
   const first = rig();
   await first.solve(build('one')[1]);
   first.cache.records.clear();
-  // The step is not deterministic: this time it writes other bytes. The record must go under their key.
+  // The step is not deterministic: this time it writes other bytes. The record must go under their
+  // key.
   const [, second] = build('two');
   assert.equal(await rig(first.cache).solve(second), ['copied two']);
   const direct = step('copy', [step('other', [], { run: () => ['one'] })], {
@@ -424,7 +425,8 @@ test('cancelling the build that leads an execution leaves it running for a follo
   const one = solver.solve([a.edge], abort.signal);
   await at.reached;
   const two = solver.solve([b.edge], never());
-  // Nothing of the second build waits for anything but the gate: after one turn of the loop it follows the first.
+  // Nothing of the second build waits for anything but the gate: after one turn of the loop it
+  // follows the first.
   await new Promise(setImmediate);
   abort.abort();
   assert.instance(await rejection(one), CancelledError);

@@ -7,8 +7,9 @@ import type { Edge, Solver, SolverOptions } from './solver.ts';
 import { type Node, WANT } from './state.ts';
 
 /**
- * A solver whose answers are shared by all its solves, also when they run at the same time: a vertex that two of them need runs
- * once, and goes on when one of them is cancelled. What succeeded stays known; what failed or was cancelled may be tried again.
+ * A solver whose answers are shared by all its solves, also when they run at the same time: a
+ * vertex that two of them need runs once, and goes on when one of them is cancelled. What succeeded
+ * stays known; what failed or was cancelled may be tried again.
  */
 export function createSolver<R>(options: SolverOptions<R>): Solver<R> {
   const scheduler = createScheduler(options);

@@ -7,29 +7,38 @@ import type { Deferred, Held } from './deferred.ts';
 /**
  * # The solver: from an edge to its result
  *
- * The core knows nothing of containers, files or LLB: a vertex is a digest, input edges and an `Op`; results are values of `R`.
+ * The core knows nothing of containers, files or LLB: a vertex is a digest, input edges and an
+ * `Op`; results are values of `R`.
  *
  * For an edge two questions are asked, each answered once per solver and shared by all who ask:
- * `key(edge)`, the identity of the result, and `result(edge)`, the result itself. Asking for a key never runs an op that a
- * definition key can spare; asking for a result loads the record of that key or else runs the op.
+ * `key(edge)`, the identity of the result, and `result(edge)`, the result itself. Asking for a key
+ * never runs an op that a definition key can spare; asking for a result loads the record of that
+ * key or else runs the op.
  *
- *     definition key  = H(op key, key of every input)                       -- no file is read
- *     key             = definition key                                      -- when the op reads no input by content
- *                     = H(op key, content digest or key of every input)     -- else; linked to the definition key for next time
+ *     definition key  = H(op key, key of every input)      -- no file is read
+ *     key             = definition key                     -- when no input is read by content
+ *                     = H(op key, content digest or key of every input)
+ *                                                          -- else, and the definition key is
+ *                                                             linked to it for the next time
  *
- * A link counts only together with its record: without it the inputs are read again, for they may hold other bytes by now.
+ * A link counts only together with its record: without it the inputs are read again, for they may
+ * hold other bytes by now.
  *
- * Beside each record with a content key the solver keeps *sightings*: that this op was seen reading an input of this key. Where a
- * sighting is missing no record can match, and everything that the op reads is started at once instead of one after the other.
+ * Beside each record with a content key the solver keeps *sightings*: that this op was seen reading
+ * an input of this key. Where a sighting is missing no record can match, and everything that the op
+ * reads is started at once instead of one after the other.
  *
- * `ignoreCache` reaches further than its vertex: what counts the fresh result by definition is executed too, what reads it by
- * content is not when the bytes are the same.
+ * `ignoreCache` reaches further than its vertex: what counts the fresh result by definition is
+ * executed too, what reads it by content is not when the bytes are the same.
  *
- * An input whose `volatile` key means nothing between builds (a local directory) has no definition key; what reads it must read
- * it by content.
+ * An input whose `volatile` key means nothing between builds (a local directory) has no definition
+ * key; what reads it must read it by content.
  */
 export interface Solver<R> {
-  /** Solves the edges, as concurrently as the limits allow. Rejects with the first failure once nothing useful is left running. */
+  /**
+   * Solves the edges, as concurrently as the limits allow. Rejects with the first failure once
+   * nothing useful is left running.
+   */
   solve(edges: readonly Edge<R>[], signal: AbortSignal): Promise<readonly R[]>;
   /** As `solve`, but a result whose bytes are elsewhere is left there. */
   find(edges: readonly Edge<R>[], signal: AbortSignal): Promise<readonly Held<R>[]>;
@@ -54,7 +63,10 @@ export interface Vertex<R> {
 
 /** What a vertex does. One file per kind under ops/. */
 export interface Op<R> {
-  /** What identifies the op itself and how it reads its inputs. May ask the network (a tag to a digest), never runs anything. */
+  /**
+   * What identifies the op itself and how it reads its inputs. May ask the network (a tag to a
+   * digest), never runs anything.
+   */
   cacheMap(signal: AbortSignal, report?: MapReport): Promise<CacheMap<R>>;
   /** Runs the op. One result per output. Called at most once per key and solver. */
   run(inputs: readonly R[], context: RunContext): Promise<readonly R[]>;
@@ -62,7 +74,10 @@ export interface Op<R> {
   readonly resource: 'process' | 'network' | 'cpu' | 'none';
 }
 
-/** How an op tells of what it does already for its key: a source that has to be fetched before it is known. */
+/**
+ * How an op tells of what it does already for its key: a source that has to be fetched before it is
+ * known.
+ */
 export interface MapReport {
   readonly progress: ProgressSink;
   readonly vertex: Digest;
@@ -77,14 +92,20 @@ export interface CacheMap<R> {
   readonly parts: readonly KeyPart[];
   /** One per input. */
   readonly inputs: readonly InputKey<R>[];
-  /** True for a result that means nothing in another build (a local directory): no record is saved or looked for. */
+  /**
+   * True for a result that means nothing in another build (a local directory): no record is saved
+   * or looked for.
+   */
   readonly volatile: boolean;
 }
 
 export type InputKey<R> =
   /** The input counts by its own key: a rootfs. */
   | { readonly by: 'definition'; readonly selector?: string }
-  /** The input counts by the bytes that will be read. `selector` names the selection, so that two selections do not meet. */
+  /**
+   * The input counts by the bytes that will be read. `selector` names the selection, so that two
+   * selections do not meet.
+   */
   | {
       readonly by: 'content';
       readonly selector: string;
@@ -94,7 +115,10 @@ export type InputKey<R> =
       ) => Promise<{
         readonly digest: Digest;
         readonly parts?: readonly KeyPart[];
-        /** What was read, for explaining a later miss; made only when the op runs. See cache/explain/contentindex.ts. */
+        /**
+         * What was read, for explaining a later miss; made only when the op runs. See
+         * cache/explain/contentindex.ts.
+         */
         readonly index?: () => Buffer;
       }>;
     };
@@ -113,7 +137,10 @@ export interface RunContext {
 /** How results go into records and come back. */
 export interface ResultCodec<R> {
   encode(result: R): unknown;
-  /** The result, or undefined when it cannot be used any more (its snapshot is gone), or deferred when its bytes are elsewhere. */
+  /**
+   * The result, or undefined when it cannot be used any more (its snapshot is gone), or deferred
+   * when its bytes are elsewhere.
+   */
   decode(value: unknown): R | Deferred<R> | undefined;
 }
 
@@ -133,11 +160,15 @@ export interface SolverOptions<R> {
   readonly memory?: MissMemory | undefined;
   readonly limits: { readonly process: number; readonly network: number; readonly cpu: number };
   /**
-   * What the caller of this build lends to its ops, passed on with each `cacheMap` and `run`. The solver looks at none of it and ops
-   * must not keep it: the same ops may be asked by another build. For ops over LLB it is a `StepSession` (step-session.ts).
+   * What the caller of this build lends to its ops, passed on with each `cacheMap` and `run`. The
+   * solver looks at none of it and ops must not keep it: the same ops may be asked by another
+   * build. For ops over LLB it is a `StepSession` (step-session.ts).
    */
   readonly session?: unknown;
-  /** Runs `body` while nobody else, in any process on the same cache, runs one for the same key. Without it steps of two processes may both run. */
+  /**
+   * Runs `body` while nobody else, in any process on the same cache, runs one for the same key.
+   * Without it steps of two processes may both run.
+   */
   readonly alone?: <T>(key: Digest, signal: AbortSignal, body: () => Promise<T>) => Promise<T>;
   /** Told at the end of each solve, however it ended, which vertices have a key. */
   readonly onKeyed?: ((vertices: readonly KeyedVertex<R>[]) => void) | undefined;

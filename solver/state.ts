@@ -7,8 +7,8 @@ import type { CacheMap, Vertex } from './solver.ts';
 /**
  * The life of a vertex in one solver:
  *
- *     new → mapping → keying → keyed ─┬→ done                        a record was there
- *                       │             ├→ following → done            another vertex runs the same key
+ *     new → mapping → keying → keyed ─┬→ done                       a record was there
+ *                       │             ├→ following → done           another vertex runs the same key
  *                       └→ done       └→ collecting → running → done
  *
  * Every state but done may go to failed. `transition.ts` holds the moves.
@@ -45,7 +45,9 @@ export interface Node<R> {
   readonly id: string;
   readonly vertex: Vertex<R>;
   inputs: readonly Node<R>[];
-  /** Who looks at this node's state: vertices that read it, and vertices that follow its execution. */
+  /**
+   * Who looks at this node's state: vertices that read it, and vertices that follow its execution.
+   */
   readonly observers: Set<Node<R>>;
   state: State<R>;
   want: Want;
@@ -66,23 +68,34 @@ export interface Node<R> {
 export interface Identity {
   /** Undefined for a volatile result, which no record can name. */
   readonly key: Digest | undefined;
-  /** Executed in this build whatever the cache holds (`ignoreCache`, here or below by definition). */
+  /**
+   * Executed in this build whatever the cache holds (`ignoreCache`, here or below by definition).
+   */
   readonly fresh: boolean;
-  /** Links to save beside a record: the definition key and the sightings that the cache does not have yet. */
+  /**
+   * Links to save beside a record: the definition key and the sightings that the cache does not
+   * have yet.
+   */
   readonly links: readonly Digest[];
   readonly parts: readonly KeyPart[];
   /** What the inputs that were read by content hold, by input. */
   readonly indexes?: ReadonlyMap<number, () => Buffer>;
-  /** All links to the record, known to the cache or not. Made when asked for: only an export of the cache wants them. */
+  /**
+   * All links to the record, known to the cache or not. Made when asked for: only an export of the
+   * cache wants them.
+   */
   readonly aliases?: () => readonly Digest[];
 }
 
 /**
- * What a record can still do for a vertex whose key is being put together. It only ever gets worse, and each includes those before it:
+ * What a record can still do for a vertex whose key is being put together. It only ever gets worse,
+ * and each includes those before it:
  *
  * - `open`: the definition key may lead to a record, and then no input is read.
- * - `byContent`: the definition key was looked up, or there can be none. What the inputs hold decides.
- * - `hopeless`: no record can match. The op will run once its result is wanted, so nothing is gained by waiting.
+ * - `byContent`: the definition key was looked up, or there can be none. What the inputs hold
+ *   decides.
+ * - `hopeless`: no record can match. The op will run once its result is wanted, so nothing is
+ *   gained by waiting.
  * - `fresh`: the op runs whatever the cache holds (`ignoreCache`, here or below by definition).
  * - `volatile`: the result means nothing in another build, and has no key.
  */
@@ -96,7 +109,10 @@ export interface Keying<R> {
   /** Whether the op reads any input by content. */
   readonly readsContent: boolean;
   outlook: Outlook;
-  /** Per input, whether the cache has seen this op read it; undefined until the input's key is known. */
+  /**
+   * Per input, whether the cache has seen this op read it; undefined until the input's key is
+   * known.
+   */
   readonly seen: (boolean | undefined)[];
   /** Per input read by content. */
   readonly contents: (Content | 'under way' | undefined)[];

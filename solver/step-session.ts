@@ -9,27 +9,37 @@ import type { DirectoryResult } from './result.ts';
 /**
  * # What a caller lends to the steps of its build
  *
- * Secrets, ssh agents and directories belong to one build, not to the process: two builds that run at the same time may have the same
- * steps and lend them different things. So an op is made without them, and gets its build's session each time that it is asked for its
- * key (`MapReport.session`) or run (`RunContext.session`):
+ * Secrets, ssh agents and directories belong to one build, not to the process: two builds that run
+ * at the same time may have the same steps and lend them different things. So an op is made without
+ * them, and gets its build's session each time that it is asked for its key (`MapReport.session`)
+ * or run (`RunContext.session`):
  *
  *     caller → SolverOptions.session → the solver passes it on → sessionOf(context) in an op
  *
  * The solver does not know what a session is. `stepSession` makes one, `sessionOf` finds it again.
  *
- * Nothing of a session is in a key except what `secretMark` answers. Two builds that come to one key therefore run it once, with what
- * the build lends that is first.
+ * Nothing of a session is in a key except what `secretMark` answers. Two builds that come to one
+ * key therefore run it once, with what the build lends that is first.
  */
 export interface StepSession {
-  /** The bytes of a secret, or undefined when none of that id was lent. Asked only when a step needs it. */
+  /**
+   * The bytes of a secret, or undefined when none of that id was lent. Asked only when a step needs
+   * it.
+   */
   readonly secret: (id: string) => Promise<Uint8Array | undefined>;
-  /** What a step that reads the secret has in its key for it; undefined unless the caller wants that. Never tells anything of the bytes. */
+  /**
+   * What a step that reads the secret has in its key for it; undefined unless the caller wants
+   * that. Never tells anything of the bytes.
+   */
   readonly secretMark?: ((id: string) => Promise<string | undefined>) | undefined;
-  /** A new socket, with this owner and mode, behind which the ssh agent of that id answers; undefined when none was lent. */
+  /**
+   * A new socket, with this owner and mode, behind which the ssh agent of that id answers;
+   * undefined when none was lent.
+   */
   readonly sshSocket: (id: string, access: SocketAccess) => Promise<ForwardedAgent | undefined>;
   /**
-   * The ssh agent of that id (`default` unless a graph says otherwise) for a git that runs on this host; undefined when none was lent.
-   * Disposed when the command that uses it has ended.
+   * The ssh agent of that id (`default` unless a graph says otherwise) for a git that runs on this
+   * host; undefined when none was lent. Disposed when the command that uses it has ended.
    */
   readonly gitAgent: (id: string) => Promise<SshAgent | undefined>;
   /** The directory behind `local://NAME`, or undefined when none of that name was lent. */
@@ -39,7 +49,10 @@ export interface StepSession {
   readonly found: FoundSources;
 }
 
-/** A step whose command failed, with its tree and mounts as it left them: `spec` can be run again over them, with another command. */
+/**
+ * A step whose command failed, with its tree and mounts as it left them: `spec` can be run again
+ * over them, with another command.
+ */
 export interface FailedStep {
   readonly vertex: Digest;
   readonly spec: ProcessSpec;
@@ -47,8 +60,8 @@ export interface FailedStep {
 }
 
 /**
- * What sources that can change came to in this build: each is asked once, and all steps see the same. It belongs to the session because
- * the answer was given to this caller's login.
+ * What sources that can change came to in this build: each is asked once, and all steps see the
+ * same. It belongs to the session because the answer was given to this caller's login.
  */
 export interface FoundSources {
   /** Refs of git remotes, by remote, ref and checksum. */

@@ -4,7 +4,10 @@ import type { CacheRecord, CacheStore } from '../cache/cache.ts';
 import { createSolver } from './solve.ts';
 import type { Edge, InputKey, Op, RunContext, Solver, SolverOptions, Vertex } from './solver.ts';
 
-/** Fakes for tests of the solver core: results are strings, a step joins what it reads, and everything is counted. */
+/**
+ * Fakes for tests of the solver core: results are strings, a step joins what it reads, and
+ * everything is counted.
+ */
 
 export function memoryCache(): CacheStore & { readonly records: Map<Digest, CacheRecord>; readonly links: Map<Digest, Digest> } {
   const records = new Map<Digest, CacheRecord>();
@@ -30,7 +33,10 @@ export interface Fake {
 }
 
 export interface FakeOptions {
-  /** How each input is read; by definition unless told. A string is a content selector: the part of the input that is read. */
+  /**
+   * How each input is read; by definition unless told. A string is a content selector: the part of
+   * the input that is read.
+   */
   readonly reads?: readonly ('definition' | { readonly content: string })[];
   /** What goes into the op key; the name unless told. */
   readonly key?: string;
@@ -43,8 +49,8 @@ export interface FakeOptions {
 }
 
 /**
- * A step named `name`. A result is a text of `selector=value` words; a content selector picks the word of that name, and an empty one
- * the whole text.
+ * A step named `name`. A result is a text of `selector=value` words; a content selector picks the
+ * word of that name, and an empty one the whole text.
  */
 export function step(name: string, inputs: readonly (Fake | Edge<string>)[] = [], options: FakeOptions = {}): Fake {
   const edges = inputs.map((input) => ('edge' in input ? input.edge : input));
@@ -97,7 +103,10 @@ export interface Rig {
   last(): Map<string, VertexEvent>;
 }
 
-/** A solver over `cache`: a new build when the cache is an old one's. `gone` holds results that can no longer be decoded. */
+/**
+ * A solver over `cache`: a new build when the cache is an old one's. `gone` holds results that can
+ * no longer be decoded.
+ */
 export function rig(
   cache = memoryCache(),
   gone: ReadonlySet<string> = new Set(),

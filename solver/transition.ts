@@ -14,7 +14,10 @@ import {
   type Want,
 } from './state.ts';
 
-/** What the transition function may look up and set going. The scheduler implements it; nothing here answers later. */
+/**
+ * What the transition function may look up and set going. The scheduler implements it; nothing here
+ * answers later.
+ */
 export interface Effects<R> {
   ask(node: Node<R>, want: Want): void;
   startMap(node: Node<R>): void;
@@ -27,13 +30,17 @@ export interface Effects<R> {
   /** The vertex that executes `key` in this solver, or has done so. */
   leader(key: Digest): Node<R> | undefined;
   lead(key: Digest, node: Node<R>): void;
-  /** True while a cancelled execution of `key` is not over yet; `node` is looked at again when it is. */
+  /**
+   * True while a cancelled execution of `key` is not over yet; `node` is looked at again when it
+   * is.
+   */
   isEnding(key: Digest, node: Node<R>): boolean;
 }
 
 /**
- * The next state of a node, or the very same object when it must wait. Called whenever the node's want or the state of a node that
- * it observes has changed, and again after every move. All moves of a vertex are made here or by the end of a flight.
+ * The next state of a node, or the very same object when it must wait. Called whenever the node's
+ * want or the state of a node that it observes has changed, and again after every move. All moves
+ * of a vertex are made here or by the end of a flight.
  */
 export function transition<R>(node: Node<R>, effects: Effects<R>): State<R> {
   const { state } = node;
@@ -84,7 +91,10 @@ function keying<R>(node: Node<R>, state: State<R> & { kind: 'keying' }, effects:
   return keying.outlook === before || keying.outlook < OUTLOOK.hopeless ? state : { kind: 'keying', keying };
 }
 
-/** All inputs have their identity: the definition key is the key, or leads to a record, or is of no use. */
+/**
+ * All inputs have their identity: the definition key is the key, or leads to a record, or is of no
+ * use.
+ */
 function byDefinition<R>(node: Node<R>, keying: Keying<R>, effects: Effects<R>): State<R> | undefined {
   const fresh = keying.outlook === OUTLOOK.fresh;
   if (!keying.readsContent)
@@ -96,7 +106,8 @@ function byDefinition<R>(node: Node<R>, keying: Keying<R>, effects: Effects<R>):
   if (!key) return undefined;
   const identity: Identity = { key, fresh, links: [], parts: partsOf(node, keying), aliases: () => aliasesOf(node, keying) };
   if (effects.leader(key)) return { kind: 'keyed', identity };
-  // A link alone is no proof of what the inputs hold: only together with its record does it spare reading them.
+  // A link alone is no proof of what the inputs hold: only together with its record does it spare
+  // reading them.
   const results = effects.load(key, node);
   return results && { kind: 'done', identity, results, how: 'cached' };
 }

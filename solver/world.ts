@@ -28,7 +28,10 @@ export interface EmulatedStep {
   readonly emulator: string;
 }
 
-/** The services of this host that ops run on. What the caller of a build lends comes with each run (step-session.ts). */
+/**
+ * The services of this host that ops run on. What the caller of a build lends comes with each run
+ * (step-session.ts).
+ */
 export interface World {
   readonly snapshotter: Snapshotter;
   readonly executor: Executor;
@@ -52,7 +55,10 @@ export interface World {
   readonly limits?: ResourceLimits | undefined;
   /** A new private directory in memory for secret files, gone when disposed. */
   readonly secretDirectory: () => Disposable & { readonly path: string };
-  /** What is fetched by http and from git repositories; made when a graph has such a source. Those graphs fail where it is not given. */
+  /**
+   * What is fetched by http and from git repositories; made when a graph has such a source. Those
+   * graphs fail where it is not given.
+   */
   readonly remotes?: Remotes;
   /** Told of each step that an emulator ran, also when it failed. */
   readonly onEmulated?: (step: EmulatedStep) => void;

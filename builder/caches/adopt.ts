@@ -24,7 +24,9 @@ export function adoptImported(local: CacheStore, { keyed, cache }: KeyedSteps, s
   local.flush();
 }
 
-/** Looks for imported records whose layers are all in the store, and names them as the store does. */
+/**
+ * Looks for imported records whose layers are all in the store, and names them as the store does.
+ */
 function adopter(snapshotter: Layers): (records: readonly CacheRecord[]) => CacheRecord | undefined {
   // Each layer is looked for once.
   const known = new Map<Digest, LayerId | undefined>();

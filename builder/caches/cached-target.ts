@@ -9,7 +9,9 @@ import { topological } from '../../solver/llb/walk.ts';
 import type { BuildResult } from '../../solver/result.ts';
 import type { KeyedVertex } from '../../solver/solver.ts';
 
-/** What a target came to: a result here, or layers of an imported cache that stay where they are. */
+/**
+ * What a target came to: a result here, or layers of an imported cache that stay where they are.
+ */
 export interface SolvedTarget {
   readonly result?: BuildResult;
   readonly elsewhere?: RemoteStack;

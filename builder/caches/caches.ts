@@ -17,9 +17,9 @@ import { type CachedSolve, solveImported } from './solve-imported.ts';
 import { writeCaches } from './write-caches.ts';
 
 /**
- * The caches of one build. Those of `--cache-from` are read while the Dockerfile is, and stand behind
- * the store's own records. Those of `--cache-to` are sent in part while steps run, and written at the
- * end of the build.
+ * The caches of one build. Those of `--cache-from` are read while the Dockerfile is, and stand
+ * behind the store's own records. Those of `--cache-to` are sent in part while steps run, and
+ * written at the end of the build.
  */
 export class BuildCaches implements AsyncDisposable {
   readonly #context: BuildContext;
@@ -57,8 +57,8 @@ export class BuildCaches implements AsyncDisposable {
   }
 
   /**
-   * A step has made `layer`: for a cache with `mode=max` its blob is made and sent while others run.
-   * False when there is no such cache.
+   * A step has made `layer`: for a cache with `mode=max` its blob is made and sent while others
+   * run. False when there is no such cache.
    */
   layerMade(layer: LayerId): boolean {
     const specs = this.#files.filter(({ mode }) => mode === 'max');

@@ -17,8 +17,8 @@ interface EarlyTarget {
 
 /**
  * Blobs of layers, made and sent in the background while other steps run. Nothing here fails: the
- * export at the end asks for the same blobs again, finds those that are there, and reports what goes
- * wrong.
+ * export at the end asks for the same blobs again, finds those that are there, and reports what
+ * goes wrong.
  */
 export class EarlyBlobs {
   readonly #targets: Set<EarlyTarget>;

@@ -5,8 +5,8 @@ import type { BuildContext } from '../build-context.ts';
 import { type CachedTarget, candidatesOf, type KeyedSteps } from './cached-target.ts';
 
 /**
- * The field of an image's config that holds the records of `target`, with its value; nothing when no
- * step has all its layers in the image.
+ * The field of an image's config that holds the records of `target`, with its value; nothing when
+ * no step has all its layers in the image.
  */
 export async function inlineField(
   target: CachedTarget,

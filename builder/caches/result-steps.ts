@@ -3,8 +3,8 @@ import type { BuildContext } from '../build-context.ts';
 import type { CachedTarget, KeyedSteps } from './cached-target.ts';
 
 /**
- * `mode=min`: the steps whose layers are the result's own, which cost nothing more. After a failure,
- * those of the furthest step.
+ * `mode=min`: the steps whose layers are the result's own, which cost nothing more. After a
+ * failure, those of the furthest step.
  */
 export async function stepsOfResult(
   steps: readonly FinishedStep[],

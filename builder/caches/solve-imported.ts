@@ -21,7 +21,10 @@ export interface CachedSolve {
   readonly mayLeave: boolean;
 }
 
-/** Solves with imported records behind the store's own. `onSteps` is told the steps as they get keys. */
+/**
+ * Solves with imported records behind the store's own. `onSteps` is told the steps as they get
+ * keys.
+ */
 export async function solveImported(
   { settings, world, edges, mayLeave }: CachedSolve,
   imports: readonly ReadCache[],

@@ -4,7 +4,10 @@ import { packingOf } from '../../solver/ops/file/decompress.ts';
 import { unpackTo } from '../../solver/ops/file/unpack.ts';
 import { ArchiveWriter } from '../../solver/ops/file/untar.ts';
 
-/** Unpacks a tar archive, packed or not, into the empty directory `into`. Nothing in it leads outside. */
+/**
+ * Unpacks a tar archive, packed or not, into the empty directory `into`. Nothing in it leads
+ * outside.
+ */
 export async function unpackArchive(archive: Buffer, into: string, signal: AbortSignal): Promise<void> {
   using root = openRoot(into);
   using writer = new ArchiveWriter(root, undefined);

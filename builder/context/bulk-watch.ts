@@ -5,7 +5,10 @@ import type { Entry } from '../../cache/select/entry.ts';
 import type { SelectedSource } from '../../cache/select/select.ts';
 import type { IgnoreFile } from '../../frontend/ignore.ts';
 
-/** Directories that get into an image because nobody thought of them: history, installed packages, tools' own caches. */
+/**
+ * Directories that get into an image because nobody thought of them: history, installed packages,
+ * tools' own caches.
+ */
 const USUAL = new Set([
   '.git',
   '.hg',
@@ -29,8 +32,8 @@ export interface BulkWatch {
 }
 
 /**
- * The hasher, which also tells when a COPY takes much from such a directory without naming it and no line of `.dockerignore` mentions it.
- * It looks at the walk that was made anyway.
+ * The hasher, which also tells when a COPY takes much from such a directory without naming it and
+ * no line of `.dockerignore` mentions it. It looks at the walk that was made anyway.
  */
 export function tellingBulk(hasher: SelectionHasher, watch: BulkWatch, progress: ProgressSink): SelectionHasher {
   const told = new Set<string>();
@@ -63,7 +66,10 @@ interface Bulk {
   readonly size: number;
 }
 
-/** Such directories below what was named, when they hold much. Entries of a directory follow it without a gap. */
+/**
+ * Such directories below what was named, when they hold much. Entries of a directory follow it
+ * without a gap.
+ */
 export function bulkIn(sources: readonly SelectedSource[]): Bulk[] {
   return sources.flatMap(({ entries }) => {
     const found: Bulk[] = [];

@@ -2,7 +2,10 @@ import { mkdirSync, rmSync } from 'node:fs';
 import type { BuildContext } from '../build-context.ts';
 import type { ContextHost } from './loaded-context.ts';
 
-/** What the context of a build is read with: the session's input and files, and temporary directories of the store. */
+/**
+ * What the context of a build is read with: the session's input and files, and temporary
+ * directories of the store.
+ */
 export function contextHost({ engine, session, scope, signal, progress }: BuildContext): ContextHost {
   return {
     session,

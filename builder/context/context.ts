@@ -56,7 +56,10 @@ function isFifo(path: string): boolean {
   }
 }
 
-/** `path` relative to the directory that it is in, by its name or by where the names really are; undefined when it is elsewhere. */
+/**
+ * `path` relative to the directory that it is in, by its name or by where the names really are;
+ * undefined when it is elsewhere.
+ */
 function within(directory: string, path: string): string | undefined {
   const isOut = (path: string) => path === '..' || path.startsWith('../');
   const byName = relative(directory, path);
@@ -83,7 +86,8 @@ async function fromInput({ dockerfile: source }: BuildRequest, host: ContextHost
   if (!bytes || !looksLikeArchive(bytes)) return { from, dockerfile: textOfInput(bytes), ignore: undefined };
   await host.unpackTar(bytes, directory);
   const name = source.kind === 'file' ? source.name : defaultDockerfile(directory);
-  // The archive is a stranger's, too. Whoever made it chose what is in it: as with BuildKit its `.dockerignore` does not count.
+  // The archive is a stranger's, too. Whoever made it chose what is in it: as with BuildKit its
+  // `.dockerignore` does not count.
   const dockerfile = dockerfileFrom({ path: name, name, hint: 'name the file in the archive with -f' }, () =>
     readInTree(directory, name, DOCKERFILE_LIMIT),
   );

@@ -3,7 +3,10 @@ import type { BuildRequest } from '../request.ts';
 import { DOCKERFILE_LIMIT, dockerfileText, tooLarge } from './dockerfile-file.ts';
 import type { FetchingHost } from './loaded-context.ts';
 
-/** A Dockerfile that is neither in the context nor a file: the session's input, at a URL, or the text itself. */
+/**
+ * A Dockerfile that is neither in the context nor a file: the session's input, at a URL, or the
+ * text itself.
+ */
 export async function dockerfileElsewhere({ dockerfile }: BuildRequest, host: FetchingHost): Promise<SourceText | undefined> {
   if (dockerfile.kind === 'input') return textOfInput(await host.session.input(DOCKERFILE_LIMIT));
   if (dockerfile.kind === 'text') return { name: 'Dockerfile', text: dockerfile.text };

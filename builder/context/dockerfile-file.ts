@@ -11,9 +11,9 @@ import { whyNotRead } from './tree-file.ts';
 export const DOCKERFILE_LIMIT = 16 * 1024 * 1024;
 
 /**
- * The text of what `read` finds at `path`. `name` is what the user calls it; `directory` is where to look for names that were meant, when
- * there is one to look in. Throws KILN_DOCKERFILE_NOT_FOUND,
- * KILN_DOCKERFILE_TOO_LARGE, KILN_FILE_UNREADABLE.
+ * The text of what `read` finds at `path`. `name` is what the user calls it; `directory` is where
+ * to look for names that were meant, when there is one to look in. Throws
+ * KILN_DOCKERFILE_NOT_FOUND, KILN_DOCKERFILE_TOO_LARGE, KILN_FILE_UNREADABLE.
  */
 export function dockerfileFrom(
   { path, name, directory, hint }: { path: string; name: string; directory?: string | undefined; hint?: string | undefined },

@@ -20,9 +20,10 @@ export interface DockerfilePlace {
 }
 
 /**
- * The ignore file in force for the context `directory`: `NAME.dockerignore` beside the Dockerfile, else `.dockerignore` in the context.
- * One that is there and is not a file of patterns is an error: somebody wanted something ignored. A link that leads to nothing in the
- * context is a warning only, as Docker builds without a word then.
+ * The ignore file in force for the context `directory`: `NAME.dockerignore` beside the Dockerfile,
+ * else `.dockerignore` in the context. One that is there and is not a file of patterns is an error:
+ * somebody wanted something ignored. A link that leads to nothing in the context is a warning only,
+ * as Docker builds without a word then.
  */
 export function ignoreOf(directory: string, dockerfile: DockerfilePlace, warn: ProgressSink): IgnoreFile | undefined {
   const { inContext, elsewhere } = dockerfile;
@@ -53,7 +54,10 @@ function nothingIgnored(name: string, found: Extract<FoundFile, { kind: 'danglin
   };
 }
 
-/** UTF-8, or the UTF-16 that some editors and shells of Windows write; a file of other bytes ignores nothing that it means to. */
+/**
+ * UTF-8, or the UTF-16 that some editors and shells of Windows write; a file of other bytes ignores
+ * nothing that it means to.
+ */
 function ignoreText(bytes: Buffer, path: string): string {
   const encoding =
     bytes[0] === 0xff && bytes[1] === 0xfe ? 'utf-16le' : bytes[0] === 0xfe && bytes[1] === 0xff ? 'utf-16be' : 'utf-8';

@@ -5,7 +5,10 @@ import type { IgnoreFile } from '../../frontend/ignore.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { Session } from '../session.ts';
 
-/** What a build reads from: where its files are, the Dockerfile's text and the `.dockerignore` in force. */
+/**
+ * What a build reads from: where its files are, the Dockerfile's text and the `.dockerignore` in
+ * force.
+ */
 export interface LoadedContext {
   readonly from: LocalContext | RemoteContext;
   readonly dockerfile: SourceText;

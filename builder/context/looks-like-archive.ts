@@ -10,7 +10,10 @@ export function looksLikeArchive(bytes: Buffer): boolean {
   );
 }
 
-/** The checksum counts its own field as blanks (POSIX.1-2024, pax, ustar header block). The oldest archives have no other mark. */
+/**
+ * The checksum counts its own field as blanks (POSIX.1-2024, pax, ustar header block). The oldest
+ * archives have no other mark.
+ */
 function isTarHeader(bytes: Buffer): boolean {
   if (bytes.length < 512 || bytes[0] === 0) return false;
   const sum = bytes.subarray(0, 512).reduce((total, byte, at) => total + (at >= 148 && at < 156 ? 0x20 : byte), 0);

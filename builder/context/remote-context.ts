@@ -11,8 +11,8 @@ import type { FetchingHost, LoadedContext } from './loaded-context.ts';
 import { looksLikeArchive } from './looks-like-archive.ts';
 
 /**
- * A context that is fetched: a git repository, or a file by http, which is an archive or else a Dockerfile. It is fetched to read its
- * Dockerfile; the build then finds it in the store.
+ * A context that is fetched: a git repository, or a file by http, which is an archive or else a
+ * Dockerfile. It is fetched to read its Dockerfile; the build then finds it in the store.
  */
 export async function loadRemote(request: BuildRequest, url: string, host: FetchingHost): Promise<LoadedContext> {
   const git = gitRefOf(url);
@@ -36,7 +36,8 @@ async function inTree(tree: DraftEdge, request: BuildRequest, host: FetchingHost
   const { dockerfile: source } = request;
   const name = source.kind === 'file' ? source.name : defaultName(fetched);
   const dockerfile = elsewhere ?? readFetched(fetched, name, name);
-  // A `.dockerignore` says what is not to be sent to the builder, and nothing is sent here: as with BuildKit it does not count.
+  // A `.dockerignore` says what is not to be sent to the builder, and nothing is sent here: as with
+  // BuildKit it does not count.
   return { from: { kind: 'remote', tree }, dockerfile, ignore: undefined };
 }
 

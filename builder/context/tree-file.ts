@@ -21,9 +21,10 @@ import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
 /**
  * # Files that Kiln itself reads out of a tree: Dockerfiles and ignore files
  *
- * Whoever made a context may have put anything in their place: a link to a file of the host, whose lines an error would then print; a
- * FIFO or a device, which would be read for ever. Such a file is found inside the tree, as a step would find it, and only a regular one
- * of sensible size is opened. What else is there is said, not thrown: only the caller knows what it means.
+ * Whoever made a context may have put anything in their place: a link to a file of the host, whose
+ * lines an error would then print; a FIFO or a device, which would be read for ever. Such a file is
+ * found inside the tree, as a step would find it, and only a regular one of sensible size is
+ * opened. What else is there is said, not thrown: only the caller knows what it means.
  */
 type Special = Exclude<FoundFile, { kind: 'file' | 'absent' }>;
 
@@ -52,8 +53,9 @@ export function readInRoot(root: Root, path: string, max: number): FoundFile {
 }
 
 /**
- * What is at a path that the user named by hand: links are followed wherever they lead. A FIFO is `other`, too, and so is a device,
- * unless those are asked for (/dev/null is a way of saying nothing).
+ * What is at a path that the user named by hand: links are followed wherever they lead. A FIFO is
+ * `other`, too, and so is a device, unless those are asked for (/dev/null is a way of saying
+ * nothing).
  */
 export function readNamed(path: string, max: number, { devices = false } = {}): FoundFile {
   let stat: Stats | undefined;
@@ -74,7 +76,10 @@ export function readNamed(path: string, max: number, { devices = false } = {}): 
   }
 }
 
-/** What is wrong with a file that is there and cannot be read as what it is for, as the end of a sentence that begins with its name. */
+/**
+ * What is wrong with a file that is there and cannot be read as what it is for, as the end of a
+ * sentence that begins with its name.
+ */
 export function whyNotRead(found: Special): string {
   if (found.kind === 'other') return `is ${found.what}, not a regular file`;
   if (found.kind === 'large') return `has more than ${found.max} bytes`;
@@ -85,8 +90,9 @@ export function whyNotRead(found: Special): string {
 const READ = FS.O_RDONLY | FS.O_NONBLOCK | FS.O_NOCTTY;
 
 /**
- * The common case, without the system calls of rooted.ts, which take 12 ms to load: no link on the way, and the file that was opened is
- * the one that was looked at, and is where it should be. Undefined in every other case, those of a race included.
+ * The common case, without the system calls of rooted.ts, which take 12 ms to load: no link on the
+ * way, and the file that was opened is the one that was looked at, and is where it should be.
+ * Undefined in every other case, those of a race included.
  */
 function readPlain(tree: string, path: string, max: number): FoundFile | undefined {
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
@@ -121,7 +127,10 @@ function readLinked(tree: string, path: string, max: number): FoundFile {
   return readInRoot(root, path, max);
 }
 
-/** At most `max` bytes, whatever size the file says it has: those of /proc say 0, and another may grow. */
+/**
+ * At most `max` bytes, whatever size the file says it has: those of /proc say 0, and another may
+ * grow.
+ */
 function readOpen(fd: number, max: number): FoundFile {
   const chunks: Buffer[] = [];
   let total = 0;

@@ -9,8 +9,8 @@ import type { ImageOptions } from '../../exporter/output-spec.ts';
 import type { Engine } from '../engine.ts';
 
 /**
- * `--load`, or `type=docker` without `dest`: into the local store, and into a running Docker engine when there is one. Without one the
- * local store is all, and that is said.
+ * `--load`, or `type=docker` without `dest`: into the local store, and into a running Docker engine
+ * when there is one. Without one the local store is all, and that is said.
  */
 export function engineExporter(engine: Engine, image: ImageOptions): Exporter {
   const store = imageStoreExporter(engine, { image });
@@ -43,7 +43,8 @@ function engineRuns(): boolean {
 }
 
 async function dockerLoad(archive: string, signal: AbortSignal): Promise<void> {
-  // Through its standard input: the client may see other files than we do (a snap package, a container).
+  // Through its standard input: the client may see other files than we do (a snap package, a
+  // container).
   const input = openSync(archive, 'r');
   let code: number | null;
   let stderr = '';

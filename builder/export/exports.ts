@@ -19,8 +19,8 @@ export function needsNoLayers(spec: ExportSpec): boolean {
 }
 
 /**
- * Exports the targets as the specs ask, one after the other, and answers what they told, merged. One that fails does not keep the others from
- * being made: `fates` is told what became of each.
+ * Exports the targets as the specs ask, one after the other, and answers what they told, merged.
+ * One that fails does not keep the others from being made: `fates` is told what became of each.
  */
 export async function exportBuild(
   targets: readonly BuiltTarget[],
@@ -65,7 +65,10 @@ function toSession(spec: ExportSpec, { output }: Session, signal: AbortSignal): 
   return { ...spec, destination: { kind: 'stream', write: (bytes) => output(bytes, signal) } } as ExportSpec;
 }
 
-/** Every file and directory that the build is to write is tried before it begins: a misspelt one costs no build, and nothing is made. */
+/**
+ * Every file and directory that the build is to write is tried before it begins: a misspelt one
+ * costs no build, and nothing is made.
+ */
 export function tryOutputs({ outputs, cacheTo }: BuildRequest, session: Session): void {
   for (const output of outputs) {
     if (output.type === 'image' && output.push) mustHaveName(output.image.names);

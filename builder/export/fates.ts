@@ -1,7 +1,10 @@
 import { KilnError, messageOf } from '../../base/errors.ts';
 import { untoldOsError } from '../../base/oserror.ts';
 
-/** What became of each thing that a build was to write: images, archives, directories, caches. One that fails keeps no other from being written. */
+/**
+ * What became of each thing that a build was to write: images, archives, directories, caches. One
+ * that fails keeps no other from being written.
+ */
 export class Fates {
   readonly #lines: string[] = [];
   readonly #failures: unknown[] = [];
@@ -15,7 +18,10 @@ export class Fates {
     this.#failures.push(error);
   }
 
-  /** Throws the first failure, if there is one, with what became of everything; `left` was not begun for its sake. */
+  /**
+   * Throws the first failure, if there is one, with what became of everything; `left` was not begun
+   * for its sake.
+   */
   settle(left: readonly string[]): void {
     if (this.#failures.length === 0) return;
     const error = untoldOsError(this.#failures[0]);

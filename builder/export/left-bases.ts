@@ -12,8 +12,8 @@ import type { BuildContext } from '../build-context.ts';
 type BasesWorld = Pick<World, 'sources' | 'layouts' | 'platform' | 'snapshotter'>;
 
 /**
- * Targets that are a base and nothing more (labels, a command), whose layers are not all here: they stay where they are, to be mounted
- * or copied from there by the push.
+ * Targets that are a base and nothing more (labels, a command), whose layers are not all here: they
+ * stay where they are, to be mounted or copied from there by the push.
  */
 export async function leftBases(
   edges: readonly LlbEdge[],

@@ -12,8 +12,8 @@ import { type BuildContext, registryOf } from '../build-context.ts';
 import type { Engine } from '../engine.ts';
 
 /**
- * A blob that is not here is mounted from where its cache or base is. A registry that cannot mount it gets it from there: streamed from
- * registry to registry, from a layout by way of the store.
+ * A blob that is not here is mounted from where its cache or base is. A registry that cannot mount
+ * it gets it from there: streamed from registry to registry, from a layout by way of the store.
  */
 function elsewhereBlob(
   engine: Engine,
@@ -40,7 +40,10 @@ function elsewhereBlob(
   };
 }
 
-/** The blobs with the repositories that may have them: of imported caches all, of bases those they are known to have. */
+/**
+ * The blobs with the repositories that may have them: of imported caches all, of bases those they
+ * are known to have.
+ */
 function locatedBlobs(blobs: readonly PushBlob[], targets: readonly BuiltTarget[]): PushBlob[] {
   const ofCaches = targets.flatMap(({ elsewhere }) =>
     elsewhere?.origin.kind === 'registry' ? [{ layers: elsewhere.layers, repository: elsewhere.origin.repository }] : [],
@@ -61,7 +64,10 @@ interface PushSpec extends ImageNaming {
   readonly image: ImageOptions;
 }
 
-/** `type=image,push=true` and `type=registry`: the image with compressed layers, to every name's registry. */
+/**
+ * `type=image,push=true` and `type=registry`: the image with compressed layers, to every name's
+ * registry.
+ */
 export function pushExporter(build: BuildContext, { image: options, store, canonical, byDigest }: PushSpec): Exporter {
   const { engine } = build;
   const name = 'exporting to image';

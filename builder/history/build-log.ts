@@ -13,8 +13,9 @@ const SUFFIX = '.jsonl';
 const SAME_TEXT = 'sameText';
 
 /**
- * The full log of one build: each event as a line of JSON, nothing clipped, under `logs/` of the store. The first line says what was
- * built, the last how it ended; without a last line the build was killed.
+ * The full log of one build: each event as a line of JSON, nothing clipped, under `logs/` of the
+ * store. The first line says what was built, the last how it ended; without a last line the build
+ * was killed.
  */
 export class BuildLog implements Disposable {
   readonly id: string;
@@ -75,7 +76,10 @@ export class BuildLog implements Disposable {
   }
 }
 
-/** The log of a build that began in this second. Several builds of one process may have: they get a number more. */
+/**
+ * The log of a build that began in this second. Several builds of one process may have: they get a
+ * number more.
+ */
 function openNew(directory: string, begun: string): [id: string, fd: number] {
   for (let count = 1; ; count++) {
     const id = count === 1 ? begun : `${begun}-${count}`;
@@ -102,7 +106,10 @@ export function logNames(directory: string): string[] {
     .sort();
 }
 
-/** The ID of the build that `wanted` is the beginning of; the last one's without it. Throws KILN_LOG_NOT_FOUND when there is none. */
+/**
+ * The ID of the build that `wanted` is the beginning of; the last one's without it. Throws
+ * KILN_LOG_NOT_FOUND when there is none.
+ */
 export function findLog(directory: string, wanted: string | undefined): string {
   const names = logNames(directory);
   const id = wanted === undefined ? names.at(-1) : (names.find((name) => name.startsWith(wanted)) ?? wanted);
@@ -111,7 +118,9 @@ export function findLog(directory: string, wanted: string | undefined): string {
   return id;
 }
 
-/** A kept log: its first line, its events, and how it ended (undefined when the build was killed). */
+/**
+ * A kept log: its first line, its events, and how it ended (undefined when the build was killed).
+ */
 export function readLog(
   directory: string,
   id: string,

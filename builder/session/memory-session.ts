@@ -16,7 +16,10 @@ export interface MemorySessionOptions {
   readonly output?: Session['output'];
 }
 
-/** A session over values. Directories are laid out in a temporary place when they are asked for, and are gone when it is disposed. */
+/**
+ * A session over values. Directories are laid out in a temporary place when they are asked for, and
+ * are gone when it is disposed.
+ */
 export function memorySession(lent: MemorySessionOptions): Session & Disposable {
   const places = new Map<string, string>();
   let input = lent.input;
@@ -58,7 +61,10 @@ export function memorySession(lent: MemorySessionOptions): Session & Disposable 
   };
 }
 
-/** Names of files are the program's, which may have them from anywhere: none leads out of the directory. */
+/**
+ * Names of files are the program's, which may have them from anywhere: none leads out of the
+ * directory.
+ */
 function writeFiles(top: string, files: Readonly<Record<string, string | Uint8Array>>): void {
   using root = openRoot(top);
   for (const [path, content] of Object.entries(files)) {

@@ -8,7 +8,10 @@ import { mount, unmount } from '../../snapshotter/sys/mount.ts';
 import { requireMounts } from '../../snapshotter/sys/namespace.ts';
 import type { Session } from '../session.ts';
 
-/** For a secret whose bytes count: what stands for them in keys. It tells nothing of them without a random number of this store. */
+/**
+ * For a secret whose bytes count: what stands for them in keys. It tells nothing of them without a
+ * random number of this store.
+ */
 export function secretMarks(
   session: Pick<Session, 'secret'>,
   inKeys: readonly string[],
@@ -21,7 +24,10 @@ export function secretMarks(
   };
 }
 
-/** Made with the first secret that is to count: who has the records of a store, but not this file, cannot try values against them. */
+/**
+ * Made with the first secret that is to count: who has the records of a store, but not this file,
+ * cannot try values against them.
+ */
 function markKey(store: Store): Buffer {
   const path = join(store.root, 'secret-marks');
   try {
@@ -32,7 +38,10 @@ function markKey(store: Store): Buffer {
   return readFileSync(path);
 }
 
-/** A directory in memory that only this process's mount namespace has: its files never touch a disk and die with the process. */
+/**
+ * A directory in memory that only this process's mount namespace has: its files never touch a disk
+ * and die with the process.
+ */
 export function secretDirectory(store: Store): Disposable & { readonly path: string } {
   requireMounts('secrets are kept in a file system in memory');
   const path = store.scratchPath('secret');

@@ -74,7 +74,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** What the build cannot try by itself, because it is this process's: standard output, and where a failed step's files go. */
+/**
+ * What the build cannot try by itself, because it is this process's: standard output, and where a
+ * failed step's files go.
+ */
 function tryPlaces({ request, outputOnError }: BuildOptions): void {
   const toStdout = request.outputs.some((output) => 'destination' in output && output.destination?.kind === 'stdout');
   if (toStdout && isClosed(1)) throw closedOutput();
@@ -89,7 +92,10 @@ function resultFiles({ iidFile, metadataFile }: BuildOptions): string[] {
   ];
 }
 
-/** In every view, and in none: what is about the steps that come next cannot wait. A rawjson has the event itself by now. */
+/**
+ * In every view, and in none: what is about the steps that come next cannot wait. A rawjson has the
+ * event itself by now.
+ */
 function tellNow({ short }: WarningEvent, view: LendingView, { progress }: BuildOptions): void {
   if (progress === 'rawjson') return;
   using _ = view.lend();
@@ -100,7 +106,10 @@ function viewOptions(): ViewOptions {
   return { activity: 'Building', color: wantsColor(process.env), env: process.env };
 }
 
-/** What was written and has no effect is said at once; to a program that reads events, as events, which are answered. */
+/**
+ * What was written and has no effect is said at once; to a program that reads events, as events,
+ * which are answered.
+ */
 function tellFlags(sentences: readonly string[], mode: BuildOptions['progress']): readonly WarningEvent[] {
   if (mode === 'rawjson') return sentences.map((short) => ({ kind: 'warning', short, detail: [] }));
   for (const sentence of sentences) stderr.write(`WARNING: ${sentence}\n`);
@@ -134,7 +143,10 @@ async function explain(events: readonly ProgressEvent[]): Promise<void> {
   stderr.write(`\n${renderExplanation(events)}`);
 }
 
-/** `--call`: the answer on standard output, progress and errors on standard error. Needs no root and leaves no log. */
+/**
+ * `--call`: the answer on standard output, progress and errors on standard error. Needs no root and
+ * leaves no log.
+ */
 async function answer(options: BuildOptions, call: CallSpec, told: readonly WarningEvent[]): Promise<number> {
   await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
@@ -166,7 +178,10 @@ function shownName({ request: { context, dockerfile }, shownContext }: BuildOpti
   return dockerfile.kind === 'default' && context.kind === 'directory' ? join(shownContext, 'Dockerfile') : undefined;
 }
 
-/** What new layers entail, done by processes that nobody waits for: they are written back, and now and then the store is collected. */
+/**
+ * What new layers entail, done by processes that nobody waits for: they are written back, and now
+ * and then the store is collected.
+ */
 async function afterwards({ snapshotter, store }: Engine): Promise<void> {
   if (!snapshotter.settleLater()) return;
   const { collectLater } = await import('../gc-later.ts');

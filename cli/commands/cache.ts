@@ -13,7 +13,10 @@ import { since, table } from '../table.ts';
 
 const SUBCOMMANDS = { ls: list, inspect, rm: remove, export: save, import: restore } as const;
 
-/** `kiln cache ls|inspect|rm|export|import`: the directories of RUN --mount=type=cache, and the records of steps. */
+/**
+ * `kiln cache ls|inspect|rm|export|import`: the directories of RUN --mount=type=cache, and the
+ * records of steps.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const [name = '', ...rest] = argv;
   if (Object.hasOwn(SUBCOMMANDS, name)) return await SUBCOMMANDS[name as keyof typeof SUBCOMMANDS](rest);

@@ -13,7 +13,10 @@ export function declareCommand(): Command {
     .addHelpText('after', '\nFor the running shell: source <(kiln completion bash), or kiln completion fish | source');
 }
 
-/** `kiln completion bash|zsh|fish`: prints a file that is there already, so that a shell does not start slower for it. */
+/**
+ * `kiln completion bash|zsh|fish`: prints a file that is there already, so that a shell does not
+ * start slower for it.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;

@@ -17,7 +17,10 @@ export function declareCommand(): Command {
     .option('-q, --quiet', 'no progress');
 }
 
-/** `kiln copy SOURCE DESTINATION`: between registries, archives, layouts and the store, all platforms, digests kept. */
+/**
+ * `kiln copy SOURCE DESTINATION`: between registries, archives, layouts and the store, all
+ * platforms, digests kept.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;

@@ -38,7 +38,10 @@ export interface DoctorHost {
   hasLibrary(soname: string): boolean;
   /** The compressor that layers would be packed with, when it is there. */
   readonly libdeflate: string | undefined;
-  /** Programs by which the kernel, or a step's own table, runs programs of another processor: its names by machine. */
+  /**
+   * Programs by which the kernel, or a step's own table, runs programs of another processor: its
+   * names by machine.
+   */
   emulators(): EmulatorsHere;
   /** The runtime of that name that a sandbox would be run by. Throws KILN_NO_RUNTIME. */
   runtime(name: 'crun' | 'runc'): FoundRuntime;
@@ -70,7 +73,10 @@ const OLDEST_KERNEL = '5.12';
 const OLDEST_NODE = '22.19';
 const LITTLE_SPACE = 2 << 30;
 
-/** What this host offers for builds with the store at `storePath`, and for what is missing the command that mends it. */
+/**
+ * What this host offers for builds with the store at `storePath`, and for what is missing the
+ * command that mends it.
+ */
 export function doctor(storePath: string, host: DoctorHost = thisHost()): readonly Finding[] {
   return [
     nodeVersion(host),
@@ -178,7 +184,10 @@ function asOrdinaryUser(user: UserHost): Finding {
   }
 }
 
-/** The way in which trees are made, as the store has it written down, or as its first build will find out. */
+/**
+ * The way in which trees are made, as the store has it written down, or as its first build will
+ * find out.
+ */
 function snapshotter({ trees }: DoctorHost, path: string): Finding {
   const name = 'snapshotter';
   try {
@@ -251,7 +260,10 @@ function networkFix(host: DoctorHost, packages: readonly string[]): string {
   return `${asRoot(host, 'modprobe tun')} (in a container: --device /dev/net/tun)`;
 }
 
-/** crun and runc, either will do; the first is used. A version with published vulnerabilities is said, and is well enough to build. */
+/**
+ * crun and runc, either will do; the first is used. A version with published vulnerabilities is
+ * said, and is well enough to build.
+ */
 function runtimes(host: DoctorHost): readonly Finding[] {
   const found = (['crun', 'runc'] as const).flatMap((name) => {
     try {
@@ -301,7 +313,10 @@ function emulationFix(isInstalled: boolean, isTableMounted: boolean): string {
   return 'systemctl restart systemd-binfmt';
 }
 
-/** What a step for another processor would find: in the kernel's table, and among the programs of the host. */
+/**
+ * What a step for another processor would find: in the kernel's table, and among the programs of
+ * the host.
+ */
 function emulatorsHere(): EmulatorsHere {
   const registrations = readRegistrations(BINFMT);
   const foreign = ARCHITECTURES.filter((name) => !isNative(name)).flatMap((name) => machineOf(name) ?? []);

@@ -16,8 +16,8 @@ export function declareCommand(): Command {
 }
 
 /**
- * `kiln du`: what takes room in the store. Each byte is counted once; sizes are what the disk gives for it. What is small and many is one
- * row, unless everything is asked for.
+ * `kiln du`: what takes room in the store. Each byte is counted once; sizes are what the disk gives
+ * for it. What is small and many is one row, unless everything is asked for.
  */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
@@ -27,7 +27,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   await using engine = openLocalEngine();
   const now = Date.now();
   const items = survey(engine, now)
-    // What is used while this reads it is shown too, unless asked for what was not used for some time.
+    // What is used while this reads it is shown too, unless asked for what was not used for some
+    // time.
     .filter((item) => filter(item) && (keepMs === 0 || item.used <= now - keepMs))
     .sort((a, b) => b.used - a.used);
   if (flags.format === 'json') for (const item of items) stdout.write(`${JSON.stringify(jsonOf(item))}\n`);

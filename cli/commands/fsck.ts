@@ -12,7 +12,10 @@ export function declareCommand(): Command {
   );
 }
 
-/** `kiln fsck [--repair]`: reads the whole store. Exit code 0 when all is well, or is again; 1 when something is wrong. */
+/**
+ * `kiln fsck [--repair]`: reads the whole store. Exit code 0 when all is well, or is again; 1 when
+ * something is wrong.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;

@@ -14,7 +14,10 @@ export function declareCommand(): Command {
     .option('--no-trunc', 'whole instructions');
 }
 
-/** `kiln history IMAGE`: how the image was made, last step first, with the size that each step's layer has. */
+/**
+ * `kiln history IMAGE`: how the image was made, last step first, with the size that each step's
+ * layer has.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;

@@ -15,7 +15,10 @@ export function declareCommand(): Command {
     .option('--filter <filter>', 'until=24h: only images that are older', collect);
 }
 
-/** `kiln image prune`: removes the images without a name, and what nothing but they referred to. Their build cache stays. */
+/**
+ * `kiln image prune`: removes the images without a name, and what nothing but they referred to.
+ * Their build cache stays.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;

@@ -8,7 +8,10 @@ export async function declareCommand(): Promise<Command> {
   return newGroup('image', "Removes images without a name; its other commands are docker's names for commands of Kiln", [prune]);
 }
 
-/** `kiln image prune`, for images without a name; what docker has besides in this group, the command line knows by its own name. */
+/**
+ * `kiln image prune`, for images without a name; what docker has besides in this group, the command
+ * line knows by its own name.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
   if (name === 'prune') return await (await import('./image-prune.ts')).run(rest);

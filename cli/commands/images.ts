@@ -20,8 +20,8 @@ export function declareCommand(): Command {
 }
 
 /**
- * `kiln images`: one line per name, newest first, in docker's columns. Results that nobody gave a name are shown when they are asked for:
- * there is one for each build without `-t`.
+ * `kiln images`: one line per name, newest first, in docker's columns. Results that nobody gave a
+ * name are shown when they are asked for: there is one for each build without `-t`.
  */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();

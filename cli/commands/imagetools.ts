@@ -8,7 +8,10 @@ export async function declareCommand(): Promise<Command> {
   return newGroup('imagetools', 'Looks at images in registries, and makes one of several', commands);
 }
 
-/** `kiln imagetools inspect|create`: images in registries, looked at and put together where they are. */
+/**
+ * `kiln imagetools inspect|create`: images in registries, looked at and put together where they
+ * are.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const [sub, ...rest] = argv;
   if (sub === 'inspect') return await (await import('./imagetools-inspect.ts')).run(rest);

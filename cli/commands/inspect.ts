@@ -12,7 +12,10 @@ export function declareCommand(): Command {
     .option('-f, --format <template>', "a Go template for each image, such as '{{json .Config.Env}}'");
 }
 
-/** `kiln inspect [--format TEMPLATE] IMAGE…`: JSON in the form of `docker image inspect`, for this host's platform, with the others listed. */
+/**
+ * `kiln inspect [--format TEMPLATE] IMAGE…`: JSON in the form of `docker image inspect`, for this
+ * host's platform, with the others listed.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;

@@ -19,7 +19,10 @@ export function declareCommand(): Command {
     .option('-q, --quiet', 'no progress');
 }
 
-/** `kiln load [-i FILE]`: reads an OCI or docker archive, or an OCI layout directory, into the local store. */
+/**
+ * `kiln load [-i FILE]`: reads an OCI or docker archive, or an OCI layout directory, into the local
+ * store.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;

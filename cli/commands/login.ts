@@ -22,7 +22,10 @@ export function declareCommand(): Command {
     .option('--password-stdin', 'read the password from standard input');
 }
 
-/** `kiln login [REGISTRY]`: a login that the registry has taken goes where docker, too, looks for it. */
+/**
+ * `kiln login [REGISTRY]`: a login that the registry has taken goes where docker, too, looks for
+ * it.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;

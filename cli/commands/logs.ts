@@ -18,7 +18,9 @@ export function declareCommand(): Command {
     .option('--usage', 'instead of the output: time, processor time and peak memory of each step that ran');
 }
 
-/** `kiln logs [BUILD]`: the last build's log, or that of a build by its ID or the beginning of it. */
+/**
+ * `kiln logs [BUILD]`: the last build's log, or that of a build by its ID or the beginning of it.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;

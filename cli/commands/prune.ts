@@ -40,7 +40,10 @@ export function declareCommand(): Command {
     .option('--verbose', 'no effect');
 }
 
-/** `kiln prune`: removes build cache, never what a running process uses nor what an image with a name needs. */
+/**
+ * `kiln prune`: removes build cache, never what a running process uses nor what an image with a
+ * name needs.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;

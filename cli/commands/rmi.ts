@@ -15,7 +15,10 @@ export function declareCommand(): Command {
     .option('-f, --force', 'an image that is not there is not an error');
 }
 
-/** `kiln rmi IMAGE…`: removes names; an image ID removes each name it has. What nothing refers to any more is removed with them. */
+/**
+ * `kiln rmi IMAGE…`: removes names; an image ID removes each name it has. What nothing refers to
+ * any more is removed with them.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;

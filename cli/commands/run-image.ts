@@ -53,7 +53,10 @@ export function declareCommand(): Command {
   return offer(command, { '--network': NETWORK_MODES });
 }
 
-/** `kiln run [-it] [-e K=V] [-w DIR] [-u USER] [--entrypoint PROG] IMAGE [CMD…]`: what it writes is gone afterwards. */
+/**
+ * `kiln run [-it] [-e K=V] [-w DIR] [-u USER] [--entrypoint PROG] IMAGE [CMD…]`: what it writes is
+ * gone afterwards.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv, { passesThrough: true, mayBeEmpty: MAY_BE_EMPTY })) return 0;
@@ -103,10 +106,16 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** How a shell tells that a program was ended because its reader had gone: what a program that pipes for itself would end with. */
+/**
+ * How a shell tells that a program was ended because its reader had gone: what a program that pipes
+ * for itself would end with.
+ */
 const SIGPIPE = 141;
 
-/** Why what the program says cannot be handed on. Thrown from here it would end what reads from the program, not the program. */
+/**
+ * Why what the program says cannot be handed on. Thrown from here it would end what reads from the
+ * program, not the program.
+ */
 function written(to: Output & { readonly lost?: unknown }, data: Uint8Array): unknown {
   try {
     to.write(data);
@@ -116,7 +125,10 @@ function written(to: Output & { readonly lost?: unknown }, data: Uint8Array): un
   }
 }
 
-/** As docker: an image for another platform is refused when one was asked for, and run with a warning otherwise. */
+/**
+ * As docker: an image for another platform is refused when one was asked for, and run with a
+ * warning otherwise.
+ */
 function checkPlatform({ name, config }: SourceImage, wanted: Platform, asked: boolean): void {
   const own: Platform = { os: config.os, architecture: config.architecture, ...(config.variant && { variant: config.variant }) };
   if (runsOn(own, wanted)) return;

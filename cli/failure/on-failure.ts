@@ -11,13 +11,18 @@ export interface Terminal {
   readonly lend: () => Disposable;
 }
 
-/** What is done while the tree and the mounts of a failed step are still there, and what is to be told of it at the end. */
+/**
+ * What is done while the tree and the mounts of a failed step are still there, and what is to be
+ * told of it at the end.
+ */
 export interface OnFailure {
   readonly step: (step: FailedStep, executor: Executor, signal: AbortSignal) => Promise<void>;
   readonly notes: readonly string[];
 }
 
-/** `--output-on-error`, then `--on-error=shell`. Steps that fail at once are looked at one by one. */
+/**
+ * `--output-on-error`, then `--on-error=shell`. Steps that fail at once are looked at one by one.
+ */
 export function onFailure(
   { onError, outputOnError }: Pick<BuildOptions, 'onError' | 'outputOnError'>,
   terminal: Terminal,

@@ -11,9 +11,10 @@ import type { FailureOutput } from '../build-options.ts';
 const SETID = 0o6000;
 
 /**
- * Copies the chosen paths of a failed step's tree into the user's directory, under the paths that they have in the tree; answers what to
- * tell. The tree is a stranger's: only files and directories are copied, without setuid and setgid, and a link is followed inside the
- * tree when it is on the way to a path, else left out. What was mounted into the step is not part of its tree.
+ * Copies the chosen paths of a failed step's tree into the user's directory, under the paths that
+ * they have in the tree; answers what to tell. The tree is a stranger's: only files and directories
+ * are copied, without setuid and setgid, and a link is followed inside the tree when it is on the
+ * way to a path, else left out. What was mounted into the step is not part of its tree.
  */
 export async function saveFailureOutput(
   { directory, paths }: FailureOutput,

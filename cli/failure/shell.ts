@@ -8,8 +8,8 @@ import { ownStreams } from '../terminal/lend.ts';
 const SHELLS = ['/bin/bash', '/bin/sh', '/usr/bin/bash', '/usr/bin/sh', '/busybox/sh'];
 
 /**
- * Lends the terminal to a shell in the sandbox of a failed step: its tree, mounts, variables, user and directory. Answers what to tell when
- * there is no shell in the tree.
+ * Lends the terminal to a shell in the sandbox of a failed step: its tree, mounts, variables, user
+ * and directory. Answers what to tell when there is no shell in the tree.
  */
 export async function openFailureShell(
   { spec, exitCode }: FailedStep,

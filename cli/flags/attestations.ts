@@ -4,7 +4,10 @@ import { keyValues } from '../arguments.ts';
 
 const NONE: AttestOptions = { provenance: undefined, sbom: false };
 
-/** `--attest` in full, and `--provenance` and `--sbom`, which leave the type out, or are just `true` or `false`. */
+/**
+ * `--attest` in full, and `--provenance` and `--sbom`, which leave the type out, or are just `true`
+ * or `false`.
+ */
 export function attestFlags(flags: Readonly<Record<string, unknown>>): AttestOptions {
   const given: AttestFlag[] = ((flags['attest'] as string[] | undefined) ?? []).map((text) => ({
     flag: '--attest',

@@ -203,7 +203,10 @@ const is = (look: NonNullable<Outcome['is']>): Outcome => ({ is: look });
 const gateway = /^(?!127\.)\d+\.\d+\.\d+\.\d+$/;
 const ipOf = ({ extraHosts }: BuildRequest) => extraHosts[0]?.ip ?? '';
 
-/** A flag, a value of it that has something amiss or odd, and what comes of it. Docker 28 takes or refuses the same values. */
+/**
+ * A flag, a value of it that has something amiss or odd, and what comes of it. Docker 28 takes or
+ * refuses the same values.
+ */
 const ROWS: readonly (readonly [readonly string[], Outcome])[] = [
   [['--label', 'foo'], is(({ labels }) => labels.get('foo') === '')],
   [['--label', '=x'], refusedWith(/has no name/)],

@@ -137,7 +137,9 @@ function onError(value: string | undefined): BuildOptions['onError'] {
   });
 }
 
-/** The values of `--platform`, each once under whatever name; the `fallback` when there are none. */
+/**
+ * The values of `--platform`, each once under whatever name; the `fallback` when there are none.
+ */
 function platforms(values: readonly string[], fallback: string | undefined): Platform[] {
   const names = values.length === 0 && fallback ? [fallback] : values.flatMap((value) => value.split(','));
   const parsed = names

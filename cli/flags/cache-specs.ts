@@ -10,8 +10,8 @@ const TYPES = ['registry', 'local', 'inline'] as const;
 const ELSEWHERE = ['gha', 's3', 'azblob', 'gcs', 'oss'];
 
 /**
- * Reads the values of `--cache-from` as buildx does: `type=…,…`, or an image reference alone. Throws
- * KILN_CACHE_INVALID and KILN_CACHE_UNSUPPORTED.
+ * Reads the values of `--cache-from` as buildx does: `type=…,…`, or an image reference alone.
+ * Throws KILN_CACHE_INVALID and KILN_CACHE_UNSUPPORTED.
  */
 export function parseCacheFrom(texts: readonly string[]): CacheFromSpec[] {
   return texts.flatMap((text) =>

@@ -7,8 +7,9 @@ import type { BuildRequest } from '../../builder/request.ts';
 type ExtraHost = BuildRequest['extraHosts'][number];
 
 /**
- * A value of `--add-host`, as buildx reads it: `name=address` or `name:address`, IPv6 with or without brackets. `host-gateway` is this
- * host: the address of its own by which others reach it, asked of `gateway`.
+ * A value of `--add-host`, as buildx reads it: `name=address` or `name:address`, IPv6 with or
+ * without brackets. `host-gateway` is this host: the address of its own by which others reach it,
+ * asked of `gateway`.
  */
 export function parseExtraHost(spec: string, gateway: () => string | undefined = addressOfHost): ExtraHost {
   const divider = spec.includes('=') ? spec.indexOf('=') : spec.indexOf(':');
@@ -37,7 +38,10 @@ export function parseNetwork(value = ''): BuildRequest['network'] {
   });
 }
 
-/** The address of the interface that leads out, else the first one that is not loopback: IPv4, as steps have that alone. */
+/**
+ * The address of the interface that leads out, else the first one that is not loopback: IPv4, as
+ * steps have that alone.
+ */
 function addressOfHost(): string | undefined {
   const { [outwards() ?? '']: first = [], ...others } = networkInterfaces();
   const addresses = [first, ...Object.values(others)].flatMap((found) => found ?? []);

@@ -4,7 +4,10 @@ import { type Command, Option, parseBytes } from '../arguments.ts';
 
 const PERIOD = 100_000;
 
-/** The flags by which each step is limited: the names of `docker build`, and `--pids`, which has none there. */
+/**
+ * The flags by which each step is limited: the names of `docker build`, and `--pids`, which has
+ * none there.
+ */
 export function addLimitFlags(command: Command): Command {
   return command
     .option('-m, --memory <bytes>', 'memory that each step may use, such as 512m')

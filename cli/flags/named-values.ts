@@ -1,6 +1,8 @@
 import { KilnError } from '../../base/errors.ts';
 
-/** `NAME=value`, or `NAME` alone for the value that `alone` has for it (nothing when it has none). */
+/**
+ * `NAME=value`, or `NAME` alone for the value that `alone` has for it (nothing when it has none).
+ */
 export function namedValues(
   specs: readonly string[],
   alone: (name: string) => string | undefined,

@@ -23,8 +23,8 @@ export interface OutputFlags {
 /**
  * Reads `--output` as buildx does (`type=…,dest=…`, `dest` alone for a directory, `-` for a tar on
  * standard output), with `--push`, `--load`, `--annotation` and `--tag`. Without any of them the
- * result is an image in the local store. `isTerminal` says whether standard output is one: bytes are
- * never written to a terminal.
+ * result is an image in the local store. `isTerminal` says whether standard output is one: bytes
+ * are never written to a terminal.
  */
 export function parseOutputs(flags: OutputFlags, isTerminal: boolean): OutputSpec[] {
   const annotations = annotationAttributes(flags.annotations);
@@ -46,7 +46,9 @@ export function parseOutputs(flags: OutputFlags, isTerminal: boolean): OutputSpe
   });
 }
 
-/** The attributes of one `--output`, among them a known `type`, and `dest` where the type has one. */
+/**
+ * The attributes of one `--output`, among them a known `type`, and `dest` where the type has one.
+ */
 function attributesOf(text: string): Map<string, string> {
   const fields = splitCsv(text, '--output');
   const only = fields.length === 1 ? (fields[0] ?? '') : '';
@@ -78,8 +80,8 @@ function checkType(type: string): void {
 }
 
 /**
- * An archive without `dest` goes to standard output, as buildx does. `type=docker` without one is for
- * the Docker engine.
+ * An archive without `dest` goes to standard output, as buildx does. `type=docker` without one is
+ * for the Docker engine.
  */
 function defaultDest(type: string): string | undefined {
   return type === 'oci' || type === 'tar' ? '-' : undefined;

@@ -81,7 +81,10 @@ function sourceOf(id: string, fields: ReadonlyMap<string, string>, env: Environm
   });
 }
 
-/** False when there is no such file. Throws KILN_SECRET_NOT_FOUND for one that could not be read when a step asks for it. */
+/**
+ * False when there is no such file. Throws KILN_SECRET_NOT_FOUND for one that could not be read
+ * when a step asks for it.
+ */
 function isReadable(id: string, path: string): boolean {
   return attempt({ code: 'KILN_SECRET_NOT_FOUND', what: `the file of secret ${id} cannot be read`, path, exitCode: 2 }, () => {
     const stat = statSync(path, { throwIfNoEntry: false });

@@ -67,7 +67,8 @@ async function openSource(from: ImagePlace, to: ImagePlace, client: RegistryClie
       return registrySource(client, from.reference, world.signal);
     case 'store': {
       const { target } = findImage(world.engine().images, from.name);
-      // What was built here is named by uncompressed tars, which a registry is not to be bothered with.
+      // What was built here is named by uncompressed tars, which a registry is not to be bothered
+      // with.
       const sent = to.kind === 'registry' ? await compressed(world.engine(), target, world.signal) : target;
       return storeSource(world.engine(), sent, from.name, world.signal);
     }
@@ -78,7 +79,10 @@ async function openSource(from: ImagePlace, to: ImagePlace, client: RegistryClie
   }
 }
 
-/** Such an archive is an OCI layout as well, unless an old Docker wrote it: then it has no manifests, and the store makes them. */
+/**
+ * Such an archive is an OCI layout as well, unless an old Docker wrote it: then it has no
+ * manifests, and the store makes them.
+ */
 async function dockerArchive(path: string, name: string | undefined, world: CopyWorld): Promise<CopySource> {
   try {
     return layoutSource(path, name, world.signal);

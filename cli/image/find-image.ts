@@ -9,8 +9,9 @@ export function findImage(images: ImageStore, text: string): StoredImage {
 }
 
 /**
- * The image that a user means by `text`: a name, or else the beginning of an image ID (at least four hex digits, `sha256:` optional); and
- * which of the two it was. Throws KILN_IMAGE_NOT_FOUND with a near miss, or KILN_IMAGE_AMBIGUOUS.
+ * The image that a user means by `text`: a name, or else the beginning of an image ID (at least
+ * four hex digits, `sha256:` optional); and which of the two it was. Throws KILN_IMAGE_NOT_FOUND
+ * with a near miss, or KILN_IMAGE_AMBIGUOUS.
  */
 export function identifyImage(images: ImageStore, text: string): { readonly image: StoredImage; readonly by: 'name' | 'id' } {
   const named = byName(images, text);
@@ -55,7 +56,10 @@ export function shownName(name: string): string {
   return isUntagged(name) ? '<none>:<none>' : familiarName(parseReference(name));
 }
 
-/** An image that no `-t` named is stored under the digest of its manifest, so that it can be run and collected. */
+/**
+ * An image that no `-t` named is stored under the digest of its manifest, so that it can be run and
+ * collected.
+ */
 export function isUntagged(name: string): boolean {
   return name.startsWith('sha256:');
 }

@@ -11,8 +11,9 @@ export type ImagePlace =
   | { readonly kind: 'docker-archive'; readonly path: string; readonly name: string | undefined };
 
 /**
- * Parses `NAME` and `docker://NAME` (a registry), `store:NAME`, `oci:DIRECTORY[:TAG]`, `oci-archive:FILE[:TAG]` and
- * `docker-archive:FILE[:NAME]`, as skopeo writes them. Throws KILN_REFERENCE_INVALID.
+ * Parses `NAME` and `docker://NAME` (a registry), `store:NAME`, `oci:DIRECTORY[:TAG]`,
+ * `oci-archive:FILE[:TAG]` and `docker-archive:FILE[:NAME]`, as skopeo writes them. Throws
+ * KILN_REFERENCE_INVALID.
  */
 export function parsePlace(text: string): ImagePlace {
   const [, kind, rest = ''] = /^(docker|store|oci|oci-archive|docker-archive):(.*)$/s.exec(text) ?? [];
@@ -36,7 +37,10 @@ export function parsePlace(text: string): ImagePlace {
   }
 }
 
-/** The path ends at the first colon, unless what is there says otherwise: names of directories have colons, too. */
+/**
+ * The path ends at the first colon, unless what is there says otherwise: names of directories have
+ * colons, too.
+ */
 function pathAnd(rest: string, text: string): [path: string, name: string | undefined] {
   const end = pathEnd(rest);
   const path = rest.slice(0, end);
@@ -53,7 +57,10 @@ function pathAnd(rest: string, text: string): [path: string, name: string | unde
   return [path, name];
 }
 
-/** Where the path ends: the longest beginning that is there; for one that is still to be made, in a directory that is there. */
+/**
+ * Where the path ends: the longest beginning that is there; for one that is still to be made, in a
+ * directory that is there.
+ */
 function pathEnd(rest: string): number {
   const colons = [...rest.matchAll(/:/g)].map(({ index }) => index);
   const there = [rest.length, ...colons.toReversed()].find((end) => end > 0 && existsSync(rest.slice(0, end)));

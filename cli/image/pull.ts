@@ -14,7 +14,10 @@ interface PullOptions {
   readonly report: TransferReport;
 }
 
-/** Brings an image and its layers for one platform into the store, under its name. Layers are verified as they come. */
+/**
+ * Brings an image and its layers for one platform into the store, under its name. Layers are
+ * verified as they come.
+ */
 export async function pullImage(engine: Engine, text: string, { platform, signal, report }: PullOptions): Promise<StoredImage> {
   await using sources = imageSources({
     content: engine.content,
@@ -26,7 +29,8 @@ export async function pullImage(engine: Engine, text: string, { platform, signal
   await unpackImage({ ...engine, sources }, image, signal, ({ phase, layer, current, total }) => {
     if (phase === 'download') report({ id: layer.digest, name: layer.digest, current, total });
   });
-  // A layer that is unpacked already brings no blob; one that was damaged and removed is wanted again when the image leaves the store.
+  // A layer that is unpacked already brings no blob; one that was damaged and removed is wanted
+  // again when the image leaves the store.
   for (const layer of image.manifest.layers)
     if (engine.content.size(layer.digest) === undefined) await sources.fetch(image, layer, { signal });
   const reference = parseReference(text);

@@ -27,8 +27,9 @@ export async function pushStored(
 }
 
 /**
- * The same image with every layer as a blob: layers that were built here are named in the store by their uncompressed tar, and go to a
- * registry as gzip. Documents that change are put into the content store; an image that has blobs for all comes back as it is.
+ * The same image with every layer as a blob: layers that were built here are named in the store by
+ * their uncompressed tar, and go to a registry as gzip. Documents that change are put into the
+ * content store; an image that has blobs for all comes back as it is.
  */
 export async function compressed(engine: Engine, target: Descriptor, signal: AbortSignal): Promise<Descriptor> {
   const document = parseDocument(engine.content.read(target.digest), target.mediaType, target.digest);

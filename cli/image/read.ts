@@ -13,7 +13,10 @@ export interface ReadImage {
   readonly config: ImageConfig;
 }
 
-/** The manifest and config that `target` (a manifest or an index) has for `platform`. Throws KILN_PLATFORM_MISSING. */
+/**
+ * The manifest and config that `target` (a manifest or an index) has for `platform`. Throws
+ * KILN_PLATFORM_MISSING.
+ */
 export function readImage(content: ContentStore, target: Descriptor, platform: Platform = hostPlatform()): ReadImage {
   const document = parseDocument(content.read(target.digest), target.mediaType, target.digest);
   if (document.kind === 'index') {
@@ -27,7 +30,10 @@ export function readImage(content: ContentStore, target: Descriptor, platform: P
   return { descriptor: target, manifest: document.manifest, config };
 }
 
-/** All platforms of an image whose manifests are in the store, in the index's order; attestations are left out. */
+/**
+ * All platforms of an image whose manifests are in the store, in the index's order; attestations
+ * are left out.
+ */
 export function readAllPlatforms(content: ContentStore, target: Descriptor): ReadImage[] {
   const document = parseDocument(content.read(target.digest), target.mediaType, target.digest);
   if (document.kind === 'manifest') return [readImage(content, target)];

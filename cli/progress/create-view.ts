@@ -5,8 +5,9 @@ import type { Output, ProgressMode, ProgressView, ViewOptions } from './view.ts'
 const FEWEST_ROWS = 3;
 
 /**
- * The view for `mode`; `auto` is the live view on a terminal that can draw it and plain lines elsewhere. The live view needs a terminal:
- * without one `tty` is plain, too. Modules are loaded when needed.
+ * The view for `mode`; `auto` is the live view on a terminal that can draw it and plain lines
+ * elsewhere. The live view needs a terminal: without one `tty` is plain, too. Modules are loaded
+ * when needed.
  */
 export async function createView(mode: ProgressMode, output: Output, options: ViewOptions): Promise<ProgressView> {
   switch (resolved(mode, output, options.env)) {

@@ -1,4 +1,7 @@
-/** The lines of one step: its name with its time, and below it what it transfers and the end of its output. */
+/**
+ * The lines of one step: its name with its time, and below it what it transfers and the end of its
+ * output.
+ */
 export interface StepRows {
   readonly running: boolean;
   readonly failed: boolean;
@@ -7,8 +10,9 @@ export interface StepRows {
 }
 
 /**
- * The rows that are shown when there is room for `room` of them, in the order of the steps. What runs goes before what failed, that
- * before what is done, and the latest done before the earlier. Where not even all that runs fits, the last row is `more(count)`.
+ * The rows that are shown when there is room for `room` of them, in the order of the steps. What
+ * runs goes before what failed, that before what is done, and the latest done before the earlier.
+ * Where not even all that runs fits, the last row is `more(count)`.
  */
 export function chooseRows(steps: readonly StepRows[], room: number, more: (count: number) => string): string[] {
   const running = steps.filter((step) => step.running);

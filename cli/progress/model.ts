@@ -15,7 +15,10 @@ export interface VertexState {
   error: string | undefined;
   cancelled: boolean;
   readonly statuses: Map<string, StatusEvent>;
-  /** The end of the output, whole lines and at most one part line, for the live view and for a failure's summary. */
+  /**
+   * The end of the output, whole lines and at most one part line, for the live view and for a
+   * failure's summary.
+   */
   readonly tail: OutputTail;
 }
 
@@ -33,7 +36,10 @@ export class OutputTail {
       this.#bytes -= this.#chunks.shift()!.byteLength;
   }
 
-  /** The last `count` lines, without control sequences; of a line that was redrawn with `\r` what stood last. */
+  /**
+   * The last `count` lines, without control sequences; of a line that was redrawn with `\r` what
+   * stood last.
+   */
   lines(count: number): string[] {
     const text = Buffer.concat(this.#chunks).toString('utf8');
     const lines = text.split('\n').map((line) => cleanLine(line));

@@ -5,16 +5,23 @@ import type { Output, ProgressView } from './view.ts';
 
 /** How long one vertex keeps the output before another that has something to say gets its turn. */
 const TURN_MS = 300;
-/** How often the view looks for what waits: lines of those without the turn, and lines without an end. */
+/**
+ * How often the view looks for what waits: lines of those without the turn, and lines without an
+ * end.
+ */
 const LOOK_MS = 250;
-/** A line without an end is shown when its step has been silent for so long, such as a question that waits for its answer. */
+/**
+ * A line without an end is shown when its step has been silent for so long, such as a question that
+ * waits for its answer.
+ */
 const SILENT_MS = 500;
 /** A line that grows all the time, such as a row of dots, is shown in pieces. */
 const GROWN_MS = 5000;
 
 /**
- * Numbered lines as buildx prints them to a pipe: `#5 [2/3] RUN make`, `#5 0.312 output`, `#5 DONE 1.2s`. Lines of vertices that run at
- * once are grouped: one vertex speaks until it ends or its turn is over, the others' lines wait.
+ * Numbered lines as buildx prints them to a pipe: `#5 [2/3] RUN make`, `#5 0.312 output`, `#5 DONE
+ * 1.2s`. Lines of vertices that run at once are grouped: one vertex speaks until it ends or its
+ * turn is over, the others' lines wait.
  */
 export function createPlainView(output: Output): ProgressView {
   return new PlainView(output);
@@ -147,7 +154,10 @@ class PendingVertex {
     this.#partial = '';
   }
 
-  /** On a terminal a carriage return would go back over the number of the step: only what stood last is shown. */
+  /**
+   * On a terminal a carriage return would go back over the number of the step: only what stood last
+   * is shown.
+   */
   #add(line: string, ms: number): void {
     this.lines.push(`${stamp(ms)} ${this.#onTerminal ? afterReturn(line) : line.replace(/\r$/, '')}`);
   }

@@ -1,7 +1,10 @@
 import type { ProgressEvent } from '../../base/progress.ts';
 import type { Output, ProgressView } from './view.ts';
 
-/** One JSON document per line in the form of BuildKit's SolveStatus, as `docker buildx build --progress=rawjson` writes it. */
+/**
+ * One JSON document per line in the form of BuildKit's SolveStatus, as `docker buildx build
+ * --progress=rawjson` writes it.
+ */
 export function createRawJsonView(output: Output): ProgressView {
   return {
     event: (event) => void output.write(`${escaped(JSON.stringify(toSolveStatus(event)))}\n`),

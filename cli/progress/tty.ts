@@ -11,7 +11,10 @@ const LOG_LINES = 6;
 /** The fewest cells that a row is drawn with. */
 const NARROWEST = 10;
 
-/** Live lines per running step with the last lines of its output, redrawn in place ten times a second; a summary at the end. */
+/**
+ * Live lines per running step with the last lines of its output, redrawn in place ten times a
+ * second; a summary at the end.
+ */
 export function createTtyView(output: Output, options: ViewOptions): ProgressView {
   return new TtyView(output, options);
 }
@@ -55,12 +58,16 @@ class TtyView implements ProgressView {
     this.#timer = this.#start();
   }
 
-  /** One write a frame: back to the first line that was drawn, each line anew, and what is left below erased. */
+  /**
+   * One write a frame: back to the first line that was drawn, each line anew, and what is left
+   * below erased.
+   */
   #draw(outcome: Ending | undefined): void {
     const size = sizeFor(this.#output, this.#options.env);
     const lines = outcome === undefined ? this.#frame(size) : this.#summary(size, outcome);
     const up = rowsOf(this.#drawn, size.columns);
-    // Line wrapping is off meanwhile: should the window get narrower in this moment, the terminal cuts.
+    // Line wrapping is off meanwhile: should the window get narrower in this moment, the terminal
+    // cuts.
     this.#output.control(
       `\u001b[?25l\u001b[?7l${up > 0 ? `\u001b[${up}A\r` : ''}${lines.map((line) => `${line}\u001b[K\n`).join('')}\u001b[J\u001b[?7h\u001b[?25h`,
     );
@@ -79,7 +86,10 @@ class TtyView implements ProgressView {
     ];
   }
 
-  /** The last picture: every step. A step that nothing needed any more is not counted when all went well. */
+  /**
+   * The last picture: every step. A step that nothing needed any more is not counted when all went
+   * well.
+   */
   #summary(size: Size, outcome: Ending): string[] {
     const now = Date.now();
     const states = this.#begunStates();
@@ -111,7 +121,10 @@ class TtyView implements ProgressView {
     return { running: !done, failed: hue === 'failed', name, details };
   }
 
-  /** The left part cut or padded, so that the right one ends at the edge. The last column stays free: erasing would take it. */
+  /**
+   * The left part cut or padded, so that the right one ends at the edge. The last column stays
+   * free: erasing would take it.
+   */
   #row(left: string, right: string, { columns }: Size, hue: Hue = 'none'): string {
     const width = Math.max(NARROWEST, columns - 1);
     const room = right === '' ? width : Math.max(1, width - cellsOf(right) - 1);
@@ -129,7 +142,10 @@ const WORDS = { done: ' FINISHED', failed: ' ERROR', cancelled: ' CANCELLED' } a
 const HUES = { done: '36', failed: '31', cancelled: '33', dim: '2' } as const;
 type Hue = keyof typeof HUES | 'none';
 
-/** How many rows of the screen these lines take: a window that has become narrower has broken the longer ones. */
+/**
+ * How many rows of the screen these lines take: a window that has become narrower has broken the
+ * longer ones.
+ */
 function rowsOf(lines: readonly number[], columns: number): number {
   return lines.reduce((rows, cells) => rows + Math.max(1, Math.ceil(cells / columns)), 0);
 }

@@ -4,7 +4,10 @@ import type { SaidSize } from '../terminal/terminal-size.ts';
 /** How that ended which a view shows. */
 export type Ending = 'done' | 'failed' | 'cancelled';
 
-/** A way to show progress. It consumes events; `close` writes what is due at the end, and is called once. */
+/**
+ * A way to show progress. It consumes events; `close` writes what is due at the end, and is called
+ * once.
+ */
 export interface ProgressView {
   event(event: ProgressEvent): void;
   close(outcome: Ending): void;
@@ -13,7 +16,9 @@ export interface ProgressView {
   resume?(): void;
 }
 
-/** A view whose terminal can be lent to somebody else; what happens meanwhile is shown afterwards. */
+/**
+ * A view whose terminal can be lent to somebody else; what happens meanwhile is shown afterwards.
+ */
 export interface LendingView extends ProgressView {
   readonly lend: () => Disposable;
 }
@@ -43,15 +48,21 @@ export type ProgressMode = 'auto' | 'tty' | 'plain' | 'quiet' | 'none' | 'rawjso
 export const PROGRESS_MODES: readonly ProgressMode[] = ['auto', 'tty', 'plain', 'quiet', 'none', 'rawjson'];
 
 /**
- * A stream that text is written to. When it is a terminal, only `control` reaches it as it is: the text of others may hold
- * sequences that a terminal obeys (`terminal/text.ts`).
+ * A stream that text is written to. When it is a terminal, only `control` reaches it as it is: the
+ * text of others may hold sequences that a terminal obeys (`terminal/text.ts`).
  */
 export interface Output extends SaidSize {
-  /** Text from anywhere: a terminal shows its control characters as text. Bytes are written as they are. */
+  /**
+   * Text from anywhere: a terminal shows its control characters as text. Bytes are written as they
+   * are.
+   */
   write(text: string | Uint8Array): unknown;
   /** The output of a step: as `write`, but its colours are kept. */
   style(text: string): unknown;
-  /** Exactly these characters, made by Kiln: cursor movements and colours, around text that is clean. */
+  /**
+   * Exactly these characters, made by Kiln: cursor movements and colours, around text that is
+   * clean.
+   */
   control(text: string): unknown;
   readonly isTTY?: boolean;
 }

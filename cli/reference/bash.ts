@@ -2,8 +2,9 @@ import type { CommandDescription } from './describe.ts';
 import { leaves } from './describe.ts';
 
 /**
- * completions/kiln.bash. It needs no bash-completion. Bash cuts words at `=` and `:`; so the line is cut at blanks again, whole words are
- * matched, and what stands before the last such character is taken off each match.
+ * completions/kiln.bash. It needs no bash-completion. Bash cuts words at `=` and `:`; so the line
+ * is cut at blanks again, whole words are matched, and what stands before the last such character
+ * is taken off each match.
  */
 export function bashCompletion(commands: readonly CommandDescription[]): string {
   const all = leaves(commands);
@@ -97,7 +98,10 @@ function valued({ flags }: CommandDescription): readonly string[] {
   return flags.filter(({ value }) => value !== undefined).flatMap(({ long, short }) => [long, ...(short ? [short] : [])]);
 }
 
-/** Under the command with the flag what the flag takes, under the command alone what its arguments are. */
+/**
+ * Under the command with the flag what the flag takes, under the command alone what its arguments
+ * are.
+ */
 function values({ words, flags, arguments: positional }: CommandDescription): readonly (readonly [string, readonly string[]])[] {
   const name = words.join(' ');
   return [

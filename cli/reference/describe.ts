@@ -5,8 +5,9 @@ import { outside } from '../flagwords.ts';
 /**
  * # What there is to type, as data
  *
- * The reference (docs/reference), the man page and the completion scripts are made of this, by scripts/reference.ts. It is read from the
- * commands themselves, so that none of these can say something else than `kiln COMMAND --help` does.
+ * The reference (docs/reference), the man page and the completion scripts are made of this, by
+ * scripts/reference.ts. It is read from the commands themselves, so that none of these can say
+ * something else than `kiln COMMAND --help` does.
  */
 export interface CommandDescription {
   /** The words by which it is called, without `kiln`: `['cache', 'ls']`. */

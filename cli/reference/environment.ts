@@ -1,6 +1,6 @@
 /**
- * The environment variables that Kiln reads, for docs/reference/environment.md and the man page. A test compares the names with those
- * that the sources ask for.
+ * The environment variables that Kiln reads, for docs/reference/environment.md and the man page. A
+ * test compares the names with those that the sources ask for.
  */
 export interface VariableGroup {
   readonly title: string;

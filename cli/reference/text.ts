@@ -3,7 +3,10 @@ import type { ArgumentDescription, CommandDescription, FlagDescription } from '.
 /** The width of every page that is written here. */
 const WIDTH = 100;
 
-/** Text in lines of at most `WIDTH` columns; lines after the first begin with `indent`. A code span is not broken. */
+/**
+ * Text in lines of at most `WIDTH` columns; lines after the first begin with `indent`. A code span
+ * is not broken.
+ */
 export function wrap(text: string, indent = ''): string {
   const words = text.match(/(?:`[^`]*`|[^\s`])+/g) ?? [];
   const lines: string[] = [];

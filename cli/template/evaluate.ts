@@ -15,9 +15,10 @@ interface Scope {
 }
 
 /**
- * Fills a Go template with `data`: the subset of parse.ts. A field is found by its JSON name however it is written (`.RootFS` is
- * `rootfs`, `.OSVersion` is `os.version`); one that the data as a whole lacks is an error, one that lies deeper prints `<no value>`. Lists
- * and objects print as JSON. Throws KILN_TEMPLATE_INVALID.
+ * Fills a Go template with `data`: the subset of parse.ts. A field is found by its JSON name
+ * however it is written (`.RootFS` is `rootfs`, `.OSVersion` is `os.version`); one that the data as
+ * a whole lacks is an error, one that lies deeper prints `<no value>`. Lists and objects print as
+ * JSON. Throws KILN_TEMPLATE_INVALID.
  */
 export function renderTemplate(template: string | readonly TemplateNode[], data: unknown, options: TemplateOptions = {}): string {
   const nodes = typeof template === 'string' ? parseTemplate(template) : template;

@@ -2,8 +2,9 @@ import moo from 'moo';
 import { KilnError } from '../../base/errors.ts';
 
 /*
- * The part of Go's text/template that `--format` needs: text, {{pipelines}}, fields, variables, range, if, with, comments and trim marks.
- * No definitions, no methods; what functions there are, evaluate.ts says.
+ * The part of Go's text/template that `--format` needs: text, {{pipelines}}, fields, variables,
+ * range, if, with, comments and trim marks. No definitions, no methods; what functions there are,
+ * evaluate.ts says.
  */
 
 /** One thing of a template. */
@@ -20,7 +21,9 @@ interface Branches {
 
 export type Expression =
   | { readonly kind: 'literal'; readonly value: string | number | boolean | null }
-  /** `.A.B` of the current value, `$x.A` of a variable ('' is `$`, the whole), `(…).A` of a value. */
+  /**
+   * `.A.B` of the current value, `$x.A` of a variable ('' is `$`, the whole), `(…).A` of a value.
+   */
   | {
       readonly kind: 'path';
       readonly from: 'dot' | { readonly variable: string } | Expression;
@@ -300,8 +303,8 @@ export function templateError(why: string, hint?: string): KilnError {
 }
 
 /**
- * True when a field of this name of the whole (or of what a range or with makes the current value) is asked for; '' stands for the
- * whole itself, as in `{{json .}}`.
+ * True when a field of this name of the whole (or of what a range or with makes the current value)
+ * is asked for; '' stands for the whole itself, as in `{{json .}}`.
  */
 export function mentions(nodes: readonly TemplateNode[], field: string): boolean {
   const inValue = (value: Expression): boolean => {

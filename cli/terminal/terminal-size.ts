@@ -13,7 +13,8 @@ export interface Size {
 const MOST = 1000;
 
 /**
- * The size to draw for: what the terminal says, else COLUMNS and LINES, else 80 by 24. `script`, `expect` and serial consoles say 0.
+ * The size to draw for: what the terminal says, else COLUMNS and LINES, else 80 by 24. `script`,
+ * `expect` and serial consoles say 0.
  */
 export function sizeFor(said: SaidSize, env: NodeJS.ProcessEnv): Size {
   return {
@@ -32,7 +33,10 @@ export function canMoveCursor(env: NodeJS.ProcessEnv): boolean {
   return term !== '' && term !== 'dumb';
 }
 
-/** Whether Kiln colours its own lines: not with NO_COLOR (no-color.org) or CLICOLOR=0, nor on a terminal without colours. */
+/**
+ * Whether Kiln colours its own lines: not with NO_COLOR (no-color.org) or CLICOLOR=0, nor on a
+ * terminal without colours.
+ */
 export function wantsColor(env: NodeJS.ProcessEnv): boolean {
   return (env['NO_COLOR'] ?? '') === '' && env['CLICOLOR'] !== '0' && canMoveCursor(env);
 }

@@ -1,12 +1,16 @@
 /**
  * # Text of others on a terminal
  *
- * Names of steps, their output, labels of images and answers of registries may hold control characters. A terminal obeys those: it would
- * move the cursor, hide lines, change its title or fill the clipboard. What is written to a terminal therefore goes through one of
- * these functions (`cli/output.ts`). Control characters come out as text: `^[` for ESC, `\u009b` for a C1 control.
+ * Names of steps, their output, labels of images and answers of registries may hold control
+ * characters. A terminal obeys those: it would move the cursor, hide lines, change its title or
+ * fill the clipboard. What is written to a terminal therefore goes through one of these functions
+ * (`cli/output.ts`). Control characters come out as text: `^[` for ESC, `\u009b` for a C1 control.
  */
 
-/** C0 but tab and line feed, DEL, C1, line separators, and the marks that change the direction of writing. */
+/**
+ * C0 but tab and line feed, DEL, C1, line separators, and the marks that change the direction of
+ * writing.
+ */
 const CONTROLS = /\r\n|[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 /** Select Graphic Rendition (ECMA-48 §8.3.117): colours and weights. */
 const SGR = /\u001b\[[0-9;:]*m/g;
@@ -51,7 +55,10 @@ export function oneLine(text: string): string {
 const STRINGS = /(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?/g;
 const SEQUENCES = /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]?|\u001b[ -/]*[0-~]?/g;
 
-/** A line as it would stand on a terminal: no escape sequences, tabs as spaces, only what follows the last carriage return. */
+/**
+ * A line as it would stand on a terminal: no escape sequences, tabs as spaces, only what follows
+ * the last carriage return.
+ */
 export function cleanLine(line: string): string {
   return afterReturn(line).replace(STRINGS, '').replace(SEQUENCES, '').replace(CONTROLS, '').replace(/\t/g, '    ');
 }

@@ -3,11 +3,7 @@ import { isComment, type Source } from './sources.ts';
 /** The formatter keeps code to its width and does not touch comments. */
 export const WIDTH = 100;
 
-/** Folders whose comments are still wider. */
-const LATER: ReadonlySet<string> = new Set(['builder', 'cli', 'exporter', 'solver']);
-
-export function wideComments({ file, folder, text }: Source): string[] {
-  if (LATER.has(folder)) return [];
+export function wideComments({ file, text }: Source): string[] {
   return text.split('\n').flatMap((line, index) => {
     const width = [...line].length;
     if (width <= WIDTH || !isComment(line) || isUnbreakable(line)) return [];

@@ -4,7 +4,10 @@ import { missReason } from './reason.ts';
 
 /** The explanation of one vertex that starts to run. */
 export interface Explained {
-  /** Says why it runs, unless that has been said. To be called before its record is saved: that would explain it. */
+  /**
+   * Says why it runs, unless that has been said. To be called before its record is saved: that
+   * would explain it.
+   */
   tell(): void;
   /** Keeps what it read. */
   keep(): void;
@@ -14,7 +17,10 @@ export type Explaining<R> = (node: Node<R>, identity: Identity) => Explained;
 
 const NOTHING: Explained = { tell: () => {}, keep: () => {} };
 
-/** Costs two look-ups for each vertex that runs, and reads earlier records only where no input explains it. */
+/**
+ * Costs two look-ups for each vertex that runs, and reads earlier records only where no input
+ * explains it.
+ */
 export function createExplaining<R>({ memory, progress }: Pick<SolverOptions<R>, 'memory' | 'progress'>): Explaining<R> {
   if (!memory) return () => NOTHING;
   return (node, identity) => {
@@ -39,7 +45,8 @@ export function createExplaining<R>({ memory, progress }: Pick<SolverOptions<R>,
       told = true;
       progress({ kind: 'miss', vertex: vertex.digest, name, reason });
     };
-    // Worked out while the op's processes and threads run, not before. What goes wrong does so again when it has ended.
+    // Worked out while the op's processes and threads run, not before. What goes wrong does so
+    // again when it has ended.
     setImmediate(() => {
       try {
         tell();

@@ -27,8 +27,9 @@ const NEVER = 'it was never built here';
 const NAMED = 3;
 
 /**
- * Why there was no record for a vertex, in the user's words: the first thing that differs from the most similar earlier record of that
- * step. One sentence, without the names of values that could be secret.
+ * Why there was no record for a vertex, in the user's words: the first thing that differs from the
+ * most similar earlier record of that step. One sentence, without the names of values that could be
+ * secret.
  */
 export function missReason(asked: MissedVertex, memory: MissMemory): string {
   const vertex = withoutLogins(asked);
@@ -60,7 +61,8 @@ function difference(vertex: MissedVertex, old: EarlierRecord, memory: MissMemory
   const before = new Map(old.parts.map(({ name, value }) => [name, value]));
   const after = new Map(vertex.parts.map(({ name, value }) => [name, value]));
   const names = new Set([...after.keys(), ...before.keys()]);
-  // What the instruction says comes first: it may have brought the other differences with it. A RUN is shown with its arguments expanded.
+  // What the instruction says comes first: it may have brought the other differences with it. A RUN
+  // is shown with its arguments expanded.
   const sameCommand = before.has('command') && before.get('command') === after.get('command');
   if (!sameCommand && !isSource(vertex.name) && instructionOf(old.description) !== instructionOf(vertex.name))
     return `the instruction changed; it was ${JSON.stringify(instructionOf(old.description))}`;

@@ -6,8 +6,9 @@ import type * as ops from './ops.ts';
 import { compareUtf8 } from './wire.ts';
 
 /*
- * Constructors for the vertices of a graph, as BuildKit's Go client (client/llb) builds them: which fields it sets, in which order it
- * lists inputs and mounts, and which capabilities it names. The edges they give are drafts; `seal` makes vertices of them.
+ * Constructors for the vertices of a graph, as BuildKit's Go client (client/llb) builds them: which
+ * fields it sets, in which order it lists inputs and mounts, and which capabilities it names. The
+ * edges they give are drafts; `seal` makes vertices of them.
  */
 
 /** What is said about a vertex besides its op; outside its digest. */
@@ -50,7 +51,10 @@ function edge(draft: Draft, output = 0): DraftEdge {
   return { draft, output };
 }
 
-/** `ref` is a full name with tag, digest or both. `local` prefers an image that is in the store, `pull` always asks the registry. */
+/**
+ * `ref` is a full name with tag, digest or both. `local` prefers an image that is in the store,
+ * `pull` always asks the registry.
+ */
 export function imageSource(
   ref: string,
   options: { platform?: Platform; resolve?: 'local' | 'pull' | undefined; note: Note },
@@ -71,7 +75,10 @@ export interface LocalOptions {
   readonly followPaths?: readonly string[];
 }
 
-/** A directory of the caller. `options` is asked when the graph is sealed, since what is read of it is known only then. */
+/**
+ * A directory of the caller. `options` is asked when the graph is sealed, since what is read of it
+ * is known only then.
+ */
 export function localSource(name: string, options: () => LocalOptions, note: Note): DraftEdge {
   return edge({
     parents: [],
@@ -95,7 +102,9 @@ export function localSource(name: string, options: () => LocalOptions, note: Not
   });
 }
 
-/** JSON as Go's encoding/json writes it: `<`, `>`, `&` and the two Unicode line separators escaped. */
+/**
+ * JSON as Go's encoding/json writes it: `<`, `>`, `&` and the two Unicode line separators escaped.
+ */
 function goJson(value: readonly string[]): string {
   return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
@@ -146,7 +155,10 @@ export function httpSource(url: string, options: { filename: string; checksum?: 
   return edge({ parents: [], make: () => source(url, attrs, options.note, caps) });
 }
 
-/** An image of an OCI layout that the caller lends: `ref` is a name with digest, `store` the layout's name in the session. */
+/**
+ * An image of an OCI layout that the caller lends: `ref` is a name with digest, `store` the
+ * layout's name in the session.
+ */
 export function ociLayoutSource(
   ref: string,
   options: { platform?: Platform; sessionId: string; store: string; note: Note },
@@ -236,7 +248,8 @@ export function exec(spec: ExecSpec): DraftEdge {
   const root: RootMount = { type: 'root', from: spec.root, dest: '/' };
   const mounts = [root, ...spec.mounts].sort((a, b) => compareUtf8(a.dest, b.dest));
   const froms = mounts.map((mount) => ('from' in mount ? mount.from : undefined));
-  // Only the root has an output, since what is written to other mounts is dropped; it is therefore output 0.
+  // Only the root has an output, since what is written to other mounts is dropped; it is therefore
+  // output 0.
   return edge({
     parents: froms.filter((from) => from !== undefined),
     make: ({ platform, seal }) => {
@@ -413,7 +426,10 @@ function lowerOwner(owner: Owner | undefined, base: number): { owner?: ops.Chown
   return { owner: { ...(owner.user && { user: lower(owner.user) }), ...(owner.group && { group: lower(owner.group) }) } };
 }
 
-/** The file trees on top of each other, the last one uppermost. Empty ones do not count; of a single one nothing needs merging. */
+/**
+ * The file trees on top of each other, the last one uppermost. Empty ones do not count; of a single
+ * one nothing needs merging.
+ */
 export function merge(trees: readonly (DraftEdge | undefined)[], note: Note): DraftEdge | undefined {
   const parents = trees.filter((tree) => tree !== undefined);
   if (parents.length < 2) return parents[0];

@@ -10,7 +10,10 @@ import * as wire from './wire.ts';
 
 /** pb.Definition as a value. */
 export interface Definition {
-  /** Marshalled ops, inputs first; the last one has no kind and only names the result. Empty for an empty result. */
+  /**
+   * Marshalled ops, inputs first; the last one has no kind and only names the result. Empty for an
+   * empty result.
+   */
   readonly def: readonly Uint8Array[];
   readonly metadata: ReadonlyMap<Digest, DefinitionMetadata>;
   readonly sources: readonly SourceText[];
@@ -19,7 +22,10 @@ export interface Definition {
 
 export type DefinitionMetadata = Omit<OpMetadata, 'locations'>;
 
-/** The whole graph under `edge` as BuildKit's client would send it; of an empty result (undefined) an empty definition. */
+/**
+ * The whole graph under `edge` as BuildKit's client would send it; of an empty result (undefined)
+ * an empty definition.
+ */
 export function toDefinition(edge: LlbEdge | undefined): Definition {
   if (!edge) return { def: [], metadata: new Map(), sources: [], locations: new Map() };
   const vertices = topological(edge);
@@ -39,7 +45,10 @@ function resultMetadata(vertices: readonly LlbVertex[]): DefinitionMetadata {
   return { description: {}, caps };
 }
 
-/** pb.Definition in protobuf, what `buildctl build` reads on stdin. Deterministic: equal graphs give equal bytes. */
+/**
+ * pb.Definition in protobuf, what `buildctl build` reads on stdin. Deterministic: equal graphs give
+ * equal bytes.
+ */
 export function marshalDefinition(definition: Definition): Uint8Array {
   return wire.encode((out) => {
     for (const op of definition.def) out.writeBytesField(fields.DEFINITION.def, op);
@@ -131,7 +140,10 @@ export interface JsonVertex {
   };
 }
 
-/** The graph as values for JSON.stringify, in the order of the definition: bytes as base64, times beyond 2^53 as decimal text. */
+/**
+ * The graph as values for JSON.stringify, in the order of the definition: bytes as base64, times
+ * beyond 2^53 as decimal text.
+ */
 export function definitionJson(edge: LlbEdge | undefined): readonly JsonVertex[] {
   if (!edge) return [];
   return topological(edge).map((vertex) => {

@@ -5,16 +5,22 @@ import { marshalOp } from './marshal.ts';
 import type { LlbOp } from './ops.ts';
 
 /**
- * A vertex that is still being described: what it needs of its parents (their digests) and of the build (which files of the context
- * all stages together read) is only known at the end, so its op is made when the whole graph is sealed.
+ * A vertex that is still being described: what it needs of its parents (their digests) and of the
+ * build (which files of the context all stages together read) is only known at the end, so its op
+ * is made when the whole graph is sealed.
  */
 export interface Draft {
-  /** What it reads, in the order in which BuildKit's client visits it: that decides the order of the definition. */
+  /**
+   * What it reads, in the order in which BuildKit's client visits it: that decides the order of the
+   * definition.
+   */
   readonly parents: readonly DraftEdge[];
   make(context: SealContext): Made;
 }
 
-/** One output of a draft. Where `DraftEdge | undefined` is said, undefined is the empty file tree. */
+/**
+ * One output of a draft. Where `DraftEdge | undefined` is said, undefined is the empty file tree.
+ */
 export interface DraftEdge {
   readonly draft: Draft;
   readonly output: number;
@@ -33,8 +39,9 @@ export interface Made {
 }
 
 /**
- * Turns drafts into vertices. Drafts that turn out equal become one vertex with the metadata of all: the later name wins, capabilities
- * and places are joined. `weigh` is told of the size of each op, and may throw: every RUN has its whole environment in its op.
+ * Turns drafts into vertices. Drafts that turn out equal become one vertex with the metadata of
+ * all: the later name wins, capabilities and places are joined. `weigh` is told of the size of each
+ * op, and may throw: every RUN has its whole environment in its op.
  */
 export function seal(edge: DraftEdge, platform: Platform, weigh: (bytes: number) => void = () => {}): LlbEdge {
   const sealed = new Map<Draft, LlbVertex>();

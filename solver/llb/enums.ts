@@ -1,4 +1,7 @@
-/** The numbers that stand for words in LLB messages (BuildKit solver/pb/ops.proto), each named here and nowhere else. */
+/**
+ * The numbers that stand for words in LLB messages (BuildKit solver/pb/ops.proto), each named here
+ * and nowhere else.
+ */
 
 /** pb.NetMode. `default` is the sandbox's own network. */
 export const NET_MODE = { default: 0, host: 1, none: 2 } as const;

@@ -12,7 +12,10 @@ import type { LlbOp } from './ops.ts';
 import { parseDefinition } from './parse.ts';
 import { unmarshalOp } from './unmarshal.ts';
 
-/** Mutated bytes of ops. Short in the test suite; KILN_SOAK=1 tries 200,000, KILN_SEED repeats a run. */
+/**
+ * Mutated bytes of ops. Short in the test suite; KILN_SOAK=1 tries 200,000, KILN_SEED repeats a
+ * run.
+ */
 const SOAK = process.env['KILN_SOAK'] === '1';
 const seed = Number(process.env['KILN_SEED'] ?? (SOAK ? Date.now() % 1_000_000 : 1));
 const random = randomOf(seed);

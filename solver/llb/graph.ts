@@ -3,8 +3,9 @@ import type { SourceText } from '../../base/errors.ts';
 import type { LlbOp } from './ops.ts';
 
 /**
- * An LLB graph in memory. A vertex is immutable and named by the digest of its marshalled op; equal ops are one vertex. Built by
- * `builder.ts`, written as a protobuf Definition by `definition.ts`, turned into solver vertices by `solver/lower.ts`.
+ * An LLB graph in memory. A vertex is immutable and named by the digest of its marshalled op; equal
+ * ops are one vertex. Built by `builder.ts`, written as a protobuf Definition by `definition.ts`,
+ * turned into solver vertices by `solver/lower.ts`.
  */
 export interface LlbVertex {
   readonly digest: Digest;

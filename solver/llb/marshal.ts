@@ -12,9 +12,10 @@ export interface OpInput {
 }
 
 /**
- * The bytes of pb.Op (BuildKit solver/pb/ops.proto) as Go's google.golang.org/protobuf writes them with `Deterministic: true`: the
- * sha256 of these bytes is the vertex digest, so every byte counts. Fields are in order of number, except that the members of a
- * oneof come after all other fields of their message; maps are sorted; zero scalars are left out, empty messages are not.
+ * The bytes of pb.Op (BuildKit solver/pb/ops.proto) as Go's google.golang.org/protobuf writes them
+ * with `Deterministic: true`: the sha256 of these bytes is the vertex digest, so every byte counts.
+ * Fields are in order of number, except that the members of a oneof come after all other fields of
+ * their message; maps are sorted; zero scalars are left out, empty messages are not.
  */
 export function marshalOp(op: ops.LlbOp, inputs: readonly OpInput[]): Uint8Array {
   return wire.encode((out) => {

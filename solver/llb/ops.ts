@@ -2,8 +2,9 @@ import type { Platform } from '../../base/platform.ts';
 import type { CacheSharingNumber, ContentCache, MountType, NetMode, SecurityMode } from './enums.ts';
 
 /**
- * The LLB op messages (BuildKit solver/pb/ops.proto) as TypeScript values. Only what is set goes on the wire; an absent field and a
- * proto3 zero value are the same. `marshal.ts` turns a value into the deterministic bytes whose sha256 is the vertex digest.
+ * The LLB op messages (BuildKit solver/pb/ops.proto) as TypeScript values. Only what is set goes on
+ * the wire; an absent field and a proto3 zero value are the same. `marshal.ts` turns a value into
+ * the deterministic bytes whose sha256 is the vertex digest.
  */
 export type LlbOp =
   | { readonly kind: 'source'; readonly source: SourceOp; readonly platform?: Platform; readonly constraints?: WorkerConstraints }
@@ -86,7 +87,10 @@ export interface FileOp {
   readonly actions: readonly FileAction[];
 }
 
-/** `input` and `secondaryInput`: index into the op's inputs, or inputs.length + n for the output of action n; -1 for none. */
+/**
+ * `input` and `secondaryInput`: index into the op's inputs, or inputs.length + n for the output of
+ * action n; -1 for none.
+ */
 export interface FileAction {
   readonly input: number;
   readonly secondaryInput: number;

@@ -7,8 +7,9 @@ import { readMap, readTextMap, unmarshalOp } from './unmarshal.ts';
 import { asBool, asBytes, asInt, asText, malformedGraph, readFields, type WireField } from './wire.ts';
 
 /**
- * Reads pb.Definition and gives the edge it stands for; undefined for an empty definition. Every input must name an op that comes
- * earlier in the list, as BuildKit's client writes it, so a cycle cannot be said. Throws KILN_LLB_MALFORMED.
+ * Reads pb.Definition and gives the edge it stands for; undefined for an empty definition. Every
+ * input must name an op that comes earlier in the list, as BuildKit's client writes it, so a cycle
+ * cannot be said. Throws KILN_LLB_MALFORMED.
  */
 export function parseDefinition(bytes: Uint8Array): LlbEdge | undefined {
   const defs: Uint8Array[] = [];

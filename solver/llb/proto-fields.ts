@@ -1,6 +1,7 @@
 /**
- * The numbers of the fields of LLB's messages (BuildKit solver/pb/ops.proto), by the names that the TypeScript values of ops.ts have. Here
- * and nowhere else: what is written and what is read cannot differ.
+ * The numbers of the fields of LLB's messages (BuildKit solver/pb/ops.proto), by the names that the
+ * TypeScript values of ops.ts have. Here and nowhere else: what is written and what is read cannot
+ * differ.
  */
 
 export const OP = { inputs: 1, exec: 2, source: 3, file: 4, build: 5, merge: 6, diff: 7, platform: 10, constraints: 11 } as const;

@@ -6,15 +6,19 @@ import type * as ops from './ops.ts';
 import * as fields from './proto-fields.ts';
 import { asBigInt, asBool, asBytes, asInt, asText, malformedGraph, readFields, type WireField } from './wire.ts';
 
-/** An op as it was read: `op` is undefined for the last entry of a definition, which only has an input. */
+/**
+ * An op as it was read: `op` is undefined for the last entry of a definition, which only has an
+ * input.
+ */
 export interface ReadOp {
   readonly op: ops.LlbOp | undefined;
   readonly inputs: readonly OpInput[];
 }
 
 /**
- * Reads pb.Op. Unknown fields are skipped, as protobuf demands. Throws KILN_LLB_MALFORMED for bytes that are no op; an op that
- * is well-formed but makes no sense (an index out of range) is found by `definition.ts`.
+ * Reads pb.Op. Unknown fields are skipped, as protobuf demands. Throws KILN_LLB_MALFORMED for bytes
+ * that are no op; an op that is well-formed but makes no sense (an index out of range) is found by
+ * `definition.ts`.
  */
 export function unmarshalOp(bytes: Uint8Array): ReadOp {
   const inputs: OpInput[] = [];
@@ -192,7 +196,10 @@ function readMeta(bytes: Uint8Array): ops.ExecMeta {
   };
 }
 
-/** A repeated integer field: packed, or one value per field. Each value is read as a field of a message made for it. */
+/**
+ * A repeated integer field: packed, or one value per field. Each value is read as a field of a
+ * message made for it.
+ */
 function readPackedInts(field: WireField): number[] {
   if (field.bytes === undefined) return [asInt(field)];
   const values: number[] = [];

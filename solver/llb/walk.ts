@@ -1,8 +1,9 @@
 import type { LlbEdge, LlbVertex } from './graph.ts';
 
 /**
- * Every vertex that `edge` needs, each once, inputs before the vertex that reads them, the result's vertex last: the order in which
- * BuildKit's client lists the ops of a definition. Without recursion: a chain may be thousands of vertices long.
+ * Every vertex that `edge` needs, each once, inputs before the vertex that reads them, the result's
+ * vertex last: the order in which BuildKit's client lists the ops of a definition. Without
+ * recursion: a chain may be thousands of vertices long.
  */
 export function topological(edge: LlbEdge): LlbVertex[] {
   const done = new Set<LlbVertex>();
@@ -26,7 +27,10 @@ export function topological(edge: LlbEdge): LlbVertex[] {
   return order;
 }
 
-/** BuildKit's client visits the sources of a file op from the last action back to the first, after its base. */
+/**
+ * BuildKit's client visits the sources of a file op from the last action back to the first, after
+ * its base.
+ */
 function visitingOrder(vertex: LlbVertex): readonly LlbEdge[] {
   if (vertex.op.kind !== 'file') return vertex.inputs;
   const actions = vertex.op.file.actions;

@@ -2,8 +2,9 @@ import { PbfWriter } from 'pbf';
 import { KilnError } from '../../base/errors.ts';
 
 /*
- * The protobuf wire format (protobuf.dev, "Encoding"), proto3 rules, as far as LLB needs it. Writing goes through pbf; reading is our
- * own, because a definition may come from anywhere and pbf's reader runs past the end of a truncated message.
+ * The protobuf wire format (protobuf.dev, "Encoding"), proto3 rules, as far as LLB needs it.
+ * Writing goes through pbf; reading is our own, because a definition may come from anywhere and
+ * pbf's reader runs past the end of a truncated message.
  */
 
 const VARINT = 0;
@@ -18,7 +19,10 @@ export function encode(write: (out: PbfWriter) => void): Uint8Array {
   return out.finish();
 }
 
-/** int32, int64, uint32 and enum fields; a zero is left out. Negative values take ten bytes, as 64-bit two's complement. */
+/**
+ * int32, int64, uint32 and enum fields; a zero is left out. Negative values take ten bytes, as
+ * 64-bit two's complement.
+ */
 export function writeInt(out: PbfWriter, field: number, value: number | bigint | undefined): void {
   if (value === undefined || value === 0 || value === 0n) return;
   writeIntAlways(out, field, value);
@@ -53,7 +57,10 @@ export function writeText(out: PbfWriter, field: number, value: string | undefin
   if (value) out.writeStringField(field, value);
 }
 
-/** A string that is written even when empty: an element of a repeated field, a key or a value of a map. */
+/**
+ * A string that is written even when empty: an element of a repeated field, a key or a value of a
+ * map.
+ */
 export function writeTextAlways(out: PbfWriter, field: number, value: string): void {
   out.writeStringField(field, value);
 }
@@ -76,7 +83,10 @@ export function writeMessage<T>(
   if (value !== undefined) out.writeMessage(field, (inside: T, inner: PbfWriter) => write(inner, inside), value);
 }
 
-/** A map with string keys, in the order of their UTF-8 bytes, as Go's deterministic marshalling writes it. */
+/**
+ * A map with string keys, in the order of their UTF-8 bytes, as Go's deterministic marshalling
+ * writes it.
+ */
 export function writeMap<T>(
   out: PbfWriter,
   field: number,
@@ -101,7 +111,10 @@ export function writeTextMap(out: PbfWriter, field: number, map: Readonly<Record
   writeMap(out, field, map, (entry, value) => writeTextAlways(entry, 2, value));
 }
 
-/** Go compares strings by their UTF-8 bytes, JavaScript by UTF-16 units; the two differ where a surrogate meets U+E000 and above. */
+/**
+ * Go compares strings by their UTF-8 bytes, JavaScript by UTF-16 units; the two differ where a
+ * surrogate meets U+E000 and above.
+ */
 export function compareUtf8(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) {
@@ -124,10 +137,16 @@ export interface WireField {
   readonly bytes: Uint8Array | undefined;
 }
 
-/** The fields of a message in order. Throws KILN_LLB_MALFORMED for anything that is not well-formed protobuf. */
+/**
+ * The fields of a message in order. Throws KILN_LLB_MALFORMED for anything that is not well-formed
+ * protobuf.
+ */
 export function* readFields(message: Uint8Array): Generator<WireField> {
   let at = 0;
-  /** Tags and lengths are nearly always one byte; a bigint each would be most of the time that reading takes. */
+  /**
+   * Tags and lengths are nearly always one byte; a bigint each would be most of the time that
+   * reading takes.
+   */
   const small = (): number => {
     const byte = message[at] ?? 0x80;
     if (byte >= 0x80) return Number(varint());

@@ -5,8 +5,9 @@ import type { BuildResult } from '../result.ts';
 import type { Op } from '../solver.ts';
 
 /**
- * What `upper` has beyond `lower`, to be merged onto something else: the layers above, when one was built on the other. Trees that do
- * not rest on each other would have to be compared file by file, which is not supported yet.
+ * What `upper` has beyond `lower`, to be merged onto something else: the layers above, when one was
+ * built on the other. Trees that do not rest on each other would have to be compared file by file,
+ * which is not supported yet.
  */
 export function diffOp(op: DiffOp, inputCount: number): Op<BuildResult> {
   const lower = op.lower.input;

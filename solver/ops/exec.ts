@@ -15,8 +15,9 @@ import { openMounts } from './exec/mounts.ts';
 import { networkOf, processSpec } from './exec/process.ts';
 
 /**
- * A RUN: one process over a root file system, with mounts. The root and every writable mount that is an output become layers; what is
- * mounted only to be read counts by content. `fresh`: the caches that it mounts begin anew (`--no-cache`).
+ * A RUN: one process over a root file system, with mounts. The root and every writable mount that
+ * is an output become layers; what is mounted only to be read counts by content. `fresh`: the
+ * caches that it mounts begin anew (`--no-cache`).
  */
 export function execOp(
   op: ExecOp,
@@ -93,7 +94,9 @@ async function commitOutputs(outputs: readonly ActiveSnapshot[], world: World): 
 /** What the kernel takes for one argument or variable (MAX_ARG_STRLEN, without the NUL). */
 const MAX_ARGUMENT = 131_071;
 
-/** Said before anything runs; what all of them together may take depends on the limits of the step. */
+/**
+ * Said before anything runs; what all of them together may take depends on the limits of the step.
+ */
 function refuseTooLong({ args, env, secretEnv = [] }: Pick<ProcessSpec, 'args' | 'env' | 'secretEnv'>): void {
   const sizes = [
     ...args.map((text) => ['an argument', text] as const),

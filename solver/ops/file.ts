@@ -13,8 +13,9 @@ import { wire } from './file/wiring.ts';
 export type { FileOpWorld } from './file/run-actions.ts';
 
 /**
- * The op of a FileOp vertex: copies, directories, files, links and removals, each output one layer. What it builds on counts by
- * key; what it only reads counts by the bytes that it reads, and the passwd and group files where an owner is given by name.
+ * The op of a FileOp vertex: copies, directories, files, links and removals, each output one layer.
+ * What it builds on counts by key; what it only reads counts by the bytes that it reads, and the
+ * passwd and group files where an owner is given by name.
  */
 export function fileOp(op: FileOp, inputCount: number, world: FileOpWorld): Op<BuildResult> {
   const wiring = wire(op, inputCount);

@@ -5,7 +5,10 @@ import type { BuildResult } from '../result.ts';
 import type { Op } from '../solver.ts';
 import { replacedLinks } from './replaced-links.ts';
 
-/** Puts trees on top of each other, the first at the bottom: the concatenation of their stacks. No byte moves. */
+/**
+ * Puts trees on top of each other, the first at the bottom: the concatenation of their stacks. No
+ * byte moves.
+ */
 export function mergeOp(op: MergeOp, inputCount: number, snapshotter: Pick<Snapshotter, 'files'>): Op<BuildResult> {
   const order = op.inputs.map(({ input }) => input);
   if (order.some((input) => !Number.isInteger(input) || input < -1 || input >= inputCount)) {

@@ -2,13 +2,16 @@ import type { LayerId, Snapshotter } from '../../snapshotter/snapshotter.ts';
 import { S } from '../../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
 
-/** Directories that are looked at: `/bin`, `/usr/lib` and the like. What lies deeper is hardly ever a link. */
+/**
+ * Directories that are looked at: `/bin`, `/usr/lib` and the like. What lies deeper is hardly ever
+ * a link.
+ */
 const DEPTH = 2;
 const MOST = 64;
 
 /**
- * Directories of the layers `upper` that stand where the tree of `lower` has a symlink, such as `/bin` of a base whose `/bin` leads to
- * `/usr/bin`. Only the first levels are looked at.
+ * Directories of the layers `upper` that stand where the tree of `lower` has a symlink, such as
+ * `/bin` of a base whose `/bin` leads to `/usr/bin`. Only the first levels are looked at.
  */
 export function replacedLinks(
   lower: readonly LayerId[],

@@ -2,7 +2,9 @@ import { digestOf } from '../../base/digest.ts';
 import type { MapReport, RunContext } from '../solver.ts';
 import { type StepSession, sessionOf } from '../step-session.ts';
 
-/** What a source that is fetched works with, whether it is fetched for its key or for its result. */
+/**
+ * What a source that is fetched works with, whether it is fetched for its key or for its result.
+ */
 export interface SourceContext extends MapReport {
   readonly signal: AbortSignal;
   readonly session: StepSession;

@@ -21,8 +21,9 @@ export interface SourceGitWorld {
 }
 
 /**
- * A commit of a git repository as a file tree. Its key is the commit, and what of it is wanted: not the remote, as the same commit is the
- * same tree everywhere. A branch or tag is looked up once in a build; a commit that is named itself needs no network for its key.
+ * A commit of a git repository as a file tree. Its key is the commit, and what of it is wanted: not
+ * the remote, as the same commit is the same tree everywhere. A branch or tag is looked up once in
+ * a build; a commit that is named itself needs no network for its key.
  */
 export function sourceGitOp(op: SourceOp, world: SourceGitWorld): Op<BuildResult> {
   const source = readGitSource(op);
@@ -63,7 +64,8 @@ export function sourceGitOp(op: SourceOp, world: SourceGitWorld): Op<BuildResult
 }
 
 async function rightsOf(source: GitSource, { secret }: StepSession): Promise<GitRights> {
-  // A login in the URL goes with it to the submodules that are named relative to it, as git has it: they are on the same host.
+  // A login in the URL goes with it to the submodules that are named relative to it, as git has it:
+  // they are on the same host.
   if (source.login !== undefined) return { authorization: source.login, scope: `${new URL(source.remote).origin}/` };
   return { authorization: await gitAuthorization(source, secret), scope: source.remote };
 }
@@ -74,7 +76,8 @@ function keyParts({ subdir, keepGitDir, submodules, remote }: GitSource, { objec
     { name: 'commit', value: commit },
     { name: 'directory of the repository', value: subdir },
     { name: 'submodules', value: String(submodules) },
-    // With its .git directory the tree also tells by which tag or branch it was fetched, and from where.
+    // With its .git directory the tree also tells by which tag or branch it was fetched, and from
+    // where.
     { name: '.git directory', value: kept ? JSON.stringify([object, name ?? '', remote]) : '' },
   ];
 }

@@ -22,9 +22,10 @@ export interface SourceHttpWorld {
 }
 
 /**
- * A file by http or https. With a checksum its key is known without a question. Else the server is asked whether the file is what it
- * was (If-None-Match, If-Modified-Since), and it is downloaded when it is not: the key is that of its bytes, name, attributes and time,
- * as with BuildKit. Throws KILN_HTTP_CHECKSUM and what `Fetcher.get` throws.
+ * A file by http or https. With a checksum its key is known without a question. Else the server is
+ * asked whether the file is what it was (If-None-Match, If-Modified-Since), and it is downloaded
+ * when it is not: the key is that of its bytes, name, attributes and time, as with BuildKit. Throws
+ * KILN_HTTP_CHECKSUM and what `Fetcher.get` throws.
  */
 export function sourceHttpOp(op: SourceOp, world: SourceHttpWorld): Op<BuildResult> {
   const source = readHttpSource(op);
@@ -99,7 +100,10 @@ function validators(remembered: Answer | undefined): Record<string, string> {
   return modified === undefined ? {} : { 'if-modified-since': modified };
 }
 
-/** Also a full answer with the ETag we have: some servers send ETags and do not understand questions about them. */
+/**
+ * Also a full answer with the ETag we have: some servers send ETags and do not understand questions
+ * about them.
+ */
 function isSame(response: HttpResponse, { file }: Answer): boolean {
   if (response.status === 304) return true;
   const etag = header(response, 'etag');
@@ -110,7 +114,10 @@ function opaque(etag: string): string {
   return etag.replace(/^W\//, '');
 }
 
-/** Last-Modified counts in seconds: it tells two versions apart only when it is old enough (RFC 9110, 8.8.2.2). */
+/**
+ * Last-Modified counts in seconds: it tells two versions apart only when it is old enough (RFC
+ * 9110, 8.8.2.2).
+ */
 function isStrong(response: HttpResponse): boolean {
   const modified = Date.parse(header(response, 'last-modified') ?? '');
   const date = Date.parse(header(response, 'date') ?? '');

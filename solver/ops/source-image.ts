@@ -11,7 +11,10 @@ import type { Op } from '../solver.ts';
 
 /** What image sources need of the World. */
 export interface SourceImageWorld extends UnpackWorld {
-  /** Where the OCI layouts of `--build-context` are, by the store name in the op's `oci.store` attribute. */
+  /**
+   * Where the OCI layouts of `--build-context` are, by the store name in the op's `oci.store`
+   * attribute.
+   */
   readonly layouts?: ReadonlyMap<string, string>;
 }
 
@@ -23,14 +26,16 @@ export function isImageSource(identifier: string): boolean {
 }
 
 /**
- * An image as a source: `docker-image://NAME[:TAG][@DIGEST]` or `oci-layout://PATH[:TAG][@DIGEST]`. Its key is the chain of its
- * diffIDs alone, so that one file tree is one key, whatever it is called, however its layers are compressed and wherever it came
- * from. Running it downloads and unpacks what the store lacks.
+ * An image as a source: `docker-image://NAME[:TAG][@DIGEST]` or `oci-layout://PATH[:TAG][@DIGEST]`.
+ * Its key is the chain of its diffIDs alone, so that one file tree is one key, whatever it is
+ * called, however its layers are compressed and wherever it came from. Running it downloads and
+ * unpacks what the store lacks.
  */
 export function sourceImageOp(source: SourceOp, platform: Platform, world: SourceImageWorld): Op<BuildResult> {
   let resolved: Promise<SourceImage> | undefined;
   const resolve = async (signal: AbortSignal): Promise<SourceImage> => {
-    // One that failed was told to whoever asked first. Another build may ask anew: the first may only have been cancelled.
+    // One that failed was told to whoever asked first. Another build may ask anew: the first may
+    // only have been cancelled.
     const known = resolved && (await resolved.catch(() => undefined));
     if (known) return known;
     resolved = resolveSource(source, platform, world, signal);
@@ -62,7 +67,10 @@ export function resolveSource(
   return world.sources.resolve(imageText(source, world.layouts), platform, { pull, signal });
 }
 
-/** What to resolve. An op names a layout by its store; the name in its identifier only says which image is replaced. */
+/**
+ * What to resolve. An op names a layout by its store; the name in its identifier only says which
+ * image is replaced.
+ */
 function imageText(source: SourceOp, layouts: ReadonlyMap<string, string> | undefined): string {
   const store = source.attrs['oci.store'];
   if (store === undefined || !source.identifier.startsWith(LAYOUT)) return source.identifier;
@@ -109,8 +117,9 @@ export interface ResolvedReference {
 }
 
 /**
- * An image resolver over `sources`, for one build: its questions end when `signal` aborts. `oci-layout://NAME…` with a NAME of
- * `layouts` is the layout at that path, any other is a path itself.
+ * An image resolver over `sources`, for one build: its questions end when `signal` aborts.
+ * `oci-layout://NAME…` with a NAME of `layouts` is the layout at that path, any other is a path
+ * itself.
  */
 export function imageResolver(
   sources: ImageSources,

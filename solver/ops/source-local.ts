@@ -3,7 +3,10 @@ import type { BuildResult } from '../result.ts';
 import type { Op } from '../solver.ts';
 import { sessionOf } from '../step-session.ts';
 
-/** `local://NAME`: a directory that the caller lends the build. Nothing is copied; who reads it reads it by content. */
+/**
+ * `local://NAME`: a directory that the caller lends the build. Nothing is copied; who reads it
+ * reads it by content.
+ */
 export function sourceLocalOp(identifier: string): Op<BuildResult> {
   const name = identifier.slice('local://'.length);
   return {

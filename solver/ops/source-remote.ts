@@ -3,7 +3,10 @@ import type { BuildResult } from '../result.ts';
 import type { Op } from '../solver.ts';
 import type { World } from '../world.ts';
 
-/** The op of an http, https or git source; undefined for any other. What it needs is loaded when it is asked for its key. */
+/**
+ * The op of an http, https or git source; undefined for any other. What it needs is loaded when it
+ * is asked for its key.
+ */
 export function remoteSourceOp(source: SourceOp, world: World): Op<BuildResult> | undefined {
   const { remotes } = world;
   if (!remotes) return undefined;

@@ -4,8 +4,9 @@ import type { Op } from '../solver.ts';
 import type { World } from '../world.ts';
 
 /**
- * `--squash`: the layers above the first `keep` become one, which holds what is left of them in the end. Nothing of LLB: it stands
- * between the last step and the export, so that it is cached like a step.
+ * `--squash`: the layers above the first `keep` become one, which holds what is left of them in the
+ * end. Nothing of LLB: it stands between the last step and the export, so that it is cached like a
+ * step.
  */
 export function squashOp(keep: number, { snapshotter }: Pick<World, 'snapshotter'>): Op<BuildResult> {
   return {

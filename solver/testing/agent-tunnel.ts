@@ -48,7 +48,10 @@ export function tunnelEnd(sessionOf: (session: number) => StepSession): Handlers
 
 let conversations = 0;
 
-/** A socket at `path`, with this owner and mode, behind which the agent `agent` of the other side answers. */
+/**
+ * A socket at `path`, with this owner and mode, behind which the agent `agent` of the other side
+ * answers.
+ */
 export async function tunnelSocket(
   near: Peer<TunnelMethods>,
   agent: number,

@@ -12,13 +12,19 @@ import { openStore } from '../../snapshotter/store/root.ts';
 import type { BuildResult } from '../result.ts';
 import type { World } from '../world.ts';
 
-/** One command of a fake process: its words, the sandbox that it is in, and where its output goes. Answers its exit code; anything else counts as 0. */
+/**
+ * One command of a fake process: its words, the sandbox that it is in, and where its output goes.
+ * Answers its exit code; anything else counts as 0.
+ */
 export type Command = (
   words: readonly string[],
   step: { readonly spec: ProcessSpec; readonly signal: AbortSignal; readonly print: (text: string) => void },
 ) => unknown;
 
-/** A host for tests: a real store of its own, in which trees are directories of copies (no mount, no privilege), and no sandbox. */
+/**
+ * A host for tests: a real store of its own, in which trees are directories of copies (no mount, no
+ * privilege), and no sandbox.
+ */
 export interface TestHost extends AsyncDisposable {
   readonly world: World;
   readonly snapshotter: Snapshotter;
@@ -32,8 +38,9 @@ export interface TestHost extends AsyncDisposable {
 }
 
 /**
- * Each argument of a process is one command: `write PATH TEXT`, `append PATH TEXT`, `print TEXT`, `cat PATH`, `variable NAME PATH` and
- * `mounted TARGET PATH` (what a variable or a mounted file holds goes to PATH), `exit CODE`, `hang`, or one of `commands`.
+ * Each argument of a process is one command: `write PATH TEXT`, `append PATH TEXT`, `print TEXT`,
+ * `cat PATH`, `variable NAME PATH` and `mounted TARGET PATH` (what a variable or a mounted file
+ * holds goes to PATH), `exit CODE`, `hang`, or one of `commands`.
  */
 export async function testHost(commands: Readonly<Record<string, Command>> = {}, more: Partial<World> = {}): Promise<TestHost> {
   const home = mkdtempSync(join(tmpdir(), 'kiln-host-'));

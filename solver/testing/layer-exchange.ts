@@ -11,7 +11,10 @@ export interface WireLayer {
 
 type Store = Pick<TestHost, 'snapshotter' | 'content' | 'packer'>;
 
-/** One side's layers as the other side knows them: by diffID. Bytes move only when the other side lacks the layer. */
+/**
+ * One side's layers as the other side knows them: by diffID. Bytes move only when the other side
+ * lacks the layer.
+ */
 export class LayerExchange {
   readonly #store: Store;
   readonly #known = new Map<Digest, LayerId>();

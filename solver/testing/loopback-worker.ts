@@ -16,11 +16,14 @@ import { LayerExchange, type WireLayer } from './layer-exchange.ts';
 import { type Handlers, line, type Peer, peer } from './peer.ts';
 
 /**
- * A worker that could be on another machine: its ops run on a host of its own, with a store of its own, and all that passes between that
- * host and the one that solves is bytes. What a real one adds is a socket, the end of sessions, and trust.
+ * A worker that could be on another machine: its ops run on a host of its own, with a store of its
+ * own, and all that passes between that host and the one that solves is bytes. What a real one adds
+ * is a socket, the end of sessions, and trust.
  */
 
-/** A result as bytes name it: the layers of a snapshot, or the files of a local directory as one. */
+/**
+ * A result as bytes name it: the layers of a snapshot, or the files of a local directory as one.
+ */
 interface WireResult {
   readonly kind: BuildResult['kind'];
   readonly diffIds: readonly Digest[];
@@ -119,7 +122,8 @@ class NearSide {
   }
 
   opOf({ op, bytes, metadata }: WorkerVertex): Op<BuildResult> {
-    // A directory of the caller is on this host, whoever reads it: its files are sent with the ops that do.
+    // A directory of the caller is on this host, whoever reads it: its files are sent with the ops
+    // that do.
     if (op.kind === 'source' && op.source.identifier.startsWith('local://')) return sourceLocalOp(op.source.identifier);
     const number = ++this.#ops;
     const wire = (context: Parameters<typeof sessionOf>[0]): WireOp => {

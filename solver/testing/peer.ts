@@ -3,8 +3,9 @@ import { CancelledError } from '../../base/errors.ts';
 import { type Failure, fromFailure, toFailure } from '../../snapshotter/workers/wire.ts';
 
 /**
- * Two sides that have nothing of each other but bytes: each may ask the other, be told of what happens meanwhile, and give up. Here the
- * bytes go through a queue in the process; nothing in them would keep them from going through a socket.
+ * Two sides that have nothing of each other but bytes: each may ask the other, be told of what
+ * happens meanwhile, and give up. Here the bytes go through a queue in the process; nothing in them
+ * would keep them from going through a socket.
  */
 
 /** What one side answers, by name: plain data in, plain data out. */
@@ -18,7 +19,10 @@ export type Handlers<M extends Methods> = {
 };
 
 export interface Peer<Theirs extends Methods> {
-  /** Rejects with the other side's error. Settles only when the other side is over, also after the signal aborts. */
+  /**
+   * Rejects with the other side's error. Settles only when the other side is over, also after the
+   * signal aborts.
+   */
   ask<K extends keyof Theirs & string>(
     method: K,
     ask: Theirs[K]['ask'],
@@ -39,7 +43,9 @@ interface Waiting {
   readonly onEvent: ((event: never) => void) | undefined;
 }
 
-/** Answers the side that speaks by `send`, and what takes the bytes that the other side has sent. */
+/**
+ * Answers the side that speaks by `send`, and what takes the bytes that the other side has sent.
+ */
 export function peer<Mine extends Methods, Theirs extends Methods>(
   handlers: Handlers<Mine>,
   send: (bytes: Uint8Array) => void,
@@ -101,7 +107,10 @@ export function peer<Mine extends Methods, Theirs extends Methods>(
   };
 }
 
-/** Carries bytes to a side that is made later, in order, each time a copy: nothing else can be had of the sender. */
+/**
+ * Carries bytes to a side that is made later, in order, each time a copy: nothing else can be had
+ * of the sender.
+ */
 export function line(): {
   readonly send: (bytes: Uint8Array) => void;
   readonly connect: (receive: (bytes: Uint8Array) => void) => void;

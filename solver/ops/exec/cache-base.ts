@@ -3,8 +3,9 @@ import type { World } from '../../world.ts';
 import { treeOf } from '../file/run-actions.ts';
 
 /**
- * What a cache mount begins with, as a name that the same tree always has: the layers of an image, which are named by what is in them, else
- * the digest of the tree. A layer that a step made has another id whenever the step runs again, and a cache should outlive that.
+ * What a cache mount begins with, as a name that the same tree always has: the layers of an image,
+ * which are named by what is in them, else the digest of the tree. A layer that a step made has
+ * another id whenever the step runs again, and a cache should outlive that.
  */
 export async function cacheBase(base: BuildResult, world: World, signal: AbortSignal): Promise<string> {
   if (base.kind === 'snapshot' && base.snapshot.layers.every(isOfImage)) return base.snapshot.layers.join(' ');
@@ -13,7 +14,9 @@ export async function cacheBase(base: BuildResult, world: World, signal: AbortSi
   return await world.hasher.digest(tree, { paths: ['/'], wildcard: false, followLinks: true }, signal);
 }
 
-/** A letter and a sha256 (snapshotter.ts); the layer of a step has a random id, which is shorter. */
+/**
+ * A letter and a sha256 (snapshotter.ts); the layer of a step has a random id, which is shorter.
+ */
 function isOfImage(layer: string): boolean {
   return layer.length > 64;
 }

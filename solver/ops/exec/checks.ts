@@ -8,8 +8,9 @@ import { outputOf } from './mounts.ts';
 export type Entitlement = 'network.host' | 'security.insecure';
 
 /**
- * The one gate that every process of a graph passes. A graph may come from outside: every index and every number that stands for a
- * mode is checked, and an unknown one refused rather than taken for the default. Throws KILN_GRAPH_INVALID or KILN_NOT_ALLOWED.
+ * The one gate that every process of a graph passes. A graph may come from outside: every index and
+ * every number that stands for a mode is checked, and an unknown one refused rather than taken for
+ * the default. Throws KILN_GRAPH_INVALID or KILN_NOT_ALLOWED.
  */
 export function checkExec(op: ExecOp, inputCount: number, allowed: ReadonlySet<string>): void {
   if (!isWhole(op, inputCount))

@@ -7,7 +7,10 @@ import type { World } from '../../world.ts';
 import { treeOf } from '../file/run-actions.ts';
 import { copyWhole } from '../file/whole.ts';
 
-/** Copies what is at `path` of a tree to the same path below `to`, with owners, modes and times as they are in the tree. */
+/**
+ * Copies what is at `path` of a tree to the same path below `to`, with owners, modes and times as
+ * they are in the tree.
+ */
 export async function copySubtree(
   input: BuildResult,
   path: string,
@@ -22,8 +25,9 @@ export async function copySubtree(
 }
 
 /**
- * Where the source of a mount really is in a local directory, links resolved as a step would see them. Only that is copied, so a link
- * alone would lead to nothing. The digest of the input (key.ts) resolves it in the same way. Throws KILN_COPY_SOURCE_MISSING.
+ * Where the source of a mount really is in a local directory, links resolved as a step would see
+ * them. Only that is copied, so a link alone would lead to nothing. The digest of the input
+ * (key.ts) resolves it in the same way. Throws KILN_COPY_SOURCE_MISSING.
  */
 export function realSource(input: DirectoryResult, path: string): string {
   const tree = treeOf(input);

@@ -3,9 +3,10 @@ import type { DeviceRequest } from '../../../executor/cdi/cdi.ts';
 import type { ExecOp } from '../../llb/ops.ts';
 
 /**
- * The devices of a step that the build may lend it. `--allow device` allows every one, `--allow device=NAME` one or the kind of one, and
- * `--allow device=NAME,alias=OTHER` gives the one that the Dockerfile calls OTHER: BuildKit's entitlement. What is not allowed is left
- * out where the step can do without. Throws KILN_NOT_ALLOWED.
+ * The devices of a step that the build may lend it. `--allow device` allows every one, `--allow
+ * device=NAME` one or the kind of one, and `--allow device=NAME,alias=OTHER` gives the one that the
+ * Dockerfile calls OTHER: BuildKit's entitlement. What is not allowed is left out where the step
+ * can do without. Throws KILN_NOT_ALLOWED.
  */
 export function allowedDevices(op: ExecOp, allowed: ReadonlySet<string>): readonly DeviceRequest[] {
   const rules = [...allowed].filter((rule) => /^device(=|$)/.test(rule)).map(parseRule);

@@ -11,15 +11,17 @@ import { treeOf } from '../file/run-actions.ts';
 import { outputOf } from './mounts.ts';
 
 /**
- * What a process is, for its key. Left out on purpose: proxies (they must not change a result), the bytes of secrets and keys of ssh
- * agents (they come and go; see `secretParts`), addresses of extra hosts (as in BuildKit), limits of resources, and the names shown to the user.
+ * What a process is, for its key. Left out on purpose: proxies (they must not change a result), the
+ * bytes of secrets and keys of ssh agents (they come and go; see `secretParts`), addresses of extra
+ * hosts (as in BuildKit), limits of resources, and the names shown to the user.
  */
 export function keyParts(op: ExecOp, platform: Platform | undefined): KeyPart[] {
   const { meta } = op;
   return [
     // The instruction's text and its shell.
     { name: 'command', value: JSON.stringify(meta.args) },
-    // Every variable the process sees, each on its own, so that a miss can name the one that changed.
+    // Every variable the process sees, each on its own, so that a miss can name the one that
+    // changed.
     ...meta.env.map((entry) => ({ name: `environment ${entry.split('=', 1)[0]}`, value: entry })),
     { name: 'working directory', value: meta.cwd },
     { name: 'user', value: meta.user ?? '' },
@@ -57,7 +59,10 @@ function mountIdentity(mount: Mount): unknown {
   ];
 }
 
-/** For each secret of the process that is to count (`StepSession.secretMark`): whoever gives another one wants the step to run again. */
+/**
+ * For each secret of the process that is to count (`StepSession.secretMark`): whoever gives another
+ * one wants the step to run again.
+ */
 export async function secretParts(op: ExecOp, { secretMark }: StepSession): Promise<KeyPart[]> {
   if (!secretMark) return [];
   const ids = [...op.mounts.flatMap(({ secret }) => (secret ? [secret.id] : [])), ...(op.secretenv ?? []).map(({ id }) => id)];
@@ -69,7 +74,10 @@ export async function secretParts(op: ExecOp, { secretMark }: StepSession): Prom
   return parts;
 }
 
-/** The root and what becomes an output count by their own key, what is only read by the bytes below its source path. */
+/**
+ * The root and what becomes an output count by their own key, what is only read by the bytes below
+ * its source path.
+ */
 export function inputKeys(op: ExecOp, inputCount: number, world: World): InputKey<BuildResult>[] {
   return Array.from({ length: inputCount }, (_, input) => {
     const mounts = op.mounts.filter((mount) => mount.input === input);

@@ -31,7 +31,10 @@ export interface OpenMounts extends AsyncDisposable {
 /** The later, the fewer at once. */
 const STRICT: readonly CacheSharing[] = ['shared', 'locked', 'private'];
 
-/** The output that a mount becomes; -1 for none. Only a bind mount becomes one: others leave the field unset, which reads as 0. */
+/**
+ * The output that a mount becomes; -1 for none. Only a bind mount becomes one: others leave the
+ * field unset, which reads as 0.
+ */
 export function outputOf(mount: Mount): number {
   return (mount.mountType ?? MOUNT_TYPE.bind) === MOUNT_TYPE.bind ? mount.output : -1;
 }
@@ -80,7 +83,10 @@ export async function openMounts(op: ExecOp, inputs: readonly BuildResult[], con
   };
 }
 
-/** Who the process of a step is; looked up when it is first asked for, as most steps have nothing that depends on it. */
+/**
+ * Who the process of a step is; looked up when it is first asked for, as most steps have nothing
+ * that depends on it.
+ */
 type StepUser = () => { readonly uid: number; readonly gid: number };
 
 function stepUser(rootPath: string, name: string): StepUser {
@@ -144,7 +150,10 @@ class Opener {
     }
   }
 
-  /** The tree of a bind mount or the root: a view when nothing is written, else a writable layer of its own. */
+  /**
+   * The tree of a bind mount or the root: a view when nothing is written, else a writable layer of
+   * its own.
+   */
   async tree(mount: Mount): Promise<MountTree> {
     const input = mount.input === -1 ? undefined : this.#inputs[mount.input];
     const source = mount.selector || '/';
@@ -156,7 +165,10 @@ class Opener {
     return { root: active.root, source, active };
   }
 
-  /** A local directory is never mounted itself: the step sees a copy of what it asked for, owned by root, without what is ignored. */
+  /**
+   * A local directory is never mounted itself: the step sees a copy of what it asked for, owned by
+   * root, without what is ignored.
+   */
   async #copied(input: DirectoryResult, path: string): Promise<MountTree> {
     const active = this.#scope.use(await this.#world.snapshotter.prepare(SCRATCH));
     const source = realSource(input, path);
@@ -170,7 +182,10 @@ class Opener {
     return { spec: { kind: 'bind', source, target: mount.dest, readonly: mount.readonly === true }, active };
   }
 
-  /** A path by which the kernel finds exactly what `path` is inside `root`, whatever is renamed later: a descriptor of ours. */
+  /**
+   * A path by which the kernel finds exactly what `path` is inside `root`, whatever is renamed
+   * later: a descriptor of ours.
+   */
   #inside(rootPath: string, path: string): string {
     if (path === '/' || path === '') return rootPath;
     using root = openRoot(rootPath);
@@ -184,8 +199,8 @@ class Opener {
   }
 
   /**
-   * Leases every cache of the step, in one order for all steps, so that two of them never wait for each other. Where one cache is mounted
-   * twice the stricter sharing counts.
+   * Leases every cache of the step, in one order for all steps, so that two of them never wait for
+   * each other. Where one cache is mounted twice the stricter sharing counts.
    */
   async leaseCaches(mounts: readonly Mount[]): Promise<void> {
     const requests = await Promise.all(
@@ -257,8 +272,8 @@ class Opener {
 }
 
 /**
- * An owner that is not given, which the graph writes as 0, is the user of the step: with root's alone a step with USER could not read
- * what it asked for. Root can read it in any case.
+ * An owner that is not given, which the graph writes as 0, is the user of the step: with root's
+ * alone a step with USER could not read what it asked for. Root can read it in any case.
  */
 function ownerOf({ uid, gid }: { readonly uid: number; readonly gid: number }, user: StepUser): { uid: number; gid: number } {
   return { uid: uid || user().uid, gid: gid || user().gid };

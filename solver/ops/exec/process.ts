@@ -46,7 +46,10 @@ export async function processSpec(
   };
 }
 
-/** A process that was given secrets leaves no image of its memory in a layer, unless it was asked for. */
+/**
+ * A process that was given secrets leaves no image of its memory in a layer, unless it was asked
+ * for.
+ */
 function limitsOf({ meta, mounts, secretenv = [] }: ExecOp): ProcessSpec['ulimits'] {
   const asked = meta.ulimit ?? [];
   const hasSecrets = secretenv.length > 0 || mounts.some(({ secret }) => secret !== undefined);

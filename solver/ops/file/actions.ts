@@ -9,7 +9,10 @@ import type { FileActionMkDir, FileActionMkFile, FileActionSymlink } from '../..
 import { applyToFd, applyToName, type Overrides } from './attributes.ts';
 import { makeParents } from './destination.ts';
 
-/** The actions that read nothing but their own text. Paths are resolved inside the root, links and all, as BuildKit resolves them. */
+/**
+ * The actions that read nothing but their own text. Paths are resolved inside the root, links and
+ * all, as BuildKit resolves them.
+ */
 
 export function performMkdir(to: Root, action: FileActionMkDir, overrides: Overrides): void {
   const mode = action.mode & 0o777;
@@ -55,7 +58,10 @@ function openForWriting(to: Root, path: string, action: FileActionMkFile): numbe
   return fd;
 }
 
-/** The last component is removed, never followed; `..` stops at the root. Throws KILN_RM_NOT_FOUND unless told it may be missing. */
+/**
+ * The last component is removed, never followed; `..` stops at the root. Throws KILN_RM_NOT_FOUND
+ * unless told it may be missing.
+ */
 export function remove(
   to: Root,
   root: string,

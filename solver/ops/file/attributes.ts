@@ -27,7 +27,10 @@ export interface Attributes {
   readonly xattrs: Xattrs | undefined;
 }
 
-/** To an open file or directory (not O_PATH). Owner first: chown clears set-id bits and capabilities. Time last. */
+/**
+ * To an open file or directory (not O_PATH). Owner first: chown clears set-id bits and
+ * capabilities. Time last.
+ */
 export function applyToFd(fd: number, what: Attributes): void {
   fchown(fd, what.uid, what.gid);
   if (what.mode !== undefined) fchmod(fd, what.mode);
@@ -35,7 +38,10 @@ export function applyToFd(fd: number, what: Attributes): void {
   if (what.mtime) futimens(fd, what.mtime, what.mtime);
 }
 
-/** To a name in an open directory, of something that was just made there and is no symlink if it has a mode. */
+/**
+ * To a name in an open directory, of something that was just made there and is no symlink if it has
+ * a mode.
+ */
 export function applyToName(dir: number, name: string, what: Attributes): void {
   fchownat(dir, name, what.uid, what.gid);
   if (what.mode !== undefined) fchmodat(dir, name, what.mode);

@@ -2,8 +2,9 @@ import type { ChownOpt, FileAction, FileActionCopy } from '../../llb/ops.ts';
 import type { TreeSpec } from './testing.ts';
 
 /**
- * What COPY and ADD do, case by case: a line of a Dockerfile, and the actions that it means. `oracle.ts` asks Docker what comes of
- * the line and freezes it in `testdata/docker.json`; file.test.ts holds the actions to that.
+ * What COPY and ADD do, case by case: a line of a Dockerfile, and the actions that it means.
+ * `oracle.ts` asks Docker what comes of the line and freezes it in `testdata/docker.json`;
+ * file.test.ts holds the actions to that.
  */
 export interface Case {
   readonly name: string;
@@ -97,7 +98,10 @@ const COPY: FileActionCopy = {
   timestamp: -1,
 };
 
-/** The actions that BuildKit's Dockerfile frontend makes of one COPY: one for each source, each on top of the one before. */
+/**
+ * The actions that BuildKit's Dockerfile frontend makes of one COPY: one for each source, each on
+ * top of the one before.
+ */
 function copies(sources: readonly string[], dest: string, more: Partial<FileActionCopy> = {}): FileAction[] {
   return sources.map((src, at) => ({
     input: at === 0 ? 0 : 1 + at,

@@ -1,8 +1,9 @@
 import { KilnError } from '../../../base/errors.ts';
 
 /**
- * The mode that a copied file gets from `--chmod`: octal (`755`, `04711`) or symbolic as chmod(1) writes it (`u=rwX,go-w`, `+x`,
- * `g=u`). No umask takes part, as in BuildKit, whose daemon runs with none.
+ * The mode that a copied file gets from `--chmod`: octal (`755`, `04711`) or symbolic as chmod(1)
+ * writes it (`u=rwX,go-w`, `+x`, `g=u`). No umask takes part, as in BuildKit, whose daemon runs
+ * with none.
  */
 export interface ModeChange {
   /** Set for an octal mode: it replaces every mode, that of directories too. */

@@ -14,10 +14,11 @@ const CHUNK = 1 << 20;
 let chunk: Buffer | undefined;
 
 /**
- * Copies one regular file to a name that is free, with its metadata. What is copied is what was hashed: afterwards the source still
- * has the identity that the walk saw, and where its time stamp proves nothing (`expected`), the bytes themselves are compared.
- * Throws KILN_CONTEXT_CHANGED otherwise. read and write, not copy_file_range: a
- * context is mostly on another file system (EXDEV), and small files gain nothing by it.
+ * Copies one regular file to a name that is free, with its metadata. What is copied is what was
+ * hashed: afterwards the source still has the identity that the walk saw, and where its time stamp
+ * proves nothing (`expected`), the bytes themselves are compared. Throws KILN_CONTEXT_CHANGED
+ * otherwise. read and write, not copy_file_range: a context is mostly on another file system
+ * (EXDEV), and small files gain nothing by it.
  */
 export function copyFile(from: OpenDirectory, step: FileStep, to: TargetDirectory, name: string, overrides: Overrides): void {
   const source = openSource(from, step);
@@ -53,9 +54,9 @@ export function copyFile(from: OpenDirectory, step: FileStep, to: TargetDirector
 }
 
 /**
- * A directory that files are copied into. The first file of each mode tells whether new files get the mode and owner they are to
- * have by themselves (they do not under a umask, a set-group-id bit or a default ACL): then the others need no chown and chmod,
- * a tenth of the whole time.
+ * A directory that files are copied into. The first file of each mode tells whether new files get
+ * the mode and owner they are to have by themselves (they do not under a umask, a set-group-id bit
+ * or a default ACL): then the others need no chown and chmod, a tenth of the whole time.
  */
 export class TargetDirectory {
   readonly fd: number;
@@ -65,7 +66,10 @@ export class TargetDirectory {
     this.fd = fd;
   }
 
-  /** True when the new file `target`, made with the permission bits of `mode`, is as it should be already. */
+  /**
+   * True when the new file `target`, made with the permission bits of `mode`, is as it should be
+   * already.
+   */
   gives(target: number, uid: number, gid: number, mode: number): boolean {
     let given = this.#given.get(mode);
     if (!given) {

@@ -28,9 +28,10 @@ import { notADirectory } from './destination.ts';
 import { type FileStep, fileStep } from './steps.ts';
 
 /**
- * One source of a COPY onto its target, in three steps, so that the middle one can be shared among threads:
- * `begin` makes directories, links and nodes and clears the way for files; `copyFiles` copies; `finish` makes hard links and gives
- * directories their final metadata, which the files in them would have changed.
+ * One source of a COPY onto its target, in three steps, so that the middle one can be shared among
+ * threads: `begin` makes directories, links and nodes and clears the way for files; `copyFiles`
+ * copies; `finish` makes hard links and gives directories their final metadata, which the files in
+ * them would have changed.
  */
 export interface TreeCopy {
   readonly from: Root;
@@ -43,8 +44,8 @@ export interface TreeCopy {
   /** Whatever is in the way is replaced, even by something of another kind. */
   readonly replace: boolean;
   /**
-   * A local directory, which BuildKit transfers into a snapshot first: sockets become empty files, and the time of its top is that of
-   * the transfer, not of the user's directory.
+   * A local directory, which BuildKit transfers into a snapshot first: sockets become empty files,
+   * and the time of its top is that of the transfer, not of the user's directory.
    */
   readonly fromContext: boolean;
   /** The copy is only mounted and never a part of an image, so that any name can be in it. */
@@ -93,7 +94,10 @@ export function beginTree(job: TreeCopy): Begun {
   return { files, links, made, fresh };
 }
 
-/** Copies files onto names that are free, in directories that exist. Sorted by directory it is fastest. */
+/**
+ * Copies files onto names that are free, in directories that exist. Sorted by directory it is
+ * fastest.
+ */
 export function copyFiles(from: Root, to: Root, files: readonly FileStep[], overrides: Overrides): void {
   using source = new OpenDirectory(from);
   using target = new OpenDirectory(to);
@@ -105,14 +109,18 @@ export function copyFiles(from: Root, to: Root, files: readonly FileStep[], over
   }
 }
 
-/** Gives files of `from` the same paths in `to`, where the directories exist. Answers the indexes of those for which that failed. */
+/**
+ * Gives files of `from` the same paths in `to`, where the directories exist. Answers the indexes of
+ * those for which that failed.
+ */
 export function linkFiles(from: Root, to: Root, paths: readonly string[]): number[] {
   using source = new OpenDirectory(from);
   using target = new OpenDirectory(to);
   const failed: number[] = [];
   for (const [index, path] of paths.entries()) {
     const [directory, name] = splitPath(path);
-    // Removed meanwhile (ENOENT), as many names as a file can have (EMLINK): whatever it is, a copy does it too.
+    // Removed meanwhile (ENOENT), as many names as a file can have (EMLINK): whatever it is, a copy
+    // does it too.
     if (!isThere(source, directory) || tryLinkat(source.at(directory), name, target.at(directory), name) !== 0)
       failed.push(index);
   }
@@ -212,8 +220,9 @@ function linkTo(root: Root, to: OpenDirectory, first: string, target: string): v
 }
 
 /**
- * The metadata of a directory. One that was there before keeps its own at the top of the copy, but for the time; deeper down it
- * takes that of the source; one that is only on the way takes the mode.
+ * The metadata of a directory. One that was there before keeps its own at the top of the copy, but
+ * for the time; deeper down it takes that of the source; one that is only on the way takes the
+ * mode.
  */
 function finishDirectory(job: TreeCopy, entry: Entry, made: boolean): void {
   const keepsOwn = !made && (entry.rel === '' || entry.implied);

@@ -14,7 +14,9 @@ const PACK: Readonly<Record<Exclude<Packing, 'none'>, (bytes: Buffer) => Buffer>
   zstd: (bytes) => zstdCompressSync(bytes),
 };
 
-/** Unpacks without keeping anything; answers how many bytes came, and the code with which it ended. */
+/**
+ * Unpacks without keeping anything; answers how many bytes came, and the code with which it ended.
+ */
 async function unpacked(bytes: Buffer): Promise<readonly [size: number, code: string | undefined]> {
   let size = 0;
   async function* packed() {

@@ -20,15 +20,19 @@ export function packingOf(start: Uint8Array): Packing {
   return MAGICS.find(([, magic]) => magic.every((byte, at) => start[at] === byte))?.[0] ?? 'none';
 }
 
-/** A stream of xz says how much memory it takes to unpack: 65 MiB at the most by any level of the tool, and as much as it likes by hand. */
+/**
+ * A stream of xz says how much memory it takes to unpack: 65 MiB at the most by any level of the
+ * tool, and as much as it likes by hand.
+ */
 const TOOLS = {
   bzip2: { command: 'bzip2', args: ['-dc'], packageName: 'bzip2' },
   xz: { command: 'xz', args: ['-dc', '--memlimit-decompress=512MiB'], packageName: 'xz-utils' },
 } as const;
 
 /**
- * The unpacked bytes of `packed`, weighed by `expansion`. bzip2 and xz run the tool of that name: Node has neither. Errors come out of the
- * iteration: KILN_ARCHIVE_DAMAGED, KILN_LAYER_LIMIT, KILN_TOOL_MISSING.
+ * The unpacked bytes of `packed`, weighed by `expansion`. bzip2 and xz run the tool of that name:
+ * Node has neither. Errors come out of the iteration: KILN_ARCHIVE_DAMAGED, KILN_LAYER_LIMIT,
+ * KILN_TOOL_MISSING.
  */
 export async function* decompress(
   packed: AsyncIterable<Buffer>,

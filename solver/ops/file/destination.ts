@@ -6,8 +6,9 @@ import type { Root } from '../../../snapshotter/sys/rooted.ts';
 import { applyToName, type Overrides } from './attributes.ts';
 
 /**
- * Where a source goes, as BuildKit decides it (tonistiigi/fsutil copy). Links in the destination are followed inside the root.
- * Parents that are missing are made with mode 0755 (with the mode, when an octal one is given), owned as the copy is.
+ * Where a source goes, as BuildKit decides it (tonistiigi/fsutil copy). Links in the destination
+ * are followed inside the root. Parents that are missing are made with mode 0755 (with the mode,
+ * when an octal one is given), owned as the copy is.
  */
 export function prepareTarget(to: Root, dest: string, source: SourceShape, overrides: Overrides): string {
   const slash = dest.lastIndexOf('/');
@@ -33,7 +34,10 @@ export interface SourceShape {
   readonly name: string;
 }
 
-/** `mkdir -p` as COPY does it. `checkPath` is asked about each directory that is made. Throws KILN_NOT_A_DIRECTORY, KILN_LAYER_NAME. */
+/**
+ * `mkdir -p` as COPY does it. `checkPath` is asked about each directory that is made. Throws
+ * KILN_NOT_A_DIRECTORY, KILN_LAYER_NAME.
+ */
 export function makeParents(to: Root, path: string, overrides: Overrides, mode = 0o755, checkPath = refuseReserved): void {
   const bits = overrides.mode?.absolute === undefined ? mode : overrides.mode.absolute & 0o777;
   const { uid, gid } = overrides.owner ?? { uid: 0, gid: 0 };

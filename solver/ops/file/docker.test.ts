@@ -53,8 +53,9 @@ async function compare(one: Case): Promise<void> {
 }
 
 /**
- * Where Docker says that a directory is from just now, ours may have the time of the source: a directory on the way to what a
- * pattern selects gets that, so that the same input gives the same bytes.
+ * Where Docker says that a directory is from just now, ours may have the time of the source: a
+ * directory on the way to what a pattern selects gets that, so that the same input gives the same
+ * bytes.
  */
 function matching(expected: readonly string[], outcome: Outcome): Outcome {
   if (!Array.isArray(outcome)) return expected;

@@ -11,18 +11,25 @@ import type { FileStep } from './steps.ts';
 /**
  * # What large copies made the last time
  *
- * When one file of 20,000 changes, the COPY runs again; the other 19,999 files are the same inodes with the same times as when they were
- * copied before, and the layer of that run holds them with the very metadata that is wanted now. Hard links into the new layer take a
- * quarter of the time of a copy, and no space. A layer is never written to once it is committed, so sharing an inode is safe.
+ * When one file of 20,000 changes, the COPY runs again; the other 19,999 files are the same inodes
+ * with the same times as when they were copied before, and the layer of that run holds them with
+ * the very metadata that is wanted now. Hard links into the new layer take a quarter of the time of
+ * a copy, and no space. A layer is never written to once it is committed, so sharing an inode is
+ * safe.
  *
  * One file for each place that is copied to; losing one costs a copy, a damaged one counts as none.
  *
- *     "KILNEC1\n" | crc32 of the rest u32 | count u32 | dev, ino, size, mtimeMs, ctimeMs: f64[count] each | layer id, paths: UTF-16, NUL between
+ *     "KILNEC1\n" | crc32 of the rest u32 | count u32
+ *     | dev, ino, size, mtimeMs, ctimeMs: f64[count] each
+ *     | layer id, paths: UTF-16, NUL between
  */
 export interface EarlierCopies {
   /** The last copy to this place, while its layer is there. */
   find(place: Digest): EarlierCopy | undefined;
-  /** Remembers that `layer` holds, at their targets, copies of `files` and nothing that another action made. */
+  /**
+   * Remembers that `layer` holds, at their targets, copies of `files` and nothing that another
+   * action made.
+   */
   keep(place: Digest, layer: LayerId, files: readonly FileStep[]): void;
 }
 
@@ -34,7 +41,9 @@ export interface EarlierCopy {
   has(step: FileStep): boolean;
 }
 
-/** Where a copy goes, and all that decides on what comes out there, but for the files themselves. */
+/**
+ * Where a copy goes, and all that decides on what comes out there, but for the files themselves.
+ */
 export function copyPlace(memory: string, copy: FileActionCopy, { owner, time }: Overrides): Digest {
   // A mode is in the action; an owner by name was looked up in the image.
   const action = JSON.stringify([copy, owner, time], (_, value) => (typeof value === 'bigint' ? String(value) : value));
@@ -54,10 +63,12 @@ export function openEarlierCopies(directory: string, snapshotter: Pick<Snapshott
       const files = index && snapshotter.files(index.layer);
       return files === undefined ? undefined : { ...index!, files };
     },
-    // Where the time stamp of a file proves nothing, it is left out: the same stamp may come to stand for other bytes.
+    // Where the time stamp of a file proves nothing, it is left out: the same stamp may come to
+    // stand for other bytes.
     keep(place, layer, files) {
       const provable = files.filter(({ expected }) => expected === undefined);
-      // When the threads have been given what comes next: nobody waits for this (20 ms for 20,000 files).
+      // When the threads have been given what comes next: nobody waits for this (20 ms for 20,000
+      // files).
       setImmediate(() => writeIndex(fileOf(place), layer, provable));
     },
   };

@@ -300,7 +300,10 @@ test('an owner that nobody has is root, with a warning', async (world) => {
   assert.match(warning?.kind === 'warning' ? warning.short : '', 'user "nobody" is not in /etc/passwd');
 });
 
-/** passwd files that hostile images bring, and the error for each; none of them may be waited for or read whole. */
+/**
+ * passwd files that hostile images bring, and the error for each; none of them may be waited for or
+ * read whole.
+ */
 const PASSWDS: readonly (readonly [string, (path: string, outside: string) => void, string | undefined])[] = [
   ['a FIFO', (path) => execFileSync('mkfifo', [path]), 'KILN_USER_FILE'],
   ['a directory', (path) => mkdirSync(path), 'KILN_USER_FILE'],

@@ -80,9 +80,10 @@ async function linkUnchanged(
 }
 
 /**
- * A file that goes into a directory which was made a moment ago can be written past the overlay, straight into its upper directory: no lower
- * layer has a say in it, and the overlay has looked up nothing there yet. It spares half the time of the kernel. A file with several
- * names goes the long way: its other names are made through the mount.
+ * A file that goes into a directory which was made a moment ago can be written past the overlay,
+ * straight into its upper directory: no lower layer has a say in it, and the overlay has looked up
+ * nothing there yet. It spares half the time of the kernel. A file with several names goes the long
+ * way: its other names are made through the mount.
  */
 function byRoute({ files, links, fresh }: Begun): { direct: FileStep[]; mounted: FileStep[] } {
   const linked = new Set(links.map(({ first }) => first));

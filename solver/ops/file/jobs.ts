@@ -4,7 +4,10 @@ import { parseMode } from './chmod.ts';
 import { copyFiles, linkFiles } from './copytree.ts';
 import type { CopyJob, LinkJob } from './inparts.ts';
 
-/** What a worker thread does for a copy: its share of the files, into directories that are there already. */
+/**
+ * What a worker thread does for a copy: its share of the files, into directories that are there
+ * already.
+ */
 function copyShare(job: CopyJob): void {
   using from = openRoot(job.from);
   using to = openRoot(job.to);

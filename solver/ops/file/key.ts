@@ -10,8 +10,9 @@ import { selectionOf } from './perform.ts';
 const VERSION = 1;
 
 /**
- * What an op is, apart from its inputs: a part for each action. The value is JSON with the keys in a fixed order, so that two
- * actions with the same meaning have the same value and the first difference can be shown.
+ * What an op is, apart from its inputs: a part for each action. The value is JSON with the keys in
+ * a fixed order, so that two actions with the same meaning have the same value and the first
+ * difference can be shown.
  */
 export function actionParts(op: FileOp, inputCount: number): readonly KeyPart[] {
   const many = op.actions.length > 1;
@@ -41,7 +42,8 @@ function fieldsOf({ action, secondaryInput }: FileAction, inputCount: number): o
       const { src, owner, timestamp, ...flags } = action.copy;
       const byContent = secondaryInput >= 0 && secondaryInput < inputCount;
       return {
-        // Where the source lies is no matter when its content counts: only what it is called in its directory.
+        // Where the source lies is no matter when its content counts: only what it is called in its
+        // directory.
         src: byContent ? basename(cleanPath(`/${src}`)) : cleanPath(`/${src}`),
         dest: flags.dest,
         owner: ownerOf(owner),
@@ -77,7 +79,10 @@ function fieldsOf({ action, secondaryInput }: FileAction, inputCount: number): o
   }
 }
 
-/** A name counts as written; what it stands for is counted with the passwd or group file of the input. */
+/**
+ * A name counts as written; what it stands for is counted with the passwd or group file of the
+ * input.
+ */
 function ownerOf(owner: ChownOpt | undefined): readonly unknown[] {
   const one = (opt: UserOpt | undefined) => (opt === undefined ? null : opt.by === 'id' ? opt.id : [opt.name, opt.input]);
   return [one(owner?.user), one(owner?.group)];

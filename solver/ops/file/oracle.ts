@@ -11,7 +11,8 @@ import { contentOf, makeTree, SPEC_TIME } from './testing.ts';
 /**
  * Asks Docker what comes of the cases and writes testdata/docker.json. Run by hand:
  *     node solver/ops/file/oracle.ts [--prefix /host] COMMAND...
- * COMMAND is what runs docker (`docker`, or a wrapper); --prefix is where it sees this host's files.
+ * COMMAND is what runs docker (`docker`, or a wrapper); --prefix is where it sees this host's
+ * files.
  */
 const argv = process.argv.slice(2);
 const prefix = argv[0] === '--prefix' ? argv.splice(0, 2)[1]! : '';

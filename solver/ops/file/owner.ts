@@ -9,14 +9,20 @@ export interface OwnerIds {
 /** passwd and group come from images: a bound on what is read of them. */
 const MAX_BYTES = 10 << 20;
 
-/** The uid and gid of a user name in the passwd file of a tree (passwd(5)); undefined when it has no such user. */
+/**
+ * The uid and gid of a user name in the passwd file of a tree (passwd(5)); undefined when it has no
+ * such user.
+ */
 export function lookupUser(root: Root, name: string): OwnerIds | undefined {
   const fields = findLine(root, '/etc/passwd', name);
   if (!fields) return undefined;
   return { uid: parseId(fields[2]), gid: parseId(fields[3]) };
 }
 
-/** The gid of a group name in the group file of a tree (group(5)); undefined when it has no such group. */
+/**
+ * The gid of a group name in the group file of a tree (group(5)); undefined when it has no such
+ * group.
+ */
 export function lookupGroup(root: Root, name: string): number | undefined {
   const fields = findLine(root, '/etc/group', name);
   return fields ? parseId(fields[2]) : undefined;

@@ -39,7 +39,10 @@ export interface CopyTask {
   readonly selected: SelectedContents;
   /** The mounted destination. */
   readonly to: string;
-  /** The directory that holds what is new in the destination (overlay upper), when it may be written to directly. */
+  /**
+   * The directory that holds what is new in the destination (overlay upper), when it may be written
+   * to directly.
+   */
   readonly upper?: string | undefined;
   readonly overrides: Overrides;
   readonly pool: CopyPool | undefined;
@@ -49,7 +52,10 @@ export interface CopyTask {
   readonly mountedOnly?: boolean | undefined;
 }
 
-/** Runs one copy action. Answers the files that went straight into `upper`: who copies the same again may link to them. */
+/**
+ * Runs one copy action. Answers the files that went straight into `upper`: who copies the same
+ * again may link to them.
+ */
 export async function performCopy(task: CopyTask, signal: AbortSignal): Promise<readonly FileStep[]> {
   using from = openRoot(task.tree.root);
   using to = openRoot(task.to);

@@ -30,8 +30,8 @@ export interface FileOpWorld {
 }
 
 /**
- * What the key was made of, by action, until the op has run: the copy takes exactly that. Kept apart by directory, as two builds with
- * directories of their own may have the same op.
+ * What the key was made of, by action, until the op has run: the copy takes exactly that. Kept
+ * apart by directory, as two builds with directories of their own may have the same op.
  */
 export type HashedDirectories = WeakMap<DirectoryResult, Map<number, SelectedContents>>;
 
@@ -45,7 +45,10 @@ export interface FileRun {
   readonly warn: (text: string) => void;
 }
 
-/** Runs the actions in order; each output becomes one layer on top of what its chain of actions began with. */
+/**
+ * Runs the actions in order; each output becomes one layer on top of what its chain of actions
+ * began with.
+ */
 export async function runActions(run: FileRun): Promise<readonly BuildResult[]> {
   await using open = new AsyncDisposableStack();
   const runner = new Runner(run, open);
@@ -90,7 +93,10 @@ class Runner {
     return snapshot;
   }
 
-  /** What an action writes on: the same layer as the action before, when nobody else wants to see that one. */
+  /**
+   * What an action writes on: the same layer as the action before, when nobody else wants to see
+   * that one.
+   */
   async #base(position: number): Promise<ActiveSnapshot> {
     const before = this.#active.get(position);
     if (before && this.#run.wiring.uses.get(position) === 1) return before;
@@ -132,7 +138,8 @@ class Runner {
     await using scope = new AsyncDisposableStack();
     const tree = await this.#tree(source, scope);
     const selected = await this.#selected(index, copy, source, tree);
-    // Only when this is all that is written to the layer: what it holds at a path then comes from this copy.
+    // Only when this is all that is written to the layer: what it holds at a path then comes from
+    // this copy.
     const earlier = tree.memory !== undefined && this.#run.op.actions.length === 1 ? world.earlier : undefined;
     const place = copyPlace(tree.memory ?? '', copy, overrides);
     const task = { copy, tree, selected, to: active.root, upper: active.upper, overrides, pool: world.pool };
@@ -141,7 +148,10 @@ class Runner {
     if (earlier && files.length > 0) this.#made = { place, files, like: before?.layer };
   }
 
-  /** A context can change between key and copy, so what was hashed is what is copied; a snapshot cannot. */
+  /**
+   * A context can change between key and copy, so what was hashed is what is copied; a snapshot
+   * cannot.
+   */
   async #selected(index: number, copy: FileActionCopy, source: number, tree: Tree): Promise<SelectedContents> {
     const { inputs, hashed, world, signal } = this.#run;
     const input = inputs[source];
@@ -170,7 +180,10 @@ class Runner {
     };
   }
 
-  /** As BuildKit: a user without a group brings its own group, a number is its own group, and a name nobody has is root. */
+  /**
+   * As BuildKit: a user without a group brings its own group, a number is its own group, and a name
+   * nobody has is root.
+   */
   async #owner(owner: ChownOpt, base: number, active: ActiveSnapshot): Promise<OwnerIds> {
     let { uid, gid } = { uid: 0, gid: 0 };
     const { user, group } = owner;
@@ -196,7 +209,10 @@ class Runner {
   }
 }
 
-/** A local directory as a tree: its files belong to root in the image, whoever owns them on the host. */
+/**
+ * A local directory as a tree: its files belong to root in the image, whoever owns them on the
+ * host.
+ */
 export function treeOf(input: BuildResult & { readonly kind: 'directory' }): Tree {
   return {
     root: input.root,
@@ -206,7 +222,10 @@ export function treeOf(input: BuildResult & { readonly kind: 'directory' }): Tre
   };
 }
 
-/** The selection in a snapshot, whose bytes nobody can change: what xattrs there are is seen when a file is copied. */
+/**
+ * The selection in a snapshot, whose bytes nobody can change: what xattrs there are is seen when a
+ * file is copied.
+ */
 function unhashed(tree: Tree, copy: FileActionCopy): SelectedContents {
   const sources = select(tree, selectionOf(copy));
   const contents = makeContents((sources.at(-1)?.entries.at(-1)?.index ?? -1) + 1);

@@ -12,7 +12,9 @@ export interface FileStep extends FileIdentity {
   readonly uid: number;
   readonly gid: number;
   readonly hasXattrs: boolean;
-  /** The digest that the bytes must have, when the time stamp alone does not prove them unchanged. */
+  /**
+   * The digest that the bytes must have, when the time stamp alone does not prove them unchanged.
+   */
   readonly expected: Uint8Array | undefined;
 }
 

@@ -21,9 +21,15 @@ import { join } from 'node:path';
 import { digestOf } from '../../../base/digest.ts';
 import type { ActiveSnapshot, LayerId, Snapshot, Snapshotter, View } from '../../../snapshotter/snapshotter.ts';
 
-/** Trees as text, a snapshotter that needs no mounts, and listings: for the tests of file actions and for what makes their goldens. */
+/**
+ * Trees as text, a snapshotter that needs no mounts, and listings: for the tests of file actions
+ * and for what makes their goldens.
+ */
 
-/** `d PATH MODE [UID:GID]`, `f PATH MODE [UID:GID] [=TEXT]`, `l PATH TARGET`, `h PATH FIRST`, `p PATH MODE`, `s PATH MODE`. */
+/**
+ * `d PATH MODE [UID:GID]`, `f PATH MODE [UID:GID] [=TEXT]`, `l PATH TARGET`, `h PATH FIRST`, `p
+ * PATH MODE`, `s PATH MODE`.
+ */
 export type TreeSpec = readonly string[];
 
 /** The time of everything that a spec makes: whole seconds, as archives keep no more. */
@@ -53,7 +59,10 @@ function makeNode(root: string, line: string): void {
   chmodSync(at, Number.parseInt(third!, 8));
 }
 
-/** One line for each path below `root`, sorted: kind, mode, owner, time (`now` when newer than the specs), content, link. */
+/**
+ * One line for each path below `root`, sorted: kind, mode, owner, time (`now` when newer than the
+ * specs), content, link.
+ */
 export function listTree(root: string, skip: (path: string) => boolean = () => false): string[] {
   const lines: string[] = [];
   const inodes = new Map<number, string>();

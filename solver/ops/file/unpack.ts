@@ -19,8 +19,9 @@ import type { FileStep } from './steps.ts';
 import { ArchiveWriter } from './untar.ts';
 
 /**
- * Unpacks a file of the source into the directory `dest`, when it is a tar archive, packed or not; false, with nothing done, when
- * it is none. An archive is what begins with a valid tar header, whatever it is called.
+ * Unpacks a file of the source into the directory `dest`, when it is a tar archive, packed or not;
+ * false, with nothing done, when it is none. An archive is what begins with a valid tar header,
+ * whatever it is called.
  */
 export async function tryUnpack(
   from: Root,
@@ -47,8 +48,8 @@ function joined(directory: string, path: string): string {
 }
 
 /**
- * Reads an archive through a decompressor to `writer`. Throws KILN_ARCHIVE_DAMAGED, with `name`, for what is wrong with the archive,
- * and KILN_LAYER_LIMIT for a bomb.
+ * Reads an archive through a decompressor to `writer`. Throws KILN_ARCHIVE_DAMAGED, with `name`,
+ * for what is wrong with the archive, and KILN_LAYER_LIMIT for a bomb.
  */
 export async function unpackTo(
   writer: ArchiveWriter,
@@ -84,7 +85,8 @@ async function archivePacking(source: SourceFile, signal: AbortSignal): Promise<
       if (entries > 0 || reader.ended) break;
     }
   } catch (error) {
-    // A missing tool is worth saying; anything else after the first entry is for the unpacking to say, before it: no archive.
+    // A missing tool is worth saying; anything else after the first entry is for the unpacking to
+    // say, before it: no archive.
     if (error instanceof KilnError && error.code === 'KILN_TOOL_MISSING') throw error;
     signal.throwIfAborted();
   }
@@ -130,7 +132,10 @@ class SourceFile implements Disposable {
     yield* this.read();
   }
 
-  /** Throws KILN_CONTEXT_CHANGED. Where the time stamp proves nothing the bytes are read again, out of the page cache. */
+  /**
+   * Throws KILN_CONTEXT_CHANGED. Where the time stamp proves nothing the bytes are read again, out
+   * of the page cache.
+   */
   verify(): void {
     const { expected, hasXattrs, path } = this.#step;
     if (expected) {

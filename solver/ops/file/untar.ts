@@ -14,9 +14,10 @@ import { makeParents } from './destination.ts';
 import type { OwnerIds } from './owner.ts';
 
 /**
- * Unpacks an archive that ADD was given, as Docker does: no whiteouts (`.wh.x` is a name, which no layer can have), owners and times as the
- * archive says unless `--chown` is given, the entry for the top itself skipped. Everything is resolved by descriptor with the
- * destination directory as root, so neither `..` nor a symlink that the archive made itself leads out.
+ * Unpacks an archive that ADD was given, as Docker does: no whiteouts (`.wh.x` is a name, which no
+ * layer can have), owners and times as the archive says unless `--chown` is given, the entry for
+ * the top itself skipped. Everything is resolved by descriptor with the destination directory as
+ * root, so neither `..` nor a symlink that the archive made itself leads out.
  */
 export class ArchiveWriter implements TarHandler, Disposable {
   readonly #to: Root;
@@ -136,7 +137,10 @@ const TYPE_BITS: Record<Exclude<TarEntry['type'], 'hardlink' | 'symlink'>, numbe
   fifo: 0o010000,
 };
 
-/** Relative and clean; '' is the top. A path that points above it is an attack or a mistake: refused. */
+/**
+ * Relative and clean; '' is the top. A path that points above it is an attack or a mistake:
+ * refused.
+ */
 function insidePath(path: string): string {
   const clean = cleanPath(path.replace(/^\/+/, ''));
   if (clean === '..' || clean.startsWith('../')) {

@@ -3,8 +3,8 @@ import type { FileOp } from '../../llb/ops.ts';
 import { ownerOfAction } from './key.ts';
 
 /**
- * How the actions of an op hang together. Positions count inputs first, then the output of each action; -1 is nothing. The graph
- * may come from outside, so nothing in it is taken for granted.
+ * How the actions of an op hang together. Positions count inputs first, then the output of each
+ * action; -1 is nothing. The graph may come from outside, so nothing in it is taken for granted.
  */
 export interface Wiring {
   /** The position of each output of the op. */
@@ -13,7 +13,10 @@ export interface Wiring {
   readonly uses: ReadonlyMap<number, number>;
 }
 
-/** Throws KILN_GRAPH_INVALID: an index out of range, an action that needs itself, an output that is missing or there twice. */
+/**
+ * Throws KILN_GRAPH_INVALID: an index out of range, an action that needs itself, an output that is
+ * missing or there twice.
+ */
 export function wire(op: FileOp, inputCount: number): Wiring {
   const uses = new Map<number, number>();
   const use = (at: number) => uses.set(at, (uses.get(at) ?? 0) + 1);
@@ -21,7 +24,8 @@ export function wire(op: FileOp, inputCount: number): Wiring {
   for (const [index, action] of op.actions.entries()) {
     const position = inputCount + index;
     for (const needed of needsOf(op, index)) {
-      // An action builds on what comes before it, as every client writes it; so there can be no circle.
+      // An action builds on what comes before it, as every client writes it; so there can be no
+      // circle.
       if (!Number.isInteger(needed) || needed < -1 || needed >= position) {
         throw invalid(`action ${index + 1} needs position ${needed}, which is not there yet`);
       }

@@ -15,7 +15,10 @@ import { withObject } from './mirror.ts';
 import { type Git, type GitRights, gitFor } from './repository.ts';
 import { type Submodule, submodulesOf } from './submodules.ts';
 
-/** Submodules within submodules: no real repository comes near it, and a server may make them up without end. */
+/**
+ * Submodules within submodules: no real repository comes near it, and a server may make them up
+ * without end.
+ */
 const MAX_DEPTH = 32;
 
 export interface Checkout {
@@ -26,8 +29,9 @@ export interface Checkout {
 }
 
 /**
- * The files of `object`, or of one directory of it, in the directory `root` of ours, with those of its submodules. No `.git` anywhere.
- * Answers the text of the commit. Throws KILN_GIT_SUBDIR, KILN_GIT_SUBMODULE and what gitFailure makes.
+ * The files of `object`, or of one directory of it, in the directory `root` of ours, with those of
+ * its submodules. No `.git` anywhere. Answers the text of the commit. Throws KILN_GIT_SUBDIR,
+ * KILN_GIT_SUBMODULE and what gitFailure makes.
  */
 export async function checkOut(checkout: Checkout, object: string, root: string): Promise<Buffer> {
   const { source } = checkout;
@@ -43,7 +47,10 @@ export async function checkOut(checkout: Checkout, object: string, root: string)
   return commit;
 }
 
-/** Fills `directory` with what of the commit is in, or leads to, `wanted`. Answers the text of the commit. */
+/**
+ * Fills `directory` with what of the commit is in, or leads to, `wanted`. Answers the text of the
+ * commit.
+ */
 async function fill(
   checkout: Checkout,
   remote: string,
@@ -152,7 +159,10 @@ const REASONS: Readonly<Record<string, string>> = {
   ELOOP: 'is, or lies behind, a symlink',
 };
 
-/** Every part of the path has to be a directory of the repository: a symlink could lead anywhere (CVE-2026-33748). */
+/**
+ * Every part of the path has to be a directory of the repository: a symlink could lead anywhere
+ * (CVE-2026-33748).
+ */
 function moveUp(from: Root, to: Root, { subdir, remote, ref }: GitSource): void {
   let fd: number;
   try {

@@ -19,8 +19,9 @@ export interface GitOutput {
 }
 
 /**
- * Configuration for every run, besides which there is none but the repository's own: git's own checks of what it receives, no hook, no
- * helper, nothing in the background. The severities let pass what old repositories have and harms nobody.
+ * Configuration for every run, besides which there is none but the repository's own: git's own
+ * checks of what it receives, no hook, no helper, nothing in the background. The severities let
+ * pass what old repositories have and harms nobody.
  */
 const CONFIG: readonly (readonly [string, string])[] = [
   ['core.hooksPath', '/dev/null'],
@@ -54,8 +55,8 @@ const CONFIG: readonly (readonly [string, string])[] = [
 export const REMOTE_PROTOCOLS = 'http:https:ssh:git';
 
 /**
- * The environment of git: nothing of the caller's configuration, no questions, no protocol but those named. Configuration goes by the
- * environment, as arguments can be read by everybody.
+ * The environment of git: nothing of the caller's configuration, no questions, no protocol but
+ * those named. Configuration goes by the environment, as arguments can be read by everybody.
  */
 export function gitEnvironment(
   caller: Readonly<Record<string, string>>,
@@ -85,13 +86,20 @@ export function gitEnvironment(
   };
 }
 
-/** What git lists is not longer than this, unless a server wants to fill our memory: then git is ended. */
+/**
+ * What git lists is not longer than this, unless a server wants to fill our memory: then git is
+ * ended.
+ */
 const OUTPUT_LIMIT = 512 << 20;
 
-/** Runs git to its end; a code other than 0 is no error here. Throws KILN_TOOL_MISSING, or a CancelledError when the signal aborts. */
+/**
+ * Runs git to its end; a code other than 0 is no error here. Throws KILN_TOOL_MISSING, or a
+ * CancelledError when the signal aborts.
+ */
 export async function runGit(args: readonly string[], run: GitRun): Promise<GitOutput> {
   run.signal.throwIfAborted();
-  // The shell sets what the modes of files are made with. A process group of its own, so that git's helpers end with it.
+  // The shell sets what the modes of files are made with. A process group of its own, so that git's
+  // helpers end with it.
   const child = spawn('/bin/sh', ['-c', 'umask 022; exec git "$@"', 'git', ...args], {
     cwd: run.cwd,
     env: run.env,

@@ -48,7 +48,10 @@ const MEANINGS: readonly (readonly [RegExp, KilnError['code'], string, string])[
   ],
 ];
 
-/** A run of git that failed, in the user's words. `what` is what was tried, such as `fetch https://host/repo.git`. */
+/**
+ * A run of git that failed, in the user's words. `what` is what was tried, such as `fetch
+ * https://host/repo.git`.
+ */
 export function gitFailure(what: string, { code, stderr }: GitOutput): KilnError {
   const notes = stderr
     .split('\n')

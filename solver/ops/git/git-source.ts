@@ -62,8 +62,9 @@ export function isSsh(remote: string): boolean {
 }
 
 /**
- * A remote that git may be given: by http, https, git or ssh, and nothing that git or ssh could take for an option. A login in an http URL
- * is taken out, since anybody may read the arguments of git.
+ * A remote that git may be given: by http, https, git or ssh, and nothing that git or ssh could
+ * take for an option. A login in an http URL is taken out, since anybody may read the arguments of
+ * git.
  */
 export function remoteOf(url: string): Pick<GitSource, 'remote' | 'login'> {
   const bad = (why: string) =>
@@ -75,7 +76,8 @@ export function remoteOf(url: string): Pick<GitSource, 'remote' | 'login'> {
   if (!TRANSPORT.test(url)) throw bad('is not reached by http, https, git or ssh');
   if (!URL.canParse(url)) throw bad('is not a URL');
   const parsed = new URL(url);
-  // A host or user that begins with a dash would be an option of ssh; a path that does, one of the program at the other side.
+  // A host or user that begins with a dash would be an option of ssh; a path that does, one of the
+  // program at the other side.
   if (/^-/.test(parsed.hostname) || /^(-|%2d)/i.test(parsed.username) || parsed.hostname === '') throw bad('names no host');
   if (!/^https?:/.test(url) || (parsed.username === '' && parsed.password === '')) return { remote: url, login: undefined };
   const login = [parsed.username, parsed.password].map(decodeURIComponent).join(':');
@@ -89,7 +91,10 @@ export function withoutUserinfo(url: string): string {
   return url.replace(/^([a-z]+:\/\/)[^@/]*@/i, '$1');
 }
 
-/** A name that a ref can have (git-check-ref-format(1)), so that it is no option, no revision expression and no pattern. */
+/**
+ * A name that a ref can have (git-check-ref-format(1)), so that it is no option, no revision
+ * expression and no pattern.
+ */
 function checkedRef(ref: string): string {
   const bad = /^[-/.]|\.\.|\/\/|\/\.|@\{|[\0-\x20\x7f~^:?*[\\]|[/.]$|\.lock(\/|$)|^@$/.test(ref);
   if (bad)

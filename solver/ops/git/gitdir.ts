@@ -7,9 +7,9 @@ import { gitFor } from './repository.ts';
 import type { Resolved } from './resolved.ts';
 
 /**
- * `--keep-git-dir`: a clone of one commit without its history in `root`, its remote set, its head detached. The directory `.git` has
- * nothing that tells when or where it was made, as far as git lets it: no hooks, no logs, no times of files in its index. Answers the
- * text of the commit.
+ * `--keep-git-dir`: a clone of one commit without its history in `root`, its remote set, its head
+ * detached. The directory `.git` has nothing that tells when or where it was made, as far as git
+ * lets it: no hooks, no logs, no times of files in its index. Answers the text of the commit.
  */
 export async function cloneInto(checkout: Checkout, { object, commit, name }: Resolved, root: string): Promise<Buffer> {
   const { source, host, context, rights } = checkout;
@@ -20,7 +20,8 @@ export async function cloneInto(checkout: Checkout, { object, commit, name }: Re
   await withObject({ remote: source.remote, object }, host, git, context.signal, async (mirror) => {
     const format = object.length === 64 ? 'sha256' : 'sha1';
     await git.run('make the .git directory', ['init', '--quiet', '--template=', `--object-format=${format}`], here);
-    // By the file protocol: the optimisations for a local clone have been used to read files of the host.
+    // By the file protocol: the optimisations for a local clone have been used to read files of the
+    // host.
     const target = name === undefined || name === 'HEAD' ? '' : `:${name}`;
     const fetch = ['fetch', '--quiet', '--update-head-ok', '--depth=1', '--no-tags', '--', pathToFileURL(mirror.directory).href];
     await git.run('copy the commit', [...fetch, `${keepRef(object)}${target}`], { ...here, protocols: 'file' });

@@ -4,7 +4,10 @@ export interface GitHost {
   readonly directory: string;
   /** What git itself is given of the caller's environment: PATH, proxies, CA files. */
   readonly env: Readonly<Record<string, string>>;
-  /** Files of known hosts; ones that do not exist do no harm. A new host's key is added to the first. */
+  /**
+   * Files of known hosts; ones that do not exist do no harm. A new host's key is added to the
+   * first.
+   */
   readonly knownHosts: readonly string[];
 }
 

@@ -6,7 +6,10 @@ import { gitFailure, noSuchCommit } from './failures.ts';
 import type { GitHost } from './host.ts';
 import type { Git } from './repository.ts';
 
-/** A bare repository of the store that keeps what was fetched from one remote. Held by one process at a time. */
+/**
+ * A bare repository of the store that keeps what was fetched from one remote. Held by one process
+ * at a time.
+ */
 export interface Mirror {
   readonly directory: string;
   /** The environment that makes git work on it. */
@@ -20,8 +23,8 @@ export interface WantedObject {
 }
 
 /**
- * Runs `body` with the repository of `remote`, which has `object` and all below it: fetched before, or fetched now, alone and without
- * its history when the server gives it so.
+ * Runs `body` with the repository of `remote`, which has `object` and all below it: fetched before,
+ * or fetched now, alone and without its history when the server gives it so.
  */
 export async function withObject<T>(
   { remote, object }: WantedObject,
@@ -55,7 +58,10 @@ async function initialise({ directory, env }: Mirror, object: string, git: Git):
   writeFileSync(ready, '');
 }
 
-/** The ref that says that an object is there with all it needs: git writes it after it has checked that. */
+/**
+ * The ref that says that an object is there with all it needs: git writes it after it has checked
+ * that.
+ */
 export function keepRef(object: string): string {
   return `refs/kiln/${object}`;
 }
@@ -72,7 +78,8 @@ async function fetchObject({ env, directory }: Mirror, remote: string, object: s
     });
   const alone = await fetch('--depth=1', '--', remote, `${object}:${ref}`);
   if (alone.code === 0) return;
-  // An old server gives what a ref points to and nothing else, a plain file server no single commits.
+  // An old server gives what a ref points to and nothing else, a plain file server no single
+  // commits.
   if (!/not our ref|unadvertised object|shallow|couldn't find remote ref|no such remote ref/i.test(alone.stderr))
     throw gitFailure(what, alone);
   const whole = existsSync(join(directory, 'shallow')) ? ['--unshallow'] : [];

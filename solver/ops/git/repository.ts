@@ -18,7 +18,10 @@ export interface RunOptions {
   /** More of the environment, such as GIT_DIR. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** The run speaks to the remote: only then it has the login and the agent, and its words are shown. */
+  /**
+   * The run speaks to the remote: only then it has the login and the agent, and its words are
+   * shown.
+   */
   readonly remote?: boolean;
   /** Instead of the remote's: `file` to read the shared repository. */
   readonly protocols?: string;
@@ -26,7 +29,10 @@ export interface RunOptions {
 
 export interface GitRights {
   readonly authorization: string | undefined;
-  /** The remote that it is for. Submodules come from wherever a stranger says: they get it only where they are below this. */
+  /**
+   * The remote that it is for. Submodules come from wherever a stranger says: they get it only
+   * where they are below this.
+   */
   readonly scope: string;
 }
 
@@ -56,7 +62,10 @@ export function gitFor(source: GitSource, rights: GitRights, host: GitHost, cont
   };
 }
 
-/** A login is for its repository only; with GitHub for all of them, as a token there is, so that submodules are found too. */
+/**
+ * A login is for its repository only; with GitHub for all of them, as a token there is, so that
+ * submodules are found too.
+ */
 function scopeOf(remote: string): string {
   return /^https:\/\/(www\.)?github\.com\//.exec(remote)?.[0] ?? remote;
 }

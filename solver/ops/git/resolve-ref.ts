@@ -3,7 +3,10 @@ import { type GitSource, isCommitId } from './git-source.ts';
 import type { Git } from './repository.ts';
 import type { Resolved } from './resolved.ts';
 
-/** Asks the remote, unless the ref is the id of a commit. Throws KILN_GIT_REF, KILN_GIT_CHECKSUM and what gitFailure makes. */
+/**
+ * Asks the remote, unless the ref is the id of a commit. Throws KILN_GIT_REF, KILN_GIT_CHECKSUM and
+ * what gitFailure makes.
+ */
 export async function resolveRef(source: GitSource, git: Git): Promise<Resolved> {
   const { ref, checksum } = source;
   const resolved =

@@ -7,8 +7,9 @@ import { type GitSource, withoutUserinfo } from './git-source.ts';
 import type { GitHost } from './host.ts';
 
 /**
- * How git calls ssh: with the caller's agent and no other key, no configuration, no question. Which host keys are good: those that the
- * graph names and no others; or those that the caller knows, and the first one that a host shows, which is remembered.
+ * How git calls ssh: with the caller's agent and no other key, no configuration, no question. Which
+ * host keys are good: those that the graph names and no others; or those that the caller knows, and
+ * the first one that a host shows, which is remembered.
  */
 export async function sshCommand(
   source: GitSource,

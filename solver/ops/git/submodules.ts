@@ -12,8 +12,8 @@ export interface Submodule {
 }
 
 /**
- * The submodules of `commit`, with their URLs from its `.gitmodules` (gitmodules(5)). Their names are not used: no path is made of them.
- * Throws KILN_GIT_SUBMODULE for one without a URL.
+ * The submodules of `commit`, with their URLs from its `.gitmodules` (gitmodules(5)). Their names
+ * are not used: no path is made of them. Throws KILN_GIT_SUBMODULE for one without a URL.
  */
 export async function submodulesOf(
   git: Git,

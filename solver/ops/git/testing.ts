@@ -22,7 +22,10 @@ const ENV = {
 /** The commits of `Repositories` were made at this second. */
 export const COMMIT_TIME = Date.parse(ENV.GIT_COMMITTER_DATE) / 1000;
 
-/** A repository to work in, and the bare ones that a server gives out: all below one temporary directory. */
+/**
+ * A repository to work in, and the bare ones that a server gives out: all below one temporary
+ * directory.
+ */
 export class Repositories implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), 'kiln-git-'));
   /** Where the bare repositories are: NAME.git. */
@@ -74,11 +77,17 @@ export class Repositories implements Disposable {
 export interface GitServer extends AsyncDisposable {
   /** `http://127.0.0.1:PORT` */
   readonly url: string;
-  /** Each request as `METHOD /path?query`, with the Authorization header behind it when there was one. */
+  /**
+   * Each request as `METHOD /path?query`, with the Authorization header behind it when there was
+   * one.
+   */
   readonly requests: string[];
 }
 
-/** Gives out the repositories by smart http: git's own http-backend as a CGI program. With `login`, only to who sends it. */
+/**
+ * Gives out the repositories by smart http: git's own http-backend as a CGI program. With `login`,
+ * only to who sends it.
+ */
 export async function serveGit(root: string, options: { readonly login?: string } = {}): Promise<GitServer> {
   const requests: string[] = [];
   const server = createServer((request, response) => {

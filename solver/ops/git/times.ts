@@ -10,8 +10,8 @@ export function commitTime(commit: Buffer): Timespec {
 }
 
 /**
- * Gives all below `root`, and it, one time. Git keeps none, and that of the checkout would make every checkout of the same commit another
- * layer.
+ * Gives all below `root`, and it, one time. Git keeps none, and that of the checkout would make
+ * every checkout of the same commit another layer.
  */
 export function setTimes(root: string, time: Timespec): void {
   using top = openRoot(root);

@@ -3,8 +3,9 @@ import { type SecretLookup, secretText } from '../secret-text.ts';
 import type { HttpSource } from './http-source.ts';
 
 /**
- * The Authorization header of a request, from the build's secrets: the one that the graph names, else HTTP_AUTH_HEADER_host (the header
- * as it is) or HTTP_AUTH_TOKEN_host (a bearer token). Read when a request is made, and in no key.
+ * The Authorization header of a request, from the build's secrets: the one that the graph names,
+ * else HTTP_AUTH_HEADER_host (the header as it is) or HTTP_AUTH_TOKEN_host (a bearer token). Read
+ * when a request is made, and in no key.
  */
 export async function authorization({ authSecret, url }: HttpSource, secret: SecretLookup): Promise<string | undefined> {
   if (authSecret !== undefined) {

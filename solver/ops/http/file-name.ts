@@ -1,9 +1,12 @@
-/** What a file is called for which neither the graph, nor the server, nor the URL has a name that can be one. */
+/**
+ * What a file is called for which neither the graph, nor the server, nor the URL has a name that
+ * can be one.
+ */
 const FALLBACK = 'download';
 
 /**
- * The name of a downloaded file: the one the graph asks for, else that of Content-Disposition, else the last element of the URL's path.
- * Always a single path element, whatever the server sends.
+ * The name of a downloaded file: the one the graph asks for, else that of Content-Disposition, else
+ * the last element of the URL's path. Always a single path element, whatever the server sends.
  */
 export function fileName(url: URL, wanted: string | undefined, disposition: string | undefined): string {
   if (wanted) return safe(lastElement(wanted));
@@ -28,7 +31,10 @@ function decoded(path: string): string {
   }
 }
 
-/** The `filename*` or `filename` parameter of Content-Disposition (RFC 6266); empty when there is none. */
+/**
+ * The `filename*` or `filename` parameter of Content-Disposition (RFC 6266); empty when there is
+ * none.
+ */
 function dispositionName(text: string): string {
   const extended = /;\s*filename\*\s*=\s*(?:utf-8)'[^']*'([^;\s]+)/i.exec(text)?.[1];
   if (extended !== undefined) return decoded(extended);

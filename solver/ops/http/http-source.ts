@@ -2,7 +2,10 @@ import { type Digest, digestOfParts, isDigest } from '../../../base/digest.ts';
 import { KilnError } from '../../../base/errors.ts';
 import type { SourceOp } from '../../llb/ops.ts';
 
-/** An `http://` or `https://` source as the graph asks for it (BuildKit's solver/pb/attr.go, `http.*`). */
+/**
+ * An `http://` or `https://` source as the graph asks for it (BuildKit's solver/pb/attr.go,
+ * `http.*`).
+ */
 export interface HttpSource {
   readonly url: URL;
   /** The digest that the bytes must have. */
@@ -12,7 +15,10 @@ export interface HttpSource {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** The secret that holds an Authorization header; without it those are tried that are named after the host. */
+  /**
+   * The secret that holds an Authorization header; without it those are tried that are named after
+   * the host.
+   */
   readonly authSecret: string | undefined;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
@@ -43,7 +49,9 @@ export function readHttpSource({ identifier, attrs }: SourceOp): HttpSource {
   };
 }
 
-/** As Go's ParseInt with base 0 reads it: `0600` and `0x180` are the same. 0 when it is not there. */
+/**
+ * As Go's ParseInt with base 0 reads it: `0600` and `0x180` are the same. 0 when it is not there.
+ */
 function numberOf(attrs: SourceOp['attrs'], name: string): number {
   const text = attrs[name];
   if (text === undefined) return 0;
@@ -57,7 +65,10 @@ function badAttribute(name: string, value: string): KilnError {
   return new KilnError('KILN_GRAPH_INVALID', `the build graph has ${name}=${JSON.stringify(value)}`);
 }
 
-/** Names the request among those that are remembered: all that decides which bytes come, and how they lie in the layer. */
+/**
+ * Names the request among those that are remembered: all that decides which bytes come, and how
+ * they lie in the layer.
+ */
 export function requestId({ url, filename, mode, uid, gid, authSecret, headers }: HttpSource): Digest {
   const attributes = [mode, uid, gid].map(String);
   return digestOfParts([

@@ -20,7 +20,10 @@ export interface Received {
 /** Told of bytes so far, and of how many there will be (0 when the server does not say). */
 export type OnBytes = (current: number, total: number) => void;
 
-/** The body as the one file of a new layer. Its digest is checked before the layer is committed. Throws KILN_HTTP_CHECKSUM. */
+/**
+ * The body as the one file of a new layer. Its digest is checked before the layer is committed.
+ * Throws KILN_HTTP_CHECKSUM.
+ */
 export async function receive(
   response: HttpResponse,
   source: HttpSource,
@@ -58,7 +61,10 @@ async function writeBody(response: HttpResponse, fd: number, onBytes: OnBytes): 
   return asDigest(`sha256:${hash.digest('hex')}`);
 }
 
-/** Some servers pack a file for the way although they were asked not to: what counts is the file, as with Docker. */
+/**
+ * Some servers pack a file for the way although they were asked not to: what counts is the file, as
+ * with Docker.
+ */
 async function* decoded(response: HttpResponse): AsyncIterable<Buffer> {
   const { body } = response;
   if (header(response, 'content-encoding')?.toLowerCase() !== 'gzip') return yield* body;
@@ -82,7 +88,10 @@ function checkDigest({ checksum, url }: HttpSource, got: Digest): void {
   });
 }
 
-/** When the file was changed, as the server says; 1970 when it does not say, so that the same bytes give the same layer. */
+/**
+ * When the file was changed, as the server says; 1970 when it does not say, so that the same bytes
+ * give the same layer.
+ */
 function modified(response: HttpResponse): { sec: number; nsec: number } {
   const ms = Date.parse(header(response, 'last-modified') ?? '');
   return { sec: Number.isNaN(ms) ? 0 : Math.floor(ms / 1000), nsec: 0 };
