@@ -7,8 +7,8 @@ import type { CacheMap, Vertex } from './solver.ts';
 /**
  * The life of a vertex in one solver:
  *
- *     new → mapping → keying → keyed ─┬→ done                       a record was there
- *                       │             ├→ following → done           another vertex runs the same key
+ *     new → mapping → keying → keyed ─┬→ done                      a record was there
+ *                       │             ├→ following → done          another vertex runs the same key
  *                       └→ done       └→ collecting → running → done
  *
  * Every state but done may go to failed. `transition.ts` holds the moves.
