@@ -28,7 +28,10 @@ export interface CallAnswer {
   readonly error: KilnError | undefined;
 }
 
-/** Answers a question about the Dockerfile. Nothing is built, and no log is written. The rest is as for `build`. */
+/**
+ * Answers a question about the Dockerfile. Nothing is built, and no log is written. The rest is as
+ * for `build`.
+ */
 export async function answerCall(
   call: CallSpec,
   { engine, progress, ...given }: Omit<BuildContext, 'scope' | 'buildId'>,
