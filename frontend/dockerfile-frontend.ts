@@ -4,9 +4,7 @@ import { unusedBuildArgs, unusedContexts, unusedFilters } from './convert/unused
 import { type Frontend, requestOver } from './gateway.ts';
 import { parseDockerfile } from './parse.ts';
 
-/**
- * `dockerfile.v0`. What its checks find is told as soon as the lowering ends, also when it fails.
- */
+/** `dockerfile.v0`. Its findings are reported as soon as the lowering ends, even when it fails. */
 export const dockerfileFrontend: Frontend = {
   async solve(gateway, inputs) {
     const request = requestOver(gateway, inputs);

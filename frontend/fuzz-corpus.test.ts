@@ -18,8 +18,8 @@ import { requestOf } from './testing/request.ts';
 import { splitMount } from './tokens.ts';
 
 /**
- * Mutations of every Dockerfile that the tests have. Short in the test suite; KILN_SOAK=1 tries
- * 200,000, KILN_SEED repeats a run.
+ * Mutates every Dockerfile in the tests. It makes few runs in the test suite; KILN_SOAK=1 makes
+ * 200,000, and KILN_SEED repeats a run.
  */
 const SOAK = process.env['KILN_SOAK'] === '1';
 const seed = Number(process.env['KILN_SEED'] ?? (SOAK ? Date.now() % 1_000_000 : 1));
@@ -63,7 +63,7 @@ function orKilnError(action: () => unknown): void {
   }
 }
 
-/** What the text means: no places, nothing that only tells how it was written. */
+/** Fields that say nothing about the meaning: places, and how the text was written. */
 const ASIDE = new Set(['range', 'place', 'keyword', 'original', 'docComment', 'asKeyword', 'notes', 'source']);
 const meaning = (document: Dockerfile) =>
   JSON.parse(JSON.stringify(document, (key, value) => (ASIDE.has(key) ? undefined : value)));
@@ -79,7 +79,7 @@ test('every Dockerfile of the tests, printed from its meaning and parsed again, 
   for (const text of corpus) checkStable(text);
 });
 
-test('what fuzzing found once does not come back', () => {
+test('mistakes that fuzzing found once do not come back', () => {
   for (const text of found()) checkStable(text);
 });
 
@@ -100,7 +100,7 @@ function request(text: string): FrontendRequest {
   });
 }
 
-test('mutations that parse become a graph or an error of ours', async () => {
+test('mutations that parse become a graph or a KilnError', async () => {
   for (let run = 0; run < count / 10; run++) {
     const text = mutateText(random, corpus, TOKENS);
     const document = parsed(text);

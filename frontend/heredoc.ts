@@ -3,7 +3,9 @@ import { expandWord } from './expand/expand.ts';
 /** The head of a heredoc: the word `<<NAME`, `<<-NAME`, `3<<"NAME"`. */
 export interface HeredocHead {
   readonly name: string;
-  /** `<<-`: tabs at the front of the body's lines and of the closing line are dropped. */
+  /**
+   * True for `<<-`: tabs at the beginning of the body's lines and of the closing line are dropped.
+   */
   readonly chomp: boolean;
   /** False when a part of the name is quoted. */
   readonly expand: boolean;
@@ -13,7 +15,7 @@ export interface HeredocHead {
 const NO_ENVIRONMENT = new Map<string, string>();
 
 /**
- * What `word` opens, if it is a heredoc; the word still has its quotes and escapes. Heredocs always
+ * The heredoc that `word` opens, if any. The word still has its quotes and escapes. Heredocs always
  * escape by `\`.
  */
 export function parseHeredocWord(word: string): HeredocHead | undefined {
@@ -33,8 +35,7 @@ function quotesIn(text: string): number {
 }
 
 /**
- * The heredocs that an instruction's line opens, in order. A line whose quotes do not close opens
- * none.
+ * The heredocs that an instruction's line opens, in order. A line with an open quote opens none.
  */
 export function heredocsIn(line: string): HeredocHead[] {
   if (!line.includes('<<')) return [];
@@ -50,7 +51,7 @@ function wordsOf(line: string): readonly string[] {
   }
 }
 
-/** `text` without the tabs that its lines begin with. */
+/** `text` without the tabs at the beginning of its lines. */
 export function chomp(text: string): string {
   return text.replace(/(^|\n)\t+/g, '$1');
 }

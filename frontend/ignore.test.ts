@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import type { KilnError } from '../base/errors.ts';
 import { ignoreFilter, parseIgnore, suspiciousPatterns } from './ignore.ts';
 
-/** Which of the files Docker 28.5 copied by `COPY . /` under each .dockerignore. */
+/** The files that Docker 28.5 copied by `COPY . /` under each .dockerignore. */
 const GOLDENS: { files: string[]; cases: { ignore: string; kept?: string[]; error?: string }[] } = JSON.parse(
   readFileSync(join(import.meta.dirname, 'testdata/ignore.json'), 'utf8'),
 );
@@ -52,7 +52,7 @@ test('the answer does not depend on the order of the questions', () => {
   );
 });
 
-test('says which line excludes a path', () => {
+test('explain says which line excludes a path', () => {
   const filter = filterOf('# comment\n\n*.log\n!keep.log\nnode_modules/\n');
   const reason = filter.explain('node_modules/a/index.js');
   assert.is(reason?.pattern, 'node_modules');
@@ -85,7 +85,7 @@ test('a comment behind a pattern is part of the pattern, and is pointed out; so 
   assert.equal(suspicious('!a\n!b\n"c d"\n../d\n..e\n'), [1, 3, 4]);
 });
 
-test('patterns made to make an engine backtrack are matched at once', () => {
+test('patterns that cause backtracking are matched fast', () => {
   for (const pattern of ['*a*a*a*a*a*a*a*a*b', '**/a*/**/a*/**/b', '[a]*[a]*[a]*[a]*[a]*b', 'x**a**a**a**a**b', '?*?*?*?*?*b']) {
     assert.ok(filterOf(`${pattern}\n!zzz`).includes(`${'a/'.repeat(500)}${'a'.repeat(2000)}`, false), pattern);
   }

@@ -9,9 +9,9 @@ import { parseDockerfile } from './parse.ts';
 import { requestOf } from './testing/request.ts';
 
 /**
- * A Dockerfile of twice as many lines takes twice the time: made of one line over and over (`%` is
- * its number, `%-` the one before). What is compared is CPU time, and only a ratio far from 2 that
- * is seen each time counts.
+ * A Dockerfile with twice as many lines takes twice the time. Each file repeats one line (`%` is
+ * its number, `%-` the one before). CPU times are compared, and only a ratio far from 2 that is
+ * measured each time counts.
  */
 const LINES: readonly string[] = [
   'LABEL A%=v',
@@ -41,7 +41,7 @@ const LINES: readonly string[] = [
 ];
 const COUNT = 2000;
 const FAR_FROM_LINEAR = 3;
-/** Less than this many milliseconds cannot be told from what else the process does. */
+/** Fewer milliseconds than this cannot be told from other work of the process. */
 const NOTHING = 40;
 
 function textOf(line: string, count: number): string {
@@ -87,7 +87,7 @@ async function convertedTo(text: string): Promise<string> {
   }
 }
 
-test('what grows with each instruction beyond all measure is refused', async () => {
+test('values that grow too much with each instruction are refused', async () => {
   const code = async (line: string) => {
     const failure = (thrown: unknown) => (thrown instanceof KilnError ? thrown.code : String(thrown));
     return await outlineBuild(requestOf(textOf(line, 8000)), () => {}).then(() => 'lowered', failure);

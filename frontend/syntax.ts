@@ -4,13 +4,13 @@ import { type Reference, tryParseReference } from '../base/reference.ts';
 import { linesOf, placeOf } from './problem.ts';
 
 /**
- * # Which frontend a file asks for
+ * # The frontend that a file requests
  *
- * `# syntax=IMAGE` in the first lines names the image of the program that is to read the file; the
- * build argument BUILDKIT_SYNTAX goes before it. Kiln reads Dockerfiles itself and runs no frontend
- * out of an image. Docker's own images (`docker/dockerfile` and `docker/dockerfile-upstream`,
- * wherever they are mirrored) are what it stands for. Any other file is in a language of its own,
- * or a dialect: read as a Dockerfile it would become another thing than was meant.
+ * `# syntax=IMAGE` in the first lines names the image of the frontend that must read the file. The
+ * build argument BUILDKIT_SYNTAX takes precedence. Kiln reads Dockerfiles itself and runs no
+ * frontend from an image. It replaces Docker's own images (`docker/dockerfile` and
+ * `docker/dockerfile-upstream`, from any mirror). Any other frontend reads another language or a
+ * dialect. Such a file, read as a Dockerfile, would be built wrongly.
  */
 
 /** The language that Kiln reads: that of the BuildKit in Docker 28.5. */
@@ -19,12 +19,12 @@ export const LANGUAGE = '1.19';
 const DOCKERS = /(?:^|\/)docker\/dockerfile(?:-upstream)?$/;
 
 /**
- * What the user should know about the frontend that is asked for. Throws KILN_FRONTEND_UNSUPPORTED
- * for one that is not Docker's.
+ * Warnings about the requested frontend. Throws KILN_FRONTEND_UNSUPPORTED for one that is not
+ * Docker's.
  */
 export function checkSyntax(source: SourceText, override: string | undefined): readonly WarningEvent[] {
   const line = override ? undefined : syntaxLine(source.text);
-  // What follows the name are arguments for the frontend.
+  // The words after the name are arguments for the frontend.
   const wanted = (override || (line?.value ?? '')).trim().split(/\s/, 1)[0] ?? '';
   if (wanted === '') return [];
   const reference = tryParseReference(wanted);
@@ -66,8 +66,8 @@ interface Line {
 }
 
 /**
- * As BuildKit looks for it (parser.DetectSyntax): directives behind `#`, else behind `//`, else a
- * file that is one JSON object.
+ * Finds the line as BuildKit does (parser.DetectSyntax): directives after `#`, else after `//`,
+ * else a file that is one JSON object.
  */
 function syntaxLine(text: string): Line | undefined {
   return directiveOf(text, 'syntax') ?? directiveOf(text, 'syntax', '//') ?? inJson(text);

@@ -11,10 +11,10 @@ interface Wrong {
   readonly name: string;
   readonly dockerfile: string;
   readonly target?: string;
-  /** What Docker 28.5 says; null when it takes the file. */
+  /** Docker 28.5's error. It is null when Docker accepts the file. */
   readonly docker: string | null;
   readonly dockerLines?: readonly [number, number];
-  /** Why Kiln does otherwise, when it does so on purpose. */
+  /** Why Kiln differs on purpose, if it does. */
   readonly differs?: string;
   readonly code?: string;
   readonly lines?: readonly [number, number];
@@ -47,7 +47,7 @@ for (const one of CASES) {
   });
 }
 
-test('Kiln takes what Docker takes and refuses what Docker refuses, but for what it does better on purpose', () => {
+test('Kiln accepts and refuses the same files as Docker, except where it differs on purpose', () => {
   const differing = CASES.filter(
     ({ docker, code, differs }) => differs === undefined && (docker === null) !== (code === undefined),
   );
@@ -60,8 +60,8 @@ test('Kiln takes what Docker takes and refuses what Docker refuses, but for what
 test('Kiln points at a line that Docker points at, or at a part of the instruction', () => {
   const elsewhere = CASES.filter(({ dockerLines, lines, dockerfile }) => {
     if (!dockerLines || !lines || dockerLines[0] === lines[0]) return false;
-    // Of a file with comments only Docker shows the last line, of a continued instruction the
-    // first.
+    // Docker shows the last line of a file with comments only, and the first of a continued
+    // instruction.
     return !(/^(?:#.*\n)+$/.test(dockerfile) || /\\\n/.test(dockerfile) || dockerfile.startsWith('# escape'));
   });
   assert.equal(

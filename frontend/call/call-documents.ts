@@ -6,7 +6,7 @@ import type { CheckReport, Target } from './call.ts';
 
 /*
  * The answers as JSON documents, with the fields that buildx prints (frontend/subrequests of
- * BuildKit): what is empty is left out.
+ * BuildKit). Empty fields are left out.
  */
 
 interface Location {
@@ -15,12 +15,12 @@ interface Location {
 }
 
 /**
- * A document has a range for each line of no more lines than these; of what has more it names the
- * first and the last.
+ * A document has a range for each line of an instruction up to this many lines. For a longer
+ * instruction it has the first and the last line.
  */
 const MOST_LINES = 500;
 
-/** One range for each line, as BuildKit tells an instruction of several lines. */
+/** One range for each line, as BuildKit reports an instruction of several lines. */
 function lines(start: number, end: number): Location {
   const count = Math.max(1, end - start + 1);
   if (count > MOST_LINES) return { ranges: [{ start: { line: start }, end: { line: end } }] };
@@ -33,7 +33,7 @@ function locationOf({ start, end }: SourceRange): Location {
   return lines(start.line, end.line);
 }
 
-/** Unlike BuildKit's, sources have no `definition`: there is no graph that would read them. */
+/** Unlike in BuildKit, sources have no `definition`, because there is no graph that reads them. */
 export function checkDocument({ source, warnings, error }: CheckReport): unknown {
   const sources: SourceText[] = [source];
   const indexOf = (text: SourceText): number => {
@@ -61,7 +61,7 @@ export function checkDocument({ source, warnings, error }: CheckReport): unknown
   };
 }
 
-/** Findings that fail the build have places of their own. */
+/** Findings that fail the build have their own places. */
 function placeOf({ code, place }: KilnError, source: SourceText): Location {
   if (code === 'KILN_DOCKERFILE_CHECK' || place?.kind !== 'source' || place.source.name !== source.name) return {};
   const { line } = place.start;
@@ -88,7 +88,7 @@ export function outlineDocument({ name, description, args, secrets, ssh, caches 
     }),
     ...(secrets.length > 0 && { secrets: mounts(secrets) }),
     ...(ssh.length > 0 && { ssh: mounts(ssh) }),
-    // BuildKit's document has a place for these too, but BuildKit never fills it.
+    // BuildKit's document has this field too, but BuildKit never fills it.
     ...(caches.length > 0 && { cache: caches.map((cache) => ({ ID: cache.name, location: locationOf(cache.range) })) }),
     sources: [base64(source.text)],
   };

@@ -53,7 +53,7 @@ async function ask(test: CallCase, call: CallCase['calls'][number]): Promise<Ans
   }
 }
 
-/** Docker goes through maps: what stands on one line comes in any order. */
+/** Docker iterates over maps, so entries of one line come in any order. */
 function ordered(document: Answer['document']): unknown {
   if (!document) return document;
   const byPlace = (list: { name: string; location: { ranges: { start: { line: number } }[] } }[] | undefined) =>
@@ -63,7 +63,7 @@ function ordered(document: Answer['document']): unknown {
 }
 
 const trimmed = (text: string) => text.replaceAll(/[^\S\n]+$/gm, '');
-/** Errors are worded otherwise; that there is one, and its lines, is the same. */
+/** Errors have other words in Docker. Their existence and lines are the same. */
 const placeOf = (document: Answer['document']) => (document?.['buildError'] as { location?: unknown } | undefined)?.location;
 
 for (const one of CASES) {
@@ -81,7 +81,7 @@ for (const one of CASES) {
   }
 }
 
-test('caches are told beside what Docker tells', async () => {
+test('the outline also lists caches, which Docker leaves out', async () => {
   const dockerfile = 'FROM scratch\nRUN --mount=type=cache,target=/root/.cache x\nRUN --mount=type=cache,id=own,target=/x x\n';
   const one: CallCase = { name: '', dockerfile, calls: [] };
   const outline = await outlineBuild(requestFor(one), () => {});
@@ -104,7 +104,7 @@ test('a finding in .dockerignore has that file as its source', async () => {
   );
 });
 
-test('of an instruction of many lines a document names the first and the last', async () => {
+test('a document names the first and the last line of a very long instruction', async () => {
   const lines = (count: number) => Array.from({ length: count }, (_, at) => `$A${at}\n`).join('');
   const dockerfile = `FROM scratch\nCOPY <<E /a\n${lines(400)}E\nCOPY <<E /b\n${lines(3000)}E\n`;
   const report = await checkBuild(requestFor({ name: '', dockerfile, calls: [] }));
@@ -142,7 +142,7 @@ test('the CMD that an ENTRYPOINT drops is that of the nearest stage', async () =
   );
 });
 
-test('after the first image that cannot be had few others are asked about', async () => {
+test('after the first image that cannot be resolved only a few others are tried', async () => {
   const images = Array.from({ length: 2000 }, (_, at) => `COPY --from=none${at} a b\n`).join('');
   let asked = 0;
   const resolveImage = async () => {

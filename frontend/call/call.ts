@@ -15,18 +15,18 @@ import { parseDockerfile } from '../parse.ts';
  */
 export interface CheckReport {
   readonly source: SourceText;
-  /** In BuildKit's order, those that the file skips left out. */
+  /** In BuildKit's order, without the rules that the file skips. */
   readonly warnings: readonly Warning[];
   /**
-   * What would fail the build: the first thing that is wrong, or the findings themselves where the
+   * The error that would fail the build: the first mistake, or the findings themselves where the
    * file asks for that.
    */
   readonly error: KilnError | undefined;
 }
 
 /**
- * Checks what the target needs; all stages when no target is named. Throws what is no fault of the
- * Dockerfile, such as a cancelled build.
+ * Checks what the target needs, or all stages when no target is named. Throws errors that are not
+ * faults of the Dockerfile, such as a cancelled build.
  */
 export async function checkBuild(request: FrontendRequest): Promise<CheckReport> {
   const { dockerfile: source } = request;
@@ -42,7 +42,7 @@ export async function checkBuild(request: FrontendRequest): Promise<CheckReport>
   }
 }
 
-/** What was found in the lines above the one that is no syntax. */
+/** The findings in the lines above a syntax error. */
 function warningsBefore({ place }: KilnError, request: FrontendRequest): Warning[] {
   const { dockerfile: source } = request;
   if (place?.kind !== 'source' || place.source.name !== source.name) return [];
@@ -51,12 +51,12 @@ function warningsBefore({ place }: KilnError, request: FrontendRequest): Warning
     const findings = new Findings(request, parseDockerfile({ ...source, text: above.join('\n') }));
     return findings.warningsOfParsing().map((one) => ({ ...one, range: { ...one.range, source } }));
   } catch {
-    // They hold no stage yet.
+    // These lines hold no stage yet.
     return [];
   }
 }
 
-/** `tell` gets the findings, also when the answer is an error. */
+/** `tell` gets the findings, even when the answer is an error. */
 export async function outlineBuild(request: FrontendRequest, tell: (findings: Findings) => void): Promise<Outline> {
   const dockerfile = parseDockerfile(request.dockerfile);
   const findings = new Findings(request, dockerfile);
@@ -68,11 +68,11 @@ export async function outlineBuild(request: FrontendRequest, tell: (findings: Fi
 }
 
 export interface Target {
-  /** Lower-case; undefined for a stage without a name. */
+  /** In lower case. Undefined for a stage without a name. */
   readonly name: string | undefined;
   readonly isDefault: boolean;
   readonly description: string;
-  /** As written, unexpanded. */
+  /** As written, not expanded. */
   readonly base: string;
   readonly platform: string | undefined;
   readonly line: number;

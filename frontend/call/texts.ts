@@ -5,16 +5,15 @@ import { placeOf } from '../problem.ts';
 import type { CheckReport, Target } from './call.ts';
 
 /*
- * The answers as texts, laid out as buildx does. Without the error of a check: that is for standard
+ * The answers as texts, laid out as in buildx, without the error of a check, which goes to standard
  * error.
  */
 
-/** `fileOf` says under which name a source is shown: the Dockerfile under its path. */
+/** `fileOf` gives the name under which a source is shown: the Dockerfile has its path. */
 export function checkText({ warnings, error }: CheckReport, fileOf: (name: string) => string): string {
   const count = warnings.length;
   const head = count === 0 ? 'no warnings found.' : `${count} ${count === 1 ? 'warning has' : 'warnings have'} been found!`;
-  // The text goes from the top of the file, as BuildKit's does; only documents keep the order of
-  // finding.
+  // The text is ordered by place, as in BuildKit. Only documents keep the order of finding.
   const parts = warnings.toSorted(byPlace).map(({ rule, message, range }) => {
     const source = { ...range.source, name: fileOf(range.source.name) };
     const place = placeOf({ ...range, source });
@@ -65,8 +64,7 @@ export function targetsText(targets: readonly Target[]): string {
 }
 
 /**
- * Columns as wide as their widest cell, which carries its own padding; the last one is not filled
- * up.
+ * Columns as wide as their widest cell, which includes its padding. The last column is not padded.
  */
 function table(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));

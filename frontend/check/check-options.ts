@@ -3,11 +3,11 @@ import { quote, trimSpace } from '../gotext.ts';
 import type { Directive } from '../instructions.ts';
 import { problem } from '../problem.ts';
 
-/** What `# check=…` or the build argument BUILDKIT_DOCKERFILE_CHECK asks for. */
+/** The options of `# check=…` or the build argument BUILDKIT_DOCKERFILE_CHECK. */
 export interface CheckOptions {
   readonly skip: ReadonlySet<string> | 'all';
   readonly experimental: ReadonlySet<string> | 'all';
-  /** A violation fails the build. */
+  /** True when a violation fails the build. */
   readonly error: boolean;
 }
 
@@ -33,7 +33,7 @@ export function parseCheckOptions(directive: Directive): CheckOptions {
   return options;
 }
 
-/** The last part keeps the rest of the text. */
+/** Splits into at most `count` parts. The last part keeps the rest of the text. */
 function splitAtMost(text: string, separator: string, count: number): string[] {
   const parts = text.split(separator);
   return [...parts.slice(0, count - 1), ...(parts.length >= count ? [parts.slice(count - 1).join(separator)] : [])];

@@ -14,7 +14,7 @@ const GOLDENS: {
   error?: string;
 }[] = JSON.parse(readFileSync(join(import.meta.dirname, '../testdata/checks.json'), 'utf8'));
 
-/** Rules that need the values of variables, the images, or the context: the converter's. */
+/** Rules of the converter, which need the values of variables, the images or the context. */
 const CONVERTERS = [
   'UndefinedVar',
   'UndefinedArgInFrom',
@@ -64,12 +64,12 @@ test('options given from outside replace those of the file', () => {
   assert.equal(checkDockerfile(parsed, checkOptionsOf(parsed, 'skip=all')), []);
 });
 
-test('one finding made twice is told once', () => {
+test('a finding that is made twice is reported once', () => {
   const found = checkDockerfile(parseDockerfile({ name: 'Dockerfile', text: 'FROM scratch AS Foo\n' }));
   assert.is(new Collector().takeAll([...found, ...found]).length, 1);
 });
 
-test('a thousand findings of a rule are told, and that there are more', () => {
+test('a thousand findings of a rule are reported, and one that says that there are more', () => {
   const text = `FROM scratch\n${'MAINTAINER x\n'.repeat(1500)}CMD x\n`;
   const told = new Collector().takeAll(checkDockerfile(parseDockerfile({ name: 'Dockerfile', text })));
   const maintainers = told.filter(({ rule }) => rule.name === 'MaintainerDeprecated');

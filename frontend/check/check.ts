@@ -14,13 +14,13 @@ import type { Check, Warning } from './warning.ts';
 export type { Check, Warning } from './warning.ts';
 
 /**
- * All checks that the text alone can answer. The converter has those that need to know what
- * variables and images turn out to be.
+ * All checks that need only the text. The converter has those that need the values of variables and
+ * the images.
  */
 export const CHECKS: readonly Check[] = [...namingChecks, ...usageChecks, ...pitfallChecks];
 
 /**
- * The options in force: those of the file unless `override` (BUILDKIT_DOCKERFILE_CHECK) is given.
+ * The options that apply: those of the file unless `override` (BUILDKIT_DOCKERFILE_CHECK) is given.
  */
 export function checkOptionsOf(dockerfile: Dockerfile, override?: string): CheckOptions {
   const range = dockerfile.directives.check?.range ?? { source: dockerfile.source, start: FIRST, end: FIRST };
@@ -31,8 +31,8 @@ export function checkOptionsOf(dockerfile: Dockerfile, override?: string): Check
 const FIRST = { line: 1, character: 0 };
 
 /**
- * What the checks find, in BuildKit's order, without what `options` skip; `ignore` is the
- * `.dockerignore` in force.
+ * The findings in BuildKit's order, without the rules that `options` skip. `ignore` is the
+ * `.dockerignore` that applies.
  */
 export function checkDockerfile(dockerfile: Dockerfile, options = checkOptionsOf(dockerfile), ignore?: IgnoreFile): Warning[] {
   const found = [...CHECKS.flatMap((check) => check(dockerfile)), ...(ignore ? ignoreFileCheck(ignore) : [])];
@@ -45,14 +45,14 @@ export function isEnabled(rule: Rule, options: CheckOptions): boolean {
 }
 
 /**
- * So many findings of one rule are told. Nobody reads more, and a file can have one in every few
- * characters.
+ * The most findings of one rule that are reported. Nobody reads more, and a file can have one in
+ * every few characters.
  */
 const MOST_OF_A_RULE = 1000;
 
 /**
- * Takes each finding once, as the platforms of a build find the same, and of one rule the first
- * thousand: behind those stands that there are more.
+ * Accepts each finding once, because all platforms of a build have the same. Accepts the first
+ * thousand of one rule, and then one that says that there are more.
  */
 export class Collector {
   readonly #seen = new Set<string>();
@@ -62,7 +62,7 @@ export class Collector {
     return (this.#counts.get(rule) ?? 0) > MOST_OF_A_RULE;
   }
 
-  /** What there is to tell of a finding. */
+  /** The finding to report, if any. */
   take(found: Warning): Warning | undefined {
     const { rule, message, range } = found;
     const count = this.#counts.get(rule) ?? 0;
@@ -85,8 +85,8 @@ export class Collector {
 }
 
 /**
- * With `error=true` findings fail the build: the error to throw, if there is one. Those of Kiln's
- * own rules do so only where the file asks for the rule by name: what Docker builds, Kiln builds.
+ * The error to throw when findings fail the build, because of `error=true`. Kiln's own rules fail a
+ * build only where the file names the rule: Kiln builds what Docker builds.
  */
 export function violation(warnings: readonly Warning[], options: CheckOptions): KilnError | undefined {
   const named = (rule: Rule) => options.experimental !== 'all' && options.experimental.has(rule.name);

@@ -11,7 +11,7 @@ const stageNameCasing: Check = ({ stages }) =>
     name === undefined || isLower(name) ? [] : [warning('StageNameCasing', `Stage name '${name}' should be lowercase`, range)],
   );
 
-/** A FROM in mixed case is ConsistentInstructionCasing's. */
+/** A FROM in mixed case belongs to ConsistentInstructionCasing. */
 const fromAsCasing: Check = ({ stages }) =>
   stages.flatMap(({ from: { keyword, asKeyword, range } }) => {
     if (asKeyword === undefined || (!isLower(keyword) && !isUpper(keyword))) return [];
@@ -56,7 +56,7 @@ const reservedStageName: Check = ({ stages }) =>
   });
 
 /**
- * The comment right above a named stage or an ARG is taken for its description, so it should begin
+ * The comment right above a named stage or an ARG counts as its description, so it should begin
  * with the name.
  */
 const definitionDescription: Check = ({ globalArgs, stages }) => {

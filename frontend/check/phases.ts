@@ -2,10 +2,10 @@ import type { RuleName } from './rules.ts';
 import type { Warning } from './warning.ts';
 
 /**
- * # When a finding is made
+ * # The order of findings
  *
- * BuildKit lists findings in the order in which its frontend meets them, and stops where an error
- * stops it. Kiln's answers are in the same order: tools keep them as golden files.
+ * BuildKit lists findings in the order in which its frontend makes them, and stops where an error
+ * stops it. Kiln uses the same order, because tools keep the answers as golden files.
  */
 const PARSER = 0;
 const INSTRUCTIONS = 1;
@@ -15,11 +15,11 @@ const DEFAULTS = 4;
 const FROMS = 5;
 const BASES = 6;
 /**
- * What the lowering of a stage finds, instruction by instruction; of Kiln's own rules also what the
- * text shows.
+ * Findings that the lowering of a stage makes, instruction by instruction. Kiln's own rules also
+ * have findings from the text here.
  */
 const STEPS = 7;
-/** What is not about the Dockerfile. */
+/** Findings that are not about the Dockerfile. */
 const REST = 8;
 
 const PHASES: { readonly [name in RuleName]?: number } = {
@@ -38,26 +38,27 @@ const PHASES: { readonly [name in RuleName]?: number } = {
   InvalidBaseImagePlatform: BASES,
   SuspiciousIgnorePattern: REST,
 };
-/** Of one phase and line, in this order. */
+/** The order of findings of one phase and line. */
 const ORDER = Object.keys(PHASES);
 
 function phaseOf({ rule }: Warning): number {
   return PHASES[rule.name] ?? STEPS;
 }
 
-/** Made while the text is parsed: an error of the syntax further down does not take them back. */
+/**
+ * True for a finding that is made while the text is parsed. A later syntax error does not remove
+ * it.
+ */
 export function isFromParsing(warning: Warning): boolean {
   return phaseOf(warning) <= INSTRUCTIONS;
 }
 
-/** Made only for a stage that is lowered, at its instruction. */
+/** True for a finding that is made only for a stage that is lowered, at its instruction. */
 export function isFromLowering(warning: Warning): boolean {
   return phaseOf(warning) === STEPS;
 }
 
-/**
- * Those of the text in BuildKit's order. Findings of the lowering keep the order that they come in.
- */
+/** Sorts findings from the text in BuildKit's order. Those of the lowering keep their order. */
 export function inOrder(warnings: readonly Warning[]): Warning[] {
   return [...warnings].sort((a, b) => {
     const phase = phaseOf(a) - phaseOf(b);

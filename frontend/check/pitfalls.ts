@@ -4,15 +4,17 @@ import type { AddInstruction, Dockerfile, RunInstruction, StageInstruction } fro
 import { commandsOf, type SimpleCommand, shellTextOf } from './shellwords.ts';
 import { type Check, type Warning, warning } from './warning.ts';
 
-/* Kiln's own rules: things that Docker builds without a word and that are hardly ever meant. */
+/*
+ * Kiln's own rules: lines that Docker builds without a warning and that are hardly ever intended.
+ */
 
-/** The commands of a RUN; none when it hands nothing to a shell. */
+/** The commands of a RUN. Empty when it does not use a shell. */
 function commandsIn(run: RunInstruction): readonly SimpleCommand[] {
   const text = shellTextOf(run);
   return text === undefined ? [] : commandsOf(text);
 }
 
-/** What a command of these leaves behind is gone with its shell; and the instruction that stays. */
+/** Commands whose effect ends with their shell, and the instruction whose effect remains. */
 const SHELL_STATE: Readonly<Record<string, string>> = {
   cd: 'WORKDIR sets the directory of what follows',
   pushd: 'WORKDIR sets the directory of what follows',
@@ -26,7 +28,7 @@ function shellStateLost({ range }: RunInstruction, commands: readonly SimpleComm
   const [name = '', argument = ''] = commands.at(-1) ?? [];
   const state = name === '.' ? 'source' : name;
   const advice = Object.hasOwn(SHELL_STATE, state) ? SHELL_STATE[state] : undefined;
-  // A sourced script may do anything; some are only ever sourced for their variables.
+  // A sourced script may do anything; some scripts are only ever sourced for their variables.
   if (advice === undefined || (state === 'source' && !/(?:activate|rc|profile|\.env|nvm\.sh)$/.test(argument))) return undefined;
   return warning('ShellStateLost', `'${name}' at the end of a RUN has no effect on what follows: ${advice}`, range);
 }
@@ -45,7 +47,7 @@ function packageUpdateAlone({ range }: RunInstruction, commands: readonly Simple
   return warning('PackageUpdateAlone', message, range);
 }
 
-/** What is in a shell's text; it is read once. */
+/** Findings in the text of shell commands, which is read once. */
 const shellPitfalls: Check = ({ stages }) => {
   const found: Warning[] = [];
   for (const { instructions } of stages) {
@@ -58,7 +60,7 @@ const shellPitfalls: Check = ({ stages }) => {
   return found;
 };
 
-/** What cannot be anything but a secret, by its form. */
+/** Texts whose form shows that they are secrets. */
 const SECRETS: readonly (readonly [string, RegExp])[] = [
   ['an AWS access key', /\b(?:AKIA|ASIA)[0-9A-Z]{16}\b/],
   ['a GitHub token', /\b(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{60})/],
@@ -95,7 +97,7 @@ const secretInText: Check = ({ globalArgs, stages }) =>
     });
   });
 
-/** Commands that install what a manifest lists, and the files they need. */
+/** Commands that install the packages of a manifest, and the files that they need. */
 const INSTALLS: readonly (readonly [RegExp, string])[] = [
   [/^npm (?:ci|i|install)(?: -\S+)*$/, 'package.json and package-lock.json'],
   [/^yarn(?: install)?(?: -\S+)*$/, 'package.json and yarn.lock'],
@@ -133,7 +135,7 @@ interface Install {
   readonly range: SourceRange;
 }
 
-/** A RUN with a cache or a secret mounted is left alone: whoever wrote it knows about caches. */
+/** A RUN with a cache or a secret mount is skipped, because its author knows about caches. */
 function installsIn(instructions: readonly StageInstruction[]): Install[] {
   return instructions.flatMap((run) => {
     if (run.kind !== 'run' || run.mounts.length > 0) return [];

@@ -8,7 +8,8 @@ import { type Example, PAGES } from './examples.ts';
 import { RULES, type RuleName } from './rules.ts';
 
 /**
- * The rules that a check of an example names; bases are empty images for linux/amd64, but for one.
+ * The rules that a check of an example reports. All bases except one are empty images for
+ * linux/amd64.
  */
 async function rulesIn(example: Example, options = ''): Promise<RuleName[]> {
   const { dockerfile, ignore } = typeof example === 'string' ? { dockerfile: example, ignore: undefined } : example;
@@ -20,7 +21,7 @@ async function rulesIn(example: Example, options = ''): Promise<RuleName[]> {
     images: (ref) => (ref === 'only-for-s390x' ? 's390x' : true),
   });
   const { warnings, error } = await checkBuild(request);
-  // A base whose name is empty is told as an error too.
+  // An empty name of a base is also an error.
   if (error && !(error instanceof KilnError && error.code === 'KILN_IMAGE_NAME')) throw error;
   return warnings.map(({ rule }) => rule.name);
 }
@@ -37,7 +38,7 @@ for (const [name, { bad, good }] of Object.entries(PAGES) as [RuleName, (typeof 
   });
 }
 
-/** Files in which a rule has nothing to say, though it looks close. */
+/** Files that look like a violation of a rule, but are not. */
 const SILENT: Readonly<Partial<Record<RuleName, readonly string[]>>> = {
   ShellStateLost: [
     'RUN cd /src && make',
@@ -78,7 +79,7 @@ for (const [name, bodies] of Object.entries(SILENT) as [RuleName, readonly strin
   });
 }
 
-/** And more in which it speaks. */
+/** Further files that violate a rule. */
 const SPEAKS: Readonly<Partial<Record<RuleName, readonly string[]>>> = {
   ShellStateLost: [
     'RUN mkdir /x && cd /x',
@@ -121,7 +122,7 @@ test("Kiln's own findings fail a build only where experimental= names the rule",
   assert.ok(await fails('error=true;experimental=ShellStateLost'));
 });
 
-test('a finding about a secret does not repeat it', async () => {
+test('a finding about a secret does not show it', async () => {
   const { checkDockerfile } = await import('./check.ts');
   const { parseDockerfile } = await import('../parse.ts');
   const text = 'FROM scratch\nRUN git clone https://ci:hunter2@example.com/x\n';

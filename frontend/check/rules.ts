@@ -1,24 +1,24 @@
 /**
  * # The build checks
  *
- * One value per rule: BuildKit's, with the names and addresses that Docker's users know, and Kiln's
- * own, for what people trip over. Output and the pages in docs/rules/ are made from this list
- * (examples.ts has the rest of a page). https://docs.docker.com/reference/build-checks/
+ * One value per rule. There are BuildKit's rules, with the names and addresses that Docker's users
+ * know, and Kiln's own, for common mistakes. Output and the pages in docs/rules/ are made from this
+ * list (examples.ts has the rest of a page). https://docs.docker.com/reference/build-checks/
  */
 export interface Rule {
   readonly name: RuleName;
   /**
-   * Findings of Kiln's own rules never fail a build that Docker would let pass, unless
+   * Findings of Kiln's own rules never fail a build that Docker would accept, unless
    * `experimental=` names the rule.
    */
   readonly by: 'buildkit' | 'kiln';
   /** The name of its page in docs/rules/. */
   readonly slug: string;
-  /** `experimental` rules speak only when asked for by `# check=experimental=…`. */
+  /** `experimental` rules apply only when `# check=experimental=…` names them. */
   readonly level: 'warning' | 'experimental';
   readonly description: string;
   readonly url: string;
-  /** The lines of its findings are not shown: there are secrets in them. */
+  /** True when the lines of findings are not shown, because they hold secrets. */
   readonly hidesLines: boolean;
 }
 
@@ -80,7 +80,9 @@ const BUILDKIT = {
   ExposeInvalidFormat: ['expose-invalid-format', 'IP address and host-port mapping should not be used in EXPOSE instruction'],
 } as const satisfies Texts;
 
-/** Those that are a matter of taste, or right in many files, are experimental. */
+/**
+ * Rules that are a matter of taste, or whose findings are intended in many files, are experimental.
+ */
 const KILN = {
   SuspiciousIgnorePattern: ['suspicious-ignore-pattern', 'A line of .dockerignore cannot mean what it seems to say'],
   ShellStateLost: ['shell-state-lost', 'A change of directory or of the environment ends with its RUN'],

@@ -1,14 +1,14 @@
 import type { RunInstruction } from '../instructions.ts';
 
-/** One command of a shell text: its words, quotes taken off, without assignments in front of it. */
+/** One command of a shell text: its words without quotes, and without assignments before it. */
 export type SimpleCommand = readonly string[];
 
-/** No check looks further into a script than this many characters. */
+/** Checks read only this many characters of a script. */
 const LIMIT = 16 * 1024;
 
 /**
- * What a RUN hands to a shell; undefined for JSON form, and for a script that names its own
- * interpreter.
+ * The text that a RUN gives to a shell. Undefined for JSON form, and for a script that names its
+ * own interpreter.
  */
 export function shellTextOf({ command, heredocs }: RunInstruction): string | undefined {
   if (command.form === 'exec') return undefined;
@@ -19,9 +19,9 @@ export function shellTextOf({ command, heredocs }: RunInstruction): string | und
 }
 
 /**
- * The commands of a shell text in order, as far as can be told without a shell: split at `;`, `&&`,
- * `||`, `|`, `&` and line breaks outside quotes. What is nested (subshells, loops) comes out as
- * commands whose first word is no command name; that is enough for a check.
+ * The commands of a shell text in order, as far as possible without a shell: it is split at `;`,
+ * `&&`, `||`, `|`, `&` and line breaks outside quotes. Nested code (subshells, loops) gives
+ * commands whose first word is not the name of a command, which is sufficient for a check.
  */
 export function commandsOf(text: string): SimpleCommand[] {
   const commands: SimpleCommand[] = [];

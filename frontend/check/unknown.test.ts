@@ -4,7 +4,7 @@ import { unknownRules } from './unknown.ts';
 
 const told = (text: string, override?: string) => unknownRules({ name: 'Dockerfile', text }, override).map(({ short }) => short);
 
-test('a rule that there is not is told, with the one that was meant', () => {
+test('an unknown rule gives a warning with a suggestion', () => {
   assert.equal(told('# check=skip=StageNameCasin,Nothing;experimental=CopyIgnoredFile\nFROM scratch\n'), [
     'there is no check named "StageNameCasin" (did you mean StageNameCasing?): naming it has no effect',
     'there is no check named "Nothing": naming it has no effect',
@@ -13,7 +13,7 @@ test('a rule that there is not is told, with the one that was meant', () => {
   assert.is(told('FROM scratch\n', 'skip=Nothing').length, 1);
 });
 
-test('known ones, all, and what is no list of rules are not', () => {
+test('known rules, all, and other values give no warning', () => {
   for (const check of ['skip=StageNameCasing', 'skip=all', 'error=true', 'experimental=all', 'skip=', 'nonsense'])
     assert.equal(told(`# check=${check}\nFROM scratch\n`), []);
   assert.equal(told('# check=skip=Nothing\nFROM scratch\n', 'skip=all'), []);

@@ -7,8 +7,8 @@ import { type CheckOptions, parseCheckOptions } from './check-options.ts';
 import { RULES } from './rules.ts';
 
 /**
- * Rules that `# check=` or `override` (BUILDKIT_DOCKERFILE_CHECK) names and that there are not:
- * told, as they switch nothing on or off.
+ * Warns of rules that `# check=` or `override` (BUILDKIT_DOCKERFILE_CHECK) names and that do not
+ * exist, because naming them has no effect.
  */
 export function unknownRules(source: SourceText, override: string | undefined): readonly WarningEvent[] {
   const line = override === undefined ? directiveOf(source.text, 'check') : undefined;
@@ -25,7 +25,7 @@ export function unknownRules(source: SourceText, override: string | undefined): 
   }));
 }
 
-/** Options that make no sense are told by whoever uses them. */
+/** Invalid options are reported where the options are used. */
 function optionsOf(value: string, source: SourceText, number: number): CheckOptions | undefined {
   try {
     return parseCheckOptions({ value, range: linesOf(source, number, number) });

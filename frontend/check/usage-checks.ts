@@ -32,7 +32,7 @@ const legacyKeyValue: Check = (dockerfile) =>
     ];
   });
 
-/** Ports with variables in them are looked at when they are expanded. */
+/** Ports with variables are checked when they are expanded. */
 const exposeFormat: Check = (dockerfile) =>
   all(dockerfile, 'expose').flatMap(({ ports, range }) =>
     ports.filter((port) => !port.includes('$')).flatMap((port) => checkPort(port, range)),
@@ -69,7 +69,7 @@ const secretsUsed: Check = (dockerfile) => {
   ];
 };
 
-/** Each one but the last, which alone counts. */
+/** Reports every one except the last, which alone counts. */
 const multipleInstructions: Check = ({ stages }) =>
   stages.flatMap(({ instructions }) =>
     (['cmd', 'entrypoint', 'healthcheck'] as const).flatMap((kind) =>
@@ -83,7 +83,7 @@ const multipleInstructions: Check = ({ stages }) =>
     ),
   );
 
-/** A SHELL, in this stage or one it is built on, shows that the shell form is meant. */
+/** A SHELL, in this stage or in one of its bases, shows that the shell form is intended. */
 const jsonArgs: Check = (dockerfile) =>
   walkStages(dockerfile, 'shell', (instruction) => {
     if ((instruction.kind !== 'cmd' && instruction.kind !== 'entrypoint') || instruction.command.form === 'exec') return [];
@@ -92,8 +92,8 @@ const jsonArgs: Check = (dockerfile) =>
   });
 
 /**
- * Once a WORKDIR has been given, in this stage or one it is built on, a relative one follows from
- * it. Variables are the converter's.
+ * After a WORKDIR, in this stage or in one of its bases, a relative one is clear. Paths with
+ * variables are checked by the converter.
  */
 const workdirRelative: Check = (dockerfile) =>
   walkStages(dockerfile, 'workdir', (instruction) => {
@@ -103,8 +103,8 @@ const workdirRelative: Check = (dockerfile) =>
   });
 
 /**
- * Asks about each instruction that no instruction of `kind` comes before, in the stage or in those
- * it is built on.
+ * Visits each instruction before which there is no instruction of `kind`, in the stage or its
+ * bases.
  */
 function walkStages(
   dockerfile: Dockerfile,

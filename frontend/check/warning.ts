@@ -3,14 +3,14 @@ import type { SourceRange } from '../../solver/llb/graph.ts';
 import type { Dockerfile } from '../instructions.ts';
 import { RULES, type Rule, type RuleName } from './rules.ts';
 
-/** One finding: a rule, what it says here, and where. */
+/** One finding: a rule, the message and the place. */
 export interface Warning {
   readonly rule: Rule;
   readonly message: string;
   readonly range: SourceRange;
 }
 
-/** A check looks at the parsed file alone: no variables, no images. */
+/** A check sees only the parsed file, without variables and images. */
 export type Check = (dockerfile: Dockerfile) => Warning[];
 
 export function warning(name: RuleName, message: string, range: SourceRange): Warning {

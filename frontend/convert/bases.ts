@@ -20,10 +20,9 @@ import { stepName } from './step-names.ts';
 import { emptyEnv } from './words.ts';
 
 /**
- * Asks what the images are on which the targets are built, all at once, and puts the ONBUILD
- * triggers they carry in front of the instructions of their stage. A trigger may copy from a
- * further image, so this goes on until nothing new is needed. Stages that no target needs are not
- * asked about.
+ * Resolves the base images of the targets, all at once, and puts the ONBUILD triggers of each base
+ * in front of the instructions of its stage. A trigger may copy from another image, so this repeats
+ * until no new image is needed. Stages that no target needs are not resolved.
  */
 export async function resolveBases(conversion: Conversion, targets: readonly StageNode[]): Promise<Set<StageNode>> {
   for (;;) {
@@ -36,16 +35,14 @@ export async function resolveBases(conversion: Conversion, targets: readonly Sta
   }
 }
 
-/** So many images are asked about at a time. */
+/** The number of images that are resolved at once. */
 const AT_ONCE = 64;
 
-/**
- * After the first that fails no further one is asked about: a file can name images by the thousand.
- */
+/** Stops at the first failure: a file can name thousands of images. */
 async function resolveAll(conversion: Conversion, stages: readonly StageNode[]): Promise<void> {
   const asked: StageNode[] = [];
   for (const stage of stages) {
-    // The empty tree has nobody to ask.
+    // The empty tree has no image to resolve.
     if (stage.baseName === 'scratch' && !stage.namedContext) settleBase(stage, emptyBase(conversion, stage));
     else asked.push(stage);
   }
@@ -65,8 +62,8 @@ async function resolveAll(conversion: Conversion, stages: readonly StageNode[]):
 }
 
 /**
- * Refuses names of bases that no image can have, of stages that no target needs, too: a file is
- * sound or not whatever is built of it.
+ * Refuses invalid names of bases, even for stages that no target needs: whether a file is valid
+ * does not depend on the target.
  */
 export async function checkBaseNames(conversion: Conversion): Promise<void> {
   const sound = new Set(['scratch']);
@@ -84,7 +81,7 @@ async function resolveBase(conversion: Conversion, stage: StageNode): Promise<vo
 
 function settleBase(stage: StageNode, base: ResolvedBase): void {
   const reads = knownReads(stage);
-  // What stands in place of a stage, or of none, is the tree that others read.
+  // A context that replaces a stage, or is used without one, is the tree that others read.
   stage.life =
     stage.namedContext || !stage.registered
       ? { kind: 'lowered', work: workOn(stage, base), ...reads }
@@ -100,7 +97,7 @@ function emptyBase({ target }: Conversion, { baseName }: StageNode): ResolvedBas
   return { name: baseName, platform: target, state: emptyState(undefined), image: emptyImage(target), config: undefined };
 }
 
-/** A named context in place of a stage: its instructions do not count. */
+/** A named context that replaces a stage. The stage's instructions do not count. */
 async function replacement({ request, target }: Conversion, stage: StageNode, found: FoundContext): Promise<ResolvedBase> {
   const { state, config } = await loadNamedContext(request, found, stage.platform ?? target, () => stage.paths);
   return {
@@ -147,7 +144,7 @@ function takeImage(conversion: Conversion, stage: StageNode, { resolved, referen
   const locations = stage.range ? [stage.range] : [];
   const tree = imageSource(name, {
     platform: chosen,
-    // As Docker's engine does: what the store has is used, unless asked for otherwise.
+    // As in Docker's engine: an image in the store is used unless the request says otherwise.
     resolve: conversion.request.pull ? 'pull' : 'local',
     note: { name: shown, command: stage.original, locations },
   });
@@ -155,7 +152,7 @@ function takeImage(conversion: Conversion, stage: StageNode, { resolved, referen
   return { ...base, state: emptyState(tree, chosen) };
 }
 
-/** An image that is here is taken whatever it is for; that it is for another platform is told. */
+/** Warns of a local image for another platform. The image is used all the same. */
 function checkPlatform(conversion: Conversion, stage: StageNode, written: string, config: ImageConfig, wanted: Platform): void {
   if (config.os === wanted.os && config.architecture === wanted.architecture) return;
   const [expected, actual] = [wanted, platformOfImage(config)].map((p) => formatPlatformInFull(normalisePlatform(p)));
@@ -173,7 +170,7 @@ function detectPlatform(config: ImageConfig, target: Platform, build: Platform):
   return same(build) && !same(target) ? build : target;
 }
 
-/** A name that is no image may be meant to be a stage. */
+/** Suggests a stage when a name is not that of an image. */
 async function suggesting<T>(conversion: Conversion, written: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -202,8 +199,8 @@ function nearestStage({ stages }: Conversion, written: string): StageNode | unde
 }
 
 /**
- * Each stage has its own of every trigger of its base: their number can grow with the square of the
- * file.
+ * Each stage has its own copy of every trigger of its base, so their number can grow with the
+ * square of the file.
  */
 const MAX_TRIGGERS = 20_000;
 
@@ -231,7 +228,10 @@ function addTriggers(conversion: Conversion, stage: StageNode): boolean {
 
 const ownTriggers = new WeakMap<StageNode, readonly string[]>();
 
-/** The ONBUILDs that a stage of the file has. Thousands of stages may be built on the same one. */
+/**
+ * The ONBUILDs in a stage of the file. They are collected once, because thousands of stages may be
+ * built on it.
+ */
 function triggersIn(base: StageNode | undefined): readonly string[] {
   if (!base) return [];
   const known = ownTriggers.get(base);

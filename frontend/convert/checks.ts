@@ -11,15 +11,15 @@ import type { Dockerfile } from '../instructions.ts';
 import type { Warn } from './warn.ts';
 
 /**
- * Checks that the lowering makes more exactly than the text alone can: a base may have a SHELL, a
- * stage may not be needed.
+ * Rules that the lowering checks more exactly than the text alone allows: a base may have a SHELL,
+ * a stage may not be needed.
  */
 const OURS: ReadonlySet<RuleName> = new Set(['JSONArgsRecommended', 'WorkdirRelativePath', 'MultipleInstructionsDisallowed']);
 
 /**
- * What the checks of one build find: those that the text alone answers, and what the lowering adds
- * while it runs, for all platforms together. May be asked at any time, also after a lowering that
- * failed. Making one throws KILN_DOCKERFILE_CHECK for options that make no sense.
+ * The findings of one build: those from the text alone, and those that the lowering adds while it
+ * runs, for all platforms together. They may be read at any time, even after a failed lowering. The
+ * constructor throws KILN_DOCKERFILE_CHECK for invalid options.
  */
 export class Findings {
   readonly #dockerfile: Dockerfile;
@@ -40,19 +40,19 @@ export class Findings {
   };
 
   /**
-   * The lowering has come past this instruction: what the text shows about it counts. Stages that
-   * are not needed are not checked.
+   * Called when the lowering has passed an instruction, so that the findings from its text count.
+   * Stages that are not needed are not checked.
    */
   readonly reached = (range: SourceRange): void => {
     for (const one of this.#fromText().lowering.get(range.start.line) ?? []) this.#add(one);
   };
 
-  /** In BuildKit's order, without what the options skip. */
+  /** The warnings in BuildKit's order, without skipped rules. */
   warnings(): Warning[] {
     return new Collector().takeAll(inOrder([...this.#fromText().always, ...this.#lowered]));
   }
 
-  /** What was found before an error of the syntax ended the parsing. */
+  /** The warnings that were found before a syntax error ended the parsing. */
   warningsOfParsing(): Warning[] {
     return this.#fromText().always.filter(isFromParsing);
   }
@@ -61,7 +61,7 @@ export class Findings {
     return this.warnings().map(toEvent);
   }
 
-  /** The error that the findings are, when the file asks for that. */
+  /** The error for the findings, when the file asks for one. */
   violation(): KilnError | undefined {
     return violation(this.warnings(), this.#options);
   }
@@ -79,7 +79,7 @@ export class Findings {
     if (this.#inText) return this.#inText;
     const found = checkDockerfile(this.#dockerfile, this.#options, this.#ignore).filter(({ rule }) => !OURS.has(rule.name));
     const firstStage = this.#dockerfile.stages[0]?.from.range.start.line ?? 0;
-    // What stands before the first FROM belongs to no stage.
+    // Lines before the first FROM belong to no stage.
     const isOfStage = (one: Warning) => isFromLowering(one) && one.range.start.line >= firstStage;
     const lowering = Map.groupBy(found.filter(isOfStage), ({ range }) => range.start.line);
     return (this.#inText = { always: found.filter((one) => !isOfStage(one)), lowering });
@@ -87,8 +87,8 @@ export class Findings {
 }
 
 /**
- * What the text alone shows: about the file, and by its first line about each instruction that may
- * be lowered.
+ * Findings from the text alone: those about the file, and those about each instruction that may be
+ * lowered, by its first line.
  */
 interface FromText {
   readonly always: readonly Warning[];

@@ -3,8 +3,8 @@ import { KilnError } from '../../base/errors.ts';
 const CLAUSE = /^[ugoa]*(?:[-+=](?:[ugo]|[rwxXst]*))+$/;
 
 /**
- * `--chmod`: an octal number, or clauses as chmod(1) takes them (`u=rwX,go=rX`). Mode -1 keeps what
- * the source has; with `modeStr` the mode does not count and is 0.
+ * `--chmod`: an octal number, or clauses as in chmod(1) (`u=rwX,go=rX`). Mode -1 keeps the mode of
+ * the source. With `modeStr` the mode does not count and is 0.
  */
 export function chmodOf(text: string): { mode: number; modeStr?: string } {
   if (text === '') return { mode: -1 };

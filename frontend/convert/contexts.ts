@@ -13,8 +13,8 @@ import type { FoundContext } from './stage.ts';
 import { emptyState, type StageState, splitEnv, withEnv } from './stage-state.ts';
 
 /**
- * The `--build-context` that stands for `name`: one for just this platform (`name::linux/arm64`)
- * goes before one for all.
+ * The `--build-context` for `name`. One for a single platform (`name::linux/arm64`) takes
+ * precedence over one for all.
  */
 export function findContext(request: FrontendRequest, name: string, platform: Platform): FoundContext | undefined {
   if (request.namedContexts.size === 0 || /^(?:scratch|context)$/i.test(name)) return undefined;
@@ -30,7 +30,7 @@ export function findContext(request: FrontendRequest, name: string, platform: Pl
 
 const byKey = new WeakMap<FrontendRequest['namedContexts'], ReadonlyMap<string, NamedContext>>();
 
-/** Each stage asks. */
+/** Cached, because each stage asks. */
 function contextsByKey(named: FrontendRequest['namedContexts']): ReadonlyMap<string, NamedContext> {
   const known = byKey.get(named);
   if (known) return known;
@@ -52,13 +52,13 @@ function contextKey(key: string): string {
 
 export interface LoadedNamedContext {
   readonly state: StageState;
-  /** Undefined for what is no image. */
+  /** Undefined for a context that is not an image. */
   readonly config: ImageConfig | undefined;
 }
 
 /**
- * The file tree of a named context, and its config when it is an image. `paths` is what the build
- * will read of it.
+ * The file tree of a named context, and its config when it is an image. `paths` are the paths that
+ * the build reads from it.
  */
 export async function loadNamedContext(
   request: FrontendRequest,
@@ -93,7 +93,7 @@ export async function loadNamedContext(
 }
 
 /**
- * As with Docker, a file by http is not unpacked: it is the file `context` in an otherwise empty
+ * As in Docker, a file by http is not unpacked: it is the file `context` in an otherwise empty
  * tree.
  */
 function namedRemote(name: string, { kind, url }: Extract<NamedContext, { kind: 'git' | 'http' }>): DraftEdge {
@@ -130,7 +130,7 @@ async function loadLayout(
   return { state: imageState(emptyState(tree, platform), config), config };
 }
 
-/** The state that an image's own config asks for. */
+/** Applies an image's own config to the state. */
 function imageState(state: StageState, image: ImageConfig): StageState {
   const withVariables = withEnv(state, (image.config?.Env ?? []).map(splitEnv));
   const platform = image.architecture && image.os ? platformOfImage(image) : state.platform;

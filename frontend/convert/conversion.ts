@@ -8,30 +8,30 @@ import type { StageList } from './stage-list.ts';
 import type { Warn } from './warn.ts';
 import type { Words } from './words.ts';
 
-/** What the lowering of one Dockerfile for one platform works with. */
+/** The state of lowering one Dockerfile for one platform. */
 export interface Conversion {
   readonly request: FrontendRequest;
   readonly target: Platform;
-  /** No `--platform` was given: an image of another platform is taken as it is. */
+  /** True when `--platform` was not given: an image for another platform is then accepted. */
   readonly implicitTarget: boolean;
-  /** Several platforms are built, so names say which. */
+  /** True when several platforms are built, so that step names say which. */
   readonly showPlatform: boolean;
   /** The ARGs before the first FROM and the predefined ones. */
   readonly globals: ReadonlyMap<string, string>;
   readonly words: Words;
   readonly proxy: ProxyEnv | undefined;
   readonly stages: StageList;
-  /** The build context; which of its paths are read is filled into `contextPaths` on the way. */
+  /** The build context. The paths that are read from it are collected in `contextPaths`. */
   readonly context: DraftEdge;
   readonly contextPaths: Set<string>;
-  /** What the first cache mount of each id says of its owner. */
+  /** The owner that the first cache mount of each id gives. */
   readonly cacheOwners: Map<string, string>;
   readonly warn: Warn;
-  /** Instructions that came out of ONBUILDs so far. */
+  /** The number of instructions from ONBUILDs so far. */
   readonly triggers: { count: number };
   /**
-   * Bytes of the graph so far that can be more than the Dockerfile has: variables in each RUN, and
-   * in heredocs.
+   * The bytes of the graph so far that can exceed the size of the Dockerfile: variables in each RUN
+   * and in heredocs.
    */
   readonly described: { bytes: number };
   /** Tells the checks that an instruction has been lowered. */
@@ -39,8 +39,8 @@ export interface Conversion {
 }
 
 /**
- * The paths a context must send, for `local.followpaths`: none means everything. In: absolute
- * paths.
+ * The paths that a context must send, for `local.followpaths`. An empty list means everything. The
+ * input has absolute paths.
  */
 export function followPaths(paths: ReadonlySet<string>): readonly string[] {
   if (paths.has('/')) return [];
@@ -50,7 +50,7 @@ export function followPaths(paths: ReadonlySet<string>): readonly string[] {
 /** BuildKit takes definitions of 16 MiB. */
 const MAX_GRAPH = 128 << 20;
 
-/** Throws KILN_DOCKERFILE_TOO_COMPLEX for a graph that takes so many bytes to describe. */
+/** Throws KILN_DOCKERFILE_TOO_COMPLEX when the description of the graph has too many bytes. */
 export function checkGraph(bytes: number): void {
   if (bytes <= MAX_GRAPH) return;
   throw new KilnError('KILN_DOCKERFILE_TOO_COMPLEX', `the steps would take more than ${MAX_GRAPH >> 20} MiB to describe`, {
@@ -58,7 +58,7 @@ export function checkGraph(bytes: number): void {
   });
 }
 
-/** While a file is lowered: before anything is made of what it describes. */
+/** Counts bytes while a file is lowered, before anything is made of them. */
 export function describe({ described }: Conversion, bytes: number): void {
   described.bytes += bytes;
   checkGraph(described.bytes);

@@ -12,8 +12,8 @@ import { requestOf } from '../testing/request.ts';
 import { convertDockerfile } from './convert.ts';
 
 /*
- * What the oracle cannot be asked: which images are looked at, what goes wrong and how, and what
- * Docker 28 does not have.
+ * Cases for which the oracle has no answer: which images are resolved, errors, and features that
+ * Docker 28 lacks.
  */
 
 const AMD64 = { os: 'linux', architecture: 'amd64' };
@@ -22,7 +22,7 @@ const LAYER = { type: 'layers' as const, diff_ids: [digestOf('layer')] };
 interface Ask {
   readonly images?: Readonly<Record<string, Partial<ImageConfig>>>;
   readonly request?: Partial<FrontendRequest>;
-  /** Filled with the references that were asked about. */
+  /** Collects the references that were resolved. */
   readonly asked?: string[];
 }
 
@@ -68,10 +68,10 @@ async function refuses(text: string, code: string, message: RegExp, ask: Ask & {
     if (ask.line !== undefined) assert.is(place?.kind === 'source' && place.start.line, ask.line);
     return;
   }
-  assert.unreachable('it was taken');
+  assert.unreachable('it was accepted');
 }
 
-test('an image that no needed stage builds on is not asked about', async () => {
+test('the base of a stage that is not needed is not resolved', async () => {
   const asked: string[] = [];
   await convert('FROM unused AS a\nRUN x\nFROM needed AS b\nFROM other AS c\nCOPY --from=a /x /x\nFROM b\n', { asked });
   assert.equal(asked, ['needed']);
@@ -80,24 +80,24 @@ test('an image that no needed stage builds on is not asked about', async () => {
   assert.equal(asked.sort(), ['three', 'two']);
 });
 
-test('a stage that nothing needs may be wrong in what only its base would show', async () => {
+test('a stage that is not needed may have mistakes that only its base would show', async () => {
   await only('FROM a AS broken\nCOPY --from=later /x /x\nFROM scratch\nCOPY a /\n');
 });
 
-test('a target that is not there is answered with the stages there are', async () => {
+test('the error about an unknown target lists the stages', async () => {
   const text = 'FROM a AS build\nFROM b AS final\n';
   await refuses(text, 'KILN_TARGET_NOT_FOUND', /target stage "biuld" could not be found \(did you mean build\?\)/, {
     request: { target: 'biuld' },
   });
 });
 
-test('an image that is not there may be a misspelled stage', async () => {
+test('the error about a missing image suggests a stage', async () => {
   const ask = { images: { base: {} }, line: 3 };
   await refuses('FROM base AS builder\nRUN x\nFROM bilder\n', 'KILN_IMAGE_NOT_FOUND', /did you mean builder\?/, ask);
   await refuses('FROM base\nRUN x\nCOPY --from=nope /a /a\n', 'KILN_IMAGE_NOT_FOUND', /nope/, ask);
 });
 
-test('stages that read each other in a circle, or from below, are refused at the line that says so', async () => {
+test('stages that read each other in a circle, or from below, are refused at their line', async () => {
   await refuses(
     'FROM a AS x\nCOPY --from=y / /\nFROM a AS y\nCOPY --from=x / /\n',
     'KILN_STAGE_CYCLE',
@@ -116,7 +116,7 @@ test('stages that read each other in a circle, or from below, are refused at the
   await refuses('FROM a\nCOPY --from=7 / /\n', 'KILN_STAGE_INDEX', /no stage number 7/, { line: 2 });
 });
 
-test('a base that expands to nothing, is no name, or whose ARG is required is refused at its FROM', async () => {
+test('a base that is empty, invalid, or lacks a required ARG is refused at its FROM', async () => {
   await refuses('ARG B\nFROM $B\n', 'KILN_STAGE_BASE', /expands to nothing/, { line: 2 });
   await refuses('FROM Upper\n', 'KILN_IMAGE_NAME', /not an image name/, { line: 1 });
   await refuses('ARG B\nFROM ${B:?needed}\n', 'KILN_DOCKERFILE_VARIABLE_REQUIRED', /B: needed/, { line: 2 });
@@ -124,7 +124,7 @@ test('a base that expands to nothing, is no name, or whose ARG is required is re
   await refuses('FROM --platform=nonsense/a/b/c a\n', 'KILN_PLATFORM_INVALID', /not a platform/, { line: 1 });
 });
 
-test('what an instruction says wrong is refused at its line', async () => {
+test('a mistake in an instruction is refused at its line', async () => {
   const after = (line: string) => `FROM a\nRUN x\n${line}\n`;
   const cases: readonly (readonly [string, string, RegExp])[] = [
     ['COPY --chmod=9 a /', 'KILN_CHMOD', /octal/],
@@ -147,7 +147,7 @@ test('what an instruction says wrong is refused at its line', async () => {
   for (const [line, code, message] of cases) await refuses(after(line), code, message, { line: 3 });
 });
 
-test('a mount that makes no sense is refused with what is wrong about it', async () => {
+test('an invalid mount is refused with the reason', async () => {
   const cases: readonly (readonly [string, RegExp])[] = [
     ['type=tmpfz,target=/x', /mount type tmpfz is not known \(did you mean tmpfs\?\)/],
     ['type=cache', /whole file system/],
@@ -173,14 +173,14 @@ test('a value of a mount may hold variables', async () => {
   assert.is(mount?.cache?.id, '/one-x');
 });
 
-test('RUN --security=insecure asks for it and sandbox does not', async () => {
+test('RUN --security=insecure needs the entitlement, and sandbox does not', async () => {
   const target = await only('FROM a\nRUN --security=insecure x\n');
   assert.is(last(target, 'exec').exec.security, 1);
   assert.ok(target.edge?.vertex.metadata.caps.includes('exec.meta.security'));
   assert.is(last(await only('FROM a\nRUN --security=sandbox x\n'), 'exec').exec.security, 0);
 });
 
-test('COPY --parents keeps directories, from the pivot on, and demands what is named without wildcards', async () => {
+test('COPY --parents keeps directories after the pivot, and requires sources without wildcards to exist', async () => {
   const target = await only('FROM a\nCOPY --parents a/b/c x/*.go p/./q/r /d/\n');
   const copies = last(target, 'file').file.actions.map(({ action }) => action.kind === 'copy' && action.copy);
   assert.equal(
@@ -206,7 +206,7 @@ test('an OCI layout stands for an image', async () => {
   });
 });
 
-test('a named context for one platform goes before one for all', async () => {
+test('a named context for one platform takes precedence over one for all', async () => {
   const image = (ref: string) => ({ kind: 'image', ref }) as const;
   const namedContexts = new Map([
     ['base::linux/arm64', image('for-arm')],
@@ -218,7 +218,7 @@ test('a named context for one platform goes before one for all', async () => {
   assert.equal(sources, ['docker-image://docker.io/library/for-all:latest', 'docker-image://docker.io/library/for-arm:latest']);
 });
 
-test('what a base config says that we do not know stays', async () => {
+test('unknown fields of a base config are kept', async () => {
   const base = {
     config: { Labels: { a: '1' }, NewThing: { x: 1 } },
     'x.custom': [1],
@@ -240,7 +240,7 @@ test('the config of the base is not changed', async () => {
   assert.equal(base, before);
 });
 
-test('a trigger that cannot be one, or that fails, is quoted and refused at the FROM that brings it', async () => {
+test('an invalid or failing trigger is quoted and refused at the FROM that brings it', async () => {
   const bad = (trigger: string, line: number): Ask & { line: number } => ({
     images: { a: { config: { OnBuild: [trigger] } } },
     line,
@@ -250,7 +250,7 @@ test('a trigger that cannot be one, or that fails, is quoted and refused at the 
   await refuses('# x\nFROM a\n', 'KILN_CHMOD', /octal.*trigger "ONBUILD COPY/, bad('COPY --chmod=9 a b', 2));
 });
 
-test('a trigger that copies from an image has that image asked about', async () => {
+test('the image that a trigger copies from is resolved', async () => {
   const asked: string[] = [];
   const images = { a: { config: { OnBuild: ['COPY --from=tool /t /t', 'RUN t'] } }, tool: {} };
   const target = await only('FROM a\n', { images, asked });
@@ -259,7 +259,7 @@ test('a trigger that copies from an image has that image asked about', async () 
   assert.is(target.config.config?.OnBuild, undefined);
 });
 
-test('each platform has its own graph and names say which', async () => {
+test('each platform has its own graph, and step names say which', async () => {
   const platforms = [AMD64, { os: 'linux', architecture: 'arm64' }];
   const { targets } = await convert('FROM a\nRUN x\n', { request: { platforms } });
   assert.equal(
@@ -272,14 +272,14 @@ test('each platform has its own graph and names say which', async () => {
   );
 });
 
-test('the same build twice gives the same digest, on whatever machine', async () => {
+test('the same build gives the same digest on every machine', async () => {
   const text = 'FROM a AS b\nCOPY --link x /x\nRUN y\nFROM b\nCOPY --from=b /z /z\n';
   const [one, two] = await Promise.all([only(text), only(text)]);
   assert.is(one.edge?.vertex.digest, two.edge?.vertex.digest);
   assert.equal(vertices(one), vertices(two));
 });
 
-test('only the session tells the graphs of two builds apart', async () => {
+test('the graphs of two equal builds differ only by their session', async () => {
   const text = 'FROM a\nCOPY x /x\n';
   const request = { mainContext: { kind: 'local', sessionId: 'other', sharedKeyHint: 'context', ignore: [] } } as const;
   const [one, two] = await Promise.all([only(text), only(text, { request })]);
@@ -289,7 +289,7 @@ test('only the session tells the graphs of two builds apart', async () => {
   assert.ok(local(one) >= 0 && local(two) >= 0);
 });
 
-test('warnings are those that need values, with their place, once for all platforms', async () => {
+test('warnings that need values have a place and occur once for all platforms', async () => {
   const text = [
     'FROM --platform=$TARGETPLATFORM a AS x',
     'COPY $WHO /',
@@ -320,23 +320,23 @@ test('warnings are those that need values, with their place, once for all platfo
   );
 });
 
-test('a base of another platform is warned of', async () => {
+test('a base for another platform gives a warning', async () => {
   const images = { a: { architecture: 's390x' } };
   const { warnings } = await convert('FROM --platform=linux/arm64 a AS arm64\n', { images });
   assert.match(warnings[0]?.short ?? '', /InvalidBaseImagePlatform: .*"linux\/s390x", expected "linux\/arm64"/);
 });
 
-test('a check that is skipped says nothing, and one that is an error ends the build', async () => {
+test('a skipped check gives no warning, and one that is an error ends the build', async () => {
   assert.equal((await convert('# check=skip=UndefinedVar\nFROM a\nCOPY $X /\n')).warnings, []);
   await refuses('# check=error=true\nFROM a\nCOPY x$X /\n', 'KILN_DOCKERFILE_CHECK', /UndefinedVar/, { line: 3 });
 });
 
-test('a build that was given up asks for nothing more', async () => {
+test('a cancelled build resolves no further image', async () => {
   const stop = new AbortController();
   stop.abort(new Error('given up'));
   try {
     await convert('FROM a\nRUN x\n', { request: { signal: stop.signal } });
-    assert.unreachable('it went on');
+    assert.unreachable('it continued');
   } catch (error) {
     assert.is((error as Error).message, 'given up');
   }

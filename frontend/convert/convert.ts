@@ -27,9 +27,9 @@ import type { Warn } from './warn.ts';
 import type { Words } from './words.ts';
 
 /**
- * Lowers a Dockerfile to LLB: for each platform one edge and the image config that goes with it, as
- * BuildKit's Dockerfile frontend does. Asks `request.resolveImage` for the images that the target
- * needs and for no others. Throws KilnErrors with their place.
+ * Lowers a Dockerfile to LLB: for each platform one edge and its image config, as BuildKit's
+ * Dockerfile frontend does. Calls `request.resolveImage` only for the images that the target needs.
+ * Throws KilnErrors with their place.
  */
 export async function convertDockerfile(
   request: FrontendRequest,
@@ -48,8 +48,8 @@ export async function convertDockerfile(
 }
 
 /**
- * Lowers what the target needs, or every stage when no target is named, for what `findings` gather
- * on the way. Throws what is wrong with any of them.
+ * Lowers what the target needs, or every stage when no target is named, and collects findings in
+ * `findings`. Throws the first error in any of them.
  */
 export async function checkStages(request: FrontendRequest, dockerfile: Dockerfile, findings: Findings): Promise<void> {
   await Promise.all(
@@ -61,7 +61,7 @@ export async function checkStages(request: FrontendRequest, dockerfile: Dockerfi
   );
 }
 
-/** Lowers what the target needs, for the first platform, and says what can be given to it. */
+/** Lowers what the target needs, for the first platform, and answers its outline. */
 export async function outlineDockerfile(request: FrontendRequest, dockerfile: Dockerfile, findings: Findings): Promise<Outline> {
   const conversion = begin(request, dockerfile, platformsOf(request)[0], findings);
   const target = await lowerStages(conversion, 'target');
@@ -96,7 +96,7 @@ function loweredLife({ life }: StageNode): Lowered {
 function resultOf(conversion: Conversion, node: StageNode): TargetResult {
   const life = loweredLife(node);
   const target = life.work;
-  // The result is read as a whole.
+  // All of the result is read.
   target.paths.add('/');
   const { tree } = target.state;
   const image = imageOf(conversion, life);
@@ -153,8 +153,8 @@ function begin(request: FrontendRequest, dockerfile: Dockerfile, asked: Platform
 }
 
 /**
- * Where COPY and ADD find their sources. `paths` is what they read, complete when the graph is
- * sealed.
+ * The tree in which COPY and ADD find their sources. `paths` are the paths that they read, complete
+ * when the graph is sealed.
  */
 function mainTree(context: MainContext, paths: ReadonlySet<string>): DraftEdge {
   const { sessionId, ignore } = context;
@@ -164,7 +164,7 @@ function mainTree(context: MainContext, paths: ReadonlySet<string>): DraftEdge {
   return localSource('context', options, { name: '[internal] load build context' });
 }
 
-/** A base name must be one even when no build argument is given. */
+/** A base name must be valid even without build arguments. */
 function warnInvalidDefaults(dockerfile: Dockerfile, predefined: ReadonlyMap<string, string>, words: Words, warn: Warn): void {
   try {
     const defaults = globalArgs(predefined, dockerfile.globalArgs, new Map(), words);
@@ -177,7 +177,7 @@ function warnInvalidDefaults(dockerfile: Dockerfile, predefined: ReadonlyMap<str
       );
     }
   } catch {
-    // What is wrong without build arguments is reported when it is wrong with them.
+    // An error that occurs only without build arguments is not reported.
   }
 }
 
@@ -192,13 +192,13 @@ function lowerStage(conversion: Conversion, stage: StageNode, ready: Extract<Sta
   stage.life = { kind: 'lowered', work, commands, deps };
 }
 
-/** Stages are lowered in their order, and a FROM names one above it. */
+/** Stages are lowered in order, and FROM names an earlier one. */
 function loweredWork(base: StageNode | undefined): StageWork {
   if (base?.life.kind !== 'lowered') throw new Error('a stage is lowered before its base');
   return base.life.work;
 }
 
-/** Environment, directory and user of the base's config. */
+/** Takes environment, directory and user from the base's config. */
 function startStage({ request }: Conversion, stage: StageWork): void {
   const { config } = stage.image;
   if (!stage.image.env.has('PATH') && stage.platform?.os !== 'windows') setEnv(stage.image, ...splitEnv(DEFAULT_PATH));
@@ -210,7 +210,7 @@ function startStage({ request }: Conversion, stage: StageWork): void {
   stage.state = { ...stage.state, network: NET_MODE[request.network] };
 }
 
-/** `--label` and the platform that was asked for go into the config last. */
+/** `--label` and the requested platform are put into the config last. */
 function finish({ request, implicitTarget, target }: Conversion, image: Image): ReturnType<typeof finishImage> {
   if (request.labels.size > 0) setLabels(image, request.labels);
   if (!implicitTarget) {

@@ -2,7 +2,8 @@ import { isIP } from 'node:net';
 import { KilnError } from '../../base/errors.ts';
 
 /**
- * `[ip:][host:]port[-port][/protocol]` as Docker takes it: the ports with their protocol, `80/tcp`.
+ * Parses `[ip:][host:]port[-port][/protocol]` as Docker does: the ports with their protocol,
+ * `80/tcp`.
  */
 export function parsePorts(spec: string): string[] {
   const parts = spec.split(':');

@@ -7,7 +7,7 @@ import { join } from './paths.ts';
  * `…?tag=v1&subdir=x`.
  */
 export interface GitRef {
-  /** Host and path: the same repository has the same id by any protocol. */
+  /** Host and path. The same repository has the same id for every protocol. */
   readonly id: string;
   /** The URL without fragment and query. */
   readonly remote: string;
@@ -17,7 +17,7 @@ export interface GitRef {
   readonly keepGitDir: boolean | undefined;
   readonly submodules: boolean | undefined;
   readonly ssh: boolean;
-  /** `github.com/…`, which may just as well be a path of the context: ADD takes it for one. */
+  /** True for `github.com/…`, which may also be a path of the context. ADD treats it as a path. */
   readonly looksLocal: boolean;
 }
 
@@ -31,8 +31,7 @@ interface Url {
 }
 
 /**
- * Undefined for what is no git repository. Throws KILN_ADD_GIT for one with a query that makes no
- * sense.
+ * Undefined for a source that is not a git repository. Throws KILN_ADD_GIT for an invalid query.
  */
 export function gitRefOf(source: string): GitRef | undefined {
   if (source.startsWith('./') || source.startsWith('../')) return undefined;

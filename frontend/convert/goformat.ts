@@ -1,13 +1,15 @@
 import { quote } from '../gotext.ts';
 
-/* How Go prints and reads some values, where those prints end up in image history. */
+/* How Go prints and reads some values that end up in image history. */
 
 /** `%q` of a list of strings: `["a" "b"]`. */
 export function quoteList(list: readonly string[]): string {
   return `[${list.map(quote).join(' ')}]`;
 }
 
-/** `%q` of a number: the character with that code, in single quotes; U+FFFD for what is none. */
+/**
+ * `%q` of a number: the character with that code in single quotes, or U+FFFD for an invalid code.
+ */
 export function quoteRune(code: number): string {
   const isCharacter = code >= 0 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff);
   const char = isCharacter ? String.fromCodePoint(code) : '\ufffd';
@@ -15,7 +17,7 @@ export function quoteRune(code: number): string {
   return char === '"' ? `'"'` : `'${quote(char).slice(1, -1)}'`;
 }
 
-/** time.Duration's String: `1m30s`, `1.5s`, `300ms`, `0s`. In: nanoseconds. */
+/** time.Duration's String: `1m30s`, `1.5s`, `300ms`, `0s`. The argument is in nanoseconds. */
 export function duration(nanoseconds: number): string {
   if (nanoseconds === 0) return '0s';
   const sign = nanoseconds < 0 ? '-' : '';
@@ -39,19 +41,22 @@ function fraction(value: number, unit: number): string {
   return rest === '' ? String(whole) : `${whole}.${rest}`;
 }
 
-/** time.Time as encoding/json writes it, for whole seconds in UTC. In: seconds since 1970. */
+/**
+ * time.Time as encoding/json writes it, for whole seconds in UTC. The argument is in seconds since
+ * 1970.
+ */
 export function jsonTime(seconds: number): string {
   return new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
 }
 
-/** strconv.ParseBool; undefined for anything else. */
+/** strconv.ParseBool. Undefined for an invalid text. */
 export function parseBool(text: string): boolean | undefined {
   if (['1', 't', 'T', 'TRUE', 'true', 'True'].includes(text)) return true;
   if (['0', 'f', 'F', 'FALSE', 'false', 'False'].includes(text)) return false;
   return undefined;
 }
 
-/** strconv.ParseUint of at most 32 bits; undefined for anything else. */
+/** strconv.ParseUint of at most 32 bits. Undefined for an invalid text. */
 export function parseUint32(text: string, radix: 8 | 10): number | undefined {
   if (!(radix === 8 ? /^[0-7]+$/ : /^[0-9]+$/).test(text)) return undefined;
   const value = Number.parseInt(text, radix);

@@ -4,9 +4,9 @@ import { type IgnoreFilter, ignoreFilter } from '../ignore.ts';
 import type { Step } from './step.ts';
 
 /**
- * Warns of a source that `.dockerignore` keeps out of the context. The last pattern that matches
- * decides. Nothing is said when an exception (`!`) may let something below the source in again:
- * whether there is such a file cannot be told without looking.
+ * Warns of a source that `.dockerignore` excludes from the context. The last pattern that matches
+ * decides. There is no warning when an exception (`!`) may include something below the source
+ * again: whether such a file exists cannot be known without looking.
  */
 export function warnIgnored({ conversion, command }: Step, isAdd: boolean, source: string): void {
   const { ignore } = conversion.request.mainContext;
@@ -21,8 +21,8 @@ export function warnIgnored({ conversion, command }: Step, isAdd: boolean, sourc
 }
 
 /**
- * Patterns that are held against a source, all together. Beyond that nothing is said: no file comes
- * near it whose author reads warnings.
+ * The most work for comparing patterns with sources. Beyond it there is no warning, because no
+ * ordinary file comes near it.
  */
 const MOST_WORK = 2_000_000;
 
@@ -36,7 +36,7 @@ interface Known {
 
 let lastKnown: Known | undefined;
 
-/** Each COPY asks for the same. */
+/** Cached, because each COPY asks for the same. */
 function knownOf(ignore: readonly string[]): Known {
   if (lastKnown?.ignore === ignore) return lastKnown;
   const exceptions = ignore.some((pattern) => pattern.startsWith('!'));

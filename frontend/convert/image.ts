@@ -6,14 +6,15 @@ import { jsonTime } from './goformat.ts';
 import { envOf } from './stage-state.ts';
 import { Versions } from './versions.ts';
 
-/** The PATH of an image that names none (not on Windows, where the system has one). */
+/** The PATH of an image that sets none (not on Windows, where the system has one). */
 export const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 const COMMENT = 'buildkit.dockerfile.v0';
 
 /**
- * An image config in the making. What grows with each instruction is kept beside the config and put
- * into it at the end: lists and maps that never change (versions.ts), so that stages share them.
+ * An image config that is being built. The parts that grow with each instruction are kept beside
+ * the config and put into it at the end. They are immutable lists and maps (versions.ts), so that
+ * stages share them.
  */
 export interface Image {
   architecture: string;
@@ -35,7 +36,7 @@ export interface Image {
 interface History {
   readonly entry: HistoryEntry;
   readonly before: History | undefined;
-  /** Characters of all lines that instructions have added. */
+  /** The characters of all lines that instructions have added. */
   readonly size: number;
 }
 
@@ -62,8 +63,8 @@ function emptyConfig(platform: Platform): ImageConfig {
 const known = new WeakMap<ImageConfig, Image>();
 
 /**
- * A base's config to build on: with all it says, known or not, but its time and its layers, which
- * the exporter gives. Thousands of stages may be built on the same one.
+ * A base's config to build on. All fields are kept, known or not, except its time and its layers,
+ * which the exporter sets. Thousands of stages may be built on the same base.
  */
 export function imageOn(base: ImageConfig): Image {
   const before = known.get(base);
@@ -82,18 +83,18 @@ export function imageOn(base: ImageConfig): Image {
   return cloneImage(image);
 }
 
-/** What is in a config is replaced, never changed. */
+/** Values in a config are replaced, never changed. */
 export function cloneImage(image: Image): Image {
   return { ...image, config: { ...image.config } };
 }
 
-/** No image can be pushed whose history is nearly so long: registries take configs of 4 MiB. */
+/** An image with a nearly as long history cannot be pushed: registries take configs of 4 MiB. */
 const MAX_HISTORY = 8 << 20;
 
 /**
- * Adds a line to the history, without the logins of URLs. `epoch` (seconds) when all times are
- * pinned. Throws KILN_DOCKERFILE_TOO_COMPLEX when the lines grow beyond all measure, as those of
- * variables do that are made of themselves.
+ * Adds a line to the history, without the logins of URLs. `epoch` (seconds) is given when all times
+ * are pinned. Throws KILN_DOCKERFILE_TOO_COMPLEX when the lines become too long, as with variables
+ * that are made of themselves.
  */
 export function commit(image: Image, createdBy: string, layer: boolean, epoch: number | undefined): void {
   const entry: HistoryEntry = {
@@ -111,13 +112,13 @@ export function commit(image: Image, createdBy: string, layer: boolean, epoch: n
   image.history = { entry, before: image.history, size };
 }
 
-/** Sets a variable of the image's environment where it stands, or at the end. */
+/** Sets a variable of the image's environment, in its position or at the end. */
 export function setEnv(image: Image, key: string, value: string): void {
   image.env = image.env.with(key, `${key}=${value}`);
   image.config.Env ??= [];
 }
 
-/** Sets labels where they stand, or at the end. */
+/** Sets labels, in their positions or at the end. */
 export function setLabels(image: Image, entries: Iterable<readonly [string, string]>): void {
   image.labels = image.labels.withAll(entries);
   image.config.Labels ??= {};
@@ -133,10 +134,7 @@ export function addVolumes(image: Image, paths: readonly string[]): void {
   image.config.Volumes ??= {};
 }
 
-/**
- * The config as it is given out: lists and maps that are empty are left out, as Docker leaves them
- * out.
- */
+/** The final config. Empty lists and maps are left out, as in Docker. */
 export function finishImage(image: Image): ImageConfig {
   const { env, labels, ports, volumes, history, config, ...rest } = image;
   const grown: Readonly<Record<string, unknown>> = {
@@ -145,7 +143,7 @@ export function finishImage(image: Image): ImageConfig {
     ExposedPorts: Object.fromEntries(ports),
     Volumes: Object.fromEntries(volumes),
   };
-  // A field keeps the place that it has had in the config.
+  // A field keeps its position in the config.
   const entries = Object.entries(config).map(([key, value]) => [key, grown[key] ?? value] as const);
   const lines = historyOf(history);
   return {

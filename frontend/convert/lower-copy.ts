@@ -27,21 +27,21 @@ interface CopyPlan {
   readonly chown: string;
   readonly chmod: string;
   readonly checksum: string;
-  /** What every action of the op has in common. */
+  /** The common part of all actions of the op. */
   readonly common: Pick<FileActionCopy, 'dest' | 'mode' | 'modeStr' | 'timestamp' | 'excludePatterns'>;
-  /** Where sources are looked for that are no URL. */
+  /** The tree of the sources that are not URLs. */
   readonly from: DraftEdge | undefined;
 }
 
 /**
- * One file op, with one action per source; with `--link` on an empty tree that is then laid over
- * the stage's.
+ * One file op, with one action per source. With `--link` the op is on an empty tree, which is then
+ * merged with that of the stage.
  */
 export function lowerCopy(step: Step, instruction: CopyInstruction | AddInstruction): void {
   const { stage, conversion } = step;
   const plan = planCopy(step, instruction);
   const { env } = stage.state;
-  // The login in a URL is for its server alone: not for progress, logs and records.
+  // The login in a URL is only for its server: it must not reach progress, logs and records.
   const text = redactUrl(instructionText(instruction.original, conversion.words, env, 'plain'));
   const name = nameOfStep(step, text);
   const steps = [
@@ -68,7 +68,8 @@ function planCopy(step: Step, instruction: CopyInstruction | AddInstruction): Co
   const common = {
     dest: destination(step.stage.state.dir, dest),
     ...chmodOf(chmod),
-    // The times of the sources stay, even when SOURCE_DATE_EPOCH is set: the exporter clamps them.
+    // Sources keep their times, even when SOURCE_DATE_EPOCH is set, because the exporter clamps
+    // them.
     timestamp: -1,
     // As in Docker 28, these may not hold variables.
     ...(flags.exclude.length > 0 && { excludePatterns: flags.exclude }),
@@ -191,7 +192,7 @@ function lowerPath(step: Step, plan: CopyPlan, source: string): FileChange {
 }
 
 /**
- * `--parents`: the source is a pattern below the context's root, or below what stands before `/./`.
+ * `--parents`: the source is a pattern below the context's root, or below the part before `/./`.
  */
 function withParents(source: string): { src: string; includePatterns: readonly string[]; requiredPaths?: readonly string[] } {
   const pivot = source.indexOf('/./');
@@ -210,10 +211,10 @@ function lowerHeredoc(step: Step, plan: CopyPlan, heredoc: Heredoc): FileChange 
   return { kind: 'copy', from, copy: { src: path, ...NOTHING_SPECIAL, ...plan.common } };
 }
 
-/** The copy as a layer of its own that does not depend on what is below it. */
+/** The copy as a layer of its own that does not depend on the layers below. */
 function linked(step: Step, steps: readonly FileChange[], note: Note, text: string): DraftEdge | undefined {
   const { stage } = step;
-  // Both vertices are one step to the user.
+  // The user sees both vertices as one step.
   const again = (what: string): string => {
     stage.node.steps.shown--;
     return nameOfStep(step, what);
@@ -249,7 +250,7 @@ function historyText({ isAdd, instruction, chown, chmod, sources, dest }: CopyPl
   return words.filter((word, i) => word !== '' || i >= 4).join(' ');
 }
 
-/** Notes what is read of the context, or of the stage that is copied from. */
+/** Records the paths that are read from the context, or from the stage that is copied from. */
 function notePaths({ command, conversion }: Step, { isAdd, sources }: CopyPlan): void {
   const [stage] = command.sources;
   const paths = stage?.life.kind === 'lowered' ? stage.life.work.paths : conversion.contextPaths;

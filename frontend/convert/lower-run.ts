@@ -13,11 +13,11 @@ import type { StageWork } from './stage.ts';
 import type { Step } from './step.ts';
 import { heredocSummary, instructionText, nameOfStep } from './step-names.ts';
 
-/** RUN: one exec on the stage's tree. */
+/** Lowers RUN to one exec on the stage's tree. */
 export function lowerRun(step: Step, instruction: RunInstruction): void {
   const { stage, conversion } = step;
   const { request } = conversion;
-  // A command may read anything.
+  // A command may read any file.
   stage.paths.add('/');
   const { args, mounts: script, suffix } = commandOf(stage, instruction);
   const { mounts, secrets, ssh } = lowerMounts(step, instruction);
@@ -56,7 +56,7 @@ export function lowerRun(step: Step, instruction: RunInstruction): void {
 interface RunCommand {
   readonly args: readonly string[];
   readonly mounts: readonly ExecMount[];
-  /** What a name says after the instruction. */
+  /** The end of the step's name, after the instruction. */
   readonly suffix: string;
 }
 
@@ -74,14 +74,14 @@ function commandOf(stage: StageWork, { command, heredocs }: RunInstruction): Run
   const suffix = ` (${heredocSummary(heredoc.raw)})`;
   const script = heredoc.content;
   if (stage.image.os === 'windows' || !script.startsWith('#!')) return { args: withShell(stage, script), mounts: [], suffix };
-  // A script that names its interpreter is put into a file and run.
+  // A script that names its interpreter is written to a file and run.
   const mkfile = { path: `/${heredoc.name}`, mode: 0o755, data: Buffer.from(script), timestamp: -1 };
   const from = fileChanges(undefined, [{ kind: 'mkfile', mkfile }], { name: '[internal] preparing inline document' });
   const mount: ExecMount = { type: 'bind', from, dest: '/dev/pipes/', selector: '/', readonly: true };
   return { args: withShell(stage, join('/dev/pipes/', heredoc.name)), mounts: [mount], suffix };
 }
 
-/** Names show that a variable holds a secret, not its name. */
+/** Step names show a placeholder for a variable with a secret, not its name. */
 function maskSecrets({ stage }: Step, secrets: readonly { readonly env?: string | undefined }[]) {
   const masked = secrets.flatMap(({ env }) => (env === undefined ? [] : [[env, '****'] as const]));
   return masked.length === 0 ? stage.state.env : overlay(stage.state.env, new Map(masked));

@@ -86,13 +86,13 @@ function mountError(spec: { readonly raw: string }, what: string, hint?: string)
   return new KilnError('KILN_RUN_MOUNT', `--mount=${spec.raw}: ${what}`, { hint });
 }
 
-/** The types a field is for; the type has to be said before it. */
+/** The types for which a field is allowed. The type must be given before the field. */
 function goesWith(key: string): string {
   const types = { size: 'tmpfs', env: 'secret', sharing: 'cache', required: 'secret or ssh' }[key] ?? 'cache, secret or ssh';
   return `${key} is for type=${types}, which has to be named before it`;
 }
 
-/** Expands the values, checks them, and fills in what the type implies. */
+/** Expands the values, checks them, and adds the defaults of the type. */
 function readMount(flag: MountFlag, expand: (text: string) => string): MountSpec {
   const spec: MountSpec = {
     raw: flag.raw,
@@ -276,8 +276,8 @@ function lowerMount(step: Step, spec: MountSpec, source: StageNode | undefined):
 }
 
 /**
- * What is mounted: the build context for a bind that names nothing else, an empty tree for such a
- * cache. Notes what is read.
+ * The mounted tree: the build context for a bind that names nothing else, an empty tree for such a
+ * cache. Records the paths that are read.
  */
 function sourceTree({ conversion }: Step, spec: MountSpec, source: StageNode | undefined): DraftEdge | undefined {
   const path = join('/', spec.source);
@@ -297,7 +297,7 @@ function sourceTree({ conversion }: Step, spec: MountSpec, source: StageNode | u
   return source.life.work.state.tree;
 }
 
-/** A cache with an owner or mode starts from a directory made so. */
+/** A cache with an owner or mode starts from a directory that is made with them. */
 function ownedDirectory(spec: MountSpec, from: DraftEdge | undefined): DraftEdge {
   const mkdir = { path: '/cache', mode: (spec.mode ?? 0o755) & 0o777, makeParents: false, timestamp: -1 };
   const owner = { user: { id: spec.uid ?? 0 }, group: { id: spec.gid ?? 0 } };

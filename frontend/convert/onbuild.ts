@@ -5,8 +5,8 @@ import { parseInstruction } from '../parse.ts';
 import { placeOf } from '../problem.ts';
 
 /**
- * The instructions that a base's ONBUILD triggers stand for. They, and what is wrong with them, are
- * at the place of the FROM that brought them; errors quote the trigger.
+ * The instructions of a base's ONBUILD triggers. Their place, and that of their errors, is the FROM
+ * that brought them. Errors quote the trigger.
  */
 export function triggersOf(expressions: readonly string[], base: string, range: SourceRange): StageInstruction[] {
   return expressions.map((expression) =>
@@ -14,7 +14,7 @@ export function triggersOf(expressions: readonly string[], base: string, range: 
   );
 }
 
-/** Runs `work`; an error in it is told as one of the trigger, at the FROM. */
+/** Runs `work`. An error in it becomes an error of the trigger, at the FROM. */
 export function inTrigger<T>(expression: string, range: SourceRange, work: () => T): T {
   try {
     return work();

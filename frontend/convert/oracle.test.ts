@@ -16,8 +16,8 @@ import { parseSize } from './parse-size.ts';
 import type { OracleOptions } from './testdata/cases.ts';
 
 /*
- * What Docker 28.5's BuildKit made of each case, frozen by scripts/oracle-llb.ts: every op with its
- * digest, and the image config.
+ * The results of Docker 28.5's BuildKit for each case, frozen by scripts/oracle-llb.ts: every op
+ * with its digest, and the image config.
  */
 
 interface Golden {
@@ -79,8 +79,8 @@ function request({ dockerfile, options, images, session }: Golden): FrontendRequ
 }
 
 /**
- * Random in BuildKit: the ids of progress groups. They are numbered by the order in which they
- * come.
+ * BuildKit's ids of progress groups are random. They are numbered here in the order in which they
+ * occur.
  */
 function withoutChance(ops: readonly JsonVertex[]): readonly JsonVertex[] {
   const ids: string[] = [];
@@ -102,7 +102,7 @@ const sorted = (value: unknown): unknown => {
   );
 };
 
-/** Names of steps and history show no login of a URL here. */
+/** Kiln shows no login of a URL in names of steps and history. */
 function withoutLogins(value: unknown): unknown {
   const shown = ['created_by', 'llb.customname', 'com.docker.dockerfile.v1.command'];
   return JSON.parse(JSON.stringify(value), (key, item) => (shown.includes(key) ? redactUrl(item) : item));

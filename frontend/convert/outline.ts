@@ -7,12 +7,11 @@ import type { ArgInfo, MountInfo } from './stage-outline.ts';
 /**
  * # What can be given to a target
  *
- * The build arguments that the target and the stages it needs use, and the secrets, ssh sockets and
- * caches that they mount: what `--call=outline` answers. The lowering notes them in each stage on
- * its way.
+ * The build arguments that the target and its stages use, and the secrets, ssh sockets and caches
+ * that they mount. It is the answer to `--call=outline`. The lowering records them in each stage.
  */
 export interface Outline {
-  /** The target's name; undefined when it has none. */
+  /** The target's name. Undefined when it has none. */
   readonly name: string | undefined;
   readonly description: string;
   readonly args: readonly OutlineArg[];
@@ -30,7 +29,7 @@ export interface OutlineMount extends MountInfo {
 }
 
 /**
- * The outline of a target whose stages are lowered. A name is told once: for the stage nearest to
+ * The outline of a target whose stages are lowered. A name occurs once: for the stage nearest to
  * the target.
  */
 export function outlineOf(target: StageNode, dockerfile: Dockerfile, conversion: Conversion): Outline {
@@ -38,7 +37,7 @@ export function outlineOf(target: StageNode, dockerfile: Dockerfile, conversion:
   const stages = outward(target);
   const args = new Map<string, ArgInfo>();
   for (const { outline } of stages) {
-    // Without recursion: each ARG may be made of the one before it, by the thousand.
+    // Not recursive: thousands of ARGs may each be made of the one before.
     const open = [...outline.used].reverse();
     for (let name = open.pop(); name !== undefined; name = open.pop()) {
       const info = outline.args.get(name) ?? globals.get(name);
@@ -64,7 +63,7 @@ export function outlineOf(target: StageNode, dockerfile: Dockerfile, conversion:
 }
 
 interface GlobalInfo extends ArgInfo {
-  /** Other ARGs that the default is made of; none when the value comes from outside. */
+  /** Other ARGs in the default. Empty when the value comes from outside. */
   readonly dependencies: ReadonlySet<string>;
 }
 
@@ -74,8 +73,8 @@ function globalInfos({ globalArgs }: Dockerfile, { globals, words, request }: Co
     for (const { key, value, docComment } of args) {
       const isDefault = value !== undefined && !request.buildArgs.has(key);
       const dependencies: ReadonlySet<string> = isDefault ? words.word(value, globals).matched : new Set();
-      // An ARG of the platform has the machine's value without anybody having given it: an outline
-      // is the same everywhere.
+      // An ARG of the platform has the machine's value although nobody gave it. An outline must be
+      // the same everywhere.
       const isGiven = value !== undefined || request.buildArgs.has(key);
       infos.set(key, { value: (isGiven && globals.get(key)) || '', description: docComment, range, dependencies });
     }
@@ -83,11 +82,11 @@ function globalInfos({ globalArgs }: Dockerfile, { globals, words, request }: Co
   return infos;
 }
 
-/** The stage, the one it is built on, and those it reads from, each once and nearest first. */
+/** The stage, its base, and the stages that it reads from, each once and nearest first. */
 function outward(target: StageNode): StageNode[] {
   const found = new Set<StageNode>();
   const open = [target];
-  // Without recursion: stages can follow one another by the thousand.
+  // Not recursive: thousands of stages can follow one another.
   for (let stage = open.pop(); stage; stage = open.pop()) {
     if (found.has(stage)) continue;
     found.add(stage);

@@ -16,21 +16,21 @@ import type { Step } from './step.ts';
 import { instructionText, nameOfStep } from './step-names.ts';
 import { warnDroppedCmd } from './surprises.ts';
 
-/* The instructions that set something of the image, and WORKDIR, which also makes its directory. */
+/* The instructions that set values of the image, and WORKDIR, which also makes its directory. */
 
 function remember({ conversion, stage }: Step, createdBy: string, layer = false): void {
   commit(stage.image, createdBy, layer, conversion.request.epoch);
 }
 
 export function lowerEnv(step: Step, { entries }: ins.EnvInstruction): void {
-  // All values are expanded by the environment before the instruction.
+  // All values are expanded with the environment before the instruction.
   const pairs = entries.map(({ key, value }) => [step.expand(key), step.expand(value)] as const);
   step.stage.state = withEnv(step.stage.state, pairs);
   for (const [key, value] of pairs) setEnv(step.stage.image, key, value);
   remember(step, ['ENV', ...pairs.map(([key, value]) => `${key}=${value}`)].join(' '));
 }
 
-/** SBOM switches are for the builder, not for the commands it runs. */
+/** SBOM switches are for the builder, not for the commands that it runs. */
 const NOT_IN_ENV = new Set(['BUILDKIT_SBOM_SCAN_CONTEXT', 'BUILDKIT_SBOM_SCAN_STAGE']);
 
 export function lowerArg(step: Step, { args, range }: ins.ArgInstruction): void {
@@ -42,7 +42,7 @@ export function lowerArg(step: Step, { args, range }: ins.ArgInstruction): void 
     if (found !== undefined && !NOT_IN_ENV.has(key)) stage.state = withEnv(stage.state, [[key, found]]);
     stage.buildArgs = stage.buildArgs.with(key, found);
     stage.node.outline.used.add(key);
-    // One that takes its value from before the first FROM is that one.
+    // An ARG that inherits its value from before the first FROM is that global ARG.
     if (inherited === undefined) stage.node.outline.args.set(key, { value: found ?? '', description: docComment, range });
     shown.push(found === undefined ? key : `${key}=${found}`);
   }
@@ -55,7 +55,7 @@ export function lowerLabel(step: Step, { entries }: ins.LabelInstruction): void 
   remember(step, ['LABEL', ...pairs.map(([key, value]) => `${key}=${value}`)].join(' '));
 }
 
-/** Go on Windows would say otherwise; the shell of any other system. */
+/** Windows has another default shell; all other systems have this one. */
 const DEFAULT_SHELL = ['/bin/sh', '-c'];
 const WINDOWS_SHELL = ['cmd', '/S', '/C'];
 
@@ -75,7 +75,7 @@ function commandLine(step: Step, { command, keyword, range }: ins.CmdInstruction
   return withShell(step.stage, command.text);
 }
 
-/** Warns at the earlier of two instructions that only count once. */
+/** Warns at the earlier of two instructions of which only the last one counts. */
 function countOnce(
   { conversion, stage }: Step,
   instruction: ins.CmdInstruction | ins.EntrypointInstruction | ins.HealthcheckInstruction,
@@ -102,7 +102,7 @@ export function lowerEntrypoint(step: Step, instruction: ins.EntrypointInstructi
   const { config } = step.stage.image;
   config.Entrypoint = args;
   warnDroppedCmd(step);
-  // The base's CMD was for the base's ENTRYPOINT.
+  // The base's CMD was written for the base's ENTRYPOINT.
   if (!step.stage.seen.has('cmd')) delete config.Cmd;
   remember(step, `ENTRYPOINT ${quoteList(args)}`);
 }
@@ -172,7 +172,7 @@ export function lowerShell(step: Step, { shell }: ins.ShellInstruction): void {
 }
 
 export function lowerOnbuild({ stage }: Step, { expression }: ins.OnbuildInstruction): void {
-  // Those of a base have become instructions: the list is this stage's own.
+  // The triggers of a base have become instructions, so the list holds only this stage's own.
   stage.image.config.OnBuild ??= [];
   stage.image.config.OnBuild.push(expression);
 }
@@ -187,7 +187,7 @@ function isWindowsPath({ platform }: StageWork, path: string): boolean {
   return platform?.os === 'windows' && /^(?:[a-z]:)?[\\/]/i.test(path);
 }
 
-/** Makes the directory, with its parents, owned by the USER in force; `/` is there already. */
+/** Makes the directory and its parents, owned by the current USER. `/` always exists. */
 export function lowerWorkdir(step: Step, instruction: ins.WorkdirInstruction): void {
   const { stage, conversion } = step;
   const path = step.expand(instruction.path);
@@ -211,7 +211,7 @@ export function lowerWorkdir(step: Step, instruction: ins.WorkdirInstruction): v
   remember(step, `WORKDIR ${dir}`, true);
 }
 
-/** What the kernel takes for a path, without the NUL at its end. */
+/** The longest path that the kernel takes, without the NUL at its end. */
 const MAX_PATH = 4095;
 
 export function setWorkdir(stage: StageWork, path: string): void {

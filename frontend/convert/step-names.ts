@@ -4,15 +4,15 @@ import type { Step } from './step.ts';
 import type { Env, WordMode, Words } from './words.ts';
 
 export interface NamedStep {
-  /** Several platforms are built. */
+  /** True when several platforms are built. */
   readonly showPlatform: boolean;
   readonly platform: Platform | undefined;
   readonly env: Env;
-  /** It comes from an ONBUILD. */
+  /** True when the step comes from an ONBUILD. */
   readonly isOnBuild?: boolean;
 }
 
-/** Puts `[stage 2/3] ` before what a step does, and counts the step. */
+/** Puts `[stage 2/3] ` before the text of a step, and counts the step. */
 export function stepName(count: StepCount, what: string, { showPlatform, platform, env, isOnBuild }: NamedStep): string {
   if (count.total === 0) return what;
   count.shown++;
@@ -28,7 +28,7 @@ export function nameOfStep({ stage, conversion, command }: Step, what: string, p
   return stepName(stage.node.steps, what, { showPlatform, platform, env: stage.state.env, isOnBuild: command.isOnBuild });
 }
 
-/** `->arm64` when the stage's environment says that it builds for another platform than its own. */
+/** `->arm64` when the stage's environment says that it builds for a platform other than its own. */
 function crossTarget(platform: Platform, env: Env): string {
   const target = targetOf(env, platform);
   if (!target) return '';
@@ -43,7 +43,7 @@ function targetOf(env: Env, platform: Platform): Platform | undefined {
     try {
       return parsePlatform(whole, platform);
     } catch {
-      // A value that names no platform says nothing.
+      // A value that is not a platform is ignored.
     }
   }
   const [os, architecture, variant] = ['TARGETOS', 'TARGETARCH', 'TARGETVARIANT'].map((key) => env.get(key));
@@ -56,14 +56,15 @@ function targetOf(env: Env, platform: Platform): Platform | undefined {
 }
 
 /**
- * The instruction as written, its keyword in upper case, its variables replaced where that works.
+ * The instruction as written, with its keyword in upper case and its variables replaced where
+ * possible.
  */
 export function instructionText(original: string, words: Words, env: Env, mode: WordMode): string {
   let text = original;
   try {
     text = words.word(original, env, mode).result;
   } catch {
-    // What cannot be expanded as a whole is shown as written.
+    // An instruction that cannot be expanded as a whole is shown as written.
   }
   const space = text.indexOf(' ');
   return space < 0 ? text.toUpperCase() : text.slice(0, space).toUpperCase() + text.slice(space);

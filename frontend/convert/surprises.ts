@@ -6,15 +6,15 @@ import type { LinkedInstruction, StageWork } from './stage.ts';
 import type { Step } from './step.ts';
 
 /*
- * Lines that build as they do with Docker, and surprise whoever uses the image. Each of these says
- * so in a word.
+ * Checks for lines that build as in Docker, but surprise the user of the image. Each check gives a
+ * warning.
  */
 
-/** Docker's engine and containerd's overlay take no image with more layers. */
+/** Docker's engine and containerd's overlay refuse an image with more layers. */
 const MOST_LAYERS = 127;
 const MAKES_LAYER: ReadonlySet<string> = new Set(['run', 'copy', 'add', 'workdir']);
 
-/** At the instruction of the target that makes one layer too many, or at its FROM. */
+/** Warns at the instruction of the target that makes one layer too many, or at its FROM. */
 export function warnManyLayers(
   { warn }: Conversion,
   target: StageWork,
@@ -34,7 +34,7 @@ function layersIn(config: ImageConfig | undefined): number {
   return (config?.history ?? []).filter(({ empty_layer }) => !empty_layer).length;
 }
 
-/** The image says what `--platform` asked for, whatever its last stage is. */
+/** The image has the platform of `--platform`, whatever the platform of its last stage. */
 export function warnOtherPlatform({ warn, implicitTarget, target: wanted }: Conversion, target: StageWork): void {
   const { platform } = target;
   if (implicitTarget || !platform || (platform.os === wanted.os && platform.architecture === wanted.architecture)) return;
@@ -42,12 +42,12 @@ export function warnOtherPlatform({ warn, implicitTarget, target: wanted }: Conv
   warn('LastStagePlatform', message, target.node.errorRange);
 }
 
-/** Directories that are there in nearly every base, so that a COPY does not make them. */
+/** Directories that exist in nearly every base, so that a COPY does not make them. */
 const USUAL = /^\/(?:(?:bin|etc|home|lib|lib64|media|mnt|opt|root|run|sbin|srv|tmp|usr|var)(?:\/|$)|$)/;
 
 /**
- * A mode without x is for files; a directory that the COPY makes gets it, too, and nobody can enter
- * it.
+ * A mode without x is meant for files. A directory that the COPY makes gets it too, and cannot be
+ * entered then.
  */
 export function warnChmod({ conversion, command }: Step, mode: number, sources: readonly string[], dest: string): void {
   if (mode < 0 || mode & 0o111) return;
@@ -58,7 +58,7 @@ export function warnChmod({ conversion, command }: Step, mode: number, sources: 
   conversion.warn('ChmodWithoutExecute', message, command.instruction.range);
 }
 
-/** A pattern of `--exclude` is matched below the source, not with its name. */
+/** A pattern of `--exclude` is matched below the source, not against its name. */
 export function warnExclude({ conversion, command }: Step, { flags, sources }: CopyInstruction | AddInstruction): void {
   for (const pattern of flags.exclude) {
     if (sources.length !== 1 || trimmed(pattern) !== trimmed(sources[0]!)) continue;
@@ -69,7 +69,7 @@ export function warnExclude({ conversion, command }: Step, { flags, sources }: C
 
 const trimmed = (path: string) => path.replace(/^(?:\.?\/)+|\/+$/g, '');
 
-/** A layer of its own knows nothing of the modes below it. */
+/** A separate layer does not know the modes of the directories below it. */
 export function warnLinkedTmp({ conversion, command }: Step, { flags }: CopyInstruction | AddInstruction, dest: string): void {
   const directory = /^\/(?:var\/)?tmp(?=\/)/.exec(dest)?.[0];
   if (!flags.link || directory === undefined) return;
@@ -77,21 +77,21 @@ export function warnLinkedTmp({ conversion, command }: Step, { flags }: CopyInst
   conversion.warn('LinkResetsMode', message, command.instruction.range);
 }
 
-/** A CMD that this file gives, and that an ENTRYPOINT further down takes away. */
+/** Records a CMD of this file that a later ENTRYPOINT removes. */
 export function warnDroppedCmd({ stage, command }: Step): void {
   if (stage.image.config.Cmd === undefined || stage.seen.has('cmd')) return;
   const { inheritedCmd } = stage;
   if (inheritedCmd) stage.droppedCmd = { at: command.instruction.range, given: inheritedCmd.start.line };
 }
 
-/** When the stage is done: a CMD of its own makes it right. */
+/** Called when the stage is complete: a later CMD of its own makes up for it. */
 export function tellDroppedCmd({ warn }: Conversion, { droppedCmd, seen }: StageWork): void {
   if (!droppedCmd || seen.has('cmd')) return;
   const message = `ENTRYPOINT drops the CMD of line ${droppedCmd.given}, which the stage inherits: write it again below`;
   warn('EntrypointDropsCmd', message, droppedCmd.at);
 }
 
-/** Mounts of one id with other owners are other caches: neither finds what the other keeps. */
+/** Mounts of one id with different owners are different caches, which share nothing. */
 export function warnCacheOwners({ conversion, command }: Step, id: string, owner: CacheOwner): void {
   const text = owner.uid === undefined && owner.gid === undefined && owner.mode === undefined ? '' : ownerText(owner);
   const first = conversion.cacheOwners.get(id);
@@ -101,7 +101,7 @@ export function warnCacheOwners({ conversion, command }: Step, id: string, owner
   conversion.warn('CacheOwnersDiffer', message, command.instruction.range);
 }
 
-/** What a cache mount says of its directory. */
+/** The owner and mode that a cache mount gives its directory. */
 interface CacheOwner {
   readonly uid: number | undefined;
   readonly gid: number | undefined;

@@ -3,13 +3,13 @@ import { didYouMean } from '../../base/suggest.ts';
 import type { FrontendRequest } from '../frontend.ts';
 import type { Dockerfile } from '../instructions.ts';
 
-/** Arguments that mean something without an ARG. */
+/** Arguments that have a meaning without an ARG. */
 const PREDEFINED =
   /^(?:(?:https?|ftp|no|all)_proxy|source_date_epoch|buildkit_\w+|(?:build|target)(?:platform|os|osversion|arch|variant)|targetstage)$/i;
 
 /**
- * A warning about `--build-arg` names that no ARG of the file declares, as Docker's older builder
- * gave it. `triggers` are the ONBUILDs of the bases, which may declare some too.
+ * A warning about `--build-arg` names that no ARG of the file declares, as in Docker's older
+ * builder. `triggers` are the ONBUILDs of the bases, which may declare some too.
  */
 export function unusedBuildArgs(
   { globalArgs, stages }: Dockerfile,
@@ -48,9 +48,9 @@ export function unusedFilters({ stages }: Dockerfile, noCache: FrontendRequest['
 }
 
 /**
- * A warning about `--build-context` names that are nowhere in the text of the file or of its
- * ONBUILD `triggers`. Where a name may come out of a variable nothing is said: a stage that is not
- * built may have it.
+ * A warning about `--build-context` names that do not occur in the text of the file or of its
+ * ONBUILD `triggers`. There is no warning where a variable may contain the name, because a stage
+ * that is not built may use it.
  */
 export function unusedContexts(
   { dockerfile, namedContexts }: FrontendRequest,
@@ -68,7 +68,7 @@ export function unusedContexts(
   };
 }
 
-/** What any way of writing the name has in it: no registry, no platform, no `latest`. */
+/** The common part of all ways to write the name: no registry, no platform, no `latest`. */
 function shortest(key: string): string {
   const name = key.split('::', 1)[0] ?? '';
   return name

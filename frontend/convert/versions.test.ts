@@ -7,8 +7,8 @@ import { type Order, Versions } from './versions.ts';
 const name = fc.constantFrom('a', 'b', 'c', 'd', '__proto__', '7');
 
 for (const order of ['stays', 'moves'] as const satisfies readonly Order[]) {
-  test(`versions of a map are what copies of it would be, in whatever order they are asked (a name that is set again ${order})`, () => {
-    /** Each step goes on from any version there is. */
+  test(`versions of a map equal copies of it, in any order of queries (a name that is set again ${order})`, () => {
+    /** Each step continues from any existing version. */
     const step = fc.record({ from: fc.nat(), key: name, value: fc.nat(9) });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), fc.array(fc.nat(), { maxLength: 40 }), (steps, asked) => {
@@ -42,7 +42,7 @@ test('a map knows how many bytes its names and texts have', () => {
   }
 });
 
-test('an environment is what setting a config again at each stage makes of it', () => {
+test('an environment is the same as after setting the config again at each stage', () => {
   const stage = fc.record({ sets: fc.array(fc.tuple(name, fc.nat(9).map(String), fc.boolean()), { maxLength: 6 }) });
   fc.assert(
     fc.property(fc.array(stage, { minLength: 1, maxLength: 5 }), (stages) => {
@@ -79,7 +79,7 @@ test('an environment is what setting a config again at each stage makes of it', 
   );
 });
 
-test('of a variable that a config has twice the last one counts, and both stay', () => {
+test('of a variable that a config has twice the last one counts, and both are kept', () => {
   const env = envOf(['A=1', 'B', 'A=2']);
   assert.equal(
     [...Environment.empty().over(env)],

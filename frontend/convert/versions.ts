@@ -1,49 +1,46 @@
-/**
- * Where a name stands among others when it is set again: where it stood (`stays`), or behind them
- * all (`moves`).
- */
+/** The position of a name that is set again: the old one (`stays`), or the last (`moves`). */
 export type Order = 'stays' | 'moves';
 
 interface Entry<V> {
   readonly value: V;
-  /** By which entries are ordered: the depth of the version that gave the name its place. */
+  /** Orders the entries: the depth of the version that gave the name its position. */
   readonly rank: number;
   /** The depth of the version that set it. */
   readonly set: number;
   readonly bytes: number;
 }
 
-/** What all versions of one map share: the map as it is at one of them. */
+/** What all versions of one map share: the map in the state of one of them. */
 interface Shared<V> {
   readonly order: Order;
   readonly map: Map<string, Entry<V>>;
   at: Versions<V>;
-  /** Of all entries of the map. */
+  /** The bytes of all entries of the map. */
   bytes: number;
   /**
-   * The entries of one version in order, as the same version is often listed several times in a
+   * The ordered entries of one version, because the same version is often listed several times in a
    * row.
    */
   listed: { readonly version: Versions<V>; readonly entries: readonly (readonly [string, V])[] } | undefined;
 }
 
 /**
- * A map that never changes: `with` gives another version, which shares all with this one. Thousands
- * of instructions each add a name to what those before them have set, and stages go on from any of
- * them, so that a copy for each would take a time that grows with the square of the file.
+ * A map that never changes: `with` gives another version, which shares everything with this one.
+ * Thousands of instructions each add a name, and stages continue from any of them. A copy for each
+ * would take a time that grows with the square of the file.
  *
- * There is one map, as it is at one version; asking another version moves it there, along what was
- * changed between the two (Baker's rerooting). Whoever goes through a file from top to bottom asks
- * neighbours: each step costs what it changes.
+ * There is one map, in the state of one version. A query of another version changes the map to that
+ * state, along the differences between the two (Baker's rerooting). Code that goes through a file
+ * from top to bottom queries neighbours, so each step costs only its changes.
  */
 export class Versions<V> implements Iterable<readonly [string, V]> {
   readonly #shared: Shared<V>;
   readonly #parent: Versions<V> | undefined;
   readonly #key: string;
   readonly #value: V | undefined;
-  /** What the name stood for before this version, while the map is at or below this one. */
+  /** The name's entry before this version, while the map is at or below this one. */
   #before: Entry<V> | undefined;
-  /** How many names have been set on the way to this version. */
+  /** The number of names that were set up to this version. */
   readonly depth: number;
 
   private constructor(shared: Shared<V> | Order, parent?: Versions<V>, key = '', value?: V) {
@@ -76,12 +73,12 @@ export class Versions<V> implements Iterable<readonly [string, V]> {
     return this.#here().has(key);
   }
 
-  /** True when the name was set after the version of this depth, which this one goes on from. */
+  /** True when the name was set after the ancestor version of this depth. */
   setSince(key: string, depth: number): boolean {
     return (this.#here().get(key)?.set ?? 0) > depth;
   }
 
-  /** Of the names, and of the values that are texts, in UTF-8. */
+  /** The bytes of the names, and of the values that are texts, in UTF-8. */
   get bytes(): number {
     this.#here();
     return this.#shared.bytes;
@@ -91,7 +88,7 @@ export class Versions<V> implements Iterable<readonly [string, V]> {
     return this.#here().size;
   }
 
-  /** In no order: what a suggestion is looked for in. */
+  /** In no order, for suggestions. */
   *names(): Generator<string> {
     yield* this.#here().keys();
   }
@@ -109,7 +106,7 @@ export class Versions<V> implements Iterable<readonly [string, V]> {
     return this.entries()[Symbol.iterator]();
   }
 
-  /** The map, moved to this version. */
+  /** The map, changed to the state of this version. */
   #here(): ReadonlyMap<string, Entry<V>> {
     const shared = this.#shared;
     if (shared.at === this) return shared.map;

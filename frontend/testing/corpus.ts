@@ -4,7 +4,7 @@ import { join } from 'node:path';
 const FRONTEND = join(import.meta.dirname, '..');
 
 /**
- * Every Dockerfile that the tests have, and the inputs that once found something out
+ * Every Dockerfile in the tests, and the inputs with which fuzzing once found a mistake
  * (testdata/fuzz.json).
  */
 export function dockerfiles(): readonly string[] {
@@ -20,12 +20,12 @@ export function dockerfiles(): readonly string[] {
   ];
 }
 
-/** What fuzzing found, kept so that it is tried first each time. */
+/** The inputs with which fuzzing found a mistake. They are tried first each time. */
 export function found(): readonly string[] {
   return JSON.parse(readFileSync(join(FRONTEND, 'testdata/fuzz.json'), 'utf8')) as string[];
 }
 
-/** The texts of .dockerignore files among the tests' data. */
+/** The .dockerignore files in the tests' data. */
 export function ignoreFiles(): readonly string[] {
   return strings(JSON.parse(readFileSync(join(FRONTEND, 'testdata/ignore.json'), 'utf8'))).filter((text) => /[*!\n]/.test(text));
 }
@@ -36,7 +36,7 @@ function strings(value: unknown): string[] {
   return typeof value === 'object' && value !== null ? [...Object.keys(value), ...Object.values(value).flatMap(strings)] : [];
 }
 
-/** What mutations put in: the marks and words that mean something in a Dockerfile. */
+/** What mutations insert: the marks and words that have a meaning in a Dockerfile. */
 export const TOKENS: readonly string[] = [
   ...[
     '\n',

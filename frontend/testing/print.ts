@@ -9,9 +9,9 @@ import type {
 } from '../instructions.ts';
 
 /**
- * A Dockerfile as text again, out of its typed values alone: parsing it must give the same values.
- * Undefined for what cannot be written that way (heredocs of odd names, blanks that are not ASCII
- * at the end of a line).
+ * Prints a Dockerfile from its typed values alone. Parsing the result must give the same values.
+ * Undefined for values that cannot be written that way (heredocs with odd names, blanks outside
+ * ASCII at the end of a line).
  */
 export function printDockerfile({ escape: esc, directives, globalArgs, stages }: Dockerfile): string | undefined {
   const head = [
@@ -99,7 +99,7 @@ function printCopy(one: CopyInstruction | AddInstruction, esc: string): string |
     ...exclude.flatMap((pattern) => flag('exclude', pattern, esc)),
   ];
   if (one.heredocs.length === 0) return joined(esc, [one.kind, ...flags], JSON.stringify([...one.sources, one.dest]));
-  // Quotes among the words decide what is a heredoc, and a line break cannot be in a word.
+  // Quotes in the words decide what is a heredoc, and a word cannot contain a line break.
   if ([...one.sources, one.dest, ...flags].some((word) => /['"\\<]/.test(word))) return undefined;
   const heads = one.heredocs.map(
     ({ name, chomp, expand, fd }) => `${fd || ''}<<${chomp ? '-' : ''}${expand ? name : `"${name}"`}`,
@@ -113,19 +113,19 @@ function withBodies(line: string | undefined, heredocs: readonly Heredoc[]): str
 }
 
 /**
- * Flags, then the body, behind `--` where it would be taken for one or the last flag would lose a
- * blank at its end.
+ * Joins the flags and the body. `--` stands between them where the body would be taken for a flag,
+ * or the last flag would lose a blank at its end.
  */
 function joined(esc: string, head: readonly string[], body: string): string | undefined {
-  // A rare blank splits no words, but is taken off at the end of a line.
+  // A blank outside ASCII splits no words, but is removed at the end of a line.
   if (body !== body.trim()) return undefined;
   if (body === '') return head.length > 1 ? `${head.join(' ')} --` : head.join(' ');
   return `${head.join(' ')} ${/^--/.test(body) ? '-- ' : ''}${ended(body, esc)}`;
 }
 
 /**
- * One escape character (not two) at the end of a line would go on with the next; only the last line
- * of a file can end in one, before another.
+ * A single escape character at the end of a line would continue the line. Only the last line of a
+ * file can end in one, before another.
  */
 function ended(text: string, esc: string): string {
   return text.endsWith(esc) && !text.endsWith(esc + esc) ? `${text} ${esc}` : text;

@@ -3,10 +3,7 @@ import { KilnError } from '../../base/errors.ts';
 import type { FrontendRequest } from '../frontend.ts';
 import { parseIgnore } from '../ignore.ts';
 
-/**
- * A build for linux/amd64 with nothing special about it, and no image but those that `images`
- * names. For tests.
- */
+/** For tests: an ordinary build for linux/amd64, with only the images that `images` accepts. */
 export function requestOf(
   dockerfile: string,
   { ignore, images = () => false, ...request }: Partial<FrontendRequest> & RequestExtras = {},
@@ -45,6 +42,9 @@ export function requestOf(
 interface RequestExtras {
   /** The text of a `.dockerignore`. */
   readonly ignore?: string | undefined;
-  /** Whether an image is there: for the platform asked for, or for the architecture named. */
+  /**
+   * Says whether an image exists: for the requested platform, or for the architecture that it
+   * returns.
+   */
   readonly images?: (ref: string) => boolean | string;
 }

@@ -1,6 +1,6 @@
 /**
- * What Docker was asked about, and the test asks Kiln: `scripts/oracle-calls.ts` freezes the
- * answers in answers.json.
+ * The questions that Docker was asked and that the test asks Kiln. `scripts/oracle-calls.ts`
+ * freezes Docker's answers in answers.json.
  */
 export interface CallCase {
   readonly name: string;

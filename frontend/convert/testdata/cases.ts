@@ -1,5 +1,5 @@
 /**
- * A build that is put to BuildKit. `scripts/oracle-llb.ts` runs it and freezes the answer as
+ * A build that BuildKit is asked about. `scripts/oracle-llb.ts` runs it and freezes the answer as
  * `NAME.golden` beside this file.
  */
 export interface OracleCase {
