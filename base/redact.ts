@@ -52,14 +52,19 @@ export function redactData<T>(value: T): T {
   if (value instanceof KilnError) return redactError(value) as T;
   if (Array.isArray(value)) {
     const list = value.map(redactData);
-    return list.every((item, index) => item === value[index]) ? value : (list as T);
+    return list.some((item, index) => item !== value[index]) ? (list as T) : value;
   }
-  const changed: Record<string, unknown> = {};
-  for (const [name, field] of Object.entries(value)) {
-    const told: unknown = redactData(field);
-    if (told !== field) changed[name] = told;
+  // Nothing is made for what stays as it is: every event of a build comes through here.
+  let changed: Record<string, unknown> | undefined;
+  for (const name of Object.keys(value)) {
+    const field: unknown = value[name as keyof typeof value];
+    const told = redactData(field);
+    if (told !== field) {
+      changed ??= { ...value } as Record<string, unknown>;
+      changed[name] = told;
+    }
   }
-  return Object.keys(changed).length === 0 ? value : { ...value, ...changed };
+  return (changed as T | undefined) ?? value;
 }
 
 /**

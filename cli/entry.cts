@@ -11,15 +11,34 @@ if (major < 22 || (major === 22 && minor < 19)) {
 }
 
 /**
- * Runs the bundle, with the code that V8 has compiled of it in an earlier build: that halves what Kiln itself takes of a cached build
- * (120 ms to 80; Node's own compile cache keeps only what is compiled before the first line runs). The first build that
- * succeeds writes it beside the bundle, under a name that says which bundle and which Node it is of: V8 itself compares only lengths.
- * Where it cannot be written Kiln goes on without.
+ * Runs the bundle, with the code that V8 has compiled of it in an earlier build: that halves
+ * what Kiln itself takes of a cached build (120 ms to 80; Node's own compile cache keeps only
+ * what is compiled before the first line runs). The first build that succeeds writes it beside
+ * the bundle, under a name that says which bundle and which Node it is of: V8 itself compares
+ * only lengths. Where it cannot be written Kiln goes on without.
+ *
+ * The bundle is several files (scripts/split.ts), each with code of its own that V8 has kept.
+ * They ask for each other by name.
  */
 const fs: typeof import('node:fs') = require('node:fs');
 const vm: typeof import('node:vm') = require('node:vm');
-const file = `${__dirname}/main.cjs`;
-const compiled = `${__dirname}/main-${KILN_BUNDLE}-${process.version}-${process.arch}.cache`;
+
+const loaded: Record<string, { exports: unknown }> = {};
+const uncompiled: { readonly path: string; readonly script: import('node:vm').Script }[] = [];
+
+function load(name: string): unknown {
+  const before = loaded[name];
+  if (before) return before.exports;
+  const filename = `${__dirname}/${name}.cjs`;
+  const path = `${__dirname}/${name}-${KILN_BUNDLE}-${process.version}-${process.arch}.cache`;
+  const cachedData = read(path);
+  const script = new vm.Script(fs.readFileSync(filename, 'latin1'), { filename, ...(cachedData && { cachedData }) });
+  if (!cachedData || script.cachedDataRejected) uncompiled.push({ path, script });
+  const bundle = { exports: {} };
+  loaded[name] = bundle;
+  script.runInThisContext()(bundle.exports, requireInBundle, bundle, filename, __dirname);
+  return bundle.exports;
+}
 
 function read(path: string): Buffer | undefined {
   try {
@@ -29,23 +48,25 @@ function read(path: string): Buffer | undefined {
   }
 }
 
-const cachedData = read(compiled);
-const script = new vm.Script(fs.readFileSync(file, 'latin1'), {
-  filename: file,
-  ...(cachedData && { cachedData }),
-});
-const bundle = { exports: {} as typeof import('./main.ts', { with: { 'resolution-mode': 'import' }}) };
-script.runInThisContext()(bundle.exports, require, bundle, file, __dirname);
-bundle.exports.main(process.argv.slice(2));
+function requireInBundle(id: string): unknown {
+  const name = /^\.\/(main|build|rest)\.cjs$/.exec(id)?.[1];
+  return name === undefined ? require(id) : load(name);
+}
 
-if (!cachedData || script.cachedDataRejected)
-  process.once('exit', (code) => {
-    if (code !== 0 || process.argv[2] !== 'build') return;
-    const writing = `${compiled}.${process.pid}`;
-    try {
-      fs.writeFileSync(writing, script.createCachedData(), { flush: true });
-      fs.renameSync(writing, compiled);
-    } catch {
-      fs.rmSync(writing, { force: true });
-    }
-  });
+process.once('exit', (code) => {
+  if (code !== 0 || process.argv[2] !== 'build') return;
+  for (const { path, script } of uncompiled) keep(path, script);
+});
+
+function keep(path: string, script: import('node:vm').Script): void {
+  const writing = `${path}.${process.pid}`;
+  try {
+    fs.writeFileSync(writing, script.createCachedData(), { flush: true });
+    fs.renameSync(writing, path);
+  } catch {
+    fs.rmSync(writing, { force: true });
+  }
+}
+
+type Main = typeof import('./main.ts', { with: { 'resolution-mode': 'import' }});
+(load('main') as Main).main(process.argv.slice(2));

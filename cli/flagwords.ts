@@ -48,13 +48,11 @@ class Reader {
   readonly #values = new Map<string, string[]>();
   /** Flags without a value, in the order they came first. */
   readonly #switches = new Map<string, boolean>();
-  readonly #single = new Set<string>();
 
   constructor(options: readonly Option[]) {
     for (const option of options) {
       if (option.long) this.#byName.set(option.long, option);
       if (option.short) this.#byName.set(option.short, option);
-      if (option.long && option.parseArg === undefined && !isSwitch(option)) this.#single.add(option.long);
     }
   }
 
@@ -129,9 +127,14 @@ class Reader {
     this.#values.set(name, [...(this.#values.get(name) ?? []), value]);
   }
 
+  #takesOne(name: string): boolean {
+    const option = this.#byName.get(name);
+    return option !== undefined && option.parseArg === undefined && !isSwitch(option);
+  }
+
   result(): FlagWords {
     const on = [...this.#switches].flatMap(([name, isOn]) => (isOn ? [name] : []));
-    const repeated = [...this.#values].filter(([name, values]) => this.#single.has(name) && new Set(values).size > 1);
+    const repeated = [...this.#values].filter(([name, values]) => this.#takesOne(name) && new Set(values).size > 1);
     const empty = [...this.#values].filter(([, values]) => values.includes(''));
     return {
       words: [...on, ...this.#words],

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { isDigest } from '../base/digest.ts';
 
 /**
@@ -21,7 +22,10 @@ const SHOWN = 80;
  */
 export function jsonOf(bytes: Uint8Array): { readonly value: unknown } | undefined {
   try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    // Not by a TextDecoder, which Node has to load first.
+    if (!isUtf8(bytes)) return undefined;
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
+    const value: unknown = JSON.parse(text.startsWith('\ufeff') ? text.slice(1) : text);
     return isShallow(value) ? { value } : undefined;
   } catch {
     return undefined;

@@ -38,7 +38,7 @@ setup_debian() {
 
 # The bundle, when a source is newer than it.
 setup_bundle() {
-  if [ -f dist/kiln.cjs ] && [ -z "$(find base frontend solver cache snapshotter executor exporter registry builder cli scripts/bundle.ts package.json -newer dist/kiln.cjs -type f -name '*.[tj]s*' -print -quit 2>/dev/null)" ]; then return; fi
+  if [ -f dist/kiln.cjs ] && [ -z "$(find base frontend solver cache snapshotter executor exporter registry builder cli scripts/bundle.ts scripts/lazy.ts scripts/split.ts package.json -newer dist/kiln.cjs -type f -name '*.[tj]s*' -print -quit 2>/dev/null)" ]; then return; fi
   say 'building the bundle (dist/)'
   node_modules/.bin/node scripts/bundle.ts
 }

@@ -117,7 +117,7 @@ function digestOf(hash: Hash): Digest {
 }
 
 /** Rotating buffers: one is filled while the others are encoded. */
-export class Ring {
+class Ring {
   readonly #buffers: readonly Buffer[];
   #taken = 0;
   #given = 0;

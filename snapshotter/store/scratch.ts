@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { removeTree, removeTreeSoon } from '../sys/removal.ts';
 import { isAlive, thisOwner } from './owner.ts';
@@ -49,8 +49,13 @@ export class Scratch {
    */
   clear(): void {
     if (!this.#made) return;
-    removeTree(this.#directory);
     this.#made = false;
+    try {
+      // Empty as a rule, and then nothing else has to be asked.
+      rmdirSync(this.#directory);
+    } catch {
+      removeTree(this.#directory);
+    }
   }
 }
 

@@ -7,7 +7,8 @@ import type { FileOp } from '../llb/ops.ts';
 import type { BuildResult, DirectoryResult } from '../result.ts';
 import type { InputKey, Op, RunContext } from '../solver.ts';
 import { actionParts, GROUP, type InputReads, PASSWD, readsOf, selectorOf } from './file/key.ts';
-import { type FileOpWorld, type HashedDirectories, runActions, treeOf } from './file/run-actions.ts';
+import { type FileOpWorld, type HashedDirectories, runActions } from './file/run-actions.ts';
+import { treeOf } from './file/tree.ts';
 import { wire } from './file/wiring.ts';
 
 export type { FileOpWorld } from './file/run-actions.ts';

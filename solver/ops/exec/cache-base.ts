@@ -1,6 +1,6 @@
 import type { BuildResult } from '../../result.ts';
 import type { World } from '../../world.ts';
-import { treeOf } from '../file/run-actions.ts';
+import { treeOf } from '../file/tree.ts';
 
 /**
  * What a cache mount begins with, as a name that the same tree always has: the layers of an image,

@@ -4,7 +4,7 @@ import { resolveVisible } from '../../../cache/select/resolve-visible.ts';
 import { viewTree } from '../../../cache/select/tree-view.ts';
 import type { BuildResult, DirectoryResult } from '../../result.ts';
 import type { World } from '../../world.ts';
-import { treeOf } from '../file/run-actions.ts';
+import { treeOf } from '../file/tree.ts';
 import { copyWhole } from '../file/whole.ts';
 
 /**

@@ -7,7 +7,7 @@ import type { BuildResult } from '../../result.ts';
 import type { InputKey } from '../../solver.ts';
 import type { StepSession } from '../../step-session.ts';
 import type { World } from '../../world.ts';
-import { treeOf } from '../file/run-actions.ts';
+import { treeOf } from '../file/tree.ts';
 import { outputOf } from './mounts.ts';
 
 /**

@@ -17,6 +17,7 @@ import { ownerOfAction } from './key.ts';
 import { lookupGroup, lookupUser, type OwnerIds } from './owner.ts';
 import { performCopy, selectionOf } from './perform.ts';
 import type { FileStep } from './steps.ts';
+import { treeOf } from './tree.ts';
 import { copyWhole } from './whole.ts';
 import type { Wiring } from './wiring.ts';
 
@@ -207,19 +208,6 @@ class Runner {
     using root = openRoot(position === base ? active.root : (await this.#tree(position, scope)).root);
     return find(root);
   }
-}
-
-/**
- * A local directory as a tree: its files belong to root in the image, whoever owns them on the
- * host.
- */
-export function treeOf(input: BuildResult & { readonly kind: 'directory' }): Tree {
-  return {
-    root: input.root,
-    rootOwned: true,
-    ...(input.filter === undefined ? {} : { filter: input.filter }),
-    ...(input.memory === undefined ? {} : { memory: input.memory }),
-  };
 }
 
 /**
