@@ -38,8 +38,8 @@ function describe(comments: readonly string[], name: string): string {
 const MANY = 100_000;
 
 /**
- * What `describe` finds, for names without blanks: one ARG can declare thousands, with a comment
- * for each.
+ * The descriptions that `describe` finds, for names without blanks. One ARG can declare thousands
+ * of names, each with a comment.
  */
 function byFirstWord(comments: readonly string[]): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
@@ -57,7 +57,7 @@ export function stageComment(comment: string, name: string | undefined): string 
 
 const NO_FLAGS = {};
 
-/** One reader per instruction; the keys are the instructions' names. */
+/** One reader per instruction. The keys are the names of the instructions. */
 export const READERS: Readonly<Record<Instruction['kind'], (reading: Reading) => Instruction>> = {
   add: (reading) => {
     const copied = readCopy(reading, 'ADD', ADD_FLAGS);
@@ -87,7 +87,7 @@ export const READERS: Readonly<Record<Instruction['kind'], (reading: Reading) =>
   onbuild: readOnbuild,
   run: readRun,
   shell: readShell,
-  // Docker does not look at this one's flags.
+  // Docker ignores the flags of this instruction.
   stopsignal: (reading) => ({ kind: 'stopsignal', ...base(reading), signal: readRest(reading, 'STOPSIGNAL') }),
   user: (reading) => ({ kind: 'user', ...base(reading), user: readOne(reading, 'USER') }),
   volume: readVolume,
@@ -105,7 +105,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   WORKDIR: '/path',
 };
 
-/** The rest of the line as one argument, blanks inside included. */
+/** Reads the rest of the line as one argument, including blanks. */
 function readRest(reading: Reading, name: string): string {
   const { body } = reading.statement;
   if (body === '')
@@ -157,7 +157,7 @@ function readArg(reading: Reading): ArgInstruction {
   if (entries.some(({ key, value }) => key === '' && value !== undefined)) {
     throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', 'ARG names can not be blank', 'put a name before the =');
   }
-  // Docker does not look at this one's flags.
+  // Docker ignores the flags of this instruction.
   const described = line.comments.length * entries.length > MANY ? byFirstWord(line.comments) : undefined;
   const docOf = (key: string) => (described ? (described.get(key) ?? '') : describe(line.comments, key));
   const args = entries.map(({ key, value }) => ({ key, value, docComment: docOf(key) }));
@@ -269,8 +269,8 @@ function oneOf(flags: FlagValues, flag: string, what: string, allowed: readonly 
 }
 
 /**
- * Splits one --mount. Values are checked when they are expanded; only `from` must be known before
- * the graph is.
+ * Splits one --mount. Values are checked when they are expanded. Only `from` must be known before
+ * the graph is made.
  */
 function readMount(reading: Reading, raw: string, place: Place | undefined): MountFlag {
   const fields = fieldsOf(reading, raw, place).map((field) => {
@@ -322,8 +322,8 @@ function readVolume(reading: Reading): Instruction {
 const NO_TRIGGER = 'a trigger is any instruction but FROM, MAINTAINER and ONBUILD';
 
 /**
- * The trigger's own flags and arguments are read when it fires; here it need only be a line that
- * can be split.
+ * Reads a trigger. Its own flags and arguments are read when it fires, so here it only needs to be
+ * a line that can be split.
  */
 function readOnbuild(reading: Reading): OnbuildInstruction {
   const { statement, line } = reading;
@@ -347,7 +347,7 @@ function readOnbuild(reading: Reading): OnbuildInstruction {
   return { kind: 'onbuild', ...base(reading), expression: text + bodies.join('') };
 }
 
-/** The mistakes that Docker sees in a trigger before it fires. */
+/** Reports the mistakes that Docker finds in a trigger before it fires. */
 function checkTrigger(reading: Reading, keyword: string, body: string): void {
   const name = keyword.toLowerCase();
   const inner = { ...reading, statement: { ...reading.statement, keyword, body, flags: [] } };
@@ -413,7 +413,7 @@ function firstWord(body: string): [string, string] {
 
 const MILLISECOND = 1_000_000n;
 
-/** Nanoseconds; a flag that is empty or zero counts as not given. */
+/** Nanoseconds. A flag that is empty or zero counts as absent. */
 function readInterval(flags: FlagValues, flag: string): number | undefined {
   const text = flags.string(flag);
   if (!text) return undefined;

@@ -190,7 +190,7 @@ function setField(spec: MountSpec, key: string, value: string | undefined): void
       spec.env = text();
       return;
     default:
-      throw mountError(spec, `${key} is not known${didYouMean(key, KEYS)}`, `there is: ${KEYS.join(', ')}`);
+      throw mountError(spec, `${key} is not known${didYouMean(key, KEYS)}`, `write one of ${KEYS.join(', ')}`);
   }
 }
 
@@ -203,7 +203,7 @@ function sizeOf(spec: MountSpec, text: string): number {
 function oneOf<T extends string>(spec: MountSpec, what: string, value: string, known: readonly T[]): T {
   const found = known.find((choice) => choice === value.toLowerCase());
   if (found === undefined)
-    throw mountError(spec, `${what} ${value} is not known${didYouMean(value, known)}`, `there is: ${known.join(', ')}`);
+    throw mountError(spec, `${what} ${value} is not known${didYouMean(value, known)}`, `write one of ${known.join(', ')}`);
   return found;
 }
 
