@@ -3,7 +3,7 @@ import type { ImageResolver } from '../frontend/frontend.ts';
 import type { Gateway, SolvedTree } from '../frontend/gateway.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import { type DraftEdge, seal } from '../solver/llb/draft.ts';
-import { lowerGraphs } from '../solver/lower.ts';
+import { loadGraphs } from '../solver/load-graphs.ts';
 import type { BuildContext } from './build-context.ts';
 import { explained, type Solving } from './solving.ts';
 
@@ -32,7 +32,7 @@ export async function solveTree(
   { engine, signal }: BuildContext,
 ): Promise<SolvedTree> {
   const edge = seal(tree, world.platform);
-  const [result] = await explained([edge], () => solver.solve(lowerGraphs([edge], worker), signal), engine.store.root, signal);
+  const [result] = await explained([edge], () => solver.solve(loadGraphs([edge], worker), signal), engine.store.root, signal);
   const { openSnapshotTree, openDirectoryTree } = await import('./context/solved-tree.ts');
   if (result?.kind === 'directory') return openDirectoryTree(result.root);
   if (result?.kind !== 'snapshot') throw new Error('a tree that is solved is a snapshot or a directory');

@@ -7,7 +7,7 @@ import type { BuiltTarget, ElsewhereLayers } from '../exporter/target.ts';
 import type { TargetResult } from '../frontend/frontend.ts';
 import { SCRATCH } from '../snapshotter/snapshotter.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
-import { lowerGraphs } from '../solver/lower.ts';
+import { loadGraphs } from '../solver/load-graphs.ts';
 import type { World } from '../solver/world.ts';
 import type { AttestedBuild } from './attest.ts';
 import type { BuildContext } from './build-context.ts';
@@ -109,7 +109,7 @@ async function solveTargets(
   const edges = all.filter((edge) => !left.has(edge));
   const solvedTargets = targets.filter(({ edge }) => edge && !left.has(edge));
   const solve = async (): Promise<readonly SolvedTarget[]> => {
-    const asked = lowerGraphs(edges, worker);
+    const asked = loadGraphs(edges, worker);
     const vertices = request.squash ? asked.map((edge, index) => squashed(edge, solvedTargets[index]!, world)) : asked;
     if (caches) return await caches.solve({ settings, world, edges: vertices, mayLeave }, targets);
     return (await solver.solve(vertices, signal)).map((result) => ({ result }));

@@ -11,8 +11,8 @@ import type { Fetcher, FetchRequest } from '../registry/fetch.ts';
 import { withLockFile } from '../snapshotter/overlay/lockfile.ts';
 import type { LlbEdge } from './llb/graph.ts';
 import type { Mount } from './llb/ops.ts';
+import { loadGraphs } from './load-graphs.ts';
 import { localWorker } from './local-worker.ts';
-import { lowerGraphs } from './lower.ts';
 import { type BuildResult, resultCodec } from './result.ts';
 import { createSolver } from './solve.ts';
 import type { Edge, SolverOptions } from './solver.ts';
@@ -44,7 +44,7 @@ class Engine implements AsyncDisposable {
   }
 
   lower(...edges: readonly LlbEdge[]): readonly Edge<BuildResult>[] {
-    return lowerGraphs(edges, localWorker(this.host.world, { process: 4, network: 4, cpu: 4 }));
+    return loadGraphs(edges, localWorker(this.host.world, { process: 4, network: 4, cpu: 4 }));
   }
 
   build(session: StepSession): Build {

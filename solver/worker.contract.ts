@@ -11,8 +11,8 @@ import type { Fetcher } from '../registry/fetch.ts';
 import { MOUNT_TYPE } from './llb/enums.ts';
 import type { LlbEdge } from './llb/graph.ts';
 import type { Mount } from './llb/ops.ts';
+import { loadGraphs } from './load-graphs.ts';
 import { localWorker } from './local-worker.ts';
-import { lowerGraphs } from './lower.ts';
 import { type BuildResult, resultCodec } from './result.ts';
 import { createSolver } from './solve.ts';
 import type { CacheMap, MapReport, Op, RunContext } from './solver.ts';
@@ -265,7 +265,7 @@ export function workerContract(name: string, make: MakeWorker): void {
         limits: worker.limits,
         session,
       });
-      const [result] = await solver.solve(lowerGraphs([graph], worker), never());
+      const [result] = await solver.solve(loadGraphs([graph], worker), never());
       const ran = events.filter(({ cached, name: step }) => !cached && !step.startsWith('local://'));
       return { files: await at.host.files(result), ran: ran.length };
     };

@@ -5,7 +5,7 @@ import type { LlbOp } from './ops.ts';
 /**
  * An LLB graph in memory. A vertex is immutable and named by the digest of its marshalled op; equal
  * ops are one vertex. Built by `builder.ts`, written as a protobuf Definition by `definition.ts`,
- * turned into solver vertices by `solver/lower.ts`.
+ * turned into solver vertices by `solver/load-graphs.ts`.
  */
 export interface LlbVertex {
   readonly digest: Digest;

@@ -4,8 +4,8 @@ import { digestOf } from '../base/digest.ts';
 import type { LayerId } from '../snapshotter/snapshotter.ts';
 import type { LlbEdge, LlbVertex } from './llb/graph.ts';
 import type { LlbOp } from './llb/ops.ts';
+import { loadGraphs } from './load-graphs.ts';
 import { localWorker } from './local-worker.ts';
-import { lowerGraphs } from './lower.ts';
 import type { BuildResult, DirectoryResult } from './result.ts';
 import type { RunContext } from './solver.ts';
 import { stepSession } from './step-session.ts';
@@ -41,7 +41,7 @@ const diff = (lower: number, upper: number, inputs: readonly LlbEdge[]) =>
   llb({ kind: 'diff', diff: { lower: { input: lower }, upper: { input: upper } } }, inputs);
 
 async function ran(edge: LlbEdge, inputs: readonly BuildResult[]): Promise<readonly BuildResult[]> {
-  const [lowered] = lowerGraphs([edge], worker);
+  const [lowered] = loadGraphs([edge], worker);
   return await lowered!.vertex.op.run(inputs, context);
 }
 
@@ -61,7 +61,7 @@ test('equal vertices of several graphs become one, with the names that users see
     description: { 'llb.customname': '[a] merge' },
     ignoreCache: true,
   });
-  const [first, second, third] = lowerGraphs([two, one, source('local://context')], worker);
+  const [first, second, third] = loadGraphs([two, one, source('local://context')], worker);
   assert.is(first!.vertex, second!.vertex);
   assert.is(first!.vertex.inputs[0]!.vertex, third!.vertex);
   assert.is(first!.vertex.name, '[a] merge');
@@ -72,16 +72,16 @@ test('equal vertices of several graphs become one, with the names that users see
 test('a graph ten thousand vertices deep is lowered', () => {
   let edge = source('local://context');
   for (let depth = 0; depth < 10_000; depth++) edge = merge([edge]);
-  assert.is(lowerGraphs([edge], worker).length, 1);
+  assert.is(loadGraphs([edge], worker).length, 1);
 });
 
 test('a source of an unknown kind is an error', () => {
-  assert.throws(() => lowerGraphs([source('ftp://x')], worker), /sources of the kind ftp/);
+  assert.throws(() => loadGraphs([source('ftp://x')], worker), /sources of the kind ftp/);
 });
 
 test('a local source is the directory as it lies, and volatile', async () => {
   const edge = source('local://context');
-  const [lowered] = lowerGraphs([edge], worker);
+  const [lowered] = loadGraphs([edge], worker);
   assert.is((await lowered!.vertex.op.cacheMap(context.signal)).volatile, true);
   assert.equal(await ran(edge, []), [local]);
   await rejected(ran(source('local://other'), []), /"other" that was not given/);
@@ -93,7 +93,7 @@ test('a merge concatenates stacks in its own order; nothing may be merged but la
   const turned = merge(inputs, [{ input: 1 }, { input: -1 }, { input: 0 }]);
   assert.equal(await ran(turned, [snapshot('a', 'b'), snapshot('c')]), [snapshot('c', 'a', 'b')]);
   await rejected(ran(merge(inputs), [snapshot('a'), local]), /cannot be merged/);
-  assert.throws(() => lowerGraphs([merge(inputs, [{ input: 2 }])], worker), /input that is not there/);
+  assert.throws(() => loadGraphs([merge(inputs, [{ input: 2 }])], worker), /input that is not there/);
 });
 
 test('a diff of what was built on the other is the layers above it', async () => {
@@ -104,7 +104,7 @@ test('a diff of what was built on the other is the layers above it', async () =>
   assert.equal(await ran(diff(0, 0, inputs), both), [snapshot()]);
   await rejected(ran(diff(1, 0, inputs), both), /not supported yet/);
   await rejected(ran(diff(0, 1, inputs), [snapshot('a'), snapshot('x')]), /not supported yet/);
-  assert.throws(() => lowerGraphs([diff(0, 2, inputs)], worker), /input that is not there/);
+  assert.throws(() => loadGraphs([diff(0, 2, inputs)], worker), /input that is not there/);
 });
 
 test.run();

@@ -11,25 +11,25 @@ import type { Worker } from './worker.ts';
  * graphs become one. Throws a VertexError over KILN_GRAPH_INVALID, KILN_NOT_ALLOWED,
  * KILN_OP_UNSUPPORTED or KILN_SOURCE_UNSUPPORTED.
  */
-export function lowerGraphs(edges: readonly LlbEdge[], worker: Worker): Edge<BuildResult>[] {
-  const lowered = new Map<Digest, Vertex<BuildResult>>();
+export function loadGraphs(edges: readonly LlbEdge[], worker: Worker): Edge<BuildResult>[] {
+  const loaded = new Map<Digest, Vertex<BuildResult>>();
   for (const vertex of edges.flatMap(topological)) {
-    if (!lowered.has(vertex.digest)) lowered.set(vertex.digest, lowerVertex(vertex, lowered, worker));
+    if (!loaded.has(vertex.digest)) loaded.set(vertex.digest, loadVertex(vertex, loaded, worker));
   }
-  return edges.map((edge) => lowerEdge(edge, lowered));
+  return edges.map((edge) => loadEdge(edge, loaded));
 }
 
-function lowerEdge(edge: LlbEdge, lowered: ReadonlyMap<Digest, Vertex<BuildResult>>): Edge<BuildResult> {
-  return { vertex: lowered.get(edge.vertex.digest)!, output: edge.output };
+function loadEdge(edge: LlbEdge, loaded: ReadonlyMap<Digest, Vertex<BuildResult>>): Edge<BuildResult> {
+  return { vertex: loaded.get(edge.vertex.digest)!, output: edge.output };
 }
 
-function lowerVertex(vertex: LlbVertex, lowered: ReadonlyMap<Digest, Vertex<BuildResult>>, worker: Worker): Vertex<BuildResult> {
+function loadVertex(vertex: LlbVertex, loaded: ReadonlyMap<Digest, Vertex<BuildResult>>, worker: Worker): Vertex<BuildResult> {
   const { digest } = vertex;
   const name = vertex.metadata.description['llb.customname'] ?? defaultName(vertex);
   return {
     digest,
     name,
-    inputs: vertex.inputs.map((input) => lowerEdge(input, lowered)),
+    inputs: vertex.inputs.map((input) => loadEdge(input, loaded)),
     op: namingVertex({ digest, name }, () => worker.opOf(vertex)),
     ignoreCache: vertex.metadata.ignoreCache ?? false,
   };
