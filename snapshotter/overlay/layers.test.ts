@@ -58,6 +58,26 @@ test('a row whose directory is gone is removed', ({ store, table }) => {
   assert.is(next.table.missing([one]), one);
 });
 
+test('layers that another process adds during a recovery keep their rows', ({ root, store, table }) => {
+  const first = add(store, table, 1);
+  using other = openStore(root);
+  const theirs = new LayerTable(other);
+  const all = store.db.all.bind(store.db);
+  let added = 1;
+  // Each question of the recovery is a moment at which the other process may come.
+  store.db.all = <T>(sql: string, ...values: (string | number | null)[]): T[] => {
+    add(other, theirs, ++added);
+    const rows = all<T>(sql, ...values);
+    add(other, theirs, ++added);
+    return rows;
+  };
+  store.recoverAll();
+  store.db.all = all;
+  assert.ok(added > 4);
+  for (let n = 1; n <= added; n++) assert.ok(store.db.get('SELECT 1 FROM layers WHERE id = ?', id(n)), `layer ${n} of ${added}`);
+  assert.is(table.missing([first]), undefined);
+});
+
 test('after a reboot only settled layers are trusted', ({ store, table }) => {
   const lost = add(store, table, 1, 'an earlier boot');
   const kept = add(store, table, 2, 'an earlier boot');

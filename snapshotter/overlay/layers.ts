@@ -184,10 +184,14 @@ export class LayerTable {
    */
   lost(id: LayerId): KilnError | undefined {
     if (existsSync(this.files(id))) return undefined;
-    const { id: original } = originalOf(id);
-    this.#store.db.run('DELETE FROM layers WHERE id = ? OR id GLOB ?', original, `${original}t*`);
-    this.#ours.clear();
-    return missingLayer(id);
+    return this.#store.db.transaction(() => {
+      // Another process may have made it again, and writes the row when its files are in place.
+      if (existsSync(this.files(id))) return undefined;
+      const { id: original } = originalOf(id);
+      this.#store.db.run('DELETE FROM layers WHERE id = ? OR id GLOB ?', original, `${original}t*`);
+      this.#ours.clear();
+      return missingLayer(id);
+    });
   }
 
   /**
@@ -382,12 +386,11 @@ export class LayerTable {
    */
   #recover(): readonly LayerRecord[] {
     const { db } = this.#store;
-    const onDisk = new Set(readdirSync(this.#store.layers));
     removeUnsound(this.#store);
     const inTable = new Set(db.all<{ id: LayerId }>('SELECT id FROM layers').map((row) => row.id));
     const condemned = new Set(condemnedNames(db));
     const orphans: LayerRecord[] = [];
-    for (const name of onDisk) {
+    for (const name of readdirSync(this.#store.layers)) {
       // A layer that is condemned but not yet removed waits for the next collection.
       if (inTable.has(name as LayerId) || condemned.has(`l${name}`)) continue;
       const directory = join(this.#store.layers, name);
@@ -395,11 +398,14 @@ export class LayerTable {
       if (record && (record.boot === bootId() || existsSync(join(directory, SETTLED)))) orphans.push(record);
       else this.#discard(directory);
     }
-    db.transaction(() => {
-      for (const record of orphans) this.#adopt(record);
-      for (const id of inTable) if (!onDisk.has(originalOf(id).id)) db.run('DELETE FROM layers WHERE id = ?', id);
+    return db.transaction(() => {
+      // Other processes add layers and remove them, so the disk is asked again. A row is written
+      // after its directory is in place, and a directory is moved away within a transaction.
+      const adopted = orphans.filter(({ id }) => existsSync(this.directory(id)));
+      for (const record of adopted) this.#adopt(record);
+      for (const id of inTable) if (!existsSync(this.directory(id))) db.run('DELETE FROM layers WHERE id = ?', id);
+      return adopted;
     });
-    return orphans;
   }
 
   #discard(directory: string): void {
